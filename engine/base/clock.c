@@ -1,0 +1,35 @@
+/* clock.c -- clock_gettime in milliseconds, and RFC 3339 in UTC. */
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <time.h>
+
+static uint64_t now_ms(clockid_t clock)
+{
+	struct timespec ts;
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+uint64_t ao_mono_ms(void) { return now_ms(CLOCK_MONOTONIC); }
+int64_t ao_wall_ms(void) { return (int64_t)now_ms(CLOCK_REALTIME); }
+
+static void format(int64_t wall_ms, const char *fraction_format, char out[AO_TIME_TEXT])
+{
+	time_t seconds = (time_t)(wall_ms / 1000);
+	struct tm tm;
+	gmtime_r(&seconds, &tm);
+	size_t len = strftime(out, AO_TIME_TEXT, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(out + len, AO_TIME_TEXT - len, fraction_format, (int)(wall_ms % 1000));
+}
+
+void ao_time_text(int64_t wall_ms, char out[AO_TIME_TEXT]) { format(wall_ms, ".%03dZ", out); }
+void ao_time_micro_text(int64_t wall_ms, char out[AO_TIME_TEXT]) { format(wall_ms, ".%03d000Z", out); }
+
+void ao_time_second_text(int64_t wall_ms, char out[AO_TIME_TEXT])
+{
+	time_t seconds = (time_t)(wall_ms / 1000);
+	struct tm tm;
+	gmtime_r(&seconds, &tm);
+	strftime(out, AO_TIME_TEXT, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}

@@ -1,0 +1,15 @@
+#pragma once
+/**
+ * clock.h -- two clocks: a monotonic one for deadlines, the wall clock for what people and the API read.
+ * Threads: any.
+ */
+#include <stdint.h>
+
+#define AO_TIME_TEXT 32 /* bytes for ao_time_text() and ao_time_micro_text() */
+
+uint64_t ao_mono_ms(void); /* milliseconds; never goes back, so the only clock a lease deadline may use */
+int64_t ao_wall_ms(void);  /* milliseconds since 1970, UTC */
+
+void ao_time_text(int64_t wall_ms, char out[AO_TIME_TEXT]);        /* 2026-01-02T15:04:05.123Z */
+void ao_time_second_text(int64_t wall_ms, char out[AO_TIME_TEXT]); /* 2026-01-02T15:04:05Z, metav1.Time */
+void ao_time_micro_text(int64_t wall_ms, char out[AO_TIME_TEXT]);  /* 2026-01-02T15:04:05.123000Z, metav1.MicroTime */

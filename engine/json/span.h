@@ -1,0 +1,41 @@
+#pragma once
+/**
+ * span.h -- looking into JSON text without building a tree.
+ *
+ * A watch delivers megabytes of which we keep a name, a few labels and the text itself; a span is a piece of such
+ * text.  The scanner checks only what it walks over, and never reads outside the span, whatever the bytes are.
+ * Ownership: spans borrow the text.  Threads: any.
+ */
+#include "base/buf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct ao_span {
+	const char *at; /* NULL: absent */
+	size_t len;
+} ao_span;
+
+/** Walks the members of an object: start with *cursor = 0. @return false at the end or at malformed text. `ret_key` is raw, without its
+ * quotes. */
+bool ao_span_member(ao_span object, size_t *cursor, ao_span *ret_key, ao_span *ret_value);
+/** Walks the items of an array the same way. */
+bool ao_span_item(ao_span array, size_t *cursor, ao_span *ret_item);
+
+/** The value of object.key, or an absent span. */
+ao_span ao_span_get(ao_span object, const char *key);
+/** ao_span_at(object, "metadata", "name") */
+ao_span ao_span_at_(ao_span object, ...) __attribute__((sentinel));
+#define ao_span_at(...) ao_span_at_(__VA_ARGS__, (const char *)NULL)
+
+/** The text of a JSON string, unescaped; NULL when the span is absent, not a string, or malformed. The caller frees. */
+char *ao_span_text(ao_span string);
+bool ao_span_is(ao_span string, const char *text); /* compares an unescaped string; cheap when nothing is escaped */
+/** An integer; `fallback` when absent or not one. */
+long long ao_span_int(ao_span number, long long fallback);
+
+/**
+ * Appends `object` to `out` without the member at `path` (dots between keys: "metadata.managedFields"), and
+ * without spaces between tokens. Absent path: everything is copied.
+ */
+void ao_span_without(ao_span object, const char *path, ao_buf *out);

@@ -1,0 +1,48 @@
+#pragma once
+/**
+ * apply.h -- makes one object on the server be what we want, with the fewest requests and without touching what is not ours.
+ *
+ * Absent: POST (fieldValidation=Strict), so that a foreign object of that name answers AlreadyExists instead of being taken over.
+ * Present: first, when the object is still held by an Update entry of ours or of a legacy manager, one JSON patch that turns
+ * those managedFields entries into our Apply entry (dropping spec.replicas unless we set it; measurements.md (d)), read
+ * again and retried on 409; then a server-side apply, forced, carrying the observed uid.
+ * Threads: the loop thread only.
+ */
+#include "kube/client.h"
+#include "kube/store.h"
+
+#include <cjson/cJSON.h>
+
+typedef struct ao_apply ao_apply;
+
+typedef struct ao_apply_request {
+	ao_kube *kube;
+	const ao_resource *resource;
+	const cJSON *desired;               /* borrowed for the call of ao_apply_start() */
+	const ao_object *observed;          /* NULL: create */
+	const char *manager;                /* our field manager */
+	const char *const *legacy_managers; /* NULL-terminated managers whose Update entries become ours; may be NULL */
+	bool dry_run;
+	/** Once; answer->body is the object as the server has it now. `created` tells POST from apply. */
+	void (*fn)(void *arg, const ao_kube_answer *answer, bool created);
+	void *arg;
+} ao_apply_request;
+
+/** Never fails at once: errors arrive in fn. The handle is gone after fn. */
+ao_apply *ao_apply_start(const ao_apply_request *request);
+void ao_apply_cancel(ao_apply *apply);
+
+/**
+ * Is `observed` already what applying `desired` would give?
+ *
+ * Every field we render is there with an equal value: lists with Kubernetes' own keys are compared by key (env, containers,
+ * volumes, mounts, ports, ...; duplicates in the observed: the last wins), other lists by position; an empty value equals an absent one;
+ * quantities under limits, requests, storage and sizeLimit are equal when they amount to the same.
+ *
+ * @param ret_path  set when they differ: the first path that does ("spec.template.spec.containers[asya].image"); the caller frees; may be
+ * NULL
+ */
+bool ao_apply_equal(const cJSON *desired, const cJSON *observed, char **ret_path);
+
+/** DELETE with a uid precondition, background propagation. 404 and a uid conflict count as done (error 0). */
+ao_kube_call *ao_apply_delete(ao_kube *kube, const ao_resource *resource, const ao_object *observed, ao_kube_fn fn, void *arg);

@@ -1,0 +1,65 @@
+#pragma once
+/**
+ * client.h -- requests to the API server: authentication, retry where the server asks for it, and answers told apart.
+ *
+ * At most 16 writes are in flight; more wait in order.  429 and 5xx with Retry-After are sent again, up to 10 times; everything
+ * else is the caller's to retry (the work queue does).  A write is refused with -EPERM when the gate says no (lease lost).
+ * The token file is read again each minute and at once after a 401, which is then retried once.
+ * Threads: the loop thread only.  Callbacks run on the loop, never from inside ao_kube_send().
+ */
+#include "base/err.h"
+#include "kube/config.h"
+#include "kube/resource.h"
+#include "net/http.h"
+
+#include <cjson/cJSON.h>
+
+typedef struct ao_kube ao_kube;
+typedef struct ao_kube_call ao_kube_call;
+
+typedef struct ao_kube_answer {
+	long status; /* HTTP status; 0: no answer */
+	int error;   /* 0 for 2xx; else -ENOENT 404, -EEXIST AlreadyExists, -ESTALE Conflict or Gone (409, 410), -EINVAL other 4xx and
+			typed-patch 500, -EPERM 401/403 or no lease, -EIO 5xx and no answer, -EAGAIN 429, -ETIME, -E2BIG */
+	const char *reason;  /* Status.reason ("AlreadyExists", "Invalid", ...), or "" */
+	const char *message; /* Status.message or the transport's error; never NULL */
+	const char *body;    /* the raw answer, NUL-terminated, borrowed */
+	size_t body_len;
+} ao_kube_answer;
+
+typedef void (*ao_kube_fn)(void *arg, const ao_kube_answer *answer);
+
+typedef struct ao_kube_request {
+	const char *method;
+	const char *path;         /* with query, from ao_resource_path() */
+	const char *content_type; /* NULL: application/json */
+	const char *body;         /* copied; NULL: none */
+	uint64_t timeout_ms;      /* 0 means 30000 */
+	size_t max_body;          /* 0 means 4 MiB */
+	ao_kube_fn fn;            /* called once, unless the call is cancelled; may be NULL */
+	void *arg;
+	/* watches: pieces of a 2xx body; then timeout_ms 0 means none */
+	int (*on_data)(void *arg, const char *bytes, size_t len);
+	uint64_t silence_ms;
+} ao_kube_request;
+
+#define AO_JSON_PATCH "application/json-patch+json"
+#define AO_MERGE_PATCH "application/merge-patch+json"
+#define AO_APPLY_PATCH "application/apply-patch+yaml"
+
+/** @param config borrowed for the client's life */
+int ao_kube_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_agent, ao_kube **ret, ao_err **reterr);
+void ao_kube_free(ao_kube *kube); /* cancels every call */
+
+/** Every request but GET first asks `gate(arg)`; false refuses it. NULL: no gate. */
+void ao_kube_set_gate(ao_kube *kube, bool (*gate)(void *arg), void *arg);
+
+ao_kube_call *ao_kube_send(ao_kube *kube, const ao_kube_request *request);
+void ao_kube_cancel(ao_kube_call *call);
+
+/** For metrics: requests by method and status class; called for each answer. */
+void ao_kube_on_answer(ao_kube *kube, void (*fn)(void *arg, const char *method, long status, uint64_t took_ms), void *arg);
+const char *ao_kube_host(const ao_kube *kube);
+
+/** Makes the answer an error: "<verb> <what>: <message> (<reason>)". @return answer->error */
+int ao_kube_answer_err(const ao_kube_answer *answer, const char *what, ao_err **reterr);

@@ -1,0 +1,38 @@
+#pragma once
+/**
+ * config.h -- where the API server is and who we are: a kubeconfig file, or the pod's own service account.
+ *
+ * Errors are one line that names the file, the field and the fix; they never hold a credential.
+ * Ownership: the struct owns its strings.  Threads: any.
+ */
+#include "base/err.h"
+
+#include <stdbool.h>
+
+typedef struct ao_kubeconfig {
+	char *server; /* "https://host:port", no trailing slash */
+	char *ca_pem; /* NULL: the system's anchors */
+	char *client_cert_pem, *client_key_pem;
+	char *token;               /* fixed bearer token */
+	char *token_file;          /* bearer token that is re-read; wins over `token` */
+	char *username, *password; /* basic auth, as kubeconfig still allows */
+	bool insecure;
+	char *namespace_; /* of the context, or of the pod; "default" when neither says */
+	char *source;     /* for messages: the file's path or "in-cluster" */
+} ao_kubeconfig;
+
+/**
+ * Loads the configuration as kubectl would.
+ *
+ * Order: `path` (--kubeconfig; must exist); $KUBECONFIG (colon-separated list, merged, first wins); in-cluster when
+ * KUBERNETES_SERVICE_HOST and the service account's files exist; ~/.kube/config.  Relative file names in a
+ * kubeconfig are relative to it.  exec and auth-provider plugins are refused with a message that says what to use instead.
+ *
+ * @param path     --kubeconfig, or NULL
+ * @param context  --context, or NULL for the file's current-context
+ */
+int ao_kubeconfig_load(const char *path, const char *context, ao_kubeconfig **ret, ao_err **reterr);
+void ao_kubeconfig_free(ao_kubeconfig *config);
+
+static inline void ao_kubeconfig_freep(ao_kubeconfig **c) { ao_kubeconfig_free(*c); }
+#define ao_auto_kubeconfig __attribute__((cleanup(ao_kubeconfig_freep)))

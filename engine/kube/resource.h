@@ -1,0 +1,27 @@
+#pragma once
+/**
+ * resource.h -- a kind of object and the URL paths it lives at.
+ * Threads: any.
+ */
+#include "base/err.h"
+
+#include <stdbool.h>
+
+typedef struct ao_resource {
+	char *api_version; /* "apps/v1", "v1" */
+	char *kind;        /* "Deployment" */
+	char *plural;      /* "deployments" */
+	bool cluster_scoped;
+} ao_resource;
+
+void ao_resource_clear(ao_resource *r); /* frees the strings, not the struct */
+bool ao_resource_is(const ao_resource *r, const char *api_version, const char *kind);
+
+/**
+ * "/apis/apps/v1/namespaces/asya/deployments/resize/status"; each part percent-escaped.
+ * @param namespace_   NULL: all namespaces, or a cluster-scoped kind
+ * @param name         NULL: the collection
+ * @param subresource  NULL: the object itself
+ * @return the caller frees
+ */
+char *ao_resource_path(const ao_resource *r, const char *namespace_, const char *name, const char *subresource);

@@ -1,0 +1,69 @@
+#pragma once
+/**
+ * store.h -- the observed objects of one kind, as compact text.
+ *
+ * An object is one block: its JSON text without metadata.managedFields (a pod: only the members the informer was told to
+ * keep), and beside it what look-ups need.  Trees are made from it for one call and freed.
+ * Three indexes: by key ("namespace/name"; "name" when cluster-scoped), by the uid of the controlling owner, and by the value
+ * of one label ("namespace/value").
+ * Ownership: the store owns its objects; a pointer is good until the next ao_store_put() or ao_store_remove() of that key.
+ * Threads: the loop thread only.
+ */
+#include "json/json.h"
+#include "json/span.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct ao_object {
+	const char *key; /* "namespace/name" */
+	const char *namespace_, *name, *uid, *resource_version;
+	const char *owner_uid; /* of the ownerReference with controller: true, or "" */
+	const char *owner_kind, *owner_name;
+	const char *label; /* value of the indexed label, or "" */
+	int64_t generation;
+	bool deleting;
+	bool legacy_owned;    /* a managedFields entry without subresource of operation Update is held by one of the managers told to
+				 ao_store_new() */
+	uint64_t spec_digest; /* of everything but status and the server's own metadata: what a person or we could have changed */
+	uint64_t full_digest; /* of the text */
+	const char *text;     /* compact JSON, NUL-terminated */
+	size_t len;
+} ao_object;
+
+typedef struct ao_store ao_store;
+
+typedef struct ao_store_options {
+	const char *index_label;     /* label to index, or NULL */
+	const char *const *managers; /* field managers that count for legacy_owned, NULL-terminated; or NULL */
+	bool pod_projection;         /* keep metadata (name, namespace, uid, labels, ownerReferences, deletionTimestamp, creationTimestamp,
+					annotations left out), spec.nodeName, status without the rest */
+} ao_store_options;
+
+ao_store *ao_store_new(const ao_store_options *options);
+void ao_store_free(ao_store *store);
+
+/**
+ * Takes an object as the server sent it.
+ * @param ret  the stored object
+ * @return 0; -EINVAL the text is no object with metadata.name and uid (nothing is stored)
+ */
+int ao_store_put(ao_store *store, ao_span object, const ao_object **ret, ao_err **reterr);
+/** @return true when it was there */
+bool ao_store_remove(ao_store *store, const char *key);
+const ao_object *ao_store_get(const ao_store *store, const char *key); /* or NULL */
+size_t ao_store_count(const ao_store *store);
+
+/** Walks all objects; start with *cursor = 0. Do not change the store meanwhile. */
+const ao_object *ao_store_next(const ao_store *store, size_t *cursor);
+/** Calls fn for each object whose controlling owner has this uid, in the order of their keys. */
+void ao_store_each_owned(const ao_store *store, const char *owner_uid, void (*fn)(void *arg, const ao_object *object), void *arg);
+/** Calls fn for each object of that namespace whose indexed label has this value, in the order of their keys. */
+void ao_store_each_labelled(const ao_store *store, const char *namespace_, const char *value,
+			    void (*fn)(void *arg, const ao_object *object), void *arg);
+
+/** The tree of an object. @return 0; -EINVAL a number that cannot be kept, ... */
+int ao_object_tree(const ao_object *object, cJSON **ret, ao_err **reterr);
+
+/** After a write of ours: the server's answer goes into the cache at once when it is newer, so that the next pass sees it. */
+int ao_store_put_answer(ao_store *store, const char *body, size_t len, const ao_object **ret, ao_err **reterr);

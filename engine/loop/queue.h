@@ -1,0 +1,50 @@
+#pragma once
+/**
+ * queue.h -- the work queue: keys that want attention, each at most once at a time.
+ *
+ * client-go's rules: adding a key that waits changes nothing; adding one that is being worked on makes it run once
+ * more afterwards, never twice at the same time; a failed key comes back after base * 2^failures up to a ceiling; a
+ * success forgets the failures.  Work is asynchronous: the handler starts it and somebody calls ao_queue_done() later.
+ * The queue hands out work from the loop, never from inside ao_queue_add(), at most `slice_ms` at a stretch so that
+ * lease and probes get their turn.
+ * Threads: the loop thread only.
+ */
+#include "loop/loop.h"
+
+#include <stddef.h>
+
+typedef struct ao_queue ao_queue;
+
+/** Starts work on `key` (borrowed for the call). Must lead to exactly one ao_queue_done(). */
+typedef void (*ao_queue_fn)(void *arg, const char *key);
+
+typedef enum {
+	AO_QUEUE_OK,    /* forget the failures of this key */
+	AO_QUEUE_RETRY, /* count a failure, come back after the back-off */
+} ao_queue_result;
+
+typedef struct ao_queue_options {
+	size_t max_active; /* keys worked on at the same time; 0 means 1 */
+	uint64_t base_ms;  /* first back-off; 0 means 5 */
+	uint64_t max_ms;   /* ceiling of the back-off; 0 means 300000 */
+	uint64_t slice_ms; /* longest stretch of starting work before the loop gets its turn; 0 means 10 */
+} ao_queue_options;
+
+/** What metrics want to know. */
+typedef struct ao_queue_stats {
+	size_t waiting, active, delayed;
+	uint64_t adds, retries, done;
+} ao_queue_stats;
+
+ao_queue *ao_queue_new(ao_loop *loop, const ao_queue_options *options, ao_queue_fn fn, void *arg);
+void ao_queue_free(ao_queue *queue); /* waiting keys are dropped; nothing may be active, or it is never reported */
+
+void ao_queue_add(ao_queue *queue, const char *key);
+/** Adds after a delay; an earlier pending time for the same key wins. */
+void ao_queue_add_after(ao_queue *queue, const char *key, uint64_t delay_ms);
+void ao_queue_done(ao_queue *queue, const char *key, ao_queue_result result);
+/** Drops the failures and the delayed wake-up of a key that is gone for good. */
+void ao_queue_forget(ao_queue *queue, const char *key);
+/** Stops handing out work; what is active goes on. */
+void ao_queue_pause(ao_queue *queue);
+ao_queue_stats ao_queue_get_stats(const ao_queue *queue);

@@ -1,0 +1,69 @@
+#pragma once
+/**
+ * http.h -- the one HTTP client: libcurl's multi interface driven by libuv.
+ *
+ * A client has one set of TLS settings and one connection per host (HTTP/2 where the server has it, streams waiting
+ * their turn beyond `max_streams`).  Two clients never share a connection: the lease has one of its own.
+ * libcurl never leaves a dead connection by itself, so the client does: TCP keep-alive and TCP_USER_TIMEOUT, an
+ * HTTP/2 PING every 10 s while a stream is open, and after 15 s in which the kernel saw no byte arrive, or two
+ * requests in a row that timed out, it shuts the socket down; every stream on it then ends with -EIO.
+ * Threads: the loop thread only.  Callbacks run on the loop, never from inside ao_http_send().
+ */
+#include "base/err.h"
+#include "loop/loop.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct ao_http ao_http;
+typedef struct ao_http_call ao_http_call;
+
+typedef struct ao_http_options {
+	const char *ca_pem;   /* the only trust anchors; NULL means the system's */
+	const char *cert_pem; /* client certificate and key, both or neither */
+	const char *key_pem;
+	bool insecure;          /* do not verify the server: only where a user asked for it */
+	const char *user_agent; /* NULL means none */
+	unsigned max_streams;   /* concurrent requests per connection; 0 means 100 */
+	bool http1;             /* never HTTP/2, several connections: for brokers and AWS */
+} ao_http_options;
+
+typedef struct ao_http_response {
+	int error;              /* 0: the server answered; -EIO, -ETIME, -E2BIG, -EPROTO */
+	const char *error_text; /* for people, when error; says host and cause, never a header */
+	long status;            /* HTTP status; 0 when it never came */
+	const char *body;       /* NUL-terminated, borrowed for the call; what on_data got is not in it */
+	size_t body_len;
+	long retry_after_s;       /* the Retry-After header in seconds, or -1 */
+	const char *content_type; /* "" when absent */
+} ao_http_response;
+
+typedef struct ao_http_request {
+	const char *method; /* "GET", ... */
+	const char *url;
+	const char *const *headers; /* "Name: value", NULL-terminated; may be NULL */
+	const void *body;
+	size_t body_len;
+	uint64_t timeout_ms;   /* for the whole exchange; 0: none */
+	uint64_t silence_ms;   /* no byte of the answer for that long ends it with -ETIME; 0: none */
+	size_t max_body;       /* cap on the collected body: beyond it -E2BIG; 0 means 4 MiB */
+	const char *aws_sigv4; /* CURLOPT_AWS_SIGV4 value or NULL; then `userpwd` is "key:secret" */
+	const char *userpwd;
+	/** When set, the body of a 2xx answer goes here piece by piece; non-zero ends the call with that error. */
+	int (*on_data)(void *arg, const char *bytes, size_t len);
+	/** Called once at the end unless cancelled; the call object is gone afterwards. */
+	void (*on_done)(void *arg, const ao_http_response *response);
+	void *arg;
+} ao_http_request;
+
+/** @return 0; -EINVAL when a PEM cannot be used is found at the first request instead, so this only fails on a broken libcurl */
+int ao_http_new(ao_loop *loop, const ao_http_options *options, ao_http **ret, ao_err **reterr);
+/** Cancels every call, closes the connections. */
+void ao_http_free(ao_http *http);
+
+/** Starts a request; everything in it is copied. Never fails: errors arrive in on_done. */
+ao_http_call *ao_http_send(ao_http *http, const ao_http_request *request);
+/** Ends a call; its on_done is not called. Must not be used after on_done has run. */
+void ao_http_cancel(ao_http_call *call);
+/** Shuts down every connection: streams end with -EIO and the next request connects anew. */
+void ao_http_reset(ao_http *http);
