@@ -38,6 +38,8 @@ typedef struct ao_store_options {
 	const char *const *managers; /* field managers that count for legacy_owned, NULL-terminated; or NULL */
 	bool pod_projection;         /* keep metadata (name, namespace, uid, labels, ownerReferences, deletionTimestamp, creationTimestamp,
 					annotations left out), spec.nodeName, status without the rest */
+	/** Keep only objects whose controlling owner has this kind; NULL: all. Others are dropped where they arrive. */
+	const char *owner_kind;
 } ao_store_options;
 
 ao_store *ao_store_new(const ao_store_options *options);
@@ -46,7 +48,8 @@ void ao_store_free(ao_store *store);
 /**
  * Takes an object as the server sent it.
  * @param ret  the stored object
- * @return 0; -EINVAL the text is no object with metadata.name and uid (nothing is stored)
+ * @return 0; -EINVAL the text is no object with metadata.name and uid (nothing is stored); -ENOENT options.owner_kind does not want it
+ *         (an earlier version is removed, *ret untouched; no ao_err is made)
  */
 int ao_store_put(ao_store *store, ao_span object, const ao_object **ret, ao_err **reterr);
 /** @return true when it was there */

@@ -47,4 +47,6 @@ void ao_queue_done(ao_queue *queue, const char *key, ao_queue_result result);
 void ao_queue_forget(ao_queue *queue, const char *key);
 /** Stops handing out work; what is active goes on. */
 void ao_queue_pause(ao_queue *queue);
+/** Hands out work again. */
+void ao_queue_resume(ao_queue *queue);
 ao_queue_stats ao_queue_get_stats(const ao_queue *queue);

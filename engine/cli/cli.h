@@ -1,0 +1,16 @@
+#pragma once
+/**
+ * cli.h -- the verbs of the command line, one file each.
+ *
+ * A verb gets its own argv (argv[0] is its name) and returns the process's exit code: 0 done, 1 failed or (diff) differences,
+ * 2 wrong usage.  Results go to stdout, errors to stderr as "error: ...".
+ */
+#include "base/err.h"
+
+int ao_cli_run(int argc, char **argv);
+int ao_cli_render(int argc, char **argv);
+int ao_cli_check(int argc, char **argv);
+int ao_cli_version(int argc, char **argv);
+
+/** Prints "error: <text>" and frees the error. @return `exit_code` */
+int ao_cli_fail(ao_err *err, int exit_code);

@@ -1,0 +1,127 @@
+/* render.c -- what the policies make of a file of parents, without any cluster. */
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "cli/args.h"
+#include "cli/cli.h"
+#include "core/load.h"
+#include "json/yaml.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_INPUT (16 * 1024 * 1024)
+
+static int read_parents(const char *path, cJSON **ret, ao_err **reterr)
+{
+	ao_auto_buf ao_buf text = ao_buf_init(MAX_INPUT);
+	int r = ao_file_read(path, &text, reterr);
+	return r < 0 ? r : ao_yaml_parse(text.data ? text.data : "", text.len, strcmp(path, "-") == 0 ? "stdin" : path, ret, reterr);
+}
+
+/** @return 1 when the bundle knows what to do with it, 0 when it is something else */
+static int is_parent(const ao_manifest *manifest, const cJSON *document)
+{
+	return ao_manifest_kind(manifest, document) == &manifest->kinds[0];
+}
+
+/** Adds what one parent becomes to `items`. */
+static int render_one(const ao_loaded *loaded, const char *file, const cJSON *parent, cJSON *items, ao_err **reterr)
+{
+	const char *name = ao_json_str(parent, "metadata", "name");
+	ao_auto_json cJSON *snapshot = cJSON_CreateObject(), *plan = NULL;
+	char now[AO_TIME_TEXT];
+	if (!name)
+		return ao_err_set(reterr, -EINVAL, "%s: metadata.name is missing", file);
+	ao_time_second_text(ao_wall_ms(), now);
+	ao_json_set_str(snapshot, "now", now);
+	cJSON *copy = cJSON_Duplicate(parent, 1);
+	cJSON *metadata = ao_json_object(copy, "metadata");
+	if (!ao_json_at(metadata, "namespace"))
+		ao_json_set_str(metadata, "namespace", "default");
+	ao_json_set(snapshot, "parent", copy);
+	ao_json_set(snapshot, "children", cJSON_CreateArray());
+	ao_json_set(snapshot, "related", cJSON_CreateArray());
+	if (ao_bundle_plan(loaded->bundle, snapshot, &plan, NULL, reterr) < 0)
+		return ao_err_wrap(reterr, "%s: %s", file, name);
+	const cJSON *invalid = ao_json_at(plan, "invalid"), *item;
+	if (cJSON_IsObject(invalid))
+		return ao_err_set(reterr, -EINVAL, "%s: %s: %s", file, name, ao_json_str(invalid, "message"));
+	cJSON_ArrayForEach(item, ao_json_at(plan, "objects")) cJSON_AddItemToArray(items, cJSON_Duplicate(ao_json_at(item, "object"), 1));
+	return 0;
+}
+
+static void print_items(const cJSON *items, bool json)
+{
+	if (json) {
+		ao_auto_json cJSON *list = cJSON_CreateObject();
+		ao_json_set_str(list, "apiVersion", "v1");
+		ao_json_set_str(list, "kind", "List");
+		ao_json_set(list, "items", cJSON_Duplicate(items, 1));
+		ao_auto_str char *text = ao_json_pretty(list);
+		fputs(text, stdout);
+		return;
+	}
+	const cJSON *item;
+	bool first = true;
+	cJSON_ArrayForEach(item, items)
+	{
+		ao_auto_buf ao_buf text = ao_buf_init(MAX_INPUT);
+		ao_yaml_print(item, &text);
+		printf("%s%s", first ? "" : "---\n", text.data ? text.data : "");
+		first = false;
+	}
+}
+
+static int render_file(const ao_load_options *load, const char *file, bool json, ao_err **reterr)
+{
+	ao_auto_sources ao_sources sources = {0};
+	ao_auto_loaded ao_loaded loaded = {0};
+	ao_auto_json cJSON *parents = NULL, *items = cJSON_CreateArray();
+	int r = ao_load_sources(load, &sources, reterr);
+	if (r == 0)
+		r = ao_load(load, &sources, &loaded, reterr);
+	if (r == 0)
+		r = read_parents(file, &parents, reterr);
+	size_t rendered = 0;
+	const cJSON *document;
+	for (document = parents ? parents->child : NULL; r == 0 && document; document = document->next)
+		if (is_parent(loaded.manifest, document)) {
+			r = render_one(&loaded, file, document, items, reterr);
+			rendered++;
+		}
+	if (r == 0 && !rendered)
+		r = ao_err_set(reterr, -EINVAL, "%s: holds no %s (%s)", file, loaded.manifest->kinds[0].resource.kind,
+			       loaded.manifest->kinds[0].resource.api_version);
+	if (r == 0)
+		print_items(items, json);
+	return r;
+}
+
+int ao_cli_render(int argc, char **argv)
+{
+	ao_load_options load = {0};
+	const char *file = NULL, *output = "yaml";
+	ao_err *err = NULL;
+	const ao_flag flags[] = {
+	    {"filename", 'f', .text = &file, .value = "FILE", .help = "what to render, - for standard input"},
+	    {"policies", 0, .text = &load.policies_dir, .value = "DIR", .help = "policy files that replace built-in ones of the same name"},
+	    {"config", 0, .text = &load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
+	    {"output", 'o', .text = &output, .value = "FORMAT", .help = "yaml or json (default yaml)"},
+	};
+	int r = ao_args_parse(&(ao_verb){.usage = "asya-operator render -f FILE [flags]",
+					 .about = "Prints the children that the policies make, without a cluster.",
+					 .flags = flags,
+					 .flag_count = AO_LEN(flags)},
+			      argc, argv, &err);
+	if (r > 0)
+		return 0;
+	bool json = strcmp(output, "json") == 0;
+	if (r == 0 && !file)
+		r = ao_err_set(&err, -EINVAL, "render needs -f FILE");
+	if (r == 0 && !json && strcmp(output, "yaml") != 0)
+		r = ao_err_set(&err, -EINVAL, "--output: expected yaml or json, got '%s'", output);
+	if (r < 0)
+		return ao_cli_fail(err, 2);
+	return render_file(&load, file, json, &err) < 0 ? ao_cli_fail(err, 1) : 0;
+}

@@ -1,0 +1,122 @@
+/* run.c -- the operator itself. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "cli/args.h"
+#include "cli/cli.h"
+#include "core/operator.h"
+#include "core/settings.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/** What the command line said, before it is understood. */
+typedef struct run_args {
+	ao_operator_options options;
+	const char *workers, *log_level, *log_format;
+	bool zap_devel;
+	cJSON *manifest; /* of the built-in bundle: it names the settings that have flags */
+	cJSON *settings;
+} run_args;
+
+/** Flags of settings, and those of controller-runtime that are accepted so that existing command lines keep working. */
+static bool other_flag(void *arg, const char *name, const char *value)
+{
+	run_args *args = arg;
+	const char *setting = ao_settings_flag(args->manifest, name);
+	if (setting)
+		ao_json_set_str(args->settings, setting, value);
+	return setting || strcmp(name, "zap-stacktrace-level") == 0 || strcmp(name, "zap-time-encoding") == 0;
+}
+
+static int parse_level(const char *text, ao_log_level *ret, ao_err **reterr)
+{
+	static const char *const names[] = {"debug", "info", "warn", "error"};
+	for (size_t i = 0; text && i < AO_LEN(names); i++)
+		if (strcmp(text, names[i]) == 0) {
+			*ret = (ao_log_level)i;
+			return 0;
+		}
+	return text ? ao_err_set(reterr, -EINVAL, "--log-level: expected debug, info, warn or error, got '%s'", text) : 0;
+}
+
+static int parse_workers(const char *flag, size_t *ret, ao_err **reterr)
+{
+	const char *env = getenv("ASYA_MAX_CONCURRENT_RECONCILES"), *text = flag ? flag : env;
+	char *end = NULL;
+	long n = text ? strtol(text, &end, 10) : 0;
+	if (text && (*end || end == text)) {
+		if (flag)
+			return ao_err_set(reterr, -EINVAL, "--max-concurrent-reconciles: expected an integer, got '%s'", flag);
+		ao_warn(AO_MAIN, NULL, "ASYA_MAX_CONCURRENT_RECONCILES: '%s' is no integer, ignored", env);
+		text = NULL;
+	}
+	*ret = !text ? 10 : n > 0 ? (size_t)n : 1;
+	return 0;
+}
+
+static int understand(run_args *args, ao_err **reterr)
+{
+	ao_log_level level = AO_LOG_INFO;
+	const char *format = args->log_format;
+	int r = parse_level(args->log_level, &level, reterr);
+	if (r == 0 && format && strcmp(format, "json") != 0 && strcmp(format, "text") != 0 && strcmp(format, "console") != 0)
+		r = ao_err_set(reterr, -EINVAL, "--log-format: expected text or json, got '%s'", format);
+	if (r < 0)
+		return r;
+	ao_log_setup(level, format && strcmp(format, "json") == 0);
+	return parse_workers(args->workers, &args->options.max_concurrent, reterr);
+}
+
+static int parse(run_args *args, int argc, char **argv, ao_err **reterr)
+{
+	ao_operator_options *o = &args->options;
+	const ao_flag flags[] = {
+	    {"kubeconfig", 0, .text = &o->kubeconfig, .value = "FILE",
+	     .help = "how to reach the cluster (default: $KUBECONFIG, in-cluster, ~/.kube/config)"},
+	    {"context", 0, .text = &o->context, .value = "NAME", .help = "context of the kubeconfig"},
+	    {"namespace", 'n', .text = &o->namespace_, .value = "NS", .help = "the operator's own namespace: lease and policy ConfigMaps"},
+	    {"policies", 0, .text = &o->load.policies_dir, .value = "DIR",
+	     .help = "policy files that replace built-in ones of the same name"},
+	    {"config", 0, .text = &o->load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
+	    {"leader-elect", 0, .yes = &o->leader_elect, .help = "work only while holding the lease"},
+	    {"metrics-bind-address", 0, .text = &o->metrics_address, .value = "ADDR",
+	     .help = "where /metrics is served, 0 for nowhere (default :8080)"},
+	    {"health-probe-bind-address", 0, .text = &o->probe_address, .value = "ADDR",
+	     .help = "where /healthz and /readyz are served (default :8081)"},
+	    {"max-concurrent-reconciles", 0, .text = &args->workers, .value = "N",
+	     .help = "parents worked on at the same time (default 10)"},
+	    {"log-level", 0, .text = &args->log_level, .value = "LEVEL", .help = "debug, info, warn or error (default info)"},
+	    {"log-format", 0, .text = &args->log_format, .value = "FORMAT", .help = "text or json (default text)"},
+	    {"zap-log-level", 0, .text = &args->log_level, .value = "LEVEL", .help = "same as --log-level"},
+	    {"zap-encoder", 0, .text = &args->log_format, .value = "FORMAT", .help = "same as --log-format"},
+	    {"zap-devel", 0, .yes = &args->zap_devel, .help = "accepted, has no effect"},
+	};
+	return ao_args_parse(&(ao_verb){.usage = "asya-operator run [flags]",
+					.about = "Runs the operator until SIGTERM.",
+					.flags = flags,
+					.flag_count = AO_LEN(flags),
+					.other = other_flag,
+					.arg = args},
+			     argc, argv, reterr);
+}
+
+int ao_cli_run(int argc, char **argv)
+{
+	ao_auto_sources ao_sources builtin = {0};
+	ao_auto_json cJSON *manifest = NULL, *settings = cJSON_CreateObject();
+	ao_err *err = NULL;
+	ao_sources_builtin(&builtin);
+	if (ao_bundle_peek_manifest(&builtin, &manifest, &err) < 0)
+		return ao_cli_fail(err, 1);
+	run_args args = {
+	    .options = {.metrics_address = ":8080", .probe_address = ":8081", .load.flags = settings},
+	    .manifest = manifest,
+	    .settings = settings,
+	};
+	int r = parse(&args, argc, argv, &err);
+	if (r > 0)
+		return 0;
+	if (r < 0 || understand(&args, &err) < 0)
+		return ao_cli_fail(err, 2);
+	return ao_operator_run(&args.options, &err) < 0 ? ao_cli_fail(err, 1) : 0;
+}

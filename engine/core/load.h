@@ -1,0 +1,36 @@
+#pragma once
+/**
+ * load.h -- from files and settings to a bundle that can be called: what every verb of the command line begins with.
+ *
+ * Sources, later wins by file name: the files built into the binary, --policies DIR, then what the caller brings (ConfigMaps).
+ * Threads: the loop thread only.
+ */
+#include "core/manifest.h"
+#include "script/bundle.h"
+
+typedef struct ao_load_options {
+	const char *policies_dir; /* --policies, or NULL */
+	const char *config_file;  /* --config, or NULL */
+	const cJSON *flags;       /* settings given as flags: {name: text}, or NULL */
+} ao_load_options;
+
+/** A bundle and what it says about itself. */
+typedef struct ao_loaded {
+	ao_bundle *bundle;
+	ao_manifest *manifest;
+} ao_loaded;
+
+/** The files of the binary and of --policies. */
+int ao_load_sources(const ao_load_options *options, ao_sources *sources, ao_err **reterr);
+/** @return 0; -EINVAL naming file and line, setting, or field */
+int ao_load(const ao_load_options *options, const ao_sources *sources, ao_loaded *ret, ao_err **reterr);
+void ao_loaded_clear(ao_loaded *loaded);
+#define ao_auto_loaded __attribute__((cleanup(ao_loaded_clear)))
+
+/**
+ * Adds the files of policy ConfigMaps to `sources`.
+ *
+ * @param list  a ConfigMapList as the server sent it; sorted by name here, so that later names win
+ * @return the number of ConfigMaps; their texts become files, anything else in them is ignored
+ */
+size_t ao_load_config_maps(ao_sources *sources, const cJSON *list);

@@ -1,0 +1,49 @@
+#pragma once
+/**
+ * manifest.h -- what a bundle says about itself, read once into plain structs: which kinds to watch, who owns them,
+ * under which names we act.  The only place where the engine learns what it operates on.
+ * Ownership: the struct owns its strings.  Threads: any.
+ */
+#include "kube/resource.h"
+#include "json/json.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/** What an object of a watched kind is to us. */
+typedef enum {
+	AO_ROLE_PARENT,  /* what users write */
+	AO_ROLE_CHILD,   /* owned by a parent through a controller reference */
+	AO_ROLE_SHARED,  /* made by us, owned by nobody, never deleted */
+	AO_ROLE_RELATED, /* only looked at; belongs to the parent named by a label */
+} ao_kind_role;
+
+typedef struct ao_kind {
+	ao_resource resource;
+	ao_kind_role role;
+	char *selector;      /* label selector of the watch, or NULL */
+	char *label;         /* AO_ROLE_RELATED: the label that names the parent */
+	bool pod_projection; /* keep pods as a projection */
+} ao_kind;
+
+typedef struct ao_manifest {
+	ao_kind *kinds; /* the parent first, then children and shared, then related, in manifest order */
+	size_t kind_count;
+	char *finalizer; /* or NULL: none is added */
+	char *field_manager;
+	char **legacy_managers; /* NULL-terminated; field_manager is among them */
+	char *lease;            /* name of the Lease */
+	char *component;        /* names us in Events and metrics */
+	char **digest_path;     /* NULL-terminated path in the parent where the digest of what was rendered is kept; NULL: nowhere */
+	char *policies_label;   /* ConfigMaps of our namespace with this label "true" hold policies; or NULL */
+} ao_manifest;
+
+/** @param json  what ao_bundle_manifest() returned. @return 0; -EINVAL with the field that is wrong */
+int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr);
+void ao_manifest_free(ao_manifest *manifest);
+
+/** The kind of a JSON object by its apiVersion and kind; NULL when the manifest does not name it. */
+const ao_kind *ao_manifest_kind(const ao_manifest *manifest, const cJSON *object);
+
+static inline void ao_manifest_freep(ao_manifest **m) { ao_manifest_free(*m); }
+#define ao_auto_manifest __attribute__((cleanup(ao_manifest_freep)))

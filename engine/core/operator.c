@@ -1,0 +1,363 @@
+/*
+ * operator.c -- start, lead, stop.
+ *
+ * Start: reach the server, read the policy ConfigMaps, load the bundle (the built-in one when that fails), open the probe ports.
+ * Lead: when the lease is ours, list everything, and only when all of it is known begin to work.
+ * Stop: no new passes, half a second for those in flight, the lease given back.
+ */
+#include "core/operator.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "core/reconcile.h"
+#include "core/serve.h"
+#include "kube/lease.h"
+#include "version.h"
+
+#include <malloc.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#define START_TIMEOUT_MS 30000
+#define DRAIN_MS 500
+
+typedef struct operator_ {
+	const ao_operator_options *options;
+	ao_loop *loop;
+	ao_kubeconfig *config;
+	const char *namespace_;
+	ao_kube *kube;
+	ao_lease *lease; /* NULL without leader election */
+	ao_metrics *metrics;
+	ao_serve *serve;
+	ao_loaded loaded;
+	char *degraded; /* why the built-in bundle serves, or NULL */
+	ao_events *events;
+	ao_world *world;
+	ao_shared *shared;
+	ao_reconciler *reconciler;
+	ao_timer *drain;
+	uint64_t drain_until_ms;
+	bool stopping;
+	int result;
+	ao_err *err; /* why, when result < 0 */
+} operator_;
+
+/* ---- the bundle ---- */
+
+typedef struct fetch {
+	bool done;
+	int error;
+	char *message;
+	cJSON *list;
+} fetch;
+
+static void on_config_maps(void *arg, const ao_kube_answer *answer)
+{
+	fetch *f = arg;
+	f->done = true;
+	f->error = answer->error;
+	f->message = ao_xstrdup(answer->message);
+	ao_auto_err ao_err *err = NULL;
+	if (answer->error == 0 && ao_json_parse(answer->body, answer->body_len, &f->list, &err) < 0) {
+		f->error = -EPROTO;
+		free(f->message);
+		f->message = ao_xstrdup(ao_err_text(err));
+	}
+}
+
+/**
+ * Reads the policy ConfigMaps of our namespace into `sources`.  It is also the first request of all: when nobody answers, the
+ * configuration is wrong or the server is down, and the process ends with that line.
+ */
+static int fetch_policies(operator_ *op, const char *label, ao_sources *sources, ao_err **reterr)
+{
+	ao_resource config_maps = {.api_version = "v1", .kind = "ConfigMap", .plural = "configmaps"};
+	ao_auto_str char *path = ao_resource_path(&config_maps, op->namespace_, NULL, NULL);
+	ao_auto_str char *query = ao_xasprintf("%s?labelSelector=%s%%3Dtrue", path, label);
+	fetch f = {0};
+	ao_kube_send(op->kube, &(ao_kube_request){.method = "GET", .path = query, .fn = on_config_maps, .arg = &f, .max_body = 16 << 20});
+	if (!ao_loop_run_until(op->loop, &f.done, START_TIMEOUT_MS))
+		f = (fetch){.error = -EIO, .message = ao_xstrdup("no answer")};
+	int r = 0;
+	if (f.error == 0 && ao_load_config_maps(sources, f.list))
+		ao_info(AO_CORE, NULL, "read policy ConfigMaps of namespace %s", op->namespace_);
+	if (f.error == -EPERM)
+		ao_warn(AO_CORE, NULL, "may not read policy ConfigMaps in namespace %s, using the others: %s", op->namespace_, f.message);
+	else if (f.error)
+		r = ao_err_set(reterr, f.error, "cannot use the API server %s (%s): %s; check its address and credentials",
+			       op->config->server, op->config->source, f.message);
+	cJSON_Delete(f.list);
+	free(f.message);
+	return r;
+}
+
+/** Loads the bundle from all sources; a broken one makes the built-in one serve, aloud. */
+static int load_policies(operator_ *op, const ao_sources *sources, ao_err **reterr)
+{
+	ao_auto_err ao_err *err = NULL;
+	if (ao_load(&op->options->load, sources, &op->loaded, &err) < 0) {
+		ao_auto_sources ao_sources builtin = {0};
+		ao_error(AO_POLICY, NULL, "the policies cannot be used: %s", ao_err_text(err));
+		ao_sources_builtin(&builtin);
+		int r = ao_load(&op->options->load, &builtin, &op->loaded, reterr);
+		if (r < 0)
+			return r; /* not the policies are wrong, but the settings */
+		op->degraded = ao_xstrdup(ao_err_text(err));
+		ao_error(AO_POLICY, NULL, "the built-in policies serve instead");
+	}
+	ao_info(AO_POLICY, NULL, "bundle %s with %d policies", ao_bundle_digest(op->loaded.bundle),
+		cJSON_GetArraySize(ao_bundle_policies(op->loaded.bundle)));
+	return 0;
+}
+
+static int prepare_bundle(operator_ *op, ao_err **reterr)
+{
+	ao_auto_sources ao_sources sources = {0};
+	ao_auto_json cJSON *builtin_manifest = NULL;
+	ao_auto_err ao_err *err = NULL;
+	ao_sources_builtin(&sources);
+	int r = ao_bundle_peek_manifest(&sources, &builtin_manifest, reterr);
+	if (r < 0)
+		return r;
+	if (op->options->load.policies_dir && ao_sources_dir(&sources, op->options->load.policies_dir, &err) < 0)
+		return ao_err_set(reterr, -EINVAL, "--policies: %s", ao_err_text(err));
+	const char *label = ao_json_str(builtin_manifest, "policies_label");
+	r = label ? fetch_policies(op, label, &sources, reterr) : 0;
+	return r < 0 ? r : load_policies(op, &sources, reterr);
+}
+
+/* ---- metrics and probes ---- */
+
+static void on_answer(void *arg, const char *method, long status, uint64_t took_ms)
+{
+	operator_ *op = arg;
+	ao_auto_str char *code = status ? ao_xasprintf("%ld", status) : ao_xstrdup("<error>");
+	ao_auto_str char *labels = ao_xasprintf("code=\"%s\",method=\"%s\",host=\"%s\"", code, method, ao_kube_host(op->kube));
+	ao_auto_str char *verb = ao_xasprintf("method=\"%s\"", method);
+	ao_metric_add(op->metrics, "rest_client_requests_total", labels, 1);
+	ao_metric_observe(op->metrics, "rest_client_request_duration_seconds", verb, (double)took_ms / 1000);
+}
+
+static bool leads(const operator_ *op) { return op->lease ? ao_lease_held(op->lease) : op->world != NULL; }
+
+static void on_collect(void *arg)
+{
+	operator_ *op = arg;
+	ao_metrics *m = op->metrics;
+	ao_serve_collect_process(m);
+	if (op->loaded.manifest) {
+		ao_auto_str char *name = ao_xasprintf("name=\"%s\"", op->loaded.manifest->lease);
+		ao_metric_set(m, "leader_election_master_status", name, leads(op));
+		ao_auto_str char *digest = ao_xasprintf("digest=\"%s\"", ao_bundle_digest(op->loaded.bundle));
+		ao_metric_set(m, "policy_bundle_info", digest, 1);
+		ao_metric_set(m, "policy_bundle_degraded", "", op->degraded != NULL);
+	}
+	if (op->reconciler)
+		ao_reconciler_collect(op->reconciler);
+	if (op->world)
+		ao_metric_set(m, "watch_restarts_total", "", (double)ao_world_watch_restarts(op->world));
+}
+
+static bool on_ready(void *arg, ao_buf *out)
+{
+	operator_ *op = arg;
+	if (!op->loaded.bundle) {
+		ao_buf_puts(out, "[-]policies: not loaded yet\n");
+		return false;
+	}
+	if (op->degraded)
+		ao_buf_printf(out, "[+]policies degraded, the built-in ones serve: %s\n", op->degraded);
+	else
+		ao_buf_printf(out, "[+]policies ok: bundle %s\n", ao_bundle_digest(op->loaded.bundle));
+	ao_buf_printf(out, "[+]leader %s\n", leads(op) ? "yes" : "no, standing by");
+	ao_buf_printf(out, "[+]caches %s\n", !op->world ? "not needed while standing by" : ao_world_synced(op->world) ? "ok" : "filling");
+	return true;
+}
+
+/* ---- leading ---- */
+
+static void on_parent(void *arg, const char *key) { ao_reconciler_parent_changed(((operator_ *)arg)->reconciler, key); }
+static void on_dependent(void *arg, const char *key) { ao_reconciler_dependent_changed(((operator_ *)arg)->reconciler, key); }
+
+static void on_shared_change(void *arg, const ao_kind *kind, const char *key) { ao_shared_changed(((operator_ *)arg)->shared, kind, key); }
+
+/** Shared objects that exist without any parent. */
+static void pin_shared(operator_ *op)
+{
+	ao_auto_json cJSON *result = NULL;
+	ao_auto_err ao_err *err = NULL;
+	if (ao_bundle_shared(op->loaded.bundle, &result, NULL, &err) < 0) {
+		ao_error(AO_POLICY, NULL, "%s", ao_err_text(err));
+		return;
+	}
+	const cJSON *item;
+	cJSON_ArrayForEach(item, ao_json_at(result, "objects"))
+	{
+		const cJSON *object = ao_json_at(item, "object");
+		ao_shared_pin(op->shared, ao_manifest_kind(op->loaded.manifest, object), ao_json_str(item, "role"), object);
+	}
+}
+
+static void on_synced(void *arg)
+{
+	operator_ *op = arg;
+	ao_info(AO_CORE, NULL, "caches are filled: %zu %s", ao_store_count(ao_world_parents(op->world)),
+		op->loaded.manifest->kinds[0].resource.plural);
+	pin_shared(op);
+	ao_reconciler_resume(op->reconciler);
+}
+
+static void start_leading(void *arg)
+{
+	operator_ *op = arg;
+	ao_world_listener listener = {on_parent, on_dependent, on_shared_change, on_synced, op};
+	op->world = ao_world_new(op->loop, op->kube, op->loaded.manifest, &listener);
+	op->shared = ao_shared_new(op->loop, op->kube, op->world);
+	op->reconciler = ao_reconciler_new(&(ao_reconciler_options){
+	    .loop = op->loop,
+	    .kube = op->kube,
+	    .world = op->world,
+	    .shared = op->shared,
+	    .bundle = op->loaded.bundle,
+	    .events = op->events,
+	    .metrics = op->metrics,
+	    .max_concurrent = op->options->max_concurrent,
+	});
+	ao_reconciler_pause(op->reconciler); /* until everything is known */
+	ao_world_start(op->world);
+}
+
+static void on_lost(void *arg, const char *why)
+{
+	operator_ *op = arg;
+	op->result = ao_err_set(&op->err, -EPERM, "the lease %s was lost: %s", op->loaded.manifest->lease, why);
+	ao_loop_stop(op->loop);
+}
+
+static bool may_write(void *arg)
+{
+	operator_ *op = arg;
+	return !op->lease || ao_lease_held(op->lease);
+}
+
+/* ---- stopping ---- */
+
+static void on_released(void *arg) { ao_loop_stop(((operator_ *)arg)->loop); }
+
+static void give_back_lease(operator_ *op)
+{
+	if (op->lease)
+		ao_lease_release(op->lease, on_released, op);
+	else
+		ao_loop_stop(op->loop);
+}
+
+static void on_drain(void *arg)
+{
+	operator_ *op = arg;
+	if (op->reconciler && ao_reconciler_stats(op->reconciler).active && ao_mono_ms() < op->drain_until_ms)
+		ao_timer_start(op->drain, 10);
+	else
+		give_back_lease(op);
+}
+
+static void on_signal(void *arg, int signo)
+{
+	operator_ *op = arg;
+	if (op->stopping) {
+		ao_warn(AO_CORE, NULL, "%s again: stopping at once", strsignal(signo));
+		ao_loop_stop(op->loop);
+		return;
+	}
+	ao_info(AO_CORE, NULL, "%s: stopping", strsignal(signo));
+	op->stopping = true;
+	op->drain_until_ms = ao_mono_ms() + DRAIN_MS;
+	if (op->reconciler)
+		ao_reconciler_pause(op->reconciler);
+	ao_timer_start(op->drain, 0);
+}
+
+/* ---- the whole life ---- */
+
+static int start_lease(operator_ *op, ao_err **reterr)
+{
+	int r = ao_lease_new(op->loop, op->config, AO_USER_AGENT,
+			     &(ao_lease_options){
+				 .namespace_ = op->namespace_,
+				 .name = op->loaded.manifest->lease,
+				 .on_acquired = start_leading,
+				 .on_lost = on_lost,
+				 .arg = op,
+			     },
+			     &op->lease, reterr);
+	if (r == 0)
+		ao_lease_start(op->lease);
+	return r;
+}
+
+static int start(operator_ *op, ao_err **reterr)
+{
+	const ao_operator_options *o = op->options;
+	int r = ao_kubeconfig_load(o->kubeconfig, o->context, &op->config, reterr);
+	if (r == 0)
+		r = ao_kube_new(op->loop, op->config, AO_USER_AGENT, &op->kube, reterr);
+	if (r < 0)
+		return r;
+	op->namespace_ = o->namespace_ ? o->namespace_ : op->config->namespace_;
+	ao_kube_on_answer(op->kube, on_answer, op);
+	r = ao_serve_new(op->loop, &(ao_serve_options){o->metrics_address, o->probe_address, op->metrics, on_ready, op}, &op->serve,
+			 reterr);
+	if (r == 0)
+		r = prepare_bundle(op, reterr);
+	if (r < 0)
+		return r;
+	char instance[256] = "";
+	gethostname(instance, sizeof(instance) - 1);
+	op->events = ao_events_new(op->loop, op->kube, op->loaded.manifest->component, instance);
+	ao_kube_set_gate(op->kube, may_write, op);
+	if (o->leader_elect)
+		return start_lease(op, reterr);
+	start_leading(op);
+	return 0;
+}
+
+static void stop(operator_ *op)
+{
+	ao_reconciler_free(op->reconciler);
+	ao_shared_free(op->shared);
+	ao_world_free(op->world);
+	ao_events_free(op->events);
+	ao_lease_free(op->lease);
+	ao_serve_free(op->serve);
+	ao_kube_free(op->kube);
+	ao_timer_free(op->drain);
+	ao_loaded_clear(&op->loaded);
+	ao_kubeconfig_free(op->config);
+	ao_metrics_free(op->metrics);
+	free(op->degraded);
+	ao_require(ao_loop_close(op->loop) == 0);
+}
+
+int ao_operator_run(const ao_operator_options *options, ao_err **reterr)
+{
+	operator_ op = {.options = options, .loop = ao_loop_new(), .metrics = ao_metrics_new()};
+	mallopt(M_ARENA_MAX, 1); /* one thread allocates; give memory back early */
+	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+	signal(SIGPIPE, SIG_IGN);
+	ao_serve_describe(op.metrics);
+	ao_metrics_on_collect(op.metrics, on_collect, &op);
+	op.drain = ao_timer_new(op.loop, on_drain, &op);
+	ao_loop_on_signal(op.loop, SIGTERM, on_signal, &op);
+	ao_loop_on_signal(op.loop, SIGINT, on_signal, &op);
+	int r = start(&op, reterr);
+	if (r == 0 && !op.stopping)
+		ao_loop_run(op.loop);
+	if (r == 0 && op.result < 0)
+		r = ao_err_set(reterr, op.result, "%s", ao_err_text(op.err));
+	ao_err_free(op.err);
+	stop(&op);
+	return r;
+}

@@ -1,0 +1,67 @@
+#pragma once
+/**
+ * pass.h -- one pass over one parent, shared between reconcile.c (who decides when) and the files that carry it out.
+ * Private to core/.
+ */
+#include "base/map.h"
+#include "core/reconcile.h"
+#include "kube/apply.h"
+
+/** What we last saw to be right about one child. */
+typedef struct ao_memo {
+	uint64_t desired;  /* digest of what we rendered */
+	uint64_t observed; /* spec_digest of the object that is in effect equal to it */
+	bool seen;         /* wanted by the plan of the pass that is running */
+} ao_memo;
+
+/** What is remembered of a parent from pass to pass. */
+typedef struct ao_parent {
+	char *key, *uid;
+	ao_map *memos;        /* "Deployment asya/resize" -> ao_memo */
+	bool settled;         /* the last pass that rendered carried out its whole plan */
+	uint64_t spec_digest; /* of the parent that pass saw */
+	cJSON *invalid;       /* why the parent is not rendered, as the plan said; or NULL */
+	cJSON *policy_error;  /* the bundle's error in that pass; or NULL */
+	char *rendered;       /* digest of everything rendered, in hex; or NULL */
+	uint64_t status_ms;   /* when its status was last written, monotonic; 0: never */
+	struct ao_pass *pass; /* running, or NULL */
+} ao_parent;
+
+typedef struct ao_pass {
+	ao_reconciler *reconciler;
+	ao_parent *parent;
+	uint64_t started_ms;
+	uint64_t spec_digest;         /* of the parent as this pass saw it */
+	cJSON *plan;                  /* or NULL */
+	int index;                    /* of the object that is being carried out */
+	cJSON *errors, *changed;      /* for the status */
+	char *previous;               /* digest that the parent's status says was rendered last; or NULL */
+	char *difference;             /* path of the first field that made us write; or NULL */
+	bool restoring;               /* the write in flight puts back what somebody changed */
+	const ao_kind *deleting_kind; /* prune: of the child being deleted */
+	char *deleting_key;
+	bool failed;          /* something was not carried out */
+	double requeue_after; /* seconds; 0: none */
+	ao_kube_call *call;   /* in flight */
+	ao_apply *apply;      /* in flight */
+} ao_pass;
+
+struct ao_reconciler {
+	ao_reconciler_options with;
+	const ao_manifest *manifest;
+	ao_queue *queue;
+	ao_map *parents; /* key -> ao_parent */
+	char *label;     /* controller="...", for metrics */
+};
+
+/** The observed parent of a running pass; NULL when it is gone or another object has its name now. */
+const ao_object *ao_pass_object(const ao_pass *pass);
+/** Adds what went wrong to the status's errors and marks the pass failed. */
+void ao_pass_error(ao_pass *pass, const char *verb, const ao_kind *kind, const char *role, const char *name, const ao_kube_answer *answer);
+/** Ends the pass and frees it. */
+void ao_pass_finish(ao_pass *pass);
+
+/* carry.c: carries out pass->plan, then prunes, then calls ao_pass_status(). */
+void ao_pass_carry_out(ao_pass *pass);
+/* status.c: runs the status hooks, writes the difference, then calls ao_pass_finish(). */
+void ao_pass_status(ao_pass *pass);

@@ -1,0 +1,422 @@
+/* reconcile.c -- which parent gets a pass and when; the beginning and the end of a pass.  carry.c and status.c are its middle. */
+#include "core/reconcile.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "core/pass.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#define STATUS_INTERVAL_MS 1000 /* a storm of changes in what belongs to a parent costs one pass a second */
+
+static void free_memos(ao_map *memos)
+{
+	size_t cursor = 0;
+	for (ao_memo *memo; (memo = ao_map_next(memos, &cursor, NULL));)
+		free(memo);
+	ao_map_free(memos);
+}
+
+static void free_parent(ao_parent *parent)
+{
+	free_memos(parent->memos);
+	cJSON_Delete(parent->invalid);
+	cJSON_Delete(parent->policy_error);
+	free(parent->rendered);
+	free(parent->key);
+	free(parent->uid);
+	free(parent);
+}
+
+static void forget(ao_reconciler *r, const char *key)
+{
+	ao_parent *parent = ao_map_remove(r->parents, key);
+	if (parent)
+		free_parent(parent);
+	ao_queue_forget(r->queue, key);
+}
+
+/** What we remember of this object; nothing when another object of the same name was there before. */
+static ao_parent *remember(ao_reconciler *r, const ao_object *object)
+{
+	ao_parent *parent = ao_map_get(r->parents, object->key);
+	if (parent && strcmp(parent->uid, object->uid) == 0)
+		return parent;
+	if (parent)
+		free_parent(parent);
+	parent = ao_xcalloc(1, sizeof(*parent));
+	*parent = (ao_parent){.key = ao_xstrdup(object->key), .uid = ao_xstrdup(object->uid), .memos = ao_map_new()};
+	ao_map_put(r->parents, object->key, parent);
+	return parent;
+}
+
+const ao_object *ao_pass_object(const ao_pass *pass)
+{
+	const ao_object *object = ao_store_get(ao_world_parents(pass->reconciler->with.world), pass->parent->key);
+	return object && strcmp(object->uid, pass->parent->uid) == 0 ? object : NULL;
+}
+
+void ao_pass_error(ao_pass *pass, const char *verb, const ao_kind *kind, const char *role, const char *name, const ao_kube_answer *answer)
+{
+	cJSON *error = cJSON_CreateObject();
+	ao_json_set_str(error, "role", role);
+	ao_json_set_str(error, "kind", kind->resource.kind);
+	ao_json_set_str(error, "name", name);
+	ao_json_set_str(error, "verb", verb);
+	ao_json_set(error, "code", cJSON_CreateNumber((double)answer->status));
+	ao_json_set_str(error, "reason", answer->reason);
+	ao_json_set_str(error, "message", answer->message);
+	cJSON_AddItemToArray(pass->errors, error);
+	pass->failed = true;
+	ao_warn(AO_CORE, pass->parent->key, "cannot %s %s %s: %s", verb, kind->resource.kind, name, answer->message);
+}
+
+static void free_pass(ao_pass *pass)
+{
+	if (pass->call)
+		ao_kube_cancel(pass->call);
+	if (pass->apply)
+		ao_apply_cancel(pass->apply);
+	ao_shared_cancel(pass->reconciler->with.shared, pass);
+	cJSON_Delete(pass->plan);
+	cJSON_Delete(pass->errors);
+	cJSON_Delete(pass->changed);
+	free(pass->previous);
+	free(pass->difference);
+	free(pass->deleting_key);
+	free(pass);
+}
+
+/** Counts the pass the way controller-runtime's dashboards expect. */
+static void count_pass(ao_reconciler *r, bool failed, double requeue_after, uint64_t took_ms)
+{
+	const char *result = failed ? "error" : requeue_after > 0 ? "requeue_after" : "success";
+	ao_auto_str char *labels = ao_xasprintf("%s,result=\"%s\"", r->label, result);
+	ao_metric_add(r->with.metrics, "controller_runtime_reconcile_total", labels, 1);
+	ao_metric_add(r->with.metrics, "controller_runtime_reconcile_errors_total", r->label, failed);
+	ao_metric_observe(r->with.metrics, "controller_runtime_reconcile_time_seconds", r->label, (double)took_ms / 1000);
+}
+
+void ao_pass_finish(ao_pass *pass)
+{
+	ao_reconciler *r = pass->reconciler;
+	ao_auto_str char *key = ao_xstrdup(pass->parent->key);
+	bool failed = pass->failed;
+	double requeue_after = pass->requeue_after;
+	uint64_t took_ms = ao_mono_ms() - pass->started_ms;
+
+	pass->parent->pass = NULL;
+	free_pass(pass);
+	count_pass(r, failed, requeue_after, took_ms);
+	ao_debug(AO_CORE, key, "pass ended after %llu ms%s", (unsigned long long)took_ms, failed ? ", will be tried again" : "");
+	bool gone = !ao_store_get(ao_world_parents(r->with.world), key);
+	ao_queue_done(r->queue, key, failed && !gone ? AO_QUEUE_RETRY : AO_QUEUE_OK);
+	if (gone)
+		forget(r, key);
+	else if (!failed && requeue_after > 0)
+		ao_queue_add_after(r->queue, key, (uint64_t)(requeue_after * 1000));
+}
+
+/* ---- the beginning of a pass ---- */
+
+typedef struct child_check {
+	ao_parent *parent;
+	size_t found;
+	bool changed;
+} child_check;
+
+static void check_child(void *arg, const ao_kind *kind, const ao_object *object)
+{
+	child_check *check = arg;
+	ao_auto_str char *id = ao_xasprintf("%s %s", kind->resource.kind, object->key);
+	const ao_memo *memo = ao_map_get(check->parent->memos, id);
+	check->found++;
+	if (!memo || memo->observed != object->spec_digest)
+		check->changed = true;
+}
+
+/** Would rendering again give what the last good pass gave, and is all of it still there? */
+static bool nothing_to_carry_out(const ao_reconciler *r, ao_parent *parent, const ao_object *object)
+{
+	if (!parent->settled || parent->spec_digest != object->spec_digest)
+		return false;
+	child_check check = {.parent = parent};
+	ao_world_each_child(r->with.world, object->uid, check_child, &check);
+	return !check.changed && check.found == ao_map_count(parent->memos);
+}
+
+/** Keeps the verdict on the parent that came with the plan, for status passes that do not render. */
+static void remember_plan(ao_pass *pass)
+{
+	ao_parent *parent = pass->parent;
+	cJSON_Delete(parent->invalid);
+	parent->invalid = NULL;
+	const cJSON *invalid = pass->plan ? ao_json_at(pass->plan, "invalid") : NULL;
+	if (cJSON_IsObject(invalid))
+		parent->invalid = cJSON_Duplicate(invalid, 1);
+}
+
+static void remember_policy_error(ao_pass *pass, const ao_err *err)
+{
+	ao_parent *parent = pass->parent;
+	ao_bundle *bundle = pass->reconciler->with.bundle;
+	ao_error(AO_POLICY, parent->key, "%s", ao_err_text(err));
+	parent->policy_error = cJSON_CreateObject();
+	ao_json_set_str(parent->policy_error, "policy", ao_bundle_failed_policy(bundle));
+	ao_json_set_str(parent->policy_error, "hook", ao_bundle_failed_hook(bundle));
+	ao_json_set_str(parent->policy_error, "message", ao_err_text(err));
+}
+
+/** Asks the bundle; an error or an invalid parent leaves pass->plan without objects, and so the children as they are. */
+static void make_plan(ao_pass *pass, const ao_object *object)
+{
+	ao_reconciler *r = pass->reconciler;
+	ao_auto_json cJSON *snapshot = NULL;
+	ao_auto_err ao_err *err = NULL;
+	ao_call_stats stats = {0};
+	int code = ao_world_snapshot(r->with.world, object, &snapshot, &err);
+	uint64_t started_ms = ao_mono_ms();
+	if (code == 0)
+		code = ao_bundle_plan(r->with.bundle, snapshot, &pass->plan, &stats, &err);
+	ao_metric_observe(r->with.metrics, "policy_call_seconds", "call=\"plan\"", (double)(ao_mono_ms() - started_ms) / 1000);
+	cJSON_Delete(pass->parent->policy_error);
+	pass->parent->policy_error = NULL;
+	if (code < 0) {
+		ao_metric_add(r->with.metrics, "policy_errors_total", "call=\"plan\"", 1);
+		remember_policy_error(pass, err);
+	}
+	remember_plan(pass);
+}
+
+/** What the parent's status says was rendered last, possibly by an operator before this one. */
+static char *read_previous_digest(const ao_pass *pass, const ao_object *object)
+{
+	ao_auto_json cJSON *tree = NULL;
+	char *const *path = pass->reconciler->manifest->digest_path;
+	if (!path || ao_object_tree(object, &tree, NULL) < 0)
+		return NULL;
+	const cJSON *at = tree;
+	for (size_t i = 0; at && path[i]; i++)
+		at = cJSON_IsObject(at) ? cJSON_GetObjectItemCaseSensitive(at, path[i]) : NULL;
+	return cJSON_IsString(at) ? ao_xstrdup(at->valuestring) : NULL;
+}
+
+static void render(ao_pass *pass)
+{
+	const ao_object *object = ao_pass_object(pass);
+	if (!object) {
+		ao_pass_finish(pass);
+		return;
+	}
+	ao_parent *parent = pass->parent;
+	pass->spec_digest = object->spec_digest;
+	if (nothing_to_carry_out(pass->reconciler, parent, object)) {
+		ao_pass_status(pass);
+		return;
+	}
+	pass->previous = parent->rendered ? ao_xstrdup(parent->rendered) : read_previous_digest(pass, object);
+	parent->settled = false;
+	make_plan(pass, object);
+	if (parent->invalid || parent->policy_error) {
+		/* nothing is carried out; the same parent would fail the same way, so only a change brings it back */
+		parent->settled = true;
+		parent->spec_digest = pass->spec_digest;
+		ao_pass_status(pass);
+		return;
+	}
+	ao_pass_carry_out(pass);
+}
+
+/* ---- the finalizer ---- */
+
+/** @return the position of our finalizer in the tree's metadata, or -1 */
+static int finalizer_index(const cJSON *tree, const char *finalizer)
+{
+	int index = 0;
+	const cJSON *item;
+	cJSON_ArrayForEach(item, ao_json_at(tree, "metadata", "finalizers"))
+	{
+		if (cJSON_IsString(item) && strcmp(item->valuestring, finalizer) == 0)
+			return index;
+		index++;
+	}
+	return -1;
+}
+
+static void on_finalizer_added(void *arg, const ao_kube_answer *answer)
+{
+	ao_pass *pass = arg;
+	const ao_kind *kind = &pass->reconciler->manifest->kinds[0];
+	pass->call = NULL;
+	if (answer->error) {
+		const ao_object *object = ao_pass_object(pass);
+		if (answer->error != -ENOENT && object)
+			ao_pass_error(pass, "add the finalizer to", kind, "parent", object->name, answer);
+		ao_pass_finish(pass);
+		return;
+	}
+	ao_world_took(pass->reconciler->with.world, kind, answer);
+	render(pass);
+}
+
+static void on_finalizer_removed(void *arg, const ao_kube_answer *answer)
+{
+	ao_pass *pass = arg;
+	const ao_object *object = ao_pass_object(pass);
+	pass->call = NULL;
+	if (answer->error && answer->error != -ENOENT && object)
+		ao_pass_error(pass, "release", &pass->reconciler->manifest->kinds[0], "parent", object->name, answer);
+	else
+		ao_info(AO_CORE, pass->parent->key, "released: nothing of ours is left to clean up");
+	ao_pass_finish(pass);
+}
+
+static void send_patch(ao_pass *pass, const ao_object *object, const char *content_type, const cJSON *body, ao_kube_fn fn)
+{
+	const ao_kind *kind = &pass->reconciler->manifest->kinds[0];
+	ao_auto_str char *path = ao_resource_path(&kind->resource, object->namespace_, object->name, NULL);
+	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s", path, pass->reconciler->manifest->field_manager);
+	ao_auto_str char *text = ao_json_print(body);
+	pass->call = ao_kube_send(
+	    pass->reconciler->with.kube,
+	    &(ao_kube_request){.method = "PATCH", .path = query, .content_type = content_type, .body = text, .fn = fn, .arg = pass});
+}
+
+/** Touches metadata.finalizers alone; resourceVersion makes it fail rather than undo somebody else's finalizer. */
+static void add_finalizer(ao_pass *pass, const ao_object *object, const cJSON *tree)
+{
+	ao_auto_json cJSON *patch = cJSON_CreateObject();
+	cJSON *metadata = ao_json_object(patch, "metadata");
+	const cJSON *present = ao_json_at(tree, "metadata", "finalizers");
+	cJSON *finalizers = cJSON_IsArray(present) ? cJSON_Duplicate(present, 1) : cJSON_CreateArray();
+	cJSON_AddItemToArray(finalizers, cJSON_CreateString(pass->reconciler->manifest->finalizer));
+	ao_json_set(metadata, "finalizers", finalizers);
+	ao_json_set_str(metadata, "resourceVersion", object->resource_version);
+	send_patch(pass, object, AO_MERGE_PATCH, patch, on_finalizer_added);
+}
+
+static cJSON *patch_step(const char *op, const char *path, const char *value)
+{
+	cJSON *step = cJSON_CreateObject();
+	ao_json_set_str(step, "op", op);
+	ao_json_set_str(step, "path", path);
+	ao_json_set_str(step, "value", value);
+	return step;
+}
+
+/** The test makes the removal fail when the list has moved under us. */
+static void remove_finalizer(ao_pass *pass, const ao_object *object, int index)
+{
+	ao_auto_json cJSON *patch = cJSON_CreateArray();
+	ao_auto_str char *path = ao_xasprintf("/metadata/finalizers/%d", index);
+	cJSON_AddItemToArray(patch, patch_step("test", path, pass->reconciler->manifest->finalizer));
+	cJSON_AddItemToArray(patch, patch_step("remove", path, NULL));
+	send_patch(pass, object, AO_JSON_PATCH, patch, on_finalizer_removed);
+}
+
+/** First the finalizer, because from the first child on there is something to clean up. */
+static void begin(ao_pass *pass, const ao_object *object)
+{
+	const char *finalizer = pass->reconciler->manifest->finalizer;
+	ao_auto_json cJSON *tree = NULL;
+	ao_auto_err ao_err *err = NULL;
+	if (ao_object_tree(object, &tree, &err) < 0) {
+		ao_error(AO_CORE, object->key, "cannot be read: %s", ao_err_text(err));
+		ao_pass_finish(pass);
+		return;
+	}
+	int index = finalizer ? finalizer_index(tree, finalizer) : -1;
+	if (object->deleting && index >= 0)
+		remove_finalizer(pass, object, index);
+	else if (object->deleting)
+		ao_pass_finish(pass);
+	else if (finalizer && index < 0)
+		add_finalizer(pass, object, tree);
+	else
+		render(pass);
+}
+
+static void start_pass(void *arg, const char *key)
+{
+	ao_reconciler *r = arg;
+	const ao_object *object = ao_store_get(ao_world_parents(r->with.world), key);
+	if (!object) {
+		ao_auto_str char *gone = ao_xstrdup(key); /* the queue may free its own when it is told */
+		ao_queue_done(r->queue, gone, AO_QUEUE_OK);
+		forget(r, gone);
+		return;
+	}
+	ao_pass *pass = ao_xcalloc(1, sizeof(*pass));
+	*pass = (ao_pass){
+	    .reconciler = r,
+	    .parent = remember(r, object),
+	    .started_ms = ao_mono_ms(),
+	    .errors = cJSON_CreateArray(),
+	    .changed = cJSON_CreateArray(),
+	};
+	pass->parent->pass = pass;
+	begin(pass, object);
+}
+
+/* ---- from outside ---- */
+
+ao_reconciler *ao_reconciler_new(const ao_reconciler_options *options)
+{
+	ao_reconciler *r = ao_xcalloc(1, sizeof(*r));
+	r->with = *options;
+	r->manifest = ao_world_manifest(options->world);
+	r->label = ao_xasprintf("controller=\"%s\"", r->manifest->kinds[0].resource.kind);
+	for (char *c = r->label; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	r->parents = ao_map_new();
+	r->queue = ao_queue_new(options->loop, &(ao_queue_options){.max_active = options->max_concurrent}, start_pass, r);
+	return r;
+}
+
+void ao_reconciler_free(ao_reconciler *r)
+{
+	if (!r)
+		return;
+	size_t cursor = 0;
+	for (ao_parent *parent; (parent = ao_map_next(r->parents, &cursor, NULL));) {
+		if (parent->pass)
+			free_pass(parent->pass);
+		free_parent(parent);
+	}
+	ao_map_free(r->parents);
+	ao_queue_free(r->queue);
+	free(r->label);
+	free(r);
+}
+
+void ao_reconciler_parent_changed(ao_reconciler *r, const char *key) { ao_queue_add(r->queue, key); }
+
+void ao_reconciler_dependent_changed(ao_reconciler *r, const char *key)
+{
+	const ao_parent *parent = ao_map_get(r->parents, key);
+	uint64_t since = parent && parent->status_ms ? ao_mono_ms() - parent->status_ms : STATUS_INTERVAL_MS;
+	if (since >= STATUS_INTERVAL_MS)
+		ao_queue_add(r->queue, key);
+	else
+		ao_queue_add_after(r->queue, key, STATUS_INTERVAL_MS - since);
+}
+
+void ao_reconciler_pause(ao_reconciler *r) { ao_queue_pause(r->queue); }
+void ao_reconciler_resume(ao_reconciler *r) { ao_queue_resume(r->queue); }
+
+void ao_reconciler_collect(ao_reconciler *r)
+{
+	ao_metrics *m = r->with.metrics;
+	ao_queue_stats stats = ao_queue_get_stats(r->queue);
+	ao_auto_str char *name = ao_xasprintf("name=%s", strchr(r->label, '"'));
+	ao_metric_set(m, "workqueue_depth", name, (double)stats.waiting);
+	ao_metric_set(m, "workqueue_adds_total", name, (double)stats.adds);
+	ao_metric_set(m, "workqueue_retries_total", name, (double)stats.retries);
+	ao_metric_set(m, "controller_runtime_active_workers", r->label, (double)stats.active);
+	ao_metric_set(m, "controller_runtime_max_concurrent_reconciles", r->label, (double)r->with.max_concurrent);
+}
+
+ao_queue_stats ao_reconciler_stats(const ao_reconciler *r) { return ao_queue_get_stats(r->queue); }

@@ -1,0 +1,45 @@
+#pragma once
+/**
+ * reconcile.h -- brings the children of each parent to what the bundle wants, and its status to what is true.
+ *
+ * One key of the work queue is one parent; a pass over it is:
+ *   finalizer -> snapshot -> plan -> each object in order (create, apply, or nothing) -> prune -> status.
+ * Nothing that already is as wanted causes a request.  An error in a policy or an invalid parent leaves the children as
+ * they are; an error of the server stops the pass at that object, is shown in the status, and the key comes back after its back-off.
+ * A pass whose parent and children look as they did after the last good one runs only the status.
+ * Threads: the loop thread only.
+ */
+#include "core/metrics.h"
+#include "core/shared.h"
+#include "core/world.h"
+#include "kube/event.h"
+#include "loop/queue.h"
+#include "script/bundle.h"
+
+typedef struct ao_reconciler ao_reconciler;
+
+typedef struct ao_reconciler_options {
+	ao_loop *loop;
+	ao_kube *kube;
+	ao_world *world;
+	ao_shared *shared;
+	ao_bundle *bundle;
+	ao_events *events;
+	ao_metrics *metrics;
+	size_t max_concurrent;
+} ao_reconciler_options;
+
+/** Everything in `options` is borrowed for the reconciler's life. */
+ao_reconciler *ao_reconciler_new(const ao_reconciler_options *options);
+/** Passes in flight are dropped where they stand. */
+void ao_reconciler_free(ao_reconciler *reconciler);
+
+/** From the world's listener. */
+void ao_reconciler_parent_changed(ao_reconciler *reconciler, const char *key);
+void ao_reconciler_dependent_changed(ao_reconciler *reconciler, const char *key);
+/** Hands out no more work; what is in flight goes on. */
+void ao_reconciler_pause(ao_reconciler *reconciler);
+void ao_reconciler_resume(ao_reconciler *reconciler);
+/** Fills in the gauges of the work queue. */
+void ao_reconciler_collect(ao_reconciler *reconciler);
+ao_queue_stats ao_reconciler_stats(const ao_reconciler *reconciler);

@@ -1,0 +1,133 @@
+/* status.c -- the end of each pass: asks the bundle what is true now and writes what differs from the parent's status. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "core/pass.h"
+
+#include <string.h>
+
+/** What happened in this pass, for the status hooks. */
+static cJSON *outcome_of(ao_pass *pass)
+{
+	const ao_parent *parent = pass->parent;
+	cJSON *outcome = cJSON_CreateObject();
+	ao_json_set(outcome, "errors", cJSON_Duplicate(pass->errors, 1));
+	ao_json_set(outcome, "changed", cJSON_Duplicate(pass->changed, 1));
+	if (parent->invalid)
+		ao_json_set(outcome, "invalid", cJSON_Duplicate(parent->invalid, 1));
+	if (parent->policy_error)
+		ao_json_set(outcome, "policy_error", cJSON_Duplicate(parent->policy_error, 1));
+	/* a digest is only worth keeping when all that it stands for was carried out */
+	ao_json_set_str(outcome, "rendered_digest",
+			parent->settled && !parent->invalid && !parent->policy_error ? parent->rendered : pass->previous);
+	ao_json_set_str(outcome, "bundle_digest", ao_bundle_digest(pass->reconciler->with.bundle));
+	return outcome;
+}
+
+static void emit_events(ao_pass *pass, const cJSON *events, const ao_object *object)
+{
+	const ao_resource *resource = &pass->reconciler->manifest->kinds[0].resource;
+	const cJSON *event;
+	cJSON_ArrayForEach(event, events)
+	{
+		const char *type = ao_json_str(event, "type");
+		ao_events_emit(pass->reconciler->with.events, &(ao_event){
+								  .api_version = resource->api_version,
+								  .kind = resource->kind,
+								  .namespace_ = object->namespace_,
+								  .name = object->name,
+								  .uid = object->uid,
+								  .warning = type && strcmp(type, "Warning") == 0,
+								  .reason = ao_json_str(event, "reason"),
+								  .action = ao_json_str(event, "action"),
+								  .note = ao_json_str(event, "note"),
+							      });
+	}
+}
+
+static void on_status_written(void *arg, const ao_kube_answer *answer)
+{
+	ao_pass *pass = arg;
+	const ao_kind *kind = &pass->reconciler->manifest->kinds[0];
+	const ao_object *object = ao_pass_object(pass);
+	pass->call = NULL;
+	if (answer->error && answer->error != -ENOENT && object)
+		ao_pass_error(pass, "write the status of", kind, "parent", object->name, answer);
+	if (!answer->error)
+		ao_world_took(pass->reconciler->with.world, kind, answer);
+	ao_pass_finish(pass);
+}
+
+/** @return true when a write was started */
+static bool write_difference(ao_pass *pass, const ao_object *object, const cJSON *before, const cJSON *after)
+{
+	const ao_kind *kind = &pass->reconciler->manifest->kinds[0];
+	cJSON *difference = ao_json_merge_diff(before, after);
+	if (!difference)
+		return false;
+	ao_auto_json cJSON *patch = cJSON_CreateObject();
+	ao_json_set(patch, "status", difference);
+	ao_auto_str char *body = ao_json_print(patch);
+	ao_auto_str char *path = ao_resource_path(&kind->resource, object->namespace_, object->name, "status");
+	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s", path, pass->reconciler->manifest->field_manager);
+	pass->parent->status_ms = ao_mono_ms();
+	pass->call = ao_kube_send(
+	    pass->reconciler->with.kube,
+	    &(ao_kube_request){
+		.method = "PATCH", .path = query, .content_type = AO_MERGE_PATCH, .body = body, .fn = on_status_written, .arg = pass});
+	return true;
+}
+
+/** The status hooks themselves failed: nobody else can tell the user, so the engine says it as an Event. */
+static void report_broken_status(ao_pass *pass, const ao_object *object, const ao_err *err)
+{
+	ao_error(AO_POLICY, object->key, "%s", ao_err_text(err));
+	ao_metric_add(pass->reconciler->with.metrics, "policy_errors_total", "call=\"status\"", 1);
+	ao_auto_json cJSON *events = cJSON_CreateArray();
+	cJSON *event = cJSON_CreateObject();
+	ao_json_set_str(event, "type", "Warning");
+	ao_json_set_str(event, "reason", "PolicyError");
+	ao_json_set_str(event, "note", ao_err_text(err));
+	cJSON_AddItemToArray(events, event);
+	emit_events(pass, events, object);
+}
+
+/** The sooner of the plan's wish to be looked at again and the status's. */
+static double requeue_of(const cJSON *plan, const cJSON *result)
+{
+	const cJSON *a = plan ? ao_json_at(plan, "requeue_after") : NULL, *b = ao_json_at(result, "requeue_after");
+	double from_plan = cJSON_IsNumber(a) ? a->valuedouble : 0, from_status = cJSON_IsNumber(b) ? b->valuedouble : 0;
+	if (from_plan > 0 && (from_status <= 0 || from_plan < from_status))
+		return from_plan;
+	return from_status;
+}
+
+void ao_pass_status(ao_pass *pass)
+{
+	ao_reconciler *r = pass->reconciler;
+	const ao_object *object = ao_pass_object(pass);
+	ao_auto_json cJSON *snapshot = NULL, *result = NULL;
+	ao_auto_err ao_err *err = NULL;
+	if (!object) {
+		ao_pass_finish(pass);
+		return;
+	}
+	int code = ao_world_snapshot(r->with.world, object, &snapshot, &err);
+	if (code == 0) {
+		ao_json_set(snapshot, "outcome", outcome_of(pass));
+		uint64_t started_ms = ao_mono_ms();
+		code = ao_bundle_status(r->with.bundle, snapshot, &result, NULL, &err);
+		ao_metric_observe(r->with.metrics, "policy_call_seconds", "call=\"status\"", (double)(ao_mono_ms() - started_ms) / 1000);
+	}
+	if (code < 0) {
+		report_broken_status(pass, object, err);
+		ao_pass_finish(pass);
+		return;
+	}
+	if (pass->plan)
+		emit_events(pass, ao_json_at(pass->plan, "events"), object);
+	emit_events(pass, ao_json_at(result, "events"), object);
+	pass->requeue_after = requeue_of(pass->plan, result);
+	if (!write_difference(pass, object, ao_json_at(snapshot, "parent", "status"), ao_json_at(result, "status")))
+		ao_pass_finish(pass);
+}

@@ -1,0 +1,49 @@
+#pragma once
+/**
+ * world.h -- all that we observe: one informer per kind of the manifest, and who is woken by which change.
+ *
+ * A child wakes the parent its controller reference names, a related object the parent its label names, a shared object
+ * nobody but the keeper of shared objects.
+ * Threads: the loop thread only.
+ */
+#include "core/manifest.h"
+#include "kube/informer.h"
+
+typedef struct ao_world ao_world;
+
+typedef struct ao_world_listener {
+	void (*on_parent)(void *arg, const char *key);    /* a parent came, went, or changed in more than its status */
+	void (*on_dependent)(void *arg, const char *key); /* something that belongs to parent `key` changed */
+	void (*on_shared)(void *arg, const ao_kind *kind, const char *key);
+	void (*on_synced)(void *arg); /* once: every list is complete */
+	void *arg;
+} ao_world_listener;
+
+/** @param manifest borrowed for the world's life */
+ao_world *ao_world_new(ao_loop *loop, ao_kube *kube, const ao_manifest *manifest, const ao_world_listener *listener);
+void ao_world_start(ao_world *world);
+void ao_world_free(ao_world *world);
+bool ao_world_synced(const ao_world *world);
+
+ao_store *ao_world_parents(ao_world *world);
+ao_store *ao_world_store(ao_world *world, const ao_kind *kind);
+const ao_manifest *ao_world_manifest(const ao_world *world);
+
+/** The observed object that has the identity of `desired`, or NULL. */
+const ao_object *ao_world_find(ao_world *world, const ao_kind *kind, const cJSON *desired);
+/** Its tree with apiVersion and kind, which lists leave out. */
+int ao_world_tree(const ao_kind *kind, const ao_object *object, cJSON **ret, ao_err **reterr);
+/** Puts the server's answer to a write into the cache. */
+const ao_object *ao_world_took(ao_world *world, const ao_kind *kind, const ao_kube_answer *answer);
+
+/** Calls fn for every observed child (not shared) of the parent with this uid, kind by kind in manifest order. */
+void ao_world_each_child(ao_world *world, const char *parent_uid, void (*fn)(void *arg, const ao_kind *kind, const ao_object *object),
+			 void *arg);
+/** Streams that had to be started again, over all kinds; for metrics. */
+uint64_t ao_world_watch_restarts(const ao_world *world);
+
+/**
+ * What policies are shown about one parent: {now, parent, children, related}.
+ * @return 0; -EINVAL when the parent or a child cannot be read (named)
+ */
+int ao_world_snapshot(ao_world *world, const ao_object *parent, cJSON **ret, ao_err **reterr);

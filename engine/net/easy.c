@@ -1,0 +1,99 @@
+/* easy.c -- only setopts; what is not set here is curl's default: no redirect is followed, no cookie kept, no .netrc read. */
+#include "net/easy.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define CONNECT_TIMEOUT_MS 15000L
+
+static void set_pem(CURL *easy, CURLoption option, const char *pem)
+{
+	if (!pem)
+		return;
+	struct curl_blob blob = {.data = (void *)(uintptr_t)pem, .len = strlen(pem), .flags = CURL_BLOB_NOCOPY};
+	curl_easy_setopt(easy, option, &blob);
+}
+
+void ao_easy_set_client(CURL *easy, const ao_http_options *options)
+{
+	if (options->ca_pem) { /* the only anchor: the system's directory would be trusted beside it */
+		curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
+		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	}
+	set_pem(easy, CURLOPT_CAINFO_BLOB, options->ca_pem);
+	set_pem(easy, CURLOPT_SSLCERT_BLOB, options->cert_pem);
+	set_pem(easy, CURLOPT_SSLKEY_BLOB, options->key_pem);
+	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	if (options->insecure) {
+		curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+		curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+	}
+	curl_easy_setopt(easy, CURLOPT_USERAGENT, options->user_agent);
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, options->http1 ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
+	curl_easy_setopt(easy, CURLOPT_PIPEWAIT, options->http1 ? 0L : 1L);
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, ""); /* whatever this libcurl can unpack */
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+}
+
+static bool names_header(const char *const *headers, const char *name)
+{
+	size_t len = strlen(name);
+	for (; headers && *headers; headers++)
+		if (strncasecmp(*headers, name, len) == 0 && (*headers)[len] == ':')
+			return true;
+	return false;
+}
+
+static void set_method(CURL *easy, const ao_http_request *request)
+{
+	if (strcmp(request->method, "HEAD") == 0) {
+		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+		return;
+	}
+	if (request->body || strcmp(request->method, "POST") == 0) {
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
+		curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body ? request->body : "");
+	}
+	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+}
+
+struct curl_slist *ao_easy_set_request(CURL *easy, const ao_http_request *request)
+{
+	struct curl_slist *list = NULL;
+	set_method(easy, request);
+	curl_easy_setopt(easy, CURLOPT_URL, request->url);
+	for (const char *const *header = request->headers; header && *header; header++)
+		list = curl_slist_append(list, *header);
+	if (request->body && !names_header(request->headers, "Content-Type"))
+		list = curl_slist_append(list, "Content-Type:"); /* not the form that curl would claim it is */
+	if (request->aws_sigv4)
+		curl_easy_setopt(easy, CURLOPT_AWS_SIGV4, request->aws_sigv4); /* signs every header there is */
+	else
+		list = curl_slist_append(list, "Expect:"); /* no waiting for leave to send a large body */
+	if (request->userpwd)
+		curl_easy_setopt(easy, CURLOPT_USERPWD, request->userpwd);
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list);
+	return list;
+}
+
+int ao_easy_error(CURLcode rc)
+{
+	switch (rc) {
+	case CURLE_OK:
+		return 0;
+	case CURLE_OPERATION_TIMEDOUT:
+		return -ETIME;
+	case CURLE_URL_MALFORMAT:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CACERT_BADFILE:
+		return -EINVAL;
+	case CURLE_UNSUPPORTED_PROTOCOL:
+	case CURLE_WEIRD_SERVER_REPLY:
+	case CURLE_BAD_CONTENT_ENCODING:
+		return -EPROTO;
+	default:
+		return -EIO;
+	}
+}

@@ -1,0 +1,16 @@
+#pragma once
+/**
+ * easy.h -- what a request and a client's options mean in curl's terms.  Inside net/ only.
+ *
+ * Threads: the loop thread only.
+ */
+#include "net/http.h"
+
+#include <curl/curl.h>
+
+/** Trust, identity and protocol. The PEM texts are borrowed for the handle's life. */
+void ao_easy_set_client(CURL *easy, const ao_http_options *options);
+/** Method, URL, headers and body; copies everything. @return the header list, which must outlive the transfer; may be NULL */
+struct curl_slist *ao_easy_set_request(CURL *easy, const ao_http_request *request);
+/** Turns a curl result into the error codes of http.h. */
+int ao_easy_error(CURLcode rc);

@@ -1,0 +1,533 @@
+/* http.c -- a call is one curl easy handle in the client's multi handle (curl_loop.c), with a timer of its own.
+ *
+ * Re-entrancy.  on_data runs inside curl, where handles must be neither added nor removed: what a callback sends then
+ * waits in `calls` unattached, what it cancels goes to `dead`, and both are settled in turned(), after curl has returned.
+ * on_done always runs outside curl.  ao_http_free() from any callback marks the client and the last frame destroys it.
+ *
+ * Time.  Deadlines are ours, not CURLOPT_TIMEOUT_MS: curl does not count while a request waits for a free stream.
+ *
+ * Dead connections.  Curl 7.88 sends no HTTP/2 PING from a multi handle (curl_easy_upkeep() knows only the cache of the
+ * easy interface until 8.6) and never looks for the answer to one.  So we ask in HTTP's own way: when a connection
+ * with open streams was silent for 10 s, "OPTIONS *", which RFC 9110 9.3.7 calls a ping and Go's server answers before any
+ * handler, authentication or audit sees it.  No answer within 5 s: the socket is shut down and curl notices.
+ *
+ * Proxies are taken from the environment (HTTPS_PROXY, NO_PROXY) as curl and Go do. */
+#include "net/http.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/conns.h"
+#include "net/curl_loop.h"
+#include "net/easy.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define MAX_STREAMS 100
+#define MAX_HTTP1_CONNECTIONS 16
+#define MAX_BODY (4u << 20)
+#define POOL_SIZE 16
+#define WATCH_MS 5000
+#define SILENT_MS 10000
+#define PROBE_TIMEOUT_MS 5000
+
+struct ao_http {
+	ao_loop *loop;
+	ao_curl_loop *curl;
+	ao_conns *conns;
+	ao_http_call *calls; /* open; first is the newest */
+	ao_http_call *dead;  /* cancelled inside curl */
+	ao_http_call *probe; /* the "OPTIONS *" under way */
+	size_t open;         /* calls but the probe */
+	ao_timer *watch;     /* runs while calls are open */
+	CURL *pool[POOL_SIZE];
+	size_t pooled;
+	ao_http_options options; /* texts copied */
+	bool http1_seen;         /* an HTTP/1.1 server: one connection would make its requests wait for each other */
+	bool many;               /* ... and curl was told */
+	unsigned timeouts;       /* in a row, without a byte of any answer */
+	unsigned busy;           /* our frames on the stack that run callbacks */
+	bool freed;
+};
+
+struct ao_http_call {
+	ao_http *http;
+	ao_http_call *prev, *next;
+	CURL *easy;
+	bool attached; /* in the multi handle */
+	bool launched; /* left the queue for a connection */
+	bool ending;   /* on_done is about to run, or runs */
+	bool cancelled;
+	int error;        /* decided by us rather than by curl */
+	char *error_text; /* ... and why */
+	char *origin;
+	struct curl_slist *headers;
+	ao_conn_opener opener;
+	ao_timer *timer; /* deadline and silence; NULL when neither */
+	uint64_t timeout_ms, deadline, silence_ms, last_byte;
+	ao_buf body;
+	int (*on_data)(void *arg, const char *bytes, size_t len);
+	void (*on_done)(void *arg, const ao_http_response *response);
+	void *arg;
+	char curl_error[CURL_ERROR_SIZE];
+};
+
+static const char *host_of(const ao_http_call *call)
+{
+	const char *host = strstr(call->origin, "://");
+	return host ? host + 3 : call->origin;
+}
+
+/** "https://user:pw@host:1/path?x" gives "https://host:1". */
+static char *origin_of(const char *url)
+{
+	const char *host = strstr(url, "://");
+	host = host ? host + 3 : url;
+	size_t len = strcspn(host, "/?#");
+	const char *end = host + len;
+	const char *user = memrchr(host, '@', len);
+	const char *name = user ? user + 1 : host;
+	return ao_xasprintf("%.*s%.*s", (int)(host - url), url, (int)(end - name), name);
+}
+
+/* ---- the list of calls, and handles to reuse ---- */
+
+static void link_call(ao_http *http, ao_http_call *call)
+{
+	call->next = http->calls;
+	if (call->next)
+		call->next->prev = call;
+	http->calls = call;
+}
+
+static void unlink_call(ao_http_call *call)
+{
+	ao_http *http = call->http;
+	*(call->prev ? &call->prev->next : &http->calls) = call->next;
+	if (call->next)
+		call->next->prev = call->prev;
+	call->prev = call->next = NULL;
+	if (http->probe == call)
+		http->probe = NULL;
+	else if (--http->open == 0)
+		ao_timer_stop(http->watch);
+}
+
+static CURL *take_easy(ao_http *http)
+{
+	CURL *easy = http->pooled ? http->pool[--http->pooled] : curl_easy_init();
+	ao_require(easy);
+	return easy;
+}
+
+static void return_easy(ao_http *http, CURL *easy)
+{
+	if (http->pooled == POOL_SIZE) {
+		curl_easy_cleanup(easy);
+		return;
+	}
+	curl_easy_reset(easy); /* forgets headers and credentials, too */
+	http->pool[http->pooled++] = easy;
+}
+
+static void detach(ao_http_call *call)
+{
+	if (!call->attached)
+		return;
+	call->attached = false;
+	ao_curl_loop_remove(call->http->curl, call->easy);
+}
+
+/** Frees a call that is in no list. */
+static void dispose(ao_http_call *call)
+{
+	detach(call);
+	return_easy(call->http, call->easy);
+	curl_slist_free_all(call->headers);
+	ao_timer_free(call->timer);
+	ao_buf_free(&call->body);
+	free(call->error_text);
+	free(call->origin);
+	free(call);
+}
+
+/* ---- the end of a call ---- */
+
+static void fill_status(ao_http_call *call, ao_http_response *response)
+{
+	struct curl_header *header;
+	curl_off_t wait = 0;
+	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &response->status);
+	if (curl_easy_header(call->easy, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK) {
+		curl_easy_getinfo(call->easy, CURLINFO_RETRY_AFTER, &wait);
+		response->retry_after_s = (long)wait;
+	}
+	if (curl_easy_header(call->easy, "Content-Type", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+		response->content_type = header->value;
+}
+
+/** The client's own frames end with this: the last one destroys a client that was freed meanwhile. */
+static void destroy(ao_http *http);
+static void leave(ao_http *http)
+{
+	if (--http->busy == 0 && http->freed)
+		destroy(http);
+}
+
+/** Ends a call outside curl: it leaves the list and the multi handle, then on_done runs. */
+static void complete(ao_http_call *call, CURLcode rc)
+{
+	ao_http *http = call->http;
+	ao_auto_str char *text = NULL;
+	ao_http_response response = {.retry_after_s = -1, .content_type = "", .body = "", .error_text = ""};
+	http->busy++;
+	unlink_call(call);
+	call->ending = true;
+	if (call->timer)
+		ao_timer_stop(call->timer);
+	fill_status(call, &response);
+	detach(call);
+	response.error = call->error ? call->error : ao_easy_error(rc);
+	if (response.error) {
+		const char *cause = call->error_text ? call->error_text : call->curl_error[0] ? call->curl_error : curl_easy_strerror(rc);
+		text = ao_xasprintf("%s: %s", host_of(call), cause);
+		response.error_text = text;
+	}
+	if (call->body.data) {
+		response.body = call->body.data;
+		response.body_len = call->body.len;
+	}
+	if (call->on_done)
+		call->on_done(call->arg, &response);
+	dispose(call);
+	leave(http);
+}
+
+static void fail(ao_http_call *call, int error, char *why)
+{
+	call->error = error;
+	free(call->error_text);
+	call->error_text = why;
+}
+
+/** A connection that let the probe or two requests in a row wait without a byte is given up, not only the request. */
+static void timed_out(ao_http_call *call, char *why)
+{
+	ao_http *http = call->http;
+	fail(call, -ETIME, why);
+	if (call == http->probe) {
+		if (call->launched && ao_conns_shutdown(http->conns, call->origin, PROBE_TIMEOUT_MS))
+			ao_warn(AO_NET, host_of(call), "the connection is silent: connecting anew");
+	} else if (!http->options.http1 && ++http->timeouts >= 2) {
+		http->timeouts = 0;
+		if (ao_conns_shutdown(http->conns, NULL, 0))
+			ao_warn(AO_NET, host_of(call), "two requests in a row got no answer: connecting anew");
+	}
+	complete(call, CURLE_OK);
+}
+
+static void arm(ao_http_call *call, uint64_t now)
+{
+	uint64_t at = call->deadline ? call->deadline : UINT64_MAX;
+	if (call->silence_ms && call->last_byte + call->silence_ms < at)
+		at = call->last_byte + call->silence_ms;
+	ao_timer_start(call->timer, at > now ? at - now : 0);
+}
+
+static void call_timer(void *arg)
+{
+	ao_http_call *call = arg;
+	uint64_t now = ao_mono_ms();
+	if (call->error)
+		complete(call, CURLE_OK); /* it could not even start */
+	else if (call->deadline && now >= call->deadline)
+		timed_out(call, ao_xasprintf("no complete answer within %llu ms", (unsigned long long)call->timeout_ms));
+	else if (call->silence_ms && now - call->last_byte >= call->silence_ms)
+		timed_out(call, ao_xasprintf("no byte for %llu ms", (unsigned long long)call->silence_ms));
+	else
+		arm(call, now);
+}
+
+/* ---- what curl calls ---- */
+
+static int request_leaves(void *arg, char *remote_ip, char *local_ip, int remote_port, int local_port)
+{
+	(void)remote_ip, (void)local_ip, (void)remote_port, (void)local_port;
+	ao_http_call *call = arg;
+	call->launched = true;
+	return CURL_PREREQFUNC_OK;
+}
+
+static size_t header_seen(char *bytes, size_t size, size_t count, void *arg)
+{
+	ao_http_call *call = arg;
+	size_t len = size * count;
+	if (call->cancelled)
+		return 0;
+	call->last_byte = ao_mono_ms();
+	call->http->timeouts = 0;
+	if (len > 7 && memcmp(bytes, "HTTP/2 ", 7) == 0)
+		ao_conns_set_http2(call->http->conns, call->origin);
+	else if (len > 7 && memcmp(bytes, "HTTP/1.", 7) == 0)
+		call->http->http1_seen = true;
+	return len;
+}
+
+static size_t body_seen(char *bytes, size_t size, size_t count, void *arg)
+{
+	ao_http_call *call = arg;
+	size_t len = size * count;
+	long status = 0;
+	if (call->cancelled)
+		return 0;
+	call->last_byte = ao_mono_ms();
+	call->http->timeouts = 0;
+	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (!call->on_data || status / 100 != 2) {
+		ao_buf_put(&call->body, bytes, len);
+		if (!call->body.overflow)
+			return len;
+		fail(call, -E2BIG, ao_xasprintf("the answer is larger than %zu bytes", call->body.cap));
+		return 0;
+	}
+	int rc = call->on_data(call->arg, bytes, len);
+	if (call->cancelled)
+		return 0;
+	if (!rc)
+		return len;
+	fail(call, rc, ao_xstrdup("the answer cannot be used"));
+	return 0;
+}
+
+/** More connections for a server that turned out to speak HTTP/1.1; what waits for the first one is queued afresh. */
+static void allow_many(ao_http *http)
+{
+	http->many = true;
+	curl_multi_setopt(ao_curl_loop_multi(http->curl), CURLMOPT_MAX_HOST_CONNECTIONS, (long)http->options.max_streams);
+	for (ao_http_call *call = http->calls; call; call = call->next) {
+		if (!call->attached || call->launched)
+			continue;
+		detach(call);
+		call->attached = ao_curl_loop_add(http->curl, call->easy) == 0;
+	}
+}
+
+static void attach(ao_http_call *call)
+{
+	if (call->http->http1_seen && !call->http->many)
+		allow_many(call->http);
+	call->attached = ao_curl_loop_add(call->http->curl, call->easy) == 0;
+	if (call->attached)
+		return;
+	fail(call, -EIO, ao_xstrdup("libcurl cannot start the request"));
+	if (!call->timer)
+		call->timer = ao_timer_new(call->http->loop, call_timer, call);
+	ao_timer_start(call->timer, 0);
+}
+
+/** Does what had to wait until curl returned. */
+static void settle(ao_http *http)
+{
+	while (http->dead) {
+		ao_http_call *call = http->dead;
+		http->dead = call->next;
+		dispose(call);
+	}
+	if (http->http1_seen && !http->many)
+		allow_many(http);
+	for (ao_http_call *call = http->calls; call; call = call->next)
+		if (!call->attached && !call->error)
+			attach(call);
+}
+
+static void turned(void *arg)
+{
+	ao_http *http = arg;
+	CURLMsg *msg;
+	int left;
+	http->busy++;
+	settle(http);
+	while (!http->freed && (msg = curl_multi_info_read(ao_curl_loop_multi(http->curl), &left))) {
+		if (msg->msg != CURLMSG_DONE)
+			continue;
+		CURLcode rc = msg->data.result;
+		char *call = NULL;
+		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &call);
+		complete((ao_http_call *)(void *)call, rc);
+	}
+	leave(http);
+}
+
+/* ---- finding dead connections ---- */
+
+static ao_http_call *start(ao_http *http, const ao_http_request *request, bool probe);
+
+static void probe_done(void *arg, const ao_http_response *response)
+{
+	(void)arg, (void)response; /* any answer is an answer; none at all is timed_out()'s matter */
+}
+
+static void probe(ao_http *http, const char *origin)
+{
+	const char *const headers[] = {"Accept:", NULL};
+	ao_auto_str char *url = ao_xasprintf("%s/", origin);
+	const ao_http_request request = {
+	    .method = "OPTIONS", .url = url, .headers = headers, .timeout_ms = PROBE_TIMEOUT_MS, .on_done = probe_done, .arg = http};
+	start(http, &request, true);
+}
+
+static void watch_tick(void *arg)
+{
+	ao_http *http = arg;
+	const char *origin = http->probe ? NULL : ao_conns_silent(http->conns, SILENT_MS);
+	if (origin)
+		probe(http, origin);
+	ao_timer_start(http->watch, WATCH_MS);
+}
+
+/* ---- calls ---- */
+
+static void set_callbacks(ao_http_call *call)
+{
+	CURL *easy = call->easy;
+	ao_conns_attach(&call->opener, easy);
+	curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->curl_error);
+	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, request_leaves);
+	curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, header_seen);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, body_seen);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+}
+
+static ao_http_call *start(ao_http *http, const ao_http_request *request, bool is_probe)
+{
+	ao_http_call *call = ao_xcalloc(1, sizeof(*call));
+	*call = (ao_http_call){.http = http,
+			       .easy = take_easy(http),
+			       .origin = origin_of(request->url),
+			       .timeout_ms = request->timeout_ms,
+			       .silence_ms = request->silence_ms,
+			       .body = ao_buf_init(request->max_body ? request->max_body : MAX_BODY),
+			       .on_data = request->on_data,
+			       .on_done = request->on_done,
+			       .arg = request->arg};
+	call->opener = (ao_conn_opener){.conns = http->conns, .origin = call->origin};
+	ao_easy_set_client(call->easy, &http->options);
+	call->headers = ao_easy_set_request(call->easy, request);
+	set_callbacks(call);
+	link_call(http, call);
+	if (is_probe) {
+		curl_easy_setopt(call->easy, CURLOPT_REQUEST_TARGET, "*");
+		http->probe = call;
+	} else if (http->open++ == 0 && !http->options.http1) {
+		ao_timer_start(http->watch, WATCH_MS);
+	}
+	call->last_byte = ao_mono_ms();
+	if (request->timeout_ms)
+		call->deadline = call->last_byte + request->timeout_ms;
+	if (request->timeout_ms || request->silence_ms) {
+		call->timer = ao_timer_new(http->loop, call_timer, call);
+		arm(call, call->last_byte);
+	}
+	if (strncasecmp(request->url, "http://", 7) == 0)
+		http->http1_seen = true;
+	if (!ao_curl_loop_inside(http->curl))
+		attach(call);
+	return call;
+}
+
+ao_http_call *ao_http_send(ao_http *http, const ao_http_request *request) { return start(http, request, false); }
+
+void ao_http_cancel(ao_http_call *call)
+{
+	ao_http *http = call->http;
+	if (call->ending || call->cancelled)
+		return;
+	unlink_call(call);
+	if (!ao_curl_loop_inside(http->curl)) {
+		dispose(call);
+		return;
+	}
+	call->cancelled = true;
+	if (call->timer)
+		ao_timer_stop(call->timer);
+	call->next = http->dead;
+	http->dead = call;
+}
+
+void ao_http_reset(ao_http *http) { ao_conns_shutdown(http->conns, NULL, 0); }
+
+/* ---- the client ---- */
+
+static void global_init(void)
+{
+	static bool done;
+	if (!done)
+		curl_global_init(CURL_GLOBAL_DEFAULT);
+	done = true;
+}
+
+static void copy_options(ao_http_options *to, const ao_http_options *from)
+{
+	*to = *from;
+	to->ca_pem = ao_xstrdup(from->ca_pem);
+	to->cert_pem = ao_xstrdup(from->cert_pem);
+	to->key_pem = ao_xstrdup(from->key_pem);
+	to->user_agent = ao_xstrdup(from->user_agent);
+	if (!to->max_streams)
+		to->max_streams = from->http1 ? MAX_HTTP1_CONNECTIONS : MAX_STREAMS;
+}
+
+int ao_http_new(ao_loop *loop, const ao_http_options *options, ao_http **ret, ao_err **reterr)
+{
+	global_init();
+	ao_http *http = ao_xcalloc(1, sizeof(*http));
+	int rc = ao_curl_loop_new(loop, turned, http, &http->curl, reterr);
+	if (rc) {
+		free(http);
+		return rc;
+	}
+	http->loop = loop;
+	http->conns = ao_conns_new();
+	http->watch = ao_timer_new(loop, watch_tick, http);
+	copy_options(&http->options, options);
+	CURLM *multi = ao_curl_loop_multi(http->curl);
+	long streams = (long)http->options.max_streams;
+	http->many = http->options.http1;
+	curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, http->options.http1 ? streams : 1L);
+	curl_multi_setopt(multi, CURLMOPT_MAX_CONCURRENT_STREAMS, streams);
+	*ret = http;
+	return 0;
+}
+
+static void free_text(const char *text) { free((void *)(uintptr_t)text); }
+
+static void destroy(ao_http *http)
+{
+	settle(http);
+	ao_curl_loop_free(http->curl);
+	while (http->pooled)
+		curl_easy_cleanup(http->pool[--http->pooled]);
+	ao_conns_free(http->conns);
+	ao_timer_free(http->watch);
+	free_text(http->options.ca_pem);
+	free_text(http->options.cert_pem);
+	free_text(http->options.key_pem);
+	free_text(http->options.user_agent);
+	free(http);
+}
+
+void ao_http_free(ao_http *http)
+{
+	if (!http || http->freed)
+		return;
+	while (http->calls)
+		ao_http_cancel(http->calls);
+	http->freed = true;
+	if (!http->busy && !ao_curl_loop_inside(http->curl))
+		destroy(http);
+}

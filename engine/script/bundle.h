@@ -1,0 +1,94 @@
+#pragma once
+/**
+ * bundle.h -- a loaded set of policies: snapshot in, plan out.
+ *
+ * A bundle lives in a virtual machine of its own, with limits on steps, heap, string length, output and depth.  The machine's
+ * heap is an arena whose image is taken after loading and copied back before each call: nothing survives a call, and no call
+ * depends on what ran before it (sanitizer builds load afresh instead).  Same snapshot, same plan.
+ * Policies are pure: no I/O happens behind any of these calls.
+ * Ownership: arguments are borrowed, results belong to the caller.  Threads: the loop thread only, never re-entrant.
+ */
+#include "json/json.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct ao_bundle ao_bundle;
+
+/** One file of a bundle. */
+typedef struct ao_source {
+	char *name;   /* "workload.lua", "asya_runtime.py": a ConfigMap key */
+	char *text;   /* may hold any bytes */
+	size_t len;
+	char *origin; /* for messages and tools: "built-in", "./policies", "configmap asya-system/team-policies" */
+} ao_source;
+
+typedef struct ao_sources {
+	ao_source *items;
+	size_t count;
+} ao_sources;
+
+/** Adds a file, or replaces the one of that name: later sources win. Copies everything. */
+void ao_sources_put(ao_sources *sources, const char *name, const char *text, size_t len, const char *origin);
+/** The files compiled into the binary from policies/. */
+void ao_sources_builtin(ao_sources *sources);
+/** All regular, not hidden files of a folder (at most 256 files of 1 MiB). @return 0; -ENOENT, -E2BIG, -EIO with the path */
+int ao_sources_dir(ao_sources *sources, const char *path, ao_err **reterr);
+void ao_sources_clear(ao_sources *sources);
+#define ao_auto_sources __attribute__((cleanup(ao_sources_clear)))
+
+/** Limits of one call; 0 means the default. */
+typedef struct ao_limits {
+	uint64_t steps;     /* VM instructions plus one per 64 bytes allocated; default 1,000,000 */
+	size_t heap;        /* bytes; default 16 MiB */
+	size_t string;      /* longest string; default 256 KiB */
+	size_t output;      /* bytes of text in a result; default 2 MiB */
+	uint64_t wall_ms;   /* the last line, read in the step hook; default 500 */
+} ao_limits;
+
+/**
+ * Compiles and loads a bundle.
+ *
+ * @param settings  the operator's settings by name (an object), or NULL for none; `params` in it holds policy parameters by policy name
+ * @return 0; -EINVAL a file does not compile, is no policy, or its parameters are wrong ("workload.lua:12: ..."); -ETIME, -E2BIG a limit
+ */
+int ao_bundle_load(const ao_sources *sources, const cJSON *settings, const ao_limits *limits, ao_bundle **ret, ao_err **reterr);
+void ao_bundle_free(ao_bundle *bundle);
+
+/** Without loading policies: the manifest alone, so that a caller learns which settings to collect. The caller frees. */
+int ao_bundle_peek_manifest(const ao_sources *sources, cJSON **ret, ao_err **reterr);
+
+const cJSON *ao_bundle_manifest(const ao_bundle *bundle); /* borrowed */
+const cJSON *ao_bundle_policies(const ao_bundle *bundle); /* [{name, file, origin, doc}] in the order they run; borrowed */
+const char *ao_bundle_digest(const ao_bundle *bundle);    /* 16 hex digits over names, texts and settings */
+
+/** What a call cost; filled in on success and failure alike. */
+typedef struct ao_call_stats {
+	uint64_t steps;
+	size_t heap_peak;
+} ao_call_stats;
+
+/**
+ * Runs the hooks. `plan`: validate, render, queues. `status`: status. `shared`: shared objects.
+ *
+ * @param snapshot  see policies/README.md; NULL for shared
+ * @param stats     may be NULL
+ * @param reterr    "policy 'sidecar', render: sidecar.lua:12: attempt to index a nil value ..." and the last frames
+ * @return 0; -EINVAL the policy raised or returned the wrong shape (path named); -ETIME steps or wall clock spent; -E2BIG heap, string or output cap
+ */
+int ao_bundle_plan(ao_bundle *bundle, const cJSON *snapshot, cJSON **ret, ao_call_stats *stats, ao_err **reterr);
+int ao_bundle_status(ao_bundle *bundle, const cJSON *snapshot, cJSON **ret, ao_call_stats *stats, ao_err **reterr);
+int ao_bundle_shared(ao_bundle *bundle, cJSON **ret, ao_call_stats *stats, ao_err **reterr);
+
+/** Where the last failed call was: policy and hook names, or "". Borrowed until the next call. */
+const char *ao_bundle_failed_policy(const ao_bundle *bundle);
+const char *ao_bundle_failed_hook(const ao_bundle *bundle);
+
+/** Where `log.info` of policies goes; default is the log with room AO_POLICY. */
+void ao_bundle_on_log(ao_bundle *bundle, void (*fn)(void *arg, const char *level, const char *policy, const char *text), void *arg);
+
+static inline void ao_bundle_freep(ao_bundle **b)
+{
+	ao_bundle_free(*b);
+}
+#define ao_auto_bundle __attribute__((cleanup(ao_bundle_freep)))

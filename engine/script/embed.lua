@@ -1,0 +1,40 @@
+--- Writes C source that holds the text of files: lua5.4 embed.lua OUT name=FILE... where name is a list declared in embedded.h.
+local lists, order = { ao_embedded_sdk = {}, ao_embedded_policies = {} }, { 'ao_embedded_sdk', 'ao_embedded_policies' }
+local out_path = assert(arg[1], 'usage: embed.lua OUT LIST=FILE...')
+
+local function read(path)
+  local file = assert(io.open(path, 'rb'))
+  local text = assert(file:read('a'))
+  file:close()
+  return text
+end
+
+--- A C string literal in pieces of one source line each. Three digits always, so that no digit after an escape joins it.
+local function literal(text)
+  local pieces = {}
+  for at = 1, #text, 80 do
+    local piece = text:sub(at, at + 79):gsub('[^%w %.,;:_%-%+%*/%%=<>%(%)%[%]{}#&|!\'~^$@`]', function(c)
+      return ('\\%03o'):format(c:byte())
+    end)
+    pieces[#pieces + 1] = '\t"' .. piece .. '"'
+  end
+  return #pieces > 0 and table.concat(pieces, '\n') or '\t""'
+end
+
+for i = 2, #arg do
+  local list, path = arg[i]:match('^([%w_]+)=(.+)$')
+  table.insert(assert(lists[list], arg[i]), { name = path:match('[^/]+$'), text = read(path) })
+end
+
+local c = { '/* Written by engine/script/embed.lua. */', '#include "script/embedded.h"', '' }
+for _, list in ipairs(order) do
+  table.sort(lists[list], function(a, b) return a.name < b.name end)
+  c[#c + 1] = ('const ao_embedded %s[] = {'):format(list)
+  for _, file in ipairs(lists[list]) do
+    c[#c + 1] = ('\t{"%s",\n%s,\n\t%d},'):format(file.name, literal(file.text), #file.text)
+  end
+  c[#c + 1] = '\t{NULL, NULL, 0},\n};\n'
+end
+local out = assert(io.open(out_path, 'wb'))
+out:write(table.concat(c, '\n'))
+assert(out:close())

@@ -1,0 +1,15 @@
+#pragma once
+/**
+ * embedded.h -- files compiled into the binary; embed.lua writes their text to $(BUILD)/gen/embedded.c.
+ * Threads: any; constants.
+ */
+#include <stddef.h>
+
+typedef struct ao_embedded {
+	const char *name; /* without folder; NULL ends a list */
+	const char *text; /* terminated by a NUL that `len` does not count */
+	size_t len;
+} ao_embedded;
+
+extern const ao_embedded ao_embedded_sdk[];      /* lua/ */
+extern const ao_embedded ao_embedded_policies[]; /* policies/ */

@@ -1,0 +1,112 @@
+/*
+ * host.c -- trusted code gets base, string, table, math and utf8, less what touches the outside or the collector;
+ * policies see none of this but what lua/sandbox.lua picks from it.
+ */
+#include "script/host.h"
+
+#include "base/mem.h"
+#include "script/embedded.h"
+#include "script/text.h"
+
+#include <lualib.h>
+#include <string.h>
+
+#define MAX_LOG_TEXT 1024
+
+static const char modules_key; /* registry: name -> module, or true while it loads */
+
+static const ao_embedded *find(const char *name)
+{
+	size_t len = strlen(name);
+	for (const ao_embedded *file = ao_embedded_sdk; file->name; file++)
+		if (strncmp(file->name, name, len) == 0 && strcmp(file->name + len, ".lua") == 0)
+			return file;
+	return NULL;
+}
+
+void ao_host_require(lua_State *L, const char *name)
+{
+	luaL_checkstack(L, 6, NULL);
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &modules_key);
+	if (lua_getfield(L, -1, name) == LUA_TNIL) {
+		const ao_embedded *file = find(name);
+		if (!file)
+			luaL_error(L, "there is no SDK module '%s'", name);
+		lua_pop(L, 1);
+		lua_pushboolean(L, 1);
+		lua_setfield(L, -2, name);
+		const char *chunk = lua_pushfstring(L, "@sdk/%s", file->name);
+		if (luaL_loadbufferx(L, file->text, file->len, chunk, "t") != LUA_OK)
+			lua_error(L);
+		lua_remove(L, -2);
+		lua_pushstring(L, name);
+		lua_call(L, 1, 1);
+		lua_pushvalue(L, -1);
+		lua_setfield(L, -3, name);
+	} else if (lua_isboolean(L, -1)) {
+		luaL_error(L, "SDK module '%s' requires itself", name);
+	}
+	lua_remove(L, -2);
+}
+
+static int l_require(lua_State *L)
+{
+	ao_host_require(L, luaL_checkstring(L, 1));
+	return 1;
+}
+
+static int l_enter(lua_State *L)
+{
+	ao_vm_enter(ao_vm_of(L), luaL_checkstring(L, 1), luaL_checkstring(L, 2));
+	return 0;
+}
+
+static int l_spent(lua_State *L)
+{
+	lua_pushboolean(L, ao_vm_is_spent(ao_vm_of(L)));
+	return 1;
+}
+
+static int l_log(lua_State *L)
+{
+	size_t len;
+	const char *level = luaL_checkstring(L, 1), *policy = luaL_checkstring(L, 2), *text = luaL_checklstring(L, 3, &len);
+	ao_auto_str char *clean = ao_text_clean(text, len, MAX_LOG_TEXT);
+	for (char *c = clean; *c; c++)
+		if (*c == '\n')
+			*c = ' ';
+	ao_vm_log(ao_vm_of(L), level, policy, clean);
+	return 0;
+}
+
+static void push_host(lua_State *L)
+{
+	static const luaL_Reg functions[] = {{"enter", l_enter}, {"spent", l_spent}, {"log", l_log}, {NULL, NULL}};
+	luaL_newlib(L, functions);
+	lua_pushinteger(L, (lua_Integer)ao_vm_limits(ao_vm_of(L))->string);
+	lua_setfield(L, -2, "max_string");
+}
+
+void ao_host_open(lua_State *L)
+{
+	static const luaL_Reg libraries[] = {{LUA_GNAME, luaopen_base},
+	                                     {LUA_STRLIBNAME, luaopen_string},
+	                                     {LUA_TABLIBNAME, luaopen_table},
+	                                     {LUA_MATHLIBNAME, luaopen_math},
+	                                     {LUA_UTF8LIBNAME, luaopen_utf8}};
+	static const char *const unwanted[] = {"dofile", "loadfile", "collectgarbage", "print", "warn"};
+	for (size_t i = 0; i < AO_LEN(libraries); i++) {
+		luaL_requiref(L, libraries[i].name, libraries[i].func, 1);
+		lua_pop(L, 1);
+	}
+	for (size_t i = 0; i < AO_LEN(unwanted); i++) {
+		lua_pushnil(L);
+		lua_setglobal(L, unwanted[i]);
+	}
+	lua_newtable(L);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &modules_key);
+	lua_pushcfunction(L, l_require);
+	lua_setglobal(L, "require");
+	push_host(L);
+	lua_setglobal(L, "host");
+}

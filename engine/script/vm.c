@@ -1,0 +1,384 @@
+/*
+ * vm.c -- how a state is held within its limits.
+ *
+ * Steps: the count hook fires every HOOK_EVERY instructions and the allocator adds what it hands out.  Once anything is spent the
+ * hook fires at every instruction and raises each time, so a pcall that catches the error gets no further.
+ * Memory: the allocator refuses growth past the heap cap and strings past the string cap.  Lua then collects and asks again; refused
+ * twice in a row is spent.  The collector is stopped after loading: a call is short, and what it leaves is wiped.
+ * Errors: the message handler notes text and position in plain C memory, because there may be none left in Lua.
+ */
+#include "script/vm.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "script/arena.h"
+#include "script/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define HOOK_EVERY 100
+#define STEP_BYTES 64
+#define STRING_SLACK 64          /* a string's header and end */
+#define MAX_REFUSALS 16          /* collections that a call may force by running into the heap cap */
+#define MAX_LEVELS 100           /* of the call stack, searched for a policy's frame */
+#define MAX_FRAMES 8             /* shown */
+#define MAX_MESSAGE 2048
+#define MAX_LOG_LINES 100        /* of one call */
+#define SDK_PREFIX "sdk/"        /* chunk names of trusted code */
+
+struct ao_vm {
+	lua_State *L;
+	ao_arena *arena; /* NULL in sanitizer builds, which use malloc */
+	ao_limits limits;
+	size_t heap, kept_heap, heap_peak;
+	bool running;
+
+	uint64_t instructions, allocated, growths; /* of this call */
+	uint64_t deadline_ms;
+	unsigned refusals, log_lines;
+	bool refused; /* the last request for more memory was */
+	ao_spent spent;
+
+	char policy[128], hook[32];
+	char where[LUA_IDSIZE + 16]; /* "x.lua:7" when the limit was hit */
+	char *message;               /* of the first error nobody caught */
+	char *frames;
+
+	ao_vm_log_fn on_log;
+	void *on_log_arg;
+};
+
+uint64_t ao_vm_fail_at;
+
+ao_vm *ao_vm_of(lua_State *L) { return *(ao_vm **)lua_getextraspace(L); }
+
+/* --- where we are --- */
+
+static bool is_policy_frame(lua_State *L, lua_Debug *ar)
+{
+	lua_getinfo(L, "Sl", ar);
+	return ar->currentline > 0 && strncmp(ar->short_src, SDK_PREFIX, strlen(SDK_PREFIX)) != 0;
+}
+
+/** Notes the innermost line that is not the SDK's. Allocates nothing. */
+static void note_where(ao_vm *vm)
+{
+	lua_Debug ar;
+	vm->where[0] = '\0';
+	for (int level = 0; level < MAX_LEVELS && lua_getstack(vm->L, level, &ar); level++)
+		if (is_policy_frame(vm->L, &ar)) {
+			snprintf(vm->where, sizeof(vm->where), "%s:%d", ar.short_src, ar.currentline);
+			return;
+		}
+}
+
+/** The policies' frames, innermost first; none when the message alone tells as much. */
+static void note_frames(ao_vm *vm)
+{
+	ao_auto_buf ao_buf out = ao_buf_init(MAX_FRAMES * (LUA_IDSIZE + 128));
+	lua_Debug ar;
+	int shown = 0;
+	for (int level = 1; level < MAX_LEVELS && shown < MAX_FRAMES && lua_getstack(vm->L, level, &ar); level++) {
+		if (!is_policy_frame(vm->L, &ar))
+			continue;
+		lua_getinfo(vm->L, "n", &ar);
+		ao_buf_printf(&out, "\n\t%s:%d", ar.short_src, ar.currentline);
+		if (ar.name)
+			ao_buf_printf(&out, ": in %s '%.80s'", *ar.namewhat ? ar.namewhat : "function", ar.name);
+		shown++;
+	}
+	free(vm->frames);
+	vm->frames = shown > 1 ? ao_buf_steal(&out) : NULL;
+}
+
+/* --- limits --- */
+
+static uint64_t steps_of(const ao_vm *vm) { return vm->instructions + vm->allocated / STEP_BYTES; }
+
+static void on_count(lua_State *L, lua_Debug *ar)
+{
+	(void)ar;
+	ao_vm *vm = ao_vm_of(L);
+	if (!vm->spent) {
+		vm->instructions += HOOK_EVERY;
+		if (steps_of(vm) > vm->limits.steps)
+			ao_vm_spend(vm, AO_SPENT_STEPS);
+		else if (ao_mono_ms() >= vm->deadline_ms)
+			ao_vm_spend(vm, AO_SPENT_WALL);
+		else
+			return;
+	}
+	lua_pushliteral(L, "spent");
+	lua_error(L);
+}
+
+void ao_vm_spend(ao_vm *vm, ao_spent what)
+{
+	if (vm->spent || !vm->running)
+		return;
+	vm->spent = what;
+	note_where(vm);
+	lua_sethook(vm->L, on_count, LUA_MASKCOUNT, 1);
+}
+
+bool ao_vm_is_spent(const ao_vm *vm) { return vm->spent != AO_SPENT_NOTHING; }
+
+/** @return AO_SPENT_NOTHING when the block may grow */
+static ao_spent refuse(ao_vm *vm, bool is_string, size_t old, size_t size)
+{
+	vm->growths++;
+	if (ao_vm_fail_at && vm->growths >= ao_vm_fail_at)
+		return AO_SPENT_HEAP;
+	if (is_string && size > vm->limits.string + STRING_SLACK)
+		return AO_SPENT_STRING;
+	if (size - old > vm->limits.heap - vm->heap || vm->refusals > MAX_REFUSALS)
+		return AO_SPENT_HEAP;
+	return AO_SPENT_NOTHING;
+}
+
+static void *resize(ao_vm *vm, void *block, size_t old, size_t size)
+{
+	if (vm->arena)
+		return ao_arena_realloc(vm->arena, block, old, size);
+	return realloc(block, size);
+}
+
+static void *allocate(void *ud, void *block, size_t old, size_t size)
+{
+	ao_vm *vm = ud;
+	bool is_string = !block && old == LUA_TSTRING; /* without a block, `old` tells what it is for */
+	if (!block)
+		old = 0;
+	if (size == 0) {
+		vm->heap -= old;
+		if (vm->arena)
+			ao_arena_release(vm->arena, block, old);
+		else
+			free(block);
+		return NULL;
+	}
+	ao_spent why = size > old ? refuse(vm, is_string, old, size) : AO_SPENT_NOTHING;
+	void *moved = why ? NULL : resize(vm, block, old, size);
+	if (!moved) {
+		vm->refusals++;
+		if (vm->refused)
+			ao_vm_spend(vm, why ? why : AO_SPENT_HEAP);
+		vm->refused = true;
+		return NULL;
+	}
+	vm->heap = vm->heap - old + size;
+	if (size <= old)
+		return moved;
+	vm->refused = false;
+	if (vm->heap > vm->heap_peak)
+		vm->heap_peak = vm->heap;
+	vm->allocated += size - old;
+	if (vm->running && steps_of(vm) > vm->limits.steps)
+		ao_vm_spend(vm, AO_SPENT_STEPS);
+	return moved;
+}
+
+/* --- life --- */
+
+static ao_limits with_defaults(const ao_limits *limits)
+{
+	ao_limits l = limits ? *limits : (ao_limits){0};
+	l.steps = l.steps ? l.steps : 1000000;
+	l.heap = l.heap ? l.heap : (size_t)16 << 20;
+	l.string = l.string ? l.string : (size_t)256 << 10;
+	l.output = l.output ? l.output : (size_t)2 << 20;
+	l.wall_ms = l.wall_ms ? l.wall_ms : 500;
+	return l;
+}
+
+int ao_vm_new(const ao_limits *limits, ao_vm **ret, ao_err **reterr)
+{
+	ao_auto_vm ao_vm *vm = ao_xcalloc(1, sizeof(*vm));
+	vm->limits = with_defaults(limits);
+#ifndef AO_SANITIZE
+	vm->arena = ao_arena_new(2 * vm->limits.heap); /* rounding and holes take their part of it */
+	if (!vm->arena)
+		return ao_err_set(reterr, -E2BIG, "cannot reserve %zu bytes of address space", 2 * vm->limits.heap);
+#endif
+	vm->L = lua_newstate(allocate, vm);
+	if (!vm->L)
+		return ao_err_set(reterr, -E2BIG, "no memory for a Lua state");
+	*(ao_vm **)lua_getextraspace(vm->L) = vm;
+	*ret = AO_TAKE(vm);
+	return 0;
+}
+
+void ao_vm_free(ao_vm *vm)
+{
+	if (!vm)
+		return;
+	if (vm->L && !vm->arena)
+		lua_close(vm->L);
+	ao_arena_free(vm->arena);
+	free(vm->message);
+	free(vm->frames);
+	free(vm);
+}
+
+void ao_vm_keep(ao_vm *vm)
+{
+	lua_gc(vm->L, LUA_GCCOLLECT);
+	lua_gc(vm->L, LUA_GCSTOP);
+	vm->kept_heap = vm->heap;
+	if (vm->arena)
+		ao_arena_snapshot(vm->arena);
+}
+
+bool ao_vm_rewind(ao_vm *vm)
+{
+	if (!vm->arena)
+		return false;
+	ao_arena_restore(vm->arena);
+	vm->heap = vm->kept_heap;
+	return true;
+}
+
+size_t ao_vm_image(const ao_vm *vm) { return vm->arena ? ao_arena_image(vm->arena) : 0; }
+
+/* --- a call --- */
+
+typedef struct job {
+	void (*body)(lua_State *L, void *arg);
+	void *arg;
+} job;
+
+static int run_body(lua_State *L)
+{
+	const job *j = lua_touserdata(L, 1);
+	lua_settop(L, 0);
+	j->body(L, j->arg);
+	return 0;
+}
+
+/** Text for an error of any type, without calling into Lua: a policy may throw a table with a nasty __tostring. */
+static char *describe(lua_State *L)
+{
+	if (lua_type(L, 1) == LUA_TSTRING) {
+		size_t len;
+		const char *text = lua_tolstring(L, 1, &len);
+		return ao_text_clean(text, len, MAX_MESSAGE);
+	}
+	if (lua_isinteger(L, 1))
+		return ao_xasprintf("error value %lld", (long long)lua_tointeger(L, 1));
+	if (lua_type(L, 1) == LUA_TNUMBER)
+		return ao_xasprintf("error value %.14g", (double)lua_tonumber(L, 1));
+	return ao_xasprintf("error value is a %s", luaL_typename(L, 1));
+}
+
+static int on_error(lua_State *L)
+{
+	ao_vm *vm = ao_vm_of(L);
+	if (!vm->spent && !vm->message) {
+		vm->message = describe(L);
+		note_frames(vm);
+	}
+	return 1;
+}
+
+static int failure(ao_vm *vm, int status, ao_err **reterr)
+{
+	const ao_limits *l = &vm->limits;
+	const char *open = vm->where[0] ? " (" : "", *where = vm->where, *close = vm->where[0] ? ")" : "";
+	int code = -E2BIG;
+	if (!vm->spent && status == LUA_ERRMEM)
+		vm->spent = AO_SPENT_HEAP;
+	if (vm->spent == AO_SPENT_STEPS)
+		code = ao_err_set(reterr, -ETIME, "step budget of %llu spent%s%s%s", (unsigned long long)l->steps, open, where, close);
+	else if (vm->spent == AO_SPENT_WALL)
+		code = ao_err_set(reterr, -ETIME, "stopped after %llu ms%s%s%s", (unsigned long long)l->wall_ms, open, where, close);
+	else if (vm->spent == AO_SPENT_HEAP)
+		ao_err_set(reterr, code, "heap of %zu bytes used up%s%s%s", l->heap, open, where, close);
+	else if (vm->spent == AO_SPENT_STRING)
+		ao_err_set(reterr, code, "a string longer than %zu bytes%s%s%s", l->string, open, where, close);
+	else if (vm->spent == AO_SPENT_OUTPUT)
+		ao_err_set(reterr, code, "the result is larger than %zu bytes", l->output);
+	else
+		code = ao_err_set(reterr, -EINVAL, "%s%s", vm->message ? vm->message : "error while handling an error",
+		                  vm->frames ? vm->frames : "");
+	if (vm->policy[0])
+		ao_err_wrap(reterr, "policy '%s', %s", vm->policy, vm->hook);
+	return code;
+}
+
+static void begin(ao_vm *vm)
+{
+	free(vm->message);
+	free(vm->frames);
+	vm->message = vm->frames = NULL;
+	vm->policy[0] = vm->hook[0] = vm->where[0] = '\0';
+	vm->instructions = vm->allocated = vm->growths = 0;
+	vm->refusals = vm->log_lines = 0;
+	vm->refused = false;
+	vm->spent = AO_SPENT_NOTHING;
+	vm->heap_peak = vm->heap;
+	vm->deadline_ms = ao_mono_ms() + vm->limits.wall_ms;
+}
+
+int ao_vm_run(ao_vm *vm, void (*body)(lua_State *L, void *arg), void *arg, ao_call_stats *stats, ao_err **reterr)
+{
+	lua_State *L = vm->L;
+	job j = {body, arg};
+	begin(vm);
+	lua_settop(L, 0);
+	lua_pushcfunction(L, on_error);
+	lua_pushcfunction(L, run_body);
+	lua_pushlightuserdata(L, &j);
+	lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_EVERY);
+	vm->running = true;
+	int status = lua_pcall(L, 1, 0, 1);
+	vm->running = false;
+	lua_sethook(L, NULL, 0, 0);
+	lua_settop(L, 0);
+	if (stats)
+		*stats = (ao_call_stats){.steps = steps_of(vm), .heap_peak = vm->heap_peak};
+	return status == LUA_OK && !vm->spent ? 0 : failure(vm, status, reterr);
+}
+
+/* --- what C functions called by Lua use --- */
+
+const ao_limits *ao_vm_limits(const ao_vm *vm) { return &vm->limits; }
+
+const char *ao_vm_policy(const ao_vm *vm) { return vm->policy; }
+
+const char *ao_vm_hook(const ao_vm *vm) { return vm->hook; }
+
+void ao_vm_enter(ao_vm *vm, const char *policy, const char *hook)
+{
+	snprintf(vm->policy, sizeof(vm->policy), "%s", policy);
+	snprintf(vm->hook, sizeof(vm->hook), "%s", hook);
+}
+
+void ao_vm_on_log(ao_vm *vm, ao_vm_log_fn fn, void *arg)
+{
+	vm->on_log = fn;
+	vm->on_log_arg = arg;
+}
+
+static void default_log(const char *level, const char *policy, const char *text)
+{
+	static const char *const names[] = {"debug", "info", "warn", "error"};
+	ao_log_level at = AO_LOG_INFO;
+	for (size_t i = 0; i < AO_LEN(names); i++)
+		if (strcmp(level, names[i]) == 0)
+			at = (ao_log_level)i;
+	ao_log(at, AO_POLICY, *policy ? policy : NULL, "%s", text);
+}
+
+void ao_vm_log(ao_vm *vm, const char *level, const char *policy, const char *text)
+{
+	if (vm->log_lines > MAX_LOG_LINES)
+		return;
+	if (vm->log_lines++ == MAX_LOG_LINES)
+		text = "more than 100 lines in one call: the rest is not logged";
+	if (vm->on_log)
+		vm->on_log(vm->on_log_arg, level, policy, text);
+	else
+		default_log(level, policy, text);
+}

@@ -1,0 +1,74 @@
+--- actor: what all policies agree on about an AsyncActor: its defaults, names and transport.
+local policy = require 'policy'
+local k8s = require 'k8s'
+
+local M = {}
+
+M.RUNTIME = 'asya-runtime' -- the user's container, the ConfigMap of the script, and the volume that mounts it
+M.SIDECAR = 'asya-sidecar'
+M.SOCKET_DIR = '/var/run/asya'
+M.SCRIPT = 'asya_runtime.py'
+
+local END_ACTORS = { ['happy-end'] = true, ['error-end'] = true }
+
+--- A positive integer of the spec, or its default: zero and absent mean the same, as they always have.
+local function positive(value, default)
+  return math.type(value) == 'integer' and value > 0 and value or default
+end
+
+--- Deployment, StatefulSet or Job; `type` is another spelling of `kind`.
+function M.kind(actor)
+  return k8s.get(actor, 'spec.workload.kind') or k8s.get(actor, 'spec.workload.type') or 'Deployment'
+end
+
+--- End actors take results out of the mesh; their sidecar and runtime behave a little differently.
+function M.is_end(actor)
+  return END_ACTORS[actor.metadata.name] == true
+end
+
+function M.scaling_enabled(actor)
+  return k8s.get(actor, 'spec.scaling.enabled') == true
+end
+
+--- Seconds one message may take.
+function M.processing_timeout(actor)
+  return positive(k8s.get(actor, 'spec.timeout.processing'), 300)
+end
+
+--- Seconds a pod gets to end.
+function M.grace_period(actor)
+  return positive(k8s.get(actor, 'spec.timeout.gracefulShutdown'), 30)
+end
+
+--- The labels that select an actor's pods.
+function M.labels(actor)
+  local name = actor.metadata.name
+  return { app = name, ['asya.sh/asya'] = name, ['asya.sh/workload'] = M.kind(actor):lower() }
+end
+
+--- The queue an actor reads.
+function M.queue_name(actor)
+  return 'asya-' .. actor.metadata.name
+end
+
+--- The registry of transports: NAME -> entry.
+function M.transports(ctx)
+  local registry = ctx.settings.transports or {}
+  return k8s.get(registry, 'transports') or {}
+end
+
+--- The transport an actor names: { name, type, enabled, config }, or nil when the registry does not have it.
+-- An entry without a type has the one its name says.
+function M.transport(actor, ctx)
+  local name = k8s.get(actor, 'spec.transport')
+  local entry = type(name) == 'string' and k8s.get(M.transports(ctx), { name })
+  if type(entry) ~= 'table' then return nil end
+  return {
+    name = name,
+    type = entry.type or name,
+    enabled = entry.enabled == true,
+    config = k8s.get(entry, 'config') or {},
+  }
+end
+
+return policy.library(M)

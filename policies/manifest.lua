@@ -1,0 +1,41 @@
+--- manifest: what this bundle operates on, and which settings of the operator its policies read.
+local policy = require 'policy'
+
+return policy.manifest {
+  parent = { apiVersion = 'asya.sh/v1alpha1', kind = 'AsyncActor', plural = 'asyncactors' },
+
+  -- Made by us and owned by an actor; pruned from the last to the first.
+  children = {
+    { apiVersion = 'apps/v1', kind = 'Deployment', plural = 'deployments' },
+    { apiVersion = 'v1', kind = 'ConfigMap', plural = 'configmaps', shared = true,
+      selector = 'app.kubernetes.io/name=asya-runtime' },
+  },
+
+  -- Only looked at, for the status.
+  related = {
+    { apiVersion = 'v1', kind = 'Pod', plural = 'pods', label = 'asya.sh/asya', projection = 'pod' },
+  },
+
+  finalizer = 'asya.sh/finalizer',
+  field_manager = 'asya-operator',
+  legacy_managers = { 'manager' }, -- the Go operator's binary gave this name to the server
+  lease = 'asya-operator.asya.sh',
+  component = 'asya-operator',
+  rendered_digest = 'status.renderedDigest',
+  policies_label = 'asya.sh/policies',
+
+  settings = {
+    transports = { env = 'ASYA_TRANSPORT_CONFIG', type = 'json',
+      doc = 'The transport registry: {"transports": {NAME: {type, enabled, config}}}.' },
+    gatewayURL = { env = 'ASYA_GATEWAY_URL', doc = 'Gateway that sidecars report to; wins over the one on the runtime container.' },
+    sidecarImage = { env = 'ASYA_SIDECAR_IMAGE', doc = 'Sidecar image of actors that name none.' },
+    sidecarResources = { env = 'ASYA_SIDECAR_RESOURCES', type = 'json',
+      doc = 'Resources of sidecars whose actor sets none: {limits, requests}.' },
+    runtimeNamespace = { env = 'ASYA_RUNTIME_NAMESPACE', flag = 'runtime-namespace', default = 'asya',
+      doc = 'Namespace that holds the runtime ConfigMap even without actors.' },
+    runtimeScript = { env = 'ASYA_RUNTIME_SCRIPT_PATH', type = 'file',
+      doc = 'File that replaces the runtime script that comes with the policies.' },
+    disableQueueManagement = { env = 'ASYA_DISABLE_QUEUE_MANAGEMENT', type = 'string',
+      doc = 'Exactly "true": queues are left to somebody else.' },
+  },
+}

@@ -1,0 +1,36 @@
+--- runtime: the script that runs inside every actor, as one ConfigMap per namespace.
+-- Shared: the same content for all actors of the namespace, owned by none, never deleted.
+local policy = require 'policy'
+local actors = require 'actor'
+
+local BUILT_IN = policy.file(actors.SCRIPT)
+
+local function config_map(ctx, namespace)
+  return {
+    apiVersion = 'v1',
+    kind = 'ConfigMap',
+    metadata = {
+      name = actors.RUNTIME,
+      namespace = namespace,
+      labels = {
+        ['app.kubernetes.io/name'] = 'asya-runtime',
+        ['app.kubernetes.io/component'] = 'runtime',
+        ['app.kubernetes.io/part-of'] = 'asya',
+      },
+    },
+    data = { [actors.SCRIPT] = ctx.settings.runtimeScript or BUILT_IN },
+  }
+end
+
+return policy.define {
+  name = 'runtime',
+  doc = 'Keeps the runtime script in every namespace with an actor, and in the runtime namespace.',
+
+  render = function(actor, ctx, plan)
+    plan:shared('runtime ConfigMap', config_map(ctx, actor.metadata.namespace))
+  end,
+
+  shared = function(ctx, plan)
+    plan:shared('runtime ConfigMap', config_map(ctx, ctx.settings.runtimeNamespace))
+  end,
+}

@@ -1,0 +1,72 @@
+--- sidecar: the container beside the runtime that talks to the broker.
+local policy = require 'policy'
+local k8s = require 'k8s'
+local json = require 'json'
+local schema = require 'schema'
+local actors = require 'actor'
+local transports = require 'transport'
+
+--- The gateway of the operator's configuration, else the one a user gave the runtime container literally.
+local function gateway_url(ctx, pod)
+  local configured = ctx.settings.gatewayURL
+  if configured and configured ~= '' then return configured end
+  return k8s.env_value(k8s.container(pod, actors.RUNTIME), 'ASYA_GATEWAY_URL') or ''
+end
+
+local function env(actor, ctx, pod)
+  local transport = actors.transport(actor, ctx)
+  local list = {
+    { name = 'ASYA_LOG_LEVEL', value = ctx.params.log_level },
+    { name = 'ASYA_GATEWAY_URL', value = gateway_url(ctx, pod) },
+    { name = 'ASYA_ACTOR_NAME', value = actor.metadata.name },
+    { name = 'ASYA_ACTOR_HAPPY_END', value = 'happy-end' },
+    { name = 'ASYA_ACTOR_ERROR_END', value = 'error-end' },
+  }
+  if actors.is_end(actor) then list[#list + 1] = { name = 'ASYA_IS_END_ACTOR', value = 'true' } end
+  list[#list + 1] = { name = 'ASYA_RUNTIME_TIMEOUT', value = actors.processing_timeout(actor) .. 's' }
+  list[#list + 1] = { name = 'ASYA_TRANSPORT', value = transport.type }
+  for _, variable in ipairs(transports.env(transport)) do list[#list + 1] = variable end
+  list[#list + 1] = { name = 'ASYA_SOCKET_DIR', value = actors.SOCKET_DIR }
+  return list
+end
+
+--- The actor's own resources; an actor that sets none gets the operator's default.
+local function resources(actor, ctx)
+  local own = k8s.get(actor, 'spec.sidecar.resources')
+  if own and next(own) ~= nil then return k8s.copy(own) end
+  return k8s.copy(ctx.settings.sidecarResources)
+end
+
+local function image(actor, ctx)
+  local own = k8s.get(actor, 'spec.sidecar.image')
+  return own ~= '' and own or ctx.settings.sidecarImage or ctx.params.image
+end
+
+return policy.define {
+  name = 'sidecar',
+  after = { 'workload' },
+  doc = 'The asya-sidecar container, last in the pod.',
+  params = {
+    image = schema.string { min_len = 1 }:default('asya-sidecar:latest'):doc 'Image when neither the actor nor ASYA_SIDECAR_IMAGE names one.',
+    log_level = schema.string { min_len = 1 }:default('info'):doc 'ASYA_LOG_LEVEL of sidecars; an actor may override it.',
+    security_context = schema.any():doc 'securityContext of sidecars. None by default: adding one restarts pods.',
+  },
+
+  render = function(actor, ctx, plan)
+    local pod = plan:get('workload').spec.template.spec
+    local container = {
+      name = actors.SIDECAR,
+      image = image(actor, ctx),
+      imagePullPolicy = k8s.get(actor, 'spec.sidecar.imagePullPolicy') or 'IfNotPresent',
+      resources = resources(actor, ctx),
+      securityContext = k8s.copy(ctx.params.security_context),
+      volumeMounts = json.array {
+        { name = 'socket-dir', mountPath = actors.SOCKET_DIR },
+        { name = 'tmp', mountPath = '/tmp' },
+      },
+    }
+    k8s.add_env(container, env(actor, ctx, pod))
+    k8s.add_env(container, k8s.copy(k8s.get(actor, 'spec.sidecar.env')) or {})
+    k8s.add_container(pod, container)
+  end,
+}

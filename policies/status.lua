@@ -1,0 +1,176 @@
+--- status: what is true about an actor right now, from facts of the cluster and the outcome of the last pass.
+local policy = require 'policy'
+local k8s = require 'k8s'
+local json = require 'json'
+local conditions = require 'conditions'
+local actors = require 'actor'
+local pods = require 'pods'
+
+local function related(ctx, kind)
+  local list = {}
+  for _, object in ipairs(ctx.related) do
+    if object.kind == kind then list[#list + 1] = object end
+  end
+  return list
+end
+
+--- Everything the decisions below look at.
+local function gather(actor, ctx)
+  local workload = ctx.child(actors.kind(actor), actor.metadata.name)
+  local seen = pods.examine(related(ctx, 'Pod'))
+  return {
+    workload = workload,
+    desired = workload and (k8s.get(workload, 'spec.replicas') or 1) or 0,
+    total = k8s.get(workload or {}, 'status.replicas') or 0,
+    ready = k8s.get(workload or {}, 'status.readyReplicas') or 0,
+    updated = k8s.get(workload or {}, 'status.updatedReplicas') or 0,
+    pods = seen,
+    scaled = actors.scaling_enabled(actor),
+    before = k8s.get(actor, 'status') or {},
+  }
+end
+
+--- Which condition an error of the server belongs to.
+local function condition_of(err)
+  if err.role == 'queue' then return 'TransportReady', 'TransportError' end
+  if err.role == 'scaler' or err.role == 'trigger-auth' then return 'ScalingReady', 'ScalingError' end
+  return 'WorkloadReady', 'WorkloadError'
+end
+
+--- What keeps the actor from being reconciled, if anything: { condition, reason, message, status }.
+local function blocker(ctx)
+  local outcome = ctx.outcome
+  if outcome.policy_error then
+    return { condition = 'WorkloadReady', reason = 'PolicyError', status = 'WorkloadError', message = outcome.policy_error.message }
+  end
+  local invalid = outcome.invalid
+  if invalid then
+    local condition = invalid.condition or 'WorkloadReady'
+    return { condition = condition, reason = invalid.reason or 'ValidationError', message = invalid.message,
+      status = condition == 'TransportReady' and 'TransportError' or 'WorkloadError' }
+  end
+  local err = outcome.errors[1]
+  if err then
+    local condition, status = condition_of(err)
+    local what = ('cannot %s %s %s: %s'):format(err.verb, err.kind, err.name, err.message)
+    return { condition = condition, reason = 'ReconcileError', message = what, status = status }
+  end
+end
+
+local function napping(f)
+  return f.scaled and f.desired == 0 and f.total == 0
+end
+
+--- The word of the Status column when nothing blocks: the first that fits.
+local function progress(actor, f)
+  if not f.workload then return 'Creating' end
+  if napping(f) then return 'Napping' end
+  if f.pods.fault and f.ready < f.desired then return f.pods.fault.status end
+  if f.total > f.updated and f.updated < f.desired then return 'Updating' end
+  if f.total < f.desired then return f.before.status == nil and 'Creating' or 'ScalingUp' end
+  if f.total > f.desired then return 'ScalingDown' end
+  if f.ready < f.desired then return k8s.get(actor, 'status.status') == 'Running' and 'Degraded' or f.before.status == 'Degraded' and 'Degraded' or 'ScalingUp' end
+  return 'Running'
+end
+
+local function set_conditions(actor, ctx, status, f, blocked)
+  local list = {}
+  local function set(kind, truth, reason, message)
+    conditions.set(list, f.before.conditions, { type = kind, status = truth, reason = reason, message = message },
+      ctx.now, actor.metadata.generation)
+  end
+  local function unless_blocked(kind, truth, reason, message)
+    if blocked and blocked.condition == kind then truth, reason, message = 'False', blocked.reason, blocked.message end
+    set(kind, truth, reason, message)
+  end
+  unless_blocked('TransportReady', 'True', 'TransportValidated', 'transport is configured')
+  local fault = f.pods.fault
+  if not f.workload then
+    unless_blocked('WorkloadReady', 'False', 'WorkloadMissing', actors.kind(actor) .. ' does not exist yet')
+  elseif fault and f.ready < f.desired then
+    unless_blocked('WorkloadReady', 'False', 'PodsNotHealthy', fault.message)
+  else
+    unless_blocked('WorkloadReady', 'True', 'WorkloadCreated', actors.kind(actor) .. ' exists')
+  end
+  if blocked and blocked.condition == 'ScalingReady' then set('ScalingReady', 'False', blocked.reason, blocked.message) end
+  local well = not blocked and (status.status == 'Running' or status.status == 'Napping')
+  set('Ready', well and 'True' or 'False', status.status, blocked and blocked.message or fault and fault.message or status.status)
+  status.conditions = json.array(list)
+end
+
+local function summary(list)
+  local well, count = 0, 0
+  for _, c in ipairs(list) do
+    if c.type ~= 'Ready' then
+      count = count + 1
+      if c.status == 'True' then well = well + 1 end
+    end
+  end
+  return ('%d/%d'):format(well, count)
+end
+
+--- A change of the wanted count is a scaling; readiness that comes and goes is not.
+local function set_last_scale(status, ctx, f)
+  local old = f.before.desiredReplicas
+  status.lastScaleTime, status.lastScaleDirection = f.before.lastScaleTime, f.before.lastScaleDirection
+  if f.workload and old and old ~= f.desired then
+    status.lastScaleTime = ctx.now
+    status.lastScaleDirection = f.desired > old and 'up' or 'down'
+  end
+  local direction = status.lastScaleDirection
+  status.lastScaleFormatted = status.lastScaleTime and ('%s (%s)'):format(status.lastScaleTime, direction) or '-'
+end
+
+local function set_numbers(status, f)
+  status.replicas, status.readyReplicas = f.ready, f.ready
+  status.totalReplicas, status.desiredReplicas = f.total, f.desired
+  status.pendingReplicas, status.failingPods = f.pods.pending, f.pods.failing
+  status.readyReplicasSummary = ('%d/%d'):format(f.ready, f.total)
+  status.replicasSummary = ('%d/%d'):format(f.ready, f.desired)
+  status.scalingMode = f.scaled and 'KEDA' or 'Manual'
+end
+
+local VERBS = { created = 'Created', updated = 'Updated', restored = 'Restored', deleted = 'Deleted' }
+
+--- The story `kubectl describe` tells: what was done, and each trouble once when it begins and once when it ends.
+local function tell(ctx, f, blocked, plan)
+  for _, change in ipairs(ctx.outcome.changed) do
+    plan:event {
+      type = change.verb == 'restored' and 'Warning' or 'Normal',
+      reason = VERBS[change.verb] or 'Changed',
+      note = ('%s %s %s%s'):format(change.verb, change.kind, change.name, change.path and (' (' .. change.path .. ')') or ''),
+    }
+  end
+  local trouble = blocked or f.pods.fault and f.ready < f.desired and { reason = f.pods.fault.status, message = f.pods.fault.message }
+  local ready = conditions.get(f.before.conditions or {}, 'Ready')
+  if trouble and not (ready and ready.message == trouble.message) then
+    plan:event { type = 'Warning', reason = trouble.reason, note = trouble.message }
+  end
+end
+
+return policy.define {
+  name = 'status',
+  after = { 'workload' },
+  doc = 'Status, conditions and events of an actor.',
+
+  status = function(actor, ctx, status, plan)
+    local f, blocked = gather(actor, ctx), blocker(ctx)
+    status.status = k8s.get(actor, 'metadata.deletionTimestamp') and 'Terminating' or blocked and blocked.status or progress(actor, f)
+    set_numbers(status, f)
+    set_last_scale(status, ctx, f)
+    set_conditions(actor, ctx, status, f, blocked)
+    status.transportStatus = conditions.get(status.conditions, 'TransportReady').status == 'True' and 'Ready' or 'NotReady'
+    status.readySummary = summary(status.conditions)
+    status.renderedDigest = ctx.outcome.rendered_digest
+    status.bundleDigest = ctx.outcome.bundle_digest
+    -- A generation counts as observed when it was judged; one that the server refused was not carried out.
+    local judged = #ctx.outcome.errors == 0 and not ctx.outcome.policy_error
+    status.observedGeneration = judged and actor.metadata.generation or f.before.observedGeneration
+    if f.workload then
+      status.workloadRef = {
+        apiVersion = f.workload.apiVersion, kind = f.workload.kind, name = actor.metadata.name, namespace = actor.metadata.namespace,
+      }
+    end
+    tell(ctx, f, blocked, plan)
+  end,
+}

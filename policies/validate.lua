@@ -1,0 +1,140 @@
+--- validate: refuses what cannot work, naming the field and the fix. Nothing of a refused actor is touched.
+local policy = require 'policy'
+local k8s = require 'k8s'
+local schema = require 'schema'
+local json = require 'json'
+local actors = require 'actor'
+
+local POD = 'spec.workload.template.spec'
+
+--- Stops at the first thing that is wrong, with where it is.
+local function wrong(path, fmt, ...)
+  return { path = path, message = path .. ': ' .. fmt:format(...), reason = 'ValidationError', condition = 'WorkloadReady' }
+end
+
+local function describe(value)
+  if value == json.null then return 'null' end
+  if json.is_array(value) then return 'a list' end
+  local kind = math.type(value) or type(value)
+  if kind == 'table' then return 'a mapping' end
+  if kind == 'string' then return 'a string' end
+  return ('the %s %s'):format(kind == 'boolean' and 'boolean' or 'number', tostring(value))
+end
+
+--- The shape of a pod template as far as policies build on it; the API server knows the rest.
+local check
+
+local function text(value, path)
+  if type(value) == 'string' then return nil end
+  return wrong(path, 'must be a string, is %s; put it in quotes', describe(value))
+end
+
+local function list_of(item)
+  return function(value, path, ctx)
+    if not json.is_array(value) then return wrong(path, 'must be a list, is %s', describe(value)) end
+    for i, each in ipairs(value) do
+      local bad = check(item, each, ('%s[%d]'):format(path, i - 1), ctx)
+      if bad then return bad end
+    end
+  end
+end
+
+local function map_of_text(value, path)
+  if type(value) ~= 'table' or json.is_array(value) then return wrong(path, 'must be a mapping, is %s', describe(value)) end
+  for key, each in pairs(value) do
+    local bad = text(each, path .. '.' .. key)
+    if bad then return bad end
+  end
+end
+
+local function env(value, path, ctx)
+  local limit = ctx.params.max_env
+  if json.is_array(value) and #value > limit then
+    return wrong(path, 'has %d entries, at most %d are allowed; put them in a ConfigMap and use envFrom', #value, limit)
+  end
+  return list_of { name = text, value = text }(value, path, ctx)
+end
+
+local CONTAINER = {
+  name = text, image = text, command = list_of(text), args = list_of(text), env = env,
+  ports = list_of {}, envFrom = list_of {}, volumeMounts = list_of { name = text, mountPath = text },
+}
+
+local TEMPLATE = {
+  metadata = { labels = map_of_text, annotations = map_of_text },
+  spec = {
+    containers = list_of(CONTAINER), initContainers = list_of(CONTAINER), volumes = list_of { name = text },
+    tolerations = list_of {}, imagePullSecrets = list_of {}, nodeSelector = map_of_text, serviceAccountName = text,
+  },
+}
+
+function check(shape, value, path, ctx)
+  if type(shape) == 'function' then return shape(value, path, ctx) end
+  if type(value) ~= 'table' or value == json.null or json.is_array(value) then
+    return wrong(path, 'must be a mapping, is %s', describe(value))
+  end
+  for key, inner in pairs(shape) do
+    if value[key] ~= nil and value[key] ~= json.null then
+      local bad = check(inner, value[key], path .. '.' .. key, ctx)
+      if bad then return bad end
+    end
+  end
+end
+
+local function count_named(containers, name)
+  local count, last = 0, nil
+  for i, container in ipairs(containers or {}) do
+    if container.name == name then count, last = count + 1, i end
+  end
+  return count, last
+end
+
+--- The containers that are ours by name (contract of the mesh).
+local function check_containers(pod)
+  if count_named(pod.containers, actors.SIDECAR) > 0 then
+    return wrong(POD .. '.containers', "the name 'asya-sidecar' is reserved for the injected sidecar; rename that container")
+  end
+  if count_named(pod.initContainers, actors.SIDECAR) > 0 then
+    return wrong(POD .. '.initContainers', "init container 'asya-sidecar': the name is reserved for the injected sidecar; rename it")
+  end
+  local count, index = count_named(pod.containers, actors.RUNTIME)
+  local runtime = pod.containers and index and pod.containers[index]
+  if runtime and #(k8s.get(runtime, 'command') or {}) > 0 then
+    return wrong(('%s.containers[%d].command'):format(POD, index - 1),
+      "the command of 'asya-runtime' is set by the operator; remove it (args may stay)")
+  end
+  if count ~= 1 then
+    return wrong(POD .. '.containers', "exactly one container must be named 'asya-runtime', found %d", count)
+  end
+end
+
+local function check_transport(actor, ctx)
+  local name = k8s.get(actor, 'spec.transport')
+  local transport = actors.transport(actor, ctx)
+  local problem
+  if not transport then
+    local known = {}
+    for key in pairs(actors.transports(ctx)) do known[#known + 1] = key end
+    problem = ('transport "%s" not found in the operator\'s configuration (it has: %s)')
+      :format(tostring(name), #known > 0 and table.concat(known, ', ') or 'none')
+  elseif not transport.enabled then
+    problem = ('transport "%s" is disabled in the operator\'s configuration; enable it there'):format(name)
+  end
+  return problem and { path = 'spec.transport', message = problem, reason = 'InvalidTransport', condition = 'TransportReady' }
+end
+
+return policy.define {
+  name = 'validate',
+  doc = 'Refuses actors that cannot work, with the field and the fix.',
+  params = {
+    max_env = schema.integer { min = 1 }:default(2000):doc 'Most environment variables a container may list.',
+  },
+
+  validate = function(actor, ctx)
+    local template = k8s.get(actor, 'spec.workload.template') or {}
+    local bad = check(TEMPLATE, template, 'spec.workload.template', ctx)
+      or check_containers(k8s.get(template, 'spec') or {})
+      or check_transport(actor, ctx)
+    return bad and policy.invalid(bad)
+  end,
+}

@@ -1,0 +1,84 @@
+--- workload: the Deployment that runs an actor, with the user's pod template made ready for the runtime script.
+local policy = require 'policy'
+local k8s = require 'k8s'
+local json = require 'json'
+local schema = require 'schema'
+local actors = require 'actor'
+
+--- Both the socket and the file must be there: a file left behind by a crash proves nothing.
+local function probe(timings)
+  local check = ('test -S %s/asya-runtime.sock && test -f %s/runtime-ready'):format(actors.SOCKET_DIR, actors.SOCKET_DIR)
+  timings.exec = { command = json.array { 'sh', '-c', check } }
+  return timings
+end
+
+local function add_probes(container, params)
+  local function unless_set(field, timings)
+    if k8s.get(container, field) == nil then container[field] = probe(timings) end
+  end
+  unless_set('startupProbe', {
+    initialDelaySeconds = 3, periodSeconds = 2, timeoutSeconds = 3, failureThreshold = params.startup_failure_threshold,
+  })
+  unless_set('livenessProbe', { periodSeconds = 30, timeoutSeconds = 5, failureThreshold = 3 })
+  unless_set('readinessProbe', { periodSeconds = 10, timeoutSeconds = 3, failureThreshold = 3 })
+end
+
+--- The user's container, taught to run the script and to talk to the sidecar.
+local function prepare_runtime(container, actor, params)
+  local python = k8s.get(actor, 'spec.workload.pythonExecutable') or 'python3'
+  container.command = json.array { python, '/opt/asya/' .. actors.SCRIPT }
+  local env = { { name = 'ASYA_SOCKET_DIR', value = actors.SOCKET_DIR } }
+  if actors.is_end(actor) then env[2] = { name = 'ASYA_ENABLE_VALIDATION', value = 'false' } end
+  k8s.add_env(container, env)
+  k8s.add_mount(container, { name = 'socket-dir', mountPath = actors.SOCKET_DIR })
+  k8s.add_mount(container, { name = 'tmp', mountPath = '/tmp' })
+  k8s.add_mount(container, {
+    name = actors.RUNTIME, mountPath = '/opt/asya/' .. actors.SCRIPT, subPath = actors.SCRIPT, readOnly = true,
+  })
+  add_probes(container, params)
+end
+
+--- The user's labels stay; ours fill in what they leave out.
+local function pod_metadata(template, actor)
+  local metadata = template.metadata or {}
+  metadata.labels = k8s.merge(actors.labels(actor), k8s.get(metadata, 'labels') or {})
+  metadata.creationTimestamp = nil
+  return metadata
+end
+
+local function pod_template(actor, params)
+  local template = k8s.copy(k8s.get(actor, 'spec.workload.template') or {})
+  template.metadata = pod_metadata(template, actor)
+  local pod = template.spec
+  pod.terminationGracePeriodSeconds = actors.grace_period(actor)
+  k8s.add_volume(pod, { name = 'socket-dir', emptyDir = {} })
+  k8s.add_volume(pod, { name = 'tmp', emptyDir = {} })
+  k8s.add_volume(pod, { name = actors.RUNTIME, configMap = { name = actors.RUNTIME, defaultMode = 493 } })
+  prepare_runtime(k8s.container(pod, actors.RUNTIME), actor, params)
+  return template
+end
+
+return policy.define {
+  name = 'workload',
+  after = { 'validate', 'runtime' },
+  doc = "The workload object, from the user's pod template.",
+  params = {
+    startup_failure_threshold = schema.integer { min = 1 }:default(150)
+      :doc 'Failed startup probes, two seconds apart, before a runtime that does not come up is restarted.',
+  },
+
+  render = function(actor, ctx, plan)
+    local scaled = actors.scaling_enabled(actor)
+    plan:add('workload', {
+      apiVersion = 'apps/v1',
+      kind = 'Deployment',
+      metadata = { name = actor.metadata.name },
+      spec = {
+        -- Scaled actors leave the count to the autoscaler, which owns it.
+        replicas = not scaled and (k8s.get(actor, 'spec.workload.replicas') or 1) or nil,
+        selector = { matchLabels = actors.labels(actor) },
+        template = pod_template(actor, ctx.params),
+      },
+    })
+  end,
+}
