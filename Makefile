@@ -1,43 +1,78 @@
-# asya-operator -- targets (`make help` prints this):
+# asya-operator -- a Lua-scriptable Kubernetes operator engine.
 #
-#   make              build build/asya-operator
+#   make              build build/asya-operator (missing Debian packages are installed, or named)
+#   make demo         a real control plane, the operator, the example actors (KEEP=1 leaves it running)
+#   make test         everything: unit, spec, runtime, cluster; ends with one line of counts
 #   make unit         C unit tests under ASAN and UBSAN (ROOMS="base json" or TEST=test_json_json narrows)
+#   make spec         busted specs of SDK and policies under Lua 5.4
+#   make runtime      tests of the runtime script that actors run
+#   make cluster      the operator against a real API server (SPEC=spec/cluster/spine_spec.lua narrows)
+#   make lint         format, static analysis, include directions, file sizes
+#   make format       clang-format everything
+#   make clean        remove build/ (the cached control plane stays: spec/bed/bed build says where)
 #   make help         this text
 BUILD ?= build
 CC ?= gcc
-PKGS = lua5.4 libcurl yaml-0.1 libcjson libuv openssl librabbitmq
 ROOMS ?= base json loop net kube transport script core cli
 TEST ?= test_*
+SPEC ?= spec/cluster
+VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+
+PKGS = lua5.4 libcurl yaml-0.1 libcjson libuv openssl
+# Asked once, at first use: the packages may be installed by the `deps` step of this very run.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
+PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
 
 WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2
-CPPFLAGS += -D_GNU_SOURCE -Iengine -I$(BUILD)/gen $(shell pkg-config --cflags $(PKGS))
-CFLAGS ?= -O2 -g
-CFLAGS += -std=c11 $(WARN) -MMD -MP
-LIBS = $(shell pkg-config --libs $(PKGS)) -lhttp_parser -lpthread -lm
-SAN = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+DEFS = -D_GNU_SOURCE -Iengine
+OPT ?= -O2 -g
+COMPILE = $(CC) -std=c11 $(DEFS) $(PKG_CFLAGS) $(WARN) $(OPT) -MMD -MP $(CFLAGS)
+LIBS = $(PKG_LIBS) -lhttp_parser -lpthread -lm
+SAN = -DAO_SANITIZE -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
 ROOM_SRC := $(foreach room,$(ROOMS),$(wildcard engine/$(room)/*.c))
-LIB_OBJ := $(ROOM_SRC:%.c=$(BUILD)/obj/%.o)
-SAN_OBJ := $(ROOM_SRC:%.c=$(BUILD)/san/%.o)
+EMBEDDED := $(if $(filter script,$(ROOMS)),$(BUILD)/gen/embedded.c)
+EMBED_FILES := $(wildcard lua/*.lua) $(filter-out policies/README.md,$(wildcard policies/*.*))
+LIB_OBJ := $(ROOM_SRC:%.c=$(BUILD)/obj/%.o) $(EMBEDDED:%.c=%.o)
+SAN_OBJ := $(ROOM_SRC:%.c=$(BUILD)/san/%.o) $(EMBEDDED:%.c=%.o)
 TEST_SRC := $(foreach room,$(ROOMS),$(filter engine/test/test_$(room)_%.c,$(wildcard engine/test/$(TEST).c)))
 TEST_BIN := $(TEST_SRC:engine/test/%.c=$(BUILD)/san/%)
 
-.PHONY: all help unit clean
+.PHONY: all deps demo test unit unit-build spec runtime cluster lint format clean help
 all: $(BUILD)/asya-operator
 
 help:
 	@sed -n '/^# asya-operator/,/^[^#]/{s/^# \{0,1\}//p}' Makefile
 
+deps: $(BUILD)/.deps
+$(BUILD)/.deps: engine/deps.sh
+	@mkdir -p $(@D)
+	@engine/deps.sh
+	@touch $@
+
 $(BUILD)/asya-operator: $(BUILD)/obj/engine/main.o $(LIB_OBJ)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(BUILD)/obj/%.o: %.c
-	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+$(BUILD)/san/asya-operator: $(BUILD)/san/engine/main.o $(SAN_OBJ)
+	$(CC) $(SAN) -o $@ $^ $(LIBS)
 
-$(BUILD)/san/%.o: %.c
+$(BUILD)/obj/engine/main.o $(BUILD)/san/engine/main.o $(BUILD)/obj/engine/core/operator.o $(BUILD)/obj/engine/cli/version.o: \
+	DEFS += -DAO_VERSION='"$(VERSION)"'
+
+$(BUILD)/gen/embedded.c: engine/script/embed.lua $(EMBED_FILES) | $(BUILD)/.deps
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -DAO_SANITIZE $(CFLAGS) -O1 $(SAN) -c -o $@ $<
+	lua5.4 engine/script/embed.lua $@ $(EMBED_FILES)
+
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c
+	$(COMPILE) -c -o $@ $<
+
+$(BUILD)/obj/%.o: %.c | $(BUILD)/.deps
+	@mkdir -p $(@D)
+	$(COMPILE) -c -o $@ $<
+
+$(BUILD)/san/%.o: %.c | $(BUILD)/.deps
+	@mkdir -p $(@D)
+	$(COMPILE) $(SAN) -c -o $@ $<
 
 $(BUILD)/san/libengine.a: $(SAN_OBJ)
 	@rm -f $@
@@ -46,10 +81,37 @@ $(BUILD)/san/libengine.a: $(SAN_OBJ)
 $(TEST_BIN): $(BUILD)/san/%: $(BUILD)/san/engine/test/%.o $(BUILD)/san/libengine.a
 	$(CC) $(SAN) -o $@ $^ $(LIBS) -lcmocka
 
-unit: $(TEST_BIN)
-	@set -e; for t in $(TEST_BIN); do echo "== $$t"; $$t; done
+unit-build: $(TEST_BIN)
+unit: unit-build
+	@spec/run unit $(TEST_BIN)
+
+spec: $(BUILD)/.deps
+	@spec/run busted spec/sdk spec/policies
+
+runtime:
+	@spec/run python spec/runtime
+
+cluster: $(BUILD)/asya-operator $(BUILD)/san/asya-operator unit-build
+	@BUILD=$(BUILD) spec/run cluster $(SPEC)
+
+test: all unit-build $(BUILD)/san/asya-operator
+	@BUILD=$(BUILD) TEST_BIN="$(TEST_BIN)" spec/run all
+
+demo: all
+	@BUILD=$(BUILD) spec/demo
+
+C_FILES = $(shell git ls-files --cached --others --exclude-standard 'engine/*.[ch]')
+format: $(BUILD)/.deps
+	clang-format-14 -i $(C_FILES)
+
+lint: $(BUILD)/.deps
+	clang-format-14 --dry-run -Werror $(C_FILES)
+	lua5.4 spec/lint.lua $(C_FILES)
+	luacheck -q lua policies spec
+	cppcheck --quiet --error-exitcode=1 --std=c11 -Iengine -D__GNUC__ --enable=warning,portability --inline-suppr \
+		--suppress=missingIncludeSystem $(filter engine/%.c,$(C_FILES))
 
 clean:
 	rm -rf $(BUILD)
 
--include $(LIB_OBJ:.o=.d) $(SAN_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/san/%.d) $(BUILD)/obj/engine/main.d
+-include $(LIB_OBJ:.o=.d) $(SAN_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/san/%.d) $(BUILD)/obj/engine/main.d $(BUILD)/san/engine/main.d

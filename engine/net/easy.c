@@ -33,7 +33,6 @@ void ao_easy_set_client(CURL *easy, const ao_http_options *options)
 	curl_easy_setopt(easy, CURLOPT_PIPEWAIT, options->http1 ? 0L : 1L);
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
-	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, ""); /* whatever this libcurl can unpack */
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 }
 
@@ -64,6 +63,10 @@ struct curl_slist *ao_easy_set_request(CURL *easy, const ao_http_request *reques
 	struct curl_slist *list = NULL;
 	set_method(easy, request);
 	curl_easy_setopt(easy, CURLOPT_URL, request->url);
+	/* Whatever this libcurl can unpack, but no streams: the API server makes each watch event a gzip member of its own, and
+	 * libcurl takes the second member for an error. */
+	if (!request->on_data)
+		curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
 	for (const char *const *header = request->headers; header && *header; header++)
 		list = curl_slist_append(list, *header);
 	if (request->body && !names_header(request->headers, "Content-Type"))

@@ -3,6 +3,7 @@
  * While `fn` runs the struct holds no line, so that `fn` may free it (or what it is part of) and return non-zero. */
 #include "net/lines.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define KEEP_BYTES (64 * 1024) /* more than an object of the usual size; a rare giant gives its memory back */

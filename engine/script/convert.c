@@ -138,23 +138,32 @@ static void write_path(const frame *at, ao_buf *out)
 		ao_buf_printf(out, "[\"%s\"]", at->key);
 }
 
-/** Notes which item of which list of the result is to blame. */
-static void note_blame(const frame *at, ao_taken *taken)
+/** An item of a list of the result may say which policy made it: objects[2].policy. */
+static void blame(walk *w, const frame *at)
 {
-	for (; at->up && at->up->up && at->up->up->up; at = at->up)
-		;
-	if (at->up && at->up->up && !at->key && at->up->key) {
-		taken->list = at->up->key;
-		taken->index = at->index;
+	lua_State *L = w->L;
+	while (at->depth > 2)
+		at = at->up;
+	if (at->depth < 2 || at->key || !at->up->key)
+		return;
+	int result = w->base + 2, top = lua_gettop(L);
+	luaL_checkstack(L, 3, NULL);
+	lua_pushstring(L, at->up->key);
+	lua_rawget(L, result);
+	if (lua_rawgeti(L, -1, at->index) == LUA_TTABLE) {
+		lua_pushliteral(L, "policy");
+		if (lua_rawget(L, -2) == LUA_TSTRING)
+			ao_vm_enter(ao_vm_of(L), lua_tostring(L, -1), "result");
 	}
+	lua_settop(L, top);
 }
 
-static int refuse(walk *w, const frame *at, const char *what) __attribute__((noreturn));
-static int refuse(walk *w, const frame *at, const char *what)
+static void refuse(walk *w, const frame *at, const char *what) __attribute__((noreturn));
+static void refuse(walk *w, const frame *at, const char *what)
 {
 	char text[PATH_TEXT];
 	ao_buf path = ao_buf_init(64 * 1024);
-	note_blame(at, w->taken);
+	blame(w, at);
 	write_path(at, &path);
 	snprintf(text, sizeof(text), "%s", path.data ? path.data : "result");
 	ao_buf_free(&path);

@@ -21,12 +21,12 @@ typedef struct ao_taken {
 	/* Private scratch. */
 	cJSON **items;
 	size_t item_space;
-	/* Where a value was found that cannot be written: the first two steps of its path. */
-	const char *list; /* or NULL: not in a list; borrowed from Lua */
-	long long index;  /* from 1 */
 } ao_taken;
 
-/** Writes the value at `index` to taken->tree. Raises with the path of what cannot be written. */
+/**
+ * Writes the value at `index` to taken->tree. Raises with the path of what cannot be written; where that is in an item of a list
+ * of the value and the item has a string `policy`, that policy is named as the one to blame.
+ */
 void ao_convert_take(lua_State *L, int index, ao_taken *taken);
 void ao_taken_clear(ao_taken *taken);
 #define ao_auto_taken __attribute__((cleanup(ao_taken_clear)))

@@ -19,6 +19,9 @@
 #include <string.h>
 
 #define HOOK_EVERY 100
+#define DEFAULT_STEPS 1000000
+#define DEFAULT_MS 500
+#define LOAD_FACTOR 4 /* compiling everything takes longer than a call, and happens seldom */
 #define STEP_BYTES 64
 #define STRING_SLACK 64          /* a string's header and end */
 #define MAX_REFUSALS 16          /* collections that a call may force by running into the heap cap */
@@ -32,8 +35,9 @@ struct ao_vm {
 	lua_State *L;
 	ao_arena *arena; /* NULL in sanitizer builds, which use malloc */
 	ao_limits limits;
+	uint64_t max_steps, max_ms; /* of this call: loading may take longer */
 	size_t heap, kept_heap, heap_peak;
-	bool running;
+	bool kept, running;
 
 	uint64_t instructions, allocated, growths; /* of this call */
 	uint64_t deadline_ms;
@@ -103,7 +107,7 @@ static void on_count(lua_State *L, lua_Debug *ar)
 	ao_vm *vm = ao_vm_of(L);
 	if (!vm->spent) {
 		vm->instructions += HOOK_EVERY;
-		if (steps_of(vm) > vm->limits.steps)
+		if (steps_of(vm) > vm->max_steps)
 			ao_vm_spend(vm, AO_SPENT_STEPS);
 		else if (ao_mono_ms() >= vm->deadline_ms)
 			ao_vm_spend(vm, AO_SPENT_WALL);
@@ -175,7 +179,7 @@ static void *allocate(void *ud, void *block, size_t old, size_t size)
 	if (vm->heap > vm->heap_peak)
 		vm->heap_peak = vm->heap;
 	vm->allocated += size - old;
-	if (vm->running && steps_of(vm) > vm->limits.steps)
+	if (vm->running && steps_of(vm) > vm->max_steps)
 		ao_vm_spend(vm, AO_SPENT_STEPS);
 	return moved;
 }
@@ -185,11 +189,11 @@ static void *allocate(void *ud, void *block, size_t old, size_t size)
 static ao_limits with_defaults(const ao_limits *limits)
 {
 	ao_limits l = limits ? *limits : (ao_limits){0};
-	l.steps = l.steps ? l.steps : 1000000;
+	l.steps = l.steps ? l.steps : DEFAULT_STEPS;
 	l.heap = l.heap ? l.heap : (size_t)16 << 20;
 	l.string = l.string ? l.string : (size_t)256 << 10;
 	l.output = l.output ? l.output : (size_t)2 << 20;
-	l.wall_ms = l.wall_ms ? l.wall_ms : 500;
+	l.wall_ms = l.wall_ms ? l.wall_ms : DEFAULT_MS;
 	return l;
 }
 
@@ -226,6 +230,7 @@ void ao_vm_keep(ao_vm *vm)
 {
 	lua_gc(vm->L, LUA_GCCOLLECT);
 	lua_gc(vm->L, LUA_GCSTOP);
+	vm->kept = true;
 	vm->kept_heap = vm->heap;
 	if (vm->arena)
 		ao_arena_snapshot(vm->arena);
@@ -290,9 +295,9 @@ static int failure(ao_vm *vm, int status, ao_err **reterr)
 	if (!vm->spent && status == LUA_ERRMEM)
 		vm->spent = AO_SPENT_HEAP;
 	if (vm->spent == AO_SPENT_STEPS)
-		code = ao_err_set(reterr, -ETIME, "step budget of %llu spent%s%s%s", (unsigned long long)l->steps, open, where, close);
+		code = ao_err_set(reterr, -ETIME, "step budget of %llu spent%s%s%s", (unsigned long long)vm->max_steps, open, where, close);
 	else if (vm->spent == AO_SPENT_WALL)
-		code = ao_err_set(reterr, -ETIME, "stopped after %llu ms%s%s%s", (unsigned long long)l->wall_ms, open, where, close);
+		code = ao_err_set(reterr, -ETIME, "stopped after %llu ms%s%s%s", (unsigned long long)vm->max_ms, open, where, close);
 	else if (vm->spent == AO_SPENT_HEAP)
 		ao_err_set(reterr, code, "heap of %zu bytes used up%s%s%s", l->heap, open, where, close);
 	else if (vm->spent == AO_SPENT_STRING)
@@ -318,7 +323,13 @@ static void begin(ao_vm *vm)
 	vm->refused = false;
 	vm->spent = AO_SPENT_NOTHING;
 	vm->heap_peak = vm->heap;
-	vm->deadline_ms = ao_mono_ms() + vm->limits.wall_ms;
+	vm->max_steps = vm->limits.steps;
+	vm->max_ms = vm->limits.wall_ms;
+	if (!vm->kept) {
+		vm->max_steps = LOAD_FACTOR * (vm->max_steps > DEFAULT_STEPS ? vm->max_steps : DEFAULT_STEPS);
+		vm->max_ms = LOAD_FACTOR * (vm->max_ms > DEFAULT_MS ? vm->max_ms : DEFAULT_MS);
+	}
+	vm->deadline_ms = ao_mono_ms() + vm->max_ms;
 }
 
 int ao_vm_run(ao_vm *vm, void (*body)(lua_State *L, void *arg), void *arg, ao_call_stats *stats, ao_err **reterr)

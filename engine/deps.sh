@@ -1,0 +1,47 @@
+#!/bin/sh
+# Installs the Debian packages that building and testing need, or says which ones when we may not.
+set -eu
+
+# package, then what shows that it is there: a pkg-config module (name:), a header, or a command
+wanted='
+pkg-config        pkg-config
+gcc               gcc
+lua5.4            lua5.4
+liblua5.4-dev     lua5.4:
+libcurl4-openssl-dev libcurl:
+libyaml-dev       yaml-0.1:
+libcjson-dev      libcjson:
+libuv1-dev        libuv:
+libssl-dev        openssl:
+libhttp-parser-dev /usr/include/http_parser.h
+libcmocka-dev     cmocka:
+lua-busted        busted
+lua-check         luacheck
+clang-format-14   clang-format-14
+cppcheck          cppcheck
+python3           python3
+openssl           openssl
+'
+
+present() {
+	case "$1" in
+	*:) pkg-config --exists "${1%:}" 2>/dev/null ;;
+	/*) [ -e "$1" ] ;;
+	*) command -v "$1" >/dev/null 2>&1 ;;
+	esac
+}
+
+missing=$(echo "$wanted" | while read -r package proof; do
+	[ -z "$package" ] || present "$proof" || printf '%s ' "$package"
+done)
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+	echo "missing packages; as root: apt-get install --no-install-recommends $missing" >&2
+	exit 1
+fi
+echo "installing missing packages: $missing" >&2
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# shellcheck disable=SC2086 # a list of names
+apt-get install -y -qq --no-install-recommends $missing >/dev/null

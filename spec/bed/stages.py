@@ -1,0 +1,45 @@
+"""The KWOK configuration of a bed: how nodes and pods are played."""
+import glob
+import json
+import os
+
+from common import Fail, HERE, write_file
+
+# Nodes, Jobs' completion and deletion are KWOK's own; how pods run and how they fail is ours (stages/).
+CONFIGURATION = {
+    "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
+    "kind": "KwokConfiguration",
+    "options": {
+        "manageAllNodes": True, "manageNodesWithAnnotationSelector": "", "manageNodesWithLabelSelector": "",
+        "enablePodsOnNodeSyncStreamWatch": True, "cidr": "10.244.0.0/16", "nodeLeaseDurationSeconds": 40,
+        "nodeLeaseParallelism": 4, "nodePlayStageParallelism": 4, "podPlayStageParallelism": 16,
+    },
+}
+
+
+def read(path):
+    try:
+        with open(path, encoding="utf-8") as f:
+            return f.read()
+    except OSError as error:
+        raise Fail(f"cannot read stage file {path}: {error.strerror}") from None
+
+
+def fault_stages():
+    """stages/fault.yaml.in once for each row of stages/faults.json."""
+    folder = os.path.join(HERE, "stages")
+    template = read(os.path.join(folder, "fault.yaml.in"))
+    faults = json.loads(read(os.path.join(folder, "faults.json")))
+    defaults = faults.pop("*")
+    for name, row in faults.items():
+        text = template.replace("@name@", name)
+        for key, value in dict(defaults, **row).items():
+            text = text.replace(f"@{key}@", json.dumps(value) if not isinstance(value, str) else value)
+        yield text
+
+
+def write_config(path, upstream, extra):
+    files = sorted(glob.glob(os.path.join(upstream, "*.yaml")))
+    files += sorted(glob.glob(os.path.join(HERE, "stages", "*.yaml"))) + list(extra)
+    documents = [json.dumps(CONFIGURATION)] + [read(file) for file in files] + list(fault_stages())
+    write_file(path, "\n---\n".join(documents))

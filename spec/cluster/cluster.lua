@@ -1,0 +1,181 @@
+--- cluster: what the specs of this folder use to talk to the control plane that spec/run has started.
+local json = require 'json'
+
+local M = {}
+
+local BED = os.getenv 'BED'
+M.build = os.getenv 'BUILD' or 'build'
+M.available = BED ~= nil
+M.bed_dir = BED
+
+local function quote(text)
+  return "'" .. tostring(text):gsub("'", [['\'']]) .. "'"
+end
+M.quote = quote
+
+--- Runs a shell command. Returns its output (both streams) and whether it ended well.
+function M.sh(command, ...)
+  local pipe = assert(io.popen(command:format(...) .. ' 2>&1', 'r'))
+  local output = pipe:read 'a'
+  local ok = pipe:close()
+  return output, ok == true
+end
+
+function M.read(path)
+  local file = io.open(path, 'r')
+  if not file then return '' end
+  local text = file:read 'a'
+  file:close()
+  return text
+end
+
+function M.write(path, text)
+  local file = assert(io.open(path, 'w'))
+  file:write(text)
+  file:close()
+  return path
+end
+
+local counter = 0
+--- A path of a new file in the bed's folder.
+function M.temp(suffix)
+  counter = counter + 1
+  return ('%s/tmp-%d-%s'):format(BED, counter, suffix)
+end
+
+--- kubectl with its arguments as one line; fails the test when it fails.
+function M.kubectl(arguments, ...)
+  local output, ok = M.sh('kubectl ' .. arguments, ...)
+  if not ok then error('kubectl ' .. arguments:format(...) .. '\n' .. output, 2) end
+  return output
+end
+
+--- kubectl apply of YAML text. Returns output and success instead of failing when `may_fail`.
+function M.apply(yaml, may_fail, flags)
+  local path = M.write(M.temp 'apply.yaml', yaml)
+  local output, ok = M.sh('kubectl apply %s -f %s', flags or '', path)
+  if not ok and not may_fail then error('kubectl apply:\n' .. output .. '\n' .. yaml, 2) end
+  return output, ok
+end
+
+--- An object as a table, or nil.
+function M.get(kind, name, namespace)
+  local output, ok = M.sh('kubectl get %s %s %s -o json', kind, name, namespace and ('-n ' .. namespace) or '')
+  return ok and json.decode(output) or nil
+end
+
+function M.list(kind, namespace, flags)
+  return json.decode(M.kubectl('get %s %s %s -o json', kind, namespace and ('-n ' .. namespace) or '-A', flags or '')).items
+end
+
+function M.sleep(seconds)
+  os.execute('sleep ' .. seconds)
+end
+
+--- Calls fn until it returns something true; fails with what it returned last as second value.
+function M.eventually(what, seconds, fn)
+  local deadline = os.time() + seconds
+  local ok, detail
+  repeat
+    ok, detail = fn()
+    if ok then return ok end
+    M.sleep(0.2)
+  until os.time() > deadline
+  error(('not within %d s: %s (%s)'):format(seconds, what, tostring(detail)), 2)
+end
+
+--- A namespace that is new in this run.
+function M.namespace(prefix)
+  counter = counter + 1
+  local name = ('%s-%d-%d'):format(prefix, os.time() % 100000, counter)
+  M.kubectl('create namespace %s', name)
+  return name
+end
+
+M.TRANSPORTS = [[{"transports":{"rabbitmq":{"enabled":true,"type":"rabbitmq","config":{"host":"127.0.0.1","port":5672,"username":"guest",
+"exchange":"asya","passwordSecretRef":{"name":"rabbitmq-secret","key":"password"},"queues":{"autoCreate":true,"dlq":{"enabled":true,"maxRetryCount":3}}}}}}]]
+
+--- Starts the operator. `options`: args (text), env (text of assignments), binary. The result stops or kills it and reads its log.
+function M.operator(options)
+  options = options or {}
+  counter = counter + 1
+  local log = ('%s/operator-%d.log'):format(BED, counter)
+  local binary = options.binary or (M.build .. '/san/asya-operator')
+  local command = ('%s ASYA_TRANSPORT_CONFIG=%s ASYA_RUNTIME_NAMESPACE=%s exec %s run --metrics-bind-address 0 --health-probe-bind-address 0 %s')
+    :format(options.env or '', quote(options.transports or M.TRANSPORTS), options.runtime_namespace or 'default', binary, options.args or '')
+  local pid = M.sh('sh -c %s >%s 2>&1 & echo $!', quote(command), log):match '%d+'
+  local handle = { pid = pid, log_path = log }
+
+  function handle.log() return M.read(log) end
+  function handle.alive() return select(2, M.sh('kill -0 %s', pid)) end
+  function handle.kill() M.sh('kill -9 %s', pid); handle.ended = true end
+  --- SIGTERM; waits for the end and fails when it was not clean (a sanitizer report is an unclean end).
+  function handle.stop()
+    if handle.ended then return end
+    handle.ended = true
+    M.sh('kill -TERM %s', pid)
+    M.eventually('operator ends', 15, function() return not handle.alive() end)
+    local text = handle.log()
+    if text:find('Sanitizer', 1, true) or text:find('runtime error', 1, true) or text:find('broken invariant', 1, true) then
+      error('the operator did not end clean:\n' .. text, 2)
+    end
+  end
+  M.started = M.started or {}
+  table.insert(M.started, handle)
+  return handle
+end
+
+--- For after_each: nothing of a failed test keeps running.
+function M.stop_all()
+  for _, handle in ipairs(M.started or {}) do
+    if not handle.ended then handle.stop() end
+  end
+  M.started = {}
+end
+
+--- A minimal actor as YAML; `fields` adds lines to spec, `template` replaces the pod template's containers.
+function M.actor(name, namespace, fields, containers)
+  return ([[
+apiVersion: asya.sh/v1alpha1
+kind: AsyncActor
+metadata: {name: %s, namespace: %s}
+spec:
+  transport: rabbitmq
+%s
+  workload:
+    template:
+      spec:
+        containers:
+%s]]):format(name, namespace, fields or '', containers or [[
+        - name: asya-runtime
+          image: example/app:1.0
+          env: [{name: ASYA_HANDLER, value: handlers.process}]
+]])
+end
+
+--- The condition of an object, or nil.
+function M.condition(object, kind)
+  for _, c in ipairs(object and object.status and object.status.conditions or {}) do
+    if c.type == kind then return c end
+  end
+end
+
+--- How many requests of an operator the API server has seen since `mark` (from M.audit_mark): {"verb resource": n}.
+-- Watches and lease renewals are left out: they are what an operator at rest may send.
+function M.requests(mark)
+  local all = json.decode(M.sh('spec/bed/bed requests %s --agent asya-operator --since-byte %d -o json', BED, mark))
+  local rest = {}
+  for what, count in pairs(all) do
+    if not what:find('^watch ') and not what:find ' leases' then rest[what] = count end
+  end
+  return rest
+end
+
+function M.audit_mark()
+  local file = assert(io.open(BED .. '/audit.log', 'r'))
+  local size = file:seek 'end'
+  file:close()
+  return size
+end
+
+return M

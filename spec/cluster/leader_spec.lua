@@ -1,0 +1,65 @@
+--- leader: of two replicas one writes; the other takes over when it dies or leaves.
+local cluster = require 'cluster'
+
+local eventually = cluster.eventually
+
+describe('leader election', function()
+  if not cluster.available then
+    pending 'needs a control plane: run it through spec/run cluster'
+    return
+  end
+  after_each(cluster.stop_all)
+
+  local function holder(ns)
+    local lease = cluster.get('lease', 'asya-operator.asya.sh', ns)
+    return lease and lease.spec.holderIdentity
+  end
+
+  local function pair(ns)
+    local args = '--leader-elect --log-level debug --namespace ' .. ns
+    local a = cluster.operator { args = args }
+    eventually('the first leads', 20, function() return (holder(ns) or '') ~= '' end)
+    local b = cluster.operator { args = args }
+    cluster.sleep(1)
+    return a, b
+  end
+
+  it('lets only one write', function()
+    local own, ns = cluster.namespace 'lease', cluster.namespace 'led'
+    local a, b = pair(own)
+    cluster.apply(cluster.actor('led', ns))
+    eventually('the workload', 20, function() return cluster.get('deployment', 'led', ns) end)
+    assert.is_truthy(a.log():find('created Deployment', 1, true))
+    assert.is_nil(b.log():find('created Deployment', 1, true))
+  end)
+
+  it('goes on within the lease time when the leader is killed', function()
+    local own, ns = cluster.namespace 'lease', cluster.namespace 'led'
+    local a, b = pair(own)
+    local first = holder(own)
+    a.kill()
+    eventually('another holder', 25, function()
+      local now = holder(own) or ''
+      return now ~= '' and now ~= first
+    end)
+    cluster.apply(cluster.actor('heir', ns))
+    eventually('the workload', 20, function() return cluster.get('deployment', 'heir', ns) end)
+    assert.is_truthy(b.log():find('created Deployment', 1, true))
+  end)
+
+  it('goes on within two seconds when the leader is asked to end', function()
+    local own = cluster.namespace 'lease'
+    local a = pair(own)
+    local first = holder(own)
+    local released = os.time()
+    a.stop()
+    eventually('another holder', 6, function()
+      local now = holder(own) or ''
+      return now ~= '' and now ~= first
+    end)
+    local lease = cluster.get('lease', 'asya-operator.asya.sh', own)
+    local hour, minute, second = lease.spec.acquireTime:match 'T(%d+):(%d+):(%d+)'
+    local taken = (tonumber(hour) * 60 + tonumber(minute)) * 60 + tonumber(second)
+    assert.is_true((taken - released % 86400) % 86400 <= 3, 'taken over late: ' .. lease.spec.acquireTime)
+  end)
+end)
