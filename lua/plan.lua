@@ -1,0 +1,328 @@
+--- plan: what policies want to exist, under construction.
+-- Objects stand under roles, so that a later policy finds them without knowing names. Nothing is checked against a cluster here.
+local json = require 'json'
+local k8s = require 'k8s'
+
+local error, ipairs, pairs, setmetatable, tostring, type = error, ipairs, pairs, setmetatable, tostring, type
+local format = string.format
+local remove, sort = table.remove, table.sort
+
+local STATE = {} -- key of a plan's own data, which policies cannot name
+
+---@class Plan
+local Plan = {}
+Plan.__index = Plan
+Plan.__metatable = false
+Plan.__name = 'plan'
+
+local plan = {}
+
+--- What each hook may do with a plan.
+local ALLOWED = {
+  render = { add = true, shared = true, merge = true, remove = true, queue = true, event = true, requeue_after = true },
+  queues = { merge = true, queue = true, event = true, requeue_after = true },
+  status = { event = true, requeue_after = true },
+  shared = { shared = true, merge = true, remove = true },
+}
+
+--- An empty plan.
+---@return Plan
+function plan.new()
+  return setmetatable({ [STATE] = { objects = {}, by_role = {}, queues = {}, events = {} } }, Plan)
+end
+
+--- Tells who works on the plan from now on, and in which hook.
+---@param p Plan
+---@param policy { name: string, file: string }
+---@param hook string
+function plan.enter(p, policy, hook)
+  p[STATE].policy, p[STATE].hook = policy, hook
+end
+
+--- The plan's data, for method `name` called by a policy. Raises at the caller's caller.
+local function state_of(p, name)
+  local state = type(p) == 'table' and p[STATE]
+  if not state then
+    error(format('call it as plan:%s(...), with a colon', name), 3)
+  end
+  local allowed = ALLOWED[state.hook]
+  if allowed and not allowed[name] and name ~= 'get' and name ~= 'roles' then
+    error(format('plan:%s is not for the hook %s', name, state.hook), 3)
+  end
+  return state
+end
+
+local function check_role(role)
+  if type(role) ~= 'string' or role == '' then
+    error('a role must be a non-empty string', 3)
+  end
+end
+
+local function put(state, role, object, after, shared)
+  local entry = { role = role, object = object, after = after, shared = shared, policy = state.policy }
+  state.objects[#state.objects + 1] = entry
+  state.by_role[role] = entry
+end
+
+local function check_new(state, role, object)
+  if type(role) ~= 'string' or role == '' then
+    return 'a role must be a non-empty string'
+  elseif type(object) ~= 'table' then
+    return format("role '%s': the object must be a table, is a %s", role, type(object))
+  elseif state.by_role[role] then
+    return format("role '%s' is already in the plan, put there by policy '%s'", role, state.by_role[role].policy.name)
+  end
+end
+
+--- Plans a child that the parent owns. Namespace and owner reference are filled in later.
+---@param role string what the object is for, unique in the plan
+---@param object table
+---@param options { after: string }? `after` names a role that must exist first
+function Plan:add(role, object, options)
+  local state = state_of(self, 'add')
+  local wrong = check_new(state, role, object)
+  if wrong then
+    error(wrong, 2)
+  end
+  for key in pairs(options or {}) do
+    if key ~= 'after' then
+      error(format("role '%s': unknown option '%s' (known: after)", role, tostring(key)), 2)
+    end
+  end
+  local after = options and options.after
+  if after ~= nil and type(after) ~= 'string' then
+    error(format("role '%s': after must name a role", role), 2)
+  end
+  put(state, role, object, after, false)
+end
+
+--- Plans an object that many parents want alike: no owner, never deleted.
+---@param role string
+---@param object table
+function Plan:shared(role, object)
+  local state = state_of(self, 'shared')
+  local wrong = check_new(state, role, object)
+  if wrong then
+    error(wrong, 2)
+  end
+  put(state, role, object, nil, true)
+end
+
+--- The object under a role, to be read or changed in place; nil when there is none.
+---@param role string
+---@return table?
+function Plan:get(role)
+  local state = state_of(self, 'get')
+  check_role(role)
+  local entry = state.by_role[role]
+  return entry and entry.object
+end
+
+--- The roles in the order they were added.
+---@return string[]
+function Plan:roles()
+  local roles = {}
+  for i, entry in ipairs(state_of(self, 'roles').objects) do
+    roles[i] = entry.role
+  end
+  return roles
+end
+
+--- Merges fields into the object under a role, lists by Kubernetes' own keys.
+---@param role string
+---@param overlay table
+function Plan:merge(role, overlay)
+  local state = state_of(self, 'merge')
+  check_role(role)
+  local entry = state.by_role[role]
+  if not entry then
+    error(format("role '%s' is not in the plan", role), 2)
+  end
+  entry.object = k8s.merge(entry.object, overlay)
+end
+
+--- Takes an object out of the plan; nothing happens when it is not there.
+---@param role string
+---@return table? object what was there
+function Plan:remove(role)
+  local state = state_of(self, 'remove')
+  check_role(role)
+  local entry = state.by_role[role]
+  if not entry then
+    return nil
+  end
+  for i, other in ipairs(state.objects) do
+    if other == entry then
+      remove(state.objects, i)
+    end
+  end
+  state.by_role[role] = nil
+  return entry.object
+end
+
+--- Wants a queue; which fields it takes beside `name` is the transport's business.
+---@param queue { name: string }
+function Plan:queue(queue)
+  local state = state_of(self, 'queue')
+  if type(queue) ~= 'table' or type(queue.name) ~= 'string' or queue.name == '' then
+    error('a queue must be a table with a name', 2)
+  end
+  state.queues[#state.queues + 1] = queue
+end
+
+local EVENT = { type = true, reason = true, note = true, action = true }
+
+--- Wants a Kubernetes Event about the parent.
+---@param event { type: 'Normal'|'Warning'|nil, reason: string, note: string, action: string? }
+function Plan:event(event)
+  local state = state_of(self, 'event')
+  if type(event) ~= 'table' then
+    error('an event must be a table', 2)
+  end
+  for key, value in pairs(event) do
+    if not EVENT[key] then
+      error(format("event: unknown field '%s' (known: action, note, reason, type)", tostring(key)), 2)
+    elseif type(value) ~= 'string' then
+      error(format('event.%s must be a string', key), 2)
+    end
+  end
+  local kind = event.type or 'Normal'
+  if kind ~= 'Normal' and kind ~= 'Warning' then
+    error("event.type must be 'Normal' or 'Warning'", 2)
+  elseif not event.reason or event.reason == '' or not event.note then
+    error('event.reason and event.note are missing', 2)
+  end
+  state.events[#state.events + 1] = { type = kind, reason = event.reason, note = event.note, action = event.action, policy = state.policy.name }
+end
+
+--- Wants to be looked at again; the smallest of all wishes counts.
+---@param seconds number
+function Plan:requeue_after(seconds)
+  local state = state_of(self, 'requeue_after')
+  if type(seconds) ~= 'number' or not (seconds > 0 and seconds < 1e9) then
+    error('requeue_after takes a positive number of seconds', 2)
+  end
+  if not state.requeue_after or seconds < state.requeue_after then
+    state.requeue_after = seconds
+  end
+end
+
+--- Raises what is wrong with an entry in the name of the policy that added it.
+local function blame(host, entry, text, ...)
+  host.enter(entry.policy.name, 'plan')
+  error(format("%s: role '%s': %s", entry.policy.file, entry.role, format(text, ...)), 0)
+end
+
+local function check_object(host, entry, kinds)
+  local object = entry.object
+  local metadata = object.metadata
+  if type(object.apiVersion) ~= 'string' or object.apiVersion == '' then
+    blame(host, entry, 'apiVersion must be a non-empty string')
+  elseif type(object.kind) ~= 'string' or object.kind == '' then
+    blame(host, entry, 'kind must be a non-empty string')
+  elseif type(metadata) ~= 'table' or type(metadata.name) ~= 'string' or metadata.name == '' then
+    blame(host, entry, 'metadata.name must be a non-empty string')
+  elseif metadata.namespace ~= nil and type(metadata.namespace) ~= 'string' then
+    blame(host, entry, 'metadata.namespace must be a string')
+  end
+  local declared = kinds[object.apiVersion .. ' ' .. object.kind]
+  if not declared then
+    blame(host, entry, '%s %s is not among the children of the manifest', object.apiVersion, object.kind)
+  elseif entry.shared and not declared.shared then
+    blame(host, entry, '%s is planned as shared: the manifest must say shared = true', object.kind)
+  elseif not entry.shared and not declared.owned then
+    blame(host, entry, '%s is shared = true in the manifest: plan it with plan:shared', object.kind)
+  end
+end
+
+local function own(host, entry, parent, reference)
+  local metadata = entry.object.metadata
+  local namespace = parent.metadata.namespace
+  if metadata.namespace == nil then
+    metadata.namespace = namespace
+  elseif metadata.namespace ~= namespace then
+    blame(host, entry, "namespace '%s' is not the parent's: Kubernetes knows no owner in another namespace", metadata.namespace)
+  end
+  if not reference then
+    return
+  end
+  local owners = json.array {}
+  for _, owner in ipairs(metadata.ownerReferences or {}) do
+    if owner.uid ~= reference.uid then
+      owners[#owners + 1] = owner
+    end
+  end
+  owners[#owners + 1] = reference
+  metadata.ownerReferences = owners
+end
+
+--- The entries in the order they are to be applied: as added, each behind the role it waits for.
+local function ordered(host, state)
+  local result, mark = {}, {}
+  local function visit(entry, from)
+    if mark[entry] == 'done' then
+      return
+    elseif mark[entry] then
+      blame(host, from, "waits for role '%s', which waits for it", entry.role)
+    end
+    mark[entry] = 'open'
+    if entry.after then
+      local first = state.by_role[entry.after]
+      if not first then
+        blame(host, entry, "waits for role '%s', which is not in the plan", entry.after)
+      end
+      visit(first, entry)
+    end
+    mark[entry] = 'done'
+    result[#result + 1] = entry
+  end
+  for _, entry in ipairs(state.objects) do
+    visit(entry, entry)
+  end
+  return result
+end
+
+local function owner_reference(parent, kind)
+  local uid = parent.metadata.uid
+  if type(uid) ~= 'string' or uid == '' then
+    return nil -- rendered offline
+  end
+  return {
+    apiVersion = kind.apiVersion, kind = kind.kind, name = parent.metadata.name, uid = uid, controller = true, blockOwnerDeletion = true,
+  }
+end
+
+---@class Finished
+---@field objects table[] { role, policy, shared, object, after }
+---@field queues table[]
+---@field events table[]
+---@field requeue_after number?
+
+--- Completes and checks what was planned.
+---@param p Plan
+---@param around { host: table, kinds: table, parent: table?, parent_kind: table } `parent` nil: shared objects only
+---@return Finished
+function plan.finish(p, around)
+  local state, host = p[STATE], around.host
+  local parent = around.parent
+  local reference = parent and owner_reference(parent, around.parent_kind)
+  local objects, seen = json.array {}, {}
+  for i, entry in ipairs(ordered(host, state)) do
+    check_object(host, entry, around.kinds)
+    if not entry.shared then
+      own(host, entry, parent, reference)
+    elseif parent and entry.object.metadata.namespace == nil then
+      entry.object.metadata.namespace = parent.metadata.namespace
+    end
+    local metadata = entry.object.metadata
+    local id = format('%s %s/%s', entry.object.kind, metadata.namespace or '', metadata.name)
+    if seen[id] then
+      blame(host, entry, "%s is in the plan already, as role '%s' of policy '%s'", id, seen[id].role, seen[id].policy.name)
+    end
+    seen[id] = entry
+    objects[i] = { role = entry.role, policy = entry.policy.name, shared = entry.shared, object = entry.object, after = entry.after }
+  end
+  return { objects = objects, queues = json.array(state.queues), events = json.array(state.events), requeue_after = state.requeue_after }
+end
+
+return plan

@@ -1,0 +1,245 @@
+--- policy: what the files of a bundle return, checked where it is written.
+-- Each bundle has its own copy of these functions, made by policy.new(), because policy.file() reads that bundle's files.
+local json = require 'json'
+
+local error, ipairs, next, pairs, rawget, select, setmetatable, tostring, type = error, ipairs, next, pairs, rawget, select, setmetatable, tostring, type
+local find, format = string.find, string.format
+local concat, sort = table.concat, table.sort
+
+---@class Definition
+---@field name string
+---@field after string[]
+---@field params table<string, table>
+---@field doc string?
+---@field validate (fun(actor: table, ctx: table): table?)?
+---@field render fun(actor: table, ctx: table, plan: Plan)?
+---@field queues fun(actor: table, ctx: table, plan: Plan)?
+---@field status fun(actor: table, ctx: table, status: table, plan: Plan)?
+---@field shared fun(ctx: table, plan: Plan)?
+
+---@class Invalid
+---@field path string?
+---@field message string
+---@field reason string?
+---@field condition string?
+
+local policy = {}
+
+--- The keys of a table, sorted, for messages.
+local function known(fields)
+  local names = {}
+  for name in pairs(fields) do
+    names[#names + 1] = name
+  end
+  sort(names)
+  return concat(names, ', ')
+end
+
+--- A value that must be a list of `kind`; an absent one is empty. Returns a tagged copy, or nil and what is wrong.
+local function list(value, where, kind)
+  local copy, count = {}, 0
+  if value ~= nil and type(value) ~= 'table' then
+    return nil, format('%s must be a list', where)
+  end
+  for _ in next, value or copy do
+    count = count + 1
+  end
+  for i, item in ipairs(value or {}) do
+    if type(item) ~= kind then
+      return nil, format('%s[%d] must be a %s', where, i, kind)
+    end
+    copy[i] = item
+  end
+  if #copy ~= count then
+    return nil, format('%s must be a list', where)
+  end
+  return json.array(copy)
+end
+
+--- Checks a table against { field = 'type' or 'type?' }. Returns what is wrong, or nil.
+local function shape(value, where, fields)
+  if type(value) ~= 'table' then
+    return format('%s must be a table', where)
+  end
+  for key in pairs(value) do
+    if type(key) ~= 'string' or not fields[key] then
+      return format("%s: unknown field '%s' (known: %s)", where, tostring(key), known(fields))
+    end
+  end
+  local names = {}
+  for name in pairs(fields) do
+    names[#names + 1] = name
+  end
+  sort(names)
+  for _, name in ipairs(names) do
+    local want, optional = fields[name], false
+    if want:sub(-1) == '?' then
+      want, optional = want:sub(1, -2), true
+    end
+    local got = value[name]
+    if got == nil and not optional then
+      return format('%s.%s is missing', where, name)
+    elseif got ~= nil and want ~= 'any' and type(got) ~= want then
+      return format('%s.%s must be a %s, is a %s', where, name, want, type(got))
+    elseif got == '' and not optional then
+      return format('%s.%s must not be empty', where, name)
+    end
+  end
+end
+
+local DEFINE = {
+  name = 'string', after = 'table?', params = 'table?', doc = 'string?',
+  validate = 'function?', render = 'function?', queues = 'function?', status = 'function?', shared = 'function?',
+}
+
+--- Returns a checked copy of what policy.define() was given, or nil and what is wrong.
+local function definition(spec)
+  local wrong = shape(spec, 'policy.define', DEFINE)
+  if wrong then
+    return nil, wrong
+  end
+  if not find(spec.name, '^[a-z0-9][a-z0-9-]*$') or #spec.name > 63 then
+    return nil, format("policy.define.name '%s' must be of a-z, 0-9 and '-', at most 63", spec.name)
+  end
+  local copy = {}
+  for key, value in pairs(spec) do
+    copy[key] = value
+  end
+  copy.after, wrong = list(spec.after, 'policy.define.after', 'string')
+  copy.params = spec.params or {}
+  return not wrong and copy or nil, wrong
+end
+
+local PARENT = { apiVersion = 'string', kind = 'string', plural = 'string' }
+local CHILD = { apiVersion = 'string', kind = 'string', plural = 'string', selector = 'string?', shared = 'boolean?' }
+local RELATED = { apiVersion = 'string', kind = 'string', plural = 'string', label = 'string', selector = 'string?', projection = 'string?' }
+local SETTING = { env = 'string?', flag = 'string?', type = 'string?', default = 'any?', doc = 'string?' }
+local SETTING_TYPES = { string = true, integer = true, boolean = true, json = true, file = true }
+local MANIFEST = {
+  parent = 'table', children = 'table', related = 'table?', finalizer = 'string?', field_manager = 'string', legacy_managers = 'table?',
+  lease = 'string', component = 'string', rendered_digest = 'string?', policies_label = 'string?', settings = 'table?',
+}
+
+local function kinds(value, where, fields)
+  local copy, wrong = list(value, where, 'table')
+  for i, item in ipairs(copy or {}) do
+    wrong = wrong or shape(item, format('%s[%d]', where, i), fields)
+  end
+  return copy, wrong
+end
+
+local function check_settings(settings)
+  for name, setting in pairs(settings) do
+    local where = 'policy.manifest.settings.' .. tostring(name)
+    local wrong = type(name) ~= 'string' and where .. ': a name must be a string'
+      or name == 'params' and where .. ': the name is taken by the parameters of policies'
+      or shape(setting, where, SETTING)
+    if not wrong and setting.type and not SETTING_TYPES[setting.type] then
+      wrong = format("%s.type '%s' is none of %s", where, setting.type, known(SETTING_TYPES))
+    end
+    if wrong then
+      return wrong
+    end
+  end
+end
+
+--- Returns a checked copy of what policy.manifest() was given, or nil and what is wrong.
+local function manifest(spec)
+  local wrong = shape(spec, 'policy.manifest', MANIFEST) or shape(spec.parent, 'policy.manifest.parent', PARENT)
+  if wrong then
+    return nil, wrong
+  end
+  local copy, more = {}, nil
+  for key, value in pairs(spec) do
+    copy[key] = value
+  end
+  copy.children, wrong = kinds(spec.children, 'policy.manifest.children', CHILD)
+  copy.related, more = kinds(spec.related, 'policy.manifest.related', RELATED)
+  wrong = wrong or more
+  copy.legacy_managers, more = list(spec.legacy_managers, 'policy.manifest.legacy_managers', 'string')
+  wrong = wrong or more or check_settings(spec.settings or {})
+  copy.settings = spec.settings or {}
+  return not wrong and copy or nil, wrong
+end
+
+local INVALID = { path = 'string?', message = 'string', reason = 'string?', condition = 'string?' }
+
+--- The functions for the files of one bundle.
+---@param read fun(name: string): string, string the text of a data file, or nil and why not
+---@return table api what `require 'policy'` gives a policy
+---@return fun(value: any): string?, any kind_of tells 'policy', 'manifest', 'library' or 'invalid' and what was given, or nil
+function policy.new(read)
+  local made = setmetatable({}, { __mode = 'k' })
+  local api = {}
+
+  local function make(kind, content)
+    local token = {}
+    made[token] = { kind = kind, content = content }
+    return token
+  end
+
+  --- A policy: a name, the hooks it has, and which policies run before it.
+  ---@param spec Definition
+  function api.define(spec)
+    local content, wrong = definition(spec)
+    if not content then
+      error(wrong, 2)
+    end
+    return make('policy', content)
+  end
+
+  --- What the bundle is about: kinds, names, settings. Exactly one file returns it.
+  function api.manifest(spec)
+    local content, wrong = manifest(spec)
+    if not content then
+      error(wrong, 2)
+    end
+    return make('manifest', content)
+  end
+
+  --- Code for other files, which get `content` from require 'file-name-without-.lua'.
+  ---@param content table
+  function api.library(content)
+    if type(content) ~= 'table' then
+      error('policy.library must be given a table', 2)
+    end
+    return make('library', content)
+  end
+
+  --- What validate returns when the parent is wrong: (path, format, ...) or {path=, message=, reason=, condition=}.
+  ---@param spec string|Invalid
+  ---@param text string?
+  function api.invalid(spec, text, ...)
+    if type(spec) == 'string' then
+      if type(text) ~= 'string' then
+        error('policy.invalid(path, format, ...): the format must be a string', 2)
+      end
+      return make('invalid', { path = spec, message = select('#', ...) > 0 and text:format(...) or text })
+    end
+    local wrong = shape(spec, 'policy.invalid', INVALID)
+    if wrong then
+      error(wrong, 2)
+    end
+    return make('invalid', { path = spec.path, message = spec.message, reason = spec.reason, condition = spec.condition })
+  end
+
+  --- The text of a data file of this bundle; only while the bundle loads.
+  ---@param name string
+  ---@return string
+  function api.file(name)
+    local text, wrong = read(name)
+    if not text then
+      error(wrong, 2)
+    end
+    return text
+  end
+
+  return api, function(value)
+    local it = type(value) == 'table' and rawget(made, value) or nil
+    if it then
+      return it.kind, it.content
+    end
+  end
+end
+
+return policy
