@@ -294,7 +294,8 @@ def down(options):
         supervisor = control.ask("status")["pid"]
         control.ask("down")
         poll(lambda: not os.path.exists(f"/proc/{supervisor}"), 10, 0.01)
-        say(f"down in {time.monotonic() - started:.1f} s; logs stay in {layout.path('logs')}")
+        logs = "" if options.purge else f"; logs stay in {layout.path('logs')}"
+        say(f"down in {time.monotonic() - started:.1f} s{logs}")
     else:
         say(f"no bed runs in {layout.dir}")
     if options.purge:
