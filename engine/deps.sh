@@ -16,6 +16,7 @@ libssl-dev        openssl:
 libhttp-parser-dev /usr/include/http_parser.h
 libcmocka-dev     cmocka:
 lua-busted        busted
+lua-yaml          /usr/share/lua/5.4/lyaml
 lua-check         luacheck
 clang-format-14   clang-format-14
 cppcheck          cppcheck

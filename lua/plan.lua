@@ -5,7 +5,7 @@ local k8s = require 'k8s'
 
 local error, ipairs, pairs, setmetatable, tostring, type = error, ipairs, pairs, setmetatable, tostring, type
 local format = string.format
-local remove, sort = table.remove, table.sort
+local remove = table.remove
 
 local STATE = {} -- key of a plan's own data, which policies cannot name
 

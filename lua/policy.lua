@@ -149,7 +149,7 @@ local function manifest(spec)
   if wrong then
     return nil, wrong
   end
-  local copy, more = {}, nil
+  local copy, more = {}
   for key, value in pairs(spec) do
     copy[key] = value
   end

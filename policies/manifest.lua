@@ -6,9 +6,12 @@ return policy.manifest {
 
   -- Made by us and owned by an actor; pruned from the last to the first.
   children = {
-    { apiVersion = 'apps/v1', kind = 'Deployment', plural = 'deployments' },
     { apiVersion = 'v1', kind = 'ConfigMap', plural = 'configmaps', shared = true,
       selector = 'app.kubernetes.io/name=asya-runtime' },
+    { apiVersion = 'v1', kind = 'ServiceAccount', plural = 'serviceaccounts' },
+    { apiVersion = 'apps/v1', kind = 'Deployment', plural = 'deployments' },
+    { apiVersion = 'keda.sh/v1alpha1', kind = 'TriggerAuthentication', plural = 'triggerauthentications' },
+    { apiVersion = 'keda.sh/v1alpha1', kind = 'ScaledObject', plural = 'scaledobjects' },
   },
 
   -- Only looked at, for the status.

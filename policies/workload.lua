@@ -46,7 +46,7 @@ local function pod_metadata(template, actor)
   return metadata
 end
 
-local function pod_template(actor, params)
+local function pod_template(actor, params, identity)
   local template = k8s.copy(k8s.get(actor, 'spec.workload.template') or {})
   template.metadata = pod_metadata(template, actor)
   local pod = template.spec
@@ -54,13 +54,14 @@ local function pod_template(actor, params)
   k8s.add_volume(pod, { name = 'socket-dir', emptyDir = {} })
   k8s.add_volume(pod, { name = 'tmp', emptyDir = {} })
   k8s.add_volume(pod, { name = actors.RUNTIME, configMap = { name = actors.RUNTIME, defaultMode = 493 } })
+  if identity then pod.serviceAccountName = identity.metadata.name end
   prepare_runtime(k8s.container(pod, actors.RUNTIME), actor, params)
   return template
 end
 
 return policy.define {
   name = 'workload',
-  after = { 'validate', 'runtime' },
+  after = { 'validate', 'runtime', 'identity' },
   doc = "The workload object, from the user's pod template.",
   params = {
     startup_failure_threshold = schema.integer { min = 1 }:default(150)
@@ -77,7 +78,7 @@ return policy.define {
         -- Scaled actors leave the count to the autoscaler, which owns it.
         replicas = not scaled and (k8s.get(actor, 'spec.workload.replicas') or 1) or nil,
         selector = { matchLabels = actors.labels(actor) },
-        template = pod_template(actor, ctx.params),
+        template = pod_template(actor, ctx.params, plan:get 'identity'),
       },
     })
   end,

@@ -20,7 +20,7 @@
 typedef struct conn {
 	int fd;
 	char *origin;
-	bool http2;
+	bool http2, shut;
 	struct conn *next;
 } conn;
 
@@ -107,19 +107,33 @@ static bool silent_for(const conn *c, uint64_t ms)
 const char *ao_conns_silent(const ao_conns *conns, uint64_t ms)
 {
 	for (conn *c = conns->first; c; c = c->next)
-		if (c->http2 && silent_for(c, ms))
+		if (c->http2 && !c->shut && silent_for(c, ms))
 			return c->origin;
 	return NULL;
 }
 
-int ao_conns_shutdown(ao_conns *conns, const char *origin, uint64_t silent_ms)
+static int shut(conn *c)
+{
+	if (c->shut)
+		return 0;
+	c->shut = true;
+	shutdown(c->fd, SHUT_RDWR);
+	return 1;
+}
+
+int ao_conns_shutdown(ao_conns *conns)
 {
 	int count = 0;
-	for (conn *c = conns->first; c; c = c->next) {
-		if ((origin && strcmp(c->origin, origin) != 0) || (silent_ms && !silent_for(c, silent_ms)))
-			continue;
-		shutdown(c->fd, SHUT_RDWR);
-		count++;
-	}
+	for (conn *c = conns->first; c; c = c->next)
+		count += shut(c);
+	return count;
+}
+
+int ao_conns_shutdown_silent(ao_conns *conns, const char *origin, uint64_t ms)
+{
+	int count = 0;
+	for (conn *c = conns->first; c; c = c->next)
+		if (c->http2 && strcmp(c->origin, origin) == 0 && silent_for(c, ms))
+			count += shut(c);
 	return count;
 }

@@ -28,7 +28,8 @@ void ao_conns_set_http2(ao_conns *conns, const char *origin);
 /** @return the origin of an HTTP/2 connection on which no byte arrived for `ms`, or NULL. Borrowed. */
 const char *ao_conns_silent(const ao_conns *conns, uint64_t ms);
 /**
- * Shuts down the sockets to `origin` (NULL: all) that were silent for `silent_ms` (0: whether or not); legal anywhere,
- * inside curl's callbacks too: curl sees the end of the stream next. @return how many
+ * Shut down sockets; legal anywhere, inside curl's callbacks too: curl sees the end of the stream next. @return how many
+ * The first takes all, the second the HTTP/2 connections to `origin` on which no byte arrived for `ms`.
  */
-int ao_conns_shutdown(ao_conns *conns, const char *origin, uint64_t silent_ms);
+int ao_conns_shutdown(ao_conns *conns);
+int ao_conns_shutdown_silent(ao_conns *conns, const char *origin, uint64_t ms);

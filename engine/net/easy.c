@@ -45,13 +45,16 @@ static bool names_header(const char *const *headers, const char *name)
 	return false;
 }
 
+/** A POST has one, be it empty: servers want its length. */
+static bool has_body(const ao_http_request *request) { return request->body || strcmp(request->method, "POST") == 0; }
+
 static void set_method(CURL *easy, const ao_http_request *request)
 {
 	if (strcmp(request->method, "HEAD") == 0) {
 		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
 		return;
 	}
-	if (request->body || strcmp(request->method, "POST") == 0) {
+	if (has_body(request)) {
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
 		curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body ? request->body : "");
 	}
@@ -69,7 +72,7 @@ struct curl_slist *ao_easy_set_request(CURL *easy, const ao_http_request *reques
 		curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
 	for (const char *const *header = request->headers; header && *header; header++)
 		list = curl_slist_append(list, *header);
-	if (request->body && !names_header(request->headers, "Content-Type"))
+	if (has_body(request) && !names_header(request->headers, "Content-Type"))
 		list = curl_slist_append(list, "Content-Type:"); /* not the form that curl would claim it is */
 	if (request->aws_sigv4)
 		curl_easy_setopt(easy, CURLOPT_AWS_SIGV4, request->aws_sigv4); /* signs every header there is */

@@ -218,11 +218,11 @@ static void timed_out(ao_http_call *call, char *why)
 	ao_http *http = call->http;
 	fail(call, -ETIME, why);
 	if (call == http->probe) {
-		if (call->launched && ao_conns_shutdown(http->conns, call->origin, PROBE_TIMEOUT_MS))
+		if (call->launched && ao_conns_shutdown_silent(http->conns, call->origin, PROBE_TIMEOUT_MS))
 			ao_warn(AO_NET, host_of(call), "the connection is silent: connecting anew");
 	} else if (!http->options.http1 && ++http->timeouts >= 2) {
 		http->timeouts = 0;
-		if (ao_conns_shutdown(http->conns, NULL, 0))
+		if (ao_conns_shutdown(http->conns))
 			ao_warn(AO_NET, host_of(call), "two requests in a row got no answer: connecting anew");
 	}
 	complete(call, CURLE_OK);
@@ -301,6 +301,8 @@ static size_t body_seen(char *bytes, size_t size, size_t count, void *arg)
 	return 0;
 }
 
+static void attach(ao_http_call *call);
+
 /** More connections for a server that turned out to speak HTTP/1.1; what waits for the first one is queued afresh. */
 static void allow_many(ao_http *http)
 {
@@ -310,7 +312,8 @@ static void allow_many(ao_http *http)
 		if (!call->attached || call->launched)
 			continue;
 		detach(call);
-		call->attached = ao_curl_loop_add(http->curl, call->easy) == 0;
+		curl_easy_setopt(call->easy, CURLOPT_PIPEWAIT, 0L);
+		attach(call);
 	}
 }
 
@@ -419,6 +422,10 @@ static ao_http_call *start(ao_http *http, const ao_http_request *request, bool i
 	ao_easy_set_client(call->easy, &http->options);
 	call->headers = ao_easy_set_request(call->easy, request);
 	set_callbacks(call);
+	if (strncasecmp(request->url, "http://", 7) == 0)
+		http->http1_seen = true;
+	if (http->http1_seen)
+		curl_easy_setopt(call->easy, CURLOPT_PIPEWAIT, 0L);
 	link_call(http, call);
 	if (is_probe) {
 		curl_easy_setopt(call->easy, CURLOPT_REQUEST_TARGET, "*");
@@ -433,8 +440,6 @@ static ao_http_call *start(ao_http *http, const ao_http_request *request, bool i
 		call->timer = ao_timer_new(http->loop, call_timer, call);
 		arm(call, call->last_byte);
 	}
-	if (strncasecmp(request->url, "http://", 7) == 0)
-		http->http1_seen = true;
 	if (!ao_curl_loop_inside(http->curl))
 		attach(call);
 	return call;
@@ -459,7 +464,7 @@ void ao_http_cancel(ao_http_call *call)
 	http->dead = call;
 }
 
-void ao_http_reset(ao_http *http) { ao_conns_shutdown(http->conns, NULL, 0); }
+void ao_http_reset(ao_http *http) { ao_conns_shutdown(http->conns); }
 
 /* ---- the client ---- */
 

@@ -142,6 +142,16 @@ static ao_spent refuse(ao_vm *vm, bool is_string, size_t old, size_t size)
 	return AO_SPENT_NOTHING;
 }
 
+static void note_refusal(ao_vm *vm, ao_spent why)
+{
+	vm->refusals++;
+	if (vm->refused)
+		ao_vm_spend(vm, why);
+	else if (vm->running && !vm->spent)
+		note_where(vm);
+	vm->refused = true;
+}
+
 static void *resize(ao_vm *vm, void *block, size_t old, size_t size)
 {
 	if (vm->arena)
@@ -166,10 +176,7 @@ static void *allocate(void *ud, void *block, size_t old, size_t size)
 	ao_spent why = size > old ? refuse(vm, is_string, old, size) : AO_SPENT_NOTHING;
 	void *moved = why ? NULL : resize(vm, block, old, size);
 	if (!moved) {
-		vm->refusals++;
-		if (vm->refused)
-			ao_vm_spend(vm, why ? why : AO_SPENT_HEAP);
-		vm->refused = true;
+		note_refusal(vm, why ? why : AO_SPENT_HEAP);
 		return NULL;
 	}
 	vm->heap = vm->heap - old + size;

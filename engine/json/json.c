@@ -1,0 +1,258 @@
+/* json.c -- the strict parser, one printer for three styles, look-ups and differences on cJSON trees. */
+#include "json/json.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "json/strict.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_TEXT (64 * 1024 * 1024)
+
+int ao_json_parse(const char *text, size_t len, cJSON **ret, ao_err **reterr)
+{
+	int r = ao_json_check(text, len, reterr);
+	if (r < 0)
+		return r;
+	cJSON *tree = cJSON_ParseWithLength(text, len);
+	if (!tree)
+		return ao_err_set(reterr, -EINVAL, "malformed JSON");
+	*ret = tree;
+	return 0;
+}
+
+/* ---- printing ---- */
+
+typedef struct print_style {
+	bool sorted;
+	int indent; /* spaces per level; 0: compact */
+} print_style;
+
+static void print_value(const cJSON *value, const print_style *style, int depth, ao_buf *out);
+
+static void print_number(double n, ao_buf *out)
+{
+	char text[40];
+	if (n == floor(n) && fabs(n) <= (double)AO_JSON_MAX_INT) {
+		snprintf(text, sizeof(text), "%lld", (long long)n);
+	} else {
+		snprintf(text, sizeof(text), "%.15g", n);
+		if (strtod(text, NULL) != n)
+			snprintf(text, sizeof(text), "%.17g", n);
+	}
+	ao_buf_puts(out, isfinite(n) ? text : "null");
+}
+
+static void new_line(const print_style *style, int depth, ao_buf *out)
+{
+	if (style->indent)
+		ao_buf_printf(out, "\n%*s", depth * style->indent, "");
+}
+
+static int by_key(const void *a, const void *b) { return strcmp((*(cJSON *const *)a)->string, (*(cJSON *const *)b)->string); }
+
+static void print_member(const cJSON *member, bool first, const print_style *style, int depth, ao_buf *out)
+{
+	if (!first)
+		ao_buf_put(out, ",", 1);
+	new_line(style, depth + 1, out);
+	ao_buf_put_json_string(out, member->string);
+	ao_buf_puts(out, style->indent ? ": " : ":");
+	print_value(member, style, depth + 1, out);
+}
+
+static void print_sorted(const cJSON *object, const print_style *style, int depth, ao_buf *out)
+{
+	size_t count = 0;
+	const cJSON *member, *few[32], **sorted = few;
+	cJSON_ArrayForEach(member, object) count++;
+	if (count > AO_LEN(few))
+		sorted = ao_xcalloc(count, sizeof(cJSON *));
+	count = 0;
+	cJSON_ArrayForEach(member, object) sorted[count++] = member;
+	qsort(sorted, count, sizeof(cJSON *), by_key);
+	for (size_t i = 0; i < count; i++)
+		print_member(sorted[i], i == 0, style, depth, out);
+	if (sorted != few)
+		free(sorted);
+}
+
+static void print_object(const cJSON *object, const print_style *style, int depth, ao_buf *out)
+{
+	const cJSON *member;
+	ao_buf_put(out, "{", 1);
+	if (style->sorted)
+		print_sorted(object, style, depth, out);
+	else
+		cJSON_ArrayForEach(member, object) print_member(member, member == object->child, style, depth, out);
+	if (object->child)
+		new_line(style, depth, out);
+	ao_buf_put(out, "}", 1);
+}
+
+static void print_array(const cJSON *array, const print_style *style, int depth, ao_buf *out)
+{
+	const cJSON *item;
+	ao_buf_put(out, "[", 1);
+	cJSON_ArrayForEach(item, array)
+	{
+		if (item != array->child)
+			ao_buf_put(out, ",", 1);
+		new_line(style, depth + 1, out);
+		print_value(item, style, depth + 1, out);
+	}
+	if (array->child)
+		new_line(style, depth, out);
+	ao_buf_put(out, "]", 1);
+}
+
+static void print_value(const cJSON *value, const print_style *style, int depth, ao_buf *out)
+{
+	if (cJSON_IsObject(value))
+		print_object(value, style, depth, out);
+	else if (cJSON_IsArray(value))
+		print_array(value, style, depth, out);
+	else if (cJSON_IsString(value))
+		ao_buf_put_json_string(out, value->valuestring);
+	else if (cJSON_IsNumber(value))
+		print_number(value->valuedouble, out);
+	else
+		ao_buf_puts(out, cJSON_IsTrue(value) ? "true" : cJSON_IsFalse(value) ? "false" : "null");
+}
+
+static char *print(const cJSON *value, print_style style)
+{
+	ao_buf out = ao_buf_init(MAX_TEXT);
+	print_value(value, &style, 0, &out);
+	if (style.indent)
+		ao_buf_puts(&out, "\n");
+	return ao_buf_steal(&out);
+}
+
+char *ao_json_print(const cJSON *value) { return print(value, (print_style){0}); }
+char *ao_json_canonical(const cJSON *value) { return print(value, (print_style){.sorted = true}); }
+char *ao_json_pretty(const cJSON *value) { return print(value, (print_style){.indent = 2}); }
+
+uint64_t ao_json_digest(const cJSON *value)
+{
+	ao_auto_str char *text = ao_json_canonical(value);
+	return ao_hash_str(text);
+}
+
+/* ---- comparing ---- */
+
+static bool equal_objects(const cJSON *a, const cJSON *b)
+{
+	const cJSON *member;
+	if (cJSON_GetArraySize(a) != cJSON_GetArraySize(b))
+		return false;
+	cJSON_ArrayForEach(member, a) if (!ao_json_equal(member, cJSON_GetObjectItemCaseSensitive(b, member->string))) return false;
+	return true;
+}
+
+bool ao_json_equal(const cJSON *a, const cJSON *b)
+{
+	if (!a || !b)
+		return a == b;
+	if ((a->type & 0xff) != (b->type & 0xff))
+		return false;
+	if (cJSON_IsObject(a))
+		return equal_objects(a, b);
+	if (cJSON_IsString(a))
+		return strcmp(a->valuestring, b->valuestring) == 0;
+	if (cJSON_IsNumber(a))
+		return a->valuedouble == b->valuedouble;
+	if (!cJSON_IsArray(a))
+		return true;
+	const cJSON *x = a->child, *y = b->child;
+	for (; x && y; x = x->next, y = y->next)
+		if (!ao_json_equal(x, y))
+			return false;
+	return x == y;
+}
+
+cJSON *ao_json_merge_diff(const cJSON *from, const cJSON *to)
+{
+	cJSON *patch = cJSON_CreateObject();
+	const cJSON *member;
+	cJSON_ArrayForEach(member, to)
+	{
+		const cJSON *old = ao_json_at(from, member->string);
+		if (ao_json_equal(old, member))
+			continue;
+		cJSON *change = cJSON_IsObject(old) && cJSON_IsObject(member) ? ao_json_merge_diff(old, member) : cJSON_Duplicate(member, 1);
+		if (change)
+			ao_json_set(patch, member->string, change);
+	}
+	cJSON_ArrayForEach(member, from) if (!ao_json_at(to, member->string)) ao_json_set(patch, member->string, cJSON_CreateNull());
+	if (patch->child)
+		return patch;
+	cJSON_Delete(patch);
+	return NULL;
+}
+
+/* ---- looking up and setting ---- */
+
+static const cJSON *walk(const cJSON *object, va_list path)
+{
+	const char *key;
+	while (object && (key = va_arg(path, const char *)))
+		object = cJSON_IsObject(object) ? cJSON_GetObjectItemCaseSensitive(object, key) : NULL;
+	return object;
+}
+
+cJSON *ao_json_at_(const cJSON *object, ...)
+{
+	va_list path;
+	va_start(path, object);
+	const cJSON *found = walk(object, path);
+	va_end(path);
+	return (cJSON *)(uintptr_t)found;
+}
+
+const char *ao_json_str_(const cJSON *object, ...)
+{
+	va_list path;
+	va_start(path, object);
+	const cJSON *found = walk(object, path);
+	va_end(path);
+	return cJSON_IsString(found) ? found->valuestring : NULL;
+}
+
+void ao_json_set(cJSON *obj, const char *key, cJSON *value)
+{
+	if (cJSON_GetObjectItemCaseSensitive(obj, key))
+		cJSON_ReplaceItemInObjectCaseSensitive(obj, key, value);
+	else
+		cJSON_AddItemToObject(obj, key, value);
+}
+
+cJSON *ao_json_object(cJSON *obj, const char *key)
+{
+	cJSON *found = cJSON_GetObjectItemCaseSensitive(obj, key);
+	if (cJSON_IsObject(found))
+		return found;
+	found = cJSON_CreateObject();
+	ao_json_set(obj, key, found);
+	return found;
+}
+
+void ao_json_set_str(cJSON *obj, const char *key, const char *text)
+{
+	if (text)
+		ao_json_set(obj, key, cJSON_CreateString(text));
+	else
+		cJSON_DeleteItemFromObjectCaseSensitive(obj, key);
+}
+
+bool ao_json_int(const cJSON *value, int64_t *ret)
+{
+	if (!cJSON_IsNumber(value) || value->valuedouble != floor(value->valuedouble) || fabs(value->valuedouble) > (double)AO_JSON_MAX_INT)
+		return false;
+	*ret = (int64_t)value->valuedouble;
+	return true;
+}

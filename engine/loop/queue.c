@@ -1,0 +1,342 @@
+/* queue.c -- what a key is doing is spread over three independent facts: it waits in the FIFO, it is being worked on
+ * (and dirty, when it is to wait again afterwards), it is due at a later time (in a heap, with one timer for the earliest).
+ *
+ * Two things may make a key due: somebody asked (ao_queue_add_after), or its back-off.  They are kept apart, because work that
+ * starts for any other reason makes the back-off pointless, but must not lose what was asked for.
+ *
+ * Work is started from an idle handle, which runs only while there is something to start: one slice, then one turn of
+ * the loop, and so on. */
+#include "loop/queue.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+
+#define NEVER UINT64_MAX
+#define NOT_IN_HEAP SIZE_MAX
+
+typedef struct item {
+	char *key;
+	struct item *next; /* in the FIFO */
+	bool waiting, active, dirty;
+	unsigned failures;
+	uint64_t asked_at, backoff_at; /* NEVER: not */
+	size_t heap_index;
+} item;
+
+struct ao_queue {
+	ao_loop *loop;
+	ao_queue_options options;
+	ao_queue_fn fn;
+	void *arg;
+	ao_map *items;
+	item *first, *last; /* FIFO */
+	item **heap;        /* by due time, the earliest first */
+	size_t heap_len, heap_size;
+	uv_idle_t idle;
+	ao_timer *timer;
+	ao_queue_stats stats;
+	bool paused, freed;
+};
+
+/* ---- the heap of delayed keys ---- */
+
+static uint64_t due(const item *it) { return it->asked_at < it->backoff_at ? it->asked_at : it->backoff_at; }
+
+static void heap_set(ao_queue *queue, size_t index, item *it)
+{
+	queue->heap[index] = it;
+	it->heap_index = index;
+}
+
+static void heap_up(ao_queue *queue, item *it)
+{
+	size_t i = it->heap_index;
+	for (; i > 0 && due(it) < due(queue->heap[(i - 1) / 2]); i = (i - 1) / 2)
+		heap_set(queue, i, queue->heap[(i - 1) / 2]);
+	heap_set(queue, i, it);
+}
+
+static void heap_down(ao_queue *queue, item *it)
+{
+	size_t i = it->heap_index;
+	for (;;) {
+		size_t child = 2 * i + 1;
+		if (child + 1 < queue->heap_len && due(queue->heap[child + 1]) < due(queue->heap[child]))
+			child++;
+		if (child >= queue->heap_len || due(it) <= due(queue->heap[child]))
+			break;
+		heap_set(queue, i, queue->heap[child]);
+		i = child;
+	}
+	heap_set(queue, i, it);
+}
+
+static void heap_remove(ao_queue *queue, item *it)
+{
+	size_t hole = it->heap_index;
+	item *last = queue->heap[--queue->heap_len];
+	it->heap_index = NOT_IN_HEAP;
+	if (last == it)
+		return;
+	heap_set(queue, hole, last);
+	heap_up(queue, last);
+	heap_down(queue, last);
+}
+
+static void heap_insert(ao_queue *queue, item *it)
+{
+	if (queue->heap_len == queue->heap_size) {
+		queue->heap_size = queue->heap_size ? queue->heap_size * 2 : 64;
+		queue->heap = ao_xrealloc(queue->heap, queue->heap_size * sizeof(*queue->heap));
+	}
+	heap_set(queue, queue->heap_len++, it);
+	heap_up(queue, it);
+}
+
+static void set_timer(ao_queue *queue)
+{
+	if (!queue->heap_len) {
+		ao_timer_stop(queue->timer);
+		return;
+	}
+	uint64_t at = due(queue->heap[0]), now = ao_mono_ms();
+	ao_timer_start(queue->timer, at > now ? at - now : 0);
+}
+
+/** Puts the item where its due times say, in the heap or out of it. */
+static void place(ao_queue *queue, item *it)
+{
+	if (it->heap_index != NOT_IN_HEAP)
+		heap_remove(queue, it);
+	if (due(it) != NEVER)
+		heap_insert(queue, it);
+}
+
+static void reschedule(ao_queue *queue, item *it)
+{
+	if (it->heap_index == NOT_IN_HEAP && due(it) == NEVER)
+		return;
+	place(queue, it);
+	set_timer(queue);
+}
+
+/* ---- keys ---- */
+
+static item *item_of(ao_queue *queue, const char *key)
+{
+	item *it = ao_map_get(queue->items, key);
+	if (it)
+		return it;
+	it = ao_xcalloc(1, sizeof(*it));
+	*it = (item){.key = ao_xstrdup(key), .asked_at = NEVER, .backoff_at = NEVER, .heap_index = NOT_IN_HEAP};
+	ao_map_put(queue->items, key, it);
+	return it;
+}
+
+static void item_free(item *it)
+{
+	free(it->key);
+	free(it);
+}
+
+/** Forgets a key about which there is nothing left to know. */
+static void drop_if_idle(ao_queue *queue, item *it)
+{
+	if (it->waiting || it->active || it->failures || it->heap_index != NOT_IN_HEAP)
+		return;
+	ao_map_remove(queue->items, it->key);
+	item_free(it);
+}
+
+static void hand_out(uv_idle_t *handle);
+
+/** The idle handle runs exactly while there is work that may be started. */
+static void set_idle(ao_queue *queue)
+{
+	if (queue->first && queue->stats.active < queue->options.max_active && !queue->paused)
+		uv_idle_start(&queue->idle, hand_out);
+	else
+		uv_idle_stop(&queue->idle);
+}
+
+static void enqueue(ao_queue *queue, item *it)
+{
+	it->waiting = true;
+	it->next = NULL;
+	if (queue->last)
+		queue->last->next = it;
+	else
+		queue->first = it;
+	queue->last = it;
+	queue->stats.waiting++;
+	set_idle(queue);
+}
+
+static void wake(ao_queue *queue, item *it)
+{
+	if (it->waiting || it->dirty)
+		return;
+	queue->stats.adds++;
+	if (it->active)
+		it->dirty = true;
+	else
+		enqueue(queue, it);
+}
+
+static void delay_passed(void *arg)
+{
+	ao_queue *queue = arg;
+	uint64_t now = ao_mono_ms();
+	while (queue->heap_len && due(queue->heap[0]) <= now) {
+		item *it = queue->heap[0];
+		it->asked_at = it->asked_at <= now ? NEVER : it->asked_at;
+		it->backoff_at = it->backoff_at <= now ? NEVER : it->backoff_at;
+		place(queue, it);
+		wake(queue, it);
+	}
+	set_timer(queue);
+}
+
+static void start_first(ao_queue *queue)
+{
+	item *it = queue->first;
+	queue->first = it->next;
+	if (!queue->first)
+		queue->last = NULL;
+	queue->stats.waiting--;
+	queue->stats.active++;
+	it->waiting = false;
+	it->active = true;
+	if (it->backoff_at != NEVER) {
+		it->backoff_at = NEVER;
+		reschedule(queue, it);
+	}
+	ao_auto_str char *key = ao_xstrdup(it->key); /* the item may be gone before fn returns */
+	queue->fn(queue->arg, key);
+}
+
+static void hand_out(uv_idle_t *handle)
+{
+	ao_queue *queue = uv_handle_get_data((uv_handle_t *)handle);
+	uint64_t end = uv_hrtime() + queue->options.slice_ms * 1000000;
+	while (!queue->freed && !queue->paused && queue->first && queue->stats.active < queue->options.max_active) {
+		start_first(queue);
+		if (uv_hrtime() >= end)
+			break;
+	}
+	if (!queue->freed)
+		set_idle(queue);
+}
+
+/* ---- what the header offers ---- */
+
+ao_queue *ao_queue_new(ao_loop *loop, const ao_queue_options *options, ao_queue_fn fn, void *arg)
+{
+	ao_queue *queue = ao_xcalloc(1, sizeof(*queue));
+	*queue = (ao_queue){.loop = loop, .options = *options, .fn = fn, .arg = arg, .items = ao_map_new()};
+	ao_queue_options *o = &queue->options;
+	o->max_active = o->max_active ? o->max_active : 1;
+	o->base_ms = o->base_ms ? o->base_ms : 5;
+	o->max_ms = o->max_ms ? o->max_ms : 300000;
+	o->slice_ms = o->slice_ms ? o->slice_ms : 10;
+	uv_idle_init(ao_loop_raw(loop), &queue->idle);
+	uv_handle_set_data((uv_handle_t *)&queue->idle, queue);
+	queue->timer = ao_timer_new(loop, delay_passed, queue);
+	return queue;
+}
+
+static void queue_closed(uv_handle_t *handle) { free(uv_handle_get_data(handle)); }
+
+void ao_queue_free(ao_queue *queue)
+{
+	if (!queue)
+		return;
+	size_t cursor = 0;
+	for (item *it; (it = ao_map_next(queue->items, &cursor, NULL));)
+		item_free(it);
+	ao_map_free(queue->items);
+	free(queue->heap);
+	ao_timer_free(queue->timer);
+	queue->freed = true; /* for hand_out(), when its fn is what frees us */
+	uv_close((uv_handle_t *)&queue->idle, queue_closed);
+}
+
+void ao_queue_add(ao_queue *queue, const char *key) { wake(queue, item_of(queue, key)); }
+
+void ao_queue_add_after(ao_queue *queue, const char *key, uint64_t delay_ms)
+{
+	if (!delay_ms) {
+		ao_queue_add(queue, key);
+		return;
+	}
+	item *it = item_of(queue, key);
+	uint64_t now = ao_mono_ms(), at = delay_ms < NEVER - 1 - now ? now + delay_ms : NEVER - 1;
+	if (at >= it->asked_at)
+		return;
+	it->asked_at = at;
+	reschedule(queue, it);
+}
+
+static uint64_t backoff_ms(const ao_queue *queue, unsigned failures)
+{
+	uint64_t ms = queue->options.base_ms;
+	while (failures-- > 1 && ms < queue->options.max_ms)
+		ms = ms > queue->options.max_ms / 2 ? queue->options.max_ms : ms * 2;
+	return ms < queue->options.max_ms ? ms : queue->options.max_ms;
+}
+
+void ao_queue_done(ao_queue *queue, const char *key, ao_queue_result result)
+{
+	item *it = ao_map_get(queue->items, key);
+	ao_require(it && it->active);
+	it->active = false;
+	queue->stats.active--;
+	queue->stats.done++;
+	if (result == AO_QUEUE_OK) {
+		it->failures = 0;
+	} else {
+		queue->stats.retries++;
+		it->failures++;
+	}
+	if (it->dirty) { /* something changed meanwhile: now, whatever the back-off says */
+		it->dirty = false;
+		enqueue(queue, it);
+	} else if (result == AO_QUEUE_RETRY) {
+		it->backoff_at = ao_mono_ms() + backoff_ms(queue, it->failures);
+		reschedule(queue, it);
+	}
+	drop_if_idle(queue, it);
+	set_idle(queue);
+}
+
+void ao_queue_forget(ao_queue *queue, const char *key)
+{
+	item *it = ao_map_get(queue->items, key);
+	if (!it)
+		return;
+	it->failures = 0;
+	it->asked_at = it->backoff_at = NEVER;
+	reschedule(queue, it);
+	drop_if_idle(queue, it);
+}
+
+void ao_queue_pause(ao_queue *queue)
+{
+	queue->paused = true;
+	set_idle(queue);
+}
+
+void ao_queue_resume(ao_queue *queue)
+{
+	queue->paused = false;
+	set_idle(queue);
+}
+
+ao_queue_stats ao_queue_get_stats(const ao_queue *queue)
+{
+	ao_queue_stats stats = queue->stats;
+	stats.delayed = queue->heap_len;
+	return stats;
+}

@@ -1,0 +1,154 @@
+/* Timers, signals, and a loop that notices what was left open. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "loop/loop.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+typedef struct counter {
+	ao_loop *loop;
+	ao_timer *timer;
+	int count, want, signo;
+	bool done;
+} counter;
+
+static void count_up(void *arg)
+{
+	counter *c = arg;
+	c->done = ++c->count >= c->want;
+}
+
+static void timer_fires_once_and_not_early(void **state)
+{
+	(void)state;
+	ao_loop *loop = ao_loop_new();
+	counter c = {.want = 1};
+	ao_timer *timer = ao_timer_new(loop, count_up, &c);
+	assert_false(ao_timer_active(timer));
+	usleep(20000); /* the loop's own time is stale now */
+	uint64_t start = ao_mono_ms();
+	ao_timer_start(timer, 30);
+	assert_true(ao_timer_active(timer));
+	assert_true(ao_loop_run_until(loop, &c.done, 5000));
+	assert_true(ao_mono_ms() - start >= 29);
+	assert_false(ao_timer_active(timer));
+	bool never = false;
+	assert_false(ao_loop_run_until(loop, &never, 60));
+	assert_int_equal(c.count, 1);
+	ao_timer_free(timer);
+	assert_int_equal(ao_loop_close(loop), 0);
+}
+
+static void stopped_and_freed_timers_are_quiet(void **state)
+{
+	(void)state;
+	ao_loop *loop = ao_loop_new();
+	counter c = {.want = 1};
+	ao_timer *stopped = ao_timer_new(loop, count_up, &c), *freed = ao_timer_new(loop, count_up, &c);
+	ao_timer_start(stopped, 1);
+	ao_timer_start(freed, 1);
+	ao_timer_stop(stopped);
+	ao_timer_free(freed);
+	ao_timer_free(NULL);
+	assert_false(ao_loop_run_until(loop, &c.done, 30));
+	assert_int_equal(c.count, 0);
+	ao_timer_free(stopped);
+	assert_int_equal(ao_loop_close(loop), 0);
+}
+
+static void again(void *arg)
+{
+	counter *c = arg;
+	ao_timer_start(c->timer, 0);
+	if (++c->count == 50)
+		ao_timer_free(c->timer);
+}
+
+static void timer_for_now_leaves_the_loop_its_turns(void **state)
+{
+	(void)state;
+	ao_loop *loop = ao_loop_new();
+	counter c = {.loop = loop}, other = {.want = 5};
+	c.timer = ao_timer_new(loop, again, &c);
+	ao_timer *slow = ao_timer_new(loop, count_up, &other);
+	ao_timer_start(c.timer, 0);
+	ao_timer_start(slow, 5);
+	assert_false(ao_loop_run_until(loop, &other.done, 200));
+	assert_int_equal(c.count, 50);
+	assert_int_equal(other.count, 1);
+	ao_timer_free(slow);
+	assert_int_equal(ao_loop_close(loop), 0);
+}
+
+static void stop_it(void *arg) { ao_loop_stop(arg); }
+
+static void runs_until_stopped(void **state)
+{
+	(void)state;
+	ao_loop *loop = ao_loop_new();
+	ao_timer *timer = ao_timer_new(loop, stop_it, loop);
+	ao_timer_start(timer, 20);
+	ao_loop_run(loop);
+	ao_loop_stop(loop); /* before the run: it still counts */
+	ao_loop_run(loop);
+	ao_timer_free(timer);
+	assert_int_equal(ao_loop_close(loop), 0);
+}
+
+static void on_signal(void *arg, int signo)
+{
+	counter *c = arg;
+	c->signo = signo;
+	c->done = true;
+}
+
+static void signals_arrive(void **state)
+{
+	(void)state;
+	ao_loop *loop = ao_loop_new();
+	counter c = {0}, hup = {0};
+	ao_loop_on_signal(loop, SIGUSR1, on_signal, &c);
+	ao_loop_on_signal(loop, SIGHUP, on_signal, &hup);
+	raise(SIGUSR1);
+	assert_true(ao_loop_run_until(loop, &c.done, 5000));
+	assert_int_equal(c.signo, SIGUSR1);
+	assert_false(hup.done);
+	assert_int_equal(ao_loop_close(loop), 0);
+}
+
+static void close_second(uv_handle_t *handle) { uv_close(uv_handle_get_data(handle), NULL); }
+
+static void close_waits_for_chains_and_counts_leaks(void **state)
+{
+	(void)state;
+	ao_loop *loop = ao_loop_new();
+	uv_timer_t first, second, leaked;
+	uv_timer_init(ao_loop_raw(loop), &first);
+	uv_timer_init(ao_loop_raw(loop), &second);
+	uv_handle_set_data((uv_handle_t *)&first, &second);
+	uv_close((uv_handle_t *)&first, close_second);
+	assert_int_equal(ao_loop_close(loop), 0);
+
+	loop = ao_loop_new();
+	uv_timer_init(ao_loop_raw(loop), &leaked);
+	assert_int_equal(ao_loop_close(loop), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(timer_fires_once_and_not_early),
+	    cmocka_unit_test(stopped_and_freed_timers_are_quiet),
+	    cmocka_unit_test(timer_for_now_leaves_the_loop_its_turns),
+	    cmocka_unit_test(runs_until_stopped),
+	    cmocka_unit_test(signals_arrive),
+	    cmocka_unit_test(close_waits_for_chains_and_counts_leaks),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,369 @@
+/* client-go's rules, one test each. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "loop/queue.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MAX_STARTS 4096
+
+/** A worker that notes what it was given; it finishes by itself or when the test says so. */
+typedef struct worker {
+	ao_loop *loop;
+	ao_queue *queue;
+	char *started[MAX_STARTS];
+	uint64_t at[MAX_STARTS];
+	size_t count, want;
+	int active, most_active;
+	bool finish, done;
+	ao_queue_result result;
+	uint64_t work_ms; /* busy for that long */
+	size_t turns;
+} worker;
+
+static void work(void *arg, const char *key)
+{
+	worker *w = arg;
+	w->at[w->count] = ao_mono_ms();
+	w->started[w->count++] = ao_xstrdup(key);
+	if (++w->active > w->most_active)
+		w->most_active = w->active;
+	for (uint64_t end = ao_mono_ms() + w->work_ms; w->work_ms && ao_mono_ms() < end;)
+		continue;
+	w->done = w->count >= w->want;
+	if (w->finish) {
+		w->active--;
+		ao_queue_done(w->queue, key, w->result);
+	}
+}
+
+static void finish(worker *w, const char *key, ao_queue_result result)
+{
+	w->active--;
+	ao_queue_done(w->queue, key, result);
+}
+
+static void setup(worker *w, ao_queue_options options)
+{
+	*w = (worker){.loop = ao_loop_new(), .finish = true};
+	w->queue = ao_queue_new(w->loop, &options, work, w);
+}
+
+static void teardown(worker *w)
+{
+	ao_queue_free(w->queue);
+	assert_int_equal(ao_loop_close(w->loop), 0);
+	for (size_t i = 0; i < w->count; i++)
+		free(w->started[i]);
+}
+
+/** Lets the loop run for a while. @return how many starts there are */
+static size_t run(worker *w, size_t want, uint64_t timeout_ms)
+{
+	w->want = want;
+	w->done = w->count >= want;
+	ao_loop_run_until(w->loop, &w->done, timeout_ms);
+	return w->count;
+}
+
+static void waits_once_and_in_order(void **state)
+{
+	(void)state;
+	worker w;
+	setup(&w, (ao_queue_options){.max_active = 4});
+	ao_queue_add(w.queue, "b");
+	ao_queue_add(w.queue, "a");
+	ao_queue_add(w.queue, "b");
+	ao_queue_add(w.queue, "c");
+	assert_int_equal(w.count, 0); /* never from inside add */
+	assert_int_equal(ao_queue_get_stats(w.queue).waiting, 3);
+	assert_int_equal(run(&w, 4, 50), 3);
+	assert_string_equal(w.started[0], "b");
+	assert_string_equal(w.started[1], "a");
+	assert_string_equal(w.started[2], "c");
+	ao_queue_stats stats = ao_queue_get_stats(w.queue);
+	assert_int_equal(stats.adds, 3);
+	assert_int_equal(stats.done, 3);
+	assert_int_equal(stats.waiting + stats.active + stats.delayed, 0);
+	teardown(&w);
+}
+
+static void added_while_active_runs_once_more_afterwards(void **state)
+{
+	(void)state;
+	worker w;
+	setup(&w, (ao_queue_options){.max_active = 4});
+	w.finish = false;
+	ao_queue_add(w.queue, "a");
+	assert_int_equal(run(&w, 1, 1000), 1);
+	for (int i = 0; i < 3; i++)
+		ao_queue_add(w.queue, "a");
+	assert_int_equal(run(&w, 2, 30), 1); /* not beside the first */
+	finish(&w, "a", AO_QUEUE_OK);
+	assert_int_equal(run(&w, 3, 30), 2);
+	assert_int_equal(w.most_active, 1);
+	finish(&w, "a", AO_QUEUE_OK);
+	assert_int_equal(run(&w, 3, 30), 2);
+	teardown(&w);
+}
+
+static void no_more_than_max_active(void **state)
+{
+	(void)state;
+	worker w;
+	setup(&w, (ao_queue_options){.max_active = 3});
+	w.finish = false;
+	for (int i = 0; i < 10; i++)
+		ao_queue_add(w.queue, (char[]){(char)('a' + i), 0});
+	assert_int_equal(run(&w, 10, 30), 3);
+	assert_int_equal(ao_queue_get_stats(w.queue).waiting, 7);
+	finish(&w, "b", AO_QUEUE_OK);
+	assert_int_equal(run(&w, 10, 30), 4);
+	w.finish = true;
+	finish(&w, "a", AO_QUEUE_OK);
+	assert_int_equal(run(&w, 10, 1000), 10);
+	assert_int_equal(w.most_active, 3);
+	finish(&w, "c", AO_QUEUE_OK);
+	finish(&w, "d", AO_QUEUE_OK);
+	teardown(&w);
+}
+
+static void back_off_grows_to_the_ceiling_and_success_forgets_it(void **state)
+{
+	(void)state;
+	worker w;
+	setup(&w, (ao_queue_options){.base_ms = 10, .max_ms = 60});
+	w.result = AO_QUEUE_RETRY;
+	ao_queue_add(w.queue, "a");
+	assert_int_equal(run(&w, 7, 10000), 7);
+	static const uint64_t at_least[] = {10, 20, 40, 60, 60, 60};
+	for (size_t i = 0; i < 6; i++)
+		assert_true(w.at[i + 1] - w.at[i] >= at_least[i]);
+	assert_int_equal(ao_queue_get_stats(w.queue).retries, 7);
+	assert_int_equal(ao_queue_get_stats(w.queue).delayed, 1);
+
+	w.result = AO_QUEUE_OK;
+	assert_int_equal(run(&w, 8, 10000), 8);
+	assert_int_equal(run(&w, 9, 150), 8); /* nothing left behind */
+	w.result = AO_QUEUE_RETRY;
+	ao_queue_add(w.queue, "a");
+	run(&w, 10, 10000);
+	assert_true(w.at[9] - w.at[8] < 60 + 500); /* began anew, not at the ceiling's successor */
+	teardown(&w);
+}
+
+static void add_overtakes_the_back_off(void **state)
+{
+	(void)state;
+	worker w;
+	setup(&w, (ao_queue_options){.base_ms = 60000});
+	w.result = AO_QUEUE_RETRY;
+	ao_queue_add(w.queue, "a");
+	run(&w, 1, 1000);
+	assert_int_equal(ao_queue_get_stats(w.queue).delayed, 1);
+	w.result = AO_QUEUE_OK;
+	ao_queue_add(w.queue, "a");
+	assert_int_equal(run(&w, 2, 1000), 2);
+	assert_int_equal(ao_queue_get_stats(w.queue).delayed, 0); /* and success makes it pointless */
+	teardown(&w);
+}
+
+static void failed_while_dirty_runs_at_once(void **state)
+{
+	(void)state;
+	worker w;
+	setup(&w, (ao_queue_options){.base_ms = 60000});
+	w.finish = false;
+	ao_queue_add(w.queue, "a");
+	run(&w, 1, 1000);
+	ao_queue_add(w.queue, "a");
+	finish(&w, "a", AO_QUEUE_RETRY);
+	assert_int_equal(run(&w, 2, 1000), 2);
+	finish(&w, "a", AO_QUEUE_OK);
+	teardown(&w);
+}
+
+static void the_earlier_wake_up_wins(void **state)
+{
+	(void)state;
+	worker w;
+	setup(&w, (ao_queue_options){0});
+	uint64_t start = ao_mono_ms();
+	ao_queue_add_after(w.queue, "a", 60000);
+	ao_queue_add_after(w.queue, "a", 30);
+	ao_queue_add_after(w.queue, "a", 90000);
+	ao_queue_add_after(w.queue, "b", 10);
+	ao_queue_add_after(w.queue, "c", 20);
+	assert_int_equal(ao_queue_get_stats(w.queue).delayed, 3);
+	assert_int_equal(run(&w, 3, 5000), 3);
+	assert_string_equal(w.started[0], "b");
+	assert_string_equal(w.started[1], "c");
+	assert_string_equal(w.started[2], "a");
+	assert_true(w.at[2] - start >= 30);
+	assert_int_equal(run(&w, 4, 60), 3);
+	assert_int_equal(ao_queue_get_stats(w.queue).delayed, 0);
+	teardown(&w);
+}
+
+static void what_was_asked_for_survives_other_work(void **state)
+{
+	(void)state;
+	worker w;
+	setup(&w, (ao_queue_options){.base_ms = 1});
+	ao_queue_add_after(w.queue, "a", 80);
+	ao_queue_add(w.queue, "a");
+	w.result = AO_QUEUE_RETRY; /* an earlier back-off, then success: the wake-up is still due */
+	assert_int_equal(run(&w, 1, 1000), 1);
+	w.result = AO_QUEUE_OK;
+	assert_int_equal(run(&w, 2, 1000), 2);
+	assert_int_equal(run(&w, 3, 5000), 3);
+	assert_true(w.at[2] - w.at[0] >= 50);
+	teardown(&w);
+}
+
+static void due_while_active_makes_it_dirty(void **state)
+{
+	(void)state;
+	worker w;
+	setup(&w, (ao_queue_options){.max_active = 2});
+	w.finish = false;
+	ao_queue_add(w.queue, "a");
+	run(&w, 1, 1000);
+	ao_queue_add_after(w.queue, "a", 5);
+	assert_int_equal(run(&w, 2, 40), 1);
+	finish(&w, "a", AO_QUEUE_OK);
+	assert_int_equal(run(&w, 2, 1000), 2);
+	finish(&w, "a", AO_QUEUE_OK);
+	teardown(&w);
+}
+
+static void forgotten_keys_do_not_come_back(void **state)
+{
+	(void)state;
+	worker w;
+	setup(&w, (ao_queue_options){.base_ms = 20});
+	w.result = AO_QUEUE_RETRY;
+	ao_queue_add(w.queue, "a");
+	ao_queue_add_after(w.queue, "b", 20);
+	run(&w, 1, 1000);
+	ao_queue_forget(w.queue, "a");
+	ao_queue_forget(w.queue, "b");
+	ao_queue_forget(w.queue, "never seen");
+	assert_int_equal(ao_queue_get_stats(w.queue).delayed, 0);
+	assert_int_equal(run(&w, 2, 100), 1);
+	ao_queue_add(w.queue, "a"); /* waiting is not forgotten */
+	ao_queue_forget(w.queue, "a");
+	w.result = AO_QUEUE_OK;
+	assert_int_equal(run(&w, 2, 1000), 2);
+	teardown(&w);
+}
+
+static void pause_stops_handing_out(void **state)
+{
+	(void)state;
+	worker w;
+	setup(&w, (ao_queue_options){0});
+	ao_queue_add(w.queue, "a");
+	ao_queue_pause(w.queue);
+	ao_queue_add(w.queue, "b");
+	ao_queue_add_after(w.queue, "c", 1);
+	assert_int_equal(run(&w, 1, 40), 0);
+	assert_int_equal(ao_queue_get_stats(w.queue).waiting, 3);
+	ao_queue_resume(w.queue);
+	assert_int_equal(run(&w, 3, 1000), 3);
+	teardown(&w);
+}
+
+static void count_turn(uv_check_t *check)
+{
+	worker *w = uv_handle_get_data((uv_handle_t *)check);
+	w->turns++;
+}
+
+static void a_slice_leaves_the_loop_its_turns(void **state)
+{
+	(void)state;
+	worker w;
+	setup(&w, (ao_queue_options){.slice_ms = 5});
+	uv_check_t check;
+	uv_check_init(ao_loop_raw(w.loop), &check);
+	uv_handle_set_data((uv_handle_t *)&check, &w);
+	uv_check_start(&check, count_turn);
+	w.work_ms = 2;
+	char key[] = "k00";
+	for (int i = 0; i < 40; i++) {
+		key[1] = (char)('0' + i / 10);
+		key[2] = (char)('0' + i % 10);
+		ao_queue_add(w.queue, key);
+	}
+	assert_int_equal(run(&w, 40, 10000), 40);
+	assert_true(w.turns >= 8); /* 80 ms of work in slices of 5 */
+
+	size_t before = w.turns; /* and no spinning when idle */
+	run(&w, 41, 100);
+	assert_true(w.turns - before < 10);
+	uv_close((uv_handle_t *)&check, NULL);
+	teardown(&w);
+}
+
+static void many_delayed_keys_come_in_order(void **state)
+{
+	(void)state;
+	worker w;
+	setup(&w, (ao_queue_options){.max_active = 10});
+	char key[16];
+	unsigned random = 1;
+	for (int i = 0; i < 500; i++) {
+		random = random * 1103515245 + 12345;
+		unsigned delay = 1 + (random >> 16) % 100;
+		snprintf(key, sizeof(key), "%03u/%d", delay, i);
+		ao_queue_add_after(w.queue, key, delay);
+		if (i % 7 == 0)
+			ao_queue_forget(w.queue, key);
+	}
+	assert_int_equal(run(&w, 428, 10000), 428);
+	for (size_t i = 1; i < w.count; i++) /* keys set in the same millisecond may be one off */
+		assert_true(atoi(w.started[i]) + 15 >= atoi(w.started[i - 1]));
+	teardown(&w);
+}
+
+static void free_from_work(void *arg, const char *key)
+{
+	worker *w = arg;
+	(void)key;
+	ao_queue_free(w->queue);
+	w->done = true;
+}
+
+static void can_be_freed_by_its_work_and_with_work_left(void **state)
+{
+	(void)state;
+	worker w = {.loop = ao_loop_new()};
+	w.queue = ao_queue_new(w.loop, &(ao_queue_options){0}, free_from_work, &w);
+	ao_queue_add(w.queue, "a");
+	ao_queue_add(w.queue, "b");
+	ao_queue_add_after(w.queue, "c", 5);
+	assert_true(ao_loop_run_until(w.loop, &w.done, 1000));
+	ao_queue_free(NULL);
+	assert_int_equal(ao_loop_close(w.loop), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(waits_once_and_in_order),         cmocka_unit_test(added_while_active_runs_once_more_afterwards),
+	    cmocka_unit_test(no_more_than_max_active),         cmocka_unit_test(back_off_grows_to_the_ceiling_and_success_forgets_it),
+	    cmocka_unit_test(add_overtakes_the_back_off),      cmocka_unit_test(failed_while_dirty_runs_at_once),
+	    cmocka_unit_test(the_earlier_wake_up_wins),        cmocka_unit_test(what_was_asked_for_survives_other_work),
+	    cmocka_unit_test(due_while_active_makes_it_dirty), cmocka_unit_test(forgotten_keys_do_not_come_back),
+	    cmocka_unit_test(pause_stops_handing_out),         cmocka_unit_test(a_slice_leaves_the_loop_its_turns),
+	    cmocka_unit_test(many_delayed_keys_come_in_order), cmocka_unit_test(can_be_freed_by_its_work_and_with_work_left),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,431 @@
+--- bundle: files in, an ordered set of policies out; then snapshots in, plans and statuses out.
+-- The same code runs in the binary, where C calls the entry points with JSON, and under plain Lua.
+local json = require 'json'
+local plan = require 'plan'
+local policy = require 'policy'
+local sandbox = require 'sandbox'
+local schema = require 'schema'
+
+local error, getmetatable, ipairs, load, next, pcall, setmetatable, tostring, type =
+  error, getmetatable, ipairs, load, next, pcall, setmetatable, tostring, type
+local find, format, sub = string.find, string.format, string.sub
+local concat, insert, sort = table.concat, table.insert, table.sort
+
+---@class Source
+---@field name string
+---@field source string
+---@field origin string
+
+---@class Policy
+---@field name string
+---@field file string
+---@field origin string
+---@field def Definition
+---@field params table
+
+---@class Bundle
+---@field list Policy[] in the order they run
+local Bundle = {}
+Bundle.__index = Bundle
+
+local bundle = {}
+
+--- Modules of the SDK that policies may require; 'policy' is the bundle's own.
+local MODULES = { 'json', 'k8s', 'schema', 'text', 'quantity', 'conditions' }
+
+local function fail(text, ...)
+  error(format(text, ...), 0)
+end
+
+--- A copy that shares nothing: what a policy does to it is gone after the call.
+local function copy(value)
+  if type(value) ~= 'table' or value == json.null then
+    return value
+  end
+  local result = {}
+  for key, item in next, value do
+    result[key] = copy(item)
+  end
+  return setmetatable(result, getmetatable(value))
+end
+
+local function sorted_keys(t)
+  local keys = {}
+  for key in next, t do
+    keys[#keys + 1] = key
+  end
+  sort(keys)
+  return keys
+end
+
+--- Loading --------------------------------------------------------------------------------------------------
+
+---@class Loader
+---@field files table<string, Source>
+---@field loaded table<string, { kind: string, content: any }|'loading'>
+
+--- The loader of one set of files. Its environment is shared by all files but for their globals, of which there are none.
+local function new_loader(files, host)
+  local loader = { files = {}, loaded = {}, stack = {}, open = true }
+  for _, file in ipairs(files) do
+    loader.files[file.name] = file
+  end
+  loader.api, loader.kind_of = policy.new(function(name)
+    local file = loader.files[name]
+    if not loader.open then
+      return nil, format("policy.file('%s'): only while the bundle loads: keep the text in a local at the top of the file", tostring(name))
+    elseif type(name) ~= 'string' or not file then
+      return nil, format("policy.file: there is no file '%s' in the bundle", tostring(name))
+    end
+    return file.source
+  end)
+  loader.base = sandbox.new(host)
+  return loader
+end
+
+local load_file
+
+--- `require` as the file `name` sees it.
+local function require_for(loader)
+  return function(module)
+    if type(module) ~= 'string' then
+      error('require takes the name of a module', 2)
+    elseif module == 'policy' then
+      return loader.api
+    end
+    for _, known in ipairs(MODULES) do
+      if known == module then
+        return require(module)
+      end
+    end
+    local file = module .. '.lua'
+    if not loader.files[file] then
+      error(format("there is no module '%s' (SDK: policy, %s) and no file '%s' in the bundle", module, concat(MODULES, ', '), file), 2)
+    elseif not loader.open and not loader.loaded[file] then
+      error(format("require '%s': only while the bundle loads: put it at the top of the file", module), 2)
+    end
+    local it = load_file(loader, file)
+    if it.kind ~= 'library' then
+      error(format("%s is a %s: only what returns policy.library{...} can be required", file, it.kind), 2)
+    end
+    return it.content
+  end
+end
+
+--- Runs a file once and returns what it declared.
+function load_file(loader, name)
+  local it = loader.loaded[name]
+  if it == 'loading' then
+    local circle = {}
+    for i, other in ipairs(loader.stack) do
+      if #circle > 0 or other == name then
+        circle[#circle + 1] = loader.stack[i]
+      end
+    end
+    fail('%s requires itself: %s', name, concat(circle, ' -> ') .. ' -> ' .. name)
+  elseif it then
+    return it
+  end
+  loader.loaded[name] = 'loading'
+  loader.stack[#loader.stack + 1] = name
+  local env = sandbox.env_for(loader.base, name, require_for(loader))
+  local chunk, wrong = load(loader.files[name].source, '@' .. name, 't', env)
+  if not chunk then
+    fail('%s', sub(wrong, 1, #name + 1) == name .. ':' and wrong or name .. ': ' .. wrong)
+  end
+  local kind, content = loader.kind_of(chunk())
+  if kind ~= 'policy' and kind ~= 'manifest' and kind ~= 'library' then
+    fail('%s: a file must return policy.define{...}, policy.manifest{...} or policy.library{...}', name)
+  end
+  it = { kind = kind, content = content }
+  loader.loaded[name] = it
+  loader.stack[#loader.stack] = nil
+  return it
+end
+
+local function lua_files(loader)
+  local names = {}
+  for _, name in ipairs(sorted_keys(loader.files)) do
+    if sub(name, -4) == '.lua' then
+      names[#names + 1] = name
+    end
+  end
+  return names
+end
+
+--- Puts policies in order: each behind those it names in `after`, ties by name.
+---@param by_name table<string, Policy>
+---@return Policy[]
+local function in_order(by_name)
+  local names, result, placed = sorted_keys(by_name), {}, {}
+  for _, name in ipairs(names) do
+    for _, first in ipairs(by_name[name].def.after) do
+      if not by_name[first] then
+        fail("%s: policy '%s' is to run after '%s', which is not in the bundle (policies: %s)", by_name[name].file, name, first,
+          concat(names, ', '))
+      end
+    end
+  end
+  local function is_ready(name)
+    for _, first in ipairs(by_name[name].def.after) do
+      if not placed[first] then
+        return false
+      end
+    end
+    return not placed[name]
+  end
+  while #result < #names do
+    local chosen
+    for _, name in ipairs(names) do
+      if not chosen and is_ready(name) then
+        chosen = name
+      end
+    end
+    if not chosen then
+      local stuck = {}
+      for _, name in ipairs(names) do
+        if not placed[name] then
+          stuck[#stuck + 1] = format('%s (%s, after %s)', name, by_name[name].file, concat(by_name[name].def.after, ', '))
+        end
+      end
+      fail('policies wait for each other in a circle: %s', concat(stuck, '; '))
+    end
+    placed[chosen] = true
+    result[#result + 1] = by_name[chosen]
+  end
+  return result
+end
+
+--- Runs every file; returns the policies by name and the manifest.
+local function collect(loader)
+  local by_name, manifest, manifest_file = {}, nil, nil
+  for _, file in ipairs(lua_files(loader)) do
+    local it = load_file(loader, file)
+    if it.kind == 'manifest' then
+      if manifest then
+        fail('%s: there is a manifest already, in %s', file, manifest_file)
+      end
+      manifest, manifest_file = it.content, file
+    elseif it.kind == 'policy' then
+      local other = by_name[it.content.name]
+      if other then
+        fail("%s: there is a policy '%s' already, in %s", file, it.content.name, other.file)
+      end
+      by_name[it.content.name] = { name = it.content.name, file = file, origin = loader.files[file].origin, def = it.content }
+    end
+  end
+  if not manifest then
+    fail('the bundle has no manifest: one of its *.lua files must return policy.manifest{...}')
+  end
+  return by_name, manifest
+end
+
+--- Checks each policy's parameters against its schema, defaults filled in.
+local function apply_params(list, given)
+  local known = {}
+  for _, it in ipairs(list) do
+    known[it.name] = true
+    it.params = schema.apply(it.def.params, given[it.name] or {}, format("%s: params of policy '%s'", it.file, it.name))
+  end
+  for _, name in ipairs(sorted_keys(given)) do
+    if not known[name] then
+      fail("params: there is no policy '%s' in the bundle", tostring(name))
+    end
+  end
+end
+
+--- The settings given, and the manifest's defaults for those that are not.
+local function settings_with_defaults(manifest, given)
+  local settings = {}
+  for name, setting in next, manifest.settings do
+    settings[name] = copy(setting.default)
+  end
+  for name, value in next, given do
+    if name ~= 'params' then
+      settings[name] = copy(value)
+    end
+  end
+  return settings
+end
+
+local function declared_kinds(manifest)
+  local kinds = {}
+  for _, child in ipairs(manifest.children) do
+    local id = child.apiVersion .. ' ' .. child.kind
+    kinds[id] = kinds[id] or {}
+    kinds[id][child.shared and 'shared' or 'owned'] = true
+  end
+  return kinds
+end
+
+--- Compiles files and makes a bundle of them. Raises "file:line: what is wrong".
+---@param files Source[]
+---@param settings table? the operator's settings by name; `params` in it holds parameters by policy
+---@param host table
+---@return Bundle
+function bundle.load(files, settings, host)
+  local loader = new_loader(files, host)
+  local by_name, manifest = collect(loader)
+  local list = in_order(by_name)
+  settings = settings or {}
+  if settings.params ~= nil and type(settings.params) ~= 'table' then
+    fail('params must be a table: policy name to parameters')
+  end
+  apply_params(list, settings.params or {})
+  loader.open = false
+  return setmetatable({
+    list = list, host = host, kind_of = loader.kind_of, manifest_ = manifest, kinds = declared_kinds(manifest),
+    settings = settings_with_defaults(manifest, settings),
+  }, Bundle)
+end
+
+--- The manifest of files that are not loaded as a whole, so that it is known which settings they want.
+---@param files Source[]
+---@param host table
+---@return table
+function bundle.peek(files, host)
+  local loader = new_loader(files, host)
+  local names, first_error = {}, nil
+  for _, name in ipairs(lua_files(loader)) do
+    if find(loader.files[name].source, 'policy.manifest', 1, true) then
+      insert(names, name == 'manifest.lua' and 1 or #names + 1, name)
+    end
+  end
+  for _, name in ipairs(names) do
+    local ok, it = pcall(load_file, loader, name)
+    if ok and it.kind == 'manifest' then
+      return it.content
+    end
+    first_error = first_error or not ok and it or nil
+  end
+  return error(first_error or 'the bundle has no manifest: one of its *.lua files must return policy.manifest{...}', 0)
+end
+
+--- Calls --------------------------------------------------------------------------------------------------------
+
+--- Finds observed children by kind and name.
+local function finder(children)
+  local by_id
+  return function(kind, name)
+    if not by_id then
+      by_id = {}
+      for _, child in ipairs(children) do
+        by_id[tostring(child.kind) .. ' ' .. tostring(child.metadata and child.metadata.name)] = child
+      end
+    end
+    return by_id[tostring(kind) .. ' ' .. tostring(name)]
+  end
+end
+
+--- What each policy is told beside the parent; one table for each, because params differ.
+---@param self Bundle
+---@param snapshot table
+---@return table<Policy, table>
+local function contexts(self, snapshot)
+  local children = snapshot.children or json.array {}
+  local related, queues, child = snapshot.related or json.array {}, snapshot.queues or {}, finder(children)
+  local settings, result = copy(self.settings), {}
+  for _, it in ipairs(self.list) do
+    result[it] = {
+      params = copy(it.params), settings = settings, now = snapshot.now, children = children, related = related, queues = queues,
+      child = child, outcome = snapshot.outcome,
+    }
+  end
+  return result
+end
+
+local function parent_of(snapshot)
+  local parent = snapshot.parent
+  if type(parent) ~= 'table' or type(parent.metadata) ~= 'table' then
+    fail('the snapshot has no parent')
+  end
+  return parent
+end
+
+--- Calls one hook of each policy that has it, in order.
+---@param self Bundle
+---@param hook string
+---@param p Plan
+---@param call fun(fn: function, it: Policy): any
+local function each(self, hook, p, call)
+  for _, it in ipairs(self.list) do
+    local fn = it.def[hook]
+    if fn then
+      self.host.enter(it.name, hook)
+      plan.enter(p, it, hook)
+      local result = call(fn, it)
+      if result ~= nil then
+        fail('%s: the hook %s must return nothing, returned a %s', it.file, hook, type(result))
+      end
+    end
+  end
+  self.host.enter('', '')
+end
+
+--- Asks every policy whether the parent is right; the first complaint wins.
+local function validate(self, actor, ctx)
+  for _, it in ipairs(self.list) do
+    if it.def.validate then
+      self.host.enter(it.name, 'validate')
+      local result = it.def.validate(actor, ctx[it])
+      local kind, invalid = self.kind_of(result)
+      if kind == 'invalid' then
+        invalid.policy = it.name
+        self.host.enter('', '')
+        return invalid
+      elseif result ~= nil then
+        fail('%s: the hook validate must return nothing or policy.invalid(...), returned a %s', it.file, type(result))
+      end
+    end
+  end
+end
+
+--- What is wanted for a parent: { invalid, objects, queues, events, requeue_after }.
+---@param snapshot table { now, parent, children, related, queues }
+---@return table
+function Bundle:plan(snapshot)
+  local actor, ctx, p = parent_of(snapshot), contexts(self, snapshot), plan.new()
+  local invalid = validate(self, actor, ctx)
+  if invalid then
+    return { invalid = invalid, objects = json.array {}, queues = json.array {}, events = json.array {} }
+  end
+  each(self, 'render', p, function(fn, it) return fn(actor, ctx[it], p) end)
+  each(self, 'queues', p, function(fn, it) return fn(actor, ctx[it], p) end)
+  return plan.finish(p, { host = self.host, kinds = self.kinds, parent = actor, parent_kind = self.manifest_.parent })
+end
+
+--- The parent's status after a pass: { status, events, requeue_after }.
+---@param snapshot table as for plan, with `outcome`
+---@return table
+function Bundle:status(snapshot)
+  local actor, ctx, p, status = parent_of(snapshot), contexts(self, snapshot), plan.new(), {}
+  each(self, 'status', p, function(fn, it) return fn(actor, ctx[it], status, p) end)
+  local done = plan.finish(p, { host = self.host, kinds = self.kinds, parent = actor, parent_kind = self.manifest_.parent })
+  return { status = status, events = done.events, requeue_after = done.requeue_after }
+end
+
+--- Shared objects that exist without any parent: { objects }.
+---@return table
+function Bundle:shared()
+  local ctx, p = contexts(self, {}), plan.new()
+  each(self, 'shared', p, function(fn, it) return fn(ctx[it], p) end)
+  return { objects = plan.finish(p, { host = self.host, kinds = self.kinds }).objects }
+end
+
+--- What the bundle says about itself.
+---@return table
+function Bundle:manifest()
+  return self.manifest_
+end
+
+--- The policies in the order they run: { name, file, origin, doc }.
+---@return table[]
+function Bundle:policies()
+  local result = json.array {}
+  for i, it in ipairs(self.list) do
+    result[i] = { name = it.name, file = it.file, origin = it.origin, doc = it.def.doc }
+  end
+  return result
+end
+
+return bundle

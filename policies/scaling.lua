@@ -1,0 +1,191 @@
+--- scaling: the KEDA objects that scale an actor by the length of its queue.
+local policy = require 'policy'
+local k8s = require 'k8s'
+local json = require 'json'
+local schema = require 'schema'
+local actors = require 'actor'
+
+local function scaling(actor, field, default)
+  local value = k8s.get(actor, 'spec.scaling.' .. field)
+  if value == nil then return default end
+  return value
+end
+
+local function positive(actor, field, default)
+  local value = scaling(actor, field)
+  return math.type(value) == 'integer' and value > 0 and value or default
+end
+
+--- What KEDA needs to reach the broker: { type, metadata, auth } where auth is the spec of a TriggerAuthentication or nil.
+local TRIGGER = {}
+
+function TRIGGER.rabbitmq(actor, config)
+  local port, secret = k8s.get(config, 'port'), k8s.get(config, 'passwordSecretRef')
+  local address = ('%s:%d'):format(k8s.get(config, 'host') or '', port and port > 0 and port or 5672)
+  local user = k8s.get(config, 'username')
+  if user == nil or user == '' then user = 'guest' end
+  local metadata = {
+    queueName = actors.queue_name(actor), mode = 'QueueLength', value = tostring(positive(actor, 'queueLength', 5)),
+    protocol = 'amqp', host = secret and ('amqp://' .. address) or ('amqp://%s@%s'):format(user, address),
+  }
+  -- The user name is configuration and the sidecar has it; a Secret that holds only the password is enough.
+  return 'rabbitmq', metadata, secret and {
+    env = json.array { { parameter = 'username', name = 'ASYA_RABBITMQ_USERNAME', containerName = actors.SIDECAR } },
+    secretTargetRef = json.array { { parameter = 'password', name = secret.name, key = secret.key } },
+  }
+end
+
+--- KEDA with its own rights, or with those of the pods it scales.
+local function pod_identity(config)
+  local arn = k8s.get(config, 'actorRoleArn')
+  return { podIdentity = { provider = 'aws', identityOwner = arn and arn ~= '' and 'workload' or 'keda' } }
+end
+
+local function key_reference(list, parameter, ref)
+  if ref ~= nil then list[#list + 1] = { parameter = parameter, name = ref.name, key = ref.key } end
+end
+
+--- The account of the queue: configured, or the one of the role.
+local function account(config)
+  local id = k8s.get(config, 'accountId')
+  if id ~= nil and id ~= '' then return tostring(id) end
+  return (k8s.get(config, 'actorRoleArn') or ''):match '^arn:[^:]*:iam::(%d+):'
+end
+
+function TRIGGER.sqs(actor, config)
+  local region, endpoint = k8s.get(config, 'region'), k8s.get(config, 'endpoint')
+  local base = endpoint and endpoint ~= '' and endpoint or ('https://sqs.%s.amazonaws.com'):format(region)
+  local metadata = {
+    queueURL = ('%s/%s/%s'):format(base, account(config) or '', actors.queue_name(actor)),
+    queueLength = tostring(positive(actor, 'queueLength', 5)), awsRegion = region,
+    awsEndpoint = endpoint ~= '' and endpoint or nil,
+  }
+  local keys = json.array {}
+  key_reference(keys, 'awsAccessKeyID', k8s.get(config, 'credentials.accessKeyIdSecretRef'))
+  key_reference(keys, 'awsSecretAccessKey', k8s.get(config, 'credentials.secretAccessKeySecretRef'))
+  return 'aws-sqs-queue', metadata, #keys > 0 and { secretTargetRef = keys } or pod_identity(config)
+end
+
+local function behavior(params)
+  return {
+    scaleDown = {
+      stabilizationWindowSeconds = params.scale_down_window, selectPolicy = 'Max',
+      policies = json.array { { type = 'Pods', value = params.scale_down_pods, periodSeconds = params.period } },
+    },
+    scaleUp = {
+      stabilizationWindowSeconds = params.scale_up_window, selectPolicy = 'Max',
+      policies = json.array {
+        { type = 'Pods', value = params.scale_up_pods, periodSeconds = params.period },
+        { type = 'Percent', value = params.scale_up_percent, periodSeconds = params.period },
+      },
+    },
+  }
+end
+
+local function modifiers(actor)
+  local result = {}
+  for _, field in ipairs { 'formula', 'target', 'activationTarget', 'metricType' } do
+    local value = scaling(actor, 'advanced.' .. field)
+    if value ~= nil and value ~= '' then result[field] = value end
+  end
+  return result
+end
+
+--- KEDA's own annotations on the actor (pausing above all) reach the object they are meant for.
+local function keda_annotations(actor)
+  local found
+  for key, value in pairs(k8s.get(actor, 'metadata.annotations') or {}) do
+    if key:find('autoscaling.keda.sh/', 1, true) == 1 then
+      found = found or {}
+      found[key] = value
+    end
+  end
+  return found
+end
+
+local function scaled_object(actor, trigger, params)
+  return {
+    apiVersion = 'keda.sh/v1alpha1',
+    kind = 'ScaledObject',
+    metadata = { name = actor.metadata.name, annotations = keda_annotations(actor) },
+    spec = {
+      scaleTargetRef = {
+        apiVersion = 'apps/v1', kind = actors.kind(actor), name = actor.metadata.name, envSourceContainerName = actors.SIDECAR,
+      },
+      minReplicaCount = scaling(actor, 'minReplicas', 0),
+      maxReplicaCount = positive(actor, 'maxReplicas', 50),
+      pollingInterval = positive(actor, 'pollingInterval', 10),
+      cooldownPeriod = positive(actor, 'cooldownPeriod', 60),
+      triggers = json.array { trigger },
+      advanced = {
+        restoreToOriginalReplicaCount = scaling(actor, 'advanced.restoreToOriginalReplicaCount'),
+        scalingModifiers = modifiers(actor),
+        horizontalPodAutoscalerConfig = { behavior = behavior(params) },
+      },
+    },
+  }
+end
+
+local function number(default, doc)
+  return schema.integer { min = 0 }:default(default):doc(doc)
+end
+
+local function wrong(path, fmt, ...)
+  return policy.invalid { path = path, condition = 'ScalingReady', reason = 'ValidationError', message = path .. ': ' .. fmt:format(...) }
+end
+
+--- KEDA's limits: its own webhook lets wrong objects through when it is down.
+local function check(actor, ctx)
+  local name, min, max = actor.metadata.name, scaling(actor, 'minReplicas', 0), positive(actor, 'maxReplicas', 50)
+  if #name > 54 then
+    return wrong('metadata.name', "'%s' has %d characters; with scaling at most 54 fit KEDA's keda-hpa-<name>", name, #name)
+  end
+  if min > max then return wrong('spec.scaling.minReplicas', '%d is above maxReplicas %d; lower it', min, max) end
+  local advanced = modifiers(actor)
+  if advanced.formula and not advanced.target then
+    return wrong('spec.scaling.advanced.target', 'is needed with a formula: the value one replica is to have')
+  end
+  if not advanced.formula and next(advanced) ~= nil then
+    return wrong('spec.scaling.advanced.formula', 'is needed by target, activationTarget and metricType; set it or remove them')
+  end
+  if advanced.metricType == 'Utilization' then
+    return wrong('spec.scaling.advanced.metricType', "'Utilization' is not for external metrics; use AverageValue or Value")
+  end
+  local transport = actors.transport(actor, ctx)
+  if transport and transport.type == 'sqs' and not account(transport.config) then
+    return wrong('spec.transport', 'scaling by SQS needs accountId (or actorRoleArn) in the transport "%s" of the operator', transport.name)
+  end
+end
+
+return policy.define {
+  name = 'scaling',
+  after = { 'workload', 'sidecar', 'identity' },
+  doc = 'ScaledObject and TriggerAuthentication, when spec.scaling.enabled.',
+  params = {
+    scale_down_window = number(300, 'Seconds of low demand before replicas go.'),
+    scale_down_pods = number(1, 'Pods that may go per period.'),
+    scale_up_window = number(0, 'Seconds of high demand before replicas come.'),
+    scale_up_pods = number(10, 'Pods that may come per period.'),
+    scale_up_percent = number(100, 'Percent of pods that may come per period.'),
+    period = schema.integer { min = 1, max = 1800 }:default(60):doc 'Seconds of a period.',
+  },
+
+  validate = function(actor, ctx)
+    if actors.scaling_enabled(actor) then return check(actor, ctx) end
+  end,
+
+  render = function(actor, ctx, plan)
+    if not actors.scaling_enabled(actor) then return end
+    local transport = actors.transport(actor, ctx)
+    local kind, metadata, auth = TRIGGER[transport.type](actor, transport.config)
+    local trigger = { type = kind, name = 'queue', metadata = metadata }
+    if auth then
+      local name = actor.metadata.name .. '-trigger-auth'
+      trigger.authenticationRef = { name = name }
+      plan:add('trigger-auth', {
+        apiVersion = 'keda.sh/v1alpha1', kind = 'TriggerAuthentication', metadata = { name = name }, spec = auth,
+      })
+    end
+    plan:add('scaler', scaled_object(actor, trigger, ctx.params))
+  end,
+}
