@@ -447,19 +447,25 @@ class Server:
             log.error("%s cannot be written, the probes will fail: %s", self.ready_path, error)
 
     def serve(self, actor):
-        """Accepts until a signal comes. A connection that is waiting at that moment is still served."""
-        while not self.stopping:
+        """Accepts until a signal comes, and then once more: a sidecar may have connected just before."""
+        last = False
+        while not last:
+            last = self.stopping
             self.wait_for(self.listener)
-            try:
-                connection, _ = self.listener.accept()
-            except (BlockingIOError, ConnectionError):
-                continue
-            except OSError as error:  # no file descriptors left, say
-                log.error("cannot accept a connection: %s", error)
-                time.sleep(PATIENCE)
-                continue
-            with connection:
-                self.converse(connection, actor)
+            connection = self.accept()
+            if connection is not None:
+                with connection:
+                    self.converse(connection, actor)
+
+    def accept(self):
+        try:
+            return self.listener.accept()[0]
+        except (BlockingIOError, ConnectionError):
+            return None
+        except OSError as error:  # no file descriptors left, say
+            log.error("cannot accept a connection: %s", error)
+            time.sleep(PATIENCE)
+            return None
 
     def wait_for(self, what, timeout=None):
         """True once `what` can be read; False after `timeout` seconds or, without one, when a signal asks to stop."""

@@ -57,6 +57,9 @@ void ao_kube_set_gate(ao_kube *kube, bool (*gate)(void *arg), void *arg);
 ao_kube_call *ao_kube_send(ao_kube *kube, const ao_kube_request *request);
 void ao_kube_cancel(ao_kube_call *call);
 
+/** The connection underneath, for ao_http_reset(). */
+ao_http *ao_kube_http(ao_kube *kube);
+
 /** For metrics: requests by method and status class; called for each answer. */
 void ao_kube_on_answer(ao_kube *kube, void (*fn)(void *arg, const char *method, long status, uint64_t took_ms), void *arg);
 const char *ao_kube_host(const ao_kube *kube);

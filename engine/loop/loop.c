@@ -22,6 +22,7 @@ typedef struct signal_watch {
 struct ao_loop {
 	uv_loop_t uv;
 	uv_async_t keep_alive;
+	uv_prepare_t before_poll; /* of ao_loop_run_until() */
 	signal_watch *signals;
 	bool stopped; /* survives a uv_run() that ended for another reason */
 };
@@ -37,6 +38,7 @@ ao_loop *ao_loop_new(void)
 	ao_loop *loop = ao_xcalloc(1, sizeof(*loop));
 	ao_require(uv_loop_init(&loop->uv) == 0);
 	ao_require(uv_async_init(&loop->uv, &loop->keep_alive, NULL) == 0);
+	ao_require(uv_prepare_init(&loop->uv, &loop->before_poll) == 0);
 	signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error code, not the end of us */
 	return loop;
 }
@@ -50,15 +52,31 @@ void ao_loop_run(ao_loop *loop)
 	loop->stopped = false;
 }
 
-static void set_flag(void *arg) { *(bool *)arg = true; }
+typedef struct until {
+	const bool *done;
+	bool expired;
+} until;
+
+static void until_expired(void *arg) { ((until *)arg)->expired = true; }
+
+/** A turn runs its timers first and would then wait for sockets, though a timer may have been what we were waiting for. */
+static void until_check(uv_prepare_t *handle)
+{
+	const until *u = uv_handle_get_data((uv_handle_t *)handle);
+	if (*u->done || u->expired)
+		uv_stop(handle->loop);
+}
 
 bool ao_loop_run_until(ao_loop *loop, const bool *done, uint64_t timeout_ms)
 {
-	bool expired = false;
-	ao_timer *timer = ao_timer_new(loop, set_flag, &expired);
+	until u = {.done = done};
+	ao_timer *timer = ao_timer_new(loop, until_expired, &u);
 	ao_timer_start(timer, timeout_ms);
-	while (!*done && !expired && !loop->stopped)
+	uv_handle_set_data((uv_handle_t *)&loop->before_poll, &u);
+	uv_prepare_start(&loop->before_poll, until_check);
+	while (!*done && !u.expired && !loop->stopped)
 		uv_run(&loop->uv, UV_RUN_ONCE);
+	uv_prepare_stop(&loop->before_poll);
 	ao_timer_free(timer);
 	return *done;
 }
@@ -106,6 +124,7 @@ int ao_loop_close(ao_loop *loop)
 		uv_close((uv_handle_t *)&watch->uv, signal_closed);
 	}
 	uv_close((uv_handle_t *)&loop->keep_alive, NULL);
+	uv_close((uv_handle_t *)&loop->before_poll, NULL);
 	run_closing(loop);
 
 	int left = 0;

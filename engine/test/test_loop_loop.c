@@ -101,6 +101,21 @@ static void runs_until_stopped(void **state)
 	assert_int_equal(ao_loop_close(loop), 0);
 }
 
+static void a_timer_that_is_due_at_once_ends_the_wait(void **state)
+{
+	(void)state;
+	ao_loop *loop = ao_loop_new();
+	counter c = {.want = 1};
+	ao_timer *timer = ao_timer_new(loop, count_up, &c);
+	ao_timer_start(timer, 1);
+	usleep(10000); /* the next turn runs it before it waits for sockets */
+	uint64_t start = ao_mono_ms();
+	assert_true(ao_loop_run_until(loop, &c.done, 20000));
+	assert_true(ao_mono_ms() - start < 10000);
+	ao_timer_free(timer);
+	assert_int_equal(ao_loop_close(loop), 0);
+}
+
 static void on_signal(void *arg, int signo)
 {
 	counter *c = arg;
@@ -147,6 +162,7 @@ int main(void)
 	    cmocka_unit_test(stopped_and_freed_timers_are_quiet),
 	    cmocka_unit_test(timer_for_now_leaves_the_loop_its_turns),
 	    cmocka_unit_test(runs_until_stopped),
+	    cmocka_unit_test(a_timer_that_is_due_at_once_ends_the_wait),
 	    cmocka_unit_test(signals_arrive),
 	    cmocka_unit_test(close_waits_for_chains_and_counts_leaks),
 	};

@@ -46,6 +46,7 @@ class Start(RuntimeCase):
 
     def test_what_a_crash_left_is_replaced(self):
         made = self.runtime(ECHO).start()
+        made.ask(envelope(1))
         made.process.kill()
         made.wait()
         self.assertEqual(["asya-runtime.sock", "runtime-ready"], made.files())
@@ -106,7 +107,8 @@ class Start(RuntimeCase):
     def test_bad_settings(self):
         for env, message in (
                 ({"ASYA_HANDLER_MODE": "both"}, "ASYA_HANDLER_MODE is 'both'; it must be 'payload' or 'envelope'"),
-                ({"ASYA_SOCKET_CHMOD": "rw"}, "ASYA_SOCKET_CHMOD is 'rw'"), ({"ASYA_SOCKET_CHMOD": "0o999"}, "ASYA_SOCKET_CHMOD"),
+                ({"ASYA_SOCKET_CHMOD": "rw"}, "ASYA_SOCKET_CHMOD is 'rw'"),
+                ({"ASYA_SOCKET_CHMOD": "0o999"}, "ASYA_SOCKET_CHMOD"),
                 ({"ASYA_CHUNK_SIZE": "0"}, "ASYA_CHUNK_SIZE is '0'; it must be a whole number above zero"),
                 ({"ASYA_CHUNK_SIZE": "64k"}, "ASYA_CHUNK_SIZE"), ({"ASYA_MAX_FRAME": "-1"}, "ASYA_MAX_FRAME")):
             with self.subTest(env):
@@ -137,7 +139,8 @@ class Handlers(RuntimeCase):
         return made.start()
 
     def test_functions_and_methods_are_found(self):
-        for handler, payload in (("pkg.sub.mod.run", "run"), ("pkg.sub.mod.Worker.work", {"work": 1}), ("copy.copy", 1)):
+        for handler, payload in (("pkg.sub.mod.run", "run"), ("pkg.sub.mod.Worker.work", {"work": 1}),
+                                 ("copy.copy", 1)):
             with self.subTest(handler):
                 self.assertEqual(payload, self.start_with("", handler).ask(envelope(1))[0]["payload"])
 
@@ -209,7 +212,8 @@ class Handlers(RuntimeCase):
                 ("from os import nothing_like_it", "module 'app' cannot be imported: cannot import name"),
                 ("import app.missing", "module 'app' cannot be imported: No module named 'app.missing'"),
                 ("raise ImportError", "module 'app' cannot be imported: ImportError"),
-                ("def handle(:", "module 'app' cannot be imported: "), ("1 / 0", "cannot be imported: division by zero"),
+                ("def handle(:", "module 'app' cannot be imported: "),
+                ("1 / 0", "cannot be imported: division by zero"),
                 ("raise SystemExit(0)", "module 'app' cannot be imported: 0")):
             with self.subTest(source):
                 log = self.fails(message, source)
@@ -273,6 +277,17 @@ class Stop(RuntimeCase):
             made.wait_until(lambda: made.files() == [], "removal of the files")
             connection.sendall(frame(envelope("p")))
             self.assertEqual("p", decode(read_to_end(connection))[0]["payload"])
+        self.assert_gone(made)
+
+    def test_a_sidecar_that_waits_behind_a_running_request_is_served(self):
+        made = self.runtime(SLOW).start()
+        with made.connect() as first, made.connect() as second:
+            first.sendall(frame(envelope(made.path("begun"))))
+            second.sendall(frame(envelope(made.path("second"))))
+            made.wait_until(lambda: os.path.exists(made.path("begun")), "the request's begin")
+            made.signal(signal.SIGTERM)
+            for connection in (first, second):
+                self.assertEqual("done", decode(read_to_end(connection))[0]["payload"])
         self.assert_gone(made)
 
     def test_a_silent_connection_does_not_hold_it(self):

@@ -1,0 +1,9 @@
+#pragma once
+/**
+ * base64.h -- RFC 4648 base64.
+ * Threads: any.
+ */
+#include "base/buf.h"
+
+/** Appends the decoded bytes; white space is skipped. @return false when the text is no base64 (out then holds a part) */
+bool ao_base64_decode(const char *text, ao_buf *out);
