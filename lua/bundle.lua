@@ -78,7 +78,7 @@ local function new_loader(files, host)
       return nil, format("policy.file: there is no file '%s' in the bundle", tostring(name))
     end
     return file.source
-  end)
+  end, function() return loader.stack[#loader.stack] end)
   loader.base = sandbox.new(host)
   return loader
 end
@@ -287,7 +287,7 @@ function bundle.peek(files, host)
   local loader = new_loader(files, host)
   local names, first_error = {}, nil
   for _, name in ipairs(lua_files(loader)) do
-    if find(loader.files[name].source, 'policy.manifest', 1, true) then
+    if find(loader.files[name].source, 'manifest', 1, true) then
       insert(names, name == 'manifest.lua' and 1 or #names + 1, name)
     end
   end

@@ -165,10 +165,11 @@ end
 local INVALID = { path = 'string?', message = 'string', reason = 'string?', condition = 'string?' }
 
 --- The functions for the files of one bundle.
----@param read fun(name: string): string, string the text of a data file, or nil and why not
+---@param read fun(name: string): string?, string? the text of a data file, or nil and why not
+---@param file fun(): string the file being loaded: `return policy.define {...}` is a tail call, so no line can be told
 ---@return table api what `require 'policy'` gives a policy
 ---@return fun(value: any): string?, any kind_of tells 'policy', 'manifest', 'library' or 'invalid' and what was given, or nil
-function policy.new(read)
+function policy.new(read, file)
   local made = setmetatable({}, { __mode = 'k' })
   local api = {}
 
@@ -178,32 +179,27 @@ function policy.new(read)
     return token
   end
 
+  local function refuse(wrong)
+    error(format('%s: %s', file() or '?', wrong), 0)
+  end
+
   --- A policy: a name, the hooks it has, and which policies run before it.
   ---@param spec Definition
   function api.define(spec)
     local content, wrong = definition(spec)
-    if not content then
-      error(wrong, 2)
-    end
-    return make('policy', content)
+    return content and make('policy', content) or refuse(wrong)
   end
 
   --- What the bundle is about: kinds, names, settings. Exactly one file returns it.
   function api.manifest(spec)
     local content, wrong = manifest(spec)
-    if not content then
-      error(wrong, 2)
-    end
-    return make('manifest', content)
+    return content and make('manifest', content) or refuse(wrong)
   end
 
   --- Code for other files, which get `content` from require 'file-name-without-.lua'.
   ---@param content table
   function api.library(content)
-    if type(content) ~= 'table' then
-      error('policy.library must be given a table', 2)
-    end
-    return make('library', content)
+    return type(content) == 'table' and make('library', content) or refuse('policy.library must be given a table')
   end
 
   --- What validate returns when the parent is wrong: (path, format, ...) or {path=, message=, reason=, condition=}.

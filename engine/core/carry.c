@@ -163,7 +163,8 @@ static void on_deleted(void *arg, const ao_kube_answer *answer)
 	ao_store *store = ao_world_store(pass->reconciler->with.world, kind);
 	const ao_object *object = ao_store_get(store, pass->deleting_key);
 	pass->call = NULL;
-	if (answer->error && object) {
+	bool gone = answer->error == -ENOENT || answer->error == -ESTALE;
+	if (answer->error && !gone && object) {
 		ao_pass_error(pass, "delete", kind, "", object->name, answer);
 		ao_pass_status(pass);
 		return;

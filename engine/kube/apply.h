@@ -44,5 +44,6 @@ void ao_apply_cancel(ao_apply *apply);
  */
 bool ao_apply_equal(const cJSON *desired, const cJSON *observed, char **ret_path);
 
-/** DELETE with a uid precondition, background propagation. 404 and a uid conflict count as done (error 0). */
+/** DELETE with a uid precondition, background propagation. -ENOENT (gone) and -ESTALE (another object has that name now) mean it is done.
+ */
 ao_kube_call *ao_apply_delete(ao_kube *kube, const ao_resource *resource, const ao_object *observed, ao_kube_fn fn, void *arg);

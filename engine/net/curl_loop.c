@@ -1,8 +1,9 @@
 /* curl_loop.c -- curl tells which sockets and which timeout it waits for; uv_poll and a timer wait, and hand back what
  * happened through curl_multi_socket_action().
  *
- * Curl tells so from inside its own calls, where it must not be called again: a timeout of 0 therefore becomes a
- * timer of the next turn.  A poll handle lives until its close callback and is by then unknown to curl. */
+ * Curl tells so from inside its own calls, where it must not be called again: a timeout of 0 therefore becomes work of
+ * the loop's next turn, by an idle handle, because a timer would cost each request two waits of a millisecond.
+ * A poll handle lives until its close callback and is by then unknown to curl; so does this struct, for the idle handle. */
 #include "net/curl_loop.h"
 
 #include "base/log.h"
@@ -19,6 +20,7 @@ struct ao_curl_loop {
 	CURLM *multi;
 	ao_loop *loop;
 	ao_timer *timeout;
+	uv_idle_t at_once; /* a timeout of 0 */
 	poll_watch *polls;
 	void (*turned)(void *arg);
 	void *arg;
@@ -97,18 +99,28 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void
 	return 0;
 }
 
+static void timeout_passed(void *arg) { action(arg, CURL_SOCKET_TIMEOUT, 0); }
+
+static void next_turn(uv_idle_t *handle)
+{
+	uv_idle_stop(handle);
+	timeout_passed(uv_handle_get_data((uv_handle_t *)handle));
+}
+
 static int timeout_wanted(CURLM *multi, long timeout_ms, void *arg)
 {
 	(void)multi;
 	ao_curl_loop *curl = arg;
-	if (timeout_ms < 0)
-		ao_timer_stop(curl->timeout);
-	else if (!curl->closing)
-		ao_timer_start(curl->timeout, timeout_ms ? (uint64_t)timeout_ms : 1);
+	if (curl->closing)
+		return 0;
+	ao_timer_stop(curl->timeout);
+	uv_idle_stop(&curl->at_once);
+	if (timeout_ms > 0)
+		ao_timer_start(curl->timeout, (uint64_t)timeout_ms);
+	else if (timeout_ms == 0)
+		uv_idle_start(&curl->at_once, next_turn);
 	return 0;
 }
-
-static void timeout_passed(void *arg) { action(arg, CURL_SOCKET_TIMEOUT, 0); }
 
 int ao_curl_loop_new(ao_loop *loop, void (*turned)(void *arg), void *arg, ao_curl_loop **ret, ao_err **reterr)
 {
@@ -118,6 +130,8 @@ int ao_curl_loop_new(ao_loop *loop, void (*turned)(void *arg), void *arg, ao_cur
 	ao_curl_loop *curl = ao_xcalloc(1, sizeof(*curl));
 	*curl = (ao_curl_loop){.multi = multi, .loop = loop, .turned = turned, .arg = arg};
 	curl->timeout = ao_timer_new(loop, timeout_passed, curl);
+	uv_idle_init(ao_loop_raw(loop), &curl->at_once);
+	uv_handle_set_data((uv_handle_t *)&curl->at_once, curl);
 	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, socket_wanted);
 	curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, curl);
 	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, timeout_wanted);
@@ -126,6 +140,8 @@ int ao_curl_loop_new(ao_loop *loop, void (*turned)(void *arg), void *arg, ao_cur
 	return 0;
 }
 
+static void loop_closed(uv_handle_t *handle) { free(uv_handle_get_data(handle)); }
+
 void ao_curl_loop_free(ao_curl_loop *curl)
 {
 	ao_require(!curl->inside);
@@ -133,10 +149,8 @@ void ao_curl_loop_free(ao_curl_loop *curl)
 	while (curl->polls) /* before curl closes their sockets */
 		poll_free(curl->polls);
 	ao_timer_free(curl->timeout);
-	curl->timeout = NULL;
-	curl_multi_setopt(curl->multi, CURLMOPT_TIMERFUNCTION, NULL);
 	curl_multi_cleanup(curl->multi);
-	free(curl);
+	uv_close((uv_handle_t *)&curl->at_once, loop_closed);
 }
 
 CURLM *ao_curl_loop_multi(ao_curl_loop *curl) { return curl->multi; }

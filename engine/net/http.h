@@ -4,9 +4,11 @@
  *
  * A client has one set of TLS settings and one connection per host (HTTP/2 where the server has it, streams waiting
  * their turn beyond `max_streams`).  Two clients never share a connection: the lease has one of its own.
- * libcurl never leaves a dead connection by itself, so the client does: TCP keep-alive and TCP_USER_TIMEOUT, an
- * HTTP/2 PING every 10 s while a stream is open, and after 15 s in which the kernel saw no byte arrive, or two
- * requests in a row that timed out, it shuts the socket down; every stream on it then ends with -EIO.
+ * libcurl never leaves a dead connection by itself, so the client does: TCP keep-alive and TCP_USER_TIMEOUT; when an HTTP/2
+ * connection with open calls was silent for 10 s it is asked "OPTIONS *" (no PING can be had from libcurl 7.88), and after 5 s
+ * without an answer, or two requests in a row that timed out without a byte of any answer between them, its socket is shut
+ * down; every stream on it then ends with -EIO.  Silence is found 5 to 20 s after it begins.
+ * No redirect is followed.  Proxies come from the environment (HTTPS_PROXY, NO_PROXY).
  * Threads: the loop thread only.  Callbacks run on the loop, never from inside ao_http_send().
  */
 #include "base/err.h"
@@ -24,12 +26,12 @@ typedef struct ao_http_options {
 	const char *key_pem;
 	bool insecure;          /* do not verify the server: only where a user asked for it */
 	const char *user_agent; /* NULL means none */
-	unsigned max_streams;   /* concurrent requests per connection; 0 means 100 */
+	unsigned max_streams;   /* concurrent requests per connection, 0 means 100; with http1 connections per host, 0 means 16 */
 	bool http1;             /* never HTTP/2, several connections: for brokers and AWS */
 } ao_http_options;
 
 typedef struct ao_http_response {
-	int error;              /* 0: the server answered; -EIO, -ETIME, -E2BIG, -EPROTO */
+	int error;              /* 0: the server answered; -EIO, -ETIME, -E2BIG, -EPROTO, -EINVAL (URL, PEM), or what on_data returned */
 	const char *error_text; /* for people, when error; says host and cause, never a header */
 	long status;            /* HTTP status; 0 when it never came */
 	const char *body;       /* NUL-terminated, borrowed for the call; what on_data got is not in it */
@@ -49,7 +51,8 @@ typedef struct ao_http_request {
 	size_t max_body;       /* cap on the collected body: beyond it -E2BIG; 0 means 4 MiB */
 	const char *aws_sigv4; /* CURLOPT_AWS_SIGV4 value or NULL; then `userpwd` is "key:secret" */
 	const char *userpwd;
-	/** When set, the body of a 2xx answer goes here piece by piece; non-zero ends the call with that error. */
+	/** When set, the body of a 2xx answer goes here piece by piece; non-zero ends the call with that error. Such answers are
+	 * asked for uncompressed: the API server makes each watch event a gzip member of its own, which libcurl refuses. */
 	int (*on_data)(void *arg, const char *bytes, size_t len);
 	/** Called once at the end unless cancelled; the call object is gone afterwards. */
 	void (*on_done)(void *arg, const ao_http_response *response);
@@ -58,7 +61,7 @@ typedef struct ao_http_request {
 
 /** @return 0; -EINVAL when a PEM cannot be used is found at the first request instead, so this only fails on a broken libcurl */
 int ao_http_new(ao_loop *loop, const ao_http_options *options, ao_http **ret, ao_err **reterr);
-/** Cancels every call, closes the connections. */
+/** Cancels every call, closes the connections. Like ao_http_cancel() and ao_http_send() legal inside any callback; NULL is fine. */
 void ao_http_free(ao_http *http);
 
 /** Starts a request; everything in it is copied. Never fails: errors arrive in on_done. */

@@ -81,6 +81,7 @@ static void note_where(ao_vm *vm)
 /** The policies' frames, innermost first; none when the message alone tells as much. */
 static void note_frames(ao_vm *vm)
 {
+	int least = strncmp(vm->message, SDK_PREFIX, strlen(SDK_PREFIX)) == 0 ? 1 : 2;
 	ao_auto_buf ao_buf out = ao_buf_init(MAX_FRAMES * (LUA_IDSIZE + 128));
 	lua_Debug ar;
 	int shown = 0;
@@ -94,7 +95,7 @@ static void note_frames(ao_vm *vm)
 		shown++;
 	}
 	free(vm->frames);
-	vm->frames = shown > 1 ? ao_buf_steal(&out) : NULL;
+	vm->frames = shown >= least ? ao_buf_steal(&out) : NULL;
 }
 
 /* --- limits --- */
