@@ -1,15 +1,29 @@
 #pragma once
 /**
- * managed.h -- moving ownership of fields from Update entries to our Apply entry.  Private to kube/.
+ * managed.h -- metadata.managedFields: who holds what, and the patch that makes it ours.
+ *
+ * A force-apply beside an Update entry never removes a field, because the Update entry goes on owning it; so such entries of ours (a POST)
+ * and of a predecessor become one Apply entry of ours first.  spec.replicas is let go of unless we set it: a field that its last owner
+ * stops applying falls back to its default, and a default of 1 would scale a workload down.
+ * Threads: any.
  */
 #include "json/json.h"
+#include "json/span.h"
+
+typedef struct ao_managed {
+	bool legacy_owned;  /* one of `managers` holds an Update entry without subresource */
+	bool owns_replicas; /* an Apply entry of one of them holds spec.replicas */
+} ao_managed;
+
+/** Reads managedFields without a tree. @param managers NULL-terminated, or NULL */
+ao_managed ao_managed_scan(ao_span fields, const char *const *managers);
 
 /**
- * The JSON patch that makes one Apply entry of `manager` out of all main-resource entries that belong to us: Update entries of
- * `legacy_managers` (and of `manager`) and an Apply entry that exists already.
+ * The JSON patch after which `manager` holds by Apply all that it and the legacy managers hold by Update now.
  *
- * @param live           the object with metadata.managedFields and resourceVersion
- * @param drop_replicas  leave spec.replicas to whoever else holds it
- * @return a patch, or NULL when there is nothing to move
+ * @param live           the object with its managedFields
+ * @param legacy         NULL-terminated; may be NULL
+ * @param keep_replicas  we set spec.replicas
+ * @return the patch (the caller frees), or NULL when nothing is to be done
  */
-cJSON *ao_managed_patch(const cJSON *live, const char *manager, const char *const *legacy_managers, bool drop_replicas);
+cJSON *ao_managed_patch(const cJSON *live, const char *manager, const char *const *legacy, bool keep_replicas);

@@ -6,6 +6,7 @@
  * keep), and beside it what look-ups need.  Trees are made from it for one call and freed.
  * Three indexes: by key ("namespace/name"; "name" when cluster-scoped), by the uid of the controlling owner, and by the value
  * of one label ("namespace/value").
+ * apiVersion and kind are cut out as well: lists leave them out, watches do not, and a store holds one kind.
  * Ownership: the store owns its objects; a pointer is good until the next ao_store_put() or ao_store_remove() of that key.
  * Threads: the loop thread only.
  */
@@ -26,6 +27,7 @@ typedef struct ao_object {
 	bool legacy_owned;    /* a managedFields entry without subresource of operation Update is held by one of the managers told to
 				 ao_store_new() */
 	bool owns_replicas;   /* an Apply entry of one of those managers holds spec.replicas */
+	bool owns_replicas;   /* an Apply entry of one of those managers holds spec.replicas */
 	uint64_t spec_digest; /* of everything but status and the server's own metadata: what a person or we could have changed */
 	uint64_t full_digest; /* of the text */
 	const char *text;     /* compact JSON, NUL-terminated */
@@ -38,11 +40,12 @@ typedef struct ao_store_options {
 	const char *index_label;     /* label to index, or NULL */
 	const char *const *managers; /* field managers that count for legacy_owned, NULL-terminated; or NULL */
 	bool pod_projection;         /* keep metadata (name, namespace, uid, labels, ownerReferences, deletionTimestamp, creationTimestamp,
-					annotations left out), spec.nodeName, status without the rest */
+					annotations left out), spec.nodeName, status without the rest; full_digest is of these only */
 	/** Keep only objects whose controlling owner has this kind; NULL: all. Others are dropped where they arrive. */
 	const char *owner_kind;
 } ao_store_options;
 
+/** @param options copied */
 ao_store *ao_store_new(const ao_store_options *options);
 void ao_store_free(ao_store *store);
 
@@ -60,7 +63,9 @@ size_t ao_store_count(const ao_store *store);
 
 /** Walks all objects; start with *cursor = 0. Do not change the store meanwhile. */
 const ao_object *ao_store_next(const ao_store *store, size_t *cursor);
-/** Calls fn for each object whose controlling owner has this uid, in the order of their keys. */
+/** Bytes of all objects and indexes, without what malloc adds. */
+size_t ao_store_bytes(const ao_store *store);
+/** Calls fn for each object whose controlling owner has this uid, in the order of their keys. fn must not change the store. */
 void ao_store_each_owned(const ao_store *store, const char *owner_uid, void (*fn)(void *arg, const ao_object *object), void *arg);
 /** Calls fn for each object of that namespace whose indexed label has this value, in the order of their keys. */
 void ao_store_each_labelled(const ao_store *store, const char *namespace_, const char *value,
@@ -69,5 +74,34 @@ void ao_store_each_labelled(const ao_store *store, const char *namespace_, const
 /** The tree of an object. @return 0; -EINVAL a number that cannot be kept, ... */
 int ao_object_tree(const ao_object *object, cJSON **ret, ao_err **reterr);
 
-/** After a write of ours: the server's answer goes into the cache at once when it is newer, so that the next pass sees it. */
+/**
+ * After a write of ours: the server's answer goes into the cache at once when it is newer, so that the next pass sees it.
+ * @param ret  what the store holds now: the answer, or something newer
+ * @return as ao_store_put(); -ENOENT with an error also when the watch has already told that the object is gone
+ */
 int ao_store_put_answer(ao_store *store, const char *body, size_t len, const ao_object **ret, ao_err **reterr);
+
+/* ---- for informers ---- */
+
+/**
+ * ao_store_put() that hands over the version it replaced (or, with -ENOENT, removed); NULL when there was none.
+ * The caller frees it with ao_object_free().
+ */
+int ao_store_swap(ao_store *store, ao_span object, const ao_object **ret, ao_object **ret_before, ao_err **reterr);
+/** Removes an object and hands it over; NULL when there is none. */
+ao_object *ao_store_take(ao_store *store, const char *key);
+void ao_object_free(ao_object *object); /* one that was handed over; NULL is fine */
+
+/** Begins a list: what is not put from now on will be stale. */
+void ao_store_mark(ao_store *store);
+/**
+ * Ends a list that the server made at `version`: call until NULL. Takes one stale object; answers to writes made after the list are kept.
+ * The store may be changed between calls.
+ */
+ao_object *ao_store_take_stale(ao_store *store, const char *version);
+
+/** The resourceVersion up to which the watch has told everything; "" before the first list. */
+void ao_store_set_version(ao_store *store, const char *version);
+const char *ao_store_version(const ao_store *store);
+/** Is a older than b? Compared as unsigned integers of any length; false when one of them is no such thing. */
+bool ao_version_older(const char *a, const char *b);

@@ -1,0 +1,322 @@
+/* cut.c -- walks over metadata twice, once for what look-ups need and once to copy; over everything else once. */
+#include "kube/cut.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "kube/managed.h"
+
+#include <string.h>
+
+#define MAX_TEXT (16u << 20)
+#define KEEP_BYTES (256 * 1024) /* scratch memory above this is given back */
+
+/** What is kept of an object or of each item of a list; a member without `members` is kept whole. */
+typedef struct keep {
+	const char *key;
+	const struct keep *members;
+} keep;
+
+static const keep of_condition[] = {{"type", NULL}, {"status", NULL}, {"reason", NULL}, {"message", NULL}, {NULL, NULL}};
+static const keep of_waiting[] = {{"reason", NULL}, {"message", NULL}, {NULL, NULL}};
+static const keep of_running[] = {{"startedAt", NULL}, {NULL, NULL}};
+static const keep of_terminated[] = {{"exitCode", NULL}, {"signal", NULL},     {"reason", NULL},
+				     {"message", NULL},  {"finishedAt", NULL}, {NULL, NULL}};
+static const keep of_state[] = {{"waiting", of_waiting}, {"running", of_running}, {"terminated", of_terminated}, {NULL, NULL}};
+static const keep of_last_state[] = {{"terminated", of_terminated}, {NULL, NULL}};
+static const keep of_container[] = {{"name", NULL},      {"ready", NULL},	      {"restartCount", NULL},
+				    {"state", of_state}, {"lastState", of_last_state}, {NULL, NULL}};
+static const keep of_pod_status[] = {{"phase", NULL},
+				     {"reason", NULL},
+				     {"message", NULL},
+				     {"conditions", of_condition},
+				     {"containerStatuses", of_container},
+				     {"initContainerStatuses", of_container},
+				     {NULL, NULL}};
+static const keep of_pod_spec[] = {{"nodeName", NULL}, {NULL, NULL}};
+static const keep of_pod_metadata[] = {{"name", NULL},
+				       {"namespace", NULL},
+				       {"uid", NULL},
+				       {"labels", NULL},
+				       {"ownerReferences", NULL},
+				       {"creationTimestamp", NULL},
+				       {"deletionTimestamp", NULL},
+				       {NULL, NULL}};
+static const keep of_pod[] = {{"metadata", of_pod_metadata}, {"spec", of_pod_spec}, {"status", of_pod_status}, {NULL, NULL}};
+
+/** Metadata that the server writes on its own account: not part of spec_digest. */
+static const char *const SERVERS_OWN[] = {"resourceVersion", "generation", "uid", "creationTimestamp", "selfLink", NULL};
+
+static bool is_key(ao_span key, const char *text) { return key.len == strlen(text) && memcmp(key.at, text, key.len) == 0; }
+
+static bool is_servers_own(ao_span key)
+{
+	for (size_t i = 0; SERVERS_OWN[i]; i++)
+		if (is_key(key, SERVERS_OWN[i]))
+			return true;
+	return false;
+}
+
+static const keep *find_keep(const keep *table, ao_span key)
+{
+	for (; table->key; table++)
+		if (is_key(key, table->key))
+			return table;
+	return NULL;
+}
+
+static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
+/** Did the walk over the members of `object` stop at its very end, rather than at malformed text? */
+static bool ended_well(ao_span object, size_t cursor)
+{
+	size_t i = cursor;
+	while (i < object.len && (is_space(object.at[i]) || (!cursor && object.at[i] == '{')))
+		i++;
+	if (i >= object.len || object.at[i] != '}')
+		return false;
+	while (++i < object.len)
+		if (!is_space(object.at[i]))
+			return false;
+	return true;
+}
+
+/* ---- copying ---- */
+
+static void put_compact(ao_buf *out, ao_span s)
+{
+	bool quoted = false;
+	size_t start = 0;
+	for (size_t i = 0; i < s.len; i++) {
+		char c = s.at[i];
+		if (c == '"')
+			quoted = !quoted;
+		else if (quoted && c == '\\')
+			i++;
+		else if (!quoted && is_space(c)) {
+			ao_buf_put(out, s.at + start, i - start);
+			start = i + 1;
+		}
+	}
+	ao_buf_put(out, s.at + start, s.len - start);
+}
+
+/** @return where the member begins in `out`, after the comma */
+static size_t put_key(ao_buf *out, ao_span key, bool *first)
+{
+	if (!*first)
+		ao_buf_put(out, ",", 1);
+	*first = false;
+	size_t start = out->len;
+	ao_buf_put(out, "\"", 1);
+	ao_buf_put(out, key.at, key.len);
+	ao_buf_put(out, "\":", 2);
+	return start;
+}
+
+/** Copies `value`, of objects (or of the objects in a list) only what `only` names; NULL: everything. */
+static void put_value(ao_buf *out, ao_span value, const keep *only)
+{
+	size_t cursor = 0;
+	ao_span key, item;
+	bool first = true;
+	if (!only || (*value.at != '{' && *value.at != '[')) {
+		put_compact(out, value);
+		return;
+	}
+	ao_buf_put(out, value.at, 1);
+	if (*value.at == '[') {
+		while (ao_span_item(value, &cursor, &item)) {
+			if (!first)
+				ao_buf_put(out, ",", 1);
+			first = false;
+			put_value(out, item, only);
+		}
+		ao_buf_put(out, "]", 1);
+		return;
+	}
+	while (ao_span_member(value, &cursor, &key, &item)) {
+		const keep *found = find_keep(only, key);
+		if (!found)
+			continue;
+		put_key(out, key, &first);
+		put_value(out, item, found->members);
+	}
+	ao_buf_put(out, "}", 1);
+}
+
+static void digest_from(ao_cut *cut, size_t start)
+{
+	if (!cut->text.overflow)
+		cut->spec_digest = ao_hash(cut->spec_digest, cut->text.data + start, cut->text.len - start);
+}
+
+static void put_metadata(ao_cut *cut, ao_span metadata, const keep *only)
+{
+	size_t cursor = 0;
+	ao_span key, value;
+	bool first = true;
+	ao_buf_put(&cut->text, "{", 1);
+	while (ao_span_member(metadata, &cursor, &key, &value)) {
+		if (is_key(key, "managedFields") || (only && !find_keep(only, key)))
+			continue;
+		size_t start = put_key(&cut->text, key, &first);
+		put_compact(&cut->text, value);
+		if (!is_servers_own(key))
+			digest_from(cut, start);
+	}
+	ao_buf_put(&cut->text, "}", 1);
+}
+
+static void put_object(ao_cut *cut, ao_span object, const keep *only)
+{
+	size_t cursor = 0;
+	ao_span key, value;
+	bool first = true;
+	ao_buf_put(&cut->text, "{", 1);
+	while (ao_span_member(object, &cursor, &key, &value)) {
+		const keep *found = only ? find_keep(only, key) : NULL;
+		if ((only && !found) || is_key(key, "apiVersion") || is_key(key, "kind"))
+			continue;
+		size_t start = put_key(&cut->text, key, &first);
+		if (is_key(key, "metadata")) {
+			put_metadata(cut, value, found ? found->members : NULL);
+			continue;
+		}
+		put_value(&cut->text, value, found ? found->members : NULL);
+		if (!is_key(key, "status"))
+			digest_from(cut, start);
+	}
+	ao_buf_put(&cut->text, "}", 1);
+}
+
+/* ---- what look-ups need ---- */
+
+/** Keeps the text of a JSON string. @return false when it is none, or empty */
+static bool note_string(ao_cut *cut, ao_cut_string which, ao_span string)
+{
+	if (!string.at || string.len <= 2 || string.at[0] != '"')
+		return false;
+	size_t at = cut->strings.len;
+	if (memchr(string.at, '\\', string.len)) {
+		ao_auto_str char *text = ao_span_text(string);
+		if (!text)
+			return false;
+		ao_buf_puts(&cut->strings, text);
+	} else {
+		ao_buf_put(&cut->strings, string.at + 1, string.len - 2);
+	}
+	ao_buf_put(&cut->strings, "", 1);
+	cut->at[which] = at;
+	return true;
+}
+
+static void note_owner(ao_cut *cut, ao_span references)
+{
+	size_t cursor = 0;
+	ao_span reference;
+	while (ao_span_item(references, &cursor, &reference)) {
+		ao_span controller = ao_span_get(reference, "controller");
+		if (controller.len != 4 || memcmp(controller.at, "true", 4) != 0)
+			continue;
+		note_string(cut, AO_CUT_OWNER_UID, ao_span_get(reference, "uid"));
+		note_string(cut, AO_CUT_OWNER_KIND, ao_span_get(reference, "kind"));
+		note_string(cut, AO_CUT_OWNER_NAME, ao_span_get(reference, "name"));
+		return;
+	}
+}
+
+/** "namespace/name", or "name". */
+static void note_key(ao_cut *cut)
+{
+	size_t at = cut->strings.len;
+	/* copied out: the buffer may move while it is appended to */
+	ao_auto_str char *namespace_ = ao_xstrdup(ao_cut_str(cut, AO_CUT_NAMESPACE)), *name = ao_xstrdup(ao_cut_str(cut, AO_CUT_NAME));
+	if (*namespace_)
+		ao_buf_printf(&cut->strings, "%s/", namespace_);
+	cut->at[AO_CUT_KEY] = at;
+	cut->at[AO_CUT_NAME] = cut->strings.len;
+	ao_buf_put(&cut->strings, name, strlen(name) + 1);
+}
+
+static bool note_metadata(ao_cut *cut, ao_span metadata, const ao_store_options *options)
+{
+	size_t cursor = 0;
+	ao_span key, value;
+	while (ao_span_member(metadata, &cursor, &key, &value)) {
+		if (is_key(key, "name"))
+			note_string(cut, AO_CUT_NAME, value);
+		else if (is_key(key, "namespace"))
+			note_string(cut, AO_CUT_NAMESPACE, value);
+		else if (is_key(key, "uid"))
+			note_string(cut, AO_CUT_UID, value);
+		else if (is_key(key, "resourceVersion"))
+			note_string(cut, AO_CUT_VERSION, value);
+		else if (is_key(key, "generation"))
+			cut->generation = ao_span_int(value, 0);
+		else if (is_key(key, "deletionTimestamp"))
+			cut->deleting = value.len > 2 && *value.at == '"';
+		else if (is_key(key, "ownerReferences"))
+			note_owner(cut, value);
+		else if (is_key(key, "labels") && options->index_label)
+			note_string(cut, AO_CUT_LABEL, ao_span_get(value, options->index_label));
+		else if (is_key(key, "managedFields")) {
+			ao_managed held = ao_managed_scan(value, options->managers);
+			cut->legacy_owned = held.legacy_owned;
+			cut->owns_replicas = held.owns_replicas;
+		}
+	}
+	return ended_well(metadata, cursor);
+}
+
+/* ---- the whole ---- */
+
+ao_cut ao_cut_init(void) { return (ao_cut){.strings = ao_buf_init(64 * 1024), .text = ao_buf_init(MAX_TEXT)}; }
+
+void ao_cut_free(ao_cut *cut)
+{
+	ao_buf_free(&cut->strings);
+	ao_buf_free(&cut->text);
+}
+
+static void reset(ao_cut *cut)
+{
+	ao_buf strings = cut->strings, text = cut->text;
+	ao_buf_clear(&strings);
+	ao_buf_clear(&text);
+	if (text.size > KEEP_BYTES)
+		ao_buf_free(&text);
+	strings.overflow = false;
+	text.overflow = false;
+	strings.cap = 64 * 1024;
+	text.cap = MAX_TEXT;
+	*cut = (ao_cut){.strings = strings, .text = text, .spec_digest = AO_HASH_INIT};
+	ao_buf_put(&cut->strings, "", 1);
+}
+
+static bool is_whole(ao_span object)
+{
+	size_t cursor = 0;
+	ao_span key, value;
+	while (ao_span_member(object, &cursor, &key, &value))
+		;
+	return ended_well(object, cursor);
+}
+
+int ao_cut_make(ao_cut *cut, ao_span object, const ao_store_options *options, ao_err **reterr)
+{
+	reset(cut);
+	ao_span metadata = ao_span_get(object, "metadata");
+	if (!object.at || !is_whole(object))
+		return ao_err_set(reterr, -EINVAL, "not a JSON object");
+	if (!metadata.at || *metadata.at != '{' || !note_metadata(cut, metadata, options))
+		return ao_err_set(reterr, -EINVAL, "an object without metadata");
+	if (!cut->at[AO_CUT_NAME])
+		return ao_err_set(reterr, -EINVAL, "an object without metadata.name");
+	if (!cut->at[AO_CUT_UID])
+		return ao_err_set(reterr, -EINVAL, "%s: no metadata.uid", ao_cut_str(cut, AO_CUT_NAME));
+	note_key(cut);
+	put_object(cut, object, options->pod_projection ? of_pod : NULL);
+	if (cut->text.overflow || cut->strings.overflow)
+		return ao_err_set(reterr, -E2BIG, "%s: the object is larger than %u bytes", ao_cut_str(cut, AO_CUT_NAME), MAX_TEXT);
+	return 0;
+}

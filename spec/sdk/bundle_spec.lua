@@ -1,0 +1,175 @@
+local bundle = require 'bundle'
+local host = require 'host'
+
+local MANIFEST = [[
+return require 'policy'.manifest {
+  parent = { apiVersion = 'x/v1', kind = 'Thing', plural = 'things' },
+  children = { { apiVersion = 'v1', kind = 'ConfigMap', plural = 'configmaps' }, { apiVersion = 'v1', kind = 'Secret', plural = 'secrets', shared = true } },
+  field_manager = 'm', lease = 'l', component = 'c', settings = { image = { default = 'i:1' }, list = { type = 'json', default = { 1 } }, url = {} },
+}]]
+
+local function files(texts)
+  local list = { { name = 'manifest.lua', source = texts['manifest.lua'] or MANIFEST, origin = 'spec' } }
+  for name, text in pairs(texts) do
+    if name ~= 'manifest.lua' then
+      list[#list + 1] = { name = name, source = text, origin = 'spec' }
+    end
+  end
+  return list
+end
+
+local function load_with(texts, settings)
+  return bundle.load(files(texts), settings, host)
+end
+
+local function policy(name, rest)
+  return ("return require 'policy'.define { name = '%s', %s }"):format(name, rest or '')
+end
+
+local function snapshot()
+  return { now = 't', parent = { metadata = { name = 'a', namespace = 'n', uid = 'u' }, spec = {} }, children = {}, related = {} }
+end
+
+local function names(b)
+  local list = {}
+  for i, it in ipairs(b:policies()) do list[i] = it.name end
+  return table.concat(list, ' ')
+end
+
+describe('bundle', function()
+  it('orders policies by after, ties by name, whatever the file names are', function()
+    local b = load_with { ['1.lua'] = policy('d'), ['2.lua'] = policy('a', "after = { 'd', 'c' }"), ['3.lua'] = policy('c'),
+      ['4.lua'] = policy('b', "after = { 'a' }") }
+    assert.equal('c d a b', names(b))
+  end)
+
+  it('names the files of a circle, of an unknown name, of a second definition', function()
+    assert.has_error(function() load_with { ['x.lua'] = policy('a', "after = { 'b' }"), ['y.lua'] = policy('b', "after = { 'a' }") } end,
+      'policies wait for each other in a circle: a (x.lua, after b); b (y.lua, after a)')
+    assert.has_error(function() load_with { ['x.lua'] = policy('a', "after = { 'b' }") } end,
+      "x.lua: policy 'a' is to run after 'b', which is not in the bundle (policies: a)")
+    assert.has_error(function() load_with { ['x.lua'] = policy('a'), ['y.lua'] = policy('a') } end,
+      "y.lua: there is a policy 'a' already, in x.lua")
+    assert.has_error(function() load_with { ['x.lua'] = MANIFEST } end, 'x.lua: there is a manifest already, in manifest.lua')
+  end)
+
+  it('reports a syntax error with file and line', function()
+    assert.error_matches(function() load_with { ['x.lua'] = 'local a\nlocal = 1' } end, '^x.lua:2: ')
+  end)
+
+  it('runs text only', function()
+    assert.error_matches(function() load_with { ['x.lua'] = string.dump(load('return 1')) } end, '^x.lua: .*binary chunk')
+  end)
+
+  it('gives files libraries and data', function()
+    local b = load_with {
+      ['lib.lua'] = "return require 'policy'.library { name = function(a) return 'q-' .. a.metadata.name end }",
+      ['code.py'] = 'pass',
+      ['p.lua'] = "local lib, code = require 'lib', require 'policy'.file('code.py')\n"
+        .. policy('p', 'queues = function(actor, ctx, plan) plan:queue { name = lib.name(actor), code = code } end'),
+    }
+    assert.same({ { name = 'q-a', code = 'pass' } }, b:plan(snapshot()).queues)
+  end)
+
+  it('refuses circular libraries and modules that are not for policies', function()
+    assert.has_error(function() load_with { ['a.lua'] = "local b = require 'b'", ['b.lua'] = "local a = require 'a'" } end,
+      'a.lua requires itself: a.lua -> b.lua -> a.lua')
+    for _, name in ipairs { 'bundle', 'plan', 'sandbox', 'host', 'io' } do
+      assert.error_matches(function() load_with { ['a.lua'] = ("local b = require '%s'"):format(name) } end, "^a.lua:1: there is no module '" .. name)
+    end
+  end)
+
+  it('applies parameters and refuses those of nobody', function()
+    local text = policy('p', "params = { x = require 'schema'.string() }, queues = function(_, ctx, plan) plan:queue { name = ctx.params.x } end")
+    assert.equal('v', load_with({ ['p.lua'] = text }, { params = { p = { x = 'v' } } }):plan(snapshot()).queues[1].name)
+    assert.error_matches(function() load_with({ ['p.lua'] = text }, { params = { p = { x = 1 } } }) end, "p.lua: params of policy 'p'")
+    assert.has_error(function() load_with({ ['p.lua'] = text }, { params = { q = {} } }) end, "params: there is no policy 'q' in the bundle")
+  end)
+
+  it('shows settings with the defaults of the manifest, fresh in each call', function()
+    local b = load_with({ ['p.lua'] = policy('p', [[queues = function(_, ctx, plan)
+      local s = ctx.settings
+      plan:queue { name = s.image, url = s.url, n = #s.list, params = s.params }
+      s.image, s.list[2] = 'changed', 2
+    end]]) }, { url = 'u', params = {} })
+    for _ = 1, 2 do
+      assert.same({ { name = 'i:1', url = 'u', n = 1 } }, b:plan(snapshot()).queues)
+    end
+  end)
+
+  it('calls hooks in order and gives each its context', function()
+    local hooks = [[
+      validate = function(actor, ctx) assert(actor.metadata.name == 'a' and ctx.now == 't') end,
+      render = function(actor, ctx, plan)
+        local seen = ctx.child('ConfigMap', 'old')
+        plan:add('NAME', { apiVersion = 'v1', kind = 'ConfigMap', metadata = { name = 'NAME' }, data = { seen = seen and seen.data.x, related = ctx.related[1].x } })
+        assert(ctx.child('ConfigMap', 'none') == nil and ctx.child('Pod', 'old') == nil)
+      end,
+      queues = function(_, _, plan) plan:queue { name = 'NAME', roles = #plan:roles() } end]]
+    local b = load_with { ['b.lua'] = policy('one', (hooks:gsub('NAME', 'one'))), ['a.lua'] = policy('two', (hooks:gsub('NAME', 'two'))) }
+    local s = snapshot()
+    s.children = { { kind = 'ConfigMap', metadata = { name = 'old' }, data = { x = 'y' } } }
+    s.related = { { x = 'z' } }
+    local result = b:plan(s)
+    assert.is_nil(result.invalid)
+    assert.same({ { name = 'one', roles = 2 }, { name = 'two', roles = 2 } }, result.queues)
+    assert.same({ seen = 'y', related = 'z' }, result.objects[2].object.data)
+    assert.same({ '', '' }, { host.where() })
+  end)
+
+  it('stops at the first invalid and plans nothing', function()
+    local b = load_with {
+      ['a.lua'] = policy('a', "validate = function(actor) return require 'policy'.invalid('spec.x', 'no %s', 'x') end"),
+      ['b.lua'] = policy('b', "validate = function() error('not reached') end, render = function() error('nor this') end"),
+    }
+    local result = b:plan(snapshot())
+    assert.same({ policy = 'a', path = 'spec.x', message = 'no x' }, result.invalid)
+    assert.same({}, result.objects)
+  end)
+
+  it('says where a hook failed', function()
+    local b = load_with { ['a.lua'] = policy('a', "\nrender = function()\n error('boom') end") }
+    assert.error_matches(function() b:plan(snapshot()) end, '^a.lua:3: boom')
+    assert.same({ 'a', 'render' }, { host.where() })
+    local c = load_with { ['a.lua'] = policy('a', 'validate = function() return false end') }
+    assert.has_error(function() c:plan(snapshot()) end,
+      'a.lua: the hook validate must return nothing or policy.invalid(...), returned a boolean')
+    local d = load_with { ['a.lua'] = policy('a', 'status = function() return {} end') }
+    assert.has_error(function() d:status(snapshot()) end, 'a.lua: the hook status must return nothing, returned a table')
+  end)
+
+  it('collects a status from all policies', function()
+    local b = load_with {
+      ['a.lua'] = policy('a', 'status = function(_, ctx, status) status.phase, status.n = ctx.outcome.phase, 1 end'),
+      ['b.lua'] = policy('b', "status = function(_, _, status, plan) status.n = status.n + 1 plan:event { reason = 'R', note = 'n' } plan:requeue_after(9) end"),
+    }
+    local s = snapshot()
+    s.outcome = { phase = 'Ready' }
+    local result = b:status(s)
+    assert.same({ phase = 'Ready', n = 2 }, result.status)
+    assert.equal('R', result.events[1].reason)
+    assert.equal(9, result.requeue_after)
+  end)
+
+  it('plans shared objects without a parent', function()
+    local b = load_with { ['a.lua'] = policy('a', [[shared = function(ctx, plan)
+      plan:shared('s', { apiVersion = 'v1', kind = 'Secret', metadata = { name = 's', namespace = 'n' } })
+    end]]) }
+    local objects = b:shared().objects
+    assert.equal(1, #objects)
+    assert.same({ name = 's', namespace = 'n' }, objects[1].object.metadata)
+  end)
+
+  it('needs a parent in a snapshot', function()
+    local b = load_with {}
+    assert.has_error(function() b:plan {} end, 'the snapshot has no parent')
+    assert.has_error(function() b:status {} end, 'the snapshot has no parent')
+  end)
+
+  it('finds the manifest even where policies are broken', function()
+    local manifest = bundle.peek(files { ['a.lua'] = 'syntax error' }, host)
+    assert.equal('Thing', manifest.parent.kind)
+    assert.error_matches(function() bundle.peek({ { name = 'm.lua', source = '-- manifest\nreturn 1 +', origin = 'x' } }, host) end, '^m.lua:2:')
+    assert.error_matches(function() bundle.peek({}, host) end, 'the bundle has no manifest')
+  end)
+end)

@@ -1,0 +1,167 @@
+local host = require 'host'
+local plan = require 'plan'
+
+local KINDS = { ['v1 ConfigMap'] = { owned = true }, ['v1 Secret'] = { shared = true }, ['apps/v1 Deployment'] = { owned = true, shared = true } }
+local PARENT_KIND = { apiVersion = 'x/v1', kind = 'Thing' }
+
+local function map(name, fields)
+  local object = { apiVersion = 'v1', kind = 'ConfigMap', metadata = { name = name } }
+  for k, v in pairs(fields or {}) do object[k] = v end
+  return object
+end
+
+describe('plan', function()
+  local p, parent
+
+  before_each(function()
+    p = plan.new()
+    plan.enter(p, { name = 'one', file = 'one.lua' }, 'render')
+    parent = { metadata = { name = 'a', namespace = 'n', uid = 'u' } }
+  end)
+
+  local function finish()
+    return plan.finish(p, { host = host, kinds = KINDS, parent = parent, parent_kind = PARENT_KIND })
+  end
+
+  local function raises(message, fn)
+    local ok, got = pcall(fn or finish)
+    assert.is_false(ok)
+    assert.is_truthy(got:find(message, 1, true), got)
+  end
+
+  it('fills in namespace and owner', function()
+    p:add('config', map('c'))
+    local object = finish().objects[1].object
+    assert.equal('n', object.metadata.namespace)
+    assert.same({ { apiVersion = 'x/v1', kind = 'Thing', name = 'a', uid = 'u', controller = true, blockOwnerDeletion = true } },
+      object.metadata.ownerReferences)
+  end)
+
+  it('sets no owner without uid, and none on shared objects', function()
+    parent.metadata.uid = nil
+    p:add('config', map('c'))
+    p:shared('secret', { apiVersion = 'v1', kind = 'Secret', metadata = { name = 's' } })
+    local done = finish()
+    assert.is_nil(done.objects[1].object.metadata.ownerReferences)
+    assert.is_nil(done.objects[2].object.metadata.ownerReferences)
+    assert.equal('n', done.objects[2].object.metadata.namespace)
+    assert.is_true(done.objects[2].shared)
+  end)
+
+  it('keeps other owners and its own only once', function()
+    p:add('config', map('c', { metadata = { name = 'c', ownerReferences = { { uid = 'v' }, { uid = 'u' } } } }))
+    local owners = finish().objects[1].object.metadata.ownerReferences
+    assert.equal(2, #owners)
+    assert.equal('v', owners[1].uid)
+    assert.is_true(owners[2].controller)
+  end)
+
+  it('lets later policies find, change, merge and remove by role', function()
+    p:add('config', map('c', { data = { a = '1' } }))
+    p:add('other', map('d'))
+    plan.enter(p, { name = 'two', file = 'two.lua' }, 'render')
+    p:get('config').data.b = '2'
+    p:merge('config', { data = { c = '3' } })
+    assert.same({ 'config', 'other' }, p:roles())
+    assert.equal('d', p:remove('other').metadata.name)
+    assert.is_nil(p:remove('other'))
+    assert.is_nil(p:get('other'))
+    local done = finish()
+    assert.same({ a = '1', b = '2', c = '3' }, done.objects[1].object.data)
+    assert.equal('one', done.objects[1].policy)
+    assert.equal(1, #done.objects)
+  end)
+
+  it('orders by after', function()
+    p:add('a', map('a'), { after = 'c' })
+    p:add('b', map('b'))
+    p:add('c', map('c'), { after = 'b' })
+    local roles = {}
+    for i, it in ipairs(finish().objects) do roles[i] = it.role end
+    assert.same({ 'b', 'c', 'a' }, roles)
+  end)
+
+  it('names the role of a wait that cannot end', function()
+    p:add('a', map('a'), { after = 'nobody' })
+    raises("one.lua: role 'a': waits for role 'nobody', which is not in the plan")
+    p:remove('a')
+    p:add('a', map('a'), { after = 'b' })
+    p:add('b', map('b'), { after = 'a' })
+    raises("waits for role 'a', which waits for it")
+  end)
+
+  it('names policy and role of a wrong object', function()
+    local cases = {
+      { {}, 'apiVersion must be a non-empty string' },
+      { { apiVersion = 'v1' }, 'kind must be a non-empty string' },
+      { { apiVersion = 'v1', kind = 'ConfigMap' }, 'metadata.name must be a non-empty string' },
+      { { apiVersion = 'v1', kind = 'ConfigMap', metadata = { name = 1 } }, 'metadata.name must be a non-empty string' },
+      { { apiVersion = 'v1', kind = 'Pod', metadata = { name = 'x' } }, 'v1 Pod is not among the children of the manifest' },
+      { { apiVersion = 'v1', kind = 'Secret', metadata = { name = 'x' } }, 'Secret is shared = true in the manifest: plan it with plan:shared' },
+      { map('x', { metadata = { name = 'x', namespace = 'elsewhere' } }), "namespace 'elsewhere' is not the parent's" },
+    }
+    for _, case in ipairs(cases) do
+      p:add('r', case[1])
+      raises("one.lua: role 'r': " .. case[2])
+      assert.same({ 'one', 'plan' }, { host.where() })
+      p:remove('r')
+    end
+    p:shared('r', map('x'))
+    raises("role 'r': ConfigMap is planned as shared: the manifest must say shared = true")
+  end)
+
+  it('refuses one object under two roles, and a role twice', function()
+    p:add('a', map('x'))
+    p:add('b', map('x'))
+    raises("role 'b': ConfigMap n/x is in the plan already, as role 'a' of policy 'one'")
+    raises("plan_spec.lua:", function() p:add('a', map('y')) error('unreached') end)
+    raises("role 'a' is already in the plan, put there by policy 'one'", function() p:add('a', map('y')) error('unreached') end)
+  end)
+
+  it('says at the caller what is wrong with an argument', function()
+    local cases = {
+      { function() p:add('', {}) end, 'a role must be a non-empty string' },
+      { function() p:add('r') end, "role 'r': the object must be a table, is a nil" },
+      { function() p:add('r', {}, { before = 'x' }) end, "unknown option 'before' (known: after)" },
+      { function() p:add('r', {}, { after = 1 }) end, 'after must name a role' },
+      { function() p.add('r', {}) end, 'call it as plan:add(...), with a colon' },
+      { function() p:get() end, 'a role must be a non-empty string' },
+      { function() p:merge('nobody', {}) end, "role 'nobody' is not in the plan" },
+      { function() p:queue('q') end, 'a queue must be a table with a name' },
+      { function() p:queue {} end, 'a queue must be a table with a name' },
+      { function() p:event { note = 'n' } end, 'event.reason and event.note are missing' },
+      { function() p:event { type = 'Bad', reason = 'R', note = 'n' } end, "event.type must be 'Normal' or 'Warning'" },
+      { function() p:event { message = 'm' } end, "event: unknown field 'message'" },
+      { function() p:requeue_after(0) end, 'requeue_after takes a positive number' },
+      { function() p:requeue_after(0 / 0) end, 'requeue_after takes a positive number' },
+    }
+    for _, case in ipairs(cases) do
+      raises('plan_spec.lua:', case[1])
+      raises(case[2], case[1])
+    end
+  end)
+
+  it('allows each hook its own', function()
+    plan.enter(p, { name = 'one', file = 'one.lua' }, 'queues')
+    raises('plan:add is not for the hook queues', function() p:add('r', {}) error('unreached') end)
+    plan.enter(p, { name = 'one', file = 'one.lua' }, 'shared')
+    raises('plan:queue is not for the hook shared', function() p:queue { name = 'q' } error('unreached') end)
+    plan.enter(p, { name = 'one', file = 'one.lua' }, 'status')
+    raises('plan:shared is not for the hook status', function() p:shared('r', {}) error('unreached') end)
+    p:event { reason = 'R', note = 'n' }
+  end)
+
+  it('collects queues, events and the nearest time', function()
+    p:queue { name = 'q', type = 'quorum' }
+    p:event { reason = 'R', note = 'n' }
+    p:event { type = 'Warning', reason = 'S', note = 'o', action = 'Do' }
+    p:requeue_after(60)
+    p:requeue_after(5.5)
+    p:requeue_after(30)
+    local done = finish()
+    assert.same({ { name = 'q', type = 'quorum' } }, done.queues)
+    assert.same({ { type = 'Normal', reason = 'R', note = 'n', policy = 'one' },
+      { type = 'Warning', reason = 'S', note = 'o', action = 'Do', policy = 'one' } }, done.events)
+    assert.equal(5.5, done.requeue_after)
+  end)
+end)

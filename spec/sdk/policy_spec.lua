@@ -1,0 +1,99 @@
+local policy = require 'policy'
+
+local MANIFEST = { parent = { apiVersion = 'x/v1', kind = 'Thing', plural = 'things' }, children = {}, field_manager = 'm', lease = 'l', component = 'c' }
+
+local function with(base, changes)
+  local copy = {}
+  for k, v in pairs(base) do copy[k] = v end
+  for k, v in pairs(changes) do copy[k] = v end
+  return copy
+end
+
+describe('policy', function()
+  local api, kind_of
+
+  before_each(function()
+    api, kind_of = policy.new(function(name)
+      if name == 'data.txt' then return 'data' end
+      return nil, 'no file ' .. name
+    end, function() return 'p.lua' end)
+  end)
+
+  it('tells what was declared, and nothing else', function()
+    local kind, content = kind_of(api.define { name = 'p', after = { 'q' } })
+    assert.equal('policy', kind)
+    assert.equal('p', content.name)
+    assert.equal('q', content.after[1])
+    assert.equal('manifest', (kind_of(api.manifest(MANIFEST))))
+    assert.equal('library', (kind_of(api.library {})))
+    assert.is_nil(kind_of { kind = 'policy', content = {} })
+    assert.is_nil(kind_of(nil))
+    assert.is_nil(kind_of('policy'))
+  end)
+
+  it('keeps a copy of a definition', function()
+    local spec = { name = 'p' }
+    local _, content = kind_of(api.define(spec))
+    spec.name = 'q'
+    assert.equal('p', content.name)
+  end)
+
+  it('names file and field of a wrong definition', function()
+    local cases = {
+      { nil, 'p.lua: policy.define must be a table' },
+      { {}, 'p.lua: policy.define.name is missing' },
+      { { name = '' }, 'p.lua: policy.define.name must not be empty' },
+      { { name = 'A' }, "p.lua: policy.define.name 'A' must be of a-z, 0-9 and '-', at most 63" },
+      { { name = ('x'):rep(64) }, 'at most 63' },
+      { { name = 'p', render = {} }, 'p.lua: policy.define.render must be a function, is a table' },
+      { { name = 'p', after = { 1 } }, 'p.lua: policy.define.after[1] must be a string' },
+      { { name = 'p', after = { a = 'b' } }, 'p.lua: policy.define.after must be a list' },
+      { { name = 'p', params = 1 }, 'p.lua: policy.define.params must be a table, is a number' },
+      { { name = 'p', hook = 1 }, "p.lua: policy.define: unknown field 'hook' (known: after, doc, name," },
+    }
+    for _, case in ipairs(cases) do
+      local ok, message = pcall(api.define, case[1])
+      assert.is_false(ok)
+      assert.is_truthy(message:find(case[2], 1, true), message)
+    end
+  end)
+
+  it('names the field of a wrong manifest', function()
+    local kind = { apiVersion = 'v1', kind = 'K', plural = 'ks' }
+    local cases = {
+      { { lease = '' }, 'policy.manifest.lease must not be empty' },
+      { { parent = { apiVersion = 'v1' } }, 'policy.manifest.parent.kind is missing' },
+      { { children = { with(kind, { shared = 1 }) } }, 'policy.manifest.children[1].shared must be a boolean, is a number' },
+      { { children = { x = kind } }, 'policy.manifest.children must be a list' },
+      { { related = { kind } }, 'policy.manifest.related[1].label is missing' },
+      { { legacy_managers = { 1 } }, 'policy.manifest.legacy_managers[1] must be a string' },
+      { { settings = { a = { typ = 1 } } }, "policy.manifest.settings.a: unknown field 'typ'" },
+      { { settings = { a = { type = 'float' } } }, "policy.manifest.settings.a.type 'float' is none of boolean, file, integer, json, string" },
+      { { settings = { params = {} } }, 'policy.manifest.settings.params: the name is taken' },
+      { { finaliser = 'x' }, "policy.manifest: unknown field 'finaliser'" },
+    }
+    for _, case in ipairs(cases) do
+      local ok, message = pcall(api.manifest, with(MANIFEST, case[1]))
+      assert.is_false(ok)
+      assert.is_truthy(message:find(case[2], 1, true), message)
+    end
+  end)
+
+  it('makes invalid from a path and a format, or from fields', function()
+    local _, a = kind_of(api.invalid('spec.x', 'is %d', 7))
+    assert.same({ path = 'spec.x', message = 'is 7' }, a)
+    local _, b = kind_of(api.invalid('spec.x', '100%'))
+    assert.equal('100%', b.message)
+    local kind, c = kind_of(api.invalid { message = 'm', reason = 'R', condition = 'C' })
+    assert.equal('invalid', kind)
+    assert.same({ message = 'm', reason = 'R', condition = 'C' }, c)
+    assert.has_error(function() api.invalid('spec.x') end)
+    assert.has_error(function() api.invalid { path = 'p' } end)
+    assert.has_error(function() api.invalid { message = 'm', extra = 1 } end)
+  end)
+
+  it('reads data files', function()
+    assert.equal('data', api.file('data.txt'))
+    assert.error_matches(function() local _ = api.file('other') end, 'policy_spec.lua:%d+: no file other')
+  end)
+end)
