@@ -320,7 +320,7 @@ function pattern.find(s, p, init, plain)
   s, p = text_of(s, 'find'), text_of(p, 'find')
   init = start_of(init, #s)
   if init > #s + 1 then return nil end
-  if plain or not find(p, '[%^%$%*%+%?%.%(%)%[%]%%%-]') then return find(s, p, init, true) end
+  if plain or not find(p, '[%^%$%*%+%?%.%(%[%%%-]') then return find(s, p, init, true) end
   local m, first, stop = search(s, p, init)
   if not m then return nil end
   local list, count = captures(m, first, stop, false)

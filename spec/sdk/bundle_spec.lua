@@ -36,6 +36,12 @@ local function names(b)
   return table.concat(list, ' ')
 end
 
+local function raises(pattern, fn)
+  local ok, message = pcall(fn)
+  assert.is_false(ok)
+  assert.matches(pattern, message)
+end
+
 describe('bundle', function()
   it('orders policies by after, ties by name, whatever the file names are', function()
     local b = load_with { ['1.lua'] = policy('d'), ['2.lua'] = policy('a', "after = { 'd', 'c' }"), ['3.lua'] = policy('c'),
@@ -54,11 +60,11 @@ describe('bundle', function()
   end)
 
   it('reports a syntax error with file and line', function()
-    assert.error_matches(function() load_with { ['x.lua'] = 'local a\nlocal = 1' } end, '^x.lua:2: ')
+    raises('^x.lua:2: ', function() load_with { ['x.lua'] = 'local a\nlocal = 1' } end)
   end)
 
   it('runs text only', function()
-    assert.error_matches(function() load_with { ['x.lua'] = string.dump(load('return 1')) } end, '^x.lua: .*binary chunk')
+    raises('^x.lua: .*binary chunk', function() load_with { ['x.lua'] = string.dump(load('return 1')) } end)
   end)
 
   it('gives files libraries and data', function()
@@ -75,14 +81,14 @@ describe('bundle', function()
     assert.has_error(function() load_with { ['a.lua'] = "local b = require 'b'", ['b.lua'] = "local a = require 'a'" } end,
       'a.lua requires itself: a.lua -> b.lua -> a.lua')
     for _, name in ipairs { 'bundle', 'plan', 'sandbox', 'host', 'io' } do
-      assert.error_matches(function() load_with { ['a.lua'] = ("local b = require '%s'"):format(name) } end, "^a.lua:1: there is no module '" .. name)
+      raises("^a.lua:1: there is no module '" .. name, function() load_with { ['a.lua'] = ("local b = require '%s'"):format(name) } end)
     end
   end)
 
   it('applies parameters and refuses those of nobody', function()
     local text = policy('p', "params = { x = require 'schema'.string() }, queues = function(_, ctx, plan) plan:queue { name = ctx.params.x } end")
     assert.equal('v', load_with({ ['p.lua'] = text }, { params = { p = { x = 'v' } } }):plan(snapshot()).queues[1].name)
-    assert.error_matches(function() load_with({ ['p.lua'] = text }, { params = { p = { x = 1 } } }) end, "p.lua: params of policy 'p'")
+    raises("p.lua: params of policy 'p'", function() load_with({ ['p.lua'] = text }, { params = { p = { x = 1 } } }) end)
     assert.has_error(function() load_with({ ['p.lua'] = text }, { params = { q = {} } }) end, "params: there is no policy 'q' in the bundle")
   end)
 
@@ -102,7 +108,8 @@ describe('bundle', function()
       validate = function(actor, ctx) assert(actor.metadata.name == 'a' and ctx.now == 't') end,
       render = function(actor, ctx, plan)
         local seen = ctx.child('ConfigMap', 'old')
-        plan:add('NAME', { apiVersion = 'v1', kind = 'ConfigMap', metadata = { name = 'NAME' }, data = { seen = seen and seen.data.x, related = ctx.related[1].x } })
+        plan:add('NAME', { apiVersion = 'v1', kind = 'ConfigMap', metadata = { name = 'NAME' },
+          data = { seen = seen and seen.data.x, related = ctx.related[1].x } })
         assert(ctx.child('ConfigMap', 'none') == nil and ctx.child('Pod', 'old') == nil)
       end,
       queues = function(_, _, plan) plan:queue { name = 'NAME', roles = #plan:roles() } end]]
@@ -129,7 +136,7 @@ describe('bundle', function()
 
   it('says where a hook failed', function()
     local b = load_with { ['a.lua'] = policy('a', "\nrender = function()\n error('boom') end") }
-    assert.error_matches(function() b:plan(snapshot()) end, '^a.lua:3: boom')
+    raises('^a.lua:3: boom', function() b:plan(snapshot()) end)
     assert.same({ 'a', 'render' }, { host.where() })
     local c = load_with { ['a.lua'] = policy('a', 'validate = function() return false end') }
     assert.has_error(function() c:plan(snapshot()) end,
@@ -141,7 +148,8 @@ describe('bundle', function()
   it('collects a status from all policies', function()
     local b = load_with {
       ['a.lua'] = policy('a', 'status = function(_, ctx, status) status.phase, status.n = ctx.outcome.phase, 1 end'),
-      ['b.lua'] = policy('b', "status = function(_, _, status, plan) status.n = status.n + 1 plan:event { reason = 'R', note = 'n' } plan:requeue_after(9) end"),
+      ['b.lua'] = policy('b', "status = function(_, _, status, plan) status.n = status.n + 1 "
+        .. "plan:event { reason = 'R', note = 'n' } plan:requeue_after(9) end"),
     }
     local s = snapshot()
     s.outcome = { phase = 'Ready' }
@@ -169,7 +177,7 @@ describe('bundle', function()
   it('finds the manifest even where policies are broken', function()
     local manifest = bundle.peek(files { ['a.lua'] = 'syntax error' }, host)
     assert.equal('Thing', manifest.parent.kind)
-    assert.error_matches(function() bundle.peek({ { name = 'm.lua', source = '-- manifest\nreturn 1 +', origin = 'x' } }, host) end, '^m.lua:2:')
-    assert.error_matches(function() bundle.peek({}, host) end, 'the bundle has no manifest')
+    raises('^m.lua:2:', function() bundle.peek({ { name = 'm.lua', source = '-- manifest\nreturn 1 +', origin = 'x' } }, host) end)
+    raises('the bundle has no manifest', function() bundle.peek({}, host) end)
   end)
 end)

@@ -1,0 +1,163 @@
+--- schema: what a policy's parameters may be, with defaults and documentation. Closed: an unknown key is an error.
+local json = require 'json'
+
+local schema = {}
+
+---@class Schema
+---@field kind string
+local Schema = {}
+Schema.__index = Schema
+
+--- The value when none is given.
+function Schema:default(value)
+  self.fallback = value
+  return self
+end
+
+--- What the parameter is for, one sentence.
+function Schema:doc(text)
+  self.text = text
+  return self
+end
+
+local function make(kind, rules)
+  local made = setmetatable({ kind = kind }, Schema)
+  for key, value in pairs(rules or {}) do made[key] = value end
+  return made
+end
+
+--- A text: { min_len, max_len, enum = {...}, pattern }.
+function schema.string(rules) return make('string', rules) end
+--- A whole number: { min, max }.
+function schema.integer(rules) return make('integer', rules) end
+--- Any number: { min, max }.
+function schema.number(rules) return make('number', rules) end
+--- true or false.
+function schema.boolean() return make('boolean') end
+--- A list whose items fit `item`.
+function schema.array(item) return make('array', { item = item }) end
+--- A mapping of any keys to values that fit `item`.
+function schema.map(item) return make('map', { item = item }) end
+--- A mapping of exactly these fields.
+function schema.table(fields) return make('table', { fields = fields }) end
+--- Anything.
+function schema.any() return make('any') end
+
+local function fail(path, text, ...) error(('%s: ' .. text):format(path, ...), 0) end
+
+local function describe(value)
+  if value == json.null then return 'null' end
+  if json.is_array(value) then return 'a list' end
+  if type(value) == 'table' then return 'a mapping' end
+  return ("%s '%s'"):format(math.type(value) or type(value), tostring(value))
+end
+
+local function expect(ok, path, what, value)
+  if not ok then fail(path, 'expected %s, got %s', what, describe(value)) end
+end
+
+local check
+
+local function check_bounds(rule, value, path)
+  if rule.min and value < rule.min then fail(path, 'must be at least %s, is %s', tostring(rule.min), tostring(value)) end
+  if rule.max and value > rule.max then fail(path, 'must be at most %s, is %s', tostring(rule.max), tostring(value)) end
+  return value
+end
+
+local CHECK = {}
+
+function CHECK.string(rule, value, path)
+  expect(type(value) == 'string', path, 'string', value)
+  if rule.min_len and #value < rule.min_len then fail(path, 'must have at least %d characters', rule.min_len) end
+  if rule.max_len and #value > rule.max_len then fail(path, 'must have at most %d characters', rule.max_len) end
+  if rule.pattern and not value:find(rule.pattern) then fail(path, "'%s' does not match %s", value, rule.pattern) end
+  for _, one in ipairs(rule.enum or { value }) do
+    if one == value then return value end
+  end
+  fail(path, "'%s' is none of %s", value, table.concat(rule.enum, ', '))
+end
+
+function CHECK.integer(rule, value, path)
+  expect(math.type(value) == 'integer', path, 'integer', value)
+  return check_bounds(rule, value, path)
+end
+
+function CHECK.number(rule, value, path)
+  expect(math.type(value), path, 'number', value)
+  return check_bounds(rule, value, path)
+end
+
+function CHECK.boolean(_, value, path)
+  expect(type(value) == 'boolean', path, 'boolean', value)
+  return value
+end
+
+function CHECK.any(_, value) return value end
+
+function CHECK.array(rule, value, path)
+  expect(json.is_array(value) or (type(value) == 'table' and #value > 0), path, 'list', value)
+  local list = json.array {}
+  for i, each in ipairs(value) do list[i] = check(rule.item, each, ('%s[%d]'):format(path, i - 1)) end
+  return list
+end
+
+function CHECK.map(rule, value, path)
+  expect(type(value) == 'table' and not json.is_array(value), path, 'mapping', value)
+  local map = {}
+  for key, each in pairs(value) do map[key] = check(rule.item, each, path .. '.' .. tostring(key)) end
+  return map
+end
+
+function CHECK.table(rule, value, path)
+  expect(type(value) == 'table' and not json.is_array(value), path, 'mapping', value)
+  return schema.apply(rule.fields, value, path)
+end
+
+--- A value with its defaults, or an error that names the path.
+function check(rule, value, path)
+  if value == nil or value == json.null then
+    if rule.kind == 'table' and rule.fallback == nil then return schema.apply(rule.fields, {}, path) end
+    return rule.fallback
+  end
+  return CHECK[rule.kind](rule, value, path)
+end
+
+local function sorted_names(fields)
+  local names = {}
+  for name in pairs(fields) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+--- Checks a table of parameters against its fields; returns it with the defaults filled in.
+---@param fields table<string, Schema>
+---@param value table
+---@param path string what errors call it
+---@return table
+function schema.apply(fields, value, path)
+  expect(type(value) == 'table', path, 'mapping', value)
+  for _, key in ipairs(sorted_names(value)) do
+    if not fields[key] then fail(path, "unknown parameter '%s' (known: %s)", key, table.concat(sorted_names(fields), ', ')) end
+  end
+  local result = {}
+  for _, name in ipairs(sorted_names(fields)) do result[name] = check(fields[name], value[name], path .. '.' .. name) end
+  return result
+end
+
+--- Rows for generated documentation: { path, type, default, doc }.
+---@param fields table<string, Schema>
+---@param path string?
+---@return table
+function schema.describe(fields, path)
+  local rows = json.array {}
+  for _, name in ipairs(sorted_names(fields or {})) do
+    local field, full = fields[name], path and (path .. '.' .. name) or name
+    rows[#rows + 1] = { path = full, type = field.kind, default = field.fallback, doc = field.text }
+    if field.kind == 'table' then
+      for _, row in ipairs(schema.describe(field.fields, full)) do rows[#rows + 1] = row end
+    end
+  end
+  return rows
+end
+
+return schema
