@@ -23,7 +23,7 @@ PKGS = lua5.4 libcurl yaml-0.1 libcjson libuv openssl
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
 PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
 
-WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2
+WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wno-format-nonliteral
 DEFS = -D_GNU_SOURCE -Iengine
 OPT ?= -O2 -g
 COMPILE = $(CC) -std=c11 $(DEFS) $(PKG_CFLAGS) $(WARN) $(OPT) -MMD -MP $(CFLAGS)
@@ -51,10 +51,12 @@ $(BUILD)/.deps: engine/deps.sh
 	@touch $@
 
 $(BUILD)/asya-operator: $(BUILD)/obj/engine/main.o $(LIB_OBJ)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@echo "  LINK $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/san/asya-operator: $(BUILD)/san/engine/main.o $(SAN_OBJ)
-	$(CC) $(SAN) -o $@ $^ $(LIBS)
+	@echo "  LINK $@"
+	@$(CC) $(SAN) -o $@ $^ $(LIBS)
 
 $(BUILD)/obj/engine/main.o $(BUILD)/san/engine/main.o $(BUILD)/obj/engine/core/operator.o $(BUILD)/obj/engine/cli/version.o: \
 	DEFS += -DAO_VERSION='"$(VERSION)"'
@@ -64,22 +66,26 @@ $(BUILD)/gen/embedded.c: engine/script/embed.lua $(EMBED_FILES) | $(BUILD)/.deps
 	lua5.4 engine/script/embed.lua $@ $(EMBED_FILES)
 
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c
-	$(COMPILE) -c -o $@ $<
+	@echo "  CC   $@"
+	@$(COMPILE) -c -o $@ $<
 
 $(BUILD)/obj/%.o: %.c | $(BUILD)/.deps
 	@mkdir -p $(@D)
-	$(COMPILE) -c -o $@ $<
+	@echo "  CC   $@"
+	@$(COMPILE) -c -o $@ $<
 
 $(BUILD)/san/%.o: %.c | $(BUILD)/.deps
 	@mkdir -p $(@D)
-	$(COMPILE) $(SAN) -c -o $@ $<
+	@echo "  CC   $@"
+	@$(COMPILE) $(SAN) -c -o $@ $<
 
 $(BUILD)/san/libengine.a: $(SAN_OBJ)
 	@rm -f $@
 	@ar rcs $@ $^
 
 $(TEST_BIN): $(BUILD)/san/%: $(BUILD)/san/engine/test/%.o $(BUILD)/san/libengine.a
-	$(CC) $(SAN) -o $@ $^ $(LIBS) -lcmocka
+	@echo "  LINK $@"
+	@$(CC) $(SAN) -o $@ $^ $(LIBS) -lcmocka
 
 unit-build: $(TEST_BIN)
 unit: unit-build

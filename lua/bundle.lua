@@ -6,8 +6,8 @@ local policy = require 'policy'
 local sandbox = require 'sandbox'
 local schema = require 'schema'
 
-local error, getmetatable, ipairs, load, next, pcall, setmetatable, tostring, type =
-  error, getmetatable, ipairs, load, next, pcall, setmetatable, tostring, type
+local error, getmetatable, ipairs, load, next, pcall, require, setmetatable, tostring, type =
+  error, getmetatable, ipairs, load, next, pcall, require, setmetatable, tostring, type
 local find, format, sub = string.find, string.format, string.sub
 local concat, insert, sort = table.concat, table.insert, table.sort
 
@@ -60,6 +60,14 @@ end
 
 --- Loading --------------------------------------------------------------------------------------------------
 
+--- A module that policies can read and not change.
+local function frozen(module, name)
+  return setmetatable({}, {
+    __index = module, __metatable = false,
+    __newindex = function(_, key) error(format("module '%s' cannot be changed (field '%s')", name, tostring(key)), 2) end,
+  })
+end
+
 ---@class Loader
 ---@field files table<string, Source>
 ---@field loaded table<string, { kind: string, content: any }|'loading'>
@@ -79,24 +87,23 @@ local function new_loader(files, host)
     end
     return file.source
   end, function() return loader.stack[#loader.stack] end)
+  loader.modules = { policy = frozen(loader.api, 'policy') }
+  for _, name in ipairs(MODULES) do
+    loader.modules[name] = frozen(require(name), name)
+  end
   loader.base = sandbox.new(host)
   return loader
 end
 
 local load_file
 
---- `require` as the file `name` sees it.
+--- `require` as files of the bundle see it.
 local function require_for(loader)
   return function(module)
     if type(module) ~= 'string' then
       error('require takes the name of a module', 2)
-    elseif module == 'policy' then
-      return loader.api
-    end
-    for _, known in ipairs(MODULES) do
-      if known == module then
-        return require(module)
-      end
+    elseif loader.modules[module] then
+      return loader.modules[module]
     end
     local file = module .. '.lua'
     if not loader.files[file] then

@@ -16,15 +16,17 @@ typedef struct keep {
 	const struct keep *members;
 } keep;
 
-static const keep of_condition[] = {{"type", NULL}, {"status", NULL}, {"reason", NULL}, {"message", NULL}, {NULL, NULL}};
+static const keep of_condition[] = {{"type", NULL}, {"status", NULL}, {"reason", NULL}, {"message", NULL}, {"lastTransitionTime", NULL},
+				    {NULL, NULL}};
+static const keep of_owner[] = {{"kind", NULL}, {"name", NULL}, {"uid", NULL}, {"controller", NULL}, {NULL, NULL}};
 static const keep of_waiting[] = {{"reason", NULL}, {"message", NULL}, {NULL, NULL}};
 static const keep of_running[] = {{"startedAt", NULL}, {NULL, NULL}};
 static const keep of_terminated[] = {{"exitCode", NULL}, {"signal", NULL},     {"reason", NULL},
 				     {"message", NULL},  {"finishedAt", NULL}, {NULL, NULL}};
 static const keep of_state[] = {{"waiting", of_waiting}, {"running", of_running}, {"terminated", of_terminated}, {NULL, NULL}};
 static const keep of_last_state[] = {{"terminated", of_terminated}, {NULL, NULL}};
-static const keep of_container[] = {{"name", NULL},      {"ready", NULL},	      {"restartCount", NULL},
-				    {"state", of_state}, {"lastState", of_last_state}, {NULL, NULL}};
+static const keep of_container[] = {
+    {"name", NULL}, {"ready", NULL}, {"restartCount", NULL}, {"state", of_state}, {"lastState", of_last_state}, {NULL, NULL}};
 static const keep of_pod_status[] = {{"phase", NULL},
 				     {"reason", NULL},
 				     {"message", NULL},
@@ -37,7 +39,7 @@ static const keep of_pod_metadata[] = {{"name", NULL},
 				       {"namespace", NULL},
 				       {"uid", NULL},
 				       {"labels", NULL},
-				       {"ownerReferences", NULL},
+				       {"ownerReferences", of_owner},
 				       {"creationTimestamp", NULL},
 				       {"deletionTimestamp", NULL},
 				       {NULL, NULL}};
@@ -157,10 +159,11 @@ static void put_metadata(ao_cut *cut, ao_span metadata, const keep *only)
 	bool first = true;
 	ao_buf_put(&cut->text, "{", 1);
 	while (ao_span_member(metadata, &cursor, &key, &value)) {
-		if (is_key(key, "managedFields") || (only && !find_keep(only, key)))
+		const keep *found = only ? find_keep(only, key) : NULL;
+		if (is_key(key, "managedFields") || (only && !found))
 			continue;
 		size_t start = put_key(&cut->text, key, &first);
-		put_compact(&cut->text, value);
+		put_value(&cut->text, value, found ? found->members : NULL);
 		if (!is_servers_own(key))
 			digest_from(cut, start);
 	}
@@ -280,16 +283,11 @@ void ao_cut_free(ao_cut *cut)
 
 static void reset(ao_cut *cut)
 {
-	ao_buf strings = cut->strings, text = cut->text;
-	ao_buf_clear(&strings);
-	ao_buf_clear(&text);
-	if (text.size > KEEP_BYTES)
-		ao_buf_free(&text);
-	strings.overflow = false;
-	text.overflow = false;
-	strings.cap = 64 * 1024;
-	text.cap = MAX_TEXT;
-	*cut = (ao_cut){.strings = strings, .text = text, .spec_digest = AO_HASH_INIT};
+	ao_buf_clear(&cut->strings);
+	ao_buf_clear(&cut->text);
+	if (cut->text.size > KEEP_BYTES)
+		ao_buf_free(&cut->text);
+	*cut = (ao_cut){.strings = cut->strings, .text = cut->text, .spec_digest = AO_HASH_INIT};
 	ao_buf_put(&cut->strings, "", 1);
 }
 

@@ -1,88 +1,124 @@
-/*
- * managed.c -- without this, nothing that we stop rendering would ever go: an Update entry keeps owning it (measurements.md d).
- */
+/* managed.c -- managedFields by spans for the store, as a tree for the one patch that changes them. */
 #include "kube/managed.h"
 
 #include "base/mem.h"
 
 #include <string.h>
 
-static bool is_ours(const cJSON *entry, const char *manager, const char *const *legacy_managers)
+/* ---- reading ---- */
+
+static bool held_by_one_of(ao_span entry, const char *const *managers)
 {
-	const char *name = ao_json_str(entry, "manager"), *operation = ao_json_str(entry, "operation");
-	const char *subresource = ao_json_str(entry, "subresource");
-	if (!name || !operation || (subresource && *subresource))
-		return false;
-	if (strcmp(name, manager) == 0)
-		return true;
-	for (; strcmp(operation, "Update") == 0 && legacy_managers && *legacy_managers; legacy_managers++)
-		if (strcmp(name, *legacy_managers) == 0)
+	ao_span manager = ao_span_get(entry, "manager");
+	for (; managers && *managers; managers++)
+		if (ao_span_is(manager, *managers))
 			return true;
 	return false;
 }
 
-static bool is_update(const cJSON *entry) { return strcmp(ao_json_str(entry, "operation"), "Update") == 0; }
+ao_managed ao_managed_scan(ao_span fields, const char *const *managers)
+{
+	ao_managed held = {0};
+	size_t cursor = 0;
+	ao_span entry;
+	while (ao_span_item(fields, &cursor, &entry)) {
+		ao_span subresource = ao_span_get(entry, "subresource");
+		if (!held_by_one_of(entry, managers) || (subresource.at && !ao_span_is(subresource, "")))
+			continue;
+		ao_span operation = ao_span_get(entry, "operation");
+		if (ao_span_is(operation, "Update"))
+			held.legacy_owned = true;
+		else if (ao_span_is(operation, "Apply"))
+			held.owns_replicas = ao_span_at(entry, "fieldsV1", "f:spec", "f:replicas").at != NULL;
+	}
+	return held;
+}
 
-/** FieldsV1 sets are nested objects: their union. */
-static void unite(cJSON *into, const cJSON *fields)
+/* ---- the patch ---- */
+
+static bool is_one_of(const char *manager, const char *ours, const char *const *legacy)
+{
+	if (strcmp(manager, ours) == 0)
+		return true;
+	for (; legacy && *legacy; legacy++)
+		if (strcmp(manager, *legacy) == 0)
+			return true;
+	return false;
+}
+
+/** Does this entry become ours: an Update of ours or of a predecessor, or our own Apply? */
+static bool is_ours(const cJSON *entry, const char *ours, const char *const *legacy, bool *ret_update)
+{
+	const char *manager = ao_json_str(entry, "manager"), *operation = ao_json_str(entry, "operation"),
+		   *subresource = ao_json_str(entry, "subresource");
+	if (!manager || !operation || (subresource && *subresource))
+		return false;
+	*ret_update = strcmp(operation, "Update") == 0;
+	return *ret_update ? is_one_of(manager, ours, legacy) : strcmp(operation, "Apply") == 0 && strcmp(manager, ours) == 0;
+}
+
+/** Adds the members of `from` to `into`, deeply: the union of two field sets. */
+static void merge_fields(cJSON *into, const cJSON *from)
 {
 	const cJSON *member;
-	cJSON_ArrayForEach(member, fields)
+	cJSON_ArrayForEach(member, from)
 	{
-		cJSON *there = ao_json_at(into, member->string);
-		if (!there)
+		cJSON *have = cJSON_GetObjectItemCaseSensitive(into, member->string);
+		if (!have)
 			cJSON_AddItemToObject(into, member->string, cJSON_Duplicate(member, 1));
-		else
-			unite(there, member);
+		else if (cJSON_IsObject(have) && cJSON_IsObject(member))
+			merge_fields(have, member);
 	}
 }
 
-static cJSON *step(const char *path, cJSON *value)
+static void take_over(cJSON *merged, const cJSON *entry)
 {
-	cJSON *s = cJSON_CreateObject();
-	ao_json_set_str(s, "op", "replace");
-	ao_json_set_str(s, "path", path);
-	ao_json_set(s, "value", value);
-	return s;
+	const char *time = ao_json_str(entry, "time"), *latest = ao_json_str(merged, "time");
+	const char *api_version = ao_json_str(entry, "apiVersion");
+	if (time && (!latest || strcmp(time, latest) > 0))
+		ao_json_set_str(merged, "time", time);
+	if (api_version && !ao_json_at(merged, "apiVersion"))
+		ao_json_set_str(merged, "apiVersion", api_version);
+	merge_fields(ao_json_object(merged, "fieldsV1"), ao_json_at(entry, "fieldsV1"));
 }
 
-cJSON *ao_managed_patch(const cJSON *live, const char *manager, const char *const *legacy_managers, bool drop_replicas)
+static cJSON *replace(const char *path, cJSON *value)
 {
-	cJSON *entries = cJSON_CreateArray(), *fields = cJSON_CreateObject();
-	const cJSON *entry, *latest = NULL;
-	bool moved = false;
+	cJSON *operation = cJSON_CreateObject();
+	ao_json_set_str(operation, "op", "replace");
+	ao_json_set_str(operation, "path", path);
+	ao_json_set(operation, "value", value);
+	return operation;
+}
+
+cJSON *ao_managed_patch(const cJSON *live, const char *manager, const char *const *legacy, bool drop_replicas)
+{
+	ao_auto_json cJSON *entries = cJSON_CreateArray(), *merged = cJSON_CreateObject();
+	bool found = false, changes = false, update;
+	const cJSON *entry, *version = ao_json_at(live, "metadata", "resourceVersion");
+	ao_json_set_str(merged, "manager", manager);
+	ao_json_set_str(merged, "operation", "Apply");
+	ao_json_set_str(merged, "fieldsType", "FieldsV1");
 	cJSON_ArrayForEach(entry, ao_json_at(live, "metadata", "managedFields"))
 	{
-		if (!is_ours(entry, manager, legacy_managers)) {
+		if (!is_ours(entry, manager, legacy, &update)) {
 			cJSON_AddItemToArray(entries, cJSON_Duplicate(entry, 1));
 			continue;
 		}
-		moved = moved || is_update(entry);
-		unite(fields, ao_json_at(entry, "fieldsV1"));
-		latest = entry;
+		found = true;
+		changes = changes || update;
+		take_over(merged, entry);
 	}
-	cJSON *spec = ao_json_at(fields, "f:spec");
+	cJSON *spec = ao_json_at(merged, "fieldsV1", "f:spec");
 	if (drop_replicas && ao_json_at(spec, "f:replicas")) {
 		cJSON_DeleteItemFromObjectCaseSensitive(spec, "f:replicas");
-		moved = true;
+		changes = true;
 	}
-	if (!moved || !latest) {
-		cJSON_Delete(entries);
-		cJSON_Delete(fields);
+	if (!found || !changes || !version)
 		return NULL;
-	}
-	cJSON *ours = cJSON_CreateObject();
-	ao_json_set_str(ours, "manager", manager);
-	ao_json_set_str(ours, "operation", "Apply");
-	ao_json_set_str(ours, "apiVersion", ao_json_str(latest, "apiVersion"));
-	ao_json_set_str(ours, "time", ao_json_str(latest, "time"));
-	ao_json_set_str(ours, "fieldsType", "FieldsV1");
-	ao_json_set(ours, "fieldsV1", fields);
-	cJSON_AddItemToArray(entries, ours);
+	cJSON_InsertItemInArray(entries, 0, AO_TAKE(merged));
 	cJSON *patch = cJSON_CreateArray();
-	cJSON_AddItemToArray(patch, step("/metadata/managedFields", entries));
-	/* makes the patch fail when somebody wrote meanwhile: their entry would be lost */
-	cJSON_AddItemToArray(patch,
-			     step("/metadata/resourceVersion", cJSON_CreateString(ao_json_str(live, "metadata", "resourceVersion"))));
+	cJSON_AddItemToArray(patch, replace("/metadata/managedFields", AO_TAKE(entries)));
+	cJSON_AddItemToArray(patch, replace("/metadata/resourceVersion", cJSON_Duplicate(version, 1)));
 	return patch;
 }

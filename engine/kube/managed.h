@@ -23,7 +23,7 @@ ao_managed ao_managed_scan(ao_span fields, const char *const *managers);
  *
  * @param live           the object with its managedFields
  * @param legacy         NULL-terminated; may be NULL
- * @param keep_replicas  we set spec.replicas
+ * @param drop_replicas  we do not set spec.replicas: leave it to whoever else does
  * @return the patch (the caller frees), or NULL when nothing is to be done
  */
-cJSON *ao_managed_patch(const cJSON *live, const char *manager, const char *const *legacy, bool keep_replicas);
+cJSON *ao_managed_patch(const cJSON *live, const char *manager, const char *const *legacy, bool drop_replicas);

@@ -27,7 +27,6 @@ typedef struct ao_object {
 	bool legacy_owned;    /* a managedFields entry without subresource of operation Update is held by one of the managers told to
 				 ao_store_new() */
 	bool owns_replicas;   /* an Apply entry of one of those managers holds spec.replicas */
-	bool owns_replicas;   /* an Apply entry of one of those managers holds spec.replicas */
 	uint64_t spec_digest; /* of everything but status and the server's own metadata: what a person or we could have changed */
 	uint64_t full_digest; /* of the text */
 	const char *text;     /* compact JSON, NUL-terminated */

@@ -17,8 +17,8 @@ typedef struct ao_bundle ao_bundle;
 
 /** One file of a bundle. */
 typedef struct ao_source {
-	char *name;   /* "workload.lua", "asya_runtime.py": a ConfigMap key */
-	char *text;   /* may hold any bytes */
+	char *name; /* "workload.lua", "asya_runtime.py": a ConfigMap key */
+	char *text; /* may hold any bytes */
 	size_t len;
 	char *origin; /* for messages and tools: "built-in", "./policies", "configmap asya-system/team-policies" */
 } ao_source;
@@ -39,11 +39,11 @@ void ao_sources_clear(ao_sources *sources);
 
 /** Limits of one call; 0 means the default. */
 typedef struct ao_limits {
-	uint64_t steps;     /* VM instructions plus one per 64 bytes allocated; default 1,000,000 */
-	size_t heap;        /* bytes; default 16 MiB */
-	size_t string;      /* longest string; default 256 KiB */
-	size_t output;      /* bytes of text in a result; default 2 MiB */
-	uint64_t wall_ms;   /* the last line, read in the step hook; default 500 */
+	uint64_t steps;   /* VM instructions plus one per 64 bytes allocated; default 1,000,000 */
+	size_t heap;      /* bytes; default 16 MiB */
+	size_t string;    /* longest string; default 256 KiB */
+	size_t output;    /* bytes of text in a result; default 2 MiB */
+	uint64_t wall_ms; /* the last line, read in the step hook; default 500 */
 } ao_limits;
 
 /**
@@ -73,8 +73,9 @@ typedef struct ao_call_stats {
  *
  * @param snapshot  see policies/README.md; NULL for shared
  * @param stats     may be NULL
- * @param reterr    "policy 'sidecar', render: sidecar.lua:12: attempt to index a nil value ..." and the last frames
- * @return 0; -EINVAL the policy raised or returned the wrong shape (path named); -ETIME steps or wall clock spent; -E2BIG heap, string or output cap
+ * @param reterr    "policy 'x', render: x.lua:12: attempt to index a nil value ..." and the last frames
+ * @return 0; -EINVAL the policy raised or returned the wrong shape (path named); -ETIME steps or wall clock spent; -E2BIG heap, string or
+ * output cap
  */
 int ao_bundle_plan(ao_bundle *bundle, const cJSON *snapshot, cJSON **ret, ao_call_stats *stats, ao_err **reterr);
 int ao_bundle_status(ao_bundle *bundle, const cJSON *snapshot, cJSON **ret, ao_call_stats *stats, ao_err **reterr);
@@ -87,8 +88,5 @@ const char *ao_bundle_failed_hook(const ao_bundle *bundle);
 /** Where `log.info` of policies goes; default is the log with room AO_POLICY. */
 void ao_bundle_on_log(ao_bundle *bundle, void (*fn)(void *arg, const char *level, const char *policy, const char *text), void *arg);
 
-static inline void ao_bundle_freep(ao_bundle **b)
-{
-	ao_bundle_free(*b);
-}
+static inline void ao_bundle_freep(ao_bundle **b) { ao_bundle_free(*b); }
 #define ao_auto_bundle __attribute__((cleanup(ao_bundle_freep)))

@@ -131,14 +131,14 @@ static void write_path(const frame *at, ao_buf *out)
 		return;
 	write_path(at->up, out);
 	if (!at->key)
-		ao_buf_printf(out, "[%lld]", (long long)at->index);
+		ao_buf_printf(out, "[%lld]", (long long)at->index - 1); /* as in Kubernetes' field paths */
 	else if (is_plain_key(at->key))
 		ao_buf_printf(out, "%s%s", at->up->up ? "." : "", at->key);
 	else
 		ao_buf_printf(out, "[\"%s\"]", at->key);
 }
 
-/** An item of a list of the result may say which policy made it: objects[2].policy. */
+/** An item of a list of the result may say which policy made it: objects[].policy. */
 static void blame(walk *w, const frame *at)
 {
 	lua_State *L = w->L;

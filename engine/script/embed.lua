@@ -1,6 +1,7 @@
---- Writes C source that holds the text of files: lua5.4 embed.lua OUT name=FILE... where name is a list declared in embedded.h.
-local lists, order = { ao_embedded_sdk = {}, ao_embedded_policies = {} }, { 'ao_embedded_sdk', 'ao_embedded_policies' }
-local out_path = assert(arg[1], 'usage: embed.lua OUT LIST=FILE...')
+--- Writes C source that holds the text of files, by folder: lua5.4 embed.lua OUT lua/*.lua policies/*.*
+-- The lists are declared in embedded.h.
+local lists = { { name = 'ao_embedded_sdk', folder = 'lua' }, { name = 'ao_embedded_policies', folder = 'policies' } }
+local out_path = assert(arg[1], 'usage: embed.lua OUT FILE...')
 
 local function read(path)
   local file = assert(io.open(path, 'rb'))
@@ -22,15 +23,22 @@ local function literal(text)
 end
 
 for i = 2, #arg do
-  local list, path = arg[i]:match('^([%w_]+)=(.+)$')
-  table.insert(assert(lists[list], arg[i]), { name = path:match('[^/]+$'), text = read(path) })
+  local folder, name = arg[i]:match('([^/]+)/([^/]+)$')
+  local known = false
+  for _, list in ipairs(lists) do
+    if list.folder == folder then
+      known = true
+      list[#list + 1] = { name = name, text = read(arg[i]) }
+    end
+  end
+  assert(known, arg[i] .. ': neither in lua/ nor in policies/')
 end
 
 local c = { '/* Written by engine/script/embed.lua. */', '#include "script/embedded.h"', '' }
-for _, list in ipairs(order) do
-  table.sort(lists[list], function(a, b) return a.name < b.name end)
-  c[#c + 1] = ('const ao_embedded %s[] = {'):format(list)
-  for _, file in ipairs(lists[list]) do
+for _, list in ipairs(lists) do
+  table.sort(list, function(a, b) return a.name < b.name end)
+  c[#c + 1] = ('const ao_embedded %s[] = {'):format(list.name)
+  for _, file in ipairs(list) do
     c[#c + 1] = ('\t{"%s",\n%s,\n\t%d},'):format(file.name, literal(file.text), #file.text)
   end
   c[#c + 1] = '\t{NULL, NULL, 0},\n};\n'

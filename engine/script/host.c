@@ -90,10 +90,10 @@ static void push_host(lua_State *L)
 void ao_host_open(lua_State *L)
 {
 	static const luaL_Reg libraries[] = {{LUA_GNAME, luaopen_base},
-	                                     {LUA_STRLIBNAME, luaopen_string},
-	                                     {LUA_TABLIBNAME, luaopen_table},
-	                                     {LUA_MATHLIBNAME, luaopen_math},
-	                                     {LUA_UTF8LIBNAME, luaopen_utf8}};
+					     {LUA_STRLIBNAME, luaopen_string},
+					     {LUA_TABLIBNAME, luaopen_table},
+					     {LUA_MATHLIBNAME, luaopen_math},
+					     {LUA_UTF8LIBNAME, luaopen_utf8}};
 	static const char *const unwanted[] = {"dofile", "loadfile", "collectgarbage", "print", "warn"};
 	for (size_t i = 0; i < AO_LEN(libraries); i++) {
 		luaL_requiref(L, libraries[i].name, libraries[i].func, 1);

@@ -23,13 +23,13 @@
 #define DEFAULT_MS 500
 #define LOAD_FACTOR 4 /* compiling everything takes longer than a call, and happens seldom */
 #define STEP_BYTES 64
-#define STRING_SLACK 64          /* a string's header and end */
-#define MAX_REFUSALS 16          /* collections that a call may force by running into the heap cap */
-#define MAX_LEVELS 100           /* of the call stack, searched for a policy's frame */
-#define MAX_FRAMES 8             /* shown */
+#define STRING_SLACK 64 /* a string's header and end */
+#define MAX_REFUSALS 16 /* collections that a call may force by running into the heap cap */
+#define MAX_LEVELS 100  /* of the call stack, searched for a policy's frame */
+#define MAX_FRAMES 8    /* shown */
 #define MAX_MESSAGE 2048
-#define MAX_LOG_LINES 100        /* of one call */
-#define SDK_PREFIX "sdk/"        /* chunk names of trusted code */
+#define MAX_LOG_LINES 100 /* of one call */
+#define SDK_PREFIX "sdk/" /* chunk names of trusted code */
 
 struct ao_vm {
 	lua_State *L;
@@ -74,6 +74,8 @@ static void note_where(ao_vm *vm)
 	for (int level = 0; level < MAX_LEVELS && lua_getstack(vm->L, level, &ar); level++)
 		if (is_policy_frame(vm->L, &ar)) {
 			snprintf(vm->where, sizeof(vm->where), "%s:%d", ar.short_src, ar.currentline);
+			for (char *c = vm->where; *c; c++)
+				*c = (unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f ? '?' : *c;
 			return;
 		}
 }
@@ -95,7 +97,7 @@ static void note_frames(ao_vm *vm)
 		shown++;
 	}
 	free(vm->frames);
-	vm->frames = shown >= least ? ao_buf_steal(&out) : NULL;
+	vm->frames = shown >= least ? ao_text_clean(out.data, out.len, out.len) : NULL;
 }
 
 /* --- limits --- */
@@ -314,7 +316,7 @@ static int failure(ao_vm *vm, int status, ao_err **reterr)
 		ao_err_set(reterr, code, "the result is larger than %zu bytes", l->output);
 	else
 		code = ao_err_set(reterr, -EINVAL, "%s%s", vm->message ? vm->message : "error while handling an error",
-		                  vm->frames ? vm->frames : "");
+				  vm->frames ? vm->frames : "");
 	if (vm->policy[0])
 		ao_err_wrap(reterr, "policy '%s', %s", vm->policy, vm->hook);
 	return code;

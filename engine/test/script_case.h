@@ -26,7 +26,8 @@ static inline void put(ao_sources *sources, const char *name, const char *text)
 /** A policy 'p' in p.lua whose render hook has the given body; line 2 is the body's first. */
 static inline void put_render(ao_sources *sources, const char *body)
 {
-	ao_auto_str char *text = ao_xasprintf("return require 'policy'.define { name = 'p', render = function(actor, ctx, plan)\n%s\nend }", body);
+	ao_auto_str char *text =
+	    ao_xasprintf("return require 'policy'.define { name = 'p', render = function(actor, ctx, plan)\n%s\nend }", body);
 	put(sources, "manifest.lua", MANIFEST);
 	put(sources, "p.lua", text);
 }
@@ -57,7 +58,8 @@ static inline cJSON *parse(const char *text)
 /** Plans for PARENT; the caller frees the result. */
 static inline int plan(ao_bundle *bundle, cJSON **ret, ao_call_stats *stats, ao_err **reterr)
 {
-	ao_auto_json cJSON *snapshot = parse("{\"now\":\"2026-01-02T15:04:05Z\",\"parent\":" PARENT ",\"children\":[],\"related\":[],\"queues\":{}}");
+	ao_auto_json cJSON *snapshot =
+	    parse("{\"now\":\"2026-01-02T15:04:05Z\",\"parent\":" PARENT ",\"children\":[],\"related\":[],\"queues\":{}}");
 	return ao_bundle_plan(bundle, snapshot, ret, stats, reterr);
 }
 

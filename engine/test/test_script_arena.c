@@ -146,9 +146,11 @@ static void test_waste_is_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_blocks_keep_what_is_in_them), cmocka_unit_test(test_restore_brings_everything_back),
-		cmocka_unit_test(test_full_is_null_and_harmless),   cmocka_unit_test(test_the_last_block_grows_and_vanishes_in_place),
-		cmocka_unit_test(test_waste_is_bounded),
+	    cmocka_unit_test(test_blocks_keep_what_is_in_them),
+	    cmocka_unit_test(test_restore_brings_everything_back),
+	    cmocka_unit_test(test_full_is_null_and_harmless),
+	    cmocka_unit_test(test_the_last_block_grows_and_vanishes_in_place),
+	    cmocka_unit_test(test_waste_is_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

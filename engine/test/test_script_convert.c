@@ -64,11 +64,35 @@ static void assert_same(ao_vm *vm, const cJSON *value)
 static void test_values_come_back(void **state)
 {
 	static const char *const values[] = {
-		"null", "true", "false", "0", "-1", "8080", "9007199254740992", "-9007199254740992", "0.5", "-2.5e-10", "1e300", "\"\"",
-		"\"text\"", "\"\xc3\xa9\xf0\x9f\x98\x80\"", "[]", "{}", "[[]]", "[{}]", "{\"a\":[]}", "{\"a\":{}}", "[null]", "[null,null]",
-		"{\"a\":null}", "[1,null,3]", "{\"1\":\"a string key\",\"2\":0}", "{\"\":1}",
-		"{\"A\":1,\"a\":2}", "[1,2,[3,[4,{\"x\":[{\"y\":{}}]}]]]",
-		"{\"metadata\":{\"annotations\":{\"a.b/c\":\"d\"}},\"spec\":{\"ports\":[{\"port\":80}],\"command\":[],\"on\":true}}",
+	    "null",
+	    "true",
+	    "false",
+	    "0",
+	    "-1",
+	    "8080",
+	    "9007199254740992",
+	    "-9007199254740992",
+	    "0.5",
+	    "-2.5e-10",
+	    "1e300",
+	    "\"\"",
+	    "\"text\"",
+	    "\"\xc3\xa9\xf0\x9f\x98\x80\"",
+	    "[]",
+	    "{}",
+	    "[[]]",
+	    "[{}]",
+	    "{\"a\":[]}",
+	    "{\"a\":{}}",
+	    "[null]",
+	    "[null,null]",
+	    "{\"a\":null}",
+	    "[1,null,3]",
+	    "{\"1\":\"a string key\",\"2\":0}",
+	    "{\"\":1}",
+	    "{\"A\":1,\"a\":2}",
+	    "[1,2,[3,[4,{\"x\":[{\"y\":{}}]}]]]",
+	    "{\"metadata\":{\"annotations\":{\"a.b/c\":\"d\"}},\"spec\":{\"ports\":[{\"port\":80}],\"command\":[],\"on\":true}}",
 	};
 	for (size_t i = 0; i < AO_LEN(values); i++) {
 		ao_auto_json cJSON *value = parse(values[i]);
@@ -135,20 +159,20 @@ static void test_lua_values_become_json(void **state)
 	static const struct {
 		const char *code, *json;
 	} cases[] = {
-		{"return nil == select(1, ...) and {} or 1", "1"},
-		{"return {}", "{}"},
-		{"return { 1, 2, 3 }", "[1,2,3]"},
-		{"return { [2] = 'b', [1] = 'a' }", "[\"a\",\"b\"]"},
-		{"return { b = 1, a = 2, c = 3, aa = 4, A = 5 }", "{\"A\":5,\"a\":2,\"aa\":4,\"b\":1,\"c\":3}"},
-		{"local _, json = ...; return json.array {}", "[]"},
-		{"local _, json = ...; return json.null", "null"},
-		{"local _, json = ...; return { x = json.null, y = nil }", "{\"x\":null}"},
-		{"return 10 / 2", "5"},
-		{"return -0.0", "0"},
-		{"return 2 ^ 53", "9007199254740992"},
-		{"return math.maxinteger >> 11", "4503599627370495"},
-		{"local t = { 1 }; return { t, t }", "[[1],[1]]"},
-		{"return { ['a.b/c'] = true }", "{\"a.b/c\":true}"},
+	    {"return nil == select(1, ...) and {} or 1", "1"},
+	    {"return {}", "{}"},
+	    {"return { 1, 2, 3 }", "[1,2,3]"},
+	    {"return { [2] = 'b', [1] = 'a' }", "[\"a\",\"b\"]"},
+	    {"return { b = 1, a = 2, c = 3, aa = 4, A = 5 }", "{\"A\":5,\"a\":2,\"aa\":4,\"b\":1,\"c\":3}"},
+	    {"local _, json = ...; return json.array {}", "[]"},
+	    {"local _, json = ...; return json.null", "null"},
+	    {"local _, json = ...; return { x = json.null, y = nil }", "{\"x\":null}"},
+	    {"return 10 / 2", "5"},
+	    {"return -0.0", "0"},
+	    {"return 2 ^ 53", "9007199254740992"},
+	    {"return math.maxinteger >> 11", "4503599627370495"},
+	    {"local t = { 1 }; return { t, t }", "[[1],[1]]"},
+	    {"return { ['a.b/c'] = true }", "{\"a.b/c\":true}"},
 	};
 	for (size_t i = 0; i < AO_LEN(cases); i++) {
 		ao_auto_json cJSON *one = cJSON_CreateNumber(1);
@@ -167,31 +191,31 @@ static void test_what_is_no_json_is_named_by_path(void **state)
 	static const struct {
 		const char *code, *text;
 	} cases[] = {
-		{"return function() end", "result: a function cannot be written as JSON"},
-		{"return nil", "result: a nil cannot be written as JSON"},
-		{"return { objects = { { o = {} }, { object = { spec = { x = print or type } } } } }",
-		 "objects[2].object.spec.x: a function cannot be written as JSON"},
-		{"return { a = { 1, x = 2 } }", "a: keys mix numbers and strings"},
-		{"local _, json = ...; return { a = json.array { x = 2 } }", "a: keys mix numbers and strings"},
-		{"return { a = { 1, nil, 3 } }", "a: a list with holes"},
-		{"return { a = { [2] = 1 } }", "a: a list with holes"},
-		{"return { a = { [0] = 1 } }", "a: a list starts at 1"},
-		{"return { a = { [-1] = 1 } }", "a: a list starts at 1"},
-		{"return { a = { [1.5] = 1 } }", "a: a key that is a fraction"},
-		{"return { a = { [true] = 1 } }", "a: a key that is a boolean"},
-		{"return { a = { [{}] = 1 } }", "a: a key that is a table"},
-		{"return { a = 0 / 0 }", "a: not-a-number"},
-		{"return { a = { b = 1 / 0 } }", "a.b: an infinite number"},
-		{"return { a = -1 / 0 }", "a: an infinite number"},
-		{"return { a = (1 << 53) + 1 }", "a: an integer beyond 2^53"},
-		{"return { a = math.mininteger }", "a: an integer beyond 2^53"},
-		{"return { a = setmetatable({}, {}) }", "a: a table with a metatable"},
-		{"return { a = 'x\\0y' }", "a: a string with a NUL byte"},
-		{"return { a = 'x\\xff' }", "a: a string that is not UTF-8"},
-		{"return { a = '\\xed\\xa0\\x80' }", "a: a string that is not UTF-8"},
-		{"return { a = { ['k\\0'] = 1 } }", "a: a string with a NUL byte"},
-		{"return { ['a.b/c'] = { ['x y'] = type } }", "[\"a.b/c\"][\"x y\"]: a function"},
-		{"local t = {}; t.t = t; return t", "t.t.t.t"},
+	    {"return function() end", "result: a function cannot be written as JSON"},
+	    {"return nil", "result: a nil cannot be written as JSON"},
+	    {"return { objects = { { o = {} }, { object = { spec = { x = print or type } } } } }",
+	     "objects[1].object.spec.x: a function cannot be written as JSON"},
+	    {"return { a = { 1, x = 2 } }", "a: keys mix numbers and strings"},
+	    {"local _, json = ...; return { a = json.array { x = 2 } }", "a: keys mix numbers and strings"},
+	    {"return { a = { 1, nil, 3 } }", "a: a list with holes"},
+	    {"return { a = { [2] = 1 } }", "a: a list with holes"},
+	    {"return { a = { [0] = 1 } }", "a: a list starts at 1"},
+	    {"return { a = { [-1] = 1 } }", "a: a list starts at 1"},
+	    {"return { a = { [1.5] = 1 } }", "a: a key that is a fraction"},
+	    {"return { a = { [true] = 1 } }", "a: a key that is a boolean"},
+	    {"return { a = { [{}] = 1 } }", "a: a key that is a table"},
+	    {"return { a = 0 / 0 }", "a: not-a-number"},
+	    {"return { a = { b = 1 / 0 } }", "a.b: an infinite number"},
+	    {"return { a = -1 / 0 }", "a: an infinite number"},
+	    {"return { a = (1 << 53) + 1 }", "a: an integer beyond 2^53"},
+	    {"return { a = math.mininteger }", "a: an integer beyond 2^53"},
+	    {"return { a = setmetatable({}, {}) }", "a: a table with a metatable"},
+	    {"return { a = 'x\\0y' }", "a: a string with a NUL byte"},
+	    {"return { a = 'x\\xff' }", "a: a string that is not UTF-8"},
+	    {"return { a = '\\xed\\xa0\\x80' }", "a: a string that is not UTF-8"},
+	    {"return { a = { ['k\\0'] = 1 } }", "a: a string with a NUL byte"},
+	    {"return { ['a.b/c'] = { ['x y'] = type } }", "[\"a.b/c\"][\"x y\"]: a function"},
+	    {"local t = {}; t.t = t; return t", "t.t.t.t"},
 	};
 	for (size_t i = 0; i < AO_LEN(cases); i++) {
 		trip t = {.code = cases[i].code};
@@ -236,7 +260,7 @@ static void test_integers_stay_integers(void **state)
 {
 	ao_auto_json cJSON *value = parse("{\"port\":8080,\"big\":9007199254740992,\"half\":0.5,\"huge\":1e300}");
 	trip t = {.in = value,
-	          .code = "local v = ...; return { tostring(v.port), math.type(v.big), math.type(v.half), math.type(v.huge) }"};
+		  .code = "local v = ...; return { tostring(v.port), math.type(v.big), math.type(v.half), math.type(v.huge) }"};
 	assert_int_equal(ao_vm_run(*state, trip_body, &t, NULL, NULL), 0);
 	ao_auto_str char *text = ao_json_print(t.out.tree);
 	assert_string_equal(text, "[\"8080\",\"integer\",\"float\",\"float\"]");
@@ -246,9 +270,9 @@ static void test_integers_stay_integers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_values_come_back),       cmocka_unit_test(test_random_trees_come_back),
-		cmocka_unit_test(test_lua_values_become_json), cmocka_unit_test(test_what_is_no_json_is_named_by_path),
-		cmocka_unit_test(test_depth_has_a_cap),        cmocka_unit_test(test_integers_stay_integers),
+	    cmocka_unit_test(test_values_come_back),       cmocka_unit_test(test_random_trees_come_back),
+	    cmocka_unit_test(test_lua_values_become_json), cmocka_unit_test(test_what_is_no_json_is_named_by_path),
+	    cmocka_unit_test(test_depth_has_a_cap),        cmocka_unit_test(test_integers_stay_integers),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

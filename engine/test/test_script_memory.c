@@ -67,8 +67,8 @@ static void test_calls_survive(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(test_loading_survives, teardown),
-		cmocka_unit_test_teardown(test_calls_survive, teardown),
+	    cmocka_unit_test_teardown(test_loading_survives, teardown),
+	    cmocka_unit_test_teardown(test_calls_survive, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -124,19 +124,21 @@ static void test_text_is_made_fit(void **state)
 		const char *in, *out;
 		bool utf8;
 	} cases[] = {
-		{"", "", true},
-		{"plain\ttext\n", "plain\ttext\n", true},
-		{"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", true},
-		{"\x1b[31m", "?[31m", true},
-		{"a\xff" "b", "a?b", false},
-		{"\xc0\x80", "??", false},
-		{"\xc1\xbf", "??", false},
-		{"\xe0\x80\x80", "???", false},
-		{"\xed\xa0\x80", "???", false},
-		{"\xf4\x90\x80\x80", "????", false},
-		{"\xf8\x88\x80\x80\x80", "?????", false},
-		{"\xe2\x82", "??", false},
-		{"\x80", "?", false},
+	    {"", "", true},
+	    {"plain\ttext\n", "plain\ttext\n", true},
+	    {"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", true},
+	    {"\x1b[31m", "?[31m", true},
+	    {"a\xff"
+	     "b",
+	     "a?b", false},
+	    {"\xc0\x80", "??", false},
+	    {"\xc1\xbf", "??", false},
+	    {"\xe0\x80\x80", "???", false},
+	    {"\xed\xa0\x80", "???", false},
+	    {"\xf4\x90\x80\x80", "????", false},
+	    {"\xf8\x88\x80\x80\x80", "?????", false},
+	    {"\xe2\x82", "??", false},
+	    {"\x80", "?", false},
 	};
 	for (size_t i = 0; i < AO_LEN(cases); i++) {
 		ao_auto_str char *clean = ao_text_clean(cases[i].in, strlen(cases[i].in), 100);
@@ -150,12 +152,12 @@ static void test_text_is_made_fit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_later_sources_win),
-		cmocka_unit_test_setup_teardown(test_a_mounted_folder, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_what_cannot_be_read_changes_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_folder_holds_at_most_256_files, setup, teardown),
-		cmocka_unit_test(test_the_sdk_is_embedded),
-		cmocka_unit_test(test_text_is_made_fit),
+	    cmocka_unit_test(test_later_sources_win),
+	    cmocka_unit_test_setup_teardown(test_a_mounted_folder, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_what_cannot_be_read_changes_nothing, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_a_folder_holds_at_most_256_files, setup, teardown),
+	    cmocka_unit_test(test_the_sdk_is_embedded),
+	    cmocka_unit_test(test_text_is_made_fit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
