@@ -13,41 +13,55 @@
 
 #define MAX_PATH 1024
 
-/** The fields that name an item of a list; lists that are not here are compared by position. */
-static const struct {
+/** How the items of a list are told apart; a list that is not in the table is compared by position. */
+typedef struct list_rule {
 	const char *list;
-	const char *keys[2];
-} list_keys[] = {
-    {"containers", {"name"}},
-    {"initContainers", {"name"}},
-    {"ephemeralContainers", {"name"}},
-    {"env", {"name"}},
-    {"volumes", {"name"}},
-    {"volumeMounts", {"mountPath"}},
-    {"volumeDevices", {"devicePath"}},
-    {"ports", {"containerPort", "protocol"}},
-    {"imagePullSecrets", {"name"}},
-    {"hostAliases", {"ip"}},
-    {"topologySpreadConstraints", {"topologyKey", "whenUnsatisfiable"}},
-    {"ownerReferences", {"uid"}},
-    {"conditions", {"type"}},
-    {"claims", {"name"}},
-    {"resourceClaims", {"name"}},
-    {"schedulingGates", {"name"}},
+	const char *keys[2]; /* no keys: a set of plain values */
+	bool strict;         /* a member that is missing in the observed item is a difference even when ours is {} */
+	const char *rival;   /* a member whose presence excludes what we leave empty */
+} list_rule;
+
+static const list_rule list_rules[] = {
+    {.list = "containers", .keys = {"name"}},
+    {.list = "initContainers", .keys = {"name"}},
+    {.list = "ephemeralContainers", .keys = {"name"}},
+    {.list = "env", .keys = {"name"}, .rival = "valueFrom"},
+    {.list = "volumes", .keys = {"name"}, .strict = true}, /* emptyDir: {} is not the same as another source */
+    {.list = "volumeMounts", .keys = {"mountPath"}},
+    {.list = "volumeDevices", .keys = {"devicePath"}},
+    {.list = "ports", .keys = {"containerPort", "protocol"}}, /* of a pod */
+    {.list = "ports", .keys = {"port", "protocol"}},          /* of a service */
+    {.list = "imagePullSecrets", .keys = {"name"}},
+    {.list = "secrets", .keys = {"name"}},
+    {.list = "hostAliases", .keys = {"ip"}},
+    {.list = "topologySpreadConstraints", .keys = {"topologyKey", "whenUnsatisfiable"}},
+    {.list = "ownerReferences", .keys = {"uid"}},
+    {.list = "conditions", .keys = {"type"}},
+    {.list = "claims", .keys = {"name"}},
+    {.list = "resourceClaims", .keys = {"name"}},
+    {.list = "schedulingGates", .keys = {"name"}},
+    {.list = "finalizers"},
 };
 
-typedef struct comparison {
-	ao_buf path;
-} comparison;
+/** Objects whose members are quantities, and members that are quantities wherever they stand. */
+static const char *const quantity_maps[] = {"limits", "requests", "capacity", "hard", NULL};
+static const char *const quantity_members[] = {"sizeLimit", "divisor", "storage", "averageValue", NULL};
 
-static bool same(comparison *c, const cJSON *desired, const cJSON *observed, bool quantity);
+/** Where the walk is. */
+typedef struct place {
+	ao_buf *path;
+	const list_rule *item_of; /* the values compared are items of such a list; or NULL */
+	bool quantity;
+} place;
 
-static const char *const *keys_of(const char *list)
+static bool same(place at, const cJSON *desired, const cJSON *observed);
+
+static bool is_among(const char *const *words, const char *word)
 {
-	for (size_t i = 0; list && i < AO_LEN(list_keys); i++)
-		if (strcmp(list_keys[i].list, list) == 0)
-			return list_keys[i].keys;
-	return NULL;
+	for (; word && *words; words++)
+		if (strcmp(*words, word) == 0)
+			return true;
+	return false;
 }
 
 /** Values that the server leaves out when it stores them. */
@@ -57,76 +71,130 @@ static bool is_empty(const cJSON *value)
 	       (cJSON_IsString(value) && !*value->valuestring) || ((cJSON_IsObject(value) || cJSON_IsArray(value)) && !value->child);
 }
 
-static bool same_key(const cJSON *a, const cJSON *b, const char *const *keys)
+/* ---- the path, for people ---- */
+
+/** "spec" + "replicas", "labels" + "[app.kubernetes.io/name]". @return the length to go back to */
+static size_t step_to_member(ao_buf *path, const char *key)
 {
-	const cJSON *first = ao_json_at(a, keys[0]);
-	if (!first || !ao_json_equal(first, ao_json_at(b, keys[0])))
-		return false;
-	if (!keys[1])
-		return true;
-	/* the only second key that may be left out is a port's protocol, and then it is TCP */
-	const char *x = ao_json_str(a, keys[1]), *y = ao_json_str(b, keys[1]);
-	return strcmp(x ? x : "TCP", y ? y : "TCP") == 0;
+	size_t len = path->len;
+	if (strpbrk(key, "./"))
+		ao_buf_printf(path, "[%s]", key);
+	else
+		ao_buf_printf(path, "%s%s", len ? "." : "", key);
+	return len;
 }
 
-/** The last item wins, as it does when a container starts with a variable given twice. */
-static const cJSON *find_item(const cJSON *list, const cJSON *like, const char *const *keys)
+/** "[asya]", "[8080]", "[2]". */
+static size_t step_to_item(ao_buf *path, const cJSON *key, int index)
 {
-	const cJSON *item, *found = NULL;
-	cJSON_ArrayForEach(item, list) if (same_key(like, item, keys)) found = item;
-	return found;
+	size_t len = path->len;
+	if (cJSON_IsString(key))
+		ao_buf_printf(path, "[%s]", key->valuestring);
+	else
+		ao_buf_printf(path, "[%d]", cJSON_IsNumber(key) ? key->valueint : index);
+	return len;
 }
 
-/** Runs one comparison with `step` added to the path; on a difference the path stays. */
-static bool same_at(comparison *c, const char *step, const cJSON *desired, const cJSON *observed, bool quantity)
+static void step_back(ao_buf *path, size_t len)
 {
-	ao_buf_puts(&c->path, step);
-	return observed ? same(c, desired, observed, quantity) : is_empty(desired);
+	path->len = len;
+	path->overflow = false;
+	if (path->data)
+		path->data[len] = '\0';
 }
 
-static void step_back(comparison *c, size_t len)
-{
-	c->path.len = len;
-	if (c->path.data)
-		c->path.data[len] = '\0';
-}
+/* ---- lists ---- */
 
-static bool same_list(comparison *c, const cJSON *desired, const cJSON *observed)
+/** Does every item of ours have what the rule tells items apart by? */
+static bool rule_fits(const list_rule *rule, const cJSON *list)
 {
-	const char *const *keys = keys_of(desired->string);
-	const cJSON *item, *other = observed->child;
-	int index = 0;
-	if (!keys && cJSON_GetArraySize(desired) != cJSON_GetArraySize(observed))
-		return false;
-	cJSON_ArrayForEach(item, desired)
+	const cJSON *item;
+	cJSON_ArrayForEach(item, list)
 	{
-		size_t len = c->path.len;
-		const cJSON *key = keys ? ao_json_at(item, keys[0]) : NULL;
-		ao_auto_str char *step = cJSON_IsString(key) ? ao_xasprintf("[%s]", key->valuestring) : ao_xasprintf("[%d]", index);
-		if (!same_at(c, step, item, keys ? find_item(observed, item, keys) : other, false))
+		if (rule->keys[0] ? !ao_json_at(item, rule->keys[0]) : !cJSON_IsString(item))
 			return false;
-		step_back(c, len);
-		other = other ? other->next : NULL;
-		index++;
 	}
 	return true;
 }
 
-static bool holds_quantities(const char *key) { return key && (strcmp(key, "limits") == 0 || strcmp(key, "requests") == 0); }
+static const list_rule *rule_of(const cJSON *list)
+{
+	for (size_t i = 0; list->string && i < AO_LEN(list_rules); i++)
+		if (strcmp(list_rules[i].list, list->string) == 0 && rule_fits(&list_rules[i], list))
+			return &list_rules[i];
+	return NULL;
+}
 
-static bool is_quantity(const char *key) { return strcmp(key, "sizeLimit") == 0 || strcmp(key, "divisor") == 0; }
+static bool same_key(const cJSON *a, const cJSON *b, const list_rule *rule)
+{
+	if (!rule->keys[0])
+		return ao_json_equal(a, b);
+	if (!ao_json_equal(ao_json_at(a, rule->keys[0]), ao_json_at(b, rule->keys[0])))
+		return false;
+	if (!rule->keys[1])
+		return true;
+	/* the only second key that may be left out is a port's protocol, and then it is TCP */
+	const char *x = ao_json_str(a, rule->keys[1]), *y = ao_json_str(b, rule->keys[1]);
+	return strcmp(x ? x : "TCP", y ? y : "TCP") == 0;
+}
 
-static bool same_object(comparison *c, const cJSON *desired, const cJSON *observed)
+/** The last item wins, as it does when a container starts with a variable given twice. */
+static const cJSON *find_item(const cJSON *list, const cJSON *like, const list_rule *rule)
+{
+	const cJSON *item, *found = NULL;
+	cJSON_ArrayForEach(item, list)
+	{
+		if (same_key(like, item, rule))
+			found = item;
+	}
+	return found;
+}
+
+static bool same_list(place at, const cJSON *desired, const cJSON *observed)
+{
+	const list_rule *rule = rule_of(desired);
+	const cJSON *item, *other = observed->child;
+	int index = 0;
+	if (!rule && cJSON_GetArraySize(desired) != cJSON_GetArraySize(observed))
+		return false;
+	cJSON_ArrayForEach(item, desired)
+	{
+		size_t len = step_to_item(at.path, rule ? ao_json_at(item, rule->keys[0]) : NULL, index++);
+		const cJSON *found = rule ? find_item(observed, item, rule) : other;
+		if (!found || !same((place){at.path, rule, false}, item, found))
+			return false;
+		step_back(at.path, len);
+		other = other ? other->next : NULL;
+	}
+	return true;
+}
+
+/* ---- objects and plain values ---- */
+
+/** May a member of ours be missing in what is observed? */
+static bool may_be_missing(const list_rule *item_of, const cJSON *member, const cJSON *observed)
+{
+	if (item_of && item_of->strict && cJSON_IsObject(member))
+		return false;
+	if (item_of && item_of->rival && ao_json_at(observed, item_of->rival))
+		return false;
+	return is_empty(member);
+}
+
+static bool same_object(place at, const cJSON *desired, const cJSON *observed)
 {
 	const cJSON *member;
-	bool quantities = holds_quantities(desired->string);
+	bool root = !at.path->len && !desired->string, quantities = is_among(quantity_maps, desired->string);
 	cJSON_ArrayForEach(member, desired)
 	{
-		size_t len = c->path.len;
-		ao_auto_str char *step = ao_xasprintf("%s%s", len ? "." : "", member->string);
-		if (!same_at(c, step, member, ao_json_at(observed, member->string), quantities || is_quantity(member->string)))
+		if (root && (strcmp(member->string, "apiVersion") == 0 || strcmp(member->string, "kind") == 0))
+			continue; /* of one object, whatever version it is read in */
+		size_t len = step_to_member(at.path, member->string);
+		const cJSON *other = ao_json_at(observed, member->string);
+		place below = {at.path, NULL, quantities || is_among(quantity_members, member->string)};
+		if (other ? !same(below, member, other) : !may_be_missing(at.item_of, member, observed))
 			return false;
-		step_back(c, len);
+		step_back(at.path, len);
 	}
 	return true;
 }
@@ -139,25 +207,24 @@ static bool same_quantity(const cJSON *desired, const cJSON *observed)
 	return strcmp(a, b) == 0 || ao_quantity_equal(a, b);
 }
 
-static bool same(comparison *c, const cJSON *desired, const cJSON *observed, bool quantity)
+static bool same(place at, const cJSON *desired, const cJSON *observed)
 {
+	if (cJSON_IsObject(desired) && cJSON_IsObject(observed))
+		return same_object(at, desired, observed);
+	if (cJSON_IsArray(desired) && cJSON_IsArray(observed))
+		return same_list(at, desired, observed);
 	if (is_empty(desired) && is_empty(observed))
 		return true;
-	if (quantity && !cJSON_IsObject(desired) && !cJSON_IsArray(desired))
+	if (at.quantity)
 		return same_quantity(desired, observed);
-	if (cJSON_IsObject(desired))
-		return cJSON_IsObject(observed) && same_object(c, desired, observed);
-	if (cJSON_IsArray(desired))
-		return cJSON_IsArray(observed) && same_list(c, desired, observed);
 	return ao_json_equal(desired, observed);
 }
 
 bool ao_apply_equal(const cJSON *desired, const cJSON *observed, char **ret_path)
 {
-	comparison c = {.path = ao_buf_init(MAX_PATH)};
-	bool equal = same(&c, desired, observed, false);
+	ao_auto_buf ao_buf path = ao_buf_init(MAX_PATH);
+	bool equal = same((place){.path = &path}, desired, observed);
 	if (!equal && ret_path)
-		*ret_path = ao_buf_steal(&c.path);
-	ao_buf_free(&c.path);
+		*ret_path = ao_buf_steal(&path);
 	return equal;
 }

@@ -5,34 +5,38 @@
 #include <stdlib.h>
 #include <string.h>
 
-__extension__ typedef __int128 wide;
+__extension__ typedef unsigned __int128 wide;
 
-#define MAX_WIDE ((wide)1 << 120)
+#define MAX_WIDE ((wide)1 << 126)
+#define NANO 9
 
 static bool multiply(wide *value, wide factor)
 {
-	if (*value > MAX_WIDE / factor || *value < -MAX_WIDE / factor)
+	if (*value > MAX_WIDE / factor)
 		return false;
 	*value *= factor;
 	return true;
 }
 
-static bool scale_ten(wide *value, int power)
+/** value * 10^power; what is finer than one unit is rounded up, as Kubernetes does. */
+static bool scale_ten(wide *value, long power)
 {
-	for (; power > 0; power--)
+	bool rest = false;
+	for (; power > 0 && *value; power--)
 		if (!multiply(value, 10))
 			return false;
-	for (; power < 0; power++) {
-		if (*value % 10)
-			return false;
+	for (; power < 0 && *value; power++) {
+		rest = rest || *value % 10;
 		*value /= 10;
 	}
+	*value += rest;
 	return true;
 }
 
-static bool scale_suffix(wide *value, const char *suffix)
+/** Applies the suffix: a binary one to the value, a decimal one or an exponent to the power. */
+static bool take_suffix(const char *suffix, wide *value, long *power)
 {
-	static const char binary[] = "KMGTPE";
+	static const char binary[] = "KMGTPE", decimal[] = "num kMGTPE"; /* 10^-9, 10^-6, ... */
 	const char *at;
 	char *end;
 	if (!*suffix)
@@ -40,26 +44,27 @@ static bool scale_suffix(wide *value, const char *suffix)
 	if ((at = strchr(binary, suffix[0])) && suffix[1] == 'i' && !suffix[2])
 		return multiply(value, (wide)1 << (10 * (at - binary + 1)));
 	if ((suffix[0] == 'e' || suffix[0] == 'E') && suffix[1]) {
-		long power = strtol(suffix + 1, &end, 10);
-		return !*end && power > -30 && power < 30 && scale_ten(value, (int)power);
+		long exponent = strtol(suffix + 1, &end, 10);
+		*power += exponent;
+		return !*end && !isspace((unsigned char)suffix[1]) && exponent > -100 && exponent < 100;
 	}
-	if (suffix[1])
+	at = suffix[0] != ' ' ? strchr(decimal, suffix[0]) : NULL;
+	if (!at || suffix[1])
 		return false;
-	static const struct {
-		char letter;
-		int power;
-	} decimal[] = {{'n', -9}, {'u', -6}, {'m', -3}, {'k', 3}, {'M', 6}, {'G', 9}, {'T', 12}, {'P', 15}, {'E', 18}};
-	for (size_t i = 0; i < sizeof(decimal) / sizeof(decimal[0]); i++)
-		if (decimal[i].letter == suffix[0])
-			return scale_ten(value, decimal[i].power);
-	return false;
+	*power += 3 * (at - decimal) - 9;
+	return true;
 }
 
-/** @return false when the text is no quantity, or finer than a nano-unit */
-static bool parse(const char *text, wide *ret)
+typedef struct quantity {
+	bool negative;
+	wide nano;
+} quantity;
+
+/** @return false when the text is no quantity, or beyond 2^126 nano-units on the way */
+static bool parse(const char *text, quantity *ret)
 {
 	bool negative = *text == '-', digit = false, point = false;
-	int power = 9;
+	long power = NANO;
 	wide value = 0;
 	if (*text == '-' || *text == '+')
 		text++;
@@ -71,17 +76,17 @@ static bool parse(const char *text, wide *ret)
 		digit = true;
 		if (!multiply(&value, 10))
 			return false;
-		value += *text - '0';
+		value += (wide)(*text - '0');
 		power -= point;
 	}
-	if (!digit || !scale_ten(&value, power) || !scale_suffix(&value, text))
+	if (!digit || !take_suffix(text, &value, &power) || !scale_ten(&value, power))
 		return false;
-	*ret = negative ? -value : value;
+	*ret = (quantity){negative && value, value};
 	return true;
 }
 
 bool ao_quantity_equal(const char *a, const char *b)
 {
-	wide x, y;
-	return parse(a, &x) && parse(b, &y) && x == y;
+	quantity x, y;
+	return parse(a, &x) && parse(b, &y) && x.negative == y.negative && x.nano == y.nano;
 }

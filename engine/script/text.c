@@ -30,6 +30,11 @@ bool ao_text_is_utf8(const char *text, size_t len)
 {
 	const unsigned char *s = (const unsigned char *)text;
 	for (size_t i = 0; i < len;) {
+		uint64_t eight;
+		if (len - i >= sizeof(eight) && (memcpy(&eight, s + i, sizeof(eight)), (eight & 0x8080808080808080ULL) == 0)) {
+			i += sizeof(eight); /* ASCII, as nearly all of it is */
+			continue;
+		}
 		size_t n = sequence(s + i, len - i);
 		if (!n)
 			return false;

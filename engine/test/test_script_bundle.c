@@ -318,6 +318,22 @@ static void test_nothing_survives_a_call(void **state)
 	}
 }
 
+static void test_the_built_in_bundle_loads(void **state)
+{
+	(void)state;
+	ao_auto_sources ao_sources sources = {0};
+	ao_sources_builtin(&sources);
+	if (!sources.count)
+		skip();
+	ao_auto_bundle ao_bundle *bundle = load_sources(&sources, NULL);
+	assert_true(cJSON_GetArraySize(ao_bundle_policies(bundle)) > 0);
+	ao_auto_json cJSON *manifest = NULL, *shared = NULL;
+	assert_int_equal(ao_bundle_peek_manifest(&sources, &manifest, NULL), 0);
+	assert_true(ao_json_equal(manifest, ao_bundle_manifest(bundle)));
+	assert_int_equal(ao_bundle_shared(bundle, &shared, NULL, NULL), 0);
+	assert_true(cJSON_IsArray(ao_json_at(shared, "objects")));
+}
+
 typedef struct line {
 	char text[2000];
 } line;

@@ -165,8 +165,8 @@ end
 function M.requests(mark)
   local all = json.decode(M.sh('spec/bed/bed requests %s --agent asya-operator --since-byte %d -o json', BED, mark))
   local rest = {}
-  for what, count in pairs(all) do
-    if not what:find('^watch ') and not what:find ' leases' then rest[what] = count end
+  for _, each in ipairs(all.requests) do
+    if each.verb ~= 'watch' and not each.resource:find '^leases' then rest[each.verb .. ' ' .. each.resource] = each.count end
   end
   return rest
 end

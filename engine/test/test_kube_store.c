@@ -1,0 +1,538 @@
+/* The store: what is kept of an object, what look-ups find, and random histories against a naive model. */
+#include "kube/store.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static ao_span span(const char *text) { return (ao_span){text, strlen(text)}; }
+
+static const ao_object *put(ao_store *store, const char *text)
+{
+	const ao_object *object = NULL;
+	assert_int_equal(ao_store_put(store, span(text), &object, NULL), 0);
+	return object;
+}
+
+/* ---- what is kept ---- */
+
+static const char DEPLOYMENT[] =
+    "{\"kind\":\"Deployment\",\"apiVersion\":\"apps/v1\",\"metadata\":{\"name\":\"resize\",\"namespace\":\"asya\","
+    "\"uid\":\"u-1\",\"resourceVersion\":\"41\",\"generation\":3,\"labels\":{\"a.b/c\":\"blue\"},"
+    "\"ownerReferences\":[{\"kind\":\"Set\",\"name\":\"no\",\"uid\":\"x\"},"
+    "{\"kind\":\"Owner\",\"name\":\"top\",\"uid\":\"o-1\",\"controller\":true}],"
+    "\"managedFields\":[{\"manager\":\"old\",\"operation\":\"Update\",\"fieldsV1\":{\"f:spec\":{}}}]},"
+    "\"spec\":{ \"a\" : \"two  spaces\\\" stay\" , \"b\":[ 1, 2 ] },\"status\":{\"n\":1}}";
+
+static const char KEPT[] = "{\"metadata\":{\"name\":\"resize\",\"namespace\":\"asya\","
+			   "\"uid\":\"u-1\",\"resourceVersion\":\"41\",\"generation\":3,\"labels\":{\"a.b/c\":\"blue\"},"
+			   "\"ownerReferences\":[{\"kind\":\"Set\",\"name\":\"no\",\"uid\":\"x\"},"
+			   "{\"kind\":\"Owner\",\"name\":\"top\",\"uid\":\"o-1\",\"controller\":true}]},"
+			   "\"spec\":{\"a\":\"two  spaces\\\" stay\",\"b\":[1,2]},\"status\":{\"n\":1}}";
+
+static void an_object_is_kept_as_compact_text(void **state)
+{
+	(void)state;
+	const char *const managers[] = {"new", "old", NULL};
+	ao_store *store = ao_store_new(&(ao_store_options){.index_label = "a.b/c", .managers = managers});
+	const ao_object *o = put(store, DEPLOYMENT);
+	assert_string_equal(o->text, KEPT);
+	assert_int_equal(o->len, strlen(KEPT));
+	assert_string_equal(o->key, "asya/resize");
+	assert_string_equal(o->namespace_, "asya");
+	assert_string_equal(o->name, "resize");
+	assert_string_equal(o->uid, "u-1");
+	assert_string_equal(o->resource_version, "41");
+	assert_string_equal(o->owner_uid, "o-1");
+	assert_string_equal(o->owner_kind, "Owner");
+	assert_string_equal(o->owner_name, "top");
+	assert_string_equal(o->label, "blue");
+	assert_int_equal(o->generation, 3);
+	assert_false(o->deleting);
+	assert_true(o->legacy_owned);
+	assert_false(o->owns_replicas);
+	assert_ptr_equal(ao_store_get(store, "asya/resize"), o);
+	ao_auto_json cJSON *tree = NULL;
+	assert_int_equal(ao_object_tree(o, &tree, NULL), 0);
+	assert_string_equal(ao_json_str(tree, "spec", "a"), "two  spaces\" stay");
+	ao_store_free(store);
+}
+
+static void cluster_scoped_and_deleting(void **state)
+{
+	(void)state;
+	ao_store *store = ao_store_new(&(ao_store_options){0});
+	const ao_object *o =
+	    put(store, "{\"metadata\":{\"name\":\"node-1\",\"uid\":\"u\",\"deletionTimestamp\":\"2026-01-01T00:00:00Z\"}}");
+	assert_string_equal(o->key, "node-1");
+	assert_string_equal(o->name, "node-1");
+	assert_string_equal(o->namespace_, "");
+	assert_string_equal(o->owner_uid, "");
+	assert_string_equal(o->label, "");
+	assert_string_equal(o->resource_version, "");
+	assert_true(o->deleting);
+	ao_store_free(store);
+}
+
+static void malformed_objects_are_refused(void **state)
+{
+	(void)state;
+	static const char *const bad[] = {
+	    "",
+	    "7",
+	    "null",
+	    "[]",
+	    "{}",
+	    "{\"metadata\":7}",
+	    "{\"metadata\":{}}",
+	    "{\"metadata\":{\"name\":\"a\"}}",
+	    "{\"metadata\":{\"uid\":\"a\"}}",
+	    "{\"metadata\":{\"name\":\"\",\"uid\":\"u\"}}",
+	    "{\"metadata\":{\"name\":7,\"uid\":\"u\"}}",
+	    "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\"}",
+	    "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\"}}x",
+	    "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\"},\"spec\":",
+	    "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\"} \"spec\":{}}",
+	    "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\" \"x\":1}}",
+	    "{\"kind\":\"Status\",\"metadata\":{},\"code\":404}",
+	};
+	ao_store *store = ao_store_new(&(ao_store_options){0});
+	for (size_t i = 0; i < AO_LEN(bad); i++) {
+		const ao_object *object = NULL;
+		ao_auto_err ao_err *err = NULL;
+		ao_auto_str char *exact = ao_xstrndup(bad[i], strlen(bad[i])); /* so that ASAN sees reads beyond */
+		assert_int_equal(ao_store_put(store, span(exact), &object, &err), -EINVAL);
+		assert_null(object);
+		assert_non_null(err);
+	}
+	assert_int_equal(ao_store_put(store, (ao_span){0}, &(const ao_object *){NULL}, NULL), -EINVAL);
+	assert_int_equal(ao_store_count(store), 0);
+	ao_store_free(store);
+}
+
+static void unwanted_owners_are_dropped(void **state)
+{
+	(void)state;
+	ao_store *store = ao_store_new(&(ao_store_options){.owner_kind = "Owner"});
+	const ao_object *none = NULL;
+	static const char other[] = "{\"metadata\":{\"name\":\"resize\",\"namespace\":\"asya\",\"uid\":\"u-1\",\"ownerReferences\":"
+				    "[{\"kind\":\"Else\",\"uid\":\"o-1\",\"controller\":true}]}}";
+	assert_int_equal(ao_store_put(store, span(other), &none, NULL), -ENOENT);
+	put(store, DEPLOYMENT);
+	assert_int_equal(ao_store_count(store), 1);
+	assert_int_equal(ao_store_put(store, span(other), &none, NULL), -ENOENT); /* it changed hands */
+	assert_null(none);
+	assert_int_equal(ao_store_count(store), 0);
+	ao_store_free(store);
+}
+
+/* ---- digests ---- */
+
+static void digests_tell_what_changed(void **state)
+{
+	(void)state;
+	static const char base[] =
+	    "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"resourceVersion\":\"1\",\"generation\":1},\"spec\":{\"x\":1},"
+	    "\"status\":{\"y\":1}}";
+	static const struct {
+		const char *text;
+		bool spec, full;
+	} cases[] = {
+	    {"{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"resourceVersion\":\"1\",\"generation\":1},\"spec\":{\"x\":1},\"status\":{\"y\":"
+	     "1}}",
+	     true, true},
+	    {"{\"apiVersion\":\"v1\",\"kind\":\"K\", "
+	     "\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"resourceVersion\":\"1\",\"generation\":1}, "
+	     "\"spec\":{\"x\":1},\"status\":{ \"y\":1}}",
+	     true, true},
+	    {"{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"resourceVersion\":\"1\",\"generation\":1,\"managedFields\":[]},\"spec\":{\"x\":"
+	     "1},"
+	     "\"status\":{\"y\":1}}",
+	     true, true},
+	    {"{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"resourceVersion\":\"2\",\"generation\":1},\"spec\":{\"x\":1},\"status\":{\"y\":"
+	     "1}}",
+	     true, false},
+	    {"{\"metadata\":{\"name\":\"a\",\"uid\":\"v\",\"resourceVersion\":\"2\",\"generation\":2,\"creationTimestamp\":\"t\"},\"spec\":"
+	     "{\"x\":1}}",
+	     true, false},
+	    {"{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"resourceVersion\":\"1\",\"generation\":1},\"spec\":{\"x\":2},\"status\":{\"y\":"
+	     "1}}",
+	     false, false},
+	    {"{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"resourceVersion\":\"1\",\"generation\":1,\"deletionTimestamp\":\"t\"},\"spec\":"
+	     "{\"x\":1},"
+	     "\"status\":{\"y\":1}}",
+	     false, false},
+	    {"{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"resourceVersion\":\"1\",\"generation\":1,\"annotations\":{\"k\":\"v\"}},"
+	     "\"spec\":{\"x\":1},"
+	     "\"status\":{\"y\":1}}",
+	     false, false},
+	};
+	ao_store *store = ao_store_new(&(ao_store_options){0});
+	uint64_t spec = put(store, base)->spec_digest, full = put(store, base)->full_digest;
+	for (size_t i = 0; i < AO_LEN(cases); i++) {
+		const ao_object *o = put(store, cases[i].text);
+		assert_int_equal(o->spec_digest == spec, cases[i].spec);
+		assert_int_equal(o->full_digest == full, cases[i].full);
+	}
+	ao_store_free(store);
+}
+
+static void ownership_is_read_from_managed_fields(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *entry;
+		bool legacy, replicas;
+	} cases[] = {
+	    {"{\"manager\":\"ours\",\"operation\":\"Update\",\"fieldsV1\":{}}", true, false},
+	    {"{\"manager\":\"old\",\"operation\":\"Update\",\"fieldsV1\":{\"f:spec\":{\"f:replicas\":{}}}}", true, false},
+	    {"{\"manager\":\"ours\",\"operation\":\"Apply\",\"fieldsV1\":{\"f:spec\":{\"f:replicas\":{}}}}", false, true},
+	    {"{\"manager\":\"ours\",\"operation\":\"Apply\",\"fieldsV1\":{\"f:spec\":{\"f:template\":{}}}}", false, false},
+	    {"{\"manager\":\"ours\",\"operation\":\"Update\",\"subresource\":\"status\",\"fieldsV1\":{}}", false, false},
+	    {"{\"manager\":\"kubectl\",\"operation\":\"Update\",\"fieldsV1\":{\"f:spec\":{\"f:replicas\":{}}}}", false, false},
+	    {"7", false, false},
+	};
+	const char *const managers[] = {"old", "ours", NULL};
+	ao_store *store = ao_store_new(&(ao_store_options){.managers = managers});
+	for (size_t i = 0; i < AO_LEN(cases); i++) {
+		ao_auto_str char *text = ao_xasprintf(
+		    "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"managedFields\":[{\"manager\":\"x\"},%s]}}", cases[i].entry);
+		const ao_object *o = put(store, text);
+		assert_int_equal(o->legacy_owned, cases[i].legacy);
+		assert_int_equal(o->owns_replicas, cases[i].replicas);
+	}
+	ao_store_free(store);
+}
+
+/* ---- pods ---- */
+
+static const char POD[] =
+    "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"p\",\"generateName\":\"p-\",\"namespace\":\"asya\",\"uid\":\"u\","
+    "\"resourceVersion\":\"%s\","
+    "\"creationTimestamp\":\"2026-01-01T00:00:00Z\",\"labels\":{\"app\":\"p\"},\"annotations\":{\"a\":\"b\"},"
+    "\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"name\":\"p\",\"uid\":\"r\",\"controller\":true,"
+    "\"blockOwnerDeletion\":true}]},"
+    "\"spec\":{\"nodeName\":\"n1\",\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]},"
+    "\"status\":{\"phase\":\"Running\",\"podIP\":\"%s\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\",\"lastProbeTime\":null,"
+    "\"lastTransitionTime\":\"t\"}],\"containerStatuses\":[{\"name\":\"c\",\"image\":\"i\",\"imageID\":\"sha\",\"containerID\":\"x\","
+    "\"ready\":true,"
+    "\"restartCount\":2,\"started\":true,\"state\":{\"running\":{\"startedAt\":\"t\"}},\"lastState\":{\"terminated\":{\"exitCode\":137,"
+    "\"reason\":\"OOMKilled\",\"containerID\":\"y\",\"startedAt\":\"s\",\"finishedAt\":\"f\"}}}],\"qosClass\":\"Burstable\"}}";
+
+static const char PROJECTED[] =
+    "{\"metadata\":{\"name\":\"p\",\"namespace\":\"asya\",\"uid\":\"u\",\"creationTimestamp\":\"2026-01-01T00:00:00Z\",\"labels\":{\"app\":"
+    "\"p\"},"
+    "\"ownerReferences\":[{\"kind\":\"ReplicaSet\",\"name\":\"p\",\"uid\":\"r\",\"controller\":true}]},"
+    "\"spec\":{\"nodeName\":\"n1\"},\"status\":{\"phase\":\"Running\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\","
+    "\"lastTransitionTime\":\"t\"}],\"containerStatuses\":[{\"name\":\"c\",\"ready\":true,\"restartCount\":2,"
+    "\"state\":{\"running\":{\"startedAt\":\"t\"}},\"lastState\":{\"terminated\":{\"exitCode\":137,\"reason\":\"OOMKilled\","
+    "\"finishedAt\":\"f\"}}}]}}";
+
+static void a_pod_is_projected(void **state)
+{
+	(void)state;
+	ao_store *store = ao_store_new(&(ao_store_options){.pod_projection = true, .index_label = "app"});
+	ao_auto_str char *first = ao_xasprintf(POD, "1", "10.0.0.1"), *second = ao_xasprintf(POD, "2", "10.0.0.2");
+	const ao_object *o = put(store, first);
+	assert_string_equal(o->text, PROJECTED);
+	assert_string_equal(o->label, "p");
+	uint64_t digest = o->full_digest;
+	o = put(store, second);
+	assert_string_equal(o->resource_version, "2");
+	assert_int_equal(o->full_digest, digest); /* nothing that we keep changed */
+	assert_true(ao_store_bytes(store) - 16 * 4 * sizeof(void *) < 1400);
+	ao_store_free(store);
+}
+
+/* ---- answers and lists ---- */
+
+static char *versioned(const char *name, const char *version, int x)
+{
+	return ao_xasprintf("{\"metadata\":{\"name\":\"%s\",\"uid\":\"u\",\"resourceVersion\":\"%s\"},\"spec\":{\"x\":%d}}", name, version,
+			    x);
+}
+
+static void put_version(ao_store *store, const char *name, const char *version, int x)
+{
+	ao_auto_str char *text = versioned(name, version, x);
+	put(store, text);
+}
+
+static int answer(ao_store *store, const char *name, const char *version, int x, const ao_object **ret)
+{
+	ao_auto_str char *text = versioned(name, version, x);
+	return ao_store_put_answer(store, text, strlen(text), ret, NULL);
+}
+
+static void only_newer_answers_count(void **state)
+{
+	(void)state;
+	ao_store *store = ao_store_new(&(ao_store_options){0});
+	const ao_object *o = NULL;
+	put_version(store, "a", "100", 1);
+	assert_int_equal(answer(store, "a", "99", 2, &o), 0);
+	assert_string_equal(o->resource_version, "100");
+	assert_int_equal(answer(store, "a", "101", 3, &o), 0);
+	assert_string_equal(o->resource_version, "101");
+	assert_int_equal(answer(store, "a", "18446744073709551616000", 4, &o), 0); /* beyond 64 bits */
+	assert_int_equal(answer(store, "a", "102", 5, &o), 0);
+	assert_string_equal(o->resource_version, "18446744073709551616000");
+	put_version(store, "a", "7", 6); /* the watch is always right */
+	assert_string_equal(ao_store_get(store, "a")->resource_version, "7");
+	ao_store_set_version(store, "200");
+	ao_store_remove(store, "a");
+	assert_int_equal(answer(store, "a", "150", 7, &o), -ENOENT); /* the watch has told that it is gone */
+	assert_int_equal(answer(store, "a", "201", 8, &o), 0);
+	static const char status[] = "{\"kind\":\"Status\",\"metadata\":{},\"status\":\"Success\"}";
+	assert_int_equal(ao_store_put_answer(store, status, strlen(status), &o, NULL), -EINVAL);
+	ao_store_free(store);
+}
+
+static void versions_compare_as_numbers(void **state)
+{
+	(void)state;
+	assert_true(ao_version_older("9", "10"));
+	assert_false(ao_version_older("10", "9"));
+	assert_false(ao_version_older("10", "10"));
+	assert_false(ao_version_older("010", "10"));
+	assert_true(ao_version_older("0", "1"));
+	assert_false(ao_version_older("", "1"));
+	assert_false(ao_version_older("1", "x2"));
+}
+
+static void a_list_finds_what_is_gone(void **state)
+{
+	(void)state;
+	ao_store *store = ao_store_new(&(ao_store_options){0});
+	const ao_object *o;
+	put_version(store, "gone", "1", 1);
+	put_version(store, "stays", "2", 1);
+	put_version(store, "written-before", "3", 1);
+	put_version(store, "gone-too", "3", 1);
+	ao_store_mark(store);
+	put_version(store, "stays", "2", 1);
+	put_version(store, "new", "9", 1);
+	assert_int_equal(answer(store, "ours-in-list", "10", 1, &o), 0);
+	put_version(store, "ours-in-list", "10", 1);
+	assert_int_equal(answer(store, "ours-deleted-since", "8", 1, &o), 0); /* written and deleted before the list was made */
+	assert_int_equal(answer(store, "ours-after", "12", 1, &o), 0);        /* written after the list was made */
+	assert_int_equal(answer(store, "written-before", "13", 1, &o), 0);
+	unsigned taken = 0;
+	for (ao_object *gone; (gone = ao_store_take_stale(store, "11")); taken++) {
+		assert_true(strncmp(gone->name, "gone", 4) == 0 || strcmp(gone->name, "ours-deleted-since") == 0);
+		assert_null(ao_store_get(store, gone->key));
+		ao_object_free(gone);
+	}
+	assert_int_equal(taken, 3);
+	assert_int_equal(ao_store_count(store), 5);
+	ao_store_mark(store);
+	while (ao_store_count(store)) {
+		ao_object *gone = ao_store_take_stale(store, "99");
+		assert_non_null(gone);
+		ao_object_free(gone);
+	}
+	assert_null(ao_store_take_stale(store, "99"));
+	ao_store_free(store);
+}
+
+static void swap_hands_over_what_was_there(void **state)
+{
+	(void)state;
+	ao_store *store = ao_store_new(&(ao_store_options){.owner_kind = "Owner"});
+	const ao_object *o = NULL;
+	ao_object *before = NULL;
+	assert_int_equal(ao_store_swap(store, span(DEPLOYMENT), &o, &before, NULL), 0);
+	assert_null(before);
+	assert_int_equal(ao_store_swap(store, span(DEPLOYMENT), &o, &before, NULL), 0);
+	assert_string_equal(before->text, KEPT);
+	ao_object_free(before);
+	static const char free_now[] = "{\"metadata\":{\"name\":\"resize\",\"namespace\":\"asya\",\"uid\":\"u-1\"}}";
+	assert_int_equal(ao_store_swap(store, span(free_now), &o, &before, NULL), -ENOENT);
+	assert_string_equal(before->text, KEPT);
+	ao_object_free(before);
+	ao_store_free(store);
+}
+
+/* ---- a naive model ---- */
+
+#define NAMES 40
+#define OWNERS 6
+
+typedef struct model {
+	bool there;
+	int owner, label; /* 0: none */
+	int x;
+} model;
+
+static unsigned seed = 1;
+static int pick(int below)
+{
+	seed = seed * 1103515245 + 12345;
+	return (int)((seed >> 16) % (unsigned)below);
+}
+
+typedef struct walk {
+	const model *objects;
+	char last[64];
+	int owner, label, space, count;
+} walk;
+
+static void visit(void *arg, const ao_object *object)
+{
+	walk *w = arg;
+	int i = atoi(object->name + 1);
+	assert_true(strcmp(w->last, object->key) < 0);
+	snprintf(w->last, sizeof(w->last), "%s", object->key);
+	assert_true(w->objects[i].there);
+	assert_true(w->owner ? w->objects[i].owner == w->owner : w->objects[i].label == w->label && i % 2 == w->space);
+	w->count++;
+}
+
+static void check_indexes(const ao_store *store, const model *objects)
+{
+	for (int value = 1; value <= OWNERS; value++) {
+		char text[16];
+		walk owned = {.objects = objects, .owner = value};
+		int expected = 0, labelled[2] = {0};
+		for (int i = 0; i < NAMES; i++) {
+			expected += objects[i].there && objects[i].owner == value;
+			labelled[i % 2] += objects[i].there && objects[i].label == value;
+		}
+		snprintf(text, sizeof(text), "v%d", value);
+		ao_store_each_owned(store, text, visit, &owned);
+		assert_int_equal(owned.count, expected);
+		for (int space = 0; space < 2; space++) {
+			walk w = {.objects = objects, .label = value, .space = space};
+			ao_store_each_labelled(store, space ? "n1" : "n0", text, visit, &w);
+			assert_int_equal(w.count, labelled[space]);
+		}
+	}
+	walk none = {.objects = objects};
+	ao_store_each_owned(store, "", visit, &none);
+	ao_store_each_owned(store, "nobody", visit, &none);
+	ao_store_each_labelled(store, "n0", "nobody", visit, &none);
+	assert_int_equal(none.count, 0);
+}
+
+static void check_all(const ao_store *store, const model *objects)
+{
+	size_t count = 0, cursor = 0, walked = 0;
+	for (int i = 0; i < NAMES; i++) {
+		char key[32], member[32];
+		snprintf(key, sizeof(key), "n%d/o%d", i % 2, i);
+		const ao_object *o = ao_store_get(store, key);
+		assert_int_equal(o != NULL, objects[i].there);
+		snprintf(member, sizeof(member), "\"x\":%d}", objects[i].x);
+		assert_true(!o || strstr(o->text, member));
+		count += objects[i].there;
+	}
+	assert_int_equal(ao_store_count(store), count);
+	for (const ao_object *o; (o = ao_store_next(store, &cursor)); walked++)
+		assert_ptr_equal(ao_store_get(store, o->key), o);
+	assert_int_equal(walked, count);
+}
+
+static void random_put(ao_store *store, model *m, int i)
+{
+	*m = (model){true, pick(OWNERS + 1), pick(OWNERS + 1), pick(1000)};
+	ao_auto_str char *label = m->label ? ao_xasprintf(",\"labels\":{\"l\":\"v%d\"}", m->label) : ao_xstrdup("");
+	ao_auto_str char *owner =
+	    m->owner ? ao_xasprintf(",\"ownerReferences\":[{\"uid\":\"v%d\",\"controller\":true}]", m->owner) : ao_xstrdup("");
+	ao_auto_str char *text = ao_xasprintf(
+	    "{\"metadata\":{\"name\":\"o%d\",\"namespace\":\"n%d\",\"uid\":\"u\"%s%s},\"spec\":{\"x\":%d}}", i, i % 2, label, owner, m->x);
+	put(store, text);
+}
+
+static void random_histories(void **state)
+{
+	(void)state;
+	for (int run = 0; run < 20; run++) {
+		model objects[NAMES] = {0};
+		ao_store *store = ao_store_new(&(ao_store_options){.index_label = "l"});
+		for (int step = 0; step < 300; step++) {
+			int i = pick(NAMES);
+			char key[32];
+			snprintf(key, sizeof(key), "n%d/o%d", i % 2, i);
+			if (pick(3)) {
+				random_put(store, &objects[i], i);
+			} else {
+				assert_int_equal(ao_store_remove(store, key), objects[i].there);
+				objects[i].there = false;
+			}
+			if (step % 10 == 0)
+				check_indexes(store, objects);
+		}
+		check_all(store, objects);
+		ao_store_free(store);
+	}
+}
+
+/* ---- memory ---- */
+
+static cJSON *golden(const char *name)
+{
+	const char *folder = getenv("GOLDEN") ? getenv("GOLDEN") : "../shared/golden";
+	ao_auto_str char *path = ao_xasprintf("%s/%s/children.json", folder, name);
+	ao_auto_buf ao_buf text = ao_buf_init(1 << 20);
+	cJSON *tree = NULL;
+	if (ao_file_read(path, &text, NULL) < 0)
+		return NULL;
+	assert_int_equal(ao_json_parse(text.data, text.len, &tree, NULL), 0);
+	return tree;
+}
+
+static void two_thousand_deployments(void **state)
+{
+	(void)state;
+	static const char *const cases[] = {"minimal", "scaled", "happy-end", "custom-sidecar", "sqs-keys"};
+	ao_store *store = ao_store_new(&(ao_store_options){.index_label = "app"});
+	size_t text = 0;
+	for (int i = 0; i < 2000; i++) {
+		ao_auto_json cJSON *children = golden(cases[i % 5]);
+		if (!children) {
+			ao_store_free(store);
+			fprintf(stderr, "SKIPPED two_thousand_deployments: no golden children; set GOLDEN\n");
+			skip();
+		}
+		cJSON *metadata = ao_json_at(children->child, "metadata");
+		ao_auto_str char *name = ao_xasprintf("actor-%d", i);
+		ao_json_set_str(metadata, "name", name);
+		ao_json_set_str(metadata, "uid", "6f0c9f0e-8f0b-4b6e-9d53-0d3ef16f83c1");
+		ao_json_set_str(metadata, "resourceVersion", "123456");
+		ao_auto_str char *body = ao_json_print(children->child);
+		text += put(store, body)->len;
+	}
+	size_t bytes = ao_store_bytes(store);
+	printf("2,000 deployments: %zu bytes of text, %zu with header, strings and indexes (%zu each)\n", text, bytes,
+	       (bytes - text) / 2000);
+	assert_true(bytes < text + 2000 * 420);
+	ao_store_free(store);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(an_object_is_kept_as_compact_text),
+	    cmocka_unit_test(cluster_scoped_and_deleting),
+	    cmocka_unit_test(malformed_objects_are_refused),
+	    cmocka_unit_test(unwanted_owners_are_dropped),
+	    cmocka_unit_test(digests_tell_what_changed),
+	    cmocka_unit_test(ownership_is_read_from_managed_fields),
+	    cmocka_unit_test(a_pod_is_projected),
+	    cmocka_unit_test(only_newer_answers_count),
+	    cmocka_unit_test(versions_compare_as_numbers),
+	    cmocka_unit_test(a_list_finds_what_is_gone),
+	    cmocka_unit_test(swap_hands_over_what_was_there),
+	    cmocka_unit_test(random_histories),
+	    cmocka_unit_test(two_thousand_deployments),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
