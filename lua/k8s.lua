@@ -111,6 +111,22 @@ end
 ---@return table
 function k8s.merge(base, overlay) return merge(base or {}, overlay) end
 
+--- Does `there` hold everything that `wanted` asks for? Maps may hold more, lists must have the same length. Returns the first path that differs.
+---@param wanted any
+---@param there any
+---@param path string?
+---@return boolean, string?
+function k8s.contains(wanted, there, path)
+  path = path or ''
+  if type(wanted) ~= 'table' or wanted == json.null then return wanted == there, path end
+  if type(there) ~= 'table' or (#wanted > 0 and #wanted ~= #there) then return false, path end
+  for key, value in pairs(wanted) do
+    local same, where = k8s.contains(value, there[key], path == '' and tostring(key) or path .. '.' .. tostring(key))
+    if not same then return false, where end
+  end
+  return true
+end
+
 -- ---- lists of named things ----
 
 --- The item of a list that has this name, and its position.

@@ -19,7 +19,7 @@ local plan = {}
 
 --- What each hook may do with a plan.
 local ALLOWED = {
-  render = { add = true, shared = true, merge = true, remove = true, queue = true, event = true, requeue_after = true },
+  render = { add = true, shared = true, keep = true, merge = true, remove = true, queue = true, event = true, requeue_after = true },
   queues = { merge = true, queue = true, event = true, requeue_after = true },
   status = { event = true, requeue_after = true },
   shared = { shared = true, merge = true, remove = true },
@@ -28,7 +28,7 @@ local ALLOWED = {
 --- An empty plan.
 ---@return Plan
 function plan.new()
-  return setmetatable({ [STATE] = { objects = {}, by_role = {}, queues = {}, events = {} } }, Plan)
+  return setmetatable({ [STATE] = { objects = {}, by_role = {}, kept = {}, queues = {}, events = {} } }, Plan)
 end
 
 --- Tells who works on the plan from now on, and in which hook.
@@ -106,6 +106,16 @@ function Plan:shared(role, object)
     error(wrong, 2)
   end
   put(state, role, object, nil, true)
+end
+
+--- Leaves an observed child alone that the plan does not hold: it is neither changed nor deleted.
+---@param child table as ctx.children has it
+function Plan:keep(child)
+  local state = state_of(self, 'keep')
+  if type(child) ~= 'table' or type(child.kind) ~= 'string' or type(child.metadata) ~= 'table' then
+    error('keep takes an observed child', 2)
+  end
+  state.kept[#state.kept + 1] = { kind = child.kind, namespace = child.metadata.namespace, name = child.metadata.name }
 end
 
 --- The object under a role, to be read or changed in place; nil when there is none.
@@ -294,6 +304,7 @@ end
 
 ---@class Finished
 ---@field objects table[] { role, policy, shared, object, after }
+---@field kept table[] { kind, namespace, name }
 ---@field queues table[]
 ---@field events table[]
 ---@field requeue_after number?
@@ -322,7 +333,7 @@ function plan.finish(p, around)
     seen[id] = entry
     objects[i] = { role = entry.role, policy = entry.policy.name, shared = entry.shared, object = entry.object, after = entry.after }
   end
-  return { objects = objects, queues = json.array(state.queues), events = json.array(state.events), requeue_after = state.requeue_after }
+  return { objects = objects, kept = json.array(state.kept), queues = json.array(state.queues), events = json.array(state.events), requeue_after = state.requeue_after }
 end
 
 return plan

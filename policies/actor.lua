@@ -46,6 +46,11 @@ function M.labels(actor)
   return { app = name, ['asya.sh/asya'] = name, ['asya.sh/workload'] = M.kind(actor):lower() }
 end
 
+--- The pod spec inside a workload object of any kind.
+function M.pod(workload)
+  return k8s.get(workload, 'spec.template.spec') or workload.spec.jobTargetRef.template.spec
+end
+
 --- The queue an actor reads.
 function M.queue_name(actor)
   return 'asya-' .. actor.metadata.name

@@ -10,8 +10,11 @@ return policy.manifest {
       selector = 'app.kubernetes.io/name=asya-runtime' },
     { apiVersion = 'v1', kind = 'ServiceAccount', plural = 'serviceaccounts' },
     { apiVersion = 'apps/v1', kind = 'Deployment', plural = 'deployments' },
+    { apiVersion = 'apps/v1', kind = 'StatefulSet', plural = 'statefulsets' },
+    { apiVersion = 'batch/v1', kind = 'Job', plural = 'jobs' },
     { apiVersion = 'keda.sh/v1alpha1', kind = 'TriggerAuthentication', plural = 'triggerauthentications' },
     { apiVersion = 'keda.sh/v1alpha1', kind = 'ScaledObject', plural = 'scaledobjects' },
+    { apiVersion = 'keda.sh/v1alpha1', kind = 'ScaledJob', plural = 'scaledjobs' },
   },
 
   -- Only looked at, for the status.

@@ -126,6 +126,17 @@ local function scaled_object(actor, trigger, params)
   }
 end
 
+--- Gradual: KEDA's default deletes every running Job whenever the ScaledJob changes.
+local function complete_scaled_job(object, actor, trigger)
+  local spec = object.spec
+  object.metadata.annotations = keda_annotations(actor)
+  spec.minReplicaCount, spec.maxReplicaCount = scaling(actor, 'minReplicas', 0), positive(actor, 'maxReplicas', 50)
+  spec.pollingInterval = positive(actor, 'pollingInterval', 10)
+  spec.envSourceContainerName = actors.SIDECAR
+  spec.rollout = { strategy = 'gradual' }
+  spec.triggers = json.array { trigger }
+end
+
 local function number(default, doc)
   return schema.integer { min = 0 }:default(default):doc(doc)
 end
@@ -186,6 +197,11 @@ return policy.define {
         apiVersion = 'keda.sh/v1alpha1', kind = 'TriggerAuthentication', metadata = { name = name }, spec = auth,
       })
     end
-    plan:add('scaler', scaled_object(actor, trigger, ctx.params))
+    local workload = plan:get 'workload'
+    if workload.kind == 'ScaledJob' then
+      complete_scaled_job(workload, actor, trigger)
+    else
+      plan:add('scaler', scaled_object(actor, trigger, ctx.params))
+    end
   end,
 }

@@ -45,7 +45,7 @@ end
 return policy.define {
   name = 'sidecar',
   after = { 'workload' },
-  doc = 'The asya-sidecar container, last in the pod.',
+  doc = 'The asya-sidecar container, last in the pod; a native sidecar in Jobs.',
   params = {
     image = schema.string { min_len = 1 }:default('asya-sidecar:latest'):doc 'Image when neither the actor nor ASYA_SIDECAR_IMAGE names one.',
     log_level = schema.string { min_len = 1 }:default('info'):doc 'ASYA_LOG_LEVEL of sidecars; an actor may override it.',
@@ -53,7 +53,7 @@ return policy.define {
   },
 
   render = function(actor, ctx, plan)
-    local pod = plan:get('workload').spec.template.spec
+    local pod = actors.pod(plan:get 'workload')
     local container = {
       name = actors.SIDECAR,
       image = image(actor, ctx),
@@ -67,6 +67,11 @@ return policy.define {
     }
     k8s.add_env(container, env(actor, ctx, pod))
     k8s.add_env(container, k8s.copy(k8s.get(actor, 'spec.sidecar.env')) or {})
-    k8s.add_container(pod, container)
+    if actors.kind(actor) == 'Job' then
+      container.restartPolicy = 'Always' -- a native sidecar: it does not keep the pod of a Job from ending
+      k8s.add_init_container(pod, container)
+    else
+      k8s.add_container(pod, container)
+    end
   end,
 }

@@ -14,19 +14,46 @@ local function related(ctx, kind)
   return list
 end
 
+--- The object that runs the actor: of the wanted kind, and among Jobs the youngest.
+local function find_workload(actor, ctx)
+  local kind, found = actors.kind(actor), nil
+  for _, child in ipairs(ctx.children) do
+    local newer = child.kind == kind and (not found or child.metadata.creationTimestamp > found.metadata.creationTimestamp)
+    if newer or (kind == 'Job' and child.kind == 'ScaledJob') then found = child end
+  end
+  return found
+end
+
+-- How many pods a workload of each kind wants, has, has ready, and has of the newest version.
+local COUNT = {}
+
+function COUNT.Deployment(workload)
+  local function of(field) return k8s.get(workload, 'status.' .. field, 0) end
+  return k8s.get(workload, 'spec.replicas', 1), of 'replicas', of 'readyReplicas', of 'updatedReplicas'
+end
+
+COUNT.StatefulSet = COUNT.Deployment
+
+function COUNT.Job(workload)
+  local active, complete = k8s.get(workload, 'status.active', 0), k8s.get(workload, 'status.completionTime') ~= nil
+  return complete and 0 or k8s.get(workload, 'spec.parallelism', 1), active, k8s.get(workload, 'status.ready', 0), active
+end
+
+--- A ScaledJob says nothing of its Jobs: the pods do.
+function COUNT.ScaledJob(_, seen)
+  local total = seen.ready + seen.pending + seen.failing
+  return total, total, seen.ready, total
+end
+
 --- Everything the decisions below look at.
 local function gather(actor, ctx)
-  local workload = ctx.child(actors.kind(actor), actor.metadata.name)
-  local seen = pods.examine(related(ctx, 'Pod'))
+  local workload, seen = find_workload(actor, ctx), pods.examine(related(ctx, 'Pod'))
+  local desired, total, ready, updated = 0, 0, 0, 0
+  if workload then desired, total, ready, updated = COUNT[workload.kind](workload, seen) end
   return {
-    workload = workload,
-    desired = workload and (k8s.get(workload, 'spec.replicas') or 1) or 0,
-    total = k8s.get(workload or {}, 'status.replicas') or 0,
-    ready = k8s.get(workload or {}, 'status.readyReplicas') or 0,
-    updated = k8s.get(workload or {}, 'status.updatedReplicas') or 0,
-    pods = seen,
-    scaled = actors.scaling_enabled(actor),
-    before = k8s.get(actor, 'status') or {},
+    workload = workload, desired = desired, total = total, ready = ready, updated = updated, pods = seen,
+    scaled = actors.scaling_enabled(actor), before = k8s.get(actor, 'status') or {},
+    complete = workload ~= nil and workload.kind == 'Job' and k8s.get(workload, 'status.completionTime') ~= nil,
   }
 end
 
@@ -62,16 +89,21 @@ local function napping(f)
 end
 
 --- The word of the Status column when nothing blocks: the first that fits.
-local function progress(actor, f)
+local function progress(f)
+  local before = f.before.status
   if not f.workload then return 'Creating' end
+  if f.complete then return 'Completed' end
   if napping(f) then return 'Napping' end
   if f.pods.fault and f.ready < f.desired then return f.pods.fault.status end
   if f.total > f.updated and f.updated < f.desired then return 'Updating' end
-  if f.total < f.desired then return f.before.status == nil and 'Creating' or 'ScalingUp' end
+  if f.total < f.desired then return (before == nil or before == 'Creating') and 'Creating' or 'ScalingUp' end
   if f.total > f.desired then return 'ScalingDown' end
-  if f.ready < f.desired then return k8s.get(actor, 'status.status') == 'Running' and 'Degraded' or f.before.status == 'Degraded' and 'Degraded' or 'ScalingUp' end
+  if f.ready < f.desired then return (before == 'Running' or before == 'Degraded') and 'Degraded' or 'ScalingUp' end
   return 'Running'
 end
+
+--- States in which an actor does what it is there for.
+local WELL = { Running = true, Napping = true, Completed = true }
 
 local function set_conditions(actor, ctx, status, f, blocked)
   local list = {}
@@ -93,7 +125,7 @@ local function set_conditions(actor, ctx, status, f, blocked)
     unless_blocked('WorkloadReady', 'True', 'WorkloadCreated', actors.kind(actor) .. ' exists')
   end
   if blocked and blocked.condition == 'ScalingReady' then set('ScalingReady', 'False', blocked.reason, blocked.message) end
-  local well = not blocked and (status.status == 'Running' or status.status == 'Napping')
+  local well = not blocked and WELL[status.status]
   set('Ready', well and 'True' or 'False', status.status, blocked and blocked.message or fault and fault.message or status.status)
   status.conditions = json.array(list)
 end
@@ -155,7 +187,7 @@ return policy.define {
 
   status = function(actor, ctx, status, plan)
     local f, blocked = gather(actor, ctx), blocker(ctx)
-    status.status = k8s.get(actor, 'metadata.deletionTimestamp') and 'Terminating' or blocked and blocked.status or progress(actor, f)
+    status.status = k8s.get(actor, 'metadata.deletionTimestamp') and 'Terminating' or blocked and blocked.status or progress(f)
     set_numbers(status, f)
     set_last_scale(status, ctx, f)
     set_conditions(actor, ctx, status, f, blocked)
@@ -168,7 +200,7 @@ return policy.define {
     status.observedGeneration = judged and actor.metadata.generation or f.before.observedGeneration
     if f.workload then
       status.workloadRef = {
-        apiVersion = f.workload.apiVersion, kind = f.workload.kind, name = actor.metadata.name, namespace = actor.metadata.namespace,
+        apiVersion = f.workload.apiVersion, kind = f.workload.kind, name = f.workload.metadata.name, namespace = actor.metadata.namespace,
       }
     end
     tell(ctx, f, blocked, plan)

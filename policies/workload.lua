@@ -59,6 +59,74 @@ local function pod_template(actor, params, identity)
   return template
 end
 
+local BUILD = {}
+
+function BUILD.Deployment(actor, template)
+  return {
+    apiVersion = 'apps/v1',
+    kind = 'Deployment',
+    metadata = { name = actor.metadata.name },
+    spec = {
+      -- Scaled actors leave the count to the autoscaler, which owns it.
+      replicas = not actors.scaling_enabled(actor) and (k8s.get(actor, 'spec.workload.replicas') or 1) or nil,
+      selector = { matchLabels = actors.labels(actor) },
+      template = template,
+    },
+  }
+end
+
+function BUILD.StatefulSet(actor, template)
+  local object, workload = BUILD.Deployment(actor, template), actor.spec.workload
+  object.kind = 'StatefulSet'
+  object.spec.serviceName = k8s.get(workload, 'serviceName') or actor.metadata.name
+  object.spec.podManagementPolicy = k8s.get(workload, 'podManagementPolicy')
+  object.spec.volumeClaimTemplates = k8s.copy(k8s.get(workload, 'volumeClaimTemplates'))
+  return object
+end
+
+--- A Job's pods must be able to end.
+local function job_template(template)
+  if template.spec.restartPolicy ~= 'Never' then template.spec.restartPolicy = 'OnFailure' end
+  return template
+end
+
+--- A Job cannot be changed: another template is another Job, named by it, and one that still runs is left to finish.
+function BUILD.Job(actor, template)
+  job_template(template)
+  return {
+    apiVersion = 'batch/v1', kind = 'Job',
+    metadata = { name = actor.metadata.name, labels = actors.labels(actor) },
+    spec = { template = template },
+  }
+end
+
+function BUILD.ScaledJob(actor, template)
+  return {
+    apiVersion = 'keda.sh/v1alpha1', kind = 'ScaledJob',
+    metadata = { name = actor.metadata.name },
+    spec = { jobTargetRef = { template = job_template(template) } },
+  }
+end
+
+--- What of a StatefulSet can never be changed in place, and is never deleted by us to get around that.
+local function check_immutable(actor, ctx)
+  local there = actors.kind(actor) == 'StatefulSet' and ctx.child('StatefulSet', actor.metadata.name)
+  if not there then return nil end
+  local wanted = BUILD.StatefulSet(actor, {})
+  for _, field in ipairs { 'serviceName', 'podManagementPolicy', 'volumeClaimTemplates' } do
+    local value = wanted.spec[field]
+    local same, where = k8s.contains(value, there.spec[field])
+    if value ~= nil and not same then
+      local path = 'spec.workload.' .. field .. (where and where ~= '' and ('.' .. where) or '')
+      return policy.invalid {
+        path = path, condition = 'WorkloadReady', reason = 'ImmutableField',
+        message = path .. ': cannot be changed on an existing StatefulSet; change it back, or delete the StatefulSet yourself (pods and claims stay with '
+          .. '--cascade=orphan)',
+      }
+    end
+  end
+end
+
 return policy.define {
   name = 'workload',
   after = { 'validate', 'runtime', 'identity' },
@@ -68,18 +136,11 @@ return policy.define {
       :doc 'Failed startup probes, two seconds apart, before a runtime that does not come up is restarted.',
   },
 
+  validate = check_immutable,
+
   render = function(actor, ctx, plan)
-    local scaled = actors.scaling_enabled(actor)
-    plan:add('workload', {
-      apiVersion = 'apps/v1',
-      kind = 'Deployment',
-      metadata = { name = actor.metadata.name },
-      spec = {
-        -- Scaled actors leave the count to the autoscaler, which owns it.
-        replicas = not scaled and (k8s.get(actor, 'spec.workload.replicas') or 1) or nil,
-        selector = { matchLabels = actors.labels(actor) },
-        template = pod_template(actor, ctx.params, plan:get 'identity'),
-      },
-    })
+    local kind = actors.kind(actor)
+    if kind == 'Job' and actors.scaling_enabled(actor) then kind = 'ScaledJob' end
+    plan:add('workload', BUILD[kind](actor, pod_template(actor, ctx.params, plan:get 'identity')))
   end,
 }

@@ -136,10 +136,34 @@ static bool carry_object(ao_pass *pass, const cJSON *item)
 /* ---- what is no longer wanted ---- */
 
 typedef struct leftover {
-	const ao_pass *pass;
+	ao_pass *pass;
 	const ao_kind *kind;
 	char *key;
 } leftover;
+
+/** A child that the plan says to leave alone: neither wanted nor in the way. */
+static bool is_kept(const ao_pass *pass, const ao_kind *kind, const ao_object *object)
+{
+	const cJSON *kept;
+	cJSON_ArrayForEach(kept, ao_json_at(pass->plan, "kept"))
+	{
+		const char *name = ao_json_str(kept, "name"), *of = ao_json_str(kept, "kind");
+		if (name && of && strcmp(name, object->name) == 0 && strcmp(of, kind->resource.kind) == 0)
+			return true;
+	}
+	return false;
+}
+
+/** Remembers a kept child as it is, so that it does not look like news in the next pass. */
+static void remember_kept(ao_pass *pass, const char *id, const ao_object *object)
+{
+	ao_memo *memo = ao_map_get(pass->parent->memos, id);
+	if (!memo) {
+		memo = ao_xcalloc(1, sizeof(*memo));
+		ao_map_put(pass->parent->memos, id, memo);
+	}
+	*memo = (ao_memo){.observed = object->spec_digest, .seen = true};
+}
 
 /** Keeps the last child that the plan does not want: the latest kind of the manifest goes first. */
 static void find_leftover(void *arg, const ao_kind *kind, const ao_object *object)
@@ -149,6 +173,10 @@ static void find_leftover(void *arg, const ao_kind *kind, const ao_object *objec
 	const ao_memo *memo = ao_map_get(found->pass->parent->memos, id);
 	if ((memo && memo->seen) || object->deleting)
 		return;
+	if (is_kept(found->pass, kind, object)) {
+		remember_kept(found->pass, id, object);
+		return;
+	}
 	free(found->key);
 	found->key = ao_xstrdup(object->key);
 	found->kind = kind;

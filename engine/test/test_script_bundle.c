@@ -370,6 +370,7 @@ int main(void)
 	    cmocka_unit_test(test_the_digest_tells_what_changed),    cmocka_unit_test(test_libraries_and_files),
 	    cmocka_unit_test(test_wrong_hooks_name_policy_and_hook), cmocka_unit_test(test_plan_status_and_shared),
 	    cmocka_unit_test(test_nothing_survives_a_call),          cmocka_unit_test(test_log_lines_reach_the_caller),
+	    cmocka_unit_test(test_the_built_in_bundle_loads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

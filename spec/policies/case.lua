@@ -36,9 +36,9 @@ function M.bundle(settings, extra)
 end
 
 --- What the bundle makes of an actor: its plan.
-function M.plan(bundle, actor)
+function M.plan(bundle, actor, children)
   actor.metadata.namespace = actor.metadata.namespace or 'default'
-  return bundle:plan { now = '2026-01-02T03:04:05Z', parent = actor, children = json.array {}, related = json.array {} }
+  return bundle:plan { now = '2026-01-02T03:04:05Z', parent = actor, children = children or json.array {}, related = json.array {} }
 end
 
 --- The object of a kind in a plan, or nil.
