@@ -145,7 +145,7 @@ end
 local function set_last_scale(status, ctx, f)
   local old = f.before.desiredReplicas
   status.lastScaleTime, status.lastScaleDirection = f.before.lastScaleTime, f.before.lastScaleDirection
-  if f.workload and old and old ~= f.desired then
+  if f.workload and f.workload.kind ~= 'Job' and old and old ~= f.desired then
     status.lastScaleTime = ctx.now
     status.lastScaleDirection = f.desired > old and 'up' or 'down'
   end

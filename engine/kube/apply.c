@@ -17,6 +17,7 @@ struct ao_apply {
 	const char *const *legacy_managers;
 	bool dry_run, create, drop_replicas;
 	char *namespace_, *name;
+	char *uid;  /* of the object we mean; NULL when it is created */
 	char *body; /* what is sent in the end */
 	unsigned migrations;
 	ao_kube_call *call;
@@ -30,6 +31,7 @@ static void free_apply(ao_apply *a)
 {
 	free(a->namespace_);
 	free(a->name);
+	free(a->uid);
 	free(a->body);
 	free(a);
 }
@@ -90,13 +92,32 @@ static void on_migrated(void *arg, const ao_kube_answer *answer)
 		write_object(a);
 }
 
+/** Ends with an error of our own, the server's answer being fine. */
+static void fail(ao_apply *a, const ao_kube_answer *answer, int error, const char *message)
+{
+	ao_kube_answer wrong = *answer;
+	wrong.error = error;
+	wrong.message = message;
+	finish(a, &wrong);
+}
+
 static void on_live(void *arg, const ao_kube_answer *answer)
 {
 	ao_apply *a = arg;
 	ao_auto_json cJSON *live = NULL;
+	ao_auto_err ao_err *err = NULL;
 	a->call = NULL;
-	if (answer->error || ao_json_parse(answer->body, answer->body_len, &live, NULL) < 0) {
+	if (answer->error) {
 		finish(a, answer);
+		return;
+	}
+	if (ao_json_parse(answer->body, answer->body_len, &live, &err) < 0) {
+		fail(a, answer, -EPROTO, ao_err_text(err));
+		return;
+	}
+	const char *uid = ao_json_str(live, "metadata", "uid");
+	if (!uid || strcmp(uid, a->uid) != 0) {
+		fail(a, answer, -ESTALE, "another object has that name now");
 		return;
 	}
 	ao_auto_json cJSON *patch = ao_managed_patch(live, a->manager, a->legacy_managers, a->drop_replicas);
@@ -139,6 +160,7 @@ ao_apply *ao_apply_start(const ao_apply_request *with)
 	    .create = !observed,
 	    .namespace_ = ao_xstrdup(ao_json_str(with->desired, "metadata", "namespace")),
 	    .name = ao_xstrdup(ao_json_str(with->desired, "metadata", "name")),
+	    .uid = observed ? ao_xstrdup(observed->uid) : NULL,
 	    .body = body_of(with),
 	    .drop_replicas = !ao_json_at(with->desired, "spec", "replicas"),
 	    .fn = with->fn,

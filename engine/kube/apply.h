@@ -4,7 +4,7 @@
  *
  * Absent: POST (fieldValidation=Strict), so that a foreign object of that name answers AlreadyExists instead of being taken over.
  * Present: first, when the object is still held by an Update entry of ours or of a legacy manager, one JSON patch that turns
- * those managedFields entries into our Apply entry (dropping spec.replicas unless we set it; measurements.md (d)), read
+ * those managedFields entries into our Apply entry (dropping spec.replicas unless we set it), read
  * again and retried on 409; then a server-side apply, forced, carrying the observed uid.
  * Threads: the loop thread only.
  */
@@ -17,13 +17,13 @@ typedef struct ao_apply ao_apply;
 
 typedef struct ao_apply_request {
 	ao_kube *kube;
-	const ao_resource *resource;
+	const ao_resource *resource;        /* borrowed until fn, as are the managers */
 	const cJSON *desired;               /* borrowed for the call of ao_apply_start() */
-	const ao_object *observed;          /* NULL: create */
+	const ao_object *observed;          /* NULL: create; borrowed for the call, too */
 	const char *manager;                /* our field manager */
 	const char *const *legacy_managers; /* NULL-terminated managers whose Update entries become ours; may be NULL */
 	bool dry_run;
-	/** Once; answer->body is the object as the server has it now. `created` tells POST from apply. */
+	/** Once, from the loop; answer->body is the object as the server has it now. `created` tells POST from apply. */
 	void (*fn)(void *arg, const ao_kube_answer *answer, bool created);
 	void *arg;
 } ao_apply_request;

@@ -2,392 +2,347 @@
  * informer.c -- list, then watch, then watch again from where it ended.
  *
  * Two ways to list.  WatchList: one stream that first sends what there is, up to a marked bookmark, and goes on as the watch.  Pages: where
- * the server refuses that.  Both mark what they see; what was in the store and not seen is gone.
+ * the server refuses that.  Both mark what they see in the store; what is not marked in the end is gone.
+ *
+ * ao_informer_free() may come from inside any callback: streams end at once, the rest goes when the last of our frames returns.
  */
 #include "kube/informer.h"
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/map.h"
 #include "base/mem.h"
-#include "net/lines.h"
+#include "kube/list.h"
+#include "kube/watch.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+#include <ctype.h>
 #include <string.h>
+#include <sys/random.h>
 
-#define PAGE_SIZE "100"
-#define MAX_PAGE (64 * 1024 * 1024)
-#define MAX_LINE (8 * 1024 * 1024)
-#define SILENCE_MS 90000
 #define FIRST_BACKOFF_MS 800
 #define MAX_BACKOFF_MS 30000
 #define QUIET_MS 120000
 #define ABSENT_MS 30000
+#define MAX_UNLISTED 2 /* WatchList streams that end without their mark before we use pages */
 
 struct ao_informer {
-	ao_loop *loop;
 	ao_kube *kube;
 	ao_informer_options with;
-	char *namespace_, *label_selector;
+	char *path; /* of the collection with the selector, ends with '?' or '&' */
 	ao_store *store;
-	ao_map *seen; /* keys of the list that is running; NULL between lists */
-	ao_kube_call *call;
+	ao_watch *watch; /* one of the two, or neither while the timer runs */
+	ao_list *list;
 	ao_timer *timer;
-	ao_lines lines;
-	char *version; /* to resume from; NULL: list first */
-	char *next_page;
-	bool paged; /* the server refused WatchList */
-	bool synced, absent, told;
-	bool expired; /* an ERROR event said 410 */
-	uint64_t backoff_ms, failed_ms, streams;
-	uint64_t events; /* in the stream that is open */
+	bool list_first;   /* the store's version is no place to resume from */
+	bool listing;      /* between ao_store_mark() and the sweep */
+	bool paged;        /* the server does not do WatchList */
+	unsigned unlisted; /* WatchList streams that ended without their mark, in a row */
+	bool synced, absent;
+	uint64_t backoff_ms, failed_ms, expired_ms, streams;
+	unsigned failures; /* in a row */
+	unsigned busy;     /* our frames on the stack that run callbacks */
+	bool freed;
 };
 
-static void list_or_watch(ao_informer *inf);
+static void go(ao_informer *inf);
+
+/* ---- frames ---- */
+
+static void destroy(ao_informer *inf)
+{
+	ao_store_free(inf->store);
+	free(inf->path);
+	free(inf);
+}
+
+static void leave(ao_informer *inf)
+{
+	if (--inf->busy == 0 && inf->freed)
+		destroy(inf);
+}
 
 /* ---- what changed ---- */
 
+static const char *plural(const ao_informer *inf) { return inf->with.resource->plural; }
+
 static void report(ao_informer *inf, ao_change change, const ao_object *object, const ao_object *before)
 {
-	if (inf->with.on_change)
+	if (inf->with.on_change && !inf->freed)
 		inf->with.on_change(inf->with.arg, inf, change, object, before);
 }
 
-static void remove_object(ao_informer *inf, const char *key)
+static void report_deleted(ao_informer *inf, ao_object *object)
 {
-	const ao_object *object = ao_store_get(inf->store, key);
 	if (!object)
 		return;
-	/* out of the indexes first, so that whoever is told finds it gone; a copy of the struct keeps it readable */
-	ao_store *parked = ao_store_new(&inf->with.store);
-	const ao_object *copy = NULL;
-	ao_span text = {object->text, object->len};
-	bool readable = ao_store_put(parked, text, &copy, NULL) == 0;
-	ao_store_remove(inf->store, key);
-	if (readable)
-		report(inf, AO_DELETED, copy, NULL);
-	ao_store_free(parked);
+	report(inf, AO_DELETED, object, NULL);
+	ao_object_free(object);
 }
 
-static void put_object(ao_informer *inf, ao_span text)
+static void put(ao_informer *inf, ao_span text)
 {
-	ao_auto_str char *namespace_ = ao_span_text(ao_span_at(text, "metadata", "namespace"));
-	ao_auto_str char *name = ao_span_text(ao_span_at(text, "metadata", "name"));
-	ao_auto_str char *key = namespace_ ? ao_xasprintf("%s/%s", namespace_, name ? name : "") : ao_xstrdup(name ? name : "");
-	const ao_object *old = ao_store_get(inf->store, key), *object = NULL;
-	ao_object before = {0};
-	bool existed = old != NULL;
-	if (old)
-		before = (ao_object){.spec_digest = old->spec_digest, .full_digest = old->full_digest, .generation = old->generation};
+	const ao_object *object = NULL;
+	ao_object *before = NULL;
 	ao_auto_err ao_err *err = NULL;
-	int r = ao_store_put(inf->store, text, &object, &err);
-	if (r == -EINVAL)
-		ao_warn(AO_KUBE, key, "%s skipped: %s", inf->with.resource->kind, ao_err_text(err));
-	if (r < 0)
-		return;
-	if (inf->seen)
-		ao_map_put(inf->seen, key, inf);
-	if (!existed)
-		report(inf, AO_ADDED, object, NULL);
-	else if (before.full_digest != object->full_digest)
-		report(inf, AO_UPDATED, object, &before);
-}
-
-static void delete_object(ao_informer *inf, ao_span text)
-{
-	ao_auto_str char *namespace_ = ao_span_text(ao_span_at(text, "metadata", "namespace"));
-	ao_auto_str char *name = ao_span_text(ao_span_at(text, "metadata", "name"));
-	ao_auto_str char *key = namespace_ ? ao_xasprintf("%s/%s", namespace_, name ? name : "") : ao_xstrdup(name ? name : "");
-	if (inf->seen)
-		ao_map_remove(inf->seen, key);
-	remove_object(inf, key);
-}
-
-/* ---- lists ---- */
-
-static void begin_list(ao_informer *inf)
-{
-	ao_map_free(inf->seen);
-	inf->seen = ao_map_new();
-	free(inf->version);
-	inf->version = NULL;
-}
-
-/** Everything was listed: what was not seen is gone. */
-static void end_list(ao_informer *inf)
-{
-	size_t cursor = 0, count = 0;
-	char **gone = ao_xcalloc(ao_store_count(inf->store) + 1, sizeof(*gone));
-	for (const ao_object *object; inf->seen && (object = ao_store_next(inf->store, &cursor));)
-		if (!ao_map_get(inf->seen, object->key))
-			gone[count++] = ao_xstrdup(object->key);
-	ao_map_free(inf->seen);
-	inf->seen = NULL;
-	for (size_t i = 0; i < count; i++) {
-		remove_object(inf, gone[i]);
-		free(gone[i]);
+	int r = ao_store_swap(inf->store, text, !inf->listing, &object, &before, &err);
+	if (r == -ENOENT) {
+		report_deleted(inf, before);
+	} else if (r == 0) {
+		if (!before)
+			report(inf, AO_ADDED, object, NULL);
+		else if (before->full_digest != object->full_digest)
+			report(inf, AO_UPDATED, object, before);
+		ao_object_free(before);
+	} else if (err) {
+		ao_auto_str char *name = ao_span_text(ao_span_at(text, "metadata", "name"));
+		ao_warn(AO_KUBE, name, "one of the %s cannot be read and is skipped: %s", plural(inf), ao_err_text(err));
 	}
-	free(gone);
-	bool tell = !inf->synced || inf->absent;
-	inf->synced = true;
-	inf->absent = false;
-	if (tell && inf->with.on_synced)
-		inf->with.on_synced(inf->with.arg, inf, false);
 }
 
-static void become_absent(ao_informer *inf)
+/** Everything that `version` holds has been put: what was not is gone. */
+static void sweep(ao_informer *inf, const char *version)
 {
-	bool tell = !inf->absent;
-	begin_list(inf);
-	inf->absent = true; /* first, so that end_list() would not be needed to say it */
-	size_t cursor = 0;
-	const ao_object *object;
-	while (cursor = 0, (object = ao_store_next(inf->store, &cursor))) {
-		ao_auto_str char *key = ao_xstrdup(object->key);
-		remove_object(inf, key);
-	}
-	ao_map_free(inf->seen);
-	inf->seen = NULL;
+	for (ao_object *gone; !inf->freed && (gone = ao_store_take_stale(inf->store, version));)
+		report_deleted(inf, gone);
+	inf->listing = false;
+}
+
+static void become_synced(ao_informer *inf, bool absent)
+{
+	bool tell = !inf->synced || inf->absent != absent;
 	inf->synced = true;
-	if (tell && inf->with.on_synced)
-		inf->with.on_synced(inf->with.arg, inf, true);
+	inf->absent = absent;
+	if (tell && inf->with.on_synced && !inf->freed)
+		inf->with.on_synced(inf->with.arg, inf, absent);
+}
+
+static void finish_list(ao_informer *inf, const char *version)
+{
+	ao_store_set_version(inf->store, version);
+	inf->list_first = false;
+	inf->unlisted = 0;
+	sweep(inf, version);
+	become_synced(inf, false);
 }
 
 /* ---- trying again ---- */
 
-static void again_after(ao_informer *inf, uint64_t ms) { ao_timer_start(inf->timer, ms); }
+static void on_timer(void *arg) { go(arg); }
+
+static uint64_t jitter(uint64_t below)
+{
+	uint64_t random = 0;
+	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+		random = ao_mono_ms();
+	return random % (below + 1);
+}
 
 static void back_off(ao_informer *inf)
 {
 	uint64_t now = ao_mono_ms();
-	if (now - inf->failed_ms > QUIET_MS)
+	if (now - inf->failed_ms > QUIET_MS || !inf->backoff_ms)
 		inf->backoff_ms = FIRST_BACKOFF_MS;
 	inf->failed_ms = now;
-	uint64_t wait = inf->backoff_ms + (uint64_t)rand() % (inf->backoff_ms + 1);
-	inf->backoff_ms = inf->backoff_ms * 2 > MAX_BACKOFF_MS ? MAX_BACKOFF_MS : inf->backoff_ms * 2;
-	again_after(inf, wait > MAX_BACKOFF_MS ? MAX_BACKOFF_MS : wait);
+	ao_timer_start(inf->timer, inf->backoff_ms + jitter(inf->backoff_ms));
+	inf->backoff_ms = inf->backoff_ms * 2 < MAX_BACKOFF_MS ? inf->backoff_ms * 2 : MAX_BACKOFF_MS;
 }
 
-static void on_timer(void *arg) { list_or_watch(arg); }
-
-/** A request failed. */
-static void failed(ao_informer *inf, const ao_kube_answer *answer)
+/** Says it once: at once while we know nothing yet, else when the first resumption fails, too. */
+static void failed(ao_informer *inf, const char *message)
 {
-	const char *kind = inf->with.resource->kind;
-	if (answer->status == 404) {
-		become_absent(inf);
-		again_after(inf, ABSENT_MS);
-	} else if (answer->status == 410 || inf->expired) {
-		ao_debug(AO_KUBE, NULL, "%s: version expired, listing again", kind);
-		inf->expired = false;
-		begin_list(inf);
-		again_after(inf, 1);
-	} else {
-		ao_warn(AO_KUBE, NULL, "cannot watch %s, trying again: %s", inf->with.resource->plural, answer->message);
+	if (++inf->failures == (inf->synced ? 2u : 1u))
+		ao_warn(AO_KUBE, NULL, "cannot watch %s, trying again: %s", plural(inf), message);
+	else
+		ao_debug(AO_KUBE, NULL, "the watch of %s ended: %s", plural(inf), message);
+	back_off(inf);
+}
+
+static void works(ao_informer *inf)
+{
+	if (inf->failures >= 2)
+		ao_info(AO_KUBE, NULL, "watching %s again", plural(inf));
+	inf->failures = 0;
+}
+
+/** The version to resume from is too old, or a list took too long: list again, at once unless that happens often. */
+static void expired(ao_informer *inf, const char *message)
+{
+	uint64_t now = ao_mono_ms();
+	bool often = inf->expired_ms && now - inf->expired_ms < 2 * FIRST_BACKOFF_MS;
+	inf->expired_ms = now;
+	inf->list_first = true;
+	ao_debug(AO_KUBE, NULL, "listing %s anew: %s", plural(inf), message);
+	if (often)
 		back_off(inf);
-	}
+	else
+		go(inf);
+}
+
+static void kind_is_absent(ao_informer *inf)
+{
+	inf->list_first = true;
+	inf->failures = 0;
+	ao_store_set_version(inf->store, "");
+	ao_store_mark(inf->store);
+	sweep(inf, "");
+	become_synced(inf, true);
+	if (!inf->freed)
+		ao_timer_start(inf->timer, ABSENT_MS);
 }
 
 /* ---- the stream ---- */
 
-static void bookmark(ao_informer *inf, ao_span object)
-{
-	ao_span end = ao_span_at(object, "metadata", "annotations", "k8s.io/initial-events-end");
-	char *version = ao_span_text(ao_span_at(object, "metadata", "resourceVersion"));
-	if (version) {
-		free(inf->version);
-		inf->version = version;
-	}
-	if (inf->seen && ao_span_is(end, "true"))
-		end_list(inf);
-}
-
-/** Objects of the initial list carry versions of their own: only after it they say how far we are. */
-static void advance(ao_informer *inf, ao_span object)
-{
-	if (inf->seen)
-		return;
-	char *version = ao_span_text(ao_span_at(object, "metadata", "resourceVersion"));
-	if (!version)
-		return;
-	free(inf->version);
-	inf->version = version;
-}
-
-static int on_line(void *arg, const char *line, size_t len)
+static void on_event(void *arg, ao_watch_event event, ao_span object)
 {
 	ao_informer *inf = arg;
-	ao_span event = {line, len}, type = ao_span_get(event, "type"), object = ao_span_get(event, "object");
-	inf->events++;
-	if (ao_span_is(type, "ADDED") || ao_span_is(type, "MODIFIED")) {
-		advance(inf, object);
-		put_object(inf, object);
-	} else if (ao_span_is(type, "DELETED")) {
-		advance(inf, object);
-		delete_object(inf, object);
-	} else if (ao_span_is(type, "BOOKMARK")) {
-		bookmark(inf, object);
-	} else if (ao_span_is(type, "ERROR")) {
-		long long code = ao_span_int(ao_span_get(object, "code"), 0);
-		inf->expired = code == 410;
-		return code == 410 ? -ESTALE : -EIO;
-	} else {
-		return -EPROTO;
-	}
-	return 0;
+	ao_auto_str char *version = ao_span_text(ao_span_at(object, "metadata", "resourceVersion"));
+	inf->busy++;
+	works(inf);
+	if (event == AO_WATCH_PUT)
+		put(inf, object);
+	else if (event == AO_WATCH_DELETED)
+		report_deleted(inf, ao_store_take(inf->store, object));
+	else if (event == AO_WATCH_LISTED && inf->listing && version)
+		finish_list(inf, version);
+	/* what is sent initially has versions in no order */
+	if (!inf->listing && version)
+		ao_store_set_version(inf->store, version);
+	leave(inf);
 }
 
-static int on_data(void *arg, const char *bytes, size_t len)
+/** A refusal of WatchList itself, rather than of us or at this moment. */
+static bool is_refusal(long status)
 {
-	ao_informer *inf = arg;
-	return ao_lines_feed(&inf->lines, bytes, len, on_line, inf);
+	return status >= 400 && status < 500 && status != 401 && status != 403 && status != 408 && status != 429;
 }
 
-static void on_stream_end(void *arg, const ao_kube_answer *answer)
+static void on_watch_end(void *arg, const ao_watch_end *end)
 {
 	ao_informer *inf = arg;
-	inf->call = NULL;
-	ao_lines_free(&inf->lines);
-	inf->lines = ao_lines_init(MAX_LINE);
-	bool listing = inf->seen != NULL;
-	if (listing && answer->status >= 400 && answer->status < 500 && answer->status != 404 && answer->status != 410 &&
-	    answer->status != 429 && !inf->paged) {
-		ao_debug(AO_KUBE, NULL, "%s: the server does not stream lists, using pages", inf->with.resource->plural);
+	inf->busy++;
+	inf->watch = NULL;
+	bool initial = inf->listing && !inf->paged;
+	if (end->status == 404) {
+		kind_is_absent(inf);
+	} else if (end->status == 410) {
+		expired(inf, end->message);
+	} else if (initial && (is_refusal(end->status) || end->error == -E2BIG || (!end->error && ++inf->unlisted >= MAX_UNLISTED))) {
+		ao_debug(AO_KUBE, NULL, "%s: the server does not stream lists, using pages: %s", plural(inf), end->message);
 		inf->paged = true;
-		again_after(inf, 1);
-	} else if (answer->error || inf->expired) {
-		failed(inf, answer);
+		go(inf);
+	} else if (end->error || initial || end->useless) {
+		inf->list_first = inf->list_first || end->error == -EPROTO || end->error == -E2BIG; /* an event was lost */
+		failed(inf, end->error ? end->message : "the server ended it too early");
 	} else {
-		/* the server ends each watch after some minutes; one that ends at once is a fault */
-		if (inf->events)
-			again_after(inf, 1);
-		else
-			back_off(inf);
+		go(inf); /* its time was over */
 	}
+	leave(inf);
 }
 
-static void open_stream(ao_informer *inf)
+static void watch(ao_informer *inf)
 {
-	ao_auto_str char *path = ao_resource_path(inf->with.resource, inf->namespace_, NULL, NULL);
-	ao_auto_str char *selector = inf->label_selector ? ao_xasprintf("&labelSelector=%s", inf->label_selector) : ao_xstrdup("");
-	ao_auto_str char *start = inf->version ? ao_xasprintf("&resourceVersion=%s", inf->version)
-					       : ao_xstrdup("&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=");
-	ao_auto_str char *query =
-	    ao_xasprintf("%s?watch=1&allowWatchBookmarks=true&timeoutSeconds=%d%s%s", path, 300 + rand() % 300, start, selector);
 	inf->streams++;
-	inf->events = 0;
-	inf->call = ao_kube_send(inf->kube, &(ao_kube_request){
-						.method = "GET",
-						.path = query,
-						.fn = on_stream_end,
-						.on_data = on_data,
-						.silence_ms = SILENCE_MS,
-						.arg = inf,
-					    });
+	inf->watch = ao_watch_start(&(ao_watch_request){
+	    .kube = inf->kube,
+	    .path = inf->path,
+	    .version = inf->list_first ? NULL : ao_store_version(inf->store),
+	    .on_event = on_event,
+	    .on_end = on_watch_end,
+	    .arg = inf,
+	});
 }
 
 /* ---- pages ---- */
 
-static void get_page(ao_informer *inf);
-
-static void take_page(ao_informer *inf, ao_span page)
-{
-	size_t cursor = 0;
-	ao_span items = ao_span_get(page, "items"), item;
-	while (ao_span_item(items, &cursor, &item))
-		put_object(inf, item);
-	free(inf->next_page);
-	inf->next_page = ao_span_text(ao_span_at(page, "metadata", "continue"));
-	if (inf->next_page && *inf->next_page) {
-		get_page(inf);
-		return;
-	}
-	inf->version = ao_span_text(ao_span_at(page, "metadata", "resourceVersion"));
-	end_list(inf);
-	list_or_watch(inf);
-}
-
-static void on_page(void *arg, const ao_kube_answer *answer)
+static void on_item(void *arg, ao_span object)
 {
 	ao_informer *inf = arg;
-	inf->call = NULL;
-	if (answer->error == 0) {
-		take_page(inf, (ao_span){answer->body, answer->body_len});
-		return;
+	inf->busy++;
+	put(inf, object);
+	leave(inf);
+}
+
+static void on_list_end(void *arg, const ao_kube_answer *answer, const char *version)
+{
+	ao_informer *inf = arg;
+	inf->busy++;
+	inf->list = NULL;
+	if (!answer->error) {
+		works(inf);
+		finish_list(inf, version);
+		if (!inf->freed)
+			watch(inf);
+	} else if (answer->status == 404) {
+		kind_is_absent(inf);
+	} else if (answer->status == 410) {
+		expired(inf, answer->message);
+	} else {
+		failed(inf, answer->message);
 	}
-	free(inf->next_page); /* an expired continue token starts over */
-	inf->next_page = NULL;
-	begin_list(inf);
-	failed(inf, answer);
+	leave(inf);
 }
 
-static char *escape(const char *text)
+static void list(ao_informer *inf)
 {
-	ao_buf out = ao_buf_init(64 * 1024);
-	for (; *text; text++)
-		if (strchr("%&+=/ ", *text))
-			ao_buf_printf(&out, "%%%02X", (unsigned char)*text);
-		else
-			ao_buf_put(&out, text, 1);
-	return ao_buf_steal(&out);
+	inf->list =
+	    ao_list_start(&(ao_list_request){.kube = inf->kube, .path = inf->path, .on_item = on_item, .on_end = on_list_end, .arg = inf});
 }
 
-static void get_page(ao_informer *inf)
+static void go(ao_informer *inf)
 {
-	ao_auto_str char *path = ao_resource_path(inf->with.resource, inf->namespace_, NULL, NULL);
-	ao_auto_str char *token = inf->next_page ? escape(inf->next_page) : NULL;
-	ao_auto_str char *query =
-	    ao_xasprintf("%s?limit=" PAGE_SIZE "%s%s%s%s", path, token ? "&continue=" : "", token ? token : "",
-			 inf->label_selector ? "&labelSelector=" : "", inf->label_selector ? inf->label_selector : "");
-	inf->call =
-	    ao_kube_send(inf->kube, &(ao_kube_request){.method = "GET", .path = query, .fn = on_page, .max_body = MAX_PAGE, .arg = inf});
-}
-
-static void list_or_watch(ao_informer *inf)
-{
-	if (!inf->version)
-		begin_list(inf);
-	if (inf->version || !inf->paged)
-		open_stream(inf);
+	if (inf->list_first) {
+		ao_store_mark(inf->store);
+		inf->listing = true;
+	}
+	if (inf->list_first && inf->paged)
+		list(inf);
 	else
-		get_page(inf);
+		watch(inf);
 }
 
 /* ---- from outside ---- */
 
+static char *collection_path(const ao_informer_options *options)
+{
+	ao_auto_str char *path = ao_resource_path(options->resource, options->namespace_, NULL, NULL);
+	ao_buf out = ao_buf_init(64 * 1024);
+	ao_buf_printf(&out, "%s?", path);
+	if (options->label_selector)
+		ao_buf_puts(&out, "labelSelector=");
+	for (const char *c = options->label_selector; c && *c; c++)
+		if (isalnum((unsigned char)*c))
+			ao_buf_put(&out, c, 1);
+		else
+			ao_buf_printf(&out, "%%%02X", (unsigned char)*c);
+	if (options->label_selector)
+		ao_buf_puts(&out, "&");
+	return ao_buf_steal(&out);
+}
+
 ao_informer *ao_informer_new(ao_loop *loop, ao_kube *kube, const ao_informer_options *options)
 {
 	ao_informer *inf = ao_xcalloc(1, sizeof(*inf));
-	inf->loop = loop;
 	inf->kube = kube;
 	inf->with = *options;
-	inf->namespace_ = ao_xstrdup(options->namespace_);
-	inf->label_selector = options->label_selector ? escape(options->label_selector) : NULL;
+	inf->with.namespace_ = inf->with.label_selector = NULL; /* borrowed until here */
+	inf->path = collection_path(options);
 	inf->store = ao_store_new(&options->store);
 	inf->timer = ao_timer_new(loop, on_timer, inf);
-	inf->lines = ao_lines_init(MAX_LINE);
-	inf->backoff_ms = FIRST_BACKOFF_MS;
+	inf->list_first = true;
 	return inf;
 }
 
-void ao_informer_start(ao_informer *informer) { list_or_watch(informer); }
+void ao_informer_start(ao_informer *informer) { go(informer); }
 
 void ao_informer_free(ao_informer *inf)
 {
-	if (!inf)
+	if (!inf || inf->freed)
 		return;
-	if (inf->call)
-		ao_kube_cancel(inf->call);
+	ao_watch_free(inf->watch);
+	ao_list_free(inf->list);
 	ao_timer_free(inf->timer);
-	ao_lines_free(&inf->lines);
-	ao_map_free(inf->seen);
-	ao_store_free(inf->store);
-	free(inf->namespace_);
-	free(inf->label_selector);
-	free(inf->version);
-	free(inf->next_page);
-	free(inf);
+	inf->freed = true;
+	if (!inf->busy)
+		destroy(inf);
 }
 
 ao_store *ao_informer_store(ao_informer *informer) { return informer->store; }

@@ -242,14 +242,28 @@ static entry *commit(ao_store *store, entry **ret)
 	return before;
 }
 
-int ao_store_swap(ao_store *store, ao_span object, const ao_object **ret, ao_object **ret_before, ao_err **reterr)
+/** Takes the object of that key out; NULL when there is none. */
+static ao_object *take(ao_store *store, const char *key)
+{
+	entry *e = find(store, key);
+	if (!e)
+		return NULL;
+	detach(store, e);
+	return &e->object;
+}
+
+int ao_store_swap(ao_store *store, ao_span object, bool live, const ao_object **ret, ao_object **ret_before, ao_err **reterr)
 {
 	entry *e, *before;
 	int r = ao_cut_make(&store->cut, object, &store->options, reterr);
 	if (r < 0)
 		return r;
+	const char *key = ao_cut_str(&store->cut, AO_CUT_KEY);
+	before = live ? find(store, key) : NULL;
+	if (before && ao_version_older(ao_cut_str(&store->cut, AO_CUT_VERSION), before->object.resource_version))
+		return -ESTALE;
 	if (!is_wanted(store)) {
-		*ret_before = ao_store_take(store, ao_cut_str(&store->cut, AO_CUT_KEY));
+		*ret_before = take(store, key);
 		return -ENOENT;
 	}
 	before = commit(store, &e);
@@ -261,7 +275,7 @@ int ao_store_swap(ao_store *store, ao_span object, const ao_object **ret, ao_obj
 int ao_store_put(ao_store *store, ao_span object, const ao_object **ret, ao_err **reterr)
 {
 	ao_object *before = NULL;
-	int r = ao_store_swap(store, object, ret, &before, reterr);
+	int r = ao_store_swap(store, object, false, ret, &before, reterr);
 	ao_object_free(before);
 	return r;
 }
@@ -293,18 +307,23 @@ int ao_store_put_answer(ao_store *store, const char *body, size_t len, const ao_
 
 /* ---- removing ---- */
 
-ao_object *ao_store_take(ao_store *store, const char *key)
+ao_object *ao_store_take(ao_store *store, ao_span object)
 {
-	entry *e = find(store, key);
-	if (!e)
+	ao_span metadata = ao_span_get(object, "metadata");
+	ao_auto_str char *namespace_ = ao_span_text(ao_span_get(metadata, "namespace")),
+			 *name = ao_span_text(ao_span_get(metadata, "name")),
+			 *version = ao_span_text(ao_span_get(metadata, "resourceVersion"));
+	if (!name)
 		return NULL;
-	detach(store, e);
-	return &e->object;
+	ao_auto_str char *key = namespace_ && *namespace_ ? ao_xasprintf("%s/%s", namespace_, name) : ao_xstrdup(name);
+	const entry *e = find(store, key);
+	bool newer = e && version && ao_version_older(version, e->object.resource_version);
+	return newer ? NULL : take(store, key);
 }
 
 bool ao_store_remove(ao_store *store, const char *key)
 {
-	ao_object *object = ao_store_take(store, key);
+	ao_object *object = take(store, key);
 	ao_object_free(object);
 	return object != NULL;
 }

@@ -85,10 +85,12 @@ int ao_store_put_answer(ao_store *store, const char *body, size_t len, const ao_
 /**
  * ao_store_put() that hands over the version it replaced (or, with -ENOENT, removed); NULL when there was none.
  * The caller frees it with ao_object_free().
+ * @param live  an event after the list: when it is older than an answer of ours that is here already, nothing changes: -ESTALE, without
+ * an error
  */
-int ao_store_swap(ao_store *store, ao_span object, const ao_object **ret, ao_object **ret_before, ao_err **reterr);
-/** Removes an object and hands it over; NULL when there is none. */
-ao_object *ao_store_take(ao_store *store, const char *key);
+int ao_store_swap(ao_store *store, ao_span object, bool live, const ao_object **ret, ao_object **ret_before, ao_err **reterr);
+/** Removes what a DELETED event tells about and hands it over; NULL when there is none, or a newer one. */
+ao_object *ao_store_take(ao_store *store, ao_span object);
 void ao_object_free(ao_object *object); /* one that was handed over; NULL is fine */
 
 /** Begins a list: what is not put from now on will be stale. */

@@ -128,7 +128,7 @@ static void lists_with_keys(void **state)
 	    {"{\"containers\":[]}", "{\"containers\":[{\"name\":\"a\"}]}", NULL},
 	    {"{\"env\":[{\"value\":\"no name\"}]}", "{\"env\":[{\"value\":\"no name\"}]}", NULL},
 	    {"{\"finalizers\":[\"b\"]}", "{\"finalizers\":[\"a\",\"b\"]}", NULL},
-	    {"{\"finalizers\":[\"c\"]}", "{\"finalizers\":[\"a\",\"b\"]}", "finalizers[0]"},
+	    {"{\"finalizers\":[\"c\"]}", "{\"finalizers\":[\"a\",\"b\"]}", "finalizers[c]"},
 	};
 	check(examples, AO_LEN(examples));
 }

@@ -349,15 +349,39 @@ static void swap_hands_over_what_was_there(void **state)
 	ao_store *store = ao_store_new(&(ao_store_options){.owner_kind = "Owner"});
 	const ao_object *o = NULL;
 	ao_object *before = NULL;
-	assert_int_equal(ao_store_swap(store, span(DEPLOYMENT), &o, &before, NULL), 0);
+	assert_int_equal(ao_store_swap(store, span(DEPLOYMENT), false, &o, &before, NULL), 0);
 	assert_null(before);
-	assert_int_equal(ao_store_swap(store, span(DEPLOYMENT), &o, &before, NULL), 0);
+	assert_int_equal(ao_store_swap(store, span(DEPLOYMENT), false, &o, &before, NULL), 0);
 	assert_string_equal(before->text, KEPT);
 	ao_object_free(before);
 	static const char free_now[] = "{\"metadata\":{\"name\":\"resize\",\"namespace\":\"asya\",\"uid\":\"u-1\"}}";
-	assert_int_equal(ao_store_swap(store, span(free_now), &o, &before, NULL), -ENOENT);
+	assert_int_equal(ao_store_swap(store, span(free_now), false, &o, &before, NULL), -ENOENT);
 	assert_string_equal(before->text, KEPT);
 	ao_object_free(before);
+	ao_store_free(store);
+}
+
+static void late_events_change_nothing(void **state)
+{
+	(void)state;
+	ao_store *store = ao_store_new(&(ao_store_options){0});
+	const ao_object *o = NULL, *other = NULL;
+	ao_object *before = NULL;
+	assert_int_equal(answer(store, "a", "10", 2, &o), 0);
+	ao_auto_str char *older = versioned("a", "9", 1), *same = versioned("a", "10", 2), *newer = versioned("a", "11", 3);
+	assert_int_equal(ao_store_swap(store, span(older), true, &other, &before, NULL), -ESTALE);
+	assert_null(other);
+	assert_null(ao_store_take(store, span(older)));
+	assert_ptr_equal(ao_store_get(store, "a"), o);
+	assert_int_equal(ao_store_swap(store, span(same), true, &o, &before, NULL), 0);
+	assert_int_equal(before->full_digest, o->full_digest);
+	ao_object_free(before);
+	before = ao_store_take(store, span(newer));
+	assert_string_equal(before->resource_version, "10");
+	ao_object_free(before);
+	assert_null(ao_store_take(store, span(newer)));
+	assert_null(ao_store_take(store, span("{}")));
+	assert_int_equal(ao_store_count(store), 0);
 	ao_store_free(store);
 }
 
@@ -531,6 +555,7 @@ int main(void)
 	    cmocka_unit_test(versions_compare_as_numbers),
 	    cmocka_unit_test(a_list_finds_what_is_gone),
 	    cmocka_unit_test(swap_hands_over_what_was_there),
+	    cmocka_unit_test(late_events_change_nothing),
 	    cmocka_unit_test(random_histories),
 	    cmocka_unit_test(two_thousand_deployments),
 	};

@@ -1,0 +1,121 @@
+/* list.c -- pages of 100; when such a page is larger than we take, pages of 10, then of 1. */
+#include "kube/list.h"
+
+#include "base/mem.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#define FIRST_LIMIT 100
+#define MAX_PAGE (16u << 20)
+
+struct ao_list {
+	ao_list_request with;
+	char *path;
+	char *token; /* of the page to get; NULL: the first */
+	unsigned limit;
+	ao_kube_call *call;
+	bool *freed; /* set while a callback runs: ao_list_free() leaves word there */
+};
+
+static void get_page(ao_list *list);
+
+static void destroy(ao_list *list)
+{
+	free(list->path);
+	free(list->token);
+	free(list);
+}
+
+void ao_list_free(ao_list *list)
+{
+	if (!list)
+		return;
+	if (list->call)
+		ao_kube_cancel(list->call);
+	if (list->freed)
+		*list->freed = true;
+	destroy(list);
+}
+
+static void finish(ao_list *list, const ao_kube_answer *answer, const char *version)
+{
+	void (*on_end)(void *, const ao_kube_answer *, const char *) = list->with.on_end;
+	void *arg = list->with.arg;
+	destroy(list);
+	on_end(arg, answer, version);
+}
+
+/** @return false when a callback freed the list */
+static bool tell_items(ao_list *list, ao_span items)
+{
+	size_t cursor = 0;
+	ao_span item;
+	bool freed = false;
+	list->freed = &freed;
+	while (!freed && ao_span_item(items, &cursor, &item))
+		list->with.on_item(list->with.arg, item);
+	if (!freed)
+		list->freed = NULL;
+	return !freed;
+}
+
+static void take_page(ao_list *list, const ao_kube_answer *answer)
+{
+	ao_span page = {answer->body, answer->body_len}, metadata = ao_span_get(page, "metadata");
+	ao_auto_str char *version = ao_span_text(ao_span_get(metadata, "resourceVersion"));
+	if (!version) {
+		ao_kube_answer wrong = *answer;
+		wrong.error = -EPROTO;
+		wrong.message = "the answer is no list";
+		finish(list, &wrong, NULL);
+		return;
+	}
+	free(list->token);
+	list->token = ao_span_text(ao_span_get(metadata, "continue"));
+	if (!tell_items(list, ao_span_get(page, "items")))
+		return;
+	if (list->token && *list->token)
+		get_page(list);
+	else
+		finish(list, answer, version);
+}
+
+static void on_page(void *arg, const ao_kube_answer *answer)
+{
+	ao_list *list = arg;
+	list->call = NULL;
+	if (answer->error == -E2BIG && list->limit > 1) {
+		list->limit /= 10;
+		get_page(list);
+	} else if (answer->error) {
+		finish(list, answer, NULL);
+	} else {
+		take_page(list, answer);
+	}
+}
+
+static void get_page(ao_list *list)
+{
+	ao_auto_buf ao_buf path = ao_buf_init(64 * 1024);
+	ao_buf_printf(&path, "%slimit=%u", list->path, list->limit);
+	if (list->token && *list->token)
+		ao_buf_puts(&path, "&continue=");
+	for (const char *c = list->token; c && *c; c++)
+		if (isalnum((unsigned char)*c))
+			ao_buf_put(&path, c, 1);
+		else
+			ao_buf_printf(&path, "%%%02X", (unsigned char)*c);
+	list->call = ao_kube_send(
+	    list->with.kube,
+	    &(ao_kube_request){.method = "GET", .path = path.data, .max_body = MAX_PAGE, .timeout_ms = 60000, .fn = on_page, .arg = list});
+}
+
+ao_list *ao_list_start(const ao_list_request *request)
+{
+	ao_list *list = ao_xcalloc(1, sizeof(*list));
+	*list = (ao_list){.with = *request, .path = ao_xstrdup(request->path), .limit = FIRST_LIMIT};
+	list->with.path = NULL;
+	get_page(list);
+	return list;
+}

@@ -1,0 +1,132 @@
+/* watch.c -- the stream's pieces are cut into lines, each line into type and object; no tree is built. */
+#include "kube/watch.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "net/lines.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+#define MAX_LINE (8u << 20)
+#define SILENCE_MS 90000 /* bookmarks come each minute */
+#define SHORTEST_S 300u
+#define LONGEST_S 600u
+#define USELESS_MS 1000
+
+struct ao_watch {
+	ao_watch_request with;
+	ao_kube_call *call;
+	ao_lines lines;
+	uint64_t started_ms, events;
+	long error_code; /* of an ERROR event, with its message */
+	char *error_message;
+	bool *freed; /* set while a callback runs: ao_watch_free() leaves word there */
+};
+
+static void destroy(ao_watch *w)
+{
+	ao_lines_free(&w->lines);
+	free(w->error_message);
+	free(w);
+}
+
+void ao_watch_free(ao_watch *w)
+{
+	if (!w)
+		return;
+	if (w->call)
+		ao_kube_cancel(w->call);
+	if (w->freed)
+		*w->freed = true;
+	destroy(w);
+}
+
+/** @return 0, or -ECANCELED when the callback freed the watch */
+static int tell(ao_watch *w, ao_watch_event event, ao_span object)
+{
+	bool freed = false;
+	w->freed = &freed;
+	w->events++;
+	w->with.on_event(w->with.arg, event, object);
+	if (freed)
+		return -ECANCELED;
+	w->freed = NULL;
+	return 0;
+}
+
+static int take_error(ao_watch *w, ao_span status)
+{
+	w->error_code = (long)ao_span_int(ao_span_get(status, "code"), 500);
+	w->error_message = ao_span_text(ao_span_get(status, "message"));
+	return w->error_code == 410 ? -ESTALE : -EIO;
+}
+
+static int on_line(void *arg, const char *line, size_t len)
+{
+	ao_watch *w = arg;
+	ao_span event = {line, len}, type = ao_span_get(event, "type"), object = ao_span_get(event, "object");
+	if (!type.at || !object.at)
+		return -EPROTO;
+	if (ao_span_is(type, "ADDED") || ao_span_is(type, "MODIFIED"))
+		return tell(w, AO_WATCH_PUT, object);
+	if (ao_span_is(type, "DELETED"))
+		return tell(w, AO_WATCH_DELETED, object);
+	if (ao_span_is(type, "ERROR"))
+		return take_error(w, object);
+	if (!ao_span_is(type, "BOOKMARK"))
+		return 0; /* a type of the future */
+	ao_span listed = ao_span_at(object, "metadata", "annotations", "k8s.io/initial-events-end");
+	return tell(w, ao_span_is(listed, "true") ? AO_WATCH_LISTED : AO_WATCH_BOOKMARK, object);
+}
+
+static int on_data(void *arg, const char *bytes, size_t len)
+{
+	ao_watch *w = arg;
+	return ao_lines_feed(&w->lines, bytes, len, on_line, w);
+}
+
+static void on_done(void *arg, const ao_kube_answer *answer)
+{
+	ao_watch *w = arg;
+	ao_watch_end end = {.error = answer->error, .status = answer->status, .message = answer->message};
+	ao_auto_str char *message = w->error_message;
+	w->error_message = NULL;
+	if (w->error_code) {
+		end.status = w->error_code;
+		end.message = message ? message : "the server ended the watch";
+	}
+	end.useless = !w->events && ao_mono_ms() - w->started_ms < USELESS_MS;
+	void (*on_end)(void *, const ao_watch_end *) = w->with.on_end;
+	void *on_end_arg = w->with.arg;
+	destroy(w);
+	on_end(on_end_arg, &end);
+}
+
+/** The server is asked to end the streams of all clients at different times. */
+static unsigned random_timeout(void)
+{
+	unsigned random = 0;
+	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+		random = (unsigned)ao_mono_ms();
+	return SHORTEST_S + random % (LONGEST_S - SHORTEST_S);
+}
+
+ao_watch *ao_watch_start(const ao_watch_request *request)
+{
+	ao_watch *w = ao_xcalloc(1, sizeof(*w));
+	*w = (ao_watch){.with = *request, .lines = ao_lines_init(MAX_LINE), .started_ms = ao_mono_ms()};
+	const char *initial = request->version ? "" : "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
+	ao_auto_str char *path = ao_xasprintf("%swatch=1&allowWatchBookmarks=true&timeoutSeconds=%u&resourceVersion=%s%s", request->path,
+					      random_timeout(), request->version ? request->version : "", initial);
+	w->with.path = w->with.version = NULL; /* borrowed until here */
+	w->call = ao_kube_send(request->kube, &(ao_kube_request){
+						  .method = "GET",
+						  .path = path,
+						  .fn = on_done,
+						  .on_data = on_data,
+						  .silence_ms = SILENCE_MS,
+						  .arg = w,
+					      });
+	return w;
+}
