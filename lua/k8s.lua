@@ -1,6 +1,7 @@
 --- k8s: reading and shaping Kubernetes objects the way Kubernetes itself would.
 local json = require 'json'
 local text = require 'text'
+local find, sub, type = string.find, string.sub, type
 
 local k8s = {}
 
@@ -18,9 +19,19 @@ end
 ---@return any
 function k8s.get(object, path, default)
   local value = object
-  for _, key in ipairs(steps_of(path)) do
-    if type(value) ~= 'table' then return default end
-    value = value[key]
+  if type(path) == 'string' then
+    local from = 1
+    repeat
+      if type(value) ~= 'table' then return default end
+      local dot = find(path, '.', from, true)
+      value = value[dot and sub(path, from, dot - 1) or sub(path, from)]
+      from = dot and dot + 1
+    until not from
+  else
+    for i = 1, #path do
+      if type(value) ~= 'table' then return default end
+      value = value[path[i]]
+    end
   end
   if value == nil or value == json.null then return default end
   return value

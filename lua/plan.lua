@@ -333,7 +333,10 @@ function plan.finish(p, around)
     seen[id] = entry
     objects[i] = { role = entry.role, policy = entry.policy.name, shared = entry.shared, object = entry.object, after = entry.after }
   end
-  return { objects = objects, kept = json.array(state.kept), queues = json.array(state.queues), events = json.array(state.events), requeue_after = state.requeue_after }
+  return {
+    objects = objects, kept = json.array(state.kept), queues = json.array(state.queues), events = json.array(state.events),
+    requeue_after = state.requeue_after,
+  }
 end
 
 return plan

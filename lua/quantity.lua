@@ -13,7 +13,7 @@ local NANO <const> = 1000000000
 local function parse(value)
   if math.type(value) == 'integer' then return value < 0 and -1 or 1, math.abs(value), 0 end
   if type(value) ~= 'string' then return nil end
-  local sign, digits, fraction, suffix = value:match '^([+-]?)(%d*)%.?(%d*)([numkMGTPEi]*)$'
+  local sign, digits, fraction, suffix = value:match '^([+-]?)(%d*)%.?(%d*)([numkKMGTPEi]*)$'
   local scale = suffix and SUFFIX[suffix]
   if not scale or (digits == '' and fraction == '') or #digits > 18 or #fraction > 9 then return nil end
   local whole, nano = tonumber(digits ~= '' and digits or '0'), tonumber((fraction .. ('0'):rep(9 - #fraction)))

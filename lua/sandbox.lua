@@ -81,6 +81,8 @@ local function safe_getmetatable(value)
   return getmetatable(value)
 end
 
+local FROZEN = {} -- the proxies of libraries
+
 local FORBIDDEN = { __gc = true, __mode = true, __close = true }
 
 local function safe_setmetatable(t, mt)
@@ -95,6 +97,7 @@ end
 --- Setting one of these later would get around safe_setmetatable.
 local function safe_rawset(t, key, value)
   if FORBIDDEN[key] then error("field '" .. key .. "' is not allowed", 2) end
+  if FROZEN[t] then error('libraries cannot be changed', 2) end
   return rawset(t, key, value)
 end
 
@@ -109,6 +112,17 @@ end
 
 -- ---- string ----
 
+--- Texts of tables come from safe_tostring; %p would show an address; widths have two digits at most, as in stock Lua.
+local function safe_format(text, ...)
+  if type(text) ~= 'string' then error("bad argument #1 to 'format' (string expected)", 2) end
+  if find(gsub(text, '%%%%', ''), '%%[-+ #0%d.]*p') then error("'%p' is not allowed in format", 2) end
+  local arguments = raw_pack(...)
+  for i = 1, arguments.n do
+    if type(arguments[i]) == 'table' or type(arguments[i]) == 'function' then arguments[i] = safe_tostring(arguments[i]) end
+  end
+  return format(text, raw_unpack(arguments, 1, arguments.n))
+end
+
 local function make_string(host)
   local S = {}
   for _, name in ipairs { 'len', 'sub', 'upper', 'lower', 'reverse', 'byte', 'char' } do S[name] = lua_string[name] end
@@ -118,20 +132,11 @@ local function make_string(host)
     s, separator = tostring(s), separator or ''
     n = mtype(n) == 'integer' and n or error("bad argument #2 to 'rep' (integer expected)", 2)
     if n <= 0 or (#s == 0 and #separator == 0) then return '' end
-    if (#s + #separator) > host.max_string // n + 1 then error('resulting string too large', 2) end
+    if n > host.max_string // (#s + #separator) then error('resulting string too large', 2) end
     return rep(s, n, separator)
   end
 
-  --- Texts of tables come from safe_tostring; %p would show an address; widths have two digits at most, as in stock Lua.
-  function S.format(text, ...)
-    if type(text) ~= 'string' then error("bad argument #1 to 'format' (string expected)", 2) end
-    if find(gsub(text, '%%%%', ''), '%%[-+ #0%d.]*p') then error("'%p' is not allowed in format", 2) end
-    local arguments = raw_pack(...)
-    for i = 1, arguments.n do
-      if type(arguments[i]) == 'table' or type(arguments[i]) == 'function' then arguments[i] = safe_tostring(arguments[i]) end
-    end
-    return format(text, raw_unpack(arguments, 1, arguments.n))
-  end
+  S.format = safe_format
   return S
 end
 
@@ -235,11 +240,13 @@ end
 
 --- A library that can be read and not changed.
 local function frozen(library, name)
-  return setmetatable({}, {
+  local proxy = setmetatable({}, {
     __index = library,
     __newindex = function(_, key) error(("library '%s' cannot be changed (field '%s')"):format(name, tostring(key)), 2) end,
     __metatable = false,
   })
+  FROZEN[proxy] = true
+  return proxy
 end
 
 local function copy_without(library, ...)
@@ -255,14 +262,14 @@ end
 function sandbox.new(host)
   local S = make_string(host)
   getmetatable('').__index = S
-  return {
+  return setmetatable({
     assert = assert, error = error, getmetatable = safe_getmetatable, ipairs = ipairs, next = safe_next, pairs = safe_pairs,
     pcall = make_pcall(host), rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = safe_rawset, select = select,
     setmetatable = safe_setmetatable, tonumber = tonumber, tostring = safe_tostring, type = type,
     math = frozen(copy_without(lua_math, 'random', 'randomseed'), 'math'),
     string = frozen(S, 'string'), table = frozen(T, 'table'), utf8 = frozen(copy_without(lua_utf8), 'utf8'),
     _VERSION = 'Lua 5.4', [sandbox] = host,
-  }
+  }, { __index = function(_, name) error(("unknown global '%s'"):format(safe_tostring(name)), 2) end })
 end
 
 local LEVELS = { 'debug', 'info', 'warn', 'error' }
@@ -270,7 +277,7 @@ local LEVELS = { 'debug', 'info', 'warn', 'error' }
 local function make_log(host, file)
   local policy, log = sub(file, -4) == '.lua' and sub(file, 1, -5) or file, {}
   for _, level in ipairs(LEVELS) do
-    log[level] = function(text, ...) host.log(level, policy, select('#', ...) > 0 and format(text, ...) or safe_tostring(text)) end
+    log[level] = function(text, ...) host.log(level, policy, select('#', ...) > 0 and safe_format(text, ...) or safe_tostring(text)) end
   end
   return frozen(log, 'log')
 end
@@ -281,14 +288,8 @@ end
 ---@param require function
 ---@return table
 function sandbox.env_for(base, file, require)
-  local own = { require = require, log = make_log(base[sandbox], file) }
-  return setmetatable({}, {
-    __index = function(_, name)
-      local value = own[name]
-      if value == nil and type(name) == 'string' then value = base[name] end
-      if value == nil then error(("unknown global '%s'"):format(safe_tostring(name)), 2) end
-      return value
-    end,
+  local own = setmetatable({ require = require, log = make_log(base[sandbox], file) }, { __index = base })
+  return setmetatable({}, { __index = own,
     __newindex = function(_, name) error(("assignment to global '%s': use local"):format(safe_tostring(name)), 2) end,
     __metatable = false,
   })

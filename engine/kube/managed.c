@@ -29,7 +29,7 @@ ao_managed ao_managed_scan(ao_span fields, const char *const *managers)
 		if (ao_span_is(operation, "Update"))
 			held.legacy_owned = true;
 		else if (ao_span_is(operation, "Apply"))
-			held.owns_replicas = ao_span_at(entry, "fieldsV1", "f:spec", "f:replicas").at != NULL;
+			held.owns_replicas = held.owns_replicas || ao_span_at(entry, "fieldsV1", "f:spec", "f:replicas").at;
 	}
 	return held;
 }

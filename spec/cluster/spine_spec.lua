@@ -14,10 +14,6 @@ local function container(object, name)
   end
 end
 
-local function await_deployment(name, namespace)
-  return eventually('deployment ' .. name, 30, function() return deployment(name, namespace) end)
-end
-
 local function await_status(name, namespace, wanted)
   return eventually(('actor %s is %s'):format(name, wanted), 30, function()
     local actor = cluster.get('asyncactor', name, namespace)

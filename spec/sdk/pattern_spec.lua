@@ -46,7 +46,8 @@ describe('pattern', function()
 
   it('agrees on 20,000 random patterns', function()
     math.randomseed(42)
-    local parts = { 'a', 'b', '.', '%a', '%d', '[ab]', '[^a]', '(a)', '(b*)', '()', '%1', '^', '$', 'a-', '%b()', '%f[a]', '(', ')', 'a*', 'b+', '.?', '%s', '1' }
+    local parts = { 'a', 'b', '.', '%a', '%d', '[ab]', '[^a]', '(a)', '(b*)', '()', '%1', '^', '$', 'a-', '%b()', '%f[a]',
+      '(', ')', 'a*', 'b+', '.?', '%s', '1' }
     for _ = 1, 20000 do
       local p, s = {}, {}
       for i = 1, math.random(6) do p[i] = parts[math.random(#parts)] end
@@ -59,7 +60,8 @@ describe('pattern', function()
     local cases = {
       { 'hello world', 'o', '0' }, { 'hello', '', '-' }, { 'abc', '%w', '%0%0' }, { 'abc', '(a)(b)', '%2%1' }, { 'abc', '^a', 'x' }, { 'aaa', 'a', 'b', 2 },
       { '$name is $age', '%$(%w+)', { name = 'x' } }, { 'abc', '.', function(c) return c == 'b' and 'B' or nil end }, { 'abc', 'b*', '-' },
-      { 'abc', '%w', '%' }, { 'abc', '%w', '%9' }, { 'abc', '%w', {} }, { 'abc', 'x*$', '!' }, { 'abc', '()', '%1' }, { 'abc', 'a', 5 }, { 'abc', '.', function() return true end },
+      { 'abc', '%w', '%' }, { 'abc', '%w', '%9' }, { 'abc', '%w', {} }, { 'abc', 'x*$', '!' },
+      { 'abc', '()', '%1' }, { 'abc', 'a', 5 }, { 'abc', '.', function() return true end },
     }
     for _, case in ipairs(cases) do
       local theirs = outcome(stock.gsub, table.unpack(case, 1, 4))
