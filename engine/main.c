@@ -25,13 +25,6 @@ static int usage(FILE *out, int exit_code)
 	return exit_code;
 }
 
-int ao_cli_fail(ao_err *err, int exit_code)
-{
-	fprintf(stderr, "error: %s\n", ao_err_text(err));
-	ao_err_free(err);
-	return exit_code;
-}
-
 int main(int argc, char **argv)
 {
 	if (argc > 1 && (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))

@@ -2,6 +2,7 @@
 #include "cli/args.h"
 
 #include "base/mem.h"
+#include "cli/cli.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -84,4 +85,11 @@ void ao_args_help(const ao_verb *verb)
 						      flag->yes ? "" : flag->value);
 		printf("  %-40s %s\n", left, flag->help);
 	}
+}
+
+int ao_cli_fail(ao_err *err, int exit_code)
+{
+	fprintf(stderr, "error: %s\n", ao_err_text(err));
+	ao_err_free(err);
+	return exit_code;
 }
