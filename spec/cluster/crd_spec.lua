@@ -20,7 +20,7 @@ describe('the CRD', function()
     local expected = text:match '^# expect: ([^\n]*)'
     it(('%s: %s'):format(path:match '([^/]+)%.yaml$', expected), function()
       local namespace = cluster.namespace 'crd'
-      local output, ok = cluster.sh('kubectl apply --server-side --force-conflicts -n %s -f %s', namespace, path)
+      local output, ok = cluster.sh('kubectl apply -n %s -f %s', namespace, path)
       if expected == 'accepted' then
         assert.is_true(ok, output)
         check_stored(text, namespace)
