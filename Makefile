@@ -96,7 +96,7 @@ $(ARENA_BIN): $(BUILD)/arena/%: $(BUILD)/obj/engine/test/%.o $(LIB_OBJ)
 
 unit-build: $(TEST_BIN) $(ARENA_BIN)
 unit: unit-build
-	@spec/run unit $(TEST_BIN) $(ARENA_BIN)
+	@BUILD=$(BUILD) spec/run unit $(TEST_BIN) $(ARENA_BIN)
 
 spec: $(BUILD)/.deps
 	@spec/run busted spec/sdk spec/policies

@@ -151,8 +151,9 @@ static bool digits(walk *w)
 static int check_value_of(walk *w, const char *first, bool integer)
 {
 	ao_auto_str char *text = ao_xstrndup(first, (size_t)(w->at - first));
-	double value = strtod(text, NULL);
-	if (isfinite(value) && !(integer && fabs(value) > (double)AO_JSON_MAX_INT))
+	errno = 0;
+	long long whole = integer ? strtoll(text, NULL, 10) : 0;
+	if (!errno && whole <= AO_JSON_MAX_INT && whole >= -AO_JSON_MAX_INT && (integer || isfinite(strtod(text, NULL))))
 		return 0;
 	ao_auto_str char *path = path_of(w);
 	return ao_err_set(w->reterr, -EINVAL, "%s%s%.40s cannot be kept exactly", path, *path ? ": " : "", text);
