@@ -73,6 +73,7 @@ local function blocker(ctx)
   local invalid = outcome.invalid
   if invalid then
     local condition = invalid.condition or 'WorkloadReady'
+    if invalid.reason == 'Paused' then return { condition = 'Ready', reason = 'Paused', message = invalid.message, status = 'Paused' } end
     return { condition = condition, reason = invalid.reason or 'ValidationError', message = invalid.message,
       status = condition == 'TransportReady' and 'TransportError' or 'WorkloadError' }
   end

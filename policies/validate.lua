@@ -108,6 +108,40 @@ local function check_containers(pod)
   end
 end
 
+local OUR_VOLUMES = { ['socket-dir'] = true, tmp = true, [actors.RUNTIME] = true }
+local OUR_MOUNTS = { [actors.SOCKET_DIR] = true, ['/tmp'] = true, ['/opt/asya/' .. actors.SCRIPT] = true }
+
+--- What we add to the pod must not be there already: the server would refuse it with a message that names neither side.
+local function check_clashes(actor, template)
+  for i, volume in ipairs(k8s.get(template, 'spec.volumes') or {}) do
+    if OUR_VOLUMES[volume.name] then
+      return wrong(('%s.volumes[%d].name'):format(POD, i - 1), "'%s' is the name of a volume that the operator adds; rename yours", volume.name)
+    end
+  end
+  local runtime, index = k8s.find(k8s.get(template, 'spec.containers'), actors.RUNTIME)
+  for i, mount in ipairs(k8s.get(runtime, 'volumeMounts') or {}) do
+    if OUR_MOUNTS[mount.mountPath] then
+      return wrong(('%s.containers[%d].volumeMounts[%d].mountPath'):format(POD, index - 1, i - 1),
+        "'%s' is where the operator mounts something; choose another path", mount.mountPath)
+    end
+  end
+  local labels = k8s.get(template, 'metadata.labels') or {}
+  for key, value in pairs(actors.labels(actor)) do
+    if labels[key] ~= nil and labels[key] ~= value then
+      return wrong('spec.workload.template.metadata.labels.' .. key,
+        "must be '%s' or absent: the workload selects its pods by it, is '%s'", value, tostring(labels[key]))
+    end
+  end
+end
+
+--- Names become label values, and a StatefulSet adds a revision to its own.
+local function check_name(actor)
+  local name, limit = actor.metadata.name, actors.kind(actor) == 'StatefulSet' and 52 or 63
+  if #name > limit then
+    return wrong('metadata.name', "'%s' has %d characters, at most %d fit the labels of its pods; use a shorter one", name, #name, limit)
+  end
+end
+
 local function check_transport(actor, ctx)
   local name = k8s.get(actor, 'spec.transport')
   local transport = actors.transport(actor, ctx)
@@ -131,9 +165,17 @@ return policy.define {
   },
 
   validate = function(actor, ctx)
+    if k8s.get(actor, { 'metadata', 'annotations', 'asya.sh/paused' }) == 'true' then
+      return policy.invalid {
+        path = 'metadata.annotations', reason = 'Paused', condition = 'WorkloadReady',
+        message = 'paused by the annotation asya.sh/paused: nothing is changed until it is removed',
+      }
+    end
     local template = k8s.get(actor, 'spec.workload.template') or {}
     local bad = check(TEMPLATE, template, 'spec.workload.template', ctx)
       or check_containers(k8s.get(template, 'spec') or {})
+      or check_clashes(actor, template)
+      or check_name(actor)
       or check_transport(actor, ctx)
     return bad and policy.invalid(bad)
   end,

@@ -154,7 +154,8 @@ const ao_object *ao_world_took(ao_world *world, const ao_kind *kind, const ao_ku
 {
 	const ao_object *object = NULL;
 	ao_auto_err ao_err *err = NULL;
-	if (ao_store_put_answer(ao_world_store(world, kind), answer->body, answer->body_len, &object, &err) < 0)
+	int r = ao_store_put_answer(ao_world_store(world, kind), answer->body, answer->body_len, &object, &err);
+	if (r < 0 && r != -ENOENT) /* that one: it was deleted while the answer was on its way */
 		ao_warn(AO_CORE, NULL, "the server's answer is no %s: %s", kind->resource.kind, ao_err_text(err));
 	return object;
 }

@@ -109,8 +109,7 @@ static void step_back(ao_buf *path, size_t len)
 static bool rule_fits(const list_rule *rule, const cJSON *list)
 {
 	const cJSON *item;
-	cJSON_ArrayForEach(item, list)
-	{
+	cJSON_ArrayForEach (item, list) {
 		if (rule->keys[0] ? !ao_json_at(item, rule->keys[0]) : !cJSON_IsString(item))
 			return false;
 	}
@@ -142,8 +141,7 @@ static bool same_key(const cJSON *a, const cJSON *b, const list_rule *rule)
 static const cJSON *find_item(const cJSON *list, const cJSON *like, const list_rule *rule)
 {
 	const cJSON *item, *found = NULL;
-	cJSON_ArrayForEach(item, list)
-	{
+	cJSON_ArrayForEach (item, list) {
 		if (same_key(like, item, rule))
 			found = item;
 	}
@@ -157,8 +155,7 @@ static bool same_list(place at, const cJSON *desired, const cJSON *observed)
 	int index = 0;
 	if (!rule && cJSON_GetArraySize(desired) != cJSON_GetArraySize(observed))
 		return false;
-	cJSON_ArrayForEach(item, desired)
-	{
+	cJSON_ArrayForEach (item, desired) {
 		size_t len = step_to_item(at.path, rule ? ao_json_at(item, rule->keys[0]) : NULL, index++);
 		const cJSON *found = rule ? find_item(observed, item, rule) : other;
 		if (!found || !same((place){at.path, rule, false}, item, found))
@@ -185,8 +182,7 @@ static bool same_object(place at, const cJSON *desired, const cJSON *observed)
 {
 	const cJSON *member;
 	bool root = !at.path->len && !desired->string, quantities = is_among(quantity_maps, desired->string);
-	cJSON_ArrayForEach(member, desired)
-	{
+	cJSON_ArrayForEach (member, desired) {
 		if (root && (strcmp(member->string, "apiVersion") == 0 || strcmp(member->string, "kind") == 0))
 			continue; /* of one object, whatever version it is read in */
 		size_t len = step_to_member(at.path, member->string);

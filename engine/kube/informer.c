@@ -228,6 +228,7 @@ static void on_watch_end(void *arg, const ao_watch_end *end)
 	} else if (initial && (is_refusal(end->status) || end->error == -E2BIG || (!end->error && ++inf->unlisted >= MAX_UNLISTED))) {
 		ao_debug(AO_KUBE, NULL, "%s: the server does not stream lists, using pages: %s", plural(inf), end->message);
 		inf->paged = true;
+		inf->streams--;
 		go(inf);
 	} else if (end->error || initial || end->useless) {
 		inf->list_first = inf->list_first || end->error == -EPROTO || end->error == -E2BIG; /* an event was lost */

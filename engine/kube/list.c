@@ -15,7 +15,8 @@ struct ao_list {
 	char *token; /* of the page to get; NULL: the first */
 	unsigned limit;
 	ao_kube_call *call;
-	bool *freed; /* set while a callback runs: ao_list_free() leaves word there */
+	bool busy; /* a callback runs: who frees us now only says so */
+	bool freed;
 };
 
 static void get_page(ao_list *list);
@@ -33,9 +34,9 @@ void ao_list_free(ao_list *list)
 		return;
 	if (list->call)
 		ao_kube_cancel(list->call);
-	if (list->freed)
-		*list->freed = true;
-	destroy(list);
+	list->freed = true;
+	if (!list->busy)
+		destroy(list);
 }
 
 static void finish(ao_list *list, const ao_kube_answer *answer, const char *version)
@@ -51,13 +52,14 @@ static bool tell_items(ao_list *list, ao_span items)
 {
 	size_t cursor = 0;
 	ao_span item;
-	bool freed = false;
-	list->freed = &freed;
-	while (!freed && ao_span_item(items, &cursor, &item))
+	list->busy = true;
+	while (!list->freed && ao_span_item(items, &cursor, &item))
 		list->with.on_item(list->with.arg, item);
-	if (!freed)
-		list->freed = NULL;
-	return !freed;
+	list->busy = false;
+	if (!list->freed)
+		return true;
+	destroy(list);
+	return false;
 }
 
 static void take_page(ao_list *list, const ao_kube_answer *answer)

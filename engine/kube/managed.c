@@ -61,8 +61,7 @@ static bool is_ours(const cJSON *entry, const char *ours, const char *const *leg
 static void merge_fields(cJSON *into, const cJSON *from)
 {
 	const cJSON *member;
-	cJSON_ArrayForEach(member, from)
-	{
+	cJSON_ArrayForEach (member, from) {
 		cJSON *have = cJSON_GetObjectItemCaseSensitive(into, member->string);
 		if (!have)
 			cJSON_AddItemToObject(into, member->string, cJSON_Duplicate(member, 1));
@@ -99,8 +98,7 @@ cJSON *ao_managed_patch(const cJSON *live, const char *manager, const char *cons
 	ao_json_set_str(merged, "manager", manager);
 	ao_json_set_str(merged, "operation", "Apply");
 	ao_json_set_str(merged, "fieldsType", "FieldsV1");
-	cJSON_ArrayForEach(entry, ao_json_at(live, "metadata", "managedFields"))
-	{
+	cJSON_ArrayForEach (entry, ao_json_at(live, "metadata", "managedFields")) {
 		if (!is_ours(entry, manager, legacy, &update)) {
 			cJSON_AddItemToArray(entries, cJSON_Duplicate(entry, 1));
 			continue;

@@ -21,7 +21,8 @@ struct ao_watch {
 	uint64_t started_ms, events;
 	long error_code; /* of an ERROR event, with its message */
 	char *error_message;
-	bool *freed; /* set while a callback runs: ao_watch_free() leaves word there */
+	bool busy; /* a callback runs: who frees us now only says so */
+	bool freed;
 };
 
 static void destroy(ao_watch *w)
@@ -37,22 +38,22 @@ void ao_watch_free(ao_watch *w)
 		return;
 	if (w->call)
 		ao_kube_cancel(w->call);
-	if (w->freed)
-		*w->freed = true;
-	destroy(w);
+	w->freed = true;
+	if (!w->busy)
+		destroy(w);
 }
 
 /** @return 0, or -ECANCELED when the callback freed the watch */
 static int tell(ao_watch *w, ao_watch_event event, ao_span object)
 {
-	bool freed = false;
-	w->freed = &freed;
+	w->busy = true;
 	w->events++;
 	w->with.on_event(w->with.arg, event, object);
-	if (freed)
-		return -ECANCELED;
-	w->freed = NULL;
-	return 0;
+	w->busy = false;
+	if (!w->freed)
+		return 0;
+	destroy(w);
+	return -ECANCELED;
 }
 
 static int take_error(ao_watch *w, ao_span status)

@@ -1,0 +1,148 @@
+#pragma once
+/**
+ * test_kube_cluster.h -- a real API server for tests: $AO_TEST_KUBECONFIG; and its test bed ($BED_DIR) where something is to break.
+ *
+ * Tests without one skip, loudly.  Each test program works in a namespace of its own.
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "kube/client.h"
+#include "kube/store.h"
+#include "json/json.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+typedef struct cluster {
+	ao_loop *loop;
+	ao_kubeconfig *config;
+	ao_kube *kube;
+	char space[32]; /* the namespace */
+} cluster;
+
+static const ao_resource CONFIG_MAPS = {"v1", "ConfigMap", "configmaps", false};
+
+typedef struct reply {
+	bool done;
+	int error;
+	long status;
+	char *body;
+} reply;
+
+static inline void on_reply(void *arg, const ao_kube_answer *answer)
+{
+	reply *r = arg;
+	r->done = true;
+	r->error = answer->error;
+	r->status = answer->status;
+	r->body = ao_xstrndup(answer->body, answer->body_len);
+}
+
+/** One request, waited for. @param ret  the answer when it is no error; may be NULL. @return the answer's error */
+static inline int ask(cluster *c, const char *method, const char *path, const char *type, const char *body, cJSON **ret)
+{
+	reply r = {0};
+	ao_kube_send(c->kube,
+		     &(ao_kube_request){.method = method, .path = path, .content_type = type, .body = body, .fn = on_reply, .arg = &r});
+	assert_true(ao_loop_run_until(c->loop, &r.done, 40000));
+	if (ret && !r.error)
+		assert_int_equal(ao_json_parse(r.body, strlen(r.body), ret, NULL), 0);
+	free(r.body);
+	return r.error;
+}
+
+/** "bed WHAT DIR ARGUMENTS". */
+static inline void bed(const char *what, const char *arguments)
+{
+	ao_auto_str char *command = ao_xasprintf("spec/bed/bed %s '%s' %s >/dev/null", what, getenv("BED_DIR"), arguments);
+	assert_int_equal(system(command), 0);
+}
+
+static inline bool has_bed(const char *test)
+{
+	if (!getenv("BED_DIR"))
+		fprintf(stderr, "SKIPPED %s: no test bed; set BED_DIR\n", test);
+	return getenv("BED_DIR") != NULL;
+}
+
+static inline void connect_to(cluster *c, const char *kubeconfig)
+{
+	ao_auto_err ao_err *err = NULL;
+	c->loop = ao_loop_new();
+	if (ao_kubeconfig_load(kubeconfig, NULL, &c->config, &err) < 0 || ao_kube_new(c->loop, c->config, "asya-test", &c->kube, &err) < 0)
+		fail_msg("%s: %s", kubeconfig, ao_err_text(err));
+	snprintf(c->space, sizeof(c->space), "unit-%d", (int)getpid());
+}
+
+/** Another client on the same loop, through the bed's proxy. */
+static inline cluster through_proxy(const cluster *c)
+{
+	cluster proxied = *c;
+	ao_auto_err ao_err *err = NULL;
+	bed("proxy", "pass");
+	ao_auto_str char *file = ao_xasprintf("%s/kubeconfig-proxy", getenv("BED_DIR"));
+	if (ao_kubeconfig_load(file, NULL, &proxied.config, &err) < 0 ||
+	    ao_kube_new(c->loop, proxied.config, "asya-test", &proxied.kube, &err) < 0)
+		fail_msg("%s: %s", file, ao_err_text(err));
+	return proxied;
+}
+
+static inline void disconnect(cluster *c)
+{
+	ao_kube_free(c->kube);
+	ao_kubeconfig_free(c->config);
+}
+
+static inline int open_cluster(void **state)
+{
+	static cluster c;
+	const char *kubeconfig = getenv("AO_TEST_KUBECONFIG");
+	c = (cluster){0};
+	*state = NULL;
+	if (!kubeconfig)
+		return 0;
+	ao_log_setup(getenv("AO_TEST_DEBUG") ? AO_LOG_DEBUG : AO_LOG_WARN, false);
+	connect_to(&c, kubeconfig);
+	ao_auto_str char *body = ao_xasprintf("{\"metadata\":{\"name\":\"%s\"}}", c.space);
+	int r = ask(&c, "POST", "/api/v1/namespaces", NULL, body, NULL);
+	assert_true(r == 0 || r == -EEXIST);
+	*state = &c;
+	return 0;
+}
+
+static inline int close_cluster(void **state)
+{
+	cluster *c = *state;
+	if (!c)
+		return 0;
+	disconnect(c);
+	assert_int_equal(ao_loop_close(c->loop), 0);
+	return 0;
+}
+
+static inline int end_cluster(void **state)
+{
+	int r = open_cluster(state);
+	cluster *c = *state;
+	if (!c)
+		return r;
+	ao_auto_str char *path = ao_xasprintf("/api/v1/namespaces/%s", c->space);
+	ask(c, "DELETE", path, NULL, NULL, NULL);
+	return close_cluster(state);
+}
+
+/** In each test first: the cluster, or the test is skipped. */
+static inline cluster *need_cluster(void **state, const char *test)
+{
+	if (!*state) {
+		fprintf(stderr, "SKIPPED %s: no API server; set AO_TEST_KUBECONFIG\n", test);
+		skip();
+	}
+	return *state;
+}
