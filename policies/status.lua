@@ -165,15 +165,23 @@ end
 
 local VERBS = { created = 'Created', updated = 'Updated', restored = 'Restored', deleted = 'Deleted' }
 
---- The story `kubectl describe` tells: what was done, and each trouble once when it begins and once when it ends.
-local function tell(ctx, f, blocked, plan)
-  for _, change in ipairs(ctx.outcome.changed) do
-    plan:event {
-      type = change.verb == 'restored' and 'Warning' or 'Normal',
-      reason = VERBS[change.verb] or 'Changed',
-      note = ('%s %s %s%s'):format(change.verb, change.kind, change.name, change.path and (' (' .. change.path .. ')') or ''),
-    }
+--- One event for everything that one pass did in one way: "created Deployment a, ScaledObject a".
+local function tell_changes(changes, plan)
+  for verb, reason in pairs(VERBS) do
+    local done = {}
+    for _, change in ipairs(changes) do
+      local where = change.path and (' (' .. change.path .. ')') or ''
+      if change.verb == verb then done[#done + 1] = ('%s %s%s'):format(change.kind, change.name, where) end
+    end
+    if #done > 0 then
+      plan:event { type = verb == 'restored' and 'Warning' or 'Normal', reason = reason, note = verb .. ' ' .. table.concat(done, ', ') }
+    end
   end
+end
+
+--- The story `kubectl describe` tells: what was done, and each trouble once when it begins.
+local function tell(ctx, f, blocked, plan)
+  tell_changes(ctx.outcome.changed, plan)
   local trouble = blocked or f.pods.fault and f.ready < f.desired and { reason = f.pods.fault.status, message = f.pods.fault.message }
   local ready = conditions.get(f.before.conditions or {}, 'Ready')
   if trouble and not (ready and ready.message == trouble.message) then

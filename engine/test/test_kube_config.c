@@ -42,7 +42,7 @@ static char *write_file(const char *name, const char *text)
 
 #define USERS "users: [{name: u, user: {token: secret}}]\n"
 #define CLUSTERS "clusters: [{name: c, cluster: {server: 'https://h:6443/'}}]\n"
-#define CONTEXTS "contexts: [{name: x, context: {cluster: c, user: u, namespace: ns}}, {name: y, context: {cluster: nope, user: u}}]\n"
+#define CONTEXTS "contexts: [{name: x, context: {cluster: c, user: u, namespace: ns}}, {name: w, context: {cluster: nope, user: u}}]\n"
 
 static void reads_a_context(void **state)
 {
@@ -82,9 +82,9 @@ static void says_what_is_wrong_in_one_line(void **state)
 	} cases[] = {
 		{"empty", "", NULL, "is empty; point --kubeconfig or KUBECONFIG at a real one"},
 		{"no-yaml", "a: [", NULL, "no-yaml:"},
-		{"no-context", CLUSTERS USERS CONTEXTS, NULL, "no context is chosen; set current-context or use --context (it has: x, y)"},
-		{"unknown-context", CLUSTERS USERS CONTEXTS, "z", "unknown context 'z' (it has: x, y)"},
-		{"unknown-cluster", CLUSTERS USERS CONTEXTS, "y", "unknown cluster 'nope' (it has: c)"},
+		{"no-context", CLUSTERS USERS CONTEXTS, NULL, "no context is chosen; set current-context or use --context (it has: x, w)"},
+		{"unknown-context", CLUSTERS USERS CONTEXTS, "z", "unknown context 'z' (it has: x, w)"},
+		{"unknown-cluster", CLUSTERS USERS CONTEXTS, "w", "unknown cluster 'nope' (it has: c)"},
 		{"unknown-user", CLUSTERS CONTEXTS, "x", "unknown user 'u' (it has: none)"},
 		{"no-server", "clusters: [{name: c, cluster: {}}]\n" USERS CONTEXTS, "x", "cluster 'c' has no server"},
 		{"bad-base64", "clusters: [{name: c, cluster: {server: s, certificate-authority-data: '!!'}}]\n" USERS CONTEXTS, "x",
