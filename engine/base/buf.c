@@ -2,16 +2,21 @@
 #include "base/buf.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FIRST_SIZE 64
+#define MAX_SIZE (SIZE_MAX / 4) /* whatever the cap says: doubling must not wrap */
 
 static bool reserve(ao_buf *buf, size_t more)
 {
-	if (buf->overflow || more > buf->cap || buf->len > buf->cap - more) {
+	size_t cap = buf->cap < MAX_SIZE ? buf->cap : MAX_SIZE;
+	if (buf->overflow || more > cap || buf->len > cap - more) {
 		buf->overflow = true;
 		return false;
 	}
@@ -21,8 +26,8 @@ static bool reserve(ao_buf *buf, size_t more)
 	size_t size = buf->size ? buf->size : FIRST_SIZE;
 	while (size < need)
 		size *= 2;
-	if (size > buf->cap + 1)
-		size = buf->cap + 1;
+	if (size > cap + 1)
+		size = cap + 1;
 	buf->data = ao_xrealloc(buf->data, size);
 	buf->size = size;
 	return true;
@@ -42,36 +47,55 @@ void ao_buf_puts(ao_buf *buf, const char *s) { ao_buf_put(buf, s, strlen(s)); }
 
 void ao_buf_printf(ao_buf *buf, const char *fmt, ...)
 {
-	va_list args;
+	char few[256], *text = few; /* most need no allocation */
+	va_list args, again;
 	va_start(args, fmt);
-	char *text = NULL;
-	int len = vasprintf(&text, fmt, args);
+	va_copy(again, args);
+	int len = vsnprintf(few, sizeof(few), fmt, args);
+	if (len >= (int)sizeof(few))
+		len = vasprintf(&text, fmt, again);
+	va_end(again);
 	va_end(args);
 	if (len < 0) {
 		buf->overflow = true;
 		return;
 	}
 	ao_buf_put(buf, text, (size_t)len);
-	free(text);
+	if (text != few)
+		free(text);
+}
+
+/* What a JSON string holds as it is: ASCII but control characters, the quote and the backslash. */
+static const bool as_is[256] = {[0x20 ... '"' - 1] = true, ['"' + 1 ... '\\' - 1] = true, ['\\' + 1 ... 0x7f] = true};
+
+static void put_escaped(ao_buf *buf, unsigned char c)
+{
+	static const char letters[0x20] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+	if (c >= 0x80)
+		ao_buf_puts(buf, "\xef\xbf\xbd"); /* U+FFFD: one bad byte must not spoil the text around it */
+	else if (c >= 0x20)
+		ao_buf_put(buf, (char[]){'\\', (char)c}, 2);
+	else if (letters[c])
+		ao_buf_put(buf, (char[]){'\\', letters[c]}, 2);
+	else
+		ao_buf_printf(buf, "\\u%04x", c);
 }
 
 void ao_buf_put_json_string(ao_buf *buf, const char *s)
 {
 	ao_buf_put(buf, "\"", 1);
-	for (const char *run = s;; s++) {
-		unsigned char c = (unsigned char)*s;
-		if (c >= 0x20 && c != '"' && c != '\\')
-			continue;
+	for (;;) {
+		const char *run = s;
+		while (as_is[(unsigned char)*s])
+			s++;
+		size_t len = (unsigned char)*s >= 0x80 ? ao_utf8_len(s, 4) : 0;
+		s += len;
 		ao_buf_put(buf, run, (size_t)(s - run));
-		run = s + 1;
-		if (!c)
+		if (len)
+			continue;
+		if (!*s)
 			break;
-		if (c == '"' || c == '\\')
-			ao_buf_put(buf, (char[]){'\\', (char)c}, 2);
-		else if (c == '\n')
-			ao_buf_put(buf, "\\n", 2);
-		else
-			ao_buf_printf(buf, "\\u%04x", c);
+		put_escaped(buf, (unsigned char)*s++);
 	}
 	ao_buf_put(buf, "\"", 1);
 }

@@ -5,6 +5,7 @@
  *
  * A line in text format: `2026-01-02T15:04:05.000Z INFO  core   asya/resize: created Deployment resize`.
  * In JSON format the same as {"ts","level","logger","object","msg"}.
+ * A message is cut at 16 KiB; in text format its further lines (a traceback) begin with a tab, and control characters become '?'.
  * INFO is what an administrator wants to read at two in the morning: changes, not passes. DEBUG is each pass.
  * Threads: any.
  */

@@ -23,7 +23,8 @@ char *ao_xstrdup(const char *s) { return s ? ao_xstrndup(s, strlen(s)) : NULL; }
 char *ao_xstrndup(const char *s, size_t len)
 {
 	char *copy = ao_xmalloc(len + 1);
-	memcpy(copy, s, len);
+	if (len)
+		memcpy(copy, s, len);
 	copy[len] = '\0';
 	return copy;
 }

@@ -16,7 +16,7 @@ void *ao_xmalloc(size_t size);
 void *ao_xcalloc(size_t count, size_t size);
 void *ao_xrealloc(void *ptr, size_t size);
 char *ao_xstrdup(const char *s);              /* NULL gives NULL */
-char *ao_xstrndup(const char *s, size_t len); /* s need not be terminated */
+char *ao_xstrndup(const char *s, size_t len); /* s need not be terminated; may be NULL when len is 0 */
 char *ao_xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 static inline void ao_free_charp(char **p) { free(*p); }

@@ -10,8 +10,8 @@ static void print_bundle(const ao_bundle *bundle)
 {
 	const cJSON *policy;
 	printf("%-16s %-24s %s\n", "POLICY", "FILE", "ORIGIN");
-	cJSON_ArrayForEach(policy, ao_bundle_policies(bundle))
-	    printf("%-16s %-24s %s\n", ao_json_str(policy, "name"), ao_json_str(policy, "file"), ao_json_str(policy, "origin"));
+	cJSON_ArrayForEach (policy, ao_bundle_policies(bundle))
+		printf("%-16s %-24s %s\n", ao_json_str(policy, "name"), ao_json_str(policy, "file"), ao_json_str(policy, "origin"));
 	printf("bundle %s ok\n", ao_bundle_digest(bundle));
 }
 

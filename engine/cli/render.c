@@ -47,7 +47,8 @@ static int render_one(const ao_loaded *loaded, const char *file, const cJSON *pa
 	const cJSON *invalid = ao_json_at(plan, "invalid"), *item;
 	if (cJSON_IsObject(invalid))
 		return ao_err_set(reterr, -EINVAL, "%s: %s: %s", file, name, ao_json_str(invalid, "message"));
-	cJSON_ArrayForEach(item, ao_json_at(plan, "objects")) cJSON_AddItemToArray(items, cJSON_Duplicate(ao_json_at(item, "object"), 1));
+	cJSON_ArrayForEach (item, ao_json_at(plan, "objects"))
+		cJSON_AddItemToArray(items, cJSON_Duplicate(ao_json_at(item, "object"), 1));
 	return 0;
 }
 
@@ -64,8 +65,7 @@ static void print_items(const cJSON *items, bool json)
 	}
 	const cJSON *item;
 	bool first = true;
-	cJSON_ArrayForEach(item, items)
-	{
+	cJSON_ArrayForEach (item, items) {
 		ao_auto_buf ao_buf text = ao_buf_init(MAX_INPUT);
 		ao_yaml_print(item, &text);
 		printf("%s%s", first ? "" : "---\n", text.data ? text.data : "");

@@ -145,8 +145,7 @@ typedef struct leftover {
 static bool is_kept(const ao_pass *pass, const ao_kind *kind, const ao_object *object)
 {
 	const cJSON *kept;
-	cJSON_ArrayForEach(kept, ao_json_at(pass->plan, "kept"))
-	{
+	cJSON_ArrayForEach (kept, ao_json_at(pass->plan, "kept")) {
 		const char *name = ao_json_str(kept, "name"), *of = ao_json_str(kept, "kind");
 		if (name && of && strcmp(name, object->name) == 0 && strcmp(of, kind->resource.kind) == 0)
 			return true;
@@ -257,8 +256,7 @@ static void digest_plan(ao_pass *pass)
 {
 	uint64_t digest = AO_HASH_INIT;
 	const cJSON *item;
-	cJSON_ArrayForEach(item, ao_json_at(pass->plan, "objects"))
-	{
+	cJSON_ArrayForEach (item, ao_json_at(pass->plan, "objects")) {
 		uint64_t one = ao_json_digest(ao_json_at(item, "object"));
 		if (!cJSON_IsTrue(ao_json_at(item, "shared")))
 			digest = ao_hash(digest, &one, sizeof(one));

@@ -72,8 +72,9 @@ static void add_files(ao_sources *sources, const cJSON *config_map)
 	ao_auto_str char *origin =
 	    ao_xasprintf("configmap %s/%s", ao_json_str(config_map, "metadata", "namespace"), ao_json_str(config_map, "metadata", "name"));
 	const cJSON *file;
-	cJSON_ArrayForEach(file, ao_json_at(config_map, "data")) if (cJSON_IsString(file))
-	    ao_sources_put(sources, file->string, file->valuestring, strlen(file->valuestring), origin);
+	cJSON_ArrayForEach (file, ao_json_at(config_map, "data"))
+		if (cJSON_IsString(file))
+			ao_sources_put(sources, file->string, file->valuestring, strlen(file->valuestring), origin);
 }
 
 size_t ao_load_config_maps(ao_sources *sources, const cJSON *list)
@@ -81,7 +82,8 @@ size_t ao_load_config_maps(ao_sources *sources, const cJSON *list)
 	const cJSON *items = ao_json_at(list, "items"), *item;
 	size_t count = 0;
 	const cJSON **sorted = ao_xcalloc((size_t)cJSON_GetArraySize(items) + 1, sizeof(cJSON *));
-	cJSON_ArrayForEach(item, items) sorted[count++] = item;
+	cJSON_ArrayForEach (item, items)
+		sorted[count++] = item;
 	qsort(sorted, count, sizeof(cJSON *), by_name);
 	for (size_t i = 0; i < count; i++)
 		add_files(sources, sorted[i]);

@@ -39,8 +39,7 @@ static int read_kinds(const cJSON *list, const char *name, ao_kind_role role, ao
 {
 	const cJSON *item;
 	size_t index = 0;
-	cJSON_ArrayForEach(item, list)
-	{
+	cJSON_ArrayForEach (item, list) {
 		ao_auto_str char *where = ao_xasprintf("%s[%zu]", name, ++index);
 		m->kinds = ao_xrealloc(m->kinds, (m->kind_count + 1) * sizeof(*m->kinds));
 		int r = read_kind(item, where, role, &m->kinds[m->kind_count++], reterr);
@@ -58,8 +57,9 @@ static char **string_list(const cJSON *list, const char *extra)
 	if (extra)
 		strings[count++] = ao_xstrdup(extra);
 	const cJSON *item;
-	cJSON_ArrayForEach(item, list) if (cJSON_IsString(item) && !(extra && strcmp(item->valuestring, extra) == 0)) strings[count++] =
-	    ao_xstrdup(item->valuestring);
+	cJSON_ArrayForEach (item, list)
+		if (cJSON_IsString(item) && !(extra && strcmp(item->valuestring, extra) == 0))
+			strings[count++] = ao_xstrdup(item->valuestring);
 	return strings;
 }
 

@@ -194,8 +194,7 @@ static void pin_shared(operator_ *op)
 		return;
 	}
 	const cJSON *item;
-	cJSON_ArrayForEach(item, ao_json_at(result, "objects"))
-	{
+	cJSON_ArrayForEach (item, ao_json_at(result, "objects")) {
 		const cJSON *object = ao_json_at(item, "object");
 		ao_shared_pin(op->shared, ao_manifest_kind(op->loaded.manifest, object), ao_json_str(item, "role"), object);
 	}

@@ -237,8 +237,7 @@ static int finalizer_index(const cJSON *tree, const char *finalizer)
 {
 	int index = 0;
 	const cJSON *item;
-	cJSON_ArrayForEach(item, ao_json_at(tree, "metadata", "finalizers"))
-	{
+	cJSON_ArrayForEach (item, ao_json_at(tree, "metadata", "finalizers")) {
 		if (cJSON_IsString(item) && strcmp(item->valuestring, finalizer) == 0)
 			return index;
 		index++;

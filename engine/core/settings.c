@@ -111,14 +111,15 @@ static int refuse_unknown(const cJSON *declared, const cJSON *file, ao_err **ret
 	if (file && !cJSON_IsObject(file))
 		return ao_err_set(reterr, -EINVAL, "config file: expected a mapping of setting names to values");
 	const cJSON *item;
-	cJSON_ArrayForEach(item, file) if (strcmp(item->string, "params") != 0 && !ao_json_at(declared, item->string))
-	{
-		ao_auto_buf ao_buf known = ao_buf_init(4096);
-		const cJSON *setting;
-		cJSON_ArrayForEach(setting, declared) ao_buf_printf(&known, "%s, ", setting->string);
-		return ao_err_set(reterr, -EINVAL, "config file: unknown setting '%s' (known: %sparams)", item->string,
-				  known.data ? known.data : "");
-	}
+	cJSON_ArrayForEach (item, file)
+		if (strcmp(item->string, "params") != 0 && !ao_json_at(declared, item->string)) {
+			ao_auto_buf ao_buf known = ao_buf_init(4096);
+			const cJSON *setting;
+			cJSON_ArrayForEach (setting, declared)
+				ao_buf_printf(&known, "%s, ", setting->string);
+			return ao_err_set(reterr, -EINVAL, "config file: unknown setting '%s' (known: %sparams)", item->string,
+					  known.data ? known.data : "");
+		}
 	return 0;
 }
 
@@ -130,8 +131,7 @@ int ao_settings_collect(const cJSON *manifest, const cJSON *file, const cJSON *f
 		return r;
 	ao_auto_json cJSON *settings = cJSON_CreateObject();
 	const cJSON *setting;
-	cJSON_ArrayForEach(setting, declared)
-	{
+	cJSON_ArrayForEach (setting, declared) {
 		cJSON *value = NULL;
 		r = collect_one(setting, file, flags, &value, reterr);
 		if (r < 0)
@@ -149,8 +149,7 @@ int ao_settings_collect(const cJSON *manifest, const cJSON *file, const cJSON *f
 const char *ao_settings_flag(const cJSON *manifest, const char *flag)
 {
 	const cJSON *setting;
-	cJSON_ArrayForEach(setting, ao_json_at(manifest, "settings"))
-	{
+	cJSON_ArrayForEach (setting, ao_json_at(manifest, "settings")) {
 		const char *name = ao_json_str(setting, "flag");
 		if (name && strcmp(name, flag) == 0)
 			return setting->string;

@@ -27,6 +27,7 @@ typedef struct entry {
 	uint64_t observed_digest;
 	ao_apply *apply; /* in flight, writing what `applying_digest` stands for */
 	uint64_t applying_digest;
+	ao_kube_call *read; /* in flight: a look at an object that our watch does not show */
 	waiter *waiters;
 	char *last_error; /* what was logged last: repeated failures are said once */
 } entry;
@@ -42,6 +43,8 @@ static void free_entry(entry *e)
 {
 	if (e->apply)
 		ao_apply_cancel(e->apply);
+	if (e->read)
+		ao_kube_cancel(e->read);
 	while (e->waiters) {
 		waiter *w = e->waiters;
 		e->waiters = w->next;
@@ -101,22 +104,70 @@ static void report_failure(entry *e, const ao_kube_answer *answer)
 	ao_warn(AO_CORE, e->key, "cannot write the %s, trying again: %s", e->role, answer->message);
 }
 
+static void end_work(entry *e, const ao_kube_answer *answer)
+{
+	ao_shared *shared = e->shared;
+	ao_auto_str char *id = ao_xstrdup(e->id);
+	tell_waiters(e, answer);
+	ao_queue_done(shared->queue, id, answer->error ? AO_QUEUE_RETRY : AO_QUEUE_OK);
+}
+
+static void apply(entry *e, const ao_object *observed);
+
+/** The object as it is, although our watch does not show it: from here on it is one that has to be changed. */
+static void on_read(void *arg, const ao_kube_answer *answer)
+{
+	entry *e = arg;
+	e->read = NULL;
+	const ao_object *observed = answer->error ? NULL : ao_world_saw(e->shared->world, e->kind, answer);
+	ao_kube_answer nothing = {.error = -EPROTO, .reason = "", .message = "the server's answer is no such object", .body = ""};
+	if (observed)
+		apply(e, observed);
+	else
+		end_work(e, answer->error ? answer : &nothing);
+}
+
+/** It exists, and without the labels that we watch by: somebody made or changed it. Its name is ours, so it is made right. */
+static void read_unseen(entry *e)
+{
+	ao_auto_str char *path = ao_resource_path(&e->kind->resource, ao_json_str(e->desired, "metadata", "namespace"),
+						  ao_json_str(e->desired, "metadata", "name"), NULL);
+	e->read = ao_kube_send(e->shared->kube, &(ao_kube_request){.method = "GET", .path = path, .fn = on_read, .arg = e});
+}
+
 static void on_applied(void *arg, const ao_kube_answer *answer, bool created)
 {
 	entry *e = arg;
-	ao_shared *shared = e->shared;
-	ao_auto_str char *id = ao_xstrdup(e->id);
 	e->apply = NULL;
+	if (created && answer->error == -EEXIST) {
+		read_unseen(e);
+		return;
+	}
 	if (answer->error == 0) {
-		const ao_object *observed = ao_world_took(shared->world, e->kind, answer);
+		const ao_object *observed = ao_world_took(e->shared->world, e->kind, answer);
 		if (e->applying_digest == e->desired_digest)
 			settle(e, observed);
 		ao_info(AO_CORE, e->key, "%s the %s", created ? "created" : "updated", e->role);
 	} else {
 		report_failure(e, answer);
 	}
-	tell_waiters(e, answer);
-	ao_queue_done(shared->queue, id, answer->error ? AO_QUEUE_RETRY : AO_QUEUE_OK);
+	end_work(e, answer);
+}
+
+static void apply(entry *e, const ao_object *observed)
+{
+	const ao_manifest *m = ao_world_manifest(e->shared->world);
+	e->applying_digest = e->desired_digest;
+	e->apply = ao_apply_start(&(ao_apply_request){
+	    .kube = e->shared->kube,
+	    .resource = &e->kind->resource,
+	    .desired = e->desired,
+	    .observed = observed,
+	    .manager = m->field_manager,
+	    .legacy_managers = (const char *const *)m->legacy_managers,
+	    .fn = on_applied,
+	    .arg = e,
+	});
 }
 
 static bool is_as_desired(entry *e, const ao_object *observed)
@@ -149,18 +200,7 @@ static void work(void *arg, const char *id)
 		ao_queue_done(shared->queue, id, AO_QUEUE_OK);
 		return;
 	}
-	const ao_manifest *m = ao_world_manifest(shared->world);
-	e->applying_digest = e->desired_digest;
-	e->apply = ao_apply_start(&(ao_apply_request){
-	    .kube = shared->kube,
-	    .resource = &e->kind->resource,
-	    .desired = e->desired,
-	    .observed = observed,
-	    .manager = m->field_manager,
-	    .legacy_managers = (const char *const *)m->legacy_managers,
-	    .fn = on_applied,
-	    .arg = e,
-	});
+	apply(e, observed);
 }
 
 ao_shared *ao_shared_new(ao_loop *loop, ao_kube *kube, ao_world *world)

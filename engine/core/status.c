@@ -28,8 +28,7 @@ static void emit_events(ao_pass *pass, const cJSON *events, const ao_object *obj
 {
 	const ao_resource *resource = &pass->reconciler->manifest->kinds[0].resource;
 	const cJSON *event;
-	cJSON_ArrayForEach(event, events)
-	{
+	cJSON_ArrayForEach (event, events) {
 		const char *type = ao_json_str(event, "type");
 		ao_events_emit(pass->reconciler->with.events, &(ao_event){
 								  .api_version = resource->api_version,

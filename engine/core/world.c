@@ -160,6 +160,13 @@ const ao_object *ao_world_took(ao_world *world, const ao_kind *kind, const ao_ku
 	return object;
 }
 
+const ao_object *ao_world_saw(ao_world *world, const ao_kind *kind, const ao_kube_answer *answer)
+{
+	const ao_object *object = NULL;
+	int r = ao_store_put(ao_world_store(world, kind), (ao_span){answer->body, answer->body_len}, &object, NULL);
+	return r < 0 ? NULL : object;
+}
+
 typedef struct each_child {
 	const ao_kind *kind;
 	void (*fn)(void *arg, const ao_kind *kind, const ao_object *object);

@@ -36,6 +36,9 @@ int ao_world_tree(const ao_kind *kind, const ao_object *object, cJSON **ret, ao_
 /** Puts the server's answer to a write into the cache. */
 const ao_object *ao_world_took(ao_world *world, const ao_kind *kind, const ao_kube_answer *answer);
 
+/** Puts an object into the cache that the watch does not show (it lacks the labels). Returns NULL when it is none. */
+const ao_object *ao_world_saw(ao_world *world, const ao_kind *kind, const ao_kube_answer *answer);
+
 /** Calls fn for every observed child (not shared) of the parent with this uid, kind by kind in manifest order. */
 void ao_world_each_child(ao_world *world, const char *parent_uid, void (*fn)(void *arg, const ao_kind *kind, const ao_object *object),
 			 void *arg);

@@ -2,6 +2,8 @@
 #include "json/json.h"
 
 #include "base/hash.h"
+#include "base/log.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "json/strict.h"
 
@@ -15,6 +17,8 @@
 
 int ao_json_parse(const char *text, size_t len, cJSON **ret, ao_err **reterr)
 {
+	if (!len)
+		text = ""; /* an ao_buf that nothing was written to has no text at all */
 	int r = ao_json_check(text, len, reterr);
 	if (r < 0)
 		return r;
@@ -40,9 +44,12 @@ static void print_number(double n, ao_buf *out)
 	if (n == floor(n) && fabs(n) <= (double)AO_JSON_MAX_INT) {
 		snprintf(text, sizeof(text), "%lld", (long long)n);
 	} else {
-		snprintf(text, sizeof(text), "%.15g", n);
-		if (strtod(text, NULL) != n)
-			snprintf(text, sizeof(text), "%.17g", n);
+		/* the fewest digits that read back as the same number */
+		for (int precision = 15; precision <= 17; precision++) {
+			snprintf(text, sizeof(text), "%.*g", precision, n);
+			if (strtod(text, NULL) == n)
+				break;
+		}
 	}
 	ao_buf_puts(out, isfinite(n) ? text : "null");
 }
@@ -69,11 +76,13 @@ static void print_sorted(const cJSON *object, const print_style *style, int dept
 {
 	size_t count = 0;
 	const cJSON *member, *few[32], **sorted = few;
-	cJSON_ArrayForEach(member, object) count++;
+	cJSON_ArrayForEach (member, object)
+		count++;
 	if (count > AO_LEN(few))
 		sorted = ao_xcalloc(count, sizeof(cJSON *));
 	count = 0;
-	cJSON_ArrayForEach(member, object) sorted[count++] = member;
+	cJSON_ArrayForEach (member, object)
+		sorted[count++] = member;
 	qsort(sorted, count, sizeof(cJSON *), by_key);
 	for (size_t i = 0; i < count; i++)
 		print_member(sorted[i], i == 0, style, depth, out);
@@ -88,7 +97,8 @@ static void print_object(const cJSON *object, const print_style *style, int dept
 	if (style->sorted)
 		print_sorted(object, style, depth, out);
 	else
-		cJSON_ArrayForEach(member, object) print_member(member, member == object->child, style, depth, out);
+		cJSON_ArrayForEach (member, object)
+			print_member(member, member == object->child, style, depth, out);
 	if (object->child)
 		new_line(style, depth, out);
 	ao_buf_put(out, "}", 1);
@@ -98,8 +108,7 @@ static void print_array(const cJSON *array, const print_style *style, int depth,
 {
 	const cJSON *item;
 	ao_buf_put(out, "[", 1);
-	cJSON_ArrayForEach(item, array)
-	{
+	cJSON_ArrayForEach (item, array) {
 		if (item != array->child)
 			ao_buf_put(out, ",", 1);
 		new_line(style, depth + 1, out);
@@ -145,13 +154,58 @@ uint64_t ao_json_digest(const cJSON *value)
 
 /* ---- comparing ---- */
 
+#define MANY 32 /* members from which on a table is cheaper than walking the list */
+
+/** Finds members of one object by key, for somebody who asks in the order of a similar one. */
+typedef struct finder {
+	const cJSON *object, *next; /* `next` is the likely answer */
+	ao_map *by_key;             /* NULL until needed */
+} finder;
+
+static finder finder_of(const cJSON *object) { return (finder){.object = object, .next = object ? object->child : NULL}; }
+
+static void finder_free(finder *f) { ao_map_free(f->by_key); }
+#define auto_finder __attribute__((cleanup(finder_free)))
+
+static const cJSON *look_up(finder *f, const char *key)
+{
+	const cJSON *member;
+	if (!f->by_key && cJSON_GetArraySize(f->object) > MANY) {
+		f->by_key = ao_map_new();
+		cJSON_ArrayForEach (member, f->object)
+			if (!ao_map_get(f->by_key, member->string))
+				ao_map_put(f->by_key, member->string, (cJSON *)(uintptr_t)member);
+	}
+	return f->by_key ? ao_map_get(f->by_key, key) : cJSON_GetObjectItemCaseSensitive(f->object, key);
+}
+
+static const cJSON *find(finder *f, const char *key)
+{
+	const cJSON *found = f->next && strcmp(f->next->string, key) == 0 ? f->next : look_up(f, key);
+	if (found)
+		f->next = found->next;
+	return found;
+}
+
 static bool equal_objects(const cJSON *a, const cJSON *b)
 {
 	const cJSON *member;
+	auto_finder finder in_b = finder_of(b);
 	if (cJSON_GetArraySize(a) != cJSON_GetArraySize(b))
 		return false;
-	cJSON_ArrayForEach(member, a) if (!ao_json_equal(member, cJSON_GetObjectItemCaseSensitive(b, member->string))) return false;
+	cJSON_ArrayForEach (member, a)
+		if (!ao_json_equal(member, find(&in_b, member->string)))
+			return false;
 	return true;
+}
+
+static bool equal_arrays(const cJSON *a, const cJSON *b)
+{
+	const cJSON *x = a->child, *y = b->child;
+	for (; x && y; x = x->next, y = y->next)
+		if (!ao_json_equal(x, y))
+			return false;
+	return x == y;
 }
 
 bool ao_json_equal(const cJSON *a, const cJSON *b)
@@ -162,37 +216,38 @@ bool ao_json_equal(const cJSON *a, const cJSON *b)
 		return false;
 	if (cJSON_IsObject(a))
 		return equal_objects(a, b);
+	if (cJSON_IsArray(a))
+		return equal_arrays(a, b);
 	if (cJSON_IsString(a))
 		return strcmp(a->valuestring, b->valuestring) == 0;
-	if (cJSON_IsNumber(a))
-		return a->valuedouble == b->valuedouble;
-	if (!cJSON_IsArray(a))
-		return true;
-	const cJSON *x = a->child, *y = b->child;
-	for (; x && y; x = x->next, y = y->next)
-		if (!ao_json_equal(x, y))
-			return false;
-	return x == y;
+	return !cJSON_IsNumber(a) || a->valuedouble == b->valuedouble;
+}
+
+/** What a merge patch must say so that `old` (NULL: absent) becomes `value`, or NULL when it is that already. */
+static cJSON *change_to(const cJSON *old, const cJSON *value)
+{
+	/* a patch cannot store null: wanting null is wanting nothing there, else we would ask for it for ever */
+	if (cJSON_IsNull(value))
+		return old && !cJSON_IsNull(old) ? cJSON_CreateNull() : NULL;
+	if (cJSON_IsObject(value) && cJSON_IsObject(old))
+		return ao_json_merge_diff(old, value);
+	return ao_json_equal(old, value) ? NULL : cJSON_Duplicate(value, 1);
 }
 
 cJSON *ao_json_merge_diff(const cJSON *from, const cJSON *to)
 {
-	cJSON *patch = cJSON_CreateObject();
+	ao_auto_json cJSON *patch = cJSON_CreateObject();
 	const cJSON *member;
-	cJSON_ArrayForEach(member, to)
-	{
-		const cJSON *old = ao_json_at(from, member->string);
-		if (ao_json_equal(old, member))
-			continue;
-		cJSON *change = cJSON_IsObject(old) && cJSON_IsObject(member) ? ao_json_merge_diff(old, member) : cJSON_Duplicate(member, 1);
+	auto_finder finder in_from = finder_of(from), in_to = finder_of(to);
+	cJSON_ArrayForEach (member, to) {
+		cJSON *change = change_to(find(&in_from, member->string), member);
 		if (change)
-			ao_json_set(patch, member->string, change);
+			cJSON_AddItemToObject(patch, member->string, change);
 	}
-	cJSON_ArrayForEach(member, from) if (!ao_json_at(to, member->string)) ao_json_set(patch, member->string, cJSON_CreateNull());
-	if (patch->child)
-		return patch;
-	cJSON_Delete(patch);
-	return NULL;
+	cJSON_ArrayForEach (member, from)
+		if (!find(&in_to, member->string) && !cJSON_IsNull(member))
+			cJSON_AddItemToObject(patch, member->string, cJSON_CreateNull());
+	return patch->child ? AO_TAKE(patch) : NULL;
 }
 
 /* ---- looking up and setting ---- */
@@ -225,6 +280,7 @@ const char *ao_json_str_(const cJSON *object, ...)
 
 void ao_json_set(cJSON *obj, const char *key, cJSON *value)
 {
+	ao_require(cJSON_IsObject(obj)); /* else the value would be lost without a word */
 	if (cJSON_GetObjectItemCaseSensitive(obj, key))
 		cJSON_ReplaceItemInObjectCaseSensitive(obj, key, value);
 	else

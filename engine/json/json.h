@@ -4,7 +4,8 @@
  *
  * Trees are plain cJSON.  What this adds: a parser that refuses what cJSON lets through (bytes after the value,
  * invalid UTF-8, \u0000, integers beyond 2^53 or numbers that overflow, depth and size beyond a cap), case-sensitive
- * look-ups by path, a canonical form, and the difference of two trees.
+ * look-ups by path, a canonical form, and the difference of two trees.  A key that occurs twice is let through (the server
+ * never sends one; look-ups take the first).
  * Ownership: a returned `cJSON *` named ret_ belongs to the caller (cJSON_Delete, ao_auto_json); look-ups borrow.
  * Threads: any; a tree belongs to one owner at a time.
  */
@@ -28,7 +29,10 @@
  */
 int ao_json_parse(const char *text, size_t len, cJSON **ret, ao_err **reterr);
 
-/** Compact text in the order of the tree; integral numbers print as integers. The caller frees. */
+/**
+ * Compact text in the order of the tree; integral numbers up to 2^53 print as integers, others with the fewest digits that read
+ * back the same, -0 as 0. Text beyond 64 MiB is cut off, and so no JSON to anyone who reads it. The caller frees.
+ */
 char *ao_json_print(const cJSON *value);
 /** The same with the keys of every object sorted bytewise: equal values give equal text. The caller frees. */
 char *ao_json_canonical(const cJSON *value);
@@ -41,7 +45,8 @@ uint64_t ao_json_digest(const cJSON *value);
 bool ao_json_equal(const cJSON *a, const cJSON *b);
 
 /**
- * The RFC 7386 merge patch that turns `from` into `to` (both objects; NULL counts as {}).
+ * The RFC 7386 merge patch that turns `from` into `to` (both objects; NULL counts as {}). A member that is null counts as absent
+ * on either side, because no patch can store one; nulls inside arrays are values like others.
  * @return a new object, or NULL when nothing differs
  */
 cJSON *ao_json_merge_diff(const cJSON *from, const cJSON *to);
@@ -56,7 +61,7 @@ const char *ao_json_str_(const cJSON *object, ...) __attribute__((sentinel));
 
 /** obj.key, an object, made when missing or not an object. Borrowed from `obj`. */
 cJSON *ao_json_object(cJSON *obj, const char *key);
-/** Sets or replaces obj.key; takes `value`. */
+/** Sets or replaces obj.key; takes `value`. Aborts when `obj` is no object. */
 void ao_json_set(cJSON *obj, const char *key, cJSON *value);
 /** Sets obj.key to a copy of `text`; NULL removes the key. */
 void ao_json_set_str(cJSON *obj, const char *key, const char *text);

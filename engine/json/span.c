@@ -1,16 +1,24 @@
-/* span.c -- a scanner that skips values by counting brackets outside strings. */
+/* span.c -- a scanner that skips values by counting brackets outside strings; each byte is looked at a bounded number of times. */
 #include "json/span.h"
 
 #include "base/mem.h"
+#include "json/json.h"
 
-#include <cjson/cJSON.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
+/** What a byte outside strings does. */
+typedef enum { OTHER, SPACE, QUOTE, OPEN, CLOSE, BETWEEN } byte_kind;
+
+static const unsigned char class_of[256] = {[' '] = SPACE, ['\t'] = SPACE, ['\n'] = SPACE, ['\r'] = SPACE,  ['"'] = QUOTE,  ['{'] = OPEN,
+					    ['['] = OPEN,  ['}'] = CLOSE,  [']'] = CLOSE,  [','] = BETWEEN, [':'] = BETWEEN};
+
+static byte_kind at(ao_span s, size_t i) { return class_of[(unsigned char)s.at[i]]; }
+
 static size_t skip_space(ao_span s, size_t i)
 {
-	while (i < s.len && (s.at[i] == ' ' || s.at[i] == '\t' || s.at[i] == '\n' || s.at[i] == '\r'))
+	while (i < s.len && at(s, i) == SPACE)
 		i++;
 	return i;
 }
@@ -18,47 +26,57 @@ static size_t skip_space(ao_span s, size_t i)
 /** @return the index after the string that opens at i, or 0 when it does not end */
 static size_t skip_string(ao_span s, size_t i)
 {
-	for (i++; i < s.len; i++) {
-		const char *quote = memchr(s.at + i, '"', s.len - i), *escape;
+	const char *from = s.at + i + 1, *end = s.at + s.len, *quote = NULL;
+	for (;;) {
+		if (from >= end)
+			return 0;
+		/* looked for again only once passed: many escapes before a far quote must not cost a search each */
+		if (!quote || quote < from)
+			quote = memchr(from, '"', (size_t)(end - from));
 		if (!quote)
 			return 0;
-		escape = memchr(s.at + i, '\\', (size_t)(quote - (s.at + i)));
+		const char *escape = memchr(from, '\\', (size_t)(quote - from));
 		if (!escape)
 			return (size_t)(quote - s.at) + 1;
-		i = (size_t)(escape - s.at) + 1; /* the escaped character is skipped by the loop */
+		from = escape + 2;
+	}
+}
+
+/** @return the index after the array or object that opens at i, or 0 when it does not end */
+static size_t skip_container(ao_span s, size_t i)
+{
+	size_t depth = 0;
+	while (i < s.len) {
+		byte_kind c = at(s, i);
+		if (c == QUOTE) {
+			i = skip_string(s, i);
+			if (!i)
+				return 0;
+			continue;
+		}
+		i++;
+		if (c == OPEN)
+			depth++;
+		else if (c == CLOSE && !--depth)
+			return i;
 	}
 	return 0;
 }
 
-/** @return the index after the value at i, or 0 when it is malformed */
+/** @return the index after the value at i, or 0 when there is none */
 static size_t skip_value(ao_span s, size_t i)
 {
-	size_t depth = 0;
-	do {
-		i = skip_space(s, i);
-		if (i >= s.len)
-			return 0;
-		char c = s.at[i];
-		if (c == '"') {
-			i = skip_string(s, i);
-			if (!i)
-				return 0;
-		} else if (c == '{' || c == '[') {
-			depth++;
-			i++;
-		} else if (c == '}' || c == ']') {
-			if (!depth--)
-				return 0;
-			i++;
-		} else if (c == ',' || c == ':') {
-			if (!depth)
-				return 0;
-			i++;
-		} else {
-			while (i < s.len && !memchr(" \t\r\n,:]}[{\"", s.at[i], 11))
-				i++;
-		}
-	} while (depth);
+	if (i >= s.len)
+		return 0;
+	byte_kind c = at(s, i);
+	if (c == QUOTE)
+		return skip_string(s, i);
+	if (c == OPEN)
+		return skip_container(s, i);
+	if (c != OTHER)
+		return 0;
+	while (i < s.len && at(s, i) == OTHER)
+		i++;
 	return i;
 }
 
@@ -129,12 +147,14 @@ static bool is_string(ao_span s) { return s.at && s.len >= 2 && s.at[0] == '"' &
 
 char *ao_span_text(ao_span string)
 {
-	if (!is_string(string))
+	if (!is_string(string) || memchr(string.at, '\0', string.len))
 		return NULL;
 	if (!memchr(string.at, '\\', string.len))
 		return ao_xstrndup(string.at + 1, string.len - 2);
-	cJSON *tree = cJSON_ParseWithLength(string.at, string.len);
-	char *text = cJSON_IsString(tree) ? ao_xstrdup(tree->valuestring) : NULL;
+	cJSON *tree = NULL;
+	if (ao_json_parse(string.at, string.len, &tree, NULL) < 0)
+		return NULL;
+	char *text = ao_xstrdup(tree->valuestring);
 	cJSON_Delete(tree);
 	return text;
 }
@@ -157,33 +177,50 @@ long long ao_span_int(ao_span number, long long fallback)
 		return fallback;
 	memcpy(digits, number.at, number.len);
 	digits[number.len] = '\0';
+	/* strtoll() would take a plus sign and spaces, which JSON does not */
+	if (*digits != '-' && (*digits < '0' || *digits > '9'))
+		return fallback;
+	errno = 0;
 	long long value = strtoll(digits, &end, 10);
-	return *end ? fallback : value;
+	return errno || end != digits + number.len ? fallback : value;
 }
 
 /** Copies a value without the white space between tokens. */
 static void put_compact(ao_span s, ao_buf *out)
 {
+	size_t start = 0;
 	for (size_t i = 0; i < s.len;) {
-		size_t start = i = skip_space(s, i);
-		while (i < s.len && !memchr(" \t\r\n\"", s.at[i], 5))
-			i++;
-		if (i == start && i < s.len && s.at[i] == '"') {
+		byte_kind c = at(s, i);
+		if (c == QUOTE) {
 			size_t end = skip_string(s, i);
 			i = end ? end : s.len;
+		} else if (c == SPACE) {
+			ao_buf_put(out, s.at + start, i - start);
+			start = i = skip_space(s, i);
+		} else {
+			i++;
 		}
-		ao_buf_put(out, s.at + start, i - start);
 	}
+	ao_buf_put(out, s.at + start, s.len - start);
 }
 
-void ao_span_without(ao_span object, const char *path, ao_buf *out)
+/** Did the walk over `object` that stopped at `cursor` stop because the object ends there, and the text with it? */
+static bool ended(ao_span object, size_t cursor)
 {
-	size_t cursor = 0, len = strcspn(path, ".");
+	size_t i = skip_space(object, cursor);
+	if (!cursor)
+		i = skip_space(object, i + 1); /* no member at all: the brace was not stepped over */
+	return i < object.len && object.at[i] == '}' && skip_space(object, i + 1) == object.len;
+}
+
+bool ao_span_without(ao_span object, const char *path, ao_buf *out)
+{
+	size_t cursor = 0, len = strcspn(path, "."), start = skip_space(object, 0);
 	ao_span key, value;
-	bool first = true;
-	if (skip_space(object, 0) >= object.len || object.at[skip_space(object, 0)] != '{') {
+	bool first = true, whole = true;
+	if (start >= object.len || object.at[start] != '{') {
 		put_compact(object, out);
-		return;
+		return skip_value(object, start) && skip_space(object, skip_value(object, start)) == object.len;
 	}
 	ao_buf_put(out, "{", 1);
 	while (ao_span_member(object, &cursor, &key, &value)) {
@@ -195,9 +232,10 @@ void ao_span_without(ao_span object, const char *path, ao_buf *out)
 		ao_buf_put(out, key.at, key.len);
 		ao_buf_put(out, "\":", 2);
 		if (here)
-			ao_span_without(value, path + len + 1, out);
+			whole = ao_span_without(value, path + len + 1, out) && whole;
 		else
 			put_compact(value, out);
 	}
 	ao_buf_put(out, "}", 1);
+	return whole && ended(object, cursor);
 }

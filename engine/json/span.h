@@ -16,26 +16,29 @@ typedef struct ao_span {
 	size_t len;
 } ao_span;
 
-/** Walks the members of an object: start with *cursor = 0. @return false at the end or at malformed text. `ret_key` is raw, without its
- * quotes. */
+/**
+ * Walks the members of an object: start with *cursor = 0. @return false at the end or at malformed text.
+ * `ret_key` is raw, without its quotes; keys are compared as they are written, so one spelt with escapes is not found.
+ */
 bool ao_span_member(ao_span object, size_t *cursor, ao_span *ret_key, ao_span *ret_value);
 /** Walks the items of an array the same way. */
 bool ao_span_item(ao_span array, size_t *cursor, ao_span *ret_item);
 
-/** The value of object.key, or an absent span. */
+/** The value of the first member with that key, or an absent span. */
 ao_span ao_span_get(ao_span object, const char *key);
 /** ao_span_at(object, "metadata", "name") */
 ao_span ao_span_at_(ao_span object, ...) __attribute__((sentinel));
 #define ao_span_at(...) ao_span_at_(__VA_ARGS__, (const char *)NULL)
 
-/** The text of a JSON string, unescaped; NULL when the span is absent, not a string, or malformed. The caller frees. */
+/** The text of a JSON string, unescaped; NULL when the span is absent, not a string, malformed, or holds a NUL. The caller frees. */
 char *ao_span_text(ao_span string);
 bool ao_span_is(ao_span string, const char *text); /* compares an unescaped string; cheap when nothing is escaped */
-/** An integer; `fallback` when absent or not one. */
+/** An integer; `fallback` when absent, not one, or beyond long long. */
 long long ao_span_int(ao_span number, long long fallback);
 
 /**
  * Appends `object` to `out` without the member at `path` (dots between keys: "metadata.managedFields"), and
  * without spaces between tokens. Absent path: everything is copied.
+ * @return false when the text is cut off or visibly malformed: what was appended is then to be thrown away
  */
-void ao_span_without(ao_span object, const char *path, ao_buf *out);
+bool ao_span_without(ao_span object, const char *path, ao_buf *out);

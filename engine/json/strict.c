@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "json/json.h"
 
 #include <math.h>
@@ -14,27 +15,19 @@
 #include <string.h>
 
 #define MAX_PATH 512
-
-/** One open array or object. */
-typedef struct level {
-	bool object;
-	const char *key; /* of the member we are in; with its length */
-	size_t key_len;
-	size_t index; /* of the item we are in */
-} level;
+#define MAX_NUMBER 63 /* characters: more than any double has digits, and what cJSON is sure to take */
 
 typedef struct walk {
 	const char *at, *start, *end;
-	level levels[AO_JSON_MAX_DEPTH];
+	ao_json_level levels[AO_JSON_MAX_DEPTH];
 	size_t depth;
 	ao_err **reterr;
 } walk;
 
-static char *path_of(const walk *w)
+char *ao_json_path(const ao_json_level *levels, size_t depth)
 {
 	ao_buf path = ao_buf_init(MAX_PATH);
-	for (size_t i = 0; i < w->depth; i++) {
-		const level *l = &w->levels[i];
+	for (const ao_json_level *l = levels; l < levels + depth; l++) {
 		if (!l->object) {
 			ao_buf_printf(&path, "[%zu]", l->index);
 		} else if (l->key) {
@@ -47,7 +40,7 @@ static char *path_of(const walk *w)
 
 static int fail(const walk *w, int code, const char *what)
 {
-	ao_auto_str char *path = path_of(w);
+	ao_auto_str char *path = ao_json_path(w->levels, w->depth);
 	return ao_err_set(w->reterr, code, "%s%s%s at byte %zu", path, *path ? ": " : "", what, (size_t)(w->at - w->start));
 }
 
@@ -55,21 +48,6 @@ static void skip_space(walk *w)
 {
 	while (w->at < w->end && (*w->at == ' ' || *w->at == '\t' || *w->at == '\n' || *w->at == '\r'))
 		w->at++;
-}
-
-/** The length of the UTF-8 sequence at `s`, or 0 when it is none. */
-static size_t utf8_len(const unsigned char *s, size_t left)
-{
-	size_t len = s[0] < 0x80 ? 1 : (s[0] & 0xe0) == 0xc0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : (s[0] & 0xf8) == 0xf0 ? 4 : 0;
-	if (!len || len > left)
-		return 0;
-	for (size_t i = 1; i < len; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((len == 2 && s[0] < 0xc2) || (len == 3 && s[0] == 0xe0 && s[1] < 0xa0) || (len == 3 && s[0] == 0xed && s[1] > 0x9f) ||
-	    (len == 4 && s[0] == 0xf0 && s[1] < 0x90) || (len == 4 && (s[0] > 0xf4 || (s[0] == 0xf4 && s[1] > 0x8f))))
-		return 0;
-	return len;
 }
 
 /** The code unit of \uXXXX at w->at (which points at the u), or -1. */
@@ -94,7 +72,7 @@ static int check_escape(walk *w)
 	if (w->at >= w->end)
 		return fail(w, -EINVAL, "string not ended");
 	if (*w->at != 'u') {
-		if (!strchr("\"\\/bfnrt", *w->at))
+		if (!memchr("\"\\/bfnrt", *w->at, 8))
 			return fail(w, -EINVAL, "unknown escape");
 		w->at++;
 		return 0;
@@ -115,11 +93,20 @@ static int check_escape(walk *w)
 	return 0;
 }
 
+/* What a string holds without being looked at closer: ASCII but control characters, the quote and the backslash. */
+static const bool as_is[256] = {[0x20 ... '"' - 1] = true, ['"' + 1 ... '\\' - 1] = true, ['\\' + 1 ... 0x7f] = true};
+
 static int check_string(walk *w)
 {
 	w->at++;
-	while (w->at < w->end && *w->at != '"') {
+	for (;;) {
+		while (w->at < w->end && as_is[(unsigned char)*w->at])
+			w->at++;
+		if (w->at >= w->end)
+			return fail(w, -EINVAL, "string not ended");
 		unsigned char c = (unsigned char)*w->at;
+		if (c == '"')
+			break;
 		if (c < 0x20)
 			return fail(w, -EINVAL, "control character in a string");
 		if (c == '\\') {
@@ -128,13 +115,11 @@ static int check_string(walk *w)
 				return r;
 			continue;
 		}
-		size_t len = utf8_len((const unsigned char *)w->at, (size_t)(w->end - w->at));
+		size_t len = ao_utf8_len(w->at, (size_t)(w->end - w->at));
 		if (!len)
 			return fail(w, -EINVAL, "invalid UTF-8");
 		w->at += len;
 	}
-	if (w->at >= w->end)
-		return fail(w, -EINVAL, "string not ended");
 	w->at++;
 	return 0;
 }
@@ -148,15 +133,20 @@ static bool digits(walk *w)
 }
 
 /** Integers must survive a double, everything must be finite. */
-static int check_value_of(walk *w, const char *first, bool integer)
+static int check_kept(walk *w, const char *first, bool integer)
 {
-	ao_auto_str char *text = ao_xstrndup(first, (size_t)(w->at - first));
-	errno = 0;
-	long long whole = integer ? strtoll(text, NULL, 10) : 0;
-	if (!errno && whole <= AO_JSON_MAX_INT && whole >= -AO_JSON_MAX_INT && (integer || isfinite(strtod(text, NULL))))
+	char text[MAX_NUMBER + 1];
+	size_t len = (size_t)(w->at - first), shown = len < MAX_NUMBER ? len : MAX_NUMBER;
+	memcpy(text, first, shown);
+	text[shown] = '\0';
+	/* compared as an integer: strtod() would round 2^53 + 1 to 2^53 before we could see it */
+	if (shown == len && integer && len <= strlen("-9007199254740992") && llabs(strtoll(text, NULL, 10)) <= AO_JSON_MAX_INT)
 		return 0;
-	ao_auto_str char *path = path_of(w);
-	return ao_err_set(w->reterr, -EINVAL, "%s%s%.40s cannot be kept exactly", path, *path ? ": " : "", text);
+	if (shown == len && !integer && isfinite(strtod(text, NULL)))
+		return 0;
+	w->at = first;
+	ao_auto_str char *path = ao_json_path(w->levels, w->depth);
+	return ao_err_set(w->reterr, -EINVAL, "%s%s%.40s%s cannot be kept exactly", path, *path ? ": " : "", text, shown > 40 ? "..." : "");
 }
 
 static int check_number(walk *w)
@@ -184,7 +174,7 @@ static int check_number(walk *w)
 			return fail(w, -EINVAL, "malformed number");
 	}
 	/* most numbers have few digits and need no conversion to be judged */
-	return w->at - first <= 15 && integer ? 0 : check_value_of(w, first, integer);
+	return w->at - first <= 15 && integer ? 0 : check_kept(w, first, integer);
 }
 
 static int check_word(walk *w)
@@ -212,14 +202,14 @@ static int check_value(walk *w)
 		return check_word(w);
 	if (w->depth == AO_JSON_MAX_DEPTH)
 		return fail(w, -E2BIG, "nested too deeply");
-	w->levels[w->depth++] = (level){.object = *w->at == '{'};
+	w->levels[w->depth++] = (ao_json_level){.object = *w->at == '{'};
 	w->at++;
 	return 1; /* opened */
 }
 
 static int check_key(walk *w)
 {
-	level *l = &w->levels[w->depth - 1];
+	ao_json_level *l = &w->levels[w->depth - 1];
 	skip_space(w);
 	if (w->at >= w->end || *w->at != '"')
 		return fail(w, -EINVAL, "key missing");
@@ -240,7 +230,7 @@ static int check_key(walk *w)
 static int check_after(walk *w, bool opened)
 {
 	while (w->depth) {
-		level *l = &w->levels[w->depth - 1];
+		ao_json_level *l = &w->levels[w->depth - 1];
 		skip_space(w);
 		char c = w->at < w->end ? *w->at : '\0';
 		if (c == (l->object ? '}' : ']')) {
@@ -263,7 +253,11 @@ static int check_after(walk *w, bool opened)
 
 int ao_json_check(const char *text, size_t len, ao_err **reterr)
 {
-	walk w = {.at = text, .start = text, .end = text + len, .reterr = reterr};
+	walk w;
+	w.at = w.start = text;
+	w.end = text + len;
+	w.depth = 0; /* the levels are filled as they open */
+	w.reterr = reterr;
 	int r;
 	do {
 		r = check_value(&w);

@@ -3,8 +3,10 @@
  * yaml.h -- YAML in and out through libyaml, as JSON trees.
  *
  * Reads what kubectl reads: several documents, anchors and merge keys (bounded), YAML 1.1 booleans
- * (true/false/yes/no/on/off), integers, floats, null; a duplicate key is an error.  Writes plain block style with strings
- * quoted whenever a reader could take them for something else.
+ * (true/false/yes/no/on/off/y/n), integers (0x, 0b, 0o, octal by a leading zero, digits grouped by _), floats, null, tags; timestamps
+ * are strings.  Stricter than it: a duplicate key, !!binary, and a number that JSON cannot keep are errors.  A key is the text it is
+ * written with, also where kubectl would turn `on` into "true".  Writes block style with strings quoted whenever a reader could take
+ * them for something else.
  * Threads: any.
  */
 #include "json/json.h"
@@ -18,5 +20,5 @@
  */
 int ao_yaml_parse(const char *text, size_t len, const char *name, cJSON **ret, ao_err **reterr);
 
-/** Appends one document (no "---"), block style, keys in tree order. */
+/** Appends one document (no "---"), block style, keys in tree order; ao_yaml_parse() reads the same value back. */
 void ao_yaml_print(const cJSON *value, ao_buf *out);

@@ -1,24 +1,71 @@
-/* config.c -- kubeconfig files merged as kubectl merges them, or the files that the kubelet puts into every pod. */
+/*
+ * config.c -- kubeconfig files merged as kubectl merges them, or what the kubelet puts into every pod (pod.c).
+ *
+ * The files become one tree: {"clusters": {NAME: {"name", "cluster", "file"}}, "users", "contexts", "current-context"}, of which the chosen
+ * context is read.  What a file says and we would not do (a plugin, another user's name) is refused, never passed over: a silent
+ * difference would be a request as somebody else.
+ */
 #include "kube/config.h"
 
 #include "base/base64.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "kube/auth.h"
+#include "kube/pod.h"
 #include "json/yaml.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define MAX_FILE (1024 * 1024)
-#define POD_FILES "/var/run/secrets/kubernetes.io/serviceaccount"
-
-static const char *const sections[] = {"clusters", "users", "contexts"};
+#define MAX_LISTED 2048
 
 /* ---- reading and merging files ---- */
 
-/** Adds the entries of one file to `merged`; the first file that has a name wins. Each entry remembers its file's folder. */
+/** Adds the entries of one list. The first file that has a name wins; within one file a name may be there once. */
+static int add_section(cJSON *merged, const cJSON *config, const char *section, const char *path, ao_err **reterr)
+{
+	const cJSON *entries = ao_json_at(config, section), *entry;
+	if (entries && !cJSON_IsArray(entries) && !cJSON_IsNull(entries))
+		return ao_err_set(reterr, -EINVAL, "'%s' must be a list of entries with a name", section);
+	cJSON *known = ao_json_object(merged, section);
+	cJSON_ArrayForEach (entry, entries) {
+		const char *name = ao_json_str(entry, "name");
+		if (!name)
+			return ao_err_set(reterr, -EINVAL, "an entry of '%s' has no name", section);
+		const char *file = ao_json_str(known, name, "file");
+		if (file && strcmp(file, path) == 0)
+			return ao_err_set(reterr, -EINVAL, "'%s' has two entries called '%s'; remove or rename one", section, name);
+		if (file)
+			continue;
+		cJSON *copy = cJSON_Duplicate(entry, 1);
+		ao_json_set_str(copy, "file", path);
+		ao_json_set(known, name, copy);
+	}
+	return 0;
+}
+
+static int add_tree(cJSON *merged, const cJSON *config, const char *path, ao_err **reterr)
+{
+	static const char *const sections[] = {"clusters", "users", "contexts"};
+	if (!config)
+		return ao_err_set(reterr, -EINVAL, "the file is empty; point --kubeconfig or KUBECONFIG at a real one");
+	const char *kind = ao_json_str(config, "kind");
+	if (!cJSON_IsObject(config) || (kind && strcmp(kind, "Config") != 0))
+		return ao_err_set(reterr, -EINVAL, "that is no kubeconfig; point --kubeconfig or KUBECONFIG at a real one");
+	for (size_t i = 0; i < AO_LEN(sections); i++) {
+		int r = add_section(merged, config, sections[i], path, reterr);
+		if (r < 0)
+			return r;
+	}
+	const char *current = ao_json_str(config, "current-context");
+	if (current && *current && !ao_json_at(merged, "current-context"))
+		ao_json_set_str(merged, "current-context", current);
+	return 0;
+}
+
 static int add_file(cJSON *merged, const char *path, ao_err **reterr)
 {
 	ao_auto_buf ao_buf text = ao_buf_init(MAX_FILE);
@@ -26,30 +73,16 @@ static int add_file(cJSON *merged, const char *path, ao_err **reterr)
 	int r = ao_file_read(path, &text, reterr);
 	if (r == 0)
 		r = ao_yaml_parse(text.data ? text.data : "", text.len, path, &documents, reterr);
-	if (r < 0)
-		return ao_err_wrap(reterr, "kubeconfig");
-	const cJSON *config = cJSON_GetArrayItem(documents, 0);
-	if (!cJSON_IsObject(config))
-		return ao_err_set(reterr, -EINVAL, "kubeconfig %s is empty; point --kubeconfig or KUBECONFIG at a real one", path);
-	const char *slash = strrchr(path, '/');
-	ao_auto_str char *folder = slash ? ao_xstrndup(path, (size_t)(slash - path)) : ao_xstrdup(".");
-	for (size_t i = 0; i < AO_LEN(sections); i++) {
-		const cJSON *entry;
-		cJSON_ArrayForEach(entry, ao_json_at(config, sections[i]))
-		{
-			const char *name = ao_json_str(entry, "name");
-			cJSON *section = ao_json_object(merged, sections[i]);
-			if (!name || ao_json_at(section, name))
-				continue;
-			cJSON *copy = cJSON_Duplicate(entry, 1);
-			ao_json_set_str(copy, "folder", folder);
-			ao_json_set(section, name, copy);
-		}
+	if (text.data)
+		explicit_bzero(text.data, text.len);
+	if (r < 0) {
+		ao_err_wrap(reterr, "kubeconfig");
+		return r;
 	}
-	const char *current = ao_json_str(config, "current-context");
-	if (current && *current && !ao_json_at(merged, "current-context"))
-		ao_json_set_str(merged, "current-context", current);
-	return 0;
+	r = add_tree(merged, cJSON_GetArrayItem(documents, 0), path, reterr);
+	if (r < 0)
+		ao_err_wrap(reterr, "kubeconfig %s", path);
+	return r;
 }
 
 /** The files of $KUBECONFIG; those that do not exist are passed over as long as one does. */
@@ -66,181 +99,305 @@ static int add_list(cJSON *merged, const char *list, ao_err **reterr)
 			return r;
 		found++;
 	}
-	return found ? 0 : ao_err_set(reterr, -ENOENT, "kubeconfig: no file of KUBECONFIG=%s exists", list);
+	if (found)
+		return 0;
+	return ao_err_set(reterr, -ENOENT, "kubeconfig: no file of KUBECONFIG=%s exists; correct or unset it", list);
 }
 
-/* ---- one context ---- */
+/* ---- one entry ---- */
 
-typedef struct loading {
-	const cJSON *merged;
-	const char *source;
-	ao_kubeconfig *config;
-} loading;
+/** What an entry says. */
+typedef struct entry {
+	const char *singular, *name, *file;
+	const cJSON *fields; /* may be NULL */
+} entry;
 
 static void list_names(const cJSON *section, ao_buf *out)
 {
-	const cJSON *entry;
-	cJSON_ArrayForEach(entry, section) ao_buf_printf(out, "%s%s", out->len ? ", " : "", entry->string);
+	const cJSON *each;
+	cJSON_ArrayForEach (each, section)
+		ao_buf_printf(out, "%s%s", out->len ? ", " : "", each->string);
+	if (!out->len)
+		ao_buf_puts(out, "none");
 }
 
-static const cJSON *find(const loading *l, const char *section, const char *singular, const char *name, ao_err **reterr)
+/** @param user  what names the entry: "context 'x'", or NULL for the command line */
+static int find(const cJSON *merged, const char *singular, const char *name, const char *user, entry *ret, ao_err **reterr)
 {
-	const cJSON *entry = name && *name ? ao_json_at(l->merged, section, name) : NULL;
-	if (entry)
-		return entry;
-	ao_auto_buf ao_buf names = ao_buf_init(4096);
-	list_names(ao_json_at(l->merged, section), &names);
-	if (!name || !*name)
-		ao_err_set(reterr, -EINVAL, "kubeconfig %s: no %s is chosen; set current-context or use --context (it has: %s)", l->source,
-			   singular, names.len ? names.data : "none");
-	else
-		ao_err_set(reterr, -EINVAL, "kubeconfig %s: unknown %s '%s' (it has: %s)", l->source, singular, name,
-			   names.len ? names.data : "none");
-	return NULL;
-}
-
-/** A PEM from "<key>-data" (base64) or from the file that "<key>" names. */
-static int read_pem(const loading *l, const cJSON *entry, const cJSON *fields, const char *key, char **ret, ao_err **reterr)
-{
-	ao_auto_str char *data_key = ao_xasprintf("%s-data", key);
-	const char *data = ao_json_str(fields, data_key), *path = ao_json_str(fields, key);
-	ao_auto_buf ao_buf pem = ao_buf_init(MAX_FILE);
-	if (data && *data) {
-		if (!ao_base64_decode(data, &pem))
-			return ao_err_set(reterr, -EINVAL, "kubeconfig %s: %s of '%s' is no base64", l->source, data_key,
-					  ao_json_str(entry, "name"));
-	} else if (path && *path) {
-		ao_auto_str char *full = *path == '/' ? ao_xstrdup(path) : ao_xasprintf("%s/%s", ao_json_str(entry, "folder"), path);
-		if (ao_file_read(full, &pem, reterr) < 0)
-			return ao_err_wrap(reterr, "kubeconfig %s: %s of '%s'", l->source, key, ao_json_str(entry, "name"));
-	} else {
+	ao_auto_str char *section = ao_xasprintf("%ss", singular);
+	const cJSON *all = ao_json_at(merged, section), *found = ao_json_at(all, name);
+	if (found) {
+		*ret = (entry){singular, name, ao_json_str(found, "file"), ao_json_at(found, singular)};
 		return 0;
 	}
+	ao_auto_buf ao_buf names = ao_buf_init(MAX_LISTED);
+	list_names(all, &names);
+	return ao_err_set(reterr, -EINVAL, "%s%sunknown %s '%s' (it has: %s)", user ? user : "", user ? " names the " : "", singular, name,
+			  names.data);
+}
+
+/** The text of a field; absent, null and "" give NULL. */
+static int get_text(const entry *e, const char *key, const char **ret, ao_err **reterr)
+{
+	const cJSON *value = ao_json_at(e->fields, key);
+	if (value && !cJSON_IsNull(value) && !cJSON_IsString(value))
+		return ao_err_set(reterr, -EINVAL, "%s of %s '%s' must be text; put it in quotes", key, e->singular, e->name);
+	*ret = cJSON_IsString(value) && *value->valuestring ? value->valuestring : NULL;
+	return 0;
+}
+
+static int copy_text(const entry *e, const char *key, char **ret, ao_err **reterr)
+{
+	const char *text = NULL;
+	int r = get_text(e, key, &text, reterr);
+	if (r == 0)
+		*ret = ao_xstrdup(text);
+	return r;
+}
+
+/** A file name, made absolute by the folder of the kubeconfig that says it. */
+static int copy_path(const entry *e, const char *key, char **ret, ao_err **reterr)
+{
+	const char *path = NULL, *slash = strrchr(e->file, '/');
+	int r = get_text(e, key, &path, reterr);
+	if (r < 0 || !path)
+		return r;
+	if (*path == '/' || !slash)
+		*ret = ao_xstrdup(path);
+	else
+		*ret = ao_xasprintf("%.*s/%s", (int)(slash - e->file), e->file, path);
+	return 0;
+}
+
+/** A PEM from "<key>-data" (base64), else from the file that "<key>" names; neither leaves *ret alone. */
+static int read_pem(const entry *e, const char *key, char **ret, ao_err **reterr)
+{
+	ao_auto_str char *data_key = ao_xasprintf("%s-data", key), *path = NULL;
+	ao_auto_buf ao_buf pem = ao_buf_init(MAX_FILE);
+	const char *data = NULL;
+	int r = get_text(e, data_key, &data, reterr);
+	if (r == 0)
+		r = copy_path(e, key, &path, reterr);
+	if (r < 0 || (!data && !path))
+		return r;
+	if (data && !ao_base64_decode(data, &pem))
+		return ao_err_set(reterr, -EINVAL, "%s of %s '%s' is no base64", data_key, e->singular, e->name);
+	r = data ? 0 : ao_file_read(path, &pem, reterr);
+	if (r < 0) {
+		ao_err_wrap(reterr, "%s of %s '%s'", key, e->singular, e->name);
+		return r;
+	}
+	if (!pem.data || strlen(pem.data) != pem.len || !strstr(pem.data, "-----BEGIN "))
+		return ao_err_set(reterr, -EINVAL, "%s of %s '%s' holds no PEM%s%s", data ? data_key : key, e->singular, e->name,
+				  data ? "" : ": ", data ? "" : path);
 	*ret = ao_buf_steal(&pem);
 	return 0;
 }
 
-static int read_cluster(loading *l, const cJSON *entry, ao_err **reterr)
+/** Fields that change who or where we are, in ways that are not built. */
+static int refuse(const entry *e, const char *key, const char *instead, ao_err **reterr)
 {
-	const cJSON *cluster = ao_json_at(entry, "cluster");
-	const char *server = ao_json_str(cluster, "server"), *name = ao_json_str(entry, "name");
-	if (!server || !*server)
-		return ao_err_set(reterr, -EINVAL, "kubeconfig %s: cluster '%s' has no server", l->source, name);
-	if (ao_json_at(cluster, "tls-server-name") || ao_json_at(cluster, "proxy-url"))
-		return ao_err_set(
-		    reterr, -EINVAL,
-		    "kubeconfig %s: cluster '%s' uses tls-server-name or proxy-url, which are not supported; use the server's own name",
-		    l->source, name);
-	size_t len = strlen(server);
-	while (len && server[len - 1] == '/')
-		len--;
-	l->config->server = ao_xstrndup(server, len);
-	l->config->insecure = cJSON_IsTrue(ao_json_at(cluster, "insecure-skip-tls-verify"));
-	return read_pem(l, entry, cluster, "certificate-authority", &l->config->ca_pem, reterr);
+	const cJSON *value = ao_json_at(e->fields, key);
+	if (!value || cJSON_IsNull(value) || (cJSON_IsString(value) && !*value->valuestring))
+		return 0;
+	return ao_err_set(reterr, -EINVAL, "%s '%s' uses %s, which is not supported; %s", e->singular, e->name, key, instead);
 }
 
-static int read_user(loading *l, const cJSON *entry, ao_err **reterr)
-{
-	const cJSON *user = ao_json_at(entry, "user");
-	ao_kubeconfig *config = l->config;
-	if (ao_json_at(user, "exec") || ao_json_at(user, "auth-provider"))
-		return ao_err_set(reterr, -EINVAL,
-				  "kubeconfig %s: user '%s' needs a credential plugin, which is not supported; use a token, a client "
-				  "certificate, or run in the cluster",
-				  l->source, ao_json_str(entry, "name"));
-	const char *token_file = ao_json_str(user, "tokenFile");
-	if (token_file && *token_file)
-		config->token_file =
-		    *token_file == '/' ? ao_xstrdup(token_file) : ao_xasprintf("%s/%s", ao_json_str(entry, "folder"), token_file);
-	config->token = ao_xstrdup(ao_json_str(user, "token"));
-	config->username = ao_xstrdup(ao_json_str(user, "username"));
-	config->password = ao_xstrdup(ao_json_str(user, "password"));
-	int r = read_pem(l, entry, user, "client-certificate", &config->client_cert_pem, reterr);
-	if (r == 0)
-		r = read_pem(l, entry, user, "client-key", &config->client_key_pem, reterr);
-	if (r == 0 && !config->client_cert_pem != !config->client_key_pem)
-		r = ao_err_set(reterr, -EINVAL, "kubeconfig %s: user '%s' needs client-certificate and client-key together", l->source,
-			       ao_json_str(entry, "name"));
-	return r;
-}
+/* ---- a cluster ---- */
 
-static int read_context(loading *l, const char *context, ao_err **reterr)
+static int read_server(const entry *e, ao_kubeconfig *config, ao_err **reterr)
 {
-	const char *name = context ? context : ao_json_str(l->merged, "current-context");
-	const cJSON *chosen = find(l, "contexts", "context", name, reterr);
-	if (!chosen)
-		return -EINVAL;
-	const cJSON *cluster = find(l, "clusters", "cluster", ao_json_str(chosen, "context", "cluster"), reterr);
-	int r = cluster ? read_cluster(l, cluster, reterr) : -EINVAL;
-	const char *user_name = ao_json_str(chosen, "context", "user");
-	if (r == 0 && user_name && *user_name) {
-		const cJSON *user = find(l, "users", "user", user_name, reterr);
-		r = user ? read_user(l, user, reterr) : -EINVAL;
-	}
-	const char *namespace_ = ao_json_str(chosen, "context", "namespace");
-	l->config->namespace_ = ao_xstrdup(namespace_ && *namespace_ ? namespace_ : "default");
-	return r;
-}
-
-/* ---- in the cluster ---- */
-
-static int load_in_cluster(ao_kubeconfig *config, ao_err **reterr)
-{
-	const char *host = getenv("KUBERNETES_SERVICE_HOST"), *port = getenv("KUBERNETES_SERVICE_PORT");
-	ao_auto_buf ao_buf ca = ao_buf_init(MAX_FILE), namespace_ = ao_buf_init(256);
-	bool ipv6 = strchr(host, ':') != NULL;
-	config->server = ao_xasprintf("https://%s%s%s:%s", ipv6 ? "[" : "", host, ipv6 ? "]" : "", port ? port : "443");
-	config->token_file = ao_xstrdup(POD_FILES "/token");
-	config->source = ao_xstrdup("in-cluster");
-	if (ao_file_read(POD_FILES "/ca.crt", &ca, reterr) < 0)
-		return ao_err_wrap(reterr, "in-cluster configuration");
-	config->ca_pem = ao_buf_steal(&ca);
-	bool known = ao_file_read(POD_FILES "/namespace", &namespace_, NULL) == 0 && namespace_.len;
-	config->namespace_ = known ? ao_buf_steal(&namespace_) : ao_xstrdup("default");
+	int r = copy_text(e, "server", &config->server, reterr);
+	if (r < 0)
+		return r;
+	if (!config->server)
+		return ao_err_set(reterr, -EINVAL, "cluster '%s' has no server; set it to https://HOST:PORT", e->name);
+	const char *host = strstr(config->server, "://");
+	if (strncasecmp(config->server, "https://", 8) != 0 && strncasecmp(config->server, "http://", 7) != 0)
+		return ao_err_set(reterr, -EINVAL, "server of cluster '%s' must begin with https://", e->name);
+	host += 3;
+	if (memchr(host, '@', strcspn(host, "/?#")))
+		return ao_err_set(reterr, -EINVAL, "server of cluster '%s' must hold no user name; put it into the user", e->name);
+	if (strpbrk(host, "?# \t\r\n") || !*host || *host == '/')
+		return ao_err_set(reterr, -EINVAL, "server of cluster '%s' is no address; set it to https://HOST:PORT", e->name);
+	size_t len = strlen(config->server);
+	while (config->server[len - 1] == '/')
+		config->server[--len] = '\0';
 	return 0;
 }
 
-static bool in_cluster(void) { return getenv("KUBERNETES_SERVICE_HOST") && access(POD_FILES "/token", F_OK) == 0; }
+static int read_cluster(const entry *e, ao_kubeconfig *config, ao_err **reterr)
+{
+	const cJSON *insecure = ao_json_at(e->fields, "insecure-skip-tls-verify");
+	int r = read_server(e, config, reterr);
+	if (r == 0)
+		r = refuse(e, "tls-server-name", "reach the server by a name of its certificate", reterr);
+	if (r == 0)
+		r = refuse(e, "proxy-url", "set HTTPS_PROXY", reterr);
+	if (r == 0)
+		r = read_pem(e, "certificate-authority", &config->ca_pem, reterr);
+	if (r < 0)
+		return r;
+	if (insecure && !cJSON_IsBool(insecure) && !cJSON_IsNull(insecure))
+		return ao_err_set(reterr, -EINVAL, "insecure-skip-tls-verify of cluster '%s' must be true or false", e->name);
+	config->insecure = cJSON_IsTrue(insecure);
+	if (config->insecure && config->ca_pem)
+		return ao_err_set(reterr, -EINVAL,
+				  "cluster '%s' has both insecure-skip-tls-verify and a certificate-authority; remove one of them",
+				  e->name);
+	return 0;
+}
+
+/* ---- a user ---- */
+
+static int refuse_other_ways(const entry *e, ao_err **reterr)
+{
+	static const char *const keys[][2] = {
+	    {"exec", "use a token, a client certificate, or run in the cluster"},
+	    {"auth-provider", "use a token, a client certificate, or run in the cluster"},
+	    {"as", "use the credentials of that user"},
+	    {"as-uid", "use the credentials of that user"},
+	    {"as-groups", "use the credentials of a user with these groups"},
+	    {"as-user-extra", "use the credentials of that user"},
+	};
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < AO_LEN(keys); i++)
+		r = refuse(e, keys[i][0], keys[i][1], reterr);
+	return r;
+}
+
+static int read_tokens(const entry *e, ao_kubeconfig *config, ao_err **reterr)
+{
+	int r = copy_path(e, "tokenFile", &config->token_file, reterr);
+	if (r == 0)
+		r = copy_text(e, "token", &config->token, reterr);
+	if (r < 0)
+		return r;
+	if (config->token && !ao_auth_clean(config->token))
+		return ao_err_set(reterr, -EINVAL, "token of user '%s' is empty or holds a space or a line break", e->name);
+	if (!config->token_file || config->token)
+		return 0;
+	ao_auto_buf ao_buf text = ao_buf_init(MAX_FILE);
+	r = ao_file_read(config->token_file, &text, reterr);
+	ao_auto_secret char *token = ao_buf_steal(&text);
+	if (r < 0)
+		ao_err_wrap(reterr, "tokenFile of user '%s'", e->name);
+	else if (!ao_auth_clean(token))
+		r = ao_err_set(reterr, -EINVAL, "tokenFile of user '%s' holds no token: %s", e->name, config->token_file);
+	return r;
+}
+
+static int read_user(const entry *e, ao_kubeconfig *config, ao_err **reterr)
+{
+	int r = refuse_other_ways(e, reterr);
+	if (r == 0)
+		r = read_tokens(e, config, reterr);
+	if (r == 0)
+		r = copy_text(e, "username", &config->username, reterr);
+	if (r == 0)
+		r = copy_text(e, "password", &config->password, reterr);
+	if (r == 0)
+		r = read_pem(e, "client-certificate", &config->client_cert_pem, reterr);
+	if (r == 0)
+		r = read_pem(e, "client-key", &config->client_key_pem, reterr);
+	if (r < 0)
+		return r;
+	if (!config->client_cert_pem != !config->client_key_pem)
+		return ao_err_set(reterr, -EINVAL, "user '%s' needs client-certificate and client-key together", e->name);
+	return 0;
+}
+
+/* ---- a context ---- */
+
+static int read_named(const cJSON *merged, const entry *context, const char *singular, ao_kubeconfig *config, ao_err **reterr)
+{
+	const char *name = NULL;
+	entry e;
+	int r = get_text(context, singular, &name, reterr);
+	if (r < 0)
+		return r;
+	bool is_user = strcmp(singular, "user") == 0;
+	if (!name) /* a server that wants no user is one, too */
+		return is_user ? 0 : ao_err_set(reterr, -EINVAL, "context '%s' names no cluster", context->name);
+	ao_auto_str char *namer = ao_xasprintf("context '%s'", context->name);
+	r = find(merged, singular, name, namer, &e, reterr);
+	return r < 0 ? r : is_user ? read_user(&e, config, reterr) : read_cluster(&e, config, reterr);
+}
+
+static int read_context(const cJSON *merged, const char *name, ao_kubeconfig *config, ao_err **reterr)
+{
+	const cJSON *contexts = ao_json_at(merged, "contexts");
+	entry context;
+	if (!name)
+		name = ao_json_str(merged, "current-context");
+	if (!cJSON_GetArraySize(contexts))
+		return ao_err_set(reterr, -EINVAL, "there are no contexts; point --kubeconfig or KUBECONFIG at a complete file");
+	if (!name) {
+		ao_auto_buf ao_buf names = ao_buf_init(MAX_LISTED);
+		list_names(contexts, &names);
+		return ao_err_set(reterr, -EINVAL, "no context is chosen; set current-context or use --context (it has: %s)", names.data);
+	}
+	int r = find(merged, "context", name, NULL, &context, reterr);
+	if (r == 0)
+		r = read_named(merged, &context, "cluster", config, reterr);
+	if (r == 0)
+		r = read_named(merged, &context, "user", config, reterr);
+	if (r == 0)
+		r = copy_text(&context, "namespace", &config->namespace_, reterr);
+	if (r == 0 && !config->namespace_)
+		config->namespace_ = ao_xstrdup("default");
+	return r;
+}
 
 /* ---- the whole ---- */
 
-/** Chooses the files. @return 1 in-cluster; 0 `merged` is filled */
-static int choose(const char *path, cJSON *merged, char **ret_source, ao_err **reterr)
+static int add_home(cJSON *merged, char **ret_source, ao_err **reterr)
 {
-	const char *env = getenv("KUBECONFIG"), *home = getenv("HOME");
-	if (path || !env || !*env) {
-		if (!path && in_cluster())
-			return 1;
-		*ret_source = path ? ao_xstrdup(path) : ao_xasprintf("%s/.kube/config", home ? home : "");
-		if (!path && access(*ret_source, F_OK) < 0)
-			return ao_err_set(reterr, -ENOENT,
-					  "no kubeconfig: %s does not exist, KUBECONFIG is not set and this is no pod; use --kubeconfig",
-					  *ret_source);
+	const char *home = getenv("HOME"), *host = getenv("KUBERNETES_SERVICE_HOST");
+	*ret_source = ao_xasprintf("%s/.kube/config", home ? home : "");
+	if (access(*ret_source, F_OK) == 0)
 		return add_file(merged, *ret_source, reterr);
+	if (host && *host)
+		return ao_err_set(reterr, -ENOENT,
+				  "no credentials: this pod has no %s/token; set automountServiceAccountToken: true, or use --kubeconfig",
+				  AO_POD_FILES);
+	return ao_err_set(reterr, -ENOENT, "no kubeconfig: %s does not exist, KUBECONFIG is not set and this is no pod; use --kubeconfig",
+			  *ret_source);
+}
+
+static int load_files(const char *path, const char *context, ao_kubeconfig *config, ao_err **reterr)
+{
+	const char *env = getenv("KUBECONFIG");
+	ao_auto_json cJSON *merged = cJSON_CreateObject();
+	int r;
+	if (path) {
+		config->source = ao_xstrdup(path);
+		r = add_file(merged, path, reterr);
+	} else if (env && *env) {
+		config->source = ao_xstrdup(env);
+		r = add_list(merged, env, reterr);
+	} else {
+		r = add_home(merged, &config->source, reterr);
 	}
-	*ret_source = ao_xstrdup(env);
-	return add_list(merged, env, reterr);
+	if (r < 0)
+		return r;
+	r = read_context(merged, context, config, reterr);
+	if (r < 0)
+		ao_err_wrap(reterr, "kubeconfig %s", config->source);
+	return r;
 }
 
 int ao_kubeconfig_load(const char *path, const char *context, ao_kubeconfig **ret, ao_err **reterr)
 {
 	ao_auto_kubeconfig ao_kubeconfig *config = ao_xcalloc(1, sizeof(*config));
-	ao_auto_json cJSON *merged = cJSON_CreateObject();
-	int r = choose(path, merged, &config->source, reterr);
-	if (r == 1)
-		r = load_in_cluster(config, reterr);
-	else if (r == 0)
-		r = read_context(&(loading){merged, config->source, config}, context, reterr);
+	const char *env = getenv("KUBECONFIG");
+	path = path && *path ? path : NULL;
+	context = context && *context ? context : NULL;
+	bool files = path || context || (env && *env) || !ao_pod_here(AO_POD_FILES);
+	int r = files ? load_files(path, context, config, reterr) : ao_pod_load(AO_POD_FILES, config, reterr);
 	if (r == 0)
 		*ret = AO_TAKE(config);
 	return r;
-}
-
-static void forget(char *secret)
-{
-	if (secret)
-		explicit_bzero(secret, strlen(secret));
-	free(secret);
 }
 
 void ao_kubeconfig_free(ao_kubeconfig *config)
@@ -250,11 +407,11 @@ void ao_kubeconfig_free(ao_kubeconfig *config)
 	free(config->server);
 	free(config->ca_pem);
 	free(config->client_cert_pem);
-	forget(config->client_key_pem);
-	forget(config->token);
+	ao_auth_forget(config->client_key_pem);
+	ao_auth_forget(config->token);
 	free(config->token_file);
 	free(config->username);
-	forget(config->password);
+	ao_auth_forget(config->password);
 	free(config->namespace_);
 	free(config->source);
 	free(config);

@@ -1,4 +1,10 @@
-/* resource.c -- URL paths of the Kubernetes API. */
+/*
+ * resource.c -- URL paths of the Kubernetes API.
+ *
+ * The server decodes a path before it cuts it into segments, and both libcurl and the server fold "." and "..": with a name such as
+ * "../x", "." or "", escaping once would lead to another object, or a whole collection.  No name in Kubernetes is like that, so these are
+ * escaped twice: what arrives is a name with a '%' in it, which no object has, and the answer is 404 or 422.
+ */
 #include "kube/resource.h"
 
 #include "base/buf.h"
@@ -7,7 +13,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#define MAX_PATH 4096
+#define MAX_PATH (16 * 1024)
 
 void ao_resource_clear(ao_resource *r)
 {
@@ -22,14 +28,21 @@ bool ao_resource_is(const ao_resource *r, const char *api_version, const char *k
 	return strcmp(r->api_version, api_version) == 0 && strcmp(r->kind, kind) == 0;
 }
 
+/** What a path segment of Kubernetes may be: client-go's IsValidPathSegmentName. */
+static bool is_segment(const char *part) { return *part && strcmp(part, ".") != 0 && strcmp(part, "..") != 0 && !strpbrk(part, "/%"); }
+
 static void put_part(ao_buf *path, const char *part)
 {
+	const char *escape = is_segment(part) ? "%" : "%25";
+	bool dots = part[strspn(part, ".")] == '\0';
 	ao_buf_put(path, "/", 1);
+	if (!*part)
+		ao_buf_puts(path, escape);
 	for (; *part; part++)
-		if (isalnum((unsigned char)*part) || strchr("-._~", *part))
+		if (isalnum((unsigned char)*part) || strchr("-_~", *part) || (*part == '.' && !dots))
 			ao_buf_put(path, part, 1);
 		else
-			ao_buf_printf(path, "%%%02X", (unsigned char)*part);
+			ao_buf_printf(path, "%s%02X", escape, (unsigned char)*part);
 }
 
 char *ao_resource_path(const ao_resource *r, const char *namespace_, const char *name, const char *subresource)
@@ -46,5 +59,9 @@ char *ao_resource_path(const ao_resource *r, const char *namespace_, const char 
 		put_part(&path, name);
 	if (subresource)
 		put_part(&path, subresource);
+	if (path.overflow) { /* cut off it might be the path of something else */
+		ao_buf_free(&path);
+		return ao_xstrdup("/too-long");
+	}
 	return ao_buf_steal(&path);
 }

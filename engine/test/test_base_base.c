@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -45,6 +46,89 @@ static void strings_are_escaped_for_json(void **state)
 	ao_auto_buf ao_buf buf = ao_buf_init(100);
 	ao_buf_put_json_string(&buf, "a\"b\\c\nd\x01\xc3\xa9");
 	assert_string_equal(buf.data, "\"a\\\"b\\\\c\\nd\\u0001\xc3\xa9\"");
+	static const struct {
+		const char *in, *out;
+	} cases[] = {
+	    {"", "\"\""},
+	    {"\b\f\t\r\n", "\"\\b\\f\\t\\r\\n\""},
+	    {"\x1f\x7f", "\"\\u001f\x7f\""},
+	    {"a\xff"
+	     "b",
+	     "\"a\xef\xbf\xbd"
+	     "b\""},
+	    {"\xf0\x9f\x98\x80", "\"\xf0\x9f\x98\x80\""},
+	    {"\xe2\x82", "\"\xef\xbf\xbd\xef\xbf\xbd\""}, /* cut off by the end */
+	};
+	for (size_t i = 0; i < AO_LEN(cases); i++) {
+		ao_buf_clear(&buf);
+		ao_buf_put_json_string(&buf, cases[i].in);
+		assert_string_equal(buf.data, cases[i].out);
+	}
+}
+
+static void buffers_of_all_sizes(void **state)
+{
+	(void)state;
+	char text[1000];
+	memset(text, 'x', sizeof(text));
+	for (size_t cap = 0; cap < 300; cap += 7)
+		for (size_t len = 0; len < 320; len += 5) {
+			ao_auto_buf ao_buf once = ao_buf_init(cap), steps = ao_buf_init(cap), printed = ao_buf_init(cap);
+			ao_buf_put(&once, text, len);
+			assert_int_equal(once.len, len <= cap ? len : 0);
+			assert_int_equal(once.overflow, len > cap);
+			for (size_t i = 0; i < len; i += 5)
+				ao_buf_put(&steps, text, 5);
+			assert_int_equal(steps.len, len <= cap ? len : cap / 5 * 5);
+			assert_true(!steps.data || (strlen(steps.data) == steps.len && steps.size <= cap + 1));
+			ao_buf_printf(&printed, "%.*s", (int)len, text);
+			assert_int_equal(printed.len, once.len);
+		}
+	ao_auto_buf ao_buf endless = ao_buf_init(SIZE_MAX);
+	ao_buf_puts(&endless, "x");
+	ao_buf_put(&endless, text, SIZE_MAX); /* refused before a byte is read */
+	assert_true(endless.overflow);
+	assert_string_equal(endless.data, "x");
+	ao_buf_put(&endless, text, 1); /* once over, nothing more is written: no holes */
+	assert_int_equal(endless.len, 1);
+	ao_buf_drop_front(&endless, 99);
+	assert_int_equal(endless.len, 0);
+}
+
+static void text_of_any_length_is_copied(void **state)
+{
+	(void)state;
+	ao_auto_str char *none = ao_xstrndup(NULL, 0), *part = ao_xstrndup("abc", 2), *printed = ao_xasprintf("%s-%d", "x", 5);
+	assert_string_equal(none, "");
+	assert_string_equal(part, "ab");
+	assert_string_equal(printed, "x-5");
+	assert_null(ao_xstrdup(NULL));
+}
+
+/** Every sequence of two bytes, and the edges of the longer ones, against their code points. */
+static void utf8_is_told_from_other_bytes(void **state)
+{
+	(void)state;
+	for (unsigned a = 0; a < 256; a++)
+		for (unsigned b = 0; b < 256; b++) {
+			char two[] = {(char)a, (char)b};
+			size_t want = a < 0x80 ? 1 : a >= 0xc2 && a <= 0xdf && b >= 0x80 && b <= 0xbf ? 2 : 0;
+			assert_int_equal(ao_utf8_len(two, 2), want);
+			assert_int_equal(ao_utf8_len(two, 1), a < 0x80 ? 1 : 0);
+		}
+	static const struct {
+		const char *text;
+		size_t len;
+	} cases[] = {{"\xe0\xa0\x80", 3},     {"\xe0\x9f\xbf", 0},
+		     {"\xed\x9f\xbf", 3},     {"\xed\xa0\x80", 0},
+		     {"\xef\xbf\xbf", 3},     {"\xf0\x90\x80\x80", 4},
+		     {"\xf0\x8f\xbf\xbf", 0}, {"\xf4\x8f\xbf\xbf", 4},
+		     {"\xf4\x90\x80\x80", 0}, {"\xf5\x80\x80\x80", 0},
+		     {"\xe2\x82", 0},         {"\xf0\x9f\x98", 0},
+		     {"\xf0\x9f\x98(", 0},    {"\x80", 0}};
+	for (size_t i = 0; i < AO_LEN(cases); i++)
+		assert_int_equal(ao_utf8_len(cases[i].text, strlen(cases[i].text)), cases[i].len);
+	assert_int_equal(ao_utf8_len("", 0), 0);
 }
 
 /** The map against the plainest thing that could be right: an array. */
@@ -78,6 +162,31 @@ static void a_map_agrees_with_an_array(void **state)
 	assert_int_equal(live, ao_map_count(map));
 }
 
+/** Removing the current key while walking is allowed; removed keys leave no trace, however often they come back. */
+static void a_map_is_emptied_while_it_is_walked(void **state)
+{
+	(void)state;
+	static int value;
+	ao_auto_map ao_map *map = ao_map_new();
+	for (int round = 0; round < 20; round++) {
+		for (int i = 0; i < 1000; i++) {
+			ao_auto_str char *key = ao_xasprintf("%d/%d", round, i);
+			assert_null(ao_map_put(map, key, &value));
+		}
+		size_t cursor = 0, seen = 0;
+		for (const char *key; ao_map_next(map, &cursor, &key); seen++) {
+			ao_auto_str char *copy = ao_xstrdup(key); /* the map's own goes with the entry */
+			assert_ptr_equal(ao_map_remove(map, copy), &value);
+		}
+		assert_int_equal(seen, 1000);
+		assert_int_equal(ao_map_count(map), 0);
+		assert_null(ao_map_get(map, "0/0"));
+	}
+	ao_map_put(map, "", &value);
+	assert_ptr_equal(ao_map_get(map, ""), &value);
+	ao_map_free(NULL);
+}
+
 static void errors_grow_on_their_way_up(void **state)
 {
 	(void)state;
@@ -87,6 +196,13 @@ static void errors_grow_on_their_way_up(void **state)
 	assert_string_equal(ao_err_text(err), "reading x: disk 3");
 	assert_int_equal(ao_err_set(NULL, -EINVAL, "nobody listens"), -EINVAL);
 	assert_string_equal(ao_err_text(NULL), "unknown error");
+	/* the old message may be part of the new one */
+	assert_int_equal(ao_err_set(&err, -EPROTO, "<%s>", ao_err_text(err)), -EPROTO);
+	assert_string_equal(ao_err_text(err), "<reading x: disk 3>");
+	assert_int_equal(ao_err_wrap(NULL, "nobody"), -EINVAL);
+	ao_err *none = NULL;
+	assert_int_equal(ao_err_wrap(&none, "nothing"), -EINVAL);
+	assert_null(none);
 }
 
 static void base64_is_decoded_or_refused(void **state)
@@ -94,8 +210,8 @@ static void base64_is_decoded_or_refused(void **state)
 	(void)state;
 	static const struct {
 		const char *text, *bytes; /* NULL: refused */
-	} cases[] = {{"", ""},        {"Zg==", "f"},   {"Zm8=", "fo"}, {"Zm9v", "foo"}, {"Zm9v\nYmFy\n", "foobar"},
-	             {"Zm9vYg", "foob"}, {"Z", NULL}, {"Zm!v", NULL}, {"Zg==x", NULL}};
+	} cases[] = {{"", ""},           {"Zg==", "f"}, {"Zm8=", "fo"}, {"Zm9v", "foo"}, {"Zm9v\nYmFy\n", "foobar"},
+		     {"Zm9vYg", "foob"}, {"Z", NULL},   {"Zm!v", NULL}, {"Zg==x", NULL}};
 	for (size_t i = 0; i < AO_LEN(cases); i++) {
 		ao_auto_buf ao_buf out = ao_buf_init(100);
 		assert_int_equal(ao_base64_decode(cases[i].text, &out), cases[i].bytes != NULL);
@@ -114,7 +230,19 @@ static void times_read_as_kubernetes_writes_them(void **state)
 	assert_string_equal(text, "2026-01-02T15:04:05Z");
 	ao_time_micro_text(1767366245123, text);
 	assert_string_equal(text, "2026-01-02T15:04:05.123000Z");
-	assert_true(ao_mono_ms() <= ao_mono_ms());
+	ao_time_text(-1, text);
+	assert_string_equal(text, "1969-12-31T23:59:59.999Z");
+	ao_time_second_text(-1, text);
+	assert_string_equal(text, "1969-12-31T23:59:59Z");
+	ao_time_micro_text(0, text);
+	assert_string_equal(text, "1970-01-01T00:00:00.000000Z");
+	ao_time_micro_text(INT64_MAX, text);
+	assert_true(strlen(text) < AO_TIME_TEXT);
+	ao_time_text(INT64_MIN, text);
+	assert_true(strlen(text) < AO_TIME_TEXT);
+	uint64_t before = ao_mono_ms();
+	assert_true(before <= ao_mono_ms());
+	assert_true(ao_wall_ms() > 1767366245123);
 }
 
 static void files_are_read_up_to_a_cap(void **state)
@@ -127,18 +255,25 @@ static void files_are_read_up_to_a_cap(void **state)
 	assert_int_equal(ao_file_read("/proc/self/status", &buf, NULL), 0);
 	assert_true(buf.len > 0);
 	assert_int_equal(ao_file_read("/proc/self/status", &small, NULL), -E2BIG);
+	assert_int_equal(ao_file_read("/", &buf, NULL), -EIO);
+	ao_auto_buf ao_buf none = ao_buf_init(0);
+	assert_int_equal(ao_file_read("/dev/null", &none, NULL), 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_buffer_keeps_its_cap),
-		cmocka_unit_test(strings_are_escaped_for_json),
-		cmocka_unit_test(a_map_agrees_with_an_array),
-		cmocka_unit_test(errors_grow_on_their_way_up),
-		cmocka_unit_test(base64_is_decoded_or_refused),
-		cmocka_unit_test(times_read_as_kubernetes_writes_them),
-		cmocka_unit_test(files_are_read_up_to_a_cap),
+	    cmocka_unit_test(a_buffer_keeps_its_cap),
+	    cmocka_unit_test(strings_are_escaped_for_json),
+	    cmocka_unit_test(buffers_of_all_sizes),
+	    cmocka_unit_test(text_of_any_length_is_copied),
+	    cmocka_unit_test(utf8_is_told_from_other_bytes),
+	    cmocka_unit_test(a_map_agrees_with_an_array),
+	    cmocka_unit_test(a_map_is_emptied_while_it_is_walked),
+	    cmocka_unit_test(errors_grow_on_their_way_up),
+	    cmocka_unit_test(base64_is_decoded_or_refused),
+	    cmocka_unit_test(times_read_as_kubernetes_writes_them),
+	    cmocka_unit_test(files_are_read_up_to_a_cap),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

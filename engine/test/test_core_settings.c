@@ -30,14 +30,15 @@ static void later_sources_win(void **state)
 	static const struct {
 		const char *file, *env, *flags, *value;
 	} cases[] = {
-		{NULL, NULL, NULL, "d"},
-		{"{\"name\":\"f\"}", NULL, NULL, "f"},
-		{"{\"name\":\"f\"}", "e", NULL, "e"},
-		{"{\"name\":\"f\"}", "e", "{\"name\":\"g\"}", "g"},
+	    {NULL, NULL, NULL, "d"},
+	    {"{\"name\":\"f\"}", NULL, NULL, "f"},
+	    {"{\"name\":\"f\"}", "e", NULL, "e"},
+	    {"{\"name\":\"f\"}", "e", "{\"name\":\"g\"}", "g"},
 	};
 	ao_auto_json cJSON *declared = parse(manifest);
 	for (size_t i = 0; i < AO_LEN(cases); i++) {
-		ao_auto_json cJSON *file = cases[i].file ? parse(cases[i].file) : NULL, *flags = cases[i].flags ? parse(cases[i].flags) : NULL, *settings = NULL;
+		ao_auto_json cJSON *file = cases[i].file ? parse(cases[i].file) : NULL,
+				   *flags = cases[i].flags ? parse(cases[i].flags) : NULL, *settings = NULL;
 		setenv("T_NAME", cases[i].env ? cases[i].env : "", 1);
 		assert_int_equal(ao_settings_collect(declared, file, flags, &settings, NULL), 0);
 		assert_string_equal(ao_json_str(settings, "name"), cases[i].value);
@@ -54,10 +55,10 @@ static void wrong_values_name_their_source(void **state)
 	static const struct {
 		const char *variable, *text, *why;
 	} cases[] = {
-		{"T_COUNT", "many", "environment variable T_COUNT: expected an integer"},
-		{"T_ON", "maybe", "environment variable T_ON: expected true or false"},
-		{"T_DOC", "{\"a\":}", "environment variable T_DOC: a: malformed value at byte 5"},
-		{"T_FILE", "/nowhere/x", "environment variable T_FILE: /nowhere/x: No such file or directory"},
+	    {"T_COUNT", "many", "environment variable T_COUNT: expected an integer"},
+	    {"T_ON", "maybe", "environment variable T_ON: expected true or false"},
+	    {"T_DOC", "{\"a\":}", "environment variable T_DOC: a: malformed value at byte 5"},
+	    {"T_FILE", "/nowhere/x", "environment variable T_FILE: /nowhere/x: No such file or directory"},
 	};
 	ao_auto_json cJSON *declared = parse(manifest);
 	for (size_t i = 0; i < AO_LEN(cases); i++) {
@@ -81,10 +82,12 @@ static void a_manifest_names_what_it_lacks(void **state)
 	static const struct {
 		const char *json, *why;
 	} cases[] = {
-		{"{}", "manifest: parent.apiVersion must be a non-empty string"},
-		{"{\"parent\":{\"apiVersion\":\"v1\",\"kind\":\"K\",\"plural\":\"ks\"},\"children\":[{\"apiVersion\":\"v1\"}]}", "manifest: children[1].kind"},
-		{"{\"parent\":{\"apiVersion\":\"v1\",\"kind\":\"K\",\"plural\":\"ks\"},\"related\":[{\"apiVersion\":\"v1\",\"kind\":\"P\",\"plural\":\"ps\"}]}",
-	         "manifest: related[1].label"},
+	    {"{}", "manifest: parent.apiVersion must be a non-empty string"},
+	    {"{\"parent\":{\"apiVersion\":\"v1\",\"kind\":\"K\",\"plural\":\"ks\"},\"children\":[{\"apiVersion\":\"v1\"}]}",
+	     "manifest: children[1].kind"},
+	    {"{\"parent\":{\"apiVersion\":\"v1\",\"kind\":\"K\",\"plural\":\"ks\"},\"related\":[{\"apiVersion\":\"v1\",\"kind\":\"P\","
+	     "\"plural\":\"ps\"}]}",
+	     "manifest: related[1].label"},
 	};
 	for (size_t i = 0; i < AO_LEN(cases); i++) {
 		ao_auto_json cJSON *json = parse(cases[i].json);
@@ -108,7 +111,9 @@ static void metrics_print_as_prometheus_reads(void **state)
 	ao_metric_observe(metrics, "took_seconds", "", 100);
 	ao_metrics_print(metrics, &out);
 	ao_metrics_free(metrics);
-	assert_non_null(strstr(out.data, "# HELP things_total Things.\n# TYPE things_total counter\nthings_total{kind=\"a\"} 1\nthings_total{kind=\"b\"} 2\n"));
+	assert_non_null(
+	    strstr(out.data,
+		   "# HELP things_total Things.\n# TYPE things_total counter\nthings_total{kind=\"a\"} 1\nthings_total{kind=\"b\"} 2\n"));
 	assert_non_null(strstr(out.data, "took_seconds_bucket{le=\"0.01\"} 0\n"));
 	assert_non_null(strstr(out.data, "took_seconds_bucket{le=\"0.025\"} 1\n"));
 	assert_non_null(strstr(out.data, "took_seconds_bucket{le=\"+Inf\"} 2\ntook_seconds_sum 100.02\ntook_seconds_count 2\n"));
@@ -117,10 +122,10 @@ static void metrics_print_as_prometheus_reads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(later_sources_win),
-		cmocka_unit_test(wrong_values_name_their_source),
-		cmocka_unit_test(a_manifest_names_what_it_lacks),
-		cmocka_unit_test(metrics_print_as_prometheus_reads),
+	    cmocka_unit_test(later_sources_win),
+	    cmocka_unit_test(wrong_values_name_their_source),
+	    cmocka_unit_test(a_manifest_names_what_it_lacks),
+	    cmocka_unit_test(metrics_print_as_prometheus_reads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,8 +8,11 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
+
+#include "test_json_random.h"
 
 static ao_span span(const char *text) { return (ao_span){text, strlen(text)}; }
 
@@ -39,25 +42,184 @@ static void leaves_a_member_out(void **state)
 	static const struct {
 		const char *in, *path, *out;
 	} cases[] = {
-		{"{ \"m\": { \"x\": [1, 2], \"y\": \" keep \" }, \"z\": 1 }", "m.x", "{\"m\":{\"y\":\" keep \"},\"z\":1}"},
-		{"{\"m\":{\"x\":1}}", "m.x", "{\"m\":{}}"},
-		{"{\"m\":{\"x\":1}}", "m", "{}"},
-		{"{\"m\":{\"x\":1}}", "n.x", "{\"m\":{\"x\":1}}"},
-		{"{\"m\":5}", "m.x", "{\"m\":5}"},
-		{" [ 1 ] ", "m", "[1]"},
+	    {"{ \"m\": { \"x\": [1, 2], \"y\": \" keep \" }, \"z\": 1 }", "m.x", "{\"m\":{\"y\":\" keep \"},\"z\":1}"},
+	    {"{\"m\":{\"x\":1}}", "m.x", "{\"m\":{}}"},
+	    {"{\"m\":{\"x\":1}}", "m", "{}"},
+	    {"{\"m\":{\"x\":1}}", "n.x", "{\"m\":{\"x\":1}}"},
+	    {"{\"m\":5}", "m.x", "{\"m\":5}"},
+	    {" [ 1 ] ", "m", "[1]"},
+	    {" { } ", "m", "{}"},
+	    {"{\"m\":{\"x\":{\"y\":1,\"z\":2}}}", "m.x.y", "{\"m\":{\"x\":{\"z\":2}}}"},
+	    {"{\"m\":1,\"m\":2,\"n\":3}", "m", "{\"n\":3}"},
 	};
 	for (size_t i = 0; i < AO_LEN(cases); i++) {
 		ao_auto_buf ao_buf out = ao_buf_init(1024);
-		ao_span_without(span(cases[i].in), cases[i].path, &out);
+		assert_true(ao_span_without(span(cases[i].in), cases[i].path, &out));
 		assert_string_equal(out.data, cases[i].out);
 	}
+}
+
+static void says_when_the_text_is_cut_off(void **state)
+{
+	(void)state;
+	static const char whole[] = "{\"m\":{\"x\":[1,\"]\"],\"y\":{}},\"z\":\"q\\\"\"}";
+	for (size_t len = 0; len <= strlen(whole); len++) {
+		ao_auto_buf ao_buf out = ao_buf_init(1024);
+		assert_int_equal(ao_span_without((ao_span){whole, len}, "m.x", &out), len == strlen(whole));
+	}
+	static const char *const malformed[] = {"{}x", "{\"a\":1]", "{\"a\" 1}", "{\"a\":}", "{a:1}", "{\"m\":{\"x\":1]}",
+						"",    "[1] 2",     "{\"a\":1}}"};
+	for (size_t i = 0; i < AO_LEN(malformed); i++) {
+		ao_auto_buf ao_buf out = ao_buf_init(1024);
+		assert_false(ao_span_without(span(malformed[i]), "m.x", &out));
+	}
+}
+
+static void reads_scalars_or_says_no(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		long long value;
+	} numbers[] = {{"0", 0},
+		       {"-5", -5},
+		       {"9223372036854775807", INT64_MAX},
+		       {"9223372036854775808", -1},
+		       {"+5", -1},
+		       {"", -1},
+		       {"-", -1},
+		       {"1.5", -1},
+		       {"1e3", -1},
+		       {"\"5\"", -1},
+		       {"null", -1},
+		       {" 5", -1},
+		       {"123456789012345678901234567890", -1}};
+	for (size_t i = 0; i < AO_LEN(numbers); i++)
+		assert_true(ao_span_int(span(numbers[i].text), -1) == numbers[i].value);
+	assert_true(ao_span_int((ao_span){"5\0", 2}, -1) == -1);
+	static const char *const none[] = {"", "\"", "x", "\"a", "a\"", "\"\\\"", "\"\\u0000\"", "\"\\ud800\"", "\"\\q\"", "5", "null"};
+	for (size_t i = 0; i < AO_LEN(none); i++) {
+		assert_null(ao_span_text(span(none[i])));
+		assert_false(ao_span_is(span(none[i]), ""));
+	}
+	assert_null(ao_span_text((ao_span){"\"a\0b\"", 5}));
+	assert_null(ao_span_text((ao_span){0}));
+	assert_false(ao_span_is((ao_span){0}, ""));
+	assert_true(ao_span_is(span("\"\""), ""));
+	assert_true(ao_span_is(span("\"\\u0041b\""), "Ab"));
+	assert_false(ao_span_is(span("\"Ab\""), "A"));
+	assert_false(ao_span_is(span("\"A\""), "Ab"));
+}
+
+/* ---- against the tree ---- */
+
+static void same(ao_span text, const cJSON *tree);
+
+static void same_members(ao_span text, const cJSON *tree)
+{
+	size_t cursor = 0;
+	ao_span key, value;
+	const cJSON *member = tree->child;
+	for (; ao_span_member(text, &cursor, &key, &value); member = member->next) {
+		assert_non_null(member);
+		ao_span quoted = {key.at - 1, key.len + 2};
+		assert_true(ao_span_is(quoted, member->string));
+		same(value, member);
+	}
+	assert_null(member);
+	assert_false(ao_span_item(text, &(size_t){0}, &value));
+}
+
+static void same_items(ao_span text, const cJSON *tree)
+{
+	size_t cursor = 0;
+	ao_span item, key;
+	const cJSON *want = tree->child;
+	for (; ao_span_item(text, &cursor, &item); want = want->next) {
+		assert_non_null(want);
+		same(item, want);
+	}
+	assert_null(want);
+	assert_false(ao_span_member(text, &(size_t){0}, &key, &item));
+}
+
+static void same(ao_span text, const cJSON *tree)
+{
+	ao_auto_json cJSON *parsed = NULL;
+	assert_int_equal(ao_json_parse(text.at, text.len, &parsed, NULL), 0);
+	assert_true(ao_json_equal(parsed, tree));
+	if (cJSON_IsObject(tree))
+		same_members(text, tree);
+	else if (cJSON_IsArray(tree))
+		same_items(text, tree);
+	else if (cJSON_IsString(tree))
+		assert_true(ao_span_is(text, tree->valuestring));
+	else if (cJSON_IsNumber(tree) && tree->valuedouble == (double)(long long)tree->valuedouble && fabs(tree->valuedouble) < 1e15)
+		assert_true(ao_span_int(text, 99) == (long long)tree->valuedouble);
+}
+
+static void walks_as_the_parser_does(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 1500; i++) {
+		ao_auto_json cJSON *tree = random_container(3, chance(4) > 0);
+		ao_auto_str char *compact = ao_json_print(tree), *text = spaced(compact);
+		same(span(text), tree);
+	}
+}
+
+/** A path into the tree without dots or escapes in its keys, so that ao_span_without() can name it. */
+static bool plain_key(const char *key) { return *key && !key[strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789")]; }
+
+static void leaves_out_what_the_tree_would(void **state)
+{
+	(void)state;
+	int left_out = 0;
+	for (int i = 0; i < 3000; i++) {
+		ao_auto_json cJSON *tree = random_container(4, true);
+		ao_auto_str char *compact = ao_json_print(tree), *text = spaced(compact);
+		ao_auto_buf ao_buf path = ao_buf_init(1024), out = ao_buf_init(1 << 20);
+		cJSON *parent = tree, *member = NULL;
+		for (cJSON *at = tree; cJSON_IsObject(at) && at->child; at = member) {
+			cJSON *next = cJSON_GetArrayItem(at, (int)chance((unsigned)cJSON_GetArraySize(at)));
+			if (!plain_key(next->string))
+				break;
+			ao_buf_printf(&path, "%s%s", path.len ? "." : "", next->string);
+			parent = at;
+			member = next;
+			if (chance(2))
+				break;
+		}
+		assert_true(ao_span_without(span(text), member ? path.data : "absent", &out));
+		if (member)
+			cJSON_Delete(cJSON_DetachItemViaPointer(parent, member));
+		ao_auto_str char *want = ao_json_print(tree);
+		assert_string_equal(out.data, want);
+		left_out += member != NULL;
+	}
+	assert_true(left_out > 500);
+}
+
+/** Looking for the end of a string anew after each escape took 0.2 s for this one. */
+static void many_escapes_take_no_time(void **state)
+{
+	(void)state;
+	ao_auto_buf ao_buf text = ao_buf_init(1 << 20);
+	ao_buf_puts(&text, "{\"a\":\"");
+	for (int i = 0; i < 400000; i++)
+		ao_buf_puts(&text, "\\n");
+	ao_buf_puts(&text, "\",\"b\":1}");
+	clock_t start = clock();
+	assert_true(ao_span_int(ao_span_get((ao_span){text.data, text.len}, "b"), 0) == 1);
+	assert_true(clock() - start < CLOCKS_PER_SEC / 4);
 }
 
 /** Every prefix of a text, and every text with one byte changed, on the heap so that a sanitizer sees each byte beyond. */
 static void stays_inside_broken_text(void **state)
 {
 	(void)state;
-	static const char text[] = "{\"a\":{\"b\":[1,\"x\\\"y\",{\"c\":null}]},\"metadata\":{\"name\":\"n\\u0041\",\"managedFields\":[{}]},\"t\":true}";
+	static const char text[] =
+	    "{\"a\":{\"b\":[1,\"x\\\"y\",{\"c\":null}]},\"metadata\":{\"name\":\"n\\u0041\",\"managedFields\":[{}]},\"t\":true}";
 	static const char bytes[] = "\"\\{}[],:x \0";
 	for (size_t len = 0; len < sizeof(text); len++)
 		for (size_t i = 0; i < sizeof(bytes) - 1; i++) {
@@ -80,9 +242,10 @@ static void stays_inside_broken_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(finds_members_and_items),
-		cmocka_unit_test(leaves_a_member_out),
-		cmocka_unit_test(stays_inside_broken_text),
+	    cmocka_unit_test(finds_members_and_items),       cmocka_unit_test(leaves_a_member_out),
+	    cmocka_unit_test(says_when_the_text_is_cut_off), cmocka_unit_test(reads_scalars_or_says_no),
+	    cmocka_unit_test(walks_as_the_parser_does),      cmocka_unit_test(leaves_out_what_the_tree_would),
+	    cmocka_unit_test(many_escapes_take_no_time),     cmocka_unit_test(stays_inside_broken_text),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,9 +47,11 @@ static char *write_file(const char *name, const char *text)
 static void reads_a_context(void **state)
 {
 	(void)state;
-	ao_auto_str char *ca = write_file("ca.pem", "PEM"), *path = write_file("good", "clusters: [{name: c, cluster: {server: 'https://h:6443/', certificate-authority: ca.pem}}]\n"
-	                                                                               "users: [{name: u, user: {client-certificate-data: Q0VSVA==, client-key-data: S0VZ}}]\n" CONTEXTS
-	                                                                               "current-context: x\n");
+	ao_auto_str char *ca = write_file("ca.pem", "PEM"),
+			 *path = write_file(
+			     "good", "clusters: [{name: c, cluster: {server: 'https://h:6443/', certificate-authority: ca.pem}}]\n"
+				     "users: [{name: u, user: {client-certificate-data: Q0VSVA==, client-key-data: S0VZ}}]\n" CONTEXTS
+				     "current-context: x\n");
 	ao_auto_kubeconfig ao_kubeconfig *config = NULL;
 	ao_auto_err ao_err *err = NULL;
 	if (ao_kubeconfig_load(path, NULL, &config, &err) < 0)
@@ -65,7 +67,8 @@ static void reads_a_context(void **state)
 static void merges_the_files_of_the_environment(void **state)
 {
 	(void)state;
-	ao_auto_str char *a = write_file("a", "current-context: x\n" CONTEXTS), *b = write_file("b", CLUSTERS USERS "current-context: other\n");
+	ao_auto_str char *a = write_file("a", "current-context: x\n" CONTEXTS),
+			 *b = write_file("b", CLUSTERS USERS "current-context: other\n");
 	ao_auto_str char *list = ao_xasprintf("%s:/nowhere:%s", a, b);
 	ao_auto_kubeconfig ao_kubeconfig *config = NULL;
 	setenv("KUBECONFIG", list, 1);
@@ -80,18 +83,20 @@ static void says_what_is_wrong_in_one_line(void **state)
 	static const struct {
 		const char *name, *text, *context, *why;
 	} cases[] = {
-		{"empty", "", NULL, "is empty; point --kubeconfig or KUBECONFIG at a real one"},
-		{"no-yaml", "a: [", NULL, "no-yaml:"},
-		{"no-context", CLUSTERS USERS CONTEXTS, NULL, "no context is chosen; set current-context or use --context (it has: x, w)"},
-		{"unknown-context", CLUSTERS USERS CONTEXTS, "z", "unknown context 'z' (it has: x, w)"},
-		{"unknown-cluster", CLUSTERS USERS CONTEXTS, "w", "unknown cluster 'nope' (it has: c)"},
-		{"unknown-user", CLUSTERS CONTEXTS, "x", "unknown user 'u' (it has: none)"},
-		{"no-server", "clusters: [{name: c, cluster: {}}]\n" USERS CONTEXTS, "x", "cluster 'c' has no server"},
-		{"bad-base64", "clusters: [{name: c, cluster: {server: s, certificate-authority-data: '!!'}}]\n" USERS CONTEXTS, "x",
-	         "certificate-authority-data of 'c' is no base64"},
-		{"no-file", "clusters: [{name: c, cluster: {server: s, certificate-authority: gone.pem}}]\n" USERS CONTEXTS, "x", "gone.pem: No such file"},
-		{"plugin", CLUSTERS "users: [{name: u, user: {exec: {command: aws}}}]\n" CONTEXTS, "x", "user 'u' needs a credential plugin"},
-		{"half-pair", CLUSTERS "users: [{name: u, user: {client-key-data: S0VZ}}]\n" CONTEXTS, "x", "needs client-certificate and client-key together"},
+	    {"empty", "", NULL, "is empty; point --kubeconfig or KUBECONFIG at a real one"},
+	    {"no-yaml", "a: [", NULL, "no-yaml:"},
+	    {"no-context", CLUSTERS USERS CONTEXTS, NULL, "no context is chosen; set current-context or use --context (it has: x, w)"},
+	    {"unknown-context", CLUSTERS USERS CONTEXTS, "z", "unknown context 'z' (it has: x, w)"},
+	    {"unknown-cluster", CLUSTERS USERS CONTEXTS, "w", "unknown cluster 'nope' (it has: c)"},
+	    {"unknown-user", CLUSTERS CONTEXTS, "x", "unknown user 'u' (it has: none)"},
+	    {"no-server", "clusters: [{name: c, cluster: {}}]\n" USERS CONTEXTS, "x", "cluster 'c' has no server"},
+	    {"bad-base64", "clusters: [{name: c, cluster: {server: s, certificate-authority-data: '!!'}}]\n" USERS CONTEXTS, "x",
+	     "certificate-authority-data of 'c' is no base64"},
+	    {"no-file", "clusters: [{name: c, cluster: {server: s, certificate-authority: gone.pem}}]\n" USERS CONTEXTS, "x",
+	     "gone.pem: No such file"},
+	    {"plugin", CLUSTERS "users: [{name: u, user: {exec: {command: aws}}}]\n" CONTEXTS, "x", "user 'u' needs a credential plugin"},
+	    {"half-pair", CLUSTERS "users: [{name: u, user: {client-key-data: S0VZ}}]\n" CONTEXTS, "x",
+	     "needs client-certificate and client-key together"},
 	};
 	for (size_t i = 0; i < AO_LEN(cases); i++) {
 		ao_auto_str char *path = write_file(cases[i].name, cases[i].text);
@@ -119,13 +124,14 @@ static void paths_are_escaped(void **state)
 		int which;
 		const char *namespace_, *name, *subresource, *path;
 	} cases[] = {
-		{0, "a", "b", "status", "/apis/apps/v1/namespaces/a/deployments/b/status"},
-		{0, NULL, NULL, NULL, "/apis/apps/v1/deployments"},
-		{0, "a", "../x?y", NULL, "/apis/apps/v1/namespaces/a/deployments/..%2Fx%3Fy"},
-		{1, "a", "n", NULL, "/api/v1/nodes/n"},
+	    {0, "a", "b", "status", "/apis/apps/v1/namespaces/a/deployments/b/status"},
+	    {0, NULL, NULL, NULL, "/apis/apps/v1/deployments"},
+	    {0, "a", "../x?y", NULL, "/apis/apps/v1/namespaces/a/deployments/..%2Fx%3Fy"},
+	    {1, "a", "n", NULL, "/api/v1/nodes/n"},
 	};
 	for (size_t i = 0; i < AO_LEN(cases); i++) {
-		ao_auto_str char *path = ao_resource_path(cases[i].which ? &nodes : &deployments, cases[i].namespace_, cases[i].name, cases[i].subresource);
+		ao_auto_str char *path =
+		    ao_resource_path(cases[i].which ? &nodes : &deployments, cases[i].namespace_, cases[i].name, cases[i].subresource);
 		assert_string_equal(path, cases[i].path);
 	}
 }
@@ -133,10 +139,10 @@ static void paths_are_escaped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_a_context),
-		cmocka_unit_test(merges_the_files_of_the_environment),
-		cmocka_unit_test(says_what_is_wrong_in_one_line),
-		cmocka_unit_test(paths_are_escaped),
+	    cmocka_unit_test(reads_a_context),
+	    cmocka_unit_test(merges_the_files_of_the_environment),
+	    cmocka_unit_test(says_what_is_wrong_in_one_line),
+	    cmocka_unit_test(paths_are_escaped),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -59,6 +59,21 @@ describe('the spine', function()
     eventually('runtime ConfigMap is back', 15, function() return cluster.get('configmap', 'asya-runtime', ns) end)
   end)
 
+  it('makes a runtime ConfigMap right that somebody else made without our labels', function()
+    local ns = cluster.namespace 'foreign'
+    cluster.kubectl('create configmap asya-runtime -n %s --from-literal=asya_runtime.py=old --from-literal=mine=kept', ns)
+    cluster.operator()
+    cluster.apply(cluster.actor('foreign', ns))
+    await_status('foreign', ns, 'Running')
+    local live = cluster.get('configmap', 'asya-runtime', ns)
+    assert.is_true(#live.data['asya_runtime.py'] > 1000)
+    assert.equal('kept', live.data.mine)
+    cluster.kubectl('label configmap asya-runtime -n %s app.kubernetes.io/name-', ns)
+    eventually('the label is back', 15, function()
+      return cluster.get('configmap', 'asya-runtime', ns).metadata.labels['app.kubernetes.io/name'] == 'asya-runtime'
+    end)
+  end)
+
   it('waits for a runtime namespace that does not exist yet', function()
     local op = cluster.operator { runtime_namespace = 'comes-later' }
     eventually('it says so', 15, function() return op.log():find('runtime ConfigMap', 1, true) end)

@@ -1,0 +1,27 @@
+/* utf8.c -- the table of well-formed sequences of RFC 3629, as comparisons. */
+#include "base/utf8.h"
+
+static size_t length_of(unsigned char lead)
+{
+	if (lead < 0x80)
+		return 1;
+	return lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+}
+
+size_t ao_utf8_len(const char *s, size_t left)
+{
+	if (!left)
+		return 0;
+	unsigned char lead = (unsigned char)s[0];
+	size_t len = length_of(lead);
+	if (!len || len > left)
+		return 0;
+	for (size_t i = 1; i < len; i++)
+		if (((unsigned char)s[i] & 0xc0) != 0x80)
+			return 0;
+	unsigned char second = len > 1 ? (unsigned char)s[1] : 0;
+	if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) || (lead == 0xf0 && second < 0x90) ||
+	    (lead == 0xf4 && second > 0x8f))
+		return 0;
+	return len;
+}

@@ -1,0 +1,12 @@
+#pragma once
+/**
+ * utf8.h -- telling UTF-8 from other bytes.
+ * Threads: any.
+ */
+#include <stddef.h>
+
+/**
+ * The length (1 to 4) of the UTF-8 sequence that begins at `s`, or 0 when the bytes there are none: overlong, a surrogate, above
+ * U+10FFFF, or cut off by `left`.  In a terminated string `left` may be 4: a NUL continues no sequence.
+ */
+size_t ao_utf8_len(const char *s, size_t left);
