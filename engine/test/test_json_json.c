@@ -23,68 +23,69 @@ static cJSON *parse(const char *text)
 	return tree;
 }
 
+static const struct {
+	const char *text, *why;
+} refused[] = {
+    {"", "value missing"},
+    {"{}x", "more text after the value"},
+    {"[1,]", "malformed value"},
+    {"{\"a\" 1}", "a: ':' missing"},
+    {"{a:1}", "key missing"},
+    {"[1 2]", "',' or the end of the list missing"},
+    {"01", "more text after the value"},
+    {"-", "malformed value"},
+    {"1.", "malformed number"},
+    {"nul", "malformed value"},
+    {"\"\\u0000\"", "\\u0000 cannot be kept"},
+    {"\"\\ud800\"", "lone surrogate"},
+    {"\"\\udc00\"", "lone surrogate"},
+    {"\"\\q\"", "unknown escape"},
+    {"\"a", "string not ended"},
+    {"\"\n\"", "control character"},
+    {"[\"\x80\"]", "[0]: invalid UTF-8"},
+    {"\"\xc0\xaf\"", "invalid UTF-8"},
+    {"{\"a\":[{\"b\":12345678901234567890}]}", "a[0].b: 12345678901234567890 cannot be kept exactly"},
+    {"{\"x\":9007199254740993}", "x: 9007199254740993 cannot be kept exactly"},
+    {"[1e999]", "[0]: 1e999 cannot be kept exactly"},
+    {"-9007199254740993", "-9007199254740993 cannot be kept exactly"},
+    {"{\"a\":-1e309}", "a: -1e309 cannot be kept exactly"},
+    {"[0,[0,1000000000000000000000000000000000000000000000000000000000000000000000000]]",
+     "[1][1]: 1000000000000000000000000000000000000000... cannot"},
+    {"\xef\xbb\xbf{}", "malformed value"},
+    {"\"\\ud800x\"", "lone surrogate"},
+    {"\"\\ud800\\n\"", "lone surrogate"},
+    {"\"\\ud800\\ud800\"", "lone surrogate"},
+    {"\"\\u12g4\"", "malformed \\u escape"},
+    {"\"\\u12\"", "malformed \\u escape"},
+    {"\"\\", "string not ended"},
+    {"\"\xed\xa0\x80\"", "invalid UTF-8"},
+    {"\"\xf4\x90\x80\x80\"", "invalid UTF-8"},
+    {"\"\xe2\x82", "invalid UTF-8"},
+    {"{\"a\":1,}", "key missing"},
+    {"{\"a\":1", "',' or the end"},
+    {"{\"a\":", "a: value missing"},
+    {"{\"a\":1]", "',' or the end"},
+    {"[", "[0]: value missing"},
+    {"+1", "malformed value"},
+    {".5", "malformed value"},
+    {"1e", "malformed number"},
+    {"1e+", "malformed number"},
+    {"NaN", "malformed value"},
+    {"True", "malformed value"},
+    {"\v1", "malformed value"},
+    {"// c\n1", "malformed value"},
+};
+
 static void refuses_what_cjson_lets_through(void **state)
 {
 	(void)state;
-	static const struct {
-		const char *text, *why;
-	} cases[] = {
-	    {"", "value missing"},
-	    {"{}x", "more text after the value"},
-	    {"[1,]", "malformed value"},
-	    {"{\"a\" 1}", "a: ':' missing"},
-	    {"{a:1}", "key missing"},
-	    {"[1 2]", "',' or the end of the list missing"},
-	    {"01", "more text after the value"},
-	    {"-", "malformed value"},
-	    {"1.", "malformed number"},
-	    {"nul", "malformed value"},
-	    {"\"\\u0000\"", "\\u0000 cannot be kept"},
-	    {"\"\\ud800\"", "lone surrogate"},
-	    {"\"\\udc00\"", "lone surrogate"},
-	    {"\"\\q\"", "unknown escape"},
-	    {"\"a", "string not ended"},
-	    {"\"\n\"", "control character"},
-	    {"[\"\x80\"]", "[0]: invalid UTF-8"},
-	    {"\"\xc0\xaf\"", "invalid UTF-8"},
-	    {"{\"a\":[{\"b\":12345678901234567890}]}", "a[0].b: 12345678901234567890 cannot be kept exactly"},
-	    {"{\"x\":9007199254740993}", "x: 9007199254740993 cannot be kept exactly"},
-	    {"[1e999]", "[0]: 1e999 cannot be kept exactly"},
-	    {"-9007199254740993", "-9007199254740993 cannot be kept exactly"},
-	    {"{\"a\":-1e309}", "a: -1e309 cannot be kept exactly"},
-	    {"[0,[0,1000000000000000000000000000000000000000000000000000000000000000000000000]]",
-	     "[1][1]: 1000000000000000000000000000000000000000... cannot"},
-	    {"\xef\xbb\xbf{}", "malformed value"},
-	    {"\"\\ud800x\"", "lone surrogate"},
-	    {"\"\\ud800\\n\"", "lone surrogate"},
-	    {"\"\\ud800\\ud800\"", "lone surrogate"},
-	    {"\"\\u12g4\"", "malformed \\u escape"},
-	    {"\"\\u12\"", "malformed \\u escape"},
-	    {"\"\\", "string not ended"},
-	    {"\"\xed\xa0\x80\"", "invalid UTF-8"},
-	    {"\"\xf4\x90\x80\x80\"", "invalid UTF-8"},
-	    {"\"\xe2\x82", "invalid UTF-8"},
-	    {"{\"a\":1,}", "key missing"},
-	    {"{\"a\":1", "',' or the end"},
-	    {"{\"a\":", "a: value missing"},
-	    {"{\"a\":1]", "',' or the end"},
-	    {"[", "[0]: value missing"},
-	    {"+1", "malformed value"},
-	    {".5", "malformed value"},
-	    {"1e", "malformed number"},
-	    {"1e+", "malformed number"},
-	    {"NaN", "malformed value"},
-	    {"True", "malformed value"},
-	    {"\v1", "malformed value"},
-	    {"// c\n1", "malformed value"},
-	};
-	for (size_t i = 0; i < AO_LEN(cases); i++) {
+	for (size_t i = 0; i < AO_LEN(refused); i++) {
 		cJSON *tree = NULL;
 		ao_auto_err ao_err *err = NULL;
-		assert_int_equal(ao_json_parse(cases[i].text, strlen(cases[i].text), &tree, &err), -EINVAL);
+		assert_int_equal(ao_json_parse(refused[i].text, strlen(refused[i].text), &tree, &err), -EINVAL);
 		assert_null(tree);
-		if (!strstr(ao_err_text(err), cases[i].why))
-			fail_msg("%s: wanted '%s', got '%s'", cases[i].text, cases[i].why, ao_err_text(err));
+		if (!strstr(ao_err_text(err), refused[i].why))
+			fail_msg("%s: wanted '%s', got '%s'", refused[i].text, refused[i].why, ao_err_text(err));
 	}
 }
 
