@@ -232,6 +232,8 @@ static void prune(ao_pass *pass)
 		return;
 	}
 	drop_old_memos(pass->parent);
+	free(pass->parent->carried);
+	pass->parent->carried = ao_xstrdup(pass->parent->rendered);
 	pass->parent->settled = true;
 	pass->parent->spec_digest = pass->spec_digest;
 	ao_pass_status(pass);

@@ -22,7 +22,8 @@ typedef struct ao_parent {
 	uint64_t spec_digest; /* of the parent that pass saw */
 	cJSON *invalid;       /* why the parent is not rendered, as the plan said; or NULL */
 	cJSON *policy_error;  /* the bundle's error in that pass; or NULL */
-	char *rendered;       /* digest of everything rendered, in hex; or NULL */
+	char *rendered;       /* digest of everything the last plan held, in hex; or NULL */
+	char *carried;        /* the same of the last plan that was carried out to its end; or NULL */
 	uint64_t status_ms;   /* when its status was last written, monotonic; 0: never */
 	struct ao_pass *pass; /* running, or NULL */
 } ao_parent;

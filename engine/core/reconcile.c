@@ -26,6 +26,7 @@ static void free_parent(ao_parent *parent)
 	cJSON_Delete(parent->invalid);
 	cJSON_Delete(parent->policy_error);
 	free(parent->rendered);
+	free(parent->carried);
 	free(parent->key);
 	free(parent->uid);
 	free(parent);
@@ -217,7 +218,7 @@ static void render(ao_pass *pass)
 		ao_pass_status(pass);
 		return;
 	}
-	pass->previous = parent->rendered ? ao_xstrdup(parent->rendered) : read_previous_digest(pass, object);
+	pass->previous = parent->carried ? ao_xstrdup(parent->carried) : read_previous_digest(pass, object);
 	parent->settled = false;
 	make_plan(pass, object);
 	if (parent->invalid || parent->policy_error) {

@@ -118,7 +118,7 @@ static void same(ao_span text, const cJSON *tree);
 static void same_members(ao_span text, const cJSON *tree)
 {
 	size_t cursor = 0;
-	ao_span key, value;
+	ao_span key = {0}, value = {0};
 	const cJSON *member = tree->child;
 	for (; ao_span_member(text, &cursor, &key, &value); member = member->next) {
 		assert_non_null(member);
@@ -133,7 +133,7 @@ static void same_members(ao_span text, const cJSON *tree)
 static void same_items(ao_span text, const cJSON *tree)
 {
 	size_t cursor = 0;
-	ao_span item, key;
+	ao_span item = {0}, key = {0};
 	const cJSON *want = tree->child;
 	for (; ao_span_item(text, &cursor, &item); want = want->next) {
 		assert_non_null(want);

@@ -47,19 +47,21 @@ static char *write_file(const char *name, const char *text)
 static void reads_a_context(void **state)
 {
 	(void)state;
-	ao_auto_str char *ca = write_file("ca.pem", "PEM"),
+	ao_auto_str char *ca = write_file("ca.pem", "-----BEGIN CERTIFICATE-----\nQQ==\n-----END CERTIFICATE-----\n"),
 			 *path = write_file(
 			     "good", "clusters: [{name: c, cluster: {server: 'https://h:6443/', certificate-authority: ca.pem}}]\n"
-				     "users: [{name: u, user: {client-certificate-data: Q0VSVA==, client-key-data: S0VZ}}]\n" CONTEXTS
+				     "users: [{name: u, user: {client-certificate-data: "
+				     "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tClFRPT0KLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=, client-key-data: "
+				     "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tClFRPT0KLS0tLS1FTkQgUFJJVkFURSBLRVktLS0tLQo=}}]\n" CONTEXTS
 				     "current-context: x\n");
 	ao_auto_kubeconfig ao_kubeconfig *config = NULL;
 	ao_auto_err ao_err *err = NULL;
 	if (ao_kubeconfig_load(path, NULL, &config, &err) < 0)
 		fail_msg("%s", ao_err_text(err));
 	assert_string_equal(config->server, "https://h:6443");
-	assert_string_equal(config->ca_pem, "PEM");
-	assert_string_equal(config->client_cert_pem, "CERT");
-	assert_string_equal(config->client_key_pem, "KEY");
+	assert_string_equal(config->ca_pem, "-----BEGIN CERTIFICATE-----\nQQ==\n-----END CERTIFICATE-----\n");
+	assert_string_equal(config->client_cert_pem, "-----BEGIN CERTIFICATE-----\nQQ==\n-----END CERTIFICATE-----\n");
+	assert_string_equal(config->client_key_pem, "-----BEGIN PRIVATE KEY-----\nQQ==\n-----END PRIVATE KEY-----\n");
 	assert_string_equal(config->namespace_, "ns");
 	assert_null(config->token);
 }
@@ -90,11 +92,11 @@ static void says_what_is_wrong_in_one_line(void **state)
 	    {"unknown-cluster", CLUSTERS USERS CONTEXTS, "w", "unknown cluster 'nope' (it has: c)"},
 	    {"unknown-user", CLUSTERS CONTEXTS, "x", "unknown user 'u' (it has: none)"},
 	    {"no-server", "clusters: [{name: c, cluster: {}}]\n" USERS CONTEXTS, "x", "cluster 'c' has no server"},
-	    {"bad-base64", "clusters: [{name: c, cluster: {server: s, certificate-authority-data: '!!'}}]\n" USERS CONTEXTS, "x",
-	     "certificate-authority-data of 'c' is no base64"},
-	    {"no-file", "clusters: [{name: c, cluster: {server: s, certificate-authority: gone.pem}}]\n" USERS CONTEXTS, "x",
+	    {"bad-base64", "clusters: [{name: c, cluster: {server: 'https://s', certificate-authority-data: '!!'}}]\n" USERS CONTEXTS, "x",
+	     "certificate-authority-data of cluster 'c' is no base64"},
+	    {"no-file", "clusters: [{name: c, cluster: {server: 'https://s', certificate-authority: gone.pem}}]\n" USERS CONTEXTS, "x",
 	     "gone.pem: No such file"},
-	    {"plugin", CLUSTERS "users: [{name: u, user: {exec: {command: aws}}}]\n" CONTEXTS, "x", "user 'u' needs a credential plugin"},
+	    {"plugin", CLUSTERS "users: [{name: u, user: {exec: {command: aws}}}]\n" CONTEXTS, "x", "user 'u' uses exec, which is not supported"},
 	    {"half-pair", CLUSTERS "users: [{name: u, user: {client-key-data: S0VZ}}]\n" CONTEXTS, "x",
 	     "needs client-certificate and client-key together"},
 	};
@@ -126,7 +128,7 @@ static void paths_are_escaped(void **state)
 	} cases[] = {
 	    {0, "a", "b", "status", "/apis/apps/v1/namespaces/a/deployments/b/status"},
 	    {0, NULL, NULL, NULL, "/apis/apps/v1/deployments"},
-	    {0, "a", "../x?y", NULL, "/apis/apps/v1/namespaces/a/deployments/..%2Fx%3Fy"},
+	    {0, "a", "../x?y", NULL, "/apis/apps/v1/namespaces/a/deployments/..%252Fx%253Fy"},
 	    {1, "a", "n", NULL, "/api/v1/nodes/n"},
 	};
 	for (size_t i = 0; i < AO_LEN(cases); i++) {

@@ -377,3 +377,24 @@ current-context: x
     assert.is_truthy(output:find('bad.lua:', 1, true), output)
   end)
 end)
+
+describe('an edit while the operator is away', function()
+  if not cluster.available then return end
+  after_each(cluster.stop_all)
+
+  it('takes away what the actor no longer has, although all that it has is there', function()
+    local ns = cluster.namespace 'away'
+    local first = cluster.operator()
+    local more = [[
+        - name: asya-runtime
+          image: example/app:1.0
+          env: [{name: ASYA_HANDLER, value: handlers.process}, {name: GOES, value: away}]
+]]
+    cluster.apply(cluster.actor('away', ns, nil, more))
+    await_status('away', ns, 'Running')
+    first.stop()
+    cluster.apply(cluster.actor('away', ns))
+    cluster.operator()
+    eventually('the variable goes', 20, function() return #container(deployment('away', ns), 'asya-runtime').env == 2 end)
+  end)
+end)
