@@ -96,9 +96,12 @@ static void says_what_is_wrong_in_one_line(void **state)
 	     "certificate-authority-data of cluster 'c' is no base64"},
 	    {"no-file", "clusters: [{name: c, cluster: {server: 'https://s', certificate-authority: gone.pem}}]\n" USERS CONTEXTS, "x",
 	     "gone.pem: No such file"},
-	    {"plugin", CLUSTERS "users: [{name: u, user: {exec: {command: aws}}}]\n" CONTEXTS, "x", "user 'u' uses exec, which is not supported"},
-	    {"half-pair", CLUSTERS "users: [{name: u, user: {client-key-data: S0VZ}}]\n" CONTEXTS, "x",
-	     "needs client-certificate and client-key together"},
+	    {"plugin", CLUSTERS "users: [{name: u, user: {exec: {command: aws}}}]\n" CONTEXTS, "x",
+	     "user 'u' uses exec, which is not supported"},
+	    {"half-pair",
+	     CLUSTERS "users: [{name: u, user: {client-key-data: "
+		      "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tClFRPT0KLS0tLS1FTkQgUFJJVkFURSBLRVktLS0tLQo=}}]\n" CONTEXTS,
+	     "x", "needs client-certificate and client-key together"},
 	};
 	for (size_t i = 0; i < AO_LEN(cases); i++) {
 		ao_auto_str char *path = write_file(cases[i].name, cases[i].text);
