@@ -26,12 +26,12 @@ describe('probes and metrics', function()
     assert.is_truthy(get(18481, '/nothing'):find '404$')
     cluster.apply(cluster.actor('counted', ns))
     local text
-    eventually('the pass is counted', 15, function()
+    eventually('the write is counted', 15, function()
       text = get(18480, '/metrics')
-      return text:find('controller_runtime_reconcile_total{controller="asyncactor",result="success"}', 1, true)
+      return text:find('applies_total{kind="Deployment",verb="created"}', 1, true)
     end)
     for _, series in ipairs {
-      'applies_total{kind="Deployment",verb="created"}', 'workqueue_depth{name="asyncactor"}', 'rest_client_requests_total{code="201",method="POST"',
+      'controller_runtime_reconcile_total{controller="asyncactor",result="success"}', 'workqueue_depth{name="asyncactor"}', 'rest_client_requests_total{code="201",method="POST"',
       'leader_election_master_status{name="asya-operator.asya.sh"} 1', 'process_resident_memory_bytes', 'policy_bundle_info{digest=',
       'controller_runtime_reconcile_time_seconds_count',
     } do
