@@ -115,13 +115,13 @@ demo: all
 
 C_FILES = $(shell git ls-files --cached --others --exclude-standard 'engine/*.[ch]')
 format: $(BUILD)/.deps
-	clang-format-14 -i $(C_FILES)
+	@clang-format-14 -i $(C_FILES)
 
 lint: $(BUILD)/.deps
-	clang-format-14 --dry-run -Werror $(C_FILES)
-	lua5.4 spec/lint.lua $(C_FILES)
-	luacheck -q lua policies spec
-	cppcheck --quiet --error-exitcode=1 --std=c11 -Iengine -D__GNUC__ --include=/usr/include/cjson/cJSON.h --enable=warning,portability --inline-suppr \
+	@clang-format-14 --dry-run -Werror $(C_FILES)
+	@lua5.4 spec/lint.lua $(C_FILES)
+	@luacheck -q lua policies spec
+	@cppcheck --quiet --error-exitcode=1 --std=c11 -Iengine -D__GNUC__ --include=/usr/include/cjson/cJSON.h --enable=warning,portability --inline-suppr \
 		--suppress=missingIncludeSystem $(filter engine/%.c,$(C_FILES))
 
 clean:

@@ -31,7 +31,8 @@ describe('probes and metrics', function()
       return text:find('applies_total{kind="Deployment",verb="created"}', 1, true)
     end)
     for _, series in ipairs {
-      'controller_runtime_reconcile_total{controller="asyncactor",result="success"}', 'workqueue_depth{name="asyncactor"}', 'rest_client_requests_total{code="201",method="POST"',
+      'controller_runtime_reconcile_total{controller="asyncactor",result="success"}',
+      'workqueue_depth{name="asyncactor"}', 'rest_client_requests_total{code="201",method="POST"',
       'leader_election_master_status{name="asya-operator.asya.sh"} 1', 'process_resident_memory_bytes', 'policy_bundle_info{digest=',
       'controller_runtime_reconcile_time_seconds_count',
     } do
