@@ -2,8 +2,9 @@
 /**
  * client.h -- requests to the API server: authentication, retry where the server asks for it, and answers told apart.
  *
- * At most 16 writes are in flight; more wait in order.  429 and 5xx with Retry-After are sent again, up to 10 times; everything
- * else is the caller's to retry (the work queue does).  A write is refused with -EPERM when the gate says no (lease lost).
+ * At most 16 writes are in flight; more wait in order.  429 and 5xx with Retry-After are sent again, up to 10 times and within the call's
+ * time; everything else is the caller's to retry (the work queue does).  A write is refused with -EPERM when the gate says no (lease
+ * lost), when it comes, when its turn comes, or when it would be sent again.
  * The token file is read again each minute and at once after a 401, which is then retried once.
  * Threads: the loop thread only.  Callbacks run on the loop, never from inside ao_kube_send().
  */
@@ -20,9 +21,9 @@ typedef struct ao_kube_call ao_kube_call;
 typedef struct ao_kube_answer {
 	long status; /* HTTP status; 0: no answer */
 	int error;   /* 0 for 2xx; else -ENOENT 404, -EEXIST AlreadyExists, -ESTALE Conflict or Gone (409, 410), -EINVAL other 4xx and
-			typed-patch 500, -EPERM 401/403 or no lease, -EIO 5xx and no answer, -EAGAIN 429, -ETIME, -E2BIG */
+			typed-patch 500, -EPERM 401/403 or no lease, -EIO 5xx, redirects and no answer, -EAGAIN 429, -ETIME, -E2BIG */
 	const char *reason;  /* Status.reason ("AlreadyExists", "Invalid", ...), or "" */
-	const char *message; /* Status.message or the transport's error; never NULL */
+	const char *message; /* Status.message, the transport's error or "HTTP status N: text"; never NULL */
 	const char *body;    /* the raw answer, NUL-terminated, borrowed */
 	size_t body_len;
 } ao_kube_answer;
@@ -34,7 +35,7 @@ typedef struct ao_kube_request {
 	const char *path;         /* with query, from ao_resource_path() */
 	const char *content_type; /* NULL: application/json */
 	const char *body;         /* copied; NULL: none */
-	uint64_t timeout_ms;      /* 0 means 30000 */
+	uint64_t timeout_ms;      /* for all attempts, from the first on; 0 means 30000 */
 	size_t max_body;          /* 0 means 4 MiB */
 	ao_kube_fn fn;            /* called once, unless the call is cancelled; may be NULL */
 	void *arg;
@@ -60,7 +61,7 @@ void ao_kube_cancel(ao_kube_call *call);
 /** The connection underneath, for ao_http_reset(). */
 ao_http *ao_kube_http(ao_kube *kube);
 
-/** For metrics: requests by method and status class; called for each answer. */
+/** For metrics: called for each attempt that ended, with status 0 when there was no answer; for a stream when it begins. */
 void ao_kube_on_answer(ao_kube *kube, void (*fn)(void *arg, const char *method, long status, uint64_t took_ms), void *arg);
 const char *ao_kube_host(const ao_kube *kube);
 

@@ -1,139 +1,129 @@
 /*
- * lease.c -- a small state machine: standing by, leading, releasing.
+ * lease.c -- a small state machine around one Lease object (lease_record.c knows what is in it).
  *
- * Every step is one request with a deadline of its own; a timer wakes the next.  Expiry of another holder is judged by when we last
- * saw its record change, on the monotonic clock, so that clocks that differ between nodes cannot make two leaders.
+ * Standing by: look each retry period; take it when it is free.  Leading: write each retry period what we know, without looking first; look
+ * only when the server says that what we know is old.  The deadline counts from the START of the last renewal that
+ * succeeded: when it passes, we have lost, and whatever is in flight is cancelled.  Releasing: write an empty holder, for 1 s at most.
+ * Expiry of another holder is judged by when we last saw its record change, on the monotonic clock, so that clocks
+ * that differ between nodes cannot make two leaders.
+ *
+ * A renewal that times out does so twice before the deadline: libcurl would put the next one on the same dead connection, so the connection
+ * is reset and the next attempt starts at once.
+ *
+ * Callbacks are the last thing a frame does, and may free the lease.
  */
 #include "kube/lease.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "kube/lease_record.h"
 #include "json/json.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #define RELEASE_MS 1000
 
+typedef enum { IDLE, STANDING_BY, LEADING, RELEASING, OVER } phase;
+
 struct ao_lease {
 	ao_lease_options with;
+	ao_lease_claim claim;
 	char *namespace_, *name, *identity;
-	uint64_t lease_ms, renew_deadline_ms, retry_ms;
+	uint64_t renew_deadline_ms, retry_ms;
+	phase phase;
 	ao_kube *kube;
 	ao_timer *retry;    /* the next attempt */
-	ao_timer *deadline; /* when a leader that cannot renew gives up */
+	ao_timer *deadline; /* when a leader that cannot renew gives up, or a release takes too long */
 	ao_kube_call *call;
-	cJSON *record;       /* the Lease as last seen; NULL: none */
-	char *seen;          /* its spec as text, to notice changes */
-	uint64_t seen_ms;    /* when it last changed */
+	ao_lease_record record;
 	uint64_t attempt_ms; /* when the request in flight began */
 	uint64_t renewed_ms; /* when our last successful renewal began */
-	bool leading, lost;
-	char *holder;     /* told to on_holder last */
-	char *last_error; /* logged last: a repeated failure is said once */
+	bool maybe_ours;     /* a write of ours went out and was not refused */
+	char *holder;        /* seen last */
+	bool tell_holder;    /* ... and on_holder does not know */
+	char *last_error;    /* logged last: a repeated failure is said once */
 	void (*released)(void *arg);
 	void *released_arg;
+	unsigned busy; /* our frames on the stack that run callbacks */
+	bool freed;
 };
 
-static const ao_resource leases = {.api_version = "coordination.k8s.io/v1", .kind = "Lease", .plural = "leases"};
+static void step(void *arg);
+static void read_record(ao_lease *lease);
 
-static void attempt(void *arg);
+/* ---- frames ---- */
+
+static void destroy(ao_lease *lease)
+{
+	ao_lease_record_clear(&lease->record);
+	free(lease->holder);
+	free(lease->last_error);
+	free(lease->namespace_);
+	free(lease->name);
+	free(lease->identity);
+	free(lease);
+}
+
+static void leave(ao_lease *lease)
+{
+	if (lease->tell_holder && !lease->freed && lease->with.on_holder) {
+		lease->tell_holder = false;
+		lease->with.on_holder(lease->with.arg, lease->holder);
+	}
+	if (--lease->busy == 0 && lease->freed)
+		destroy(lease);
+}
 
 /* ---- identity and time ---- */
 
+static uint64_t random_number(void)
+{
+	uint64_t number = 0;
+	if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number))
+		number = ao_mono_ms() * 0x9e3779b97f4a7c15ULL ^ (uint64_t)getpid();
+	return number;
+}
+
+/** "<hostname>_<a version 4 uuid>" */
 static char *make_identity(void)
 {
 	char host[256] = "";
-	unsigned char r[16];
+	unsigned long long a = random_number(), b = random_number();
 	gethostname(host, sizeof(host) - 1);
-	if (getrandom(r, sizeof(r), 0) != (ssize_t)sizeof(r))
-		memset(r, 0, sizeof(r));
-	r[6] = (unsigned char)((r[6] & 0x0f) | 0x40); /* a version 4 uuid */
-	r[8] = (unsigned char)((r[8] & 0x3f) | 0x80);
-	return ao_xasprintf("%s_%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", host, r[0], r[1], r[2], r[3], r[4],
-			    r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14], r[15]);
+	a = (a & 0xffffffffffff0fffULL) | 0x4000;
+	b = (b & 0x3fffffffffffffffULL) | 0x8000000000000000ULL;
+	return ao_xasprintf("%s_%08llx-%04llx-%04llx-%04llx-%012llx", host, a >> 32, a >> 16 & 0xffff, a & 0xffff, b >> 48,
+			    b & 0xffffffffffffULL);
 }
 
-/** Up to 20 % more, so that candidates do not move in step. */
-static uint64_t jitter(uint64_t ms) { return ms + (uint64_t)rand() % (ms / 5 + 1); }
+bool ao_lease_held(const ao_lease *lease) { return lease->phase == LEADING && ao_mono_ms() - lease->renewed_ms < lease->renew_deadline_ms; }
 
-bool ao_lease_held(const ao_lease *lease)
+/** Candidates add up to a fifth, so that they do not move in step; a leader has nobody to avoid. */
+static void try_later(ao_lease *lease)
 {
-	return lease->leading && !lease->lost && ao_mono_ms() - lease->renewed_ms < lease->renew_deadline_ms;
+	uint64_t jitter = lease->phase == LEADING ? 0 : random_number() % (lease->retry_ms / 5 + 1);
+	ao_timer_start(lease->retry, lease->retry_ms + jitter);
 }
 
-/* ---- what is known of the record ---- */
+static bool is_ours(const ao_lease *lease) { return strcmp(ao_lease_record_holder(&lease->record), lease->identity) == 0; }
 
-static void see(ao_lease *lease, cJSON *record)
+/* ---- what happened ---- */
+
+static void works(ao_lease *lease)
 {
-	cJSON_Delete(lease->record);
-	lease->record = record;
-	ao_auto_str char *spec = ao_json_canonical(ao_json_at(record, "spec"));
-	if (!lease->seen || strcmp(lease->seen, spec) != 0) {
-		free(lease->seen);
-		lease->seen = AO_TAKE(spec);
-		lease->seen_ms = ao_mono_ms();
-	}
-	const char *holder = ao_json_str(record, "spec", "holderIdentity");
-	if (!holder || !*holder || (lease->holder && strcmp(lease->holder, holder) == 0))
-		return;
-	free(lease->holder);
-	lease->holder = ao_xstrdup(holder);
-	if (strcmp(holder, lease->identity) != 0)
-		ao_info(AO_LEASE, lease->name, "held by %s", holder);
-	if (lease->with.on_holder)
-		lease->with.on_holder(lease->with.arg, holder);
+	if (lease->last_error)
+		ao_info(AO_LEASE, lease->name, "the server answers again");
+	free(lease->last_error);
+	lease->last_error = NULL;
 }
 
-static bool is_ours(const ao_lease *lease)
+static void failed(ao_lease *lease, const ao_kube_answer *answer)
 {
-	const char *holder = ao_json_str(lease->record, "spec", "holderIdentity");
-	return holder && strcmp(holder, lease->identity) == 0;
-}
-
-/** May we take it: nobody holds it, or its holder has not renewed for the whole time it asked for. */
-static bool is_free(const ao_lease *lease)
-{
-	const char *holder = ao_json_str(lease->record, "spec", "holderIdentity");
-	int64_t seconds = (int64_t)lease->lease_ms / 1000;
-	ao_json_int(ao_json_at(lease->record, "spec", "leaseDurationSeconds"), &seconds);
-	uint64_t wait_ms = seconds > 0 && (uint64_t)seconds * 1000 < lease->lease_ms ? (uint64_t)seconds * 1000 : lease->lease_ms;
-	return !holder || !*holder || ao_mono_ms() - lease->seen_ms >= wait_ms;
-}
-
-/** The record as we want it written. @param holder  "" gives it back */
-static cJSON *next_record(const ao_lease *lease, const char *holder)
-{
-	cJSON *record = lease->record ? cJSON_Duplicate(lease->record, 1) : cJSON_CreateObject();
-	ao_json_set_str(record, "apiVersion", leases.api_version);
-	ao_json_set_str(record, "kind", leases.kind);
-	cJSON *metadata = ao_json_object(record, "metadata"), *spec = ao_json_object(record, "spec");
-	cJSON_DeleteItemFromObjectCaseSensitive(metadata, "managedFields");
-	ao_json_set_str(metadata, "name", lease->name);
-	ao_json_set_str(metadata, "namespace", lease->namespace_);
-	char now[AO_TIME_TEXT];
-	ao_time_micro_text(ao_wall_ms(), now);
-	ao_json_set_str(spec, "renewTime", now);
-	uint64_t seconds = *holder ? (lease->lease_ms + 999) / 1000 : 1;
-	ao_json_set(spec, "leaseDurationSeconds", cJSON_CreateNumber((double)seconds));
-	if (!is_ours(lease)) {
-		int64_t transitions = 0;
-		ao_json_int(ao_json_at(spec, "leaseTransitions"), &transitions);
-		ao_json_set(spec, "leaseTransitions", cJSON_CreateNumber((double)(lease->record ? transitions + 1 : 0)));
-		ao_json_set_str(spec, "acquireTime", now);
-	}
-	ao_json_set_str(spec, "holderIdentity", holder);
-	return record;
-}
-
-/* ---- requests ---- */
-
-static void say_once(ao_lease *lease, const ao_kube_answer *answer)
-{
+	if (answer->error == -ETIME) /* libcurl would go on using a dead connection */
+		ao_http_reset(ao_kube_http(lease->kube));
 	if (lease->last_error && strcmp(lease->last_error, answer->message) == 0)
 		return;
 	free(lease->last_error);
@@ -145,204 +135,282 @@ static void say_once(ao_lease *lease, const ao_kube_answer *answer)
 		ao_warn(AO_LEASE, lease->name, "%s", answer->message);
 }
 
-static void try_again(ao_lease *lease)
+/** Takes the Lease out of an answer. @return false when it is none */
+static bool see(ao_lease *lease, const ao_kube_answer *answer)
 {
-	if (!lease->lost && !lease->released)
-		ao_timer_start(lease->retry, jitter(lease->retry_ms));
+	cJSON *object = NULL;
+	ao_auto_err ao_err *err = NULL;
+	if (ao_json_parse(answer->body, answer->body_len, &object, &err) < 0) {
+		ao_kube_answer wrong = {.error = -EPROTO, .message = ao_err_text(err)};
+		failed(lease, &wrong);
+		return false;
+	}
+	ao_lease_record_see(&lease->record, object, ao_mono_ms());
+	const char *holder = ao_lease_record_holder(&lease->record);
+	if (*holder && (!lease->holder || strcmp(lease->holder, holder) != 0)) {
+		free(lease->holder);
+		lease->holder = ao_xstrdup(holder);
+		lease->tell_holder = true;
+		if (!is_ours(lease))
+			ao_info(AO_LEASE, lease->name, "held by %s", holder);
+	}
+	return true;
 }
 
-static void request(ao_lease *lease, const char *method, bool collection, cJSON *body, ao_kube_fn fn)
+/** The end of everything: no timer, no request. */
+static void end(ao_lease *lease)
 {
-	ao_auto_str char *path = ao_resource_path(&leases, lease->namespace_, collection ? NULL : lease->name, NULL);
-	ao_auto_str char *text = body ? ao_json_print(body) : NULL;
-	cJSON_Delete(body);
-	lease->attempt_ms = ao_mono_ms();
-	uint64_t patience = lease->retry_ms * 5 / 2 < lease->renew_deadline_ms / 2 ? lease->retry_ms * 5 / 2 : lease->renew_deadline_ms / 2;
-	lease->call = ao_kube_send(lease->kube, &(ao_kube_request){.method = method,
-								   .path = path,
-								   .body = text,
-								   .timeout_ms = lease->released ? RELEASE_MS : patience,
-								   .fn = fn,
-								   .arg = lease});
-}
-
-static void lose(ao_lease *lease, const char *why)
-{
-	if (lease->lost)
-		return;
-	lease->lost = true;
+	lease->phase = OVER;
 	ao_timer_stop(lease->retry);
 	ao_timer_stop(lease->deadline);
-	ao_error(AO_LEASE, lease->name, "lost: %s", why);
-	lease->with.on_lost(lease->with.arg, why);
+	if (lease->call)
+		ao_kube_cancel(lease->call);
+	lease->call = NULL;
 }
 
-static void held(ao_lease *lease)
+static void lose(ao_lease *lease, char *why)
 {
-	bool first = !lease->leading;
+	ao_auto_str char *text = why;
+	end(lease);
+	ao_error(AO_LEASE, lease->name, "lost: %s", text);
+	lease->with.on_lost(lease->with.arg, text);
+}
+
+static void finish_release(ao_lease *lease)
+{
+	end(lease);
+	lease->released(lease->released_arg);
+}
+
+static void renewed(ao_lease *lease)
+{
+	bool first = lease->phase != LEADING;
+	uint64_t passed = ao_mono_ms() - lease->attempt_ms;
+	works(lease);
 	lease->renewed_ms = lease->attempt_ms;
-	lease->leading = true;
-	free(lease->last_error);
-	lease->last_error = NULL;
-	uint64_t passed = ao_mono_ms() - lease->renewed_ms;
+	lease->phase = LEADING;
 	ao_timer_start(lease->deadline, passed < lease->renew_deadline_ms ? lease->renew_deadline_ms - passed : 0);
-	try_again(lease);
-	if (first) {
-		ao_info(AO_LEASE, lease->name, "acquired by %s", lease->identity);
-		lease->with.on_acquired(lease->with.arg);
+	try_later(lease);
+	if (!first)
+		return;
+	ao_info(AO_LEASE, lease->name, "acquired by %s", lease->identity);
+	lease->with.on_acquired(lease->with.arg);
+}
+
+/* ---- requests ---- */
+
+static uint64_t patience(const ao_lease *lease)
+{
+	uint64_t retries = lease->retry_ms * 5 / 2, half = lease->renew_deadline_ms / 2;
+	return lease->phase == RELEASING ? RELEASE_MS : retries < half ? retries : half;
+}
+
+static void request(ao_lease *lease, const char *method, const char *name, const char *body, ao_kube_fn fn)
+{
+	static const ao_resource leases = {(char *)(uintptr_t)AO_LEASE_API_VERSION, (char *)(uintptr_t)AO_LEASE_KIND, "leases", false};
+	ao_auto_str char *path = ao_resource_path(&leases, lease->namespace_, name, NULL);
+	lease->attempt_ms = ao_mono_ms();
+	lease->call = ao_kube_send(
+	    lease->kube,
+	    &(ao_kube_request){.method = method, .path = path, .body = body, .timeout_ms = patience(lease), .fn = fn, .arg = lease});
+}
+
+static void after_failed_write(ao_lease *lease, const ao_kube_answer *answer)
+{
+	bool raced = answer->error == -ESTALE || answer->error == -EEXIST;
+	bool unknown = answer->error == -ETIME || answer->error == -EIO || answer->error == -EAGAIN;
+	if (!raced)
+		failed(lease, answer);
+	if (!unknown) {
+		ao_lease_record_forget(&lease->record);
+		lease->maybe_ours = lease->phase != STANDING_BY;
 	}
+	if (raced && lease->phase != STANDING_BY)
+		read_record(lease);
+	else if (lease->phase == LEADING && answer->error == -ETIME)
+		step(lease);
+	else if (lease->phase == RELEASING)
+		finish_release(lease);
+	else
+		try_later(lease);
 }
 
 static void on_written(void *arg, const ao_kube_answer *answer)
 {
 	ao_lease *lease = arg;
-	cJSON *record = NULL;
+	lease->busy++;
 	lease->call = NULL;
-	if (answer->error == 0 && ao_json_parse(answer->body, answer->body_len, &record, NULL) == 0) {
-		see(lease, record);
-		held(lease);
-		return;
+	if (answer->error) {
+		after_failed_write(lease, answer);
+	} else if (!see(lease, answer)) {
+		ao_lease_record_forget(&lease->record);
+		try_later(lease);
+	} else if (lease->phase == RELEASING) {
+		ao_info(AO_LEASE, lease->name, "given back");
+		finish_release(lease);
+	} else {
+		renewed(lease);
 	}
-	if (answer->error == -ETIME || answer->error == -EIO)
-		ao_http_reset(ao_kube_http(lease->kube));
-	if (answer->error != -ESTALE && answer->error != -EEXIST)
-		say_once(lease, answer);
-	/* what we knew may be old: look before the next write; `seen` stays, or a dead holder would never expire */
-	cJSON_Delete(lease->record);
-	lease->record = NULL;
-	if (lease->leading && answer->error == -ESTALE)
-		attempt(lease);
-	else
-		try_again(lease);
+	leave(lease);
 }
 
-static void take_or_renew(ao_lease *lease)
+static void write_record(ao_lease *lease)
 {
-	request(lease, lease->record ? "PUT" : "POST", !lease->record, next_record(lease, lease->identity), on_written);
+	bool exists = lease->record.object != NULL;
+	ao_auto_json cJSON *object = lease->phase == RELEASING ? ao_lease_record_released(&lease->record, &lease->claim, ao_wall_ms())
+							       : ao_lease_record_claimed(&lease->record, &lease->claim, ao_wall_ms());
+	ao_auto_str char *body = ao_json_print(object);
+	lease->maybe_ours = true;
+	request(lease, exists ? "PUT" : "POST", exists ? lease->name : NULL, body, on_written);
+}
+
+/** What to do with what a look showed. */
+static void decide(ao_lease *lease)
+{
+	bool ours = is_ours(lease);
+	lease->maybe_ours = ours;
+	if (lease->phase == RELEASING && !ours)
+		finish_release(lease);
+	else if (lease->phase == LEADING && !ours)
+		lose(lease, ao_xasprintf("held by '%s'", ao_lease_record_holder(&lease->record)));
+	else if (ours || ao_lease_record_is_free(&lease->record, &lease->claim, ao_mono_ms()))
+		write_record(lease);
+	else
+		try_later(lease);
 }
 
 static void on_read(void *arg, const ao_kube_answer *answer)
 {
 	ao_lease *lease = arg;
-	cJSON *record = NULL;
+	lease->busy++;
 	lease->call = NULL;
-	if (answer->error == -ENOENT) {
-		take_or_renew(lease);
-		return;
+	if (answer->error == -ENOENT && lease->phase == RELEASING) {
+		finish_release(lease);
+	} else if (answer->error == -ENOENT) {
+		ao_lease_record_forget(&lease->record);
+		write_record(lease);
+	} else if (answer->error || !see(lease, answer)) {
+		if (answer->error)
+			failed(lease, answer);
+		if (lease->phase == RELEASING)
+			finish_release(lease);
+		else if (lease->phase == LEADING && answer->error == -ETIME)
+			step(lease);
+		else
+			try_later(lease);
+	} else {
+		works(lease);
+		decide(lease);
 	}
-	if (answer->error || ao_json_parse(answer->body, answer->body_len, &record, NULL) < 0) {
-		if (answer->error == -ETIME || answer->error == -EIO)
-			ao_http_reset(ao_kube_http(lease->kube));
-		say_once(lease, answer);
-		try_again(lease);
-		return;
-	}
-	see(lease, record);
-	if (lease->leading && !is_ours(lease))
-		lose(lease, "another process holds it");
-	else if (is_ours(lease) || is_free(lease))
-		take_or_renew(lease);
-	else
-		try_again(lease);
+	leave(lease);
 }
 
-/** A leader renews what it knows without reading first; everybody else looks. */
-static void attempt(void *arg)
+static void read_record(ao_lease *lease) { request(lease, "GET", lease->name, NULL, on_read); }
+
+/** A leader renews what it knows without reading first, unless its time is over (the process was stopped); everybody else looks. */
+static void step(void *arg)
 {
 	ao_lease *lease = arg;
-	if (lease->call || lease->lost)
-		return;
-	if (lease->leading && lease->record)
-		take_or_renew(lease);
+	if (lease->phase == LEADING && !ao_lease_held(lease))
+		ao_timer_start(lease->deadline, 0);
+	else if (lease->phase == LEADING && lease->record.object)
+		write_record(lease);
 	else
-		request(lease, "GET", false, NULL, on_read);
-}
-
-static void finish_release(ao_lease *lease)
-{
-	void (*done)(void *arg) = lease->released;
-	lease->leading = false;
-	done(lease->released_arg);
+		read_record(lease);
 }
 
 static void on_deadline(void *arg)
 {
 	ao_lease *lease = arg;
-	if (lease->released)
+	lease->busy++;
+	if (lease->phase == LEADING) {
+		lose(lease, ao_xasprintf("not renewed within %llu ms%s%s", (unsigned long long)lease->renew_deadline_ms,
+					 lease->last_error ? ": " : "", lease->last_error ? lease->last_error : ""));
+	} else {
+		if (lease->phase == RELEASING && lease->maybe_ours)
+			ao_warn(AO_LEASE, lease->name, "could not be given back in time, it will expire");
 		finish_release(lease);
-	else
-		lose(lease, "not renewed in time");
+	}
+	leave(lease);
 }
 
 /* ---- from outside ---- */
 
+static int check_times(const ao_lease_options *o, ao_err **reterr)
+{
+	if (o->lease_ms > o->renew_deadline_ms && o->renew_deadline_ms * 5 > o->retry_ms * 6)
+		return 0;
+	return ao_err_set(reterr, -EINVAL,
+			  "lease times: the lease (%llu ms) must be longer than its renew deadline (%llu ms), and that "
+			  "longer than 1.2 retry periods (%llu ms)",
+			  (unsigned long long)o->lease_ms, (unsigned long long)o->renew_deadline_ms, (unsigned long long)o->retry_ms);
+}
+
 int ao_lease_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_agent, const ao_lease_options *options, ao_lease **ret,
 		 ao_err **reterr)
 {
-	ao_lease *lease = ao_xcalloc(1, sizeof(*lease));
-	int r = ao_kube_new(loop, config, user_agent, &lease->kube, reterr);
-	if (r < 0) {
-		free(lease);
+	ao_lease_options with = *options;
+	ao_kube *kube = NULL;
+	with.lease_ms = with.lease_ms ? with.lease_ms : 15000;
+	with.renew_deadline_ms = with.renew_deadline_ms ? with.renew_deadline_ms : 10000;
+	with.retry_ms = with.retry_ms ? with.retry_ms : 2000;
+	int r = check_times(&with, reterr);
+	if (r == 0)
+		r = ao_kube_new(loop, config, user_agent, &kube, reterr);
+	if (r < 0)
 		return r;
-	}
-	lease->with = *options;
+	ao_lease *lease = ao_xcalloc(1, sizeof(*lease));
+	lease->kube = kube;
 	lease->namespace_ = ao_xstrdup(options->namespace_);
 	lease->name = ao_xstrdup(options->name);
 	lease->identity = options->identity ? ao_xstrdup(options->identity) : make_identity();
-	lease->lease_ms = options->lease_ms ? options->lease_ms : 15000;
-	lease->renew_deadline_ms = options->renew_deadline_ms ? options->renew_deadline_ms : 10000;
-	lease->retry_ms = options->retry_ms ? options->retry_ms : 2000;
-	lease->retry = ao_timer_new(loop, attempt, lease);
+	lease->claim = (ao_lease_claim){lease->namespace_, lease->name, lease->identity, with.lease_ms};
+	lease->renew_deadline_ms = with.renew_deadline_ms;
+	lease->retry_ms = with.retry_ms;
+	with.namespace_ = with.name = with.identity = NULL; /* borrowed until here */
+	lease->with = with;
+	lease->retry = ao_timer_new(loop, step, lease);
 	lease->deadline = ao_timer_new(loop, on_deadline, lease);
 	*ret = lease;
 	return 0;
 }
 
-void ao_lease_start(ao_lease *lease) { ao_timer_start(lease->retry, 0); }
-
-static void on_given_back(void *arg, const ao_kube_answer *answer)
+void ao_lease_start(ao_lease *lease)
 {
-	ao_lease *lease = arg;
-	lease->call = NULL;
-	if (answer->error)
-		ao_warn(AO_LEASE, lease->name, "could not be given back, it will expire: %s", answer->message);
-	else
-		ao_info(AO_LEASE, lease->name, "given back");
-	finish_release(lease);
+	if (lease->phase != IDLE)
+		return;
+	lease->phase = STANDING_BY;
+	ao_timer_start(lease->retry, 0);
 }
 
 void ao_lease_release(ao_lease *lease, void (*done)(void *arg), void *arg)
 {
+	if (lease->released)
+		return;
+	bool maybe_ours = lease->phase != OVER && lease->maybe_ours, unknown = lease->call != NULL;
+	end(lease);
 	lease->released = done;
 	lease->released_arg = arg;
-	ao_timer_stop(lease->retry);
-	ao_timer_stop(lease->deadline);
-	if (lease->call)
-		ao_kube_cancel(lease->call);
-	lease->call = NULL;
-	if (lease->leading && !lease->lost && lease->record) {
-		request(lease, "PUT", false, next_record(lease, ""), on_given_back);
+	lease->phase = RELEASING;
+	lease->maybe_ours = maybe_ours;
+	ao_timer_start(lease->deadline, maybe_ours ? RELEASE_MS : 0); /* done() is never called from inside this call */
+	if (!maybe_ours)
 		return;
-	}
-	/* nothing to give back; still not from inside this call */
-	ao_timer_start(lease->deadline, 0);
+	if (unknown || !lease->record.object)
+		read_record(lease); /* what was in flight may have arrived */
+	else
+		write_record(lease);
 }
 
 void ao_lease_free(ao_lease *lease)
 {
-	if (!lease)
+	if (!lease || lease->freed)
 		return;
-	if (lease->call)
-		ao_kube_cancel(lease->call);
+	end(lease);
 	ao_timer_free(lease->retry);
 	ao_timer_free(lease->deadline);
 	ao_kube_free(lease->kube);
-	cJSON_Delete(lease->record);
-	free(lease->seen);
-	free(lease->holder);
-	free(lease->last_error);
-	free(lease->namespace_);
-	free(lease->name);
-	free(lease->identity);
-	free(lease);
+	lease->freed = true;
+	if (!lease->busy)
+		destroy(lease);
 }

@@ -3,7 +3,7 @@
  *
  * The server decodes a path before it cuts it into segments, and both libcurl and the server fold "." and "..": with a name such as
  * "../x", "." or "", escaping once would lead to another object, or a whole collection.  No name in Kubernetes is like that, so these are
- * escaped twice: what arrives is a name with a '%' in it, which no object has, and the answer is 404 or 422.
+ * escaped twice: what arrives is a name with a '%' in it, which no object has, and the answer is 404, 400 or 422.
  */
 #include "kube/resource.h"
 

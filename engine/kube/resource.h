@@ -18,7 +18,8 @@ void ao_resource_clear(ao_resource *r); /* frees the strings, not the struct */
 bool ao_resource_is(const ao_resource *r, const char *api_version, const char *kind);
 
 /**
- * "/apis/apps/v1/namespaces/asya/deployments/resize/status"; each part percent-escaped.
+ * "/apis/apps/v1/namespaces/asya/deployments/resize/status"; each part percent-escaped. A name that Kubernetes would never give ("..", "",
+ * "a/b") yields a path at which nothing is, never that of another object or of the collection.
  * @param namespace_   NULL: all namespaces, or a cluster-scoped kind
  * @param name         NULL: the collection
  * @param subresource  NULL: the object itself

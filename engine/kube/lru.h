@@ -1,0 +1,17 @@
+#pragma once
+/**
+ * lru.h -- a map with a cap that forgets what was used longest ago.  Private to kube/.
+ *
+ * Ownership: the map owns its values and frees them with the function it was given.
+ * Threads: one owner.
+ */
+#include <stddef.h>
+
+typedef struct ao_lru ao_lru;
+
+ao_lru *ao_lru_new(size_t cap, void (*free_value)(void *value));
+void ao_lru_free(ao_lru *lru); /* NULL is fine */
+
+void *ao_lru_get(ao_lru *lru, const char *key);             /* NULL when absent; else it is the most recent one now */
+void ao_lru_put(ao_lru *lru, const char *key, void *value); /* replaces; may forget the oldest */
+size_t ao_lru_count(const ao_lru *lru);
