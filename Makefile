@@ -32,7 +32,7 @@ SAN = -DAO_SANITIZE -O1 -fsanitize=address,undefined -fno-sanitize-recover=undef
 
 ROOM_SRC := $(foreach room,$(ROOMS),$(wildcard engine/$(room)/*.c))
 EMBEDDED := $(if $(filter script,$(ROOMS)),$(BUILD)/gen/embedded.c)
-EMBED_FILES := $(wildcard lua/*.lua) $(filter-out policies/README.md,$(wildcard policies/*.*))
+EMBED_FILES := $(wildcard lua/*.lua) $(filter-out policies/README.md,$(wildcard policies/*.*)) crds/openapi/schemas.json
 LIB_OBJ := $(ROOM_SRC:%.c=$(BUILD)/obj/%.o) $(EMBEDDED:%.c=%.o)
 SAN_OBJ := $(ROOM_SRC:%.c=$(BUILD)/san/%.o) $(EMBEDDED:%.c=%.o)
 TEST_SRC := $(foreach room,$(ROOMS),$(filter engine/test/test_$(room)_%.c,$(wildcard engine/test/$(TEST).c)))

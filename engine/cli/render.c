@@ -5,16 +5,17 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "core/load.h"
+#include "core/plan.h"
 #include "json/yaml.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_INPUT (16 * 1024 * 1024)
+#define MAX_TEXT (16 * 1024 * 1024)
 
 static int read_parents(const char *path, cJSON **ret, ao_err **reterr)
 {
-	ao_auto_buf ao_buf text = ao_buf_init(MAX_INPUT);
+	ao_auto_buf ao_buf text = ao_buf_init(MAX_TEXT);
 	int r = ao_file_read(path, &text, reterr);
 	return r < 0 ? r : ao_yaml_parse(text.data ? text.data : "", text.len, strcmp(path, "-") == 0 ? "stdin" : path, ret, reterr);
 }
@@ -26,7 +27,8 @@ static int is_parent(const ao_manifest *manifest, const cJSON *document)
 }
 
 /** Adds what one parent becomes to `items`. */
-static int render_one(const ao_loaded *loaded, const char *file, const cJSON *parent, cJSON *items, ao_err **reterr)
+static int render_one(const ao_loaded *loaded, const ao_openapi *openapi, const char *file, const cJSON *parent, cJSON *items,
+		      ao_err **reterr)
 {
 	const char *name = ao_json_str(parent, "metadata", "name");
 	ao_auto_json cJSON *snapshot = cJSON_CreateObject(), *plan = NULL;
@@ -42,7 +44,7 @@ static int render_one(const ao_loaded *loaded, const char *file, const cJSON *pa
 	ao_json_set(snapshot, "parent", copy);
 	ao_json_set(snapshot, "children", cJSON_CreateArray());
 	ao_json_set(snapshot, "related", cJSON_CreateArray());
-	if (ao_bundle_plan(loaded->bundle, snapshot, &plan, NULL, reterr) < 0)
+	if (ao_plan_make(loaded->bundle, openapi, snapshot, &plan, NULL, NULL, reterr) < 0)
 		return ao_err_wrap(reterr, "%s: %s", file, name);
 	const cJSON *invalid = ao_json_at(plan, "invalid"), *item;
 	if (cJSON_IsObject(invalid))
@@ -66,7 +68,7 @@ static void print_items(const cJSON *items, bool json)
 	const cJSON *item;
 	bool first = true;
 	cJSON_ArrayForEach (item, items) {
-		ao_auto_buf ao_buf text = ao_buf_init(MAX_INPUT);
+		ao_auto_buf ao_buf text = ao_buf_init(MAX_TEXT);
 		ao_yaml_print(item, &text);
 		printf("%s%s", first ? "" : "---\n", text.data ? text.data : "");
 		first = false;
@@ -77,17 +79,20 @@ static int render_file(const ao_load_options *load, const char *file, bool json,
 {
 	ao_auto_sources ao_sources sources = {0};
 	ao_auto_loaded ao_loaded loaded = {0};
+	ao_auto_openapi ao_openapi *openapi = NULL;
 	ao_auto_json cJSON *parents = NULL, *items = cJSON_CreateArray();
 	int r = ao_load_sources(load, &sources, reterr);
 	if (r == 0)
 		r = ao_load(load, &sources, &loaded, reterr);
+	if (r == 0)
+		r = ao_plan_schemas(loaded.manifest, NULL, &openapi, reterr);
 	if (r == 0)
 		r = read_parents(file, &parents, reterr);
 	size_t rendered = 0;
 	const cJSON *document;
 	for (document = parents ? parents->child : NULL; r == 0 && document; document = document->next)
 		if (is_parent(loaded.manifest, document)) {
-			r = render_one(&loaded, file, document, items, reterr);
+			r = render_one(&loaded, openapi, file, document, items, reterr);
 			rendered++;
 		}
 	if (r == 0 && !rendered)

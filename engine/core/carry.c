@@ -3,10 +3,10 @@
  *
  * One at a time because the order has a meaning (a workload after what it mounts); many parents at once give the concurrency.
  */
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "core/pass.h"
+#include "core/plan.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -79,6 +79,8 @@ static void on_applied(void *arg, const ao_kube_answer *answer, bool created)
 	const char *name = ao_json_str(desired, "metadata", "name");
 	pass->apply = NULL;
 	if (answer->error) {
+		if (answer->error == -EINVAL)
+			ao_reconciler_doubt_schemas(pass->reconciler);
 		ao_pass_error(pass, created ? "create" : "update", kind, ao_json_str(planned(pass, pass->index), "role"), name, answer);
 		ao_pass_status(pass);
 		return;
@@ -253,25 +255,12 @@ static void next_object(ao_pass *pass)
 	prune(pass);
 }
 
-/** One digest over all the children that are rendered, as it is kept in the parent's status. */
-static void digest_plan(ao_pass *pass)
-{
-	uint64_t digest = AO_HASH_INIT;
-	const cJSON *item;
-	cJSON_ArrayForEach (item, ao_json_at(pass->plan, "objects")) {
-		uint64_t one = ao_json_digest(ao_json_at(item, "object"));
-		if (!cJSON_IsTrue(ao_json_at(item, "shared")))
-			digest = ao_hash(digest, &one, sizeof(one));
-	}
-	free(pass->parent->rendered);
-	pass->parent->rendered = ao_xasprintf("%016" PRIx64, digest);
-}
-
 void ao_pass_carry_out(ao_pass *pass)
 {
 	size_t cursor = 0;
 	for (ao_memo *memo; (memo = ao_map_next(pass->parent->memos, &cursor, NULL));)
 		memo->seen = false;
-	digest_plan(pass);
+	free(pass->parent->rendered);
+	pass->parent->rendered = ao_xasprintf("%016" PRIx64, ao_plan_digest(pass->plan));
 	next_object(pass);
 }

@@ -103,6 +103,10 @@ int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 		r = required(json, "manifest", "component", &m->component, reterr);
 	if (r < 0)
 		return r;
+	m->made = ao_xcalloc(m->kind_count + 1, sizeof(*m->made));
+	for (size_t i = 0, count = 0; i < m->kind_count; i++)
+		if (m->kinds[i].role == AO_ROLE_CHILD || m->kinds[i].role == AO_ROLE_SHARED)
+			m->made[count++] = &m->kinds[i].resource;
 	m->finalizer = ao_xstrdup(ao_json_str(json, "finalizer"));
 	m->legacy_managers = string_list(ao_json_at(json, "legacy_managers"), m->field_manager);
 	m->digest_path = split_path(ao_json_str(json, "rendered_digest"));
@@ -121,6 +125,7 @@ void ao_manifest_free(ao_manifest *m)
 		free(m->kinds[i].label);
 	}
 	free(m->kinds);
+	free(m->made);
 	free(m->finalizer);
 	free(m->field_manager);
 	free_list(m->legacy_managers);

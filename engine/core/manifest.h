@@ -29,7 +29,8 @@ typedef struct ao_kind {
 typedef struct ao_manifest {
 	ao_kind *kinds; /* the parent first, then children and shared, then related, in manifest order */
 	size_t kind_count;
-	char *finalizer; /* or NULL: none is added */
+	const ao_resource **made; /* NULL-terminated: the kinds of children and shared objects; borrowed from `kinds` */
+	char *finalizer;          /* or NULL: none is added */
 	char *field_manager;
 	char **legacy_managers; /* NULL-terminated; field_manager is among them */
 	char *lease;            /* name of the Lease */

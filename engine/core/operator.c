@@ -37,6 +37,7 @@ typedef struct operator_ {
 	ao_events *events;
 	ao_world *world;
 	ao_shared *shared;
+	ao_openapi *openapi;
 	ao_reconciler *reconciler;
 	ao_timer *drain;
 	uint64_t drain_until_ms;
@@ -200,13 +201,21 @@ static void pin_shared(operator_ *op)
 	}
 }
 
+/** Objects are checked against what this very server says before the first one is sent. */
+static void on_schemas(void *arg)
+{
+	operator_ *op = arg;
+	if (!op->stopping)
+		ao_reconciler_resume(op->reconciler);
+}
+
 static void on_synced(void *arg)
 {
 	operator_ *op = arg;
 	ao_info(AO_CORE, NULL, "caches are filled: %zu %s", ao_store_count(ao_world_parents(op->world)),
 		op->loaded.manifest->kinds[0].resource.plural);
 	pin_shared(op);
-	ao_reconciler_resume(op->reconciler);
+	ao_openapi_refresh(op->openapi, on_schemas, op);
 }
 
 static void start_leading(void *arg)
@@ -221,6 +230,7 @@ static void start_leading(void *arg)
 	    .world = op->world,
 	    .shared = op->shared,
 	    .bundle = op->loaded.bundle,
+	    .openapi = op->openapi,
 	    .events = op->events,
 	    .metrics = op->metrics,
 	    .max_concurrent = op->options->max_concurrent,
@@ -313,6 +323,9 @@ static int start(operator_ *op, ao_err **reterr)
 		r = prepare_bundle(op, reterr);
 	if (r < 0)
 		return r;
+	r = ao_plan_schemas(op->loaded.manifest, op->kube, &op->openapi, reterr);
+	if (r < 0)
+		return r;
 	char instance[256] = "";
 	gethostname(instance, sizeof(instance) - 1);
 	op->events = ao_events_new(op->loop, op->kube, op->loaded.manifest->component, instance);
@@ -327,6 +340,7 @@ static void stop(operator_ *op)
 {
 	ao_reconciler_free(op->reconciler);
 	ao_shared_free(op->shared);
+	ao_openapi_free(op->openapi);
 	ao_world_free(op->world);
 	ao_events_free(op->events);
 	ao_lease_free(op->lease);

@@ -22,6 +22,7 @@ typedef struct ao_parent {
 	uint64_t spec_digest; /* of the parent that pass saw */
 	cJSON *invalid;       /* why the parent is not rendered, as the plan said; or NULL */
 	cJSON *policy_error;  /* the bundle's error in that pass; or NULL */
+	bool unfit;           /* ... because an object did not fit its schema */
 	char *rendered;       /* digest of everything the last plan held, in hex; or NULL */
 	char *carried;        /* the same of the last plan that was carried out to its end; or NULL */
 	uint64_t status_ms;   /* when its status was last written, monotonic; 0: never */
@@ -51,8 +52,10 @@ struct ao_reconciler {
 	ao_reconciler_options with;
 	const ao_manifest *manifest;
 	ao_queue *queue;
-	ao_map *parents; /* key -> ao_parent */
-	char *label;     /* controller="...", for metrics */
+	ao_map *parents;          /* key -> ao_parent */
+	char *label;              /* controller="...", for metrics */
+	uint64_t schemas_ms;      /* when the server's schemas were last doubted, monotonic; 0: never */
+	uint64_t schemas_version; /* ... and which they were */
 };
 
 /** The observed parent of a running pass; NULL when it is gone or another object has its name now. */
@@ -61,6 +64,9 @@ const ao_object *ao_pass_object(const ao_pass *pass);
 void ao_pass_error(ao_pass *pass, const char *verb, const ao_kind *kind, const char *role, const char *name, const ao_kube_answer *answer);
 /** Ends the pass and frees it. */
 void ao_pass_finish(ao_pass *pass);
+
+/** Something does not fit a schema, here or at the server: looks whether the server's have changed, at most once a minute. */
+void ao_reconciler_doubt_schemas(ao_reconciler *reconciler);
 
 /* carry.c: carries out pass->plan, then prunes, then calls ao_pass_status(). */
 void ao_pass_carry_out(ao_pass *pass);

@@ -10,6 +10,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#define SCHEMAS_INTERVAL_MS 60000
 #define STATUS_INTERVAL_MS 1000 /* a storm of changes in what belongs to a parent costs one pass a second */
 
 static void free_memos(ao_map *memos)
@@ -160,15 +161,17 @@ static void remember_plan(ao_pass *pass)
 		parent->invalid = cJSON_Duplicate(invalid, 1);
 }
 
-static void remember_policy_error(ao_pass *pass, const ao_err *err)
+static void remember_policy_error(ao_pass *pass, const ao_plan_blame *blame, const ao_err *err)
 {
 	ao_parent *parent = pass->parent;
-	ao_bundle *bundle = pass->reconciler->with.bundle;
 	ao_error(AO_POLICY, parent->key, "%s", ao_err_text(err));
 	parent->policy_error = cJSON_CreateObject();
-	ao_json_set_str(parent->policy_error, "policy", ao_bundle_failed_policy(bundle));
-	ao_json_set_str(parent->policy_error, "hook", ao_bundle_failed_hook(bundle));
+	ao_json_set_str(parent->policy_error, "policy", blame->policy);
+	ao_json_set_str(parent->policy_error, "hook", blame->hook);
 	ao_json_set_str(parent->policy_error, "message", ao_err_text(err));
+	parent->unfit = strcmp(blame->hook, "schema") == 0;
+	if (parent->unfit)
+		ao_reconciler_doubt_schemas(pass->reconciler);
 }
 
 /** Asks the bundle; an error or an invalid parent leaves pass->plan without objects, and so the children as they are. */
@@ -178,16 +181,18 @@ static void make_plan(ao_pass *pass, const ao_object *object)
 	ao_auto_json cJSON *snapshot = NULL;
 	ao_auto_err ao_err *err = NULL;
 	ao_call_stats stats = {0};
+	ao_plan_blame blame = {0};
 	int code = ao_world_snapshot(r->with.world, object, &snapshot, &err);
 	uint64_t started_ms = ao_mono_ms();
 	if (code == 0)
-		code = ao_bundle_plan(r->with.bundle, snapshot, &pass->plan, &stats, &err);
+		code = ao_plan_make(r->with.bundle, r->with.openapi, snapshot, &pass->plan, &stats, &blame, &err);
 	ao_metric_observe(r->with.metrics, "policy_call_seconds", "call=\"plan\"", (double)(ao_mono_ms() - started_ms) / 1000);
 	cJSON_Delete(pass->parent->policy_error);
 	pass->parent->policy_error = NULL;
+	pass->parent->unfit = false;
 	if (code < 0) {
 		ao_metric_add(r->with.metrics, "policy_errors_total", "call=\"plan\"", 1);
-		remember_policy_error(pass, err);
+		remember_policy_error(pass, &blame, err);
 	}
 	remember_plan(pass);
 }
@@ -359,6 +364,30 @@ static void start_pass(void *arg, const char *key)
 	};
 	pass->parent->pass = pass;
 	begin(pass, object);
+}
+
+/* ---- schemas ---- */
+
+/** The server may know kinds or fields by now that it did not know before (an upgrade of KEDA, say): those refused get a second look. */
+static void on_schemas(void *arg)
+{
+	ao_reconciler *r = arg;
+	size_t cursor = 0;
+	for (ao_parent *parent; (parent = ao_map_next(r->parents, &cursor, NULL));)
+		if (parent->unfit && ao_openapi_version(r->with.openapi) != r->schemas_version) {
+			parent->settled = false;
+			ao_queue_add(r->queue, parent->key);
+		}
+}
+
+void ao_reconciler_doubt_schemas(ao_reconciler *r)
+{
+	uint64_t now = ao_mono_ms();
+	if (r->schemas_ms && now - r->schemas_ms < SCHEMAS_INTERVAL_MS)
+		return;
+	r->schemas_ms = now;
+	r->schemas_version = ao_openapi_version(r->with.openapi);
+	ao_openapi_refresh(r->with.openapi, on_schemas, r);
 }
 
 /* ---- from outside ---- */

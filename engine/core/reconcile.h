@@ -10,11 +10,11 @@
  * Threads: the loop thread only.
  */
 #include "core/metrics.h"
+#include "core/plan.h"
 #include "core/shared.h"
 #include "core/world.h"
 #include "kube/event.h"
 #include "loop/queue.h"
-#include "script/bundle.h"
 
 typedef struct ao_reconciler ao_reconciler;
 
@@ -24,6 +24,7 @@ typedef struct ao_reconciler_options {
 	ao_world *world;
 	ao_shared *shared;
 	ao_bundle *bundle;
+	ao_openapi *openapi;
 	ao_events *events;
 	ao_metrics *metrics;
 	size_t max_concurrent;

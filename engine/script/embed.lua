@@ -1,6 +1,9 @@
---- Writes C source that holds the text of files, by folder: lua5.4 embed.lua OUT lua/*.lua policies/*.*
+--- Writes C source that holds the text of files, by folder: lua5.4 embed.lua OUT lua/*.lua policies/*.* crds/openapi/schemas.json
 -- The lists are declared in embedded.h.
-local lists = { { name = 'ao_embedded_sdk', folder = 'lua' }, { name = 'ao_embedded_policies', folder = 'policies' } }
+local lists = {
+  { name = 'ao_embedded_sdk', folder = 'lua' }, { name = 'ao_embedded_policies', folder = 'policies' },
+  { name = 'ao_embedded_schemas', folder = 'openapi' },
+}
 local out_path = assert(arg[1], 'usage: embed.lua OUT FILE...')
 
 local function read(path)
@@ -31,7 +34,7 @@ for i = 2, #arg do
       list[#list + 1] = { name = name, text = read(arg[i]) }
     end
   end
-  assert(known, arg[i] .. ': neither in lua/ nor in policies/')
+  assert(known, arg[i] .. ': neither in lua/, policies/ nor openapi/')
 end
 
 local c = { '/* Written by engine/script/embed.lua. */', '#include "script/embedded.h"', '' }

@@ -1,0 +1,39 @@
+#pragma once
+/**
+ * openapi.h -- the schemas that planned objects are checked against: those built into the binary, and over them the server's own.
+ *
+ * The server's are fetched by group and version, and again only when the hash in their URL has changed.  The core group is never asked for
+ * (1.6 MB for two small kinds): the built-in schemas serve it, as they serve every kind until the server's are there.
+ * Threads: the loop thread only.
+ */
+#include "kube/client.h"
+#include "kube/schema.h"
+
+typedef struct ao_openapi ao_openapi;
+
+typedef struct ao_openapi_options {
+	ao_kube *kube;       /* NULL: offline, only the built-in schemas */
+	const char *bundled; /* an OpenAPI v3 document; compiled at once */
+	size_t bundled_len;
+	const ao_resource *const
+	    *kinds; /* NULL-terminated kinds that are of interest; borrowed for the object's life; NULL: those bundled */
+} ao_openapi_options;
+
+/** @return 0; -EINVAL, -E2BIG the built-in document makes no sense */
+int ao_openapi_new(const ao_openapi_options *options, ao_openapi **ret, ao_err **reterr);
+void ao_openapi_free(ao_openapi *openapi); /* cancels a fetch; NULL is fine */
+
+/**
+ * Fetches what the server has changed since the last time.  A fetch that is under way is joined.
+ * @param fn  called once, from the loop, when everything is known or could not be had (said in the log; what was known stays); may be NULL
+ */
+void ao_openapi_refresh(ao_openapi *openapi, void (*fn)(void *arg), void *arg);
+
+/** Grows whenever a schema has changed. */
+unsigned ao_openapi_version(const ao_openapi *openapi);
+
+/** Checks and settles an object as ao_schema_check() does. */
+int ao_openapi_check(const ao_openapi *openapi, cJSON *object, ao_err **reterr);
+
+static inline void ao_openapi_freep(ao_openapi **o) { ao_openapi_free(*o); }
+#define ao_auto_openapi __attribute__((cleanup(ao_openapi_freep)))
