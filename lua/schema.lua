@@ -28,6 +28,8 @@ end
 
 --- A text: { min_len, max_len, enum = {...}, pattern }.
 function schema.string(rules) return make('string', rules) end
+--- A text, or a number that stands for one: `5672` and `"5672"` are the same.
+function schema.scalar() return make('scalar') end
 --- A whole number: { min, max }.
 function schema.integer(rules) return make('integer', rules) end
 --- Any number: { min, max }.
@@ -75,6 +77,11 @@ function CHECK.string(rule, value, path)
     if one == value then return value end
   end
   fail(path, "'%s' is none of %s", value, table.concat(rule.enum, ', '))
+end
+
+function CHECK.scalar(_, value, path)
+  expect(type(value) == 'string' or type(value) == 'number', path, 'string or number', value)
+  return tostring(value)
 end
 
 function CHECK.integer(rule, value, path)
@@ -135,7 +142,7 @@ end
 ---@param path string what errors call it
 ---@return table
 function schema.apply(fields, value, path)
-  expect(type(value) == 'table', path, 'mapping', value)
+  expect(type(value) == 'table' and value ~= json.null, path, 'mapping', value)
   for _, key in ipairs(sorted_names(value)) do
     if not fields[key] then fail(path, "unknown parameter '%s' (known: %s)", key, table.concat(sorted_names(fields), ', ')) end
   end

@@ -4,6 +4,7 @@ local k8s = require 'k8s'
 local json = require 'json'
 local schema = require 'schema'
 local actors = require 'actor'
+local transports = require 'transport'
 
 local function scaling(actor, field, default)
   local value = k8s.get(actor, 'spec.scaling.' .. field)
@@ -19,20 +20,42 @@ end
 --- What KEDA needs to reach the broker: { type, metadata, auth } where auth is the spec of a TriggerAuthentication or nil.
 local TRIGGER = {}
 
+--- Where KEDA counts messages.  AMQP tells only those that wait: an actor busy with long ones would be scaled to zero. So the management
+-- API, which counts those in flight as well, is asked where there is one.
+local function rabbitmq_address(config, user)
+  local management = k8s.get(config, 'management.url')
+  if management and management ~= '' then return 'http', management end
+  local scheme = k8s.get(config, 'tls.enabled') == true and 'amqps' or 'amqp'
+  return 'amqp', ('%s://%s%s:%d'):format(scheme, user and user .. '@' or '', k8s.get(config, 'host') or '', transports.rabbitmq_port(config))
+end
+
+--- The user name is configuration and the sidecar has it; a Secret that holds only the password is enough.
+local function rabbitmq_auth(config, secret, protocol)
+  local function from_sidecar(parameter, name) return { parameter = parameter, name = name, containerName = actors.SIDECAR } end
+  local env, keys = json.array {}, json.array {}
+  if secret then
+    env[1] = from_sidecar('username', 'ASYA_RABBITMQ_USERNAME')
+    keys[1] = { parameter = 'password', name = secret.name, key = secret.key }
+  end
+  local tls = k8s.get(config, 'tls')
+  if protocol == 'amqp' and tls and tls.enabled == true then
+    env[#env + 1] = from_sidecar('tls', 'ASYA_RABBITMQ_TLS')
+    for parameter, field in pairs { ca = 'caSecretRef', cert = 'certSecretRef', key = 'keySecretRef' } do
+      if tls[field] then keys[#keys + 1] = { parameter = parameter, name = tls[field].name, key = tls[field].key } end
+    end
+  end
+  if #env == 0 then return nil end
+  return { env = env, secretTargetRef = #keys > 0 and keys or nil }
+end
+
 function TRIGGER.rabbitmq(actor, config)
-  local port, secret = k8s.get(config, 'port'), k8s.get(config, 'passwordSecretRef')
-  local address = ('%s:%d'):format(k8s.get(config, 'host') or '', port and port > 0 and port or 5672)
-  local user = k8s.get(config, 'username')
+  local secret, user, vhost = k8s.get(config, 'passwordSecretRef'), k8s.get(config, 'username'), k8s.get(config, 'vhost')
   if user == nil or user == '' then user = 'guest' end
-  local metadata = {
+  local protocol, host = rabbitmq_address(config, not secret and user)
+  return 'rabbitmq', {
     queueName = actors.queue_name(actor), mode = 'QueueLength', value = tostring(positive(actor, 'queueLength', 5)),
-    protocol = 'amqp', host = secret and ('amqp://' .. address) or ('amqp://%s@%s'):format(user, address),
-  }
-  -- The user name is configuration and the sidecar has it; a Secret that holds only the password is enough.
-  return 'rabbitmq', metadata, secret and {
-    env = json.array { { parameter = 'username', name = 'ASYA_RABBITMQ_USERNAME', containerName = actors.SIDECAR } },
-    secretTargetRef = json.array { { parameter = 'password', name = secret.name, key = secret.key } },
-  }
+    protocol = protocol, host = host, vhostName = vhost ~= '' and vhost ~= '/' and vhost or nil,
+  }, rabbitmq_auth(config, secret, protocol)
 end
 
 --- KEDA with its own rights, or with those of the pods it scales.

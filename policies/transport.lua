@@ -1,6 +1,7 @@
 --- transport: what each type of broker means to a sidecar.
 local policy = require 'policy'
 local k8s = require 'k8s'
+local schema = require 'schema'
 
 local M = {}
 
@@ -16,7 +17,13 @@ local function add_secret(list, name, ref)
 end
 
 local function positive(value)
-  return math.type(value) == 'integer' and value > 0 and value or nil
+  local number = math.tointeger(tonumber(value))
+  return number and number > 0 and number or nil
+end
+
+--- The port that a broker listens on.
+function M.rabbitmq_port(config)
+  return positive(k8s.get(config, 'port')) or k8s.get(config, 'tls.enabled') == true and 5671 or 5672
 end
 
 --- Queues are created for actors unless the configuration says otherwise; a `queues` block without the key means no.
@@ -25,16 +32,99 @@ function M.auto_create(config)
   return queues == nil or k8s.get(queues, 'autoCreate') == true
 end
 
+-- ---- what a configuration may hold ----
+
+local text, whole, flag = schema.scalar, schema.integer, schema.boolean
+
+local function secret_ref(doc)
+  return schema.any():doc(doc) -- its shape is checked below: absent must stay absent
+end
+
+local QUEUES = {
+  autoCreate = flag():doc 'Create, repair and delete queues; true when there is no `queues` at all.',
+  forceRecreate = flag():doc 'Replace an empty queue whose arguments cannot be changed in place.',
+  type = schema.string { enum = { 'classic', 'quorum' } }:doc 'RabbitMQ: the type of new queues.',
+  deletionPolicy = schema.string { enum = { 'Delete', 'DeleteIfEmpty', 'Retain' } }:doc 'What becomes of the queue when its actor goes.',
+  dlq = schema.table {
+    enabled = flag():doc 'Keep messages that could not be processed in a dead letter queue.',
+    maxRetryCount = whole { min = 0 }:doc 'Deliveries before a message is given up; 0 means 3.',
+    retentionDays = whole { min = 0 }:doc 'SQS: days the dead letter queue keeps messages; 0 means 14.',
+  },
+}
+
+local CONFIG = {
+  rabbitmq = {
+    host = text():doc 'Name or address of the broker.',
+    port = text():doc 'AMQP port; 5672, or 5671 with TLS.',
+    vhost = text():doc 'Virtual host; "/".',
+    username = text():doc 'User; guest.',
+    passwordSecretRef = secret_ref 'Secret of the actor\'s namespace with the password: {name, key}.',
+    exchange = text():doc 'Topic exchange to declare and bind.',
+    heartbeat = whole { min = 0 }:doc 'Seconds; 20.',
+    tls = schema.table {
+      enabled = flag(), caSecretRef = secret_ref(), certSecretRef = secret_ref(), keySecretRef = secret_ref(), serverName = text(),
+      insecureSkipVerify = flag(),
+    },
+    management = schema.table { url = text():doc 'Management API, for counts that include messages in flight.', insecureSkipVerify = flag() },
+    queues = schema.table(QUEUES),
+  },
+  sqs = {
+    region = text():doc 'AWS region.',
+    accountId = text():doc 'Account of the queues; needed for scaling.',
+    endpoint = text():doc 'Another service address than AWS\'s own.',
+    actorRoleArn = text():doc 'Role that actors take through their ServiceAccount.',
+    visibilityTimeout = text():doc 'Seconds.',
+    waitTimeSeconds = text():doc 'Seconds of long polling.',
+    credentials = schema.table { accessKeyIdSecretRef = secret_ref(), secretAccessKeySecretRef = secret_ref(), sessionTokenSecretRef = secret_ref() },
+    instanceMetadata = flag():doc 'Take the operator\'s credentials from the instance it runs on.',
+    tags = schema.map(text()):doc 'Tags of the queues.',
+    queues = schema.table(QUEUES),
+  },
+}
+
+local function check_secret_refs(config, path)
+  for key, value in pairs(config) do
+    if type(value) == 'table' and key:sub(-9) == 'SecretRef' then
+      schema.apply({ name = schema.string { min_len = 1 }, key = schema.string { min_len = 1 }, optional = flag() }, value, path .. '.' .. key)
+      if not value.name or not value.key then error(('%s.%s: needs name and key'):format(path, key), 0) end
+    elseif type(value) == 'table' and (key == 'tls' or key == 'credentials') then
+      check_secret_refs(value, path .. '.' .. key)
+    end
+  end
+end
+
+--- What is wrong with the configuration of an enabled transport, with its path; or nil.
+function M.problem(transport)
+  local path = ('transports.%s.config'):format(transport.name)
+  if not CONFIG[transport.type] then
+    return ('transports.%s.type: "%s" is no type of transport; use rabbitmq or sqs'):format(transport.name, tostring(transport.type))
+  end
+  local config = transport.config
+  if type(config) == 'table' and config.password ~= nil then
+    return path .. '.password: a password does not belong here; put it into a Secret and name it in passwordSecretRef'
+  end
+  local ok, why = pcall(function()
+    schema.apply(CONFIG[transport.type], config, path)
+    check_secret_refs(config, path)
+  end)
+  if not ok then return tostring(why) end
+end
+
+-- ---- what sidecars are told ----
+
 local ENV = {}
 
 function ENV.rabbitmq(config)
   local list = {}
   list[1] = { name = 'ASYA_RABBITMQ_HOST', value = tostring(k8s.get(config, 'host') or '') }
-  add(list, 'ASYA_RABBITMQ_PORT', positive(k8s.get(config, 'port')) or 5672)
+  add(list, 'ASYA_RABBITMQ_PORT', M.rabbitmq_port(config))
   local user = k8s.get(config, 'username')
   add(list, 'ASYA_RABBITMQ_USERNAME', user ~= '' and user or 'guest')
   add_secret(list, 'ASYA_RABBITMQ_PASSWORD', k8s.get(config, 'passwordSecretRef'))
   add(list, 'ASYA_RABBITMQ_EXCHANGE', k8s.get(config, 'exchange'))
+  local vhost = k8s.get(config, 'vhost')
+  if vhost ~= '/' then add(list, 'ASYA_RABBITMQ_VHOST', vhost) end
+  if k8s.get(config, 'tls.enabled') == true then add(list, 'ASYA_RABBITMQ_TLS', 'enable') end
   add(list, 'ASYA_QUEUE_AUTO_CREATE', M.auto_create(config))
   return list
 end

@@ -4,6 +4,7 @@ local k8s = require 'k8s'
 local schema = require 'schema'
 local json = require 'json'
 local actors = require 'actor'
+local transports = require 'transport'
 
 local POD = 'spec.workload.template.spec'
 
@@ -153,6 +154,8 @@ local function check_transport(actor, ctx)
       :format(tostring(name), #known > 0 and table.concat(known, ', ') or 'none')
   elseif not transport.enabled then
     problem = ('transport "%s" is disabled in the operator\'s configuration; enable it there'):format(name)
+  else
+    problem = transports.problem(transport)
   end
   return problem and { path = 'spec.transport', message = problem, reason = 'InvalidTransport', condition = 'TransportReady' }
 end
