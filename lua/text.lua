@@ -31,9 +31,11 @@ function text.trim(s)
   return sub(s, first, last)
 end
 
+--- Does s begin with this prefix?
 ---@return boolean
 function text.starts_with(s, prefix) return sub(s, 1, #prefix) == prefix end
 
+--- Does s end with this suffix?
 ---@return boolean
 function text.ends_with(s, suffix) return suffix == '' or sub(s, -#suffix) == suffix end
 

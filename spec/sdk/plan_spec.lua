@@ -72,6 +72,12 @@ describe('plan', function()
     assert.equal(1, #done.objects)
   end)
 
+  it('keeps observed children out of the way of pruning', function()
+    p:keep(map('old', { metadata = { name = 'old', namespace = 'n' } }))
+    assert.same({ kind = 'ConfigMap', namespace = 'n', name = 'old' }, finish().kept[1])
+    raises('keep takes an observed child', function() p:keep 'old' end)
+  end)
+
   it('orders by after', function()
     p:add('a', map('a'), { after = 'c' })
     p:add('b', map('b'))

@@ -1,0 +1,77 @@
+--- docs: prints lua/README.md, the page about the SDK, from the comments in its sources.
+--
+--    lua5.4 spec/sdk/docs.lua > lua/README.md
+local M = {}
+
+-- What policies see: { file, prefix in the source, name on the page, how a policy comes by it }.
+M.MODULES = {
+  { file = 'policy', pattern = 'api%.([%w_]+)', name = 'policy', how = "`require 'policy'`" },
+  { file = 'plan', pattern = 'Plan:([%w_]+)', name = 'plan', colon = true, how = 'the last argument of hooks' },
+  { file = 'k8s', pattern = 'k8s%.([%w_]+)', name = 'k8s', how = "`require 'k8s'`" },
+  { file = 'schema', pattern = 'schema%.([%w_]+)', name = 'schema', how = "`require 'schema'`" },
+  { file = 'schema', pattern = 'Schema:([%w_]+)', name = 'rule', colon = true, how = 'what the functions of schema return' },
+  { file = 'json', pattern = 'json%.([%w_]+)', name = 'json', how = "`require 'json'`" },
+  { file = 'text', pattern = 'text%.([%w_]+)', name = 'text', how = "`require 'text'`" },
+  { file = 'quantity', pattern = 'quantity%.([%w_]+)', name = 'quantity', how = "`require 'quantity'`" },
+  { file = 'conditions', pattern = 'conditions%.([%w_]+)', name = 'conditions', how = "`require 'conditions'`" },
+}
+
+-- Functions of the module tables that are the engine's own business.
+local INTERNAL = { ['plan.new'] = true, ['plan.enter'] = true, ['plan.finish'] = true }
+
+local function read(path)
+  local file = assert(io.open(path, 'r'))
+  local text = file:read 'a'
+  file:close()
+  return text
+end
+
+--- The functions of a module in the order of its source: { name, arguments, returns, text }.
+function M.functions(module)
+  local found, comment, returns = {}, {}, nil
+  for line in (read('lua/' .. module.file .. '.lua') .. '\n'):gmatch '(.-)\n' do
+    local name, arguments = line:match('^%s*function ' .. module.pattern .. '(%b())')
+    if name and not INTERNAL[module.file .. '.' .. name] then
+      found[#found + 1] = { name = name, arguments = arguments, returns = returns, text = table.concat(comment, ' ') }
+    end
+    local tag = line:match '^%s*%-%-%-@return%s+(.*)$'
+    local text = line:match '^%s*%-%-%-?%s+(.*)$'
+    if tag then
+      returns = returns and returns .. ', ' .. tag or tag
+    elseif text and (#comment > 0 or line:find '^%s*%-%-%- ') then
+      comment[#comment + 1] = text
+    elseif not line:find '^%s*%-%-%-@' then
+      comment, returns = {}, nil
+    end
+  end
+  return found
+end
+
+--- The sentence in the first line of a module.
+local function about(module)
+  return (read('lua/' .. module.file .. '.lua'):match '^%-%-%- [%w_]+: ([^\n]*)')
+end
+
+function M.page()
+  local out = {
+    '# The SDK of policies', '',
+    'Written by `lua5.4 spec/sdk/docs.lua > lua/README.md` from the sources beside it; `make spec` says when it is out of date.',
+    'Pure Lua 5.4: policies see the same functions in the binary, under `lua5.4` and under busted. The comments are LuaLS annotations.', '',
+  }
+  for _, module in ipairs(M.MODULES) do
+    out[#out + 1] = ('## %s\n'):format(module.name)
+    out[#out + 1] = ('%s (%s)\n'):format(module.colon and 'Methods.' or about(module), module.how)
+    for _, fn in ipairs(M.functions(module)) do
+      out[#out + 1] = ('- `%s%s%s%s`%s  \n  %s'):format(module.name, module.colon and ':' or '.', fn.name, fn.arguments,
+        fn.returns and ' → `' .. fn.returns .. '`' or '', fn.text)
+    end
+    out[#out + 1] = ''
+  end
+  out[#out + 1] = 'Beside these: `assert error ipairs next pairs pcall rawequal rawget rawlen rawset select setmetatable tonumber tostring type`,'
+  out[#out + 1] = '`math` without `random`, `string`, `table`, `utf8`. `pairs` and `next` go in sorted order; there is no `load`, `io`, `os`, `debug` or `coroutine`.'
+  return table.concat(out, '\n') .. '\n'
+end
+
+if arg and arg[0] and arg[0]:find 'docs%.lua$' then io.write(M.page()) end
+
+return M
