@@ -77,7 +77,39 @@ static bool write_difference(ao_pass *pass, const ao_object *object, const cJSON
 	return true;
 }
 
-/** The status hooks themselves failed: nobody else can tell the user, so the engine says it as an Event. */
+/** A status with the one condition that Kubernetes itself knows by convention; everything else in it stays as it was. */
+static cJSON *broken_status(const cJSON *before, const char *message, int64_t generation)
+{
+	cJSON *status = cJSON_IsObject(before) ? cJSON_Duplicate(before, 1) : cJSON_CreateObject();
+	cJSON *conditions = ao_json_at(status, "conditions"), *ready = NULL, *each;
+	if (!cJSON_IsArray(conditions)) {
+		conditions = cJSON_CreateArray();
+		ao_json_set(status, "conditions", conditions);
+	}
+	cJSON_ArrayForEach (each, conditions) {
+		const char *type = ao_json_str(each, "type");
+		if (type && strcmp(type, "Ready") == 0)
+			ready = each;
+	}
+	const char *was = ready ? ao_json_str(ready, "status") : NULL;
+	if (!ready) {
+		ready = cJSON_CreateObject();
+		cJSON_AddItemToArray(conditions, ready);
+	}
+	if (!was || strcmp(was, "False") != 0) {
+		char now[AO_TIME_TEXT];
+		ao_time_second_text(ao_wall_ms(), now);
+		ao_json_set_str(ready, "lastTransitionTime", now);
+	}
+	ao_json_set_str(ready, "type", "Ready");
+	ao_json_set_str(ready, "status", "False");
+	ao_json_set_str(ready, "reason", "PolicyError");
+	ao_json_set_str(ready, "message", message);
+	ao_json_set(ready, "observedGeneration", cJSON_CreateNumber((double)generation));
+	return status;
+}
+
+/** The status hooks themselves failed: nobody else can tell the user, so the engine says it, as an Event and as a condition. */
 static void report_broken_status(ao_pass *pass, const ao_object *object, const ao_err *err)
 {
 	ao_error(AO_POLICY, object->key, "%s", ao_err_text(err));
@@ -89,6 +121,11 @@ static void report_broken_status(ao_pass *pass, const ao_object *object, const a
 	ao_json_set_str(event, "note", ao_err_text(err));
 	cJSON_AddItemToArray(events, event);
 	emit_events(pass, events, object);
+	ao_auto_json cJSON *tree = NULL, *after = NULL;
+	if (ao_object_tree(object, &tree, NULL) == 0)
+		after = broken_status(ao_json_at(tree, "status"), ao_err_text(err), object->generation);
+	if (!after || !write_difference(pass, object, ao_json_at(tree, "status"), after))
+		ao_pass_finish(pass);
 }
 
 /** The sooner of the plan's wish to be looked at again and the status's. */
@@ -120,7 +157,6 @@ void ao_pass_status(ao_pass *pass)
 	}
 	if (code < 0) {
 		report_broken_status(pass, object, err);
-		ao_pass_finish(pass);
 		return;
 	}
 	if (pass->plan)

@@ -214,7 +214,9 @@ static void call_body(lua_State *L, void *arg)
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &bundle_key);
 	lua_getfield(L, -1, c->method);
 	lua_pushvalue(L, -2);
+	ao_vm_admit(ao_vm_of(L), true);
 	ao_convert_push(L, c->snapshot);
+	ao_vm_admit(ao_vm_of(L), false);
 	lua_call(L, 2, 1);
 	ao_convert_take(L, -1, &c->result);
 }

@@ -23,6 +23,7 @@
 #define DEFAULT_MS 500
 #define LOAD_FACTOR 4 /* compiling everything takes longer than a call, and happens seldom */
 #define STEP_BYTES 64
+#define MAX_ADMITTED ((size_t)2 << 20) /* bytes; an object in the API server is smaller */
 #define STRING_SLACK 64 /* a string's header and end */
 #define MAX_REFUSALS 16 /* collections that a call may force by running into the heap cap */
 #define MAX_LEVELS 100  /* of the call stack, searched for a policy's frame */
@@ -42,6 +43,7 @@ struct ao_vm {
 	uint64_t instructions, allocated, growths; /* of this call */
 	uint64_t deadline_ms;
 	unsigned refusals, log_lines;
+	bool admitting; /* strings come in from the snapshot: they are as long as the API server let them be */
 	bool refused; /* the last request for more memory was */
 	ao_spent spent;
 
@@ -130,6 +132,8 @@ void ao_vm_spend(ao_vm *vm, ao_spent what)
 	lua_sethook(vm->L, on_count, LUA_MASKCOUNT, 1);
 }
 
+void ao_vm_admit(ao_vm *vm, bool admitting) { vm->admitting = admitting; }
+
 bool ao_vm_is_spent(const ao_vm *vm) { return vm->spent != AO_SPENT_NOTHING; }
 
 /** @return AO_SPENT_NOTHING when the block may grow */
@@ -138,7 +142,7 @@ static ao_spent refuse(ao_vm *vm, bool is_string, size_t old, size_t size)
 	vm->growths++;
 	if (ao_vm_fail_at && vm->growths >= ao_vm_fail_at)
 		return AO_SPENT_HEAP;
-	if (is_string && size > vm->limits.string + STRING_SLACK)
+	if (is_string && size > (vm->admitting ? MAX_ADMITTED : vm->limits.string) + STRING_SLACK)
 		return AO_SPENT_STRING;
 	if (size - old > vm->limits.heap - vm->heap || vm->refusals > MAX_REFUSALS)
 		return AO_SPENT_HEAP;
@@ -353,6 +357,7 @@ int ao_vm_run(ao_vm *vm, void (*body)(lua_State *L, void *arg), void *arg, ao_ca
 	lua_pushlightuserdata(L, &j);
 	lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_EVERY);
 	vm->running = true;
+	vm->admitting = false;
 	int status = lua_pcall(L, 1, 0, 1);
 	vm->running = false;
 	lua_sethook(L, NULL, 0, 0);

@@ -68,7 +68,7 @@ function M.page()
     out[#out + 1] = ''
   end
   out[#out + 1] = 'Beside these: `assert error ipairs next pairs pcall rawequal rawget rawlen rawset select setmetatable tonumber tostring type`,'
-  out[#out + 1] = '`math` without `random`, `string`, `table`, `utf8`. `pairs` and `next` go in sorted order; there is no `load`, `io`, `os`, `debug` or `coroutine`.'
+  out[#out + 1] = '`math` without `random`, `string`, `table`, `utf8`. `pairs` and `next` go in sorted order; no `load`, `io`, `os`, `debug` or `coroutine`.'
   return table.concat(out, '\n') .. '\n'
 end
 
