@@ -1,5 +1,7 @@
 --- bundle: files in, an ordered set of policies out; then snapshots in, plans and statuses out.
 -- The same code runs in the binary, where C calls the entry points with JSON, and under plain Lua.
+local cases = require 'cases'
+local explain = require 'explain'
 local json = require 'json'
 local plan = require 'plan'
 local policy = require 'policy'
@@ -388,7 +390,7 @@ local function validate(self, actor, ctx)
 end
 
 --- What is wanted for a parent: { invalid, objects, queues, events, requeue_after }.
----@param snapshot table { now, parent, children, related, queues }
+---@param snapshot table { now, parent, children, related, queues, explain }; with explain = true the plan says who set each field
 ---@return table
 function Bundle:plan(snapshot)
   local actor, ctx, p = parent_of(snapshot), contexts(self, snapshot), plan.new()
@@ -396,9 +398,16 @@ function Bundle:plan(snapshot)
   if invalid then
     return { invalid = invalid, objects = json.array {}, queues = json.array {}, events = json.array {} }
   end
-  each(self, 'render', p, function(fn, it) return fn(actor, ctx[it], p) end)
+  local after, by_role
+  if snapshot.explain then after, by_role = explain.new(p) end
+  each(self, 'render', p, function(fn, it)
+    fn(actor, ctx[it], p)
+    if after then after(it.name) end
+  end)
   each(self, 'queues', p, function(fn, it) return fn(actor, ctx[it], p) end)
-  return plan.finish(p, { host = self.host, kinds = self.kinds, parent = actor, parent_kind = self.manifest_.parent })
+  local done = plan.finish(p, { host = self.host, kinds = self.kinds, parent = actor, parent_kind = self.manifest_.parent })
+  if after then done.explain = explain.result(done.objects, by_role) end
+  return done
 end
 
 --- The parent's status after a pass: { status, events, requeue_after }.
@@ -417,6 +426,20 @@ function Bundle:shared()
   local ctx, p = contexts(self, {}), plan.new()
   each(self, 'shared', p, function(fn, it) return fn(ctx[it], p) end)
   return { objects = plan.finish(p, { host = self.host, kinds = self.kinds }).objects }
+end
+
+--- Runs a case (see cases.lua): { failure }, nil when it holds.
+---@param case table
+---@return { failure: string? }
+function Bundle:case(case)
+  local snapshot = cases.snapshot(case, self.manifest_)
+  local done = self:plan(snapshot)
+  local failure = cases.judge_plan(case, done)
+  if not failure and case.status then
+    snapshot.outcome = snapshot.outcome or cases.outcome(done)
+    failure = cases.difference(case.status, self:status(snapshot).status, 'status')
+  end
+  return { failure = failure }
 end
 
 --- What the bundle says about itself.

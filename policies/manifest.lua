@@ -1,5 +1,6 @@
 --- manifest: what this bundle operates on, and which settings of the operator its policies read.
 local policy = require 'policy'
+local json = require 'json'
 
 return policy.manifest {
   parent = { apiVersion = 'asya.sh/v1alpha1', kind = 'AsyncActor', plural = 'asyncactors' },
@@ -30,7 +31,29 @@ return policy.manifest {
   rendered_digest = 'status.renderedDigest',
   policies_label = 'asya.sh/policies',
 
+  -- What lies under the actors and settings of cases.
+  cases = {
+    parent = {
+      metadata = { name = 'resize' },
+      spec = { transport = 'rabbitmq', workload = { template = { spec = { containers = json.array { { name = 'asya-runtime', image = 'app:1' } } } } } },
+    },
+    settings = {
+      transports = { transports = {
+        rabbitmq = {
+          enabled = true, type = 'rabbitmq',
+          config = {
+            host = 'rmq.svc', port = 5672, username = 'guest', passwordSecretRef = { name = 'rmq', key = 'password' },
+            queues = { autoCreate = true, dlq = { enabled = true } },
+          },
+        },
+        off = { enabled = false, type = 'rabbitmq', config = {} },
+      } },
+    },
+  },
+
   settings = {
+    rollout = { env = 'ASYA_POLICY_ROLLOUT', type = 'json',
+      doc = 'How a new bundle reaches actors: {maxRestarting: 5, maxFailed: 1, readySeconds: 300}.' },
     transports = { env = 'ASYA_TRANSPORT_CONFIG', type = 'json',
       doc = 'The transport registry: {"transports": {NAME: {type, enabled, config}}}.' },
     gatewayURL = { env = 'ASYA_GATEWAY_URL', doc = 'Gateway that sidecars report to; wins over the one on the runtime container.' },

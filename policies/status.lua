@@ -29,7 +29,9 @@ local COUNT = {}
 
 function COUNT.Deployment(workload)
   local function of(field) return k8s.get(workload, 'status.' .. field, 0) end
-  return k8s.get(workload, 'spec.replicas', 1), of 'replicas', of 'readyReplicas', of 'updatedReplicas'
+  -- Before the controller has looked at a new template, what it says of updated pods is about the old one.
+  local seen = of 'observedGeneration' >= k8s.get(workload, 'metadata.generation', 0)
+  return k8s.get(workload, 'spec.replicas', 1), of 'replicas', of 'readyReplicas', seen and of 'updatedReplicas' or 0
 end
 
 COUNT.StatefulSet = COUNT.Deployment
@@ -203,7 +205,9 @@ return policy.define {
     status.transportStatus = conditions.get(status.conditions, 'TransportReady').status == 'True' and 'Ready' or 'NotReady'
     status.readySummary = summary(status.conditions)
     status.renderedDigest = ctx.outcome.rendered_digest
-    status.bundleDigest = ctx.outcome.bundle_digest
+    -- The bundle that made what there is: one that would make the same again has not made it.
+    local same = status.renderedDigest ~= nil and status.renderedDigest == f.before.renderedDigest
+    status.bundleDigest = same and f.before.bundleDigest or ctx.outcome.bundle_digest
     -- A generation counts as observed when it was judged; one that the server refused was not carried out.
     local judged = #ctx.outcome.errors == 0 and not ctx.outcome.policy_error
     status.observedGeneration = judged and actor.metadata.generation or f.before.observedGeneration

@@ -49,7 +49,7 @@ int ao_load(const ao_load_options *options, const ao_sources *sources, ao_loaded
 		r = ao_manifest_read(ao_bundle_manifest(bundle), &manifest, reterr);
 	if (r < 0)
 		return r;
-	*ret = (ao_loaded){.bundle = AO_TAKE(bundle), .manifest = manifest};
+	*ret = (ao_loaded){.bundle = AO_TAKE(bundle), .manifest = manifest, .settings = AO_TAKE(settings)};
 	return 0;
 }
 
@@ -57,6 +57,7 @@ void ao_loaded_clear(ao_loaded *loaded)
 {
 	ao_bundle_free(loaded->bundle);
 	ao_manifest_free(loaded->manifest);
+	cJSON_Delete(loaded->settings);
 	*loaded = (ao_loaded){0};
 }
 

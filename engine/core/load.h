@@ -18,6 +18,7 @@ typedef struct ao_load_options {
 typedef struct ao_loaded {
 	ao_bundle *bundle;
 	ao_manifest *manifest;
+	cJSON *settings; /* the operator's, by name */
 } ao_loaded;
 
 /** The files of the binary and of --policies. */

@@ -57,13 +57,26 @@ void ao_metrics_describe(ao_metrics *metrics, const char *name, ao_metric_type t
 	metrics->families[metrics->count++] = (family){name, help, type, ao_map_new()};
 }
 
-static series *touch(ao_metrics *metrics, const char *name, const char *labels)
+static family *find_family(ao_metrics *metrics, const char *name)
 {
 	family *f = NULL;
 	for (size_t i = 0; i < metrics->count && !f; i++)
 		if (strcmp(metrics->families[i].name, name) == 0)
 			f = &metrics->families[i];
 	ao_require(f);
+	return f;
+}
+
+void ao_metric_clear(ao_metrics *metrics, const char *name)
+{
+	family *f = find_family(metrics, name);
+	free_family(f);
+	f->series = ao_map_new();
+}
+
+static series *touch(ao_metrics *metrics, const char *name, const char *labels)
+{
+	family *f = find_family(metrics, name);
 	series *s = ao_map_get(f->series, labels);
 	if (!s) {
 		s = ao_xcalloc(1, sizeof(*s));

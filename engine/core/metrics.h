@@ -20,6 +20,8 @@ void ao_metrics_describe(ao_metrics *metrics, const char *name, ao_metric_type t
 /** @param labels `a="b",c="d"`, or "" */
 void ao_metric_add(ao_metrics *metrics, const char *name, const char *labels, double delta);
 void ao_metric_set(ao_metrics *metrics, const char *name, const char *labels, double value);
+/** Forgets every series of a family. */
+void ao_metric_clear(ao_metrics *metrics, const char *name);
 /** Into buckets from 1 ms to 60 s, values in seconds. */
 void ao_metric_observe(ao_metrics *metrics, const char *name, const char *labels, double seconds);
 

@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "core/reconcile.h"
+#include "core/policies.h"
 #include "core/serve.h"
 #include "kube/lease.h"
 #include "version.h"
@@ -32,8 +32,8 @@ typedef struct operator_ {
 	ao_lease *lease; /* NULL without leader election */
 	ao_metrics *metrics;
 	ao_serve *serve;
-	ao_loaded loaded;
-	char *degraded; /* why the built-in bundle serves, or NULL */
+	ao_policies *policies;
+	ao_variant *basis; /* whose manifest everything was made for */
 	ao_events *events;
 	ao_world *world;
 	ao_shared *shared;
@@ -52,83 +52,74 @@ typedef struct fetch {
 	bool done;
 	int error;
 	char *message;
-	cJSON *list;
+	cJSON *object;
 } fetch;
 
-static void on_config_maps(void *arg, const ao_kube_answer *answer)
+static void on_fetched(void *arg, const ao_kube_answer *answer)
 {
 	fetch *f = arg;
+	ao_auto_err ao_err *err = NULL;
 	f->done = true;
 	f->error = answer->error;
-	f->message = ao_xstrdup(answer->message);
-	ao_auto_err ao_err *err = NULL;
-	if (answer->error == 0 && ao_json_parse(answer->body, answer->body_len, &f->list, &err) < 0) {
-		f->error = -EPROTO;
-		free(f->message);
-		f->message = ao_xstrdup(ao_err_text(err));
-	}
+	if (answer->error == 0)
+		f->error = ao_json_parse(answer->body, answer->body_len, &f->object, &err);
+	f->message = ao_xstrdup(err ? ao_err_text(err) : answer->message);
 }
 
 /**
- * Reads the policy ConfigMaps of our namespace into `sources`.  It is also the first request of all: when nobody answers, the
- * configuration is wrong or the server is down, and the process ends with that line.
+ * Reads the policies that were live last.  It is also the first request of all: when nobody answers, the configuration is wrong or the
+ * server is down, and the process ends with that line.
  */
-static int fetch_policies(operator_ *op, const char *label, ao_sources *sources, ao_err **reterr)
+static int fetch_live(operator_ *op, const char *component, ao_policies_found *found, cJSON **ret, ao_err **reterr)
 {
 	ao_resource config_maps = {.api_version = "v1", .kind = "ConfigMap", .plural = "configmaps"};
-	ao_auto_str char *path = ao_resource_path(&config_maps, op->namespace_, NULL, NULL);
-	ao_auto_str char *query = ao_xasprintf("%s?labelSelector=%s%%3Dtrue", path, label);
+	ao_auto_str char *name = ao_policies_live_name(component);
+	ao_auto_str char *path = ao_resource_path(&config_maps, op->namespace_, name, NULL);
 	fetch f = {0};
-	ao_kube_send(op->kube, &(ao_kube_request){.method = "GET", .path = query, .fn = on_config_maps, .arg = &f, .max_body = 16 << 20});
-	if (!ao_loop_run_until(op->loop, &f.done, START_TIMEOUT_MS))
+	ao_kube_call *call = ao_kube_send(op->kube, &(ao_kube_request){.method = "GET", .path = path, .fn = on_fetched, .arg = &f});
+	if (!ao_loop_run_until(op->loop, &f.done, START_TIMEOUT_MS)) {
+		ao_kube_cancel(call);
 		f = (fetch){.error = -EIO, .message = ao_xstrdup("no answer")};
+	}
 	int r = 0;
-	if (f.error == 0 && ao_load_config_maps(sources, f.list))
-		ao_info(AO_CORE, NULL, "read policy ConfigMaps of namespace %s", op->namespace_);
-	if (f.error == -EPERM)
+	if (f.error == -EPERM) {
 		ao_warn(AO_CORE, NULL, "may not read policy ConfigMaps in namespace %s, using the others: %s", op->namespace_, f.message);
-	else if (f.error)
+		found->forbidden = true;
+	} else if (f.error && f.error != -ENOENT) {
 		r = ao_err_set(reterr, f.error, "cannot use the API server %s (%s): %s; check its address and credentials",
 			       op->config->server, op->config->source, f.message);
-	cJSON_Delete(f.list);
+	}
+	found->live = *ret = f.object;
 	free(f.message);
 	return r;
 }
 
-/** Loads the bundle from all sources; a broken one makes the built-in one serve, aloud. */
-static int load_policies(operator_ *op, const ao_sources *sources, ao_err **reterr)
-{
-	ao_auto_err ao_err *err = NULL;
-	if (ao_load(&op->options->load, sources, &op->loaded, &err) < 0) {
-		ao_auto_sources ao_sources builtin = {0};
-		ao_error(AO_POLICY, NULL, "the policies cannot be used: %s", ao_err_text(err));
-		ao_sources_builtin(&builtin);
-		int r = ao_load(&op->options->load, &builtin, &op->loaded, reterr);
-		if (r < 0)
-			return r; /* not the policies are wrong, but the settings */
-		op->degraded = ao_xstrdup(ao_err_text(err));
-		ao_error(AO_POLICY, NULL, "the built-in policies serve instead");
-	}
-	ao_info(AO_POLICY, NULL, "bundle %s with %d policies", ao_bundle_digest(op->loaded.bundle),
-		cJSON_GetArraySize(ao_bundle_policies(op->loaded.bundle)));
-	return 0;
-}
+static void on_live(void *arg);
+static void on_manifest(void *arg);
 
-static int prepare_bundle(operator_ *op, ao_err **reterr)
+static int prepare_policies(operator_ *op, ao_err **reterr)
 {
 	ao_auto_sources ao_sources sources = {0};
-	ao_auto_json cJSON *builtin_manifest = NULL;
-	ao_auto_err ao_err *err = NULL;
+	ao_auto_json cJSON *manifest = NULL, *live = NULL;
+	ao_policies_found found = {0};
 	ao_sources_builtin(&sources);
-	int r = ao_bundle_peek_manifest(&sources, &builtin_manifest, reterr);
+	int r = ao_bundle_peek_manifest(&sources, &manifest, reterr);
+	if (r == 0)
+		r = fetch_live(op, ao_json_str(manifest, "component"), &found, &live, reterr);
 	if (r < 0)
 		return r;
-	if (op->options->load.policies_dir && ao_sources_dir(&sources, op->options->load.policies_dir, &err) < 0)
-		return ao_err_set(reterr, -EINVAL, "--policies: %s", ao_err_text(err));
-	const char *label = ao_json_str(builtin_manifest, "policies_label");
-	r = label ? fetch_policies(op, label, &sources, reterr) : 0;
-	return r < 0 ? r : load_policies(op, &sources, reterr);
+	return ao_policies_new(&(ao_policies_options){.loop = op->loop,
+						      .kube = op->kube,
+						      .namespace_ = op->namespace_,
+						      .load = &op->options->load,
+						      .metrics = op->metrics,
+						      .on_live = on_live,
+						      .on_manifest = on_manifest,
+						      .arg = op},
+			       &found, &op->policies, reterr);
 }
+
+static const ao_manifest *manifest_of(const operator_ *op) { return op->basis->loaded.manifest; }
 
 /* ---- metrics and probes ---- */
 
@@ -149,12 +140,10 @@ static void on_collect(void *arg)
 	operator_ *op = arg;
 	ao_metrics *m = op->metrics;
 	ao_serve_collect_process(m);
-	if (op->loaded.manifest) {
-		ao_auto_str char *name = ao_xasprintf("name=\"%s\"", op->loaded.manifest->lease);
+	if (op->basis) {
+		ao_auto_str char *name = ao_xasprintf("name=\"%s\"", manifest_of(op)->lease);
 		ao_metric_set(m, "leader_election_master_status", name, leads(op));
-		ao_auto_str char *digest = ao_xasprintf("digest=\"%s\"", ao_bundle_digest(op->loaded.bundle));
-		ao_metric_set(m, "policy_bundle_info", digest, 1);
-		ao_metric_set(m, "policy_bundle_degraded", "", op->degraded != NULL);
+		ao_policies_collect(op->policies);
 	}
 	if (op->reconciler)
 		ao_reconciler_collect(op->reconciler);
@@ -165,14 +154,11 @@ static void on_collect(void *arg)
 static bool on_ready(void *arg, ao_buf *out)
 {
 	operator_ *op = arg;
-	if (!op->loaded.bundle) {
+	if (!op->policies) {
 		ao_buf_puts(out, "[-]policies: not loaded yet\n");
 		return false;
 	}
-	if (op->degraded)
-		ao_buf_printf(out, "[+]policies degraded, the built-in ones serve: %s\n", op->degraded);
-	else
-		ao_buf_printf(out, "[+]policies ok: bundle %s\n", ao_bundle_digest(op->loaded.bundle));
+	ao_policies_tell(op->policies, out);
 	ao_buf_printf(out, "[+]leader %s\n", leads(op) ? "yes" : "no, standing by");
 	ao_buf_printf(out, "[+]caches %s\n", !op->world ? "not needed while standing by" : ao_world_synced(op->world) ? "ok" : "filling");
 	return true;
@@ -190,31 +176,51 @@ static void pin_shared(operator_ *op)
 {
 	ao_auto_json cJSON *result = NULL;
 	ao_auto_err ao_err *err = NULL;
-	if (ao_bundle_shared(op->loaded.bundle, &result, NULL, &err) < 0) {
+	ao_variant *live = ao_policies_live(op->policies);
+	int r = ao_bundle_shared(live->loaded.bundle, &result, NULL, &err);
+	ao_variant_unref(live);
+	if (r < 0) {
 		ao_error(AO_POLICY, NULL, "%s", ao_err_text(err));
 		return;
 	}
 	const cJSON *item;
 	cJSON_ArrayForEach (item, ao_json_at(result, "objects")) {
 		const cJSON *object = ao_json_at(item, "object");
-		ao_shared_pin(op->shared, ao_manifest_kind(op->loaded.manifest, object), ao_json_str(item, "role"), object);
+		ao_shared_pin(op->shared, ao_manifest_kind(manifest_of(op), object), ao_json_str(item, "role"), object);
 	}
+}
+
+static void on_live(void *arg)
+{
+	operator_ *op = arg;
+	if (op->shared)
+		pin_shared(op);
+}
+
+/** What the policy ConfigMaps hold has been tried on every parent: now may the first of them be changed. */
+static void on_policies_ready(void *arg)
+{
+	operator_ *op = arg;
+	pin_shared(op);
+	if (!op->stopping)
+		ao_reconciler_resume(op->reconciler);
 }
 
 /** Objects are checked against what this very server says before the first one is sent. */
 static void on_schemas(void *arg)
 {
 	operator_ *op = arg;
-	if (!op->stopping)
-		ao_reconciler_resume(op->reconciler);
+	ao_policies_world_synced(op->policies, on_policies_ready, op);
 }
+
+static ao_bundle *bundle_of(void *arg, const ao_object *parent) { return ao_policies_bundle_of(((operator_ *)arg)->policies, parent); }
+static void on_pass(void *arg, const ao_pass_report *report) { ao_policies_on_pass(((operator_ *)arg)->policies, report); }
 
 static void on_synced(void *arg)
 {
 	operator_ *op = arg;
 	ao_info(AO_CORE, NULL, "caches are filled: %zu %s", ao_store_count(ao_world_parents(op->world)),
-		op->loaded.manifest->kinds[0].resource.plural);
-	pin_shared(op);
+		manifest_of(op)->kinds[0].resource.plural);
 	ao_openapi_refresh(op->openapi, on_schemas, op);
 }
 
@@ -222,27 +228,63 @@ static void start_leading(void *arg)
 {
 	operator_ *op = arg;
 	ao_world_listener listener = {on_parent, on_dependent, on_shared_change, on_synced, op};
-	op->world = ao_world_new(op->loop, op->kube, op->loaded.manifest, &listener);
+	op->world = ao_world_new(op->loop, op->kube, manifest_of(op), &listener);
 	op->shared = ao_shared_new(op->loop, op->kube, op->world);
 	op->reconciler = ao_reconciler_new(&(ao_reconciler_options){
 	    .loop = op->loop,
 	    .kube = op->kube,
 	    .world = op->world,
 	    .shared = op->shared,
-	    .bundle = op->loaded.bundle,
+	    .bundle_of = bundle_of,
+	    .on_pass = on_pass,
+	    .arg = op,
 	    .openapi = op->openapi,
 	    .events = op->events,
 	    .metrics = op->metrics,
 	    .max_concurrent = op->options->max_concurrent,
 	});
 	ao_reconciler_pause(op->reconciler); /* until everything is known */
+	ao_policies_lead(op->policies, op->world, op->reconciler, op->openapi, op->events);
 	ao_world_start(op->world);
+}
+
+static void end_leading(operator_ *op)
+{
+	if (op->policies)
+		ao_policies_rest(op->policies);
+	ao_reconciler_free(op->reconciler);
+	ao_shared_free(op->shared);
+	ao_world_free(op->world);
+	ao_openapi_free(op->openapi);
+	op->reconciler = NULL;
+	op->shared = NULL;
+	op->world = NULL;
+	op->openapi = NULL;
+}
+
+static int take_basis(operator_ *op, ao_err **reterr)
+{
+	ao_variant_unref(op->basis);
+	op->basis = ao_policies_live(op->policies);
+	return ao_plan_schemas(manifest_of(op), op->kube, &op->openapi, reterr);
+}
+
+static void on_manifest(void *arg)
+{
+	operator_ *op = arg;
+	end_leading(op);
+	if (take_basis(op, &op->err) < 0) {
+		op->result = op->err->code;
+		ao_loop_stop(op->loop);
+		return;
+	}
+	start_leading(op);
 }
 
 static void on_lost(void *arg, const char *why)
 {
 	operator_ *op = arg;
-	op->result = ao_err_set(&op->err, -EPERM, "the lease %s was lost: %s", op->loaded.manifest->lease, why);
+	op->result = ao_err_set(&op->err, -EPERM, "the lease %s was lost: %s", manifest_of(op)->lease, why);
 	ao_loop_stop(op->loop);
 }
 
@@ -296,7 +338,7 @@ static int start_lease(operator_ *op, ao_err **reterr)
 	int r = ao_lease_new(op->loop, op->config, AO_USER_AGENT,
 			     &(ao_lease_options){
 				 .namespace_ = op->namespace_,
-				 .name = op->loaded.manifest->lease,
+				 .name = manifest_of(op)->lease,
 				 .on_acquired = start_leading,
 				 .on_lost = on_lost,
 				 .arg = op,
@@ -320,15 +362,15 @@ static int start(operator_ *op, ao_err **reterr)
 	r = ao_serve_new(op->loop, &(ao_serve_options){o->metrics_address, o->probe_address, op->metrics, on_ready, op}, &op->serve,
 			 reterr);
 	if (r == 0)
-		r = prepare_bundle(op, reterr);
+		r = prepare_policies(op, reterr);
 	if (r < 0)
 		return r;
-	r = ao_plan_schemas(op->loaded.manifest, op->kube, &op->openapi, reterr);
+	r = take_basis(op, reterr);
 	if (r < 0)
 		return r;
 	char instance[256] = "";
 	gethostname(instance, sizeof(instance) - 1);
-	op->events = ao_events_new(op->loop, op->kube, op->loaded.manifest->component, instance);
+	op->events = ao_events_new(op->loop, op->kube, manifest_of(op)->component, instance);
 	ao_kube_set_gate(op->kube, may_write, op);
 	if (o->leader_elect)
 		return start_lease(op, reterr);
@@ -338,19 +380,16 @@ static int start(operator_ *op, ao_err **reterr)
 
 static void stop(operator_ *op)
 {
-	ao_reconciler_free(op->reconciler);
-	ao_shared_free(op->shared);
-	ao_openapi_free(op->openapi);
-	ao_world_free(op->world);
+	end_leading(op);
+	ao_policies_free(op->policies);
 	ao_events_free(op->events);
 	ao_lease_free(op->lease);
 	ao_serve_free(op->serve);
 	ao_kube_free(op->kube);
 	ao_timer_free(op->drain);
-	ao_loaded_clear(&op->loaded);
+	ao_variant_unref(op->basis);
 	ao_kubeconfig_free(op->config);
 	ao_metrics_free(op->metrics);
-	free(op->degraded);
 	ao_require(ao_loop_close(op->loop) == 0);
 }
 

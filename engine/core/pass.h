@@ -20,6 +20,7 @@ typedef struct ao_parent {
 	ao_map *memos;        /* "Deployment asya/resize" -> ao_memo */
 	bool settled;         /* the last pass that rendered carried out its whole plan */
 	uint64_t spec_digest; /* of the parent that pass saw */
+	char bundle[17];      /* digest of the bundle that pass asked */
 	cJSON *invalid;       /* why the parent is not rendered, as the plan said; or NULL */
 	cJSON *policy_error;  /* the bundle's error in that pass; or NULL */
 	bool unfit;           /* ... because an object did not fit its schema */
@@ -34,6 +35,7 @@ typedef struct ao_pass {
 	ao_parent *parent;
 	uint64_t started_ms;
 	uint64_t spec_digest;         /* of the parent as this pass saw it */
+	char bundle[17];              /* digest of the bundle that judges it */
 	cJSON *plan;                  /* or NULL */
 	int index;                    /* of the object that is being carried out */
 	cJSON *errors, *changed;      /* for the status */
@@ -60,6 +62,8 @@ struct ao_reconciler {
 
 /** The observed parent of a running pass; NULL when it is gone or another object has its name now. */
 const ao_object *ao_pass_object(const ao_pass *pass);
+/** The bundle that judges the parent now. */
+ao_bundle *ao_pass_bundle(const ao_pass *pass, const ao_object *object);
 /** Adds what went wrong to the status's errors and marks the pass failed. */
 void ao_pass_error(ao_pass *pass, const char *verb, const ao_kind *kind, const char *role, const char *name, const ao_kube_answer *answer);
 /** Ends the pass and frees it. */

@@ -8,6 +8,7 @@
 #include "core/pass.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #define SCHEMAS_INTERVAL_MS 60000
@@ -61,6 +62,12 @@ const ao_object *ao_pass_object(const ao_pass *pass)
 	return object && strcmp(object->uid, pass->parent->uid) == 0 ? object : NULL;
 }
 
+ao_bundle *ao_pass_bundle(const ao_pass *pass, const ao_object *object)
+{
+	const ao_reconciler_options *with = &pass->reconciler->with;
+	return with->bundle_of(with->arg, object);
+}
+
 void ao_pass_error(ao_pass *pass, const char *verb, const ao_kind *kind, const char *role, const char *name, const ao_kube_answer *answer)
 {
 	cJSON *error = cJSON_CreateObject();
@@ -110,7 +117,14 @@ void ao_pass_finish(ao_pass *pass)
 	double requeue_after = pass->requeue_after;
 	uint64_t took_ms = ao_mono_ms() - pass->started_ms;
 
-	pass->parent->pass = NULL;
+	ao_parent *parent = pass->parent;
+	ao_auto_str char *bundle = ao_xstrdup(pass->bundle);
+	ao_pass_report report = {.key = key,
+				 .bundle = bundle,
+				 .carried = *bundle && parent->settled && !parent->invalid && !parent->policy_error,
+				 .failed = failed,
+				 .refused = parent->invalid || parent->policy_error};
+	parent->pass = NULL;
 	free_pass(pass);
 	count_pass(r, failed, requeue_after, took_ms);
 	ao_debug(AO_CORE, key, "pass ended after %llu ms%s", (unsigned long long)took_ms, failed ? ", will be tried again" : "");
@@ -120,6 +134,8 @@ void ao_pass_finish(ao_pass *pass)
 		forget(r, key);
 	else if (!failed && requeue_after > 0)
 		ao_queue_add_after(r->queue, key, (uint64_t)(requeue_after * 1000));
+	if (r->with.on_pass && *bundle)
+		r->with.on_pass(r->with.arg, &report);
 }
 
 /* ---- the beginning of a pass ---- */
@@ -141,9 +157,10 @@ static void check_child(void *arg, const ao_kind *kind, const ao_object *object)
 }
 
 /** Would rendering again give what the last good pass gave, and is all of it still there? */
-static bool nothing_to_carry_out(const ao_reconciler *r, ao_parent *parent, const ao_object *object)
+static bool nothing_to_carry_out(const ao_reconciler *r, const ao_pass *pass, const ao_object *object)
 {
-	if (!parent->settled || parent->spec_digest != object->spec_digest)
+	ao_parent *parent = pass->parent;
+	if (!parent->settled || parent->spec_digest != object->spec_digest || strcmp(parent->bundle, pass->bundle) != 0)
 		return false;
 	child_check check = {.parent = parent};
 	ao_world_each_child(r->with.world, object->uid, check_child, &check);
@@ -185,7 +202,7 @@ static void make_plan(ao_pass *pass, const ao_object *object)
 	int code = ao_world_snapshot(r->with.world, object, &snapshot, &err);
 	uint64_t started_ms = ao_mono_ms();
 	if (code == 0)
-		code = ao_plan_make(r->with.bundle, r->with.openapi, snapshot, &pass->plan, &stats, &blame, &err);
+		code = ao_plan_make(ao_pass_bundle(pass, object), r->with.openapi, snapshot, &pass->plan, &stats, &blame, &err);
 	ao_metric_observe(r->with.metrics, "policy_call_seconds", "call=\"plan\"", (double)(ao_mono_ms() - started_ms) / 1000);
 	cJSON_Delete(pass->parent->policy_error);
 	pass->parent->policy_error = NULL;
@@ -219,13 +236,15 @@ static void render(ao_pass *pass)
 	}
 	ao_parent *parent = pass->parent;
 	pass->spec_digest = object->spec_digest;
-	if (nothing_to_carry_out(pass->reconciler, parent, object)) {
+	snprintf(pass->bundle, sizeof(pass->bundle), "%s", ao_bundle_digest(ao_pass_bundle(pass, object)));
+	if (nothing_to_carry_out(pass->reconciler, pass, object)) {
 		ao_pass_status(pass);
 		return;
 	}
 	pass->previous = parent->carried ? ao_xstrdup(parent->carried) : read_previous_digest(pass, object);
 	parent->settled = false;
 	make_plan(pass, object);
+	snprintf(parent->bundle, sizeof(parent->bundle), "%s", pass->bundle);
 	if (parent->invalid || parent->policy_error) {
 		/* nothing is carried out; the same parent would fail the same way, so only a change brings it back */
 		parent->settled = true;
@@ -419,6 +438,14 @@ void ao_reconciler_free(ao_reconciler *r)
 	ao_queue_free(r->queue);
 	free(r->label);
 	free(r);
+}
+
+void ao_reconciler_redo(ao_reconciler *r, const char *key)
+{
+	ao_parent *parent = ao_map_get(r->parents, key);
+	if (parent)
+		parent->settled = false;
+	ao_queue_add(r->queue, key);
 }
 
 void ao_reconciler_parent_changed(ao_reconciler *r, const char *key) { ao_queue_add(r->queue, key); }

@@ -18,12 +18,24 @@
 
 typedef struct ao_reconciler ao_reconciler;
 
+/** How a pass over a parent went. */
+typedef struct ao_pass_report {
+	const char *key;    /* borrowed */
+	const char *bundle; /* digest of the bundle that judged it; borrowed */
+	bool carried;       /* the whole plan is in the cluster */
+	bool failed;        /* ... or will be tried again */
+	bool refused;       /* the parent is invalid, or the policies failed on it */
+} ao_pass_report;
+
 typedef struct ao_reconciler_options {
 	ao_loop *loop;
 	ao_kube *kube;
 	ao_world *world;
 	ao_shared *shared;
-	ao_bundle *bundle;
+	/** Which bundle makes the plan of a parent; it may change from call to call, and lives until the loop runs again. */
+	ao_bundle *(*bundle_of)(void *arg, const ao_object *parent);
+	void (*on_pass)(void *arg, const ao_pass_report *report); /* at the end of each pass; may be NULL */
+	void *arg;
 	ao_openapi *openapi;
 	ao_events *events;
 	ao_metrics *metrics;
@@ -41,6 +53,8 @@ void ao_reconciler_dependent_changed(ao_reconciler *reconciler, const char *key)
 /** Hands out no more work; what is in flight goes on. */
 void ao_reconciler_pause(ao_reconciler *reconciler);
 void ao_reconciler_resume(ao_reconciler *reconciler);
+/** Looks at a parent again, whatever is known of it. */
+void ao_reconciler_redo(ao_reconciler *reconciler, const char *key);
 /** Fills in the gauges of the work queue. */
 void ao_reconciler_collect(ao_reconciler *reconciler);
 ao_queue_stats ao_reconciler_stats(const ao_reconciler *reconciler);

@@ -107,9 +107,11 @@ void ao_serve_describe(ao_metrics *m)
 	ao_metrics_describe(m, "leader_election_master_status", AO_GAUGE, "1 while this process leads.");
 	ao_metrics_describe(m, "policy_call_seconds", AO_HISTOGRAM, "How long a call of the bundle takes.");
 	ao_metrics_describe(m, "policy_errors_total", AO_COUNTER, "Calls of the bundle that failed.");
-	ao_metrics_describe(m, "policy_bundle_info", AO_GAUGE, "1 for the bundle that serves.");
-	ao_metrics_describe(m, "policy_bundle_degraded", AO_GAUGE,
-			    "1 while the built-in bundle serves because the configured one is broken.");
+	ao_metrics_describe(m, "policy_bundle_info", AO_GAUGE, "1 for the bundle that serves, and for the canary.");
+	ao_metrics_describe(m, "policy_bundle_degraded", AO_GAUGE, "1 while what the policy ConfigMaps hold is not what serves.");
+	ao_metrics_describe(m, "policy_reloads_total", AO_COUNTER, "Edits of policies, by what became of them.");
+	ao_metrics_describe(m, "policy_rollout_waiting", AO_GAUGE, "Parents that a new bundle has not reached yet.");
+	ao_metrics_describe(m, "policy_rollout_restarting", AO_GAUGE, "Parents whose pods a new bundle is replacing.");
 	ao_metrics_describe(m, "applies_total", AO_COUNTER, "Children written, by kind and verb.");
 	ao_metrics_describe(m, "watch_restarts_total", AO_COUNTER, "Watch streams that had to be started again.");
 	ao_metrics_describe(m, "process_resident_memory_bytes", AO_GAUGE, "Resident memory.");

@@ -20,7 +20,7 @@ static cJSON *outcome_of(ao_pass *pass)
 	/* a digest is only worth keeping when all that it stands for was carried out */
 	ao_json_set_str(outcome, "rendered_digest",
 			parent->settled && !parent->invalid && !parent->policy_error ? parent->rendered : pass->previous);
-	ao_json_set_str(outcome, "bundle_digest", ao_bundle_digest(pass->reconciler->with.bundle));
+	ao_json_set_str(outcome, "bundle_digest", pass->bundle);
 	return outcome;
 }
 
@@ -152,7 +152,7 @@ void ao_pass_status(ao_pass *pass)
 	if (code == 0) {
 		ao_json_set(snapshot, "outcome", outcome_of(pass));
 		uint64_t started_ms = ao_mono_ms();
-		code = ao_bundle_status(r->with.bundle, snapshot, &result, NULL, &err);
+		code = ao_bundle_status(ao_pass_bundle(pass, object), snapshot, &result, NULL, &err);
 		ao_metric_observe(r->with.metrics, "policy_call_seconds", "call=\"status\"", (double)(ao_mono_ms() - started_ms) / 1000);
 	}
 	if (code < 0) {

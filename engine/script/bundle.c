@@ -272,6 +272,11 @@ int ao_bundle_status(ao_bundle *bundle, const cJSON *snapshot, cJSON **ret, ao_c
 	return run(bundle, "status", snapshot, ret, stats, reterr);
 }
 
+int ao_bundle_case(ao_bundle *bundle, const cJSON *case_, cJSON **ret, ao_err **reterr)
+{
+	return run(bundle, "case", case_, ret, NULL, reterr);
+}
+
 int ao_bundle_shared(ao_bundle *bundle, cJSON **ret, ao_call_stats *stats, ao_err **reterr)
 {
 	return run(bundle, "shared", NULL, ret, stats, reterr);

@@ -79,6 +79,8 @@ typedef struct ao_call_stats {
  */
 int ao_bundle_plan(ao_bundle *bundle, const cJSON *snapshot, cJSON **ret, ao_call_stats *stats, ao_err **reterr);
 int ao_bundle_status(ao_bundle *bundle, const cJSON *snapshot, cJSON **ret, ao_call_stats *stats, ao_err **reterr);
+/** Runs a case (lua/cases.lua): `*ret` is {} when it holds, else {failure}. */
+int ao_bundle_case(ao_bundle *bundle, const cJSON *case_, cJSON **ret, ao_err **reterr);
 int ao_bundle_shared(ao_bundle *bundle, cJSON **ret, ao_call_stats *stats, ao_err **reterr);
 
 /** Where the last failed call was: policy and hook names, or "". Borrowed until the next call. */

@@ -24,10 +24,10 @@
 #define LOAD_FACTOR 4 /* compiling everything takes longer than a call, and happens seldom */
 #define STEP_BYTES 64
 #define MAX_ADMITTED ((size_t)2 << 20) /* bytes; an object in the API server is smaller */
-#define STRING_SLACK 64 /* a string's header and end */
-#define MAX_REFUSALS 16 /* collections that a call may force by running into the heap cap */
-#define MAX_LEVELS 100  /* of the call stack, searched for a policy's frame */
-#define MAX_FRAMES 8    /* shown */
+#define STRING_SLACK 64                /* a string's header and end */
+#define MAX_REFUSALS 16                /* collections that a call may force by running into the heap cap */
+#define MAX_LEVELS 100                 /* of the call stack, searched for a policy's frame */
+#define MAX_FRAMES 8                   /* shown */
 #define MAX_MESSAGE 2048
 #define MAX_LOG_LINES 100 /* of one call */
 #define SDK_PREFIX "sdk/" /* chunk names of trusted code */
@@ -44,7 +44,7 @@ struct ao_vm {
 	uint64_t deadline_ms;
 	unsigned refusals, log_lines;
 	bool admitting; /* strings come in from the snapshot: they are as long as the API server let them be */
-	bool refused; /* the last request for more memory was */
+	bool refused;   /* the last request for more memory was */
 	ao_spent spent;
 
 	char policy[128], hook[32];

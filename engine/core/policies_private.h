@@ -1,0 +1,43 @@
+#pragma once
+/** policies_private.h -- shared between policies.c (what happens when) and policies_report.c (who is told). Private to core/. */
+#include "core/policies.h"
+#include "core/preflight.h"
+#include "core/rollout.h"
+
+typedef enum { AO_TRACK_MAIN, AO_TRACK_CANARY, AO_TRACK_UNCANARY } ao_track;
+
+struct ao_policies {
+	ao_policies_options with;
+	ao_world *world; /* while leading */
+	ao_reconciler *reconciler;
+	const ao_openapi *openapi;
+	ao_events *events;
+	ao_informer *maps, *canary_maps;
+	ao_resource resource;
+	ao_timer *look; /* an edit is looked at a moment later, so that several make one */
+	void (*on_started)(void *arg);
+	void *on_started_arg;
+
+	ao_variant *main;   /* what parents have or are to get */
+	ao_variant *good;   /* what to go back to while `main` is rolled out; else the same as main */
+	ao_variant *canary; /* or NULL */
+	bool forbidden;     /* we may not read ConfigMaps here: what was loaded at start serves */
+	bool recorded;      /* the live ConfigMap is there */
+	bool first;         /* nothing was ever live here: the first bundle is not rolled out but just there */
+
+	ao_variant *candidate; /* in preflight */
+	ao_track track;
+	ao_preflight *preflight;
+	ao_rollout *rollout;
+	ao_map *held_by;   /* key -> ao_variant, for parents that the rollout has not reached */
+	char *rejected[2]; /* digest or message of what was refused last, by track: said once */
+	char *trouble;     /* what readyz says about it; NULL: all is well */
+	uint64_t reloads, rejects, rollbacks;
+};
+
+/* policies_report.c */
+void ao_policies_rejected(ao_policies *p, ao_track track, const ao_variant *candidate, const char *why);
+void ao_policies_accepted(ao_policies *p, ao_track track, const ao_preflight_result *result);
+void ao_policies_rolled_out(ao_policies *p, ao_track track);
+/** Keeps the live files in the ConfigMap of our own. */
+void ao_policies_record(ao_policies *p);

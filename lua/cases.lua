@@ -1,0 +1,99 @@
+--- cases: what policies are expected to do, written as data: a parent, and what must come of it.
+--
+-- A case is a table of the form
+--   title:    what it shows
+--   parent:   the parent (also `actor`); the manifest's cases.parent lies under it
+--   settings: the operator's settings (default: the manifest's cases.settings)
+--   children, related, outcome: what is observed (default: nothing)
+--   expect:   {Kind: fields that must be there}; ABSENT means it must not
+--   invalid:  texts that the refusal must hold, instead of expect
+--   status:   fields of the status that must be there
+--   snapshot: all of the above at once, as an operator recorded it; with `plan`, which must come out exactly
+local json = require 'json'
+local k8s = require 'k8s'
+
+local M = {}
+
+local NOW <const> = '2026-01-02T03:04:05Z'
+
+--- The first path where `wanted` is not found in `got`: maps may hold more, lists may not. nil when all is there.
+---@return string?
+function M.difference(wanted, got, path)
+  path = path or ''
+  if wanted == 'ABSENT' then return got ~= nil and path .. ' is there' or nil end
+  if type(wanted) ~= 'table' or type(got) ~= 'table' or wanted == json.null then
+    return wanted ~= got and ('%s: wanted %s, got %s'):format(path, tostring(wanted), tostring(got)) or nil
+  end
+  if json.is_array(wanted) and #wanted ~= #got then return ('%s: wanted %d items, got %d'):format(path, #wanted, #got) end
+  for key, value in pairs(wanted) do
+    local bad = M.difference(value, got[key], path .. '.' .. tostring(key))
+    if bad then return bad end
+  end
+end
+
+--- The object of a kind in a plan, or nil.
+---@return table?
+function M.find(plan, kind)
+  for _, item in ipairs(plan.objects or {}) do
+    if item.object.kind == kind then return item.object end
+  end
+end
+
+--- `given` with what it lacks taken from `base`, map by map; lists are taken whole.
+local function filled(base, given)
+  if given == nil then return k8s.copy(base) end
+  local maps = type(base) == 'table' and type(given) == 'table' and not json.is_array(base) and not json.is_array(given)
+  if not maps or given == json.null then return given end
+  local out = {}
+  for key, value in pairs(given) do out[key] = value end
+  for key, value in pairs(base) do out[key] = filled(value, given[key]) end
+  return out
+end
+
+--- The snapshot that a case describes.
+---@param case table
+---@param manifest table
+---@return table
+function M.snapshot(case, manifest)
+  if case.snapshot then return k8s.copy(case.snapshot) end
+  local kind = manifest.parent
+  local parent = filled(k8s.get(manifest, 'cases.parent') or {}, case.parent or case.actor or {})
+  parent.apiVersion, parent.kind = kind.apiVersion, kind.kind
+  parent.metadata = parent.metadata or {}
+  parent.metadata.name = parent.metadata.name or 'a'
+  parent.metadata.namespace = parent.metadata.namespace or 'default'
+  return {
+    now = case.now or NOW, parent = parent, children = case.children or json.array {}, related = case.related or json.array {},
+    queues = case.queues,
+    outcome = case.outcome,
+  }
+end
+
+local function check_invalid(wanted, invalid)
+  if not invalid then return 'nothing was refused' end
+  local whole = ('%s %s %s'):format(invalid.condition or '', invalid.reason or '', invalid.message)
+  for _, text in ipairs(type(wanted) == 'table' and wanted or { wanted }) do
+    if not whole:find(text, 1, true) then return ("refused with '%s', which does not hold '%s'"):format(whole, text) end
+  end
+end
+
+--- What is wrong with a plan in the light of a case; nil when nothing is.
+---@return string?
+function M.judge_plan(case, plan)
+  if case.plan then
+    local wanted, got = json.encode(case.plan), json.encode(plan)
+    return wanted ~= got and (M.difference(case.plan, plan, 'plan') or 'the plan holds more than was recorded') or nil
+  end
+  if case.invalid then return check_invalid(case.invalid, plan.invalid) end
+  if plan.invalid then return 'refused: ' .. plan.invalid.message end
+  for kind, fields in pairs(case.expect or {}) do
+    local bad = M.difference(fields, M.find(plan, kind), kind)
+    if bad then return bad end
+  end
+end
+
+--- The outcome of a pass that went well, for status hooks.
+---@return table
+function M.outcome(plan) return { errors = json.array {}, changed = json.array {}, invalid = plan.invalid } end
+
+return M
