@@ -67,9 +67,8 @@ static void set_variant(ao_variant **slot, ao_variant *variant)
 static void fall_back(ao_policies *p, const char *why)
 {
 	const ao_variant *failed = p->track == AO_TRACK_MAIN ? p->main : p->canary;
-	p->rollbacks++;
 	if (failed)
-		ao_policies_rejected(p, p->track, failed, why);
+		ao_policies_taken_back(p, p->track, failed, why);
 	if (p->track == AO_TRACK_MAIN) {
 		set_variant(&p->main, p->good);
 		p->with.on_live(p->with.arg);
@@ -139,6 +138,7 @@ static void tell_started(ao_policies *p)
 {
 	void (*fn)(void *arg) = p->on_started;
 	p->on_started = NULL;
+	p->first = false; /* from now on somebody has something */
 	if (fn)
 		fn(p->on_started_arg);
 }
@@ -172,7 +172,6 @@ static void go_live(ao_policies *p, ao_preflight_result *result)
 		ao_preflight_changes_free(AO_TAKE(result->changes));
 		result->changes = ao_map_new();
 	}
-	p->first = false;
 	start_rollout(p, AO_TAKE(result->changes)); /* before the slots change: it asks who has what now */
 	if (p->track == AO_TRACK_MAIN)
 		set_variant(&p->main, p->candidate);
@@ -456,8 +455,8 @@ void ao_policies_free(ao_policies *p)
 	ao_variant_unref(p->good);
 	ao_variant_unref(p->canary);
 	ao_map_free(p->held_by);
-	free(p->rejected[0]);
-	free(p->rejected[1]);
+	for (size_t i = 0; i < AO_LEN(p->rejected); i++)
+		free(p->rejected[i]);
 	free(p->trouble);
 	free(p);
 }

@@ -30,13 +30,15 @@ struct ao_policies {
 	ao_preflight *preflight;
 	ao_rollout *rollout;
 	ao_map *held_by;   /* key -> ao_variant, for parents that the rollout has not reached */
-	char *rejected[2]; /* digest or message of what was refused last, by track: said once */
+	char *rejected[3]; /* digest or message of what was refused last, by track: said once */
 	char *trouble;     /* what readyz says about it; NULL: all is well */
-	uint64_t reloads, rejects, rollbacks;
 };
 
 /* policies_report.c */
+/** @param candidate  NULL: it did not even load */
 void ao_policies_rejected(ao_policies *p, ao_track track, const ao_variant *candidate, const char *why);
+/** It was live for some, and is taken back. */
+void ao_policies_taken_back(ao_policies *p, ao_track track, const ao_variant *variant, const char *why);
 void ao_policies_accepted(ao_policies *p, ao_track track, const ao_preflight_result *result);
 void ao_policies_rolled_out(ao_policies *p, ao_track track);
 /** Keeps the live files in the ConfigMap of our own. */

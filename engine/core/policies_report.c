@@ -7,7 +7,7 @@
 
 #define MAX_LIVE (900 * 1024) /* bytes of files; a ConfigMap holds 1 MiB */
 
-static const char *const TRACK[] = {"policies", "canary policies", "canary policies"};
+static const char *const TRACK[] = {"policies", "canary policies", "the end of canary policies"};
 
 /* ---- on the ConfigMaps ---- */
 
@@ -57,16 +57,27 @@ static void set_trouble(ao_policies *p, const char *text)
 	p->trouble = ao_xstrdup(text);
 }
 
+static void bad_news(ao_policies *p, ao_track track, const char *mark, const char *result, const char *reason, const char *note)
+{
+	ao_auto_str char *labels = ao_xasprintf("result=\"%s\"", result);
+	ao_error(AO_POLICY, NULL, "%s %s", TRACK[track], note);
+	free(p->rejected[track]);
+	p->rejected[track] = ao_xstrdup(mark);
+	ao_metric_add(p->with.metrics, "policy_reloads_total", labels, 1);
+	say(p, track, true, reason, note);
+	set_trouble(p, note);
+}
+
 void ao_policies_rejected(ao_policies *p, ao_track track, const ao_variant *candidate, const char *why)
 {
 	ao_auto_str char *note = ao_xasprintf("rejected, nothing was changed: %s", why);
-	ao_error(AO_POLICY, NULL, "%s %s", TRACK[track], note);
-	free(p->rejected[track]);
-	p->rejected[track] = ao_xstrdup(candidate ? ao_variant_digest(candidate) : why);
-	p->rejects++;
-	ao_metric_add(p->with.metrics, "policy_reloads_total", "result=\"rejected\"", 1);
-	say(p, track, true, "PoliciesRejected", note);
-	set_trouble(p, note);
+	bad_news(p, track, candidate ? ao_variant_digest(candidate) : why, "rejected", "PoliciesRejected", note);
+}
+
+void ao_policies_taken_back(ao_policies *p, ao_track track, const ao_variant *variant, const char *why)
+{
+	ao_auto_str char *note = ao_xasprintf("rolled back: %s", why);
+	bad_news(p, track, ao_variant_digest(variant), "rolled_back", "PoliciesRolledBack", note);
 }
 
 void ao_policies_accepted(ao_policies *p, ao_track track, const ao_preflight_result *result)
@@ -77,7 +88,6 @@ void ao_policies_accepted(ao_policies *p, ao_track track, const ao_preflight_res
 	ao_info(AO_POLICY, NULL, "%s: %s", TRACK[track], note);
 	free(p->rejected[track]);
 	p->rejected[track] = NULL;
-	p->reloads++;
 	ao_metric_add(p->with.metrics, "policy_reloads_total", "result=\"accepted\"", 1);
 	if (track != AO_TRACK_UNCANARY)
 		say(p, track, false, "PoliciesAccepted", note);

@@ -54,7 +54,9 @@ local function pod_spec()
   local containers = json.array { container 'asya-runtime' }
   if maybe(true, 0.3) then table.insert(containers, math.random(2), container 'extra') end
   local runtime = containers[1].name == 'asya-runtime' and containers[1] or containers[2]
-  local volumes = maybe(json.array { { name = 'data', emptyDir = { sizeLimit = '1Gi' } }, { name = 'cfg', configMap = { name = 'c', optional = true } } })
+  local volumes = maybe(json.array {
+    { name = 'data', emptyDir = { sizeLimit = '1Gi' } }, { name = 'cfg', configMap = { name = 'c', optional = true } },
+  })
   runtime.volumeMounts = volumes and json.array { { name = 'data', mountPath = '/data' } }
   return {
     containers = containers, volumes = volumes,
@@ -65,7 +67,8 @@ local function pod_spec()
     topologySpreadConstraints = maybe(json.array {
       { maxSkew = 1, topologyKey = 'zone', whenUnsatisfiable = 'ScheduleAnyway', labelSelector = { matchLabels = { a = 'b' } } } }, 0.2),
     affinity = maybe({ podAntiAffinity = { preferredDuringSchedulingIgnoredDuringExecution = json.array { {
-      weight = 5, podAffinityTerm = { topologyKey = 'host', labelSelector = { matchLabels = { a = 'b' } } } } } } }, 0.2),
+      weight = 5, podAffinityTerm = { topologyKey = 'host', labelSelector = { matchLabels = { a = 'b' } } },
+    } } } }, 0.2),
     hostAliases = maybe(json.array { { ip = '10.0.0.1', hostnames = json.array { 'a' } } }, 0.1),
     dnsConfig = maybe({ options = json.array { { name = 'ndots', value = '2' } } }, 0.1),
   }

@@ -1,0 +1,270 @@
+--- policies: a platform team edits Lua in a ConfigMap on a running cluster.
+local cluster = require 'cluster'
+
+local eventually = cluster.eventually
+
+--- A policy that stamps Deployments (which restarts no pod) or their pods (which does).
+local function stamp(value, pods)
+  return ([[
+local policy = require 'policy'
+return policy.define { name = 'stamp', after = { 'sidecar' }, render = function(actor, ctx, plan)
+  local object = plan:get('workload')%s
+  object.metadata.annotations = { stamp = '%s' }
+end }
+]]):format(pods and '.spec.template' or '', value)
+end
+
+local function put(own, name, files, label, annotations)
+  local arguments = {}
+  for file, text in pairs(files) do
+    arguments[#arguments + 1] = ('--from-file=%s=%s'):format(file, cluster.write(cluster.temp(file), text))
+  end
+  local yaml = cluster.kubectl('create configmap %s -n %s %s --dry-run=client -o yaml', name, own, table.concat(arguments, ' '))
+  yaml = yaml:gsub('metadata:\n', ('metadata:\n  labels: {%s: "true"}\n  annotations: {%s}\n'):format(label or 'asya.sh/policies', annotations or ''), 1)
+  cluster.apply(yaml, false, '--server-side --force-conflicts')
+end
+
+local function stamp_of(name, ns, pods)
+  local object = cluster.get('deployment', name, ns)
+  local at = object and (pods and object.spec.template or object).metadata
+  return at and at.annotations and at.annotations.stamp
+end
+
+local function await_stamp(name, ns, value, pods)
+  eventually(('%s is stamped %s'):format(name, tostring(value)), 20, function()
+    local now = stamp_of(name, ns, pods)
+    return now == value, now
+  end)
+end
+
+local function await_running(ns, ...)
+  for _, name in ipairs { ... } do
+    eventually(name .. ' is Running', 30, function()
+      local actor = cluster.get('asyncactor', name, ns)
+      return actor and actor.status and actor.status.status == 'Running', actor and actor.status and actor.status.status
+    end)
+  end
+end
+
+--- Waits until the ConfigMap says this about itself, and returns it.
+local function await_state(own, name, text)
+  return eventually(('ConfigMap %s says %s'):format(name, text), 20, function()
+    local map = cluster.get('configmap', name, own)
+    local state = map and (map.metadata.annotations or {})['asya.sh/policies-state'] or ''
+    return state:find(text, 1, true) and state, state
+  end)
+end
+
+local function events(own, reason)
+  return cluster.kubectl('get events -n %s -o jsonpath=%s', own,
+    cluster.quote(('{range .items[?(@.reason=="%s")]}{.note}{.message}{"\\n"}{end}'):format(reason)))
+end
+
+describe('policies in a ConfigMap', function()
+  if not cluster.available then
+    pending 'needs a control plane: run it through spec/run cluster'
+    return
+  end
+
+  local ns, own
+  before_each(function() ns, own = cluster.namespace 'actors', cluster.namespace 'operator' end)
+  after_each(function()
+    cluster.sh('kubectl delete asyncactors --all -n %s --timeout=20s', ns) -- while somebody is there to release them
+    cluster.stop_all()
+  end)
+
+  local function operator(options)
+    options = options or {}
+    options.args = '--namespace ' .. own .. ' ' .. (options.args or '')
+    return cluster.operator(options)
+  end
+
+  it('are live soon after an edit, for those actors that change', function()
+    local op = operator()
+    cluster.apply(cluster.actor('one', ns))
+    await_running(ns, 'one')
+    put(own, 'team', { ['stamp.lua'] = stamp 'first' })
+    await_stamp('one', ns, 'first')
+    put(own, 'team', { ['stamp.lua'] = stamp 'second' })
+    await_stamp('one', ns, 'second')
+    await_state(own, 'team', 'live: bundle')
+    assert.is_truthy(events(own, 'PoliciesAccepted'):find('1 children change, 0 pods restart', 1, true))
+    local actor = cluster.get('asyncactor', 'one', ns)
+    assert.is_truthy(op.log():find('live: bundle ' .. actor.status.bundleDigest, 1, true), 'the status shows whose work it is')
+    cluster.kubectl('delete configmap team -n %s', own)
+    await_stamp('one', ns, nil)
+  end)
+
+  it('change nothing when they are wrong, and say where', function()
+    local op = operator()
+    for _, name in ipairs { 'good', 'other' } do cluster.apply(cluster.actor(name, ns)) end
+    await_running(ns, 'good', 'other')
+    put(own, 'team', { ['stamp.lua'] = stamp 'right' })
+    await_stamp('good', ns, 'right')
+    await_state(own, 'team', 'live: bundle')
+    local function body(text)
+      return "local policy = require 'policy'\nreturn policy.define { name = 'stamp', after = { 'sidecar' }, render = function(actor, ctx, plan)\n"
+        .. text .. '\nend }\n'
+    end
+    for what, case in pairs {
+      syntax = { "return (((", 'stamp.lua:1' },
+      ['an error on one actor only'] = { body "if actor.metadata.name == 'other' then error('not this one') end", 'other: ' },
+      ['a wrong shape'] = { body "plan:get('workload').spec.replicas = 'many'", 'spec.replicas: must be an integer' },
+      ['an endless loop'] = { body 'while true do end', 'stamp.lua:3' },
+      ['a field that does not exist'] = { body "plan:get('workload').spec.replics = 1", 'did you mean replicas?' },
+      ['a status hook that fails'] = {
+        "return require('policy').define { name = 'stamp', after = { 'status' }, status = function() error('no status') end }", 'no status' },
+    } do
+      put(own, 'team', { ['stamp.lua'] = case[1] })
+      local state = await_state(own, 'team', 'rejected, nothing was changed')
+      eventually('the state is about ' .. what, 10, function()
+        state = cluster.get('configmap', 'team', own).metadata.annotations['asya.sh/policies-state']
+        return state:find(case[2], 1, true), state
+      end)
+    end
+    eventually('Events tell, too', 10, function() return events(own, 'PoliciesRejected'):find('other: ', 1, true) end)
+    for _, name in ipairs { 'good', 'other' } do assert.equal('right', stamp_of(name, ns)) end
+    cluster.apply(cluster.actor('third', ns))
+    await_stamp('third', ns, 'right')
+    assert.is_truthy(op.log():find('stamp.lua:1', 1, true))
+    put(own, 'team', { ['stamp.lua'] = stamp 'again' })
+    await_stamp('good', ns, 'again')
+    await_state(own, 'team', 'live: bundle')
+  end)
+
+  it('are gated by the cases that lie beside them', function()
+    operator()
+    cluster.apply(cluster.actor('one', ns))
+    await_running(ns, 'one')
+    local wants = "title: stamps as it should\nexpect: {Deployment: {metadata: {annotations: {stamp: %s}}}}\n"
+    put(own, 'team', { ['stamp.lua'] = stamp 'x', ['stamp.case.yaml'] = wants:format 'other' })
+    local state = await_state(own, 'team', 'rejected')
+    assert.is_truthy(state:find("stamp.case.yaml: case 'stamps as it should': Deployment.metadata.annotations.stamp: wanted other, got x", 1, true), state)
+    assert.is_nil(stamp_of('one', ns))
+    put(own, 'team', { ['stamp.lua'] = stamp 'x', ['stamp.case.yaml'] = wants:format 'x' })
+    await_stamp('one', ns, 'x')
+  end)
+
+  it('come back to what was live when the operator restarts in the middle of a wrong edit', function()
+    local first = operator()
+    cluster.apply(cluster.actor('one', ns))
+    await_running(ns, 'one')
+    put(own, 'team', { ['stamp.lua'] = stamp 'kept' })
+    await_stamp('one', ns, 'kept')
+    await_state(own, 'team', 'live: bundle')
+    put(own, 'team', { ['stamp.lua'] = stamp('kept') .. 'syntax error' })
+    await_state(own, 'team', 'rejected')
+    first.kill()
+    local second = operator { args = '--leader-elect=false' }
+    eventually('the second has judged it', 20, function() return second.log():find('rejected', 1, true) end)
+    cluster.apply(cluster.actor('two', ns))
+    await_stamp('two', ns, 'kept')
+    assert.equal('kept', stamp_of('one', ns))
+  end)
+
+  it('reach a canary first, then everybody, and go back', function()
+    operator()
+    cluster.apply((cluster.actor('bird', ns):gsub('namespace: [^}]*', '%0, labels: {team: canary}')))
+    cluster.apply(cluster.actor('miner', ns))
+    await_running(ns, 'bird', 'miner')
+    put(own, 'try', { ['stamp.lua'] = stamp 'new' }, 'asya.sh/policies-canary', 'asya.sh/policies-canary-selector: team=canary')
+    await_stamp('bird', ns, 'new')
+    await_state(own, 'try', 'live: bundle')
+    assert.is_nil(stamp_of('miner', ns))
+    assert.are_not.equal(cluster.get('asyncactor', 'bird', ns).status.bundleDigest, cluster.get('asyncactor', 'miner', ns).status.bundleDigest)
+    cluster.kubectl('label configmap try -n %s asya.sh/policies=true asya.sh/policies-canary-', own) -- promoted
+    await_stamp('miner', ns, 'new')
+    assert.equal('new', stamp_of('bird', ns))
+    cluster.kubectl('label configmap try -n %s asya.sh/policies-', own) -- rolled back
+    await_stamp('miner', ns, nil)
+    await_stamp('bird', ns, nil)
+  end)
+
+  it('refuse a canary that says not whom it is for', function()
+    operator()
+    put(own, 'try', { ['stamp.lua'] = stamp 'new' }, 'asya.sh/policies-canary')
+    await_state(own, 'try', 'neither a selector nor a percentage')
+  end)
+
+  it('replace pods a few at a time, and fall back when they do not become ready', function()
+    operator { env = [[ASYA_POLICY_ROLLOUT='{"maxRestarting":1,"maxFailed":0,"readySeconds":4}']] }
+    local names = { 'a', 'b', 'c' }
+    for _, name in ipairs(names) do cluster.apply(cluster.actor(name, ns)) end
+    await_running(ns, 'a', 'b', 'c')
+    put(own, 'team', { ['stamp.lua'] = stamp('v1', true) })
+    for _, name in ipairs(names) do await_stamp(name, ns, 'v1', true) end
+    await_state(own, 'team', 'live: bundle')
+    await_running(ns, 'a', 'b', 'c')
+    local broken = stamp('v2', true):gsub('end }', "object.metadata.annotations['bed.asya.sh/fault'] = 'image'\nend }")
+    put(own, 'team', { ['stamp.lua'] = broken })
+    local state = await_state(own, 'team', 'did not become ready again')
+    assert.is_truthy(state:find('rolled back', 1, true))
+    local touched = 0
+    for _, name in ipairs(names) do
+      await_stamp(name, ns, 'v1', true)
+      touched = touched + (cluster.get('deployment', name, ns).metadata.generation > 2 and 1 or 0)
+    end
+    assert.equal(1, touched, 'only the first was reached')
+  end)
+
+  it('survive a thousand edits without growing, and with the lease held', function()
+    local op = operator { binary = cluster.build .. '/asya-operator' }
+    cluster.apply(cluster.actor('one', ns))
+    await_running(ns, 'one')
+    put(own, 'team', { ['stamp.lua'] = stamp '0' })
+    await_stamp('one', ns, '0')
+    local function rss() return tonumber(cluster.read('/proc/' .. op.pid .. '/status'):match 'VmRSS:%s+(%d+)') end
+    local script = cluster.write(cluster.temp 'edits.py', [[
+import json, os, ssl, sys, time, urllib.request
+base, ns, first, last = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+text = open(sys.argv[5]).read()
+def call(method, path, body=None, kind="application/merge-patch+json"):
+    request = urllib.request.Request(base + path, method=method, data=body and json.dumps(body).encode(), headers={"Content-Type": kind})
+    return json.load(urllib.request.urlopen(request))
+for i in range(first, last):
+    call("PATCH", f"/api/v1/namespaces/{ns}/configmaps/team", {"data": {"stamp.lua": text.replace("'0'", f"'{i}'")}})
+    time.sleep(0.05)
+]])
+    local text = cluster.write(cluster.temp 'stamp.lua', stamp '0')
+    local proxy = cluster.sh('kubectl proxy --port=0 >%s/proxy.out 2>&1 & echo $!', cluster.bed_dir):match '%d+'
+    local address = eventually('kubectl proxy', 10, function() return cluster.read(cluster.bed_dir .. '/proxy.out'):match '127.0.0.1:%d+' end)
+    local function edits(first, last)
+      local output, ok = cluster.sh('python3 %s http://%s %s %d %d %s', script, address, own, first, last, text)
+      assert.is_true(ok, output)
+      await_stamp('one', ns, tostring(last - 1))
+    end
+    edits(1, 101)
+    local before = rss()
+    edits(101, 1001)
+    local after = rss()
+    cluster.sh('kill %s', proxy)
+    print(('reloads: %d KiB resident after 100 edits, %d after 1000'):format(before, after))
+    assert.is_true(after < before + 4096, ('%d KiB became %d'):format(before, after))
+    assert.is_nil(op.log():find('lease was lost', 1, true))
+    local _, reloads = op.log():gsub('policies: bundle %x+ passed', '')
+    assert.is_true(reloads > 500, reloads .. ' reloads') -- edits that come while one is tried make one
+  end)
+end)
+
+describe('the policies of the README', function()
+  if not cluster.available then return end
+  after_each(cluster.stop_all)
+
+  it('do from a ConfigMap what is said of them', function()
+    local ns, own = cluster.namespace 'actors', cluster.namespace 'operator'
+    local blocks = {}
+    for source in cluster.read('policies/README.md'):gmatch '```lua\n(.-)```' do blocks[source:match "name = '([%w-]+)'"] = source end
+    put(own, 'team', { ['log-shipper.lua'] = blocks['log-shipper'], ['half-as-many.lua'] = blocks['half-as-many'] })
+    cluster.operator { args = '--namespace ' .. own }
+    cluster.apply((cluster.actor('shipped', ns, '  scaling: {enabled: true}'):gsub('namespace: [^}]*', '%0, labels: {logs: shipped}')))
+    cluster.apply(cluster.actor('kept', ns))
+    await_running(ns, 'kept')
+    eventually('both are there', 20, function()
+      local scaler = cluster.get('scaledobject', 'shipped', ns)
+      local workload = cluster.get('deployment', 'shipped', ns)
+      return scaler and scaler.spec.advanced.scalingModifiers.formula == 'queue / 2' and workload
+        and #workload.spec.template.spec.containers == 3
+    end)
+    assert.equal(2, #cluster.get('deployment', 'kept', ns).spec.template.spec.containers)
+  end)
+end)
