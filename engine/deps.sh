@@ -13,6 +13,7 @@ libyaml-dev       yaml-0.1:
 libcjson-dev      libcjson:
 libuv1-dev        libuv:
 libssl-dev        openssl:
+librabbitmq-dev   librabbitmq:
 libhttp-parser-dev /usr/include/http_parser.h
 libcmocka-dev     cmocka:
 lua-busted        busted
