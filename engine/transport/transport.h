@@ -26,10 +26,9 @@ typedef enum {
 } ao_broker_verb;
 
 typedef struct ao_broker_answer {
-	int error; /* 0, or -EIO unreachable, -ETIME, -EPERM refused credentials or rights, -EINVAL configuration or mismatch,
-		      -ENOENT missing and not ours to create, -EAGAIN come back later (retry_ms), -EBUSY not empty, -EPROTO */
-	const char
-	    *reason;         /* one CamelCase word for a condition: "" on success, else BrokerUnreachable, BrokerTimeout, AccessDenied,
+	int error;           /* 0, or -EIO unreachable, -ETIME, -EPERM refused credentials or rights, -EINVAL configuration or mismatch,
+				-ENOENT missing and not ours to create, -EAGAIN come back later (retry_ms), -EBUSY not empty, -EPROTO */
+	const char *reason;  /* one CamelCase word for a condition: "" on success, else BrokerUnreachable, BrokerTimeout, AccessDenied,
 				QueueMismatch, QueueMissing, QueueNotEmpty, QueueDeletedRecently, Throttled, InvalidConfiguration, BrokerError */
 	const char *message; /* for people: host, queue, what differs, wanted and found, what to do; never a secret. "" on success */
 	bool exists;         /* the main queue is there now */
