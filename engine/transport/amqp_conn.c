@@ -178,7 +178,7 @@ static int on_close(ao_amqp *c, const amqp_connection_close_t *close, ao_err **r
 	snprintf(bye->text, sizeof(bye->text), "%.*s", (int)close->reply_text.len, (const char *)close->reply_text.bytes);
 	ao_amqp_send(c, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &(amqp_connection_close_ok_t){0});
 	int code = -EPROTO;
-	if (bye->code == AMQP_CONNECTION_FORCED)
+	if (bye->code == AMQP_CONNECTION_FORCED || strstr(bye->text, "is down")) /* it comes or goes */
 		code = -EIO;
 	else if (bye->code == AMQP_ACCESS_REFUSED)
 		code = -EPERM;

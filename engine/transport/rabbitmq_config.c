@@ -103,8 +103,12 @@ static int add_hosts(ao_rabbit_config *c, const cJSON *config, const char *port,
 	ao_auto_str char *host = ao_shape_text(config, "host", "");
 	char *rest = host, *each;
 	int r = 0;
-	while (r == 0 && *host && (each = strsep(&rest, ",")))
-		r = add_host(c, each + strspn(each, " "), port, "config.host", reterr);
+	while (r == 0 && *host && (each = strsep(&rest, ","))) {
+		each += strspn(each, " ");
+		for (size_t len = strlen(each); len && each[len - 1] == ' ';)
+			each[--len] = '\0';
+		r = add_host(c, each, port, "config.host", reterr);
+	}
 	const cJSON *item;
 	size_t i = 0;
 	cJSON_ArrayForEach (item, ao_json_at(config, "hosts")) {
