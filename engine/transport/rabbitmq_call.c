@@ -365,7 +365,8 @@ bool ao_rabbit_call_refused(ao_rabbit_call *call, unsigned code, const char *tex
 
 bool ao_rabbit_call_blamed(ao_rabbit_call *call, const ao_amqp_farewell *farewell)
 {
-	if (farewell->code != AMQP_NOT_IMPLEMENTED || farewell->method != AMQP_QUEUE_DELETE_METHOD || call->step != AO_RABBIT_REMOVE)
+	if (farewell->code != AMQP_NOT_IMPLEMENTED || farewell->method != AMQP_QUEUE_DELETE_METHOD || call->step != AO_RABBIT_REMOVE ||
+	    call->unconditional)
 		return false;
 	ao_auto_str char *quoted = ao_xasprintf("'%s'", text_of(call->subject->name));
 	if (!strstr(farewell->text, quoted))

@@ -2,9 +2,8 @@
 /**
  * rabbitmq_worker.h -- the thread that talks to one RabbitMQ: a mailbox in, finished calls out.
  *
- * It starts with the first call.  It has one connection, opened when there is work and closed after a while without, and up to 16 channels
- * with one call on each.  It never waits but in one poll(), so it ends within a moment of being told to.
- * Threads: functions are for the loop's; `wake` is called on the worker's.
+ * It starts with the first call, and never waits but in one poll(), so it ends within a moment of being told to.
+ * Threads: functions are for the loop's; `wake` is mostly called on the worker's.
  */
 #include "transport/rabbitmq_call.h"
 #include "transport/rabbitmq_config.h"
