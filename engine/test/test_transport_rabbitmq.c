@@ -56,8 +56,9 @@ static void every_kind_of_argument_arrives(void **state)
 			    "\"x-deep\":{\"a\":{\"b\":[false]}}}}";
 	assert_true(call(&r, AO_BROKER_ENSURE, queue).created);
 	expect(call(&r, AO_BROKER_ENSURE, queue), 0, "");
-	ao_broker_answer a = call_for(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-args\",\"durable\":true,\"arguments\":{\"x-message-ttl\":60000}}", 0,
-				      "durable is 'false', wanted is 'true'");
+	ao_broker_answer a =
+	    call_for(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-args\",\"durable\":true,\"arguments\":{\"x-message-ttl\":60000}}", 0,
+		     "durable is 'false', wanted is 'true'");
 	expect(a, -EINVAL, "QueueMismatch");
 	a = call_for(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-bad\",\"arguments\":{\"x-message-ttl\":-5}}", 0, "x-message-ttl");
 	expect(a, -EINVAL, "InvalidConfiguration");
@@ -101,8 +102,10 @@ static void a_queue_that_differs_is_left_alone(void **state)
 	static const char *const cases[][2] = {
 	    {"{\"name\":\"unit-differs\"}", "x-message-ttl is '60000', wanted is absent"},
 	    {"{\"name\":\"unit-differs\",\"arguments\":{\"x-message-ttl\":5}}", "x-message-ttl is '60000', wanted is '5'"},
-	    {"{\"name\":\"unit-differs\",\"arguments\":{\"x-message-ttl\":60000,\"x-max-length\":5}}", "x-max-length is absent, wanted is '5'"},
-	    {"{\"name\":\"unit-differs\",\"durable\":false,\"arguments\":{\"x-message-ttl\":60000}}", "durable is 'true', wanted is 'false'"},
+	    {"{\"name\":\"unit-differs\",\"arguments\":{\"x-message-ttl\":60000,\"x-max-length\":5}}",
+	     "x-max-length is absent, wanted is '5'"},
+	    {"{\"name\":\"unit-differs\",\"durable\":false,\"arguments\":{\"x-message-ttl\":60000}}",
+	     "durable is 'true', wanted is 'false'"},
 	};
 	NEED_RABBIT();
 	rig r = setup();
@@ -186,7 +189,8 @@ static void an_exchange_that_differs_is_named(void **state)
 	ao_broker_answer a = call_for(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-x\",\"exchange\":{\"name\":\"amq.fanout\"}}", 0,
 				      "exchange amq.fanout exists with other settings: type is 'fanout', wanted is 'topic'");
 	expect(a, -EINVAL, "QueueMismatch");
-	a = call(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-x\",\"exchange\":{\"name\":\"amq.fanout\",\"type\":\"fanout\"},\"bindings\":[\"\"]}");
+	a = call(&r, AO_BROKER_ENSURE,
+		 "{\"name\":\"unit-x\",\"exchange\":{\"name\":\"amq.fanout\",\"type\":\"fanout\"},\"bindings\":[\"\"]}");
 	expect(a, 0, "");
 	expect(call(&r, AO_BROKER_DELETE, "{\"name\":\"unit-x\"}"), 0, "");
 	teardown(&r);
@@ -287,8 +291,8 @@ static void many_at_once_over_one_connection(void **state)
 			assert_int_equal(o[i].a.created, pass == 0);
 		}
 		uint64_t took = ao_mono_ms() - start;
-		print_message("%d queues %s in %d ms: %d a second\n", COUNT, (const char *[]){"made", "checked", "deleted"}[pass], (int)took,
-			      (int)(COUNT * 1000 / (took ? took : 1)));
+		print_message("%d queues %s in %d ms: %d a second\n", COUNT, (const char *[]){"made", "checked", "deleted"}[pass],
+			      (int)took, (int)(COUNT * 1000 / (took ? took : 1)));
 	}
 	assert_int_equal(ao_broker_get_stats(r.broker).connects, 1);
 	free(o);
@@ -305,7 +309,7 @@ static void channels_survive_refusals(void **state)
 	for (int i = 0; i < COUNT; i++) {
 		bool mismatch = i % 3 == 0;
 		start_call(&r, mismatch ? AO_BROKER_ENSURE : AO_BROKER_INSPECT,
-			   mismatch	? "{\"name\":\"unit-refused\",\"arguments\":{\"x-max-length\":3}}"
+			   mismatch     ? "{\"name\":\"unit-refused\",\"arguments\":{\"x-max-length\":3}}"
 			   : i % 3 == 1 ? "{\"name\":\"unit-not-there\"}"
 					: "{\"name\":\"unit-refused\"}",
 			   0, &o[i]);
