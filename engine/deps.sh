@@ -23,6 +23,7 @@ clang-format-14   clang-format-14
 cppcheck          cppcheck
 python3           python3
 openssl           openssl
+rabbitmq-server   /usr/lib/rabbitmq/bin/rabbitmq-server
 '
 
 present() {
