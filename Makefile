@@ -18,7 +18,7 @@ TEST ?= test_*
 SPEC ?= spec/cluster
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
-PKGS = lua5.4 libcurl yaml-0.1 libcjson libuv openssl
+PKGS = lua5.4 libcurl yaml-0.1 libcjson libuv openssl librabbitmq
 # Asked once, at first use: the packages may be installed by the `deps` step of this very run.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
 PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)

@@ -13,6 +13,7 @@ libyaml-dev       yaml-0.1:
 libcjson-dev      libcjson:
 libuv1-dev        libuv:
 libssl-dev        openssl:
+librabbitmq-dev   librabbitmq:
 libhttp-parser-dev /usr/include/http_parser.h
 libcmocka-dev     cmocka:
 lua-busted        busted
@@ -22,6 +23,7 @@ clang-format-14   clang-format-14
 cppcheck          cppcheck
 python3           python3
 openssl           openssl
+rabbitmq-server   /usr/lib/rabbitmq/bin/rabbitmq-server
 '
 
 present() {

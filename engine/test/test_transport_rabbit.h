@@ -1,0 +1,213 @@
+#pragma once
+/**
+ * test_transport_rabbit.h -- a real RabbitMQ for tests: $BED_RABBITMQ_HOST and so on, as `bed env` prints them; $BED_DIR where it is to
+ * break.
+ *
+ * Tests without one skip, loudly.  Beside the broker object there is a plain client of librabbitmq, which puts messages into queues and
+ * looks.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "transport/transport.h"
+#include "json/json.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <amqp.h>
+#include <amqp_tcp_socket.h>
+#include <cmocka.h>
+
+typedef struct rig {
+	ao_loop *loop;
+	ao_broker *broker;
+} rig;
+
+/** An answer, kept. */
+typedef struct reply {
+	bool done;
+	ao_broker_answer a;
+	char *message;
+	uint64_t took_ms, sent;
+} reply;
+
+static inline bool has_rabbit(const char *test)
+{
+	if (!getenv("BED_RABBITMQ_PORT"))
+		fprintf(stderr, "SKIPPED %s: no RabbitMQ; set BED_RABBITMQ_HOST, _PORT, _USER, _PASSWORD\n", test);
+	return getenv("BED_RABBITMQ_PORT") != NULL;
+}
+
+#define NEED_RABBIT()                                                                                                                      \
+	do {                                                                                                                               \
+		(void)state;                                                                                                               \
+		if (!has_rabbit(__func__))                                                                                                 \
+			skip();                                                                                                            \
+	} while (0)
+
+static inline cJSON *parse(const char *text)
+{
+	cJSON *value = NULL;
+	ao_auto_err ao_err *err = NULL;
+	if (ao_json_parse(text, strlen(text), &value, &err) < 0)
+		fail_msg("%s: %s", text, ao_err_text(err));
+	return value;
+}
+
+/** A configuration for the test broker; `more` is ",\"key\": value". The caller frees. */
+static inline char *rabbit_config(const char *more)
+{
+	return ao_xasprintf("{\"host\":\"%s\",\"port\":%s,\"username\":\"%s\"%s}", getenv("BED_RABBITMQ_HOST"), getenv("BED_RABBITMQ_PORT"),
+			    getenv("BED_RABBITMQ_USER"), more);
+}
+
+static inline ao_broker *open_broker(ao_loop *loop, const char *config, const char *password)
+{
+	ao_auto_json cJSON *tree = parse(config), *secrets = cJSON_CreateObject();
+	ao_auto_err ao_err *err = NULL;
+	ao_broker *broker = NULL;
+	ao_json_set_str(secrets, "password", password);
+	if (ao_broker_new(loop, "rabbitmq", tree, secrets, &broker, &err) < 0)
+		fail_msg("%s: %s", config, ao_err_text(err));
+	return broker;
+}
+
+static inline rig setup_with(const char *config, const char *password)
+{
+	rig r = {.loop = ao_loop_new()};
+	ao_log_setup(getenv("AO_TEST_DEBUG") ? AO_LOG_DEBUG : AO_LOG_ERROR, false);
+	r.broker = open_broker(r.loop, config, password);
+	return r;
+}
+
+static inline rig setup(void)
+{
+	ao_auto_str char *config = rabbit_config("");
+	return setup_with(config, getenv("BED_RABBITMQ_PASSWORD"));
+}
+
+static inline void teardown(rig *r)
+{
+	ao_broker_free(r->broker);
+	assert_int_equal(ao_loop_close(r->loop), 0);
+}
+
+static inline void on_reply(void *arg, const ao_broker_answer *answer)
+{
+	reply *o = arg;
+	assert_false(o->done);
+	o->done = true;
+	o->a = *answer;
+	o->took_ms = ao_mono_ms() - o->sent;
+	o->message = ao_xstrdup(answer->message);
+	o->a.message = o->message;
+	assert_int_equal(*answer->message != '\0', answer->error != 0);
+	assert_int_equal(*answer->reason != '\0', answer->error != 0);
+	if (getenv("AO_TEST_DEBUG") && answer->error)
+		fprintf(stderr, "   %d %s: %s (retry %d ms)\n", answer->error, answer->reason, answer->message, (int)answer->retry_ms);
+}
+
+static inline ao_broker_call *start_call(rig *r, ao_broker_verb verb, const char *queue, uint64_t timeout_ms, reply *o)
+{
+	ao_auto_json cJSON *tree = parse(queue);
+	*o = (reply){.sent = ao_mono_ms()};
+	return ao_broker_send(r->broker, &(ao_broker_request){verb, tree, timeout_ms, on_reply, o});
+}
+
+static inline void finish_call(rig *r, reply *o)
+{
+	assert_true(ao_loop_run_until(r->loop, &o->done, 60000));
+	free(AO_TAKE(o->message)); /* o->a.message is for the debugger's eyes no more */
+	o->a.message = "";
+}
+
+/** One call, waited for. @param text  what the message must hold, or NULL. @return the answer, without its message */
+static inline ao_broker_answer call_for(rig *r, ao_broker_verb verb, const char *queue, uint64_t timeout_ms, const char *text)
+{
+	reply o;
+	start_call(r, verb, queue, timeout_ms, &o);
+	assert_true(ao_loop_run_until(r->loop, &o.done, 60000));
+	if (text && !strstr(o.message, text))
+		fail_msg("\"%s\" does not say \"%s\"", o.message, text);
+	finish_call(r, &o);
+	return o.a;
+}
+
+static inline ao_broker_answer call(rig *r, ao_broker_verb verb, const char *queue) { return call_for(r, verb, queue, 0, NULL); }
+
+static inline void expect(ao_broker_answer a, int error, const char *reason)
+{
+	assert_int_equal(a.error, error);
+	assert_string_equal(a.reason, reason);
+}
+
+/* ---- the plain client ---- */
+
+static inline amqp_connection_state_t plain_open(void)
+{
+	amqp_connection_state_t c = amqp_new_connection();
+	amqp_socket_t *s = amqp_tcp_socket_new(c);
+	assert_int_equal(amqp_socket_open(s, getenv("BED_RABBITMQ_HOST"), atoi(getenv("BED_RABBITMQ_PORT"))), 0);
+	amqp_rpc_reply_t r =
+	    amqp_login(c, "/", 0, 131072, 0, AMQP_SASL_METHOD_PLAIN, getenv("BED_RABBITMQ_USER"), getenv("BED_RABBITMQ_PASSWORD"));
+	assert_int_equal(r.reply_type, AMQP_RESPONSE_NORMAL);
+	amqp_channel_open(c, 1);
+	return c;
+}
+
+/** Also where the test put something that is to go: a queue, whatever it holds. */
+static inline void plain_drop(const char *queue)
+{
+	amqp_connection_state_t c = plain_open();
+	amqp_queue_delete(c, 1, amqp_cstring_bytes(queue), 0, 0);
+	amqp_destroy_connection(c);
+}
+
+static inline void plain_publish(const char *exchange, const char *key, int count)
+{
+	amqp_connection_state_t c = plain_open();
+	amqp_confirm_select(c, 1);
+	for (int i = 0; i < count; i++) {
+		amqp_frame_t frame;
+		amqp_basic_publish(c, 1, amqp_cstring_bytes(exchange), amqp_cstring_bytes(key), 0, 0, NULL, amqp_cstring_bytes("hello"));
+		assert_int_equal(amqp_simple_wait_frame(c, &frame), AMQP_STATUS_OK);
+	}
+	amqp_destroy_connection(c);
+}
+
+/** @return messages ready, or -1 when there is no such queue */
+static inline int plain_count(const char *queue)
+{
+	amqp_connection_state_t c = plain_open();
+	amqp_queue_declare_ok_t *ok = amqp_queue_declare(c, 1, amqp_cstring_bytes(queue), 1, 0, 0, 0, amqp_empty_table);
+	int count = ok ? (int)ok->message_count : -1;
+	amqp_destroy_connection(c);
+	return count;
+}
+
+/** A consumer that takes and never acknowledges, until amqp_destroy_connection(). */
+static inline amqp_connection_state_t plain_consume(const char *queue)
+{
+	amqp_connection_state_t c = plain_open();
+	amqp_basic_consume(c, 1, amqp_cstring_bytes(queue), amqp_empty_bytes, 0, 0, 0, amqp_empty_table);
+	assert_int_equal(amqp_get_rpc_reply(c).reply_type, AMQP_RESPONSE_NORMAL);
+	return c;
+}
+
+/** "bed WHAT DIR ARGUMENTS", waited for without a loop. */
+static inline void bed(const char *what, const char *arguments)
+{
+	ao_auto_str char *command = ao_xasprintf("spec/bed/bed %s '%s' %s >/dev/null", what, getenv("BED_DIR"), arguments);
+	assert_int_equal(system(command), 0);
+}
+
+static inline void rabbitmqctl(const char *arguments)
+{
+	ao_auto_str char *command = ao_xasprintf("%s -q %s >/dev/null", getenv("BED_RABBITMQCTL"), arguments);
+	assert_int_equal(system(command), 0);
+}

@@ -1,0 +1,388 @@
+#include "test_transport_rabbit.h"
+
+#define FULL(name)                                                                                                                         \
+	"{\"name\":\"" name "\",\"create\":true,\"durable\":true,\"exchange\":{\"name\":\"unit-asya\",\"type\":\"topic\"},"                \
+	"\"bindings\":[\"" name "\",\"other-" name "\"],\"deadLetter\":{\"name\":\"" name "-dlq\"},"                                       \
+	"\"arguments\":{\"x-dead-letter-exchange\":\"\",\"x-dead-letter-routing-key\":\"" name "-dlq\"}}"
+
+static void a_queue_is_made_with_all_that_belongs_to_it(void **state)
+{
+	NEED_RABBIT();
+	rig r = setup();
+	plain_drop("unit-full");
+	plain_drop("unit-full-dlq");
+	ao_broker_answer a = call(&r, AO_BROKER_ENSURE, FULL("unit-full"));
+	expect(a, 0, "");
+	assert_true(a.exists && a.created && !a.repaired);
+	assert_int_equal(a.messages, 0);
+	assert_int_equal(a.in_flight, -1);
+	assert_int_equal(plain_count("unit-full-dlq"), 0);
+	plain_publish("unit-asya", "unit-full", 3);
+	plain_publish("unit-asya", "other-unit-full", 2);
+	plain_publish("unit-asya", "nobody", 2);
+
+	a = call(&r, AO_BROKER_ENSURE, FULL("unit-full"));
+	expect(a, 0, "");
+	assert_true(a.exists && !a.created);
+	assert_int_equal(a.messages, 5);
+	a = call(&r, AO_BROKER_INSPECT, FULL("unit-full"));
+	expect(a, 0, "");
+	assert_true(a.exists);
+	assert_int_equal(a.messages, 5);
+
+	a = call(&r, AO_BROKER_DELETE, FULL("unit-full"));
+	expect(a, 0, "");
+	assert_false(a.exists);
+	assert_int_equal(plain_count("unit-full"), -1);
+	assert_int_equal(plain_count("unit-full-dlq"), -1);
+	expect(call(&r, AO_BROKER_DELETE, FULL("unit-full")), 0, "");
+	a = call(&r, AO_BROKER_INSPECT, FULL("unit-full"));
+	expect(a, 0, "");
+	assert_false(a.exists);
+	assert_int_equal(a.messages, -1);
+	assert_int_equal(ao_broker_get_stats(r.broker).connects, 1);
+	assert_int_equal(ao_broker_get_stats(r.broker).calls, 6);
+	assert_int_equal(ao_broker_get_stats(r.broker).in_flight, 0);
+	teardown(&r);
+}
+
+static void every_kind_of_argument_arrives(void **state)
+{
+	NEED_RABBIT();
+	rig r = setup();
+	plain_drop("unit-args");
+	const char *queue = "{\"name\":\"unit-args\",\"durable\":false,\"arguments\":{\"x-message-ttl\":60000,\"x-max-length\":1e3,"
+			    "\"x-queue-type\":\"classic\",\"x-half\":0.5,\"x-yes\":true,\"x-nothing\":null,\"x-list\":[1,\"a\",[],{}],"
+			    "\"x-deep\":{\"a\":{\"b\":[false]}}}}";
+	assert_true(call(&r, AO_BROKER_ENSURE, queue).created);
+	expect(call(&r, AO_BROKER_ENSURE, queue), 0, "");
+	ao_broker_answer a =
+	    call_for(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-args\",\"durable\":true,\"arguments\":{\"x-message-ttl\":60000}}", 0,
+		     "durable is 'false', wanted is 'true'");
+	expect(a, -EINVAL, "QueueMismatch");
+	a = call_for(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-bad\",\"arguments\":{\"x-message-ttl\":-5}}", 0, "x-message-ttl");
+	expect(a, -EINVAL, "InvalidConfiguration");
+	a = call_for(&r, AO_BROKER_ENSURE, "{\"name\":\"amq.mine\"}", 0, "reserved prefix");
+	expect(a, -EPERM, "AccessDenied");
+	expect(call(&r, AO_BROKER_DELETE, queue), 0, "");
+	teardown(&r);
+}
+
+static void requests_that_make_no_sense_name_their_key(void **state)
+{
+	static const char *const cases[][2] = {
+	    {"{}", "queue.name: missing"},
+	    {"[]", "queue: expected an object"},
+	    {"{\"name\":\"\"}", "queue.name: missing"},
+	    {"{\"name\":{}}", "queue.name: expected a string"},
+	    {"{\"name\":\"a\",\"crate\":true}", "queue.crate: unknown key; did you mean create?"},
+	    {"{\"name\":\"a\",\"create\":\"yes\"}", "queue.create: expected true or false"},
+	    {"{\"name\":\"a\",\"arguments\":[]}", "queue.arguments: expected an object"},
+	    {"{\"name\":\"a\",\"bindings\":[\"k\"]}", "queue.bindings: there is no exchange"},
+	    {"{\"name\":\"a\",\"bindings\":\"k\"}", "queue.bindings: expected a list"},
+	    {"{\"name\":\"a\",\"exchange\":{\"name\":\"e\",\"type\":\"tropic\"}}", "queue.exchange.type: expected topic"},
+	    {"{\"name\":\"a\",\"exchange\":{\"nam\":\"e\"}}", "queue.exchange.nam: unknown key; did you mean name?"},
+	    {"{\"name\":\"a\",\"deadLetter\":{}}", "queue.deadLetter.name: missing"},
+	    {"{\"name\":\"a\",\"deadLetter\":{\"name\":\"b\",\"bindings\":[]}}", "queue.deadLetter.bindings: unknown key"},
+	};
+	(void)state;
+	rig r = setup_with("{\"host\":\"127.0.0.1\",\"port\":1}", NULL); /* never asked */
+	for (size_t i = 0; i < AO_LEN(cases); i++)
+		expect(call_for(&r, AO_BROKER_ENSURE, cases[i][0], 0, cases[i][1]), -EINVAL, "InvalidConfiguration");
+	ao_auto_str char *name = ao_xcalloc(1, 257);
+	memset(name, 'n', 256);
+	ao_auto_str char *queue = ao_xasprintf("{\"name\":\"%s\"}", name);
+	expect(call_for(&r, AO_BROKER_ENSURE, queue, 0, "queue.name: longer than 255"), -EINVAL, "InvalidConfiguration");
+	assert_int_equal(ao_broker_get_stats(r.broker).errors, AO_LEN(cases) + 1);
+	teardown(&r);
+}
+
+static void a_queue_that_differs_is_left_alone(void **state)
+{
+	static const char *const cases[][2] = {
+	    {"{\"name\":\"unit-differs\"}", "x-message-ttl is '60000', wanted is absent"},
+	    {"{\"name\":\"unit-differs\",\"arguments\":{\"x-message-ttl\":5}}", "x-message-ttl is '60000', wanted is '5'"},
+	    {"{\"name\":\"unit-differs\",\"arguments\":{\"x-message-ttl\":60000,\"x-max-length\":5}}",
+	     "x-max-length is absent, wanted is '5'"},
+	    {"{\"name\":\"unit-differs\",\"durable\":false,\"arguments\":{\"x-message-ttl\":60000}}",
+	     "durable is 'true', wanted is 'false'"},
+	};
+	NEED_RABBIT();
+	rig r = setup();
+	const char *queue = "{\"name\":\"unit-differs\",\"arguments\":{\"x-message-ttl\":60000}}";
+	plain_drop("unit-differs");
+	assert_true(call(&r, AO_BROKER_ENSURE, queue).created);
+	plain_publish("", "unit-differs", 10);
+	for (size_t i = 0; i < AO_LEN(cases); i++) {
+		ao_broker_answer a = call_for(&r, AO_BROKER_ENSURE, cases[i][0], 0, cases[i][1]);
+		expect(a, -EINVAL, "QueueMismatch");
+		assert_true(a.exists);
+		assert_int_equal(a.messages, 10);
+	}
+	assert_int_equal(plain_count("unit-differs"), 10);
+	expect(call(&r, AO_BROKER_ENSURE, queue), 0, "");
+	expect(call(&r, AO_BROKER_DELETE, queue), 0, "");
+	teardown(&r);
+}
+
+static void only_an_empty_unused_queue_is_replaced(void **state)
+{
+	NEED_RABBIT();
+	rig r = setup();
+	const char *other = "{\"name\":\"unit-force\",\"forceRecreate\":true,\"arguments\":{\"x-message-ttl\":60000}}";
+	plain_drop("unit-force");
+	assert_true(call(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-force\",\"forceRecreate\":true}").created);
+	plain_publish("", "unit-force", 10);
+	ao_broker_answer a = call_for(&r, AO_BROKER_ENSURE, other, 0, "holds 10 messages");
+	expect(a, -EBUSY, "QueueNotEmpty");
+	assert_int_equal(a.messages, 10);
+	assert_int_equal(plain_count("unit-force"), 10);
+
+	amqp_connection_state_t consumer = plain_consume("unit-force"); /* takes all ten: nothing is "ready" */
+	a = call_for(&r, AO_BROKER_ENSURE, other, 0, "has 1 consumer,");
+	expect(a, -EBUSY, "QueueNotEmpty");
+	amqp_destroy_connection(consumer);
+	for (int i = 0; i < 50 && plain_count("unit-force") != 10; i++)
+		usleep(20000);
+	assert_int_equal(plain_count("unit-force"), 10);
+
+	amqp_connection_state_t plain = plain_open();
+	amqp_queue_purge(plain, 1, amqp_cstring_bytes("unit-force"));
+	amqp_destroy_connection(plain);
+	a = call(&r, AO_BROKER_ENSURE, other);
+	expect(a, 0, "");
+	assert_true(a.created);
+	a = call(&r, AO_BROKER_ENSURE, other);
+	assert_false(a.created);
+	expect(call(&r, AO_BROKER_DELETE, other), 0, "");
+	teardown(&r);
+}
+
+static void a_dead_letter_queue_that_differs_is_named(void **state)
+{
+	NEED_RABBIT();
+	rig r = setup();
+	plain_drop("unit-dead");
+	plain_drop("unit-dead-dlq");
+	expect(call(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-dead-dlq\",\"arguments\":{\"x-max-length\":7}}"), 0, "");
+	plain_publish("", "unit-dead-dlq", 1);
+	ao_broker_answer a = call_for(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-dead\",\"deadLetter\":{\"name\":\"unit-dead-dlq\"}}", 0,
+				      "queue unit-dead-dlq exists with other settings: x-max-length is '7', wanted is absent");
+	expect(a, -EINVAL, "QueueMismatch");
+	assert_false(a.exists);
+	const char *force = "{\"name\":\"unit-dead\",\"forceRecreate\":true,\"deadLetter\":{\"name\":\"unit-dead-dlq\"}}";
+	expect(call_for(&r, AO_BROKER_ENSURE, force, 0, "unit-dead-dlq"), -EBUSY, "QueueNotEmpty");
+	amqp_connection_state_t plain = plain_open();
+	amqp_queue_purge(plain, 1, amqp_cstring_bytes("unit-dead-dlq"));
+	amqp_destroy_connection(plain);
+	a = call(&r, AO_BROKER_ENSURE, force);
+	expect(a, 0, "");
+	assert_true(a.created && a.repaired);
+	expect(call(&r, AO_BROKER_DELETE, force), 0, "");
+	teardown(&r);
+}
+
+static void an_exchange_that_differs_is_named(void **state)
+{
+	NEED_RABBIT();
+	rig r = setup();
+	ao_broker_answer a = call_for(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-x\",\"exchange\":{\"name\":\"amq.fanout\"}}", 0,
+				      "exchange amq.fanout exists with other settings: type is 'fanout', wanted is 'topic'");
+	expect(a, -EINVAL, "QueueMismatch");
+	a = call(&r, AO_BROKER_ENSURE,
+		 "{\"name\":\"unit-x\",\"exchange\":{\"name\":\"amq.fanout\",\"type\":\"fanout\"},\"bindings\":[\"\"]}");
+	expect(a, 0, "");
+	expect(call(&r, AO_BROKER_DELETE, "{\"name\":\"unit-x\"}"), 0, "");
+	teardown(&r);
+}
+
+static void what_is_not_ours_is_only_looked_at(void **state)
+{
+	NEED_RABBIT();
+	rig r = setup();
+	const char *queue = "{\"name\":\"unit-theirs\",\"create\":false,\"deadLetter\":{\"name\":\"unit-theirs-dlq\"},"
+			    "\"arguments\":{\"x-max-length\":3}}";
+	plain_drop("unit-theirs");
+	ao_broker_answer a = call_for(&r, AO_BROKER_ENSURE, queue, 0, "creating queues is switched off");
+	expect(a, -ENOENT, "QueueMissing");
+	assert_false(a.exists);
+	expect(call(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-theirs\"}"), 0, "");
+	a = call(&r, AO_BROKER_ENSURE, queue);
+	expect(a, 0, "");
+	assert_true(a.exists && !a.created);
+	assert_int_equal(plain_count("unit-theirs-dlq"), -1);
+	plain_drop("unit-theirs");
+	teardown(&r);
+}
+
+static void deleting_keeps_what_it_is_told_to_keep(void **state)
+{
+	NEED_RABBIT();
+	rig r = setup();
+	const char *queue = "{\"name\":\"unit-del\",\"deadLetter\":{\"name\":\"unit-del-dlq\"}}";
+	const char *careful = "{\"name\":\"unit-del\",\"ifEmpty\":true,\"deadLetter\":{\"name\":\"unit-del-dlq\"}}";
+	expect(call(&r, AO_BROKER_ENSURE, queue), 0, "");
+	plain_publish("", "unit-del", 2);
+	plain_publish("", "unit-del-dlq", 3);
+	ao_broker_answer a = call_for(&r, AO_BROKER_DELETE, careful, 0, "holds 2 messages");
+	expect(a, -EBUSY, "QueueNotEmpty");
+	assert_int_equal(a.messages, 2);
+	assert_true(a.exists);
+	assert_int_equal(plain_count("unit-del"), 2);
+	amqp_connection_state_t consumer = plain_consume("unit-del");
+	expect(call_for(&r, AO_BROKER_DELETE, careful, 0, "consumer"), -EBUSY, "QueueNotEmpty");
+	amqp_destroy_connection(consumer);
+
+	expect(call(&r, AO_BROKER_DELETE, queue), 0, "");
+	assert_int_equal(plain_count("unit-del"), -1);
+	assert_int_equal(plain_count("unit-del-dlq"), 3);
+	plain_drop("unit-del-dlq");
+	expect(call(&r, AO_BROKER_ENSURE, queue), 0, "");
+	expect(call(&r, AO_BROKER_DELETE, careful), 0, "");
+	assert_int_equal(plain_count("unit-del"), -1);
+	assert_int_equal(plain_count("unit-del-dlq"), -1);
+	expect(call(&r, AO_BROKER_DELETE, careful), 0, "");
+	teardown(&r);
+}
+
+/** Quorum queues know no "if empty": asked for it, the broker closes the connection under everybody. */
+static void quorum_queues_are_deleted_with_care_too(void **state)
+{
+	NEED_RABBIT();
+	rig r = setup();
+	const char *known = "{\"name\":\"unit-quorum\",\"ifEmpty\":true,\"arguments\":{\"x-queue-type\":\"quorum\"}}";
+	const char *unknown = "{\"name\":\"unit-quorum\",\"ifEmpty\":true}";
+	for (int i = 0; i < 2; i++) {
+		expect(call(&r, AO_BROKER_ENSURE, known), 0, "");
+		plain_publish("", "unit-quorum", 2);
+		expect(call_for(&r, AO_BROKER_DELETE, i ? known : unknown, 0, "message"), -EBUSY, "QueueNotEmpty");
+		amqp_connection_state_t plain = plain_open();
+		amqp_queue_purge(plain, 1, amqp_cstring_bytes("unit-quorum"));
+		amqp_destroy_connection(plain);
+		reply o[2];
+		start_call(&r, AO_BROKER_DELETE, i ? known : unknown, 0, &o[0]);
+		start_call(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-bystander\"}", 0, &o[1]);
+		for (size_t k = 0; k < AO_LEN(o); k++) {
+			finish_call(&r, &o[k]);
+			expect(o[k].a, 0, "");
+		}
+		assert_int_equal(plain_count("unit-quorum"), -1);
+		assert_int_equal(ao_broker_get_stats(r.broker).connects, 2); /* of the first time */
+	}
+	plain_drop("unit-bystander");
+	teardown(&r);
+}
+
+static void many_at_once_over_one_connection(void **state)
+{
+	NEED_RABBIT();
+	enum { COUNT = 200 };
+	rig r = setup();
+	reply *o = ao_xcalloc(COUNT, sizeof(*o));
+	for (int pass = 0; pass < 3; pass++) {
+		uint64_t start = ao_mono_ms();
+		for (int i = 0; i < COUNT; i++) {
+			ao_auto_str char *queue = ao_xasprintf("{\"name\":\"unit-many-%d\"}", i);
+			start_call(&r, pass == 2 ? AO_BROKER_DELETE : AO_BROKER_ENSURE, queue, 0, &o[i]);
+		}
+		for (int i = 0; i < COUNT; i++) {
+			finish_call(&r, &o[i]);
+			expect(o[i].a, 0, "");
+			assert_int_equal(o[i].a.created, pass == 0);
+		}
+		uint64_t took = ao_mono_ms() - start;
+		print_message("%d queues %s in %d ms: %d a second\n", COUNT, (const char *[]){"made", "checked", "deleted"}[pass],
+			      (int)took, (int)(COUNT * 1000 / (took ? took : 1)));
+	}
+	assert_int_equal(ao_broker_get_stats(r.broker).connects, 1);
+	free(o);
+	teardown(&r);
+}
+
+static void channels_survive_refusals(void **state)
+{
+	NEED_RABBIT();
+	enum { COUNT = 300 };
+	rig r = setup();
+	expect(call(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-refused\"}"), 0, "");
+	reply *o = ao_xcalloc(COUNT, sizeof(*o));
+	for (int i = 0; i < COUNT; i++) {
+		bool mismatch = i % 3 == 0;
+		start_call(&r, mismatch ? AO_BROKER_ENSURE : AO_BROKER_INSPECT,
+			   mismatch     ? "{\"name\":\"unit-refused\",\"arguments\":{\"x-max-length\":3}}"
+			   : i % 3 == 1 ? "{\"name\":\"unit-not-there\"}"
+					: "{\"name\":\"unit-refused\"}",
+			   0, &o[i]);
+	}
+	for (int i = 0; i < COUNT; i++) {
+		finish_call(&r, &o[i]);
+		expect(o[i].a, i % 3 ? 0 : -EINVAL, i % 3 ? "" : "QueueMismatch");
+		assert_int_equal(o[i].a.exists, i % 3 != 1);
+	}
+	assert_int_equal(ao_broker_get_stats(r.broker).connects, 1);
+	plain_drop("unit-refused");
+	free(o);
+	teardown(&r);
+}
+
+static void unacknowledged_messages_are_known_from_management(void **state)
+{
+	NEED_RABBIT();
+	const char *url = getenv("BED_RABBITMQ_MANAGEMENT_URL");
+	if (!url) {
+		fprintf(stderr, "SKIPPED %s: no management API; set BED_RABBITMQ_MANAGEMENT_URL\n", __func__);
+		skip();
+	}
+	ao_auto_str char *more = ao_xasprintf(",\"management\":{\"url\":\"%s/\"}", url), *config = rabbit_config(more);
+	rig r = setup_with(config, getenv("BED_RABBITMQ_PASSWORD"));
+	expect(call(&r, AO_BROKER_ENSURE, "{\"name\":\"unit flight/%\"}"), 0, "");
+	plain_publish("", "unit flight/%", 4);
+	amqp_connection_state_t consumer = plain_consume("unit flight/%");
+	ao_broker_answer a = {0};
+	for (int i = 0; i < 200 && a.in_flight != 4; i++) { /* figures are some seconds old there */
+		a = call(&r, AO_BROKER_INSPECT, "{\"name\":\"unit flight/%\"}");
+		usleep(50000);
+	}
+	assert_int_equal(a.in_flight, 4);
+	assert_int_equal(a.messages, 0);
+	amqp_destroy_connection(consumer);
+	plain_drop("unit flight/%");
+	teardown(&r);
+}
+
+static void without_management_the_rest_works(void **state)
+{
+	NEED_RABBIT();
+	ao_auto_str char *config = rabbit_config(",\"management\":{\"url\":\"http://127.0.0.1:1\"}");
+	rig r = setup_with(config, getenv("BED_RABBITMQ_PASSWORD"));
+	ao_log_setup(AO_LOG_ERROR, false);
+	for (int i = 0; i < 2; i++) {
+		ao_broker_answer a = call(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-soft\"}");
+		expect(a, 0, "");
+		assert_int_equal(a.messages, 0);
+		assert_int_equal(a.in_flight, -1);
+	}
+	plain_drop("unit-soft");
+	teardown(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_queue_is_made_with_all_that_belongs_to_it),
+	    cmocka_unit_test(every_kind_of_argument_arrives),
+	    cmocka_unit_test(requests_that_make_no_sense_name_their_key),
+	    cmocka_unit_test(a_queue_that_differs_is_left_alone),
+	    cmocka_unit_test(only_an_empty_unused_queue_is_replaced),
+	    cmocka_unit_test(a_dead_letter_queue_that_differs_is_named),
+	    cmocka_unit_test(an_exchange_that_differs_is_named),
+	    cmocka_unit_test(what_is_not_ours_is_only_looked_at),
+	    cmocka_unit_test(deleting_keeps_what_it_is_told_to_keep),
+	    cmocka_unit_test(quorum_queues_are_deleted_with_care_too),
+	    cmocka_unit_test(many_at_once_over_one_connection),
+	    cmocka_unit_test(channels_survive_refusals),
+	    cmocka_unit_test(unacknowledged_messages_are_known_from_management),
+	    cmocka_unit_test(without_management_the_rest_works),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,524 @@
+/* Brokers that are not there, do not answer, hang up, freeze or come back; and owners that do not wait. */
+#include "test_transport_rabbit.h"
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <sys/socket.h>
+
+#define QUEUE "{\"name\":\"unit-fault\"}"
+
+/* ---- a loop that must not stand still ---- */
+
+typedef struct ticker {
+	ao_timer *timer;
+	uint64_t last, worst;
+} ticker;
+
+static void tick(void *arg)
+{
+	ticker *t = arg;
+	uint64_t now = ao_mono_ms();
+	if (now - t->last > t->worst)
+		t->worst = now - t->last;
+	t->last = now;
+	ao_timer_start(t->timer, 10);
+}
+
+static void start_ticking(ticker *t, ao_loop *loop)
+{
+	*t = (ticker){.timer = ao_timer_new(loop, tick, t), .last = ao_mono_ms()};
+	ao_timer_start(t->timer, 10);
+}
+
+static void stop_ticking(ticker *t)
+{
+	ao_timer_free(t->timer);
+	assert_in_range(t->worst, 1, 300);
+}
+
+/* ---- a server that answers nonsense ---- */
+
+typedef struct liar {
+	int fd, port;
+	const char *text; /* NULL: accepts in the kernel only, and never answers */
+	size_t len;
+	bool hang_up;
+	pthread_t thread;
+} liar;
+
+static void *lie(void *arg)
+{
+	liar *l = arg;
+	int fd;
+	while ((fd = accept(l->fd, NULL, NULL)) >= 0) {
+		char bytes[256];
+		if (recv(fd, bytes, sizeof(bytes), 0) > 0)
+			send(fd, l->text, l->len, MSG_NOSIGNAL);
+		while (!l->hang_up && recv(fd, bytes, sizeof(bytes), 0) > 0)
+			;
+		close(fd);
+	}
+	return NULL;
+}
+
+static void start_lying(liar *l, const char *text, size_t len, bool hang_up)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof(at);
+	*l = (liar){.fd = socket(AF_INET, SOCK_STREAM, 0), .text = text, .len = len, .hang_up = hang_up};
+	assert_int_equal(bind(l->fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(l->fd, 100), 0);
+	getsockname(l->fd, (struct sockaddr *)&at, &size);
+	l->port = ntohs(at.sin_port);
+	if (text)
+		pthread_create(&l->thread, NULL, lie, l);
+}
+
+static void stop_lying(liar *l)
+{
+	shutdown(l->fd, SHUT_RDWR);
+	if (l->text)
+		pthread_join(l->thread, NULL);
+	close(l->fd);
+}
+
+static rig setup_at(int port, const char *more)
+{
+	ao_auto_str char *config = ao_xasprintf("{\"host\":\"127.0.0.1\",\"port\":%d%s}", port, more);
+	return setup_with(config, "wrong");
+}
+
+static void run_for(rig *r, uint64_t ms)
+{
+	const bool never = false;
+	ao_loop_run_until(r->loop, &never, ms);
+}
+
+/* ---- not there ---- */
+
+static void a_closed_port_fails_at_once_and_then_pauses(void **state)
+{
+	(void)state;
+	rig r = setup_at(1, "");
+	ao_broker_answer a = call_for(&r, AO_BROKER_ENSURE, QUEUE, 0, "127.0.0.1:1: Connection refused");
+	expect(a, -EIO, "BrokerUnreachable");
+	assert_in_range(a.retry_ms, 500, 1000);
+	reply o[20];
+	for (size_t i = 0; i < AO_LEN(o); i++)
+		start_call(&r, AO_BROKER_INSPECT, QUEUE, 0, &o[i]);
+	for (size_t i = 0; i < AO_LEN(o); i++) {
+		finish_call(&r, &o[i]);
+		expect(o[i].a, -EIO, "BrokerUnreachable");
+		assert_in_range(o[i].took_ms, 0, 200);
+		assert_in_range(o[i].a.retry_ms, 1, 1000);
+	}
+	run_for(&r, a.retry_ms + 20);
+	a = call(&r, AO_BROKER_INSPECT, QUEUE);
+	assert_in_range(a.retry_ms, 1500, 2000); /* the second attempt: twice the pause */
+	assert_false(ao_broker_get_stats(r.broker).connected);
+	assert_int_equal(ao_broker_get_stats(r.broker).connects, 0);
+	assert_int_equal(ao_broker_get_stats(r.broker).errors, 22);
+	teardown(&r);
+}
+
+static void names_that_nobody_knows_are_said(void **state)
+{
+	(void)state;
+	rig r = setup_with("{\"host\":\"no.such.host.invalid\"}", NULL);
+	expect(call_for(&r, AO_BROKER_ENSURE, QUEUE, 20000, "no.such.host.invalid"), -EIO, "BrokerUnreachable");
+	teardown(&r);
+}
+
+static void a_silent_listener_is_a_timeout_and_the_loop_goes_on(void **state)
+{
+	(void)state;
+	liar l;
+	start_lying(&l, NULL, 0, false);
+	rig r = setup_at(l.port, "");
+	ticker t;
+	start_ticking(&t, r.loop);
+	reply o[3];
+	start_call(&r, AO_BROKER_ENSURE, QUEUE, 700, &o[0]);
+	start_call(&r, AO_BROKER_ENSURE, QUEUE, 1400, &o[1]);
+	start_call(&r, AO_BROKER_ENSURE, QUEUE, 60000, &o[2]); /* the attempt to connect ends before that */
+	for (size_t i = 0; i < AO_LEN(o); i++) {
+		finish_call(&r, &o[i]);
+		expect(o[i].a, -ETIME, "BrokerTimeout");
+	}
+	assert_in_range(o[0].took_ms, 690, 1000);
+	assert_in_range(o[1].took_ms, 1390, 1700);
+	assert_in_range(o[2].took_ms, 9000, 11000);
+	expect(call_for(&r, AO_BROKER_ENSURE, QUEUE, 0, "no answer in time"), -EIO, "BrokerUnreachable"); /* the pause */
+	stop_ticking(&t);
+	teardown(&r);
+	stop_lying(&l);
+}
+
+static void other_servers_are_told_apart(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t len;
+		int error;
+		const char *says;
+	} cases[] = {
+	    {"HTTP/1.1 400 Bad Request\r\n\r\n", 28, -EPROTO, "does not speak AMQP"},
+	    {"AMQP\0\1\0\0", 8, -EPROTO, "does not speak AMQP 0-9-1"},
+	    {"\x15\x03\x01\0\2\2\x46", 7, -EPROTO, "speaks TLS; set tls.enabled"},
+	    {"\1\0\0\x7f\xff\xff\xff\0", 8, -EPROTO, "a frame of"},
+	    {"\1\0\0\0\0\0\4\0\x0a\0\x0a!", 12, -EPROTO, "without an end"},
+	    {"\1\0\0\0\0\0\4\0\x0a\0\x0a\xce", 12, -EPROTO, "makes no sense"},
+	    {"\1\0\0\0\0\0\2\0\x0a\xce", 10, -EPROTO, "without a number"},
+	    {"\1\0\0\0\0\0\4\0\x0a\0\x33\xce", 12, -EPROTO, "answers the login with method 0xa0033"},
+	    {"\1\0\0\0\0\0\4\x12\x34\x56\x78\xce", 12, -EPROTO, "makes no sense"},
+	    {"", 0, -EIO, "closed by the other side"},
+	};
+	(void)state;
+	for (size_t i = 0; i < AO_LEN(cases); i++) {
+		liar l;
+		start_lying(&l, cases[i].text, cases[i].len, true);
+		rig r = setup_at(l.port, "");
+		ao_broker_answer a = call_for(&r, AO_BROKER_ENSURE, QUEUE, 3000, cases[i].says);
+		expect(a, cases[i].error, cases[i].error == -EIO ? "BrokerUnreachable" : "BrokerError");
+		teardown(&r);
+		stop_lying(&l);
+	}
+}
+
+static void hosts_are_tried_in_turn(void **state)
+{
+	NEED_RABBIT();
+	ao_auto_str char *list = ao_xasprintf("{\"host\":\"127.0.0.1:1,no.such.host.invalid\",\"hosts\":[\"[::1]:2\",\"%s:%s\"]}",
+					      getenv("BED_RABBITMQ_HOST"), getenv("BED_RABBITMQ_PORT"));
+	rig r = setup_with(list, getenv("BED_RABBITMQ_PASSWORD"));
+	expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
+	teardown(&r);
+	r = setup_with("{\"hosts\":[\"127.0.0.1:1\",\"127.0.0.1:2\"]}", NULL);
+	expect(call_for(&r, AO_BROKER_ENSURE, QUEUE, 0, "127.0.0.1:1: Connection refused; 127.0.0.1:2: "), -EIO, "BrokerUnreachable");
+	teardown(&r);
+}
+
+/* ---- not let in ---- */
+
+static void wrong_passwords_are_said_and_not_tried_all_the_time(void **state)
+{
+	NEED_RABBIT();
+	ao_auto_str char *config = rabbit_config("");
+	rig r = setup_with(config, "wrong");
+	ao_broker_answer a = call_for(&r, AO_BROKER_ENSURE, QUEUE, 0, "ACCESS_REFUSED");
+	expect(a, -EPERM, "AccessDenied");
+	a = call_for(&r, AO_BROKER_ENSURE, QUEUE, 0, "user guest");
+	expect(a, -EPERM, "AccessDenied");
+	assert_in_range(a.retry_ms, 1, 1000);
+	teardown(&r);
+	ao_auto_str char *elsewhere = rabbit_config(",\"vhost\":\"no such\"");
+	r = setup_with(elsewhere, getenv("BED_RABBITMQ_PASSWORD"));
+	expect(call_for(&r, AO_BROKER_ENSURE, QUEUE, 0, "vhost no such not found"), -EINVAL, "InvalidConfiguration");
+	teardown(&r);
+}
+
+static void odd_names_and_small_rights(void **state)
+{
+	NEED_RABBIT();
+	if (!getenv("BED_RABBITMQCTL")) {
+		fprintf(stderr, "SKIPPED %s: no rabbitmqctl; set BED_RABBITMQCTL\n", __func__);
+		skip();
+	}
+	rabbitmqctl(
+	    "eval 'rabbit_vhost:put_vhost(<<\"a/b %41\">>, <<>>, <<>>, false, <<\"unit\">>), "
+	    "rabbit_auth_backend_internal:put_user(#{name => <<\"us:er@x/%41\">>, password => <<\"p@:/%41 w\">>, tags => <<>>}, "
+	    "<<\"unit\">>), "
+	    "rabbit_auth_backend_internal:set_permissions(<<\"us:er@x/%41\">>, <<\"a/b %41\">>, <<\"^mine$\">>, <<\".*\">>, <<\".*\">>, "
+	    "<<\"unit\">>).'");
+	ao_auto_str char *config = ao_xasprintf("{\"host\":\"%s\",\"port\":\"%s\",\"username\":\"us:er@x/%%41\",\"vhost\":\"a/b %%41\"}",
+						getenv("BED_RABBITMQ_HOST"), getenv("BED_RABBITMQ_PORT"));
+	rig r = setup_with(config, "p@:/%41 w");
+	expect(call(&r, AO_BROKER_ENSURE, "{\"name\":\"mine\"}"), 0, "");
+	expect(call_for(&r, AO_BROKER_ENSURE, "{\"name\":\"other\"}", 0, "queue other"), -EPERM, "AccessDenied");
+	expect(call_for(&r, AO_BROKER_ENSURE, "{\"name\":\"mine\",\"exchange\":{\"name\":\"not-there\"}}", 0,
+			"exchange not-there is not there"),
+	       -EPERM, "AccessDenied");
+	expect(call(&r, AO_BROKER_ENSURE, "{\"name\":\"mine\",\"exchange\":{\"name\":\"amq.topic\"},\"bindings\":[\"k\"]}"), 0, "");
+	teardown(&r);
+	rabbitmqctl("eval 'rabbit_vhost:delete(<<\"a/b %41\">>, <<\"unit\">>), "
+		    "rabbit_auth_backend_internal:delete_user(<<\"us:er@x/%41\">>, <<\"unit\">>).'");
+}
+
+/* ---- at rest ---- */
+
+static void heartbeats_keep_it_and_silence_ends_it(void **state)
+{
+	NEED_RABBIT();
+	ao_auto_str char *config = rabbit_config(",\"heartbeat\":1");
+	rig r = setup_with(config, getenv("BED_RABBITMQ_PASSWORD"));
+	expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
+	run_for(&r, 4500); /* a broker that misses two of ours hangs up */
+	assert_true(ao_broker_get_stats(r.broker).connected);
+	expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
+	assert_int_equal(ao_broker_get_stats(r.broker).connects, 1);
+	if (getenv("BED_DIR")) {
+		bed("pause", "rabbitmq");
+		run_for(&r, 3000);
+		bool connected = ao_broker_get_stats(r.broker).connected;
+		bed("resume", "rabbitmq");
+		assert_false(connected);
+		expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
+	}
+	teardown(&r);
+}
+
+static void without_work_the_connection_goes(void **state)
+{
+	NEED_RABBIT();
+	ao_auto_str char *config = rabbit_config(",\"idleSeconds\":1");
+	rig r = setup_with(config, getenv("BED_RABBITMQ_PASSWORD"));
+	assert_int_equal(ao_broker_get_stats(r.broker).connects, 0);
+	for (uint64_t i = 1; i <= 2; i++) {
+		expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
+		run_for(&r, 600);
+		assert_true(ao_broker_get_stats(r.broker).connected);
+		run_for(&r, 900);
+		assert_false(ao_broker_get_stats(r.broker).connected);
+		assert_int_equal(ao_broker_get_stats(r.broker).connects, i);
+	}
+	teardown(&r);
+	ao_auto_str char *hasty = rabbit_config(",\"idleSeconds\":0"); /* work that comes while it is being closed */
+	r = setup_with(hasty, getenv("BED_RABBITMQ_PASSWORD"));
+	for (int i = 0; i < 20; i++)
+		expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
+	teardown(&r);
+}
+
+/* ---- gone and back ---- */
+
+static bool has_bed(const char *test)
+{
+	if (!getenv("BED_DIR"))
+		fprintf(stderr, "SKIPPED %s: no test bed; set BED_DIR\n", test);
+	return getenv("BED_DIR") != NULL;
+}
+
+static void a_frozen_broker_times_out_and_heals(void **state)
+{
+	NEED_RABBIT();
+	if (!has_bed(__func__))
+		skip();
+	rig r = setup();
+	expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
+	bed("pause", "rabbitmq");
+	ticker t;
+	start_ticking(&t, r.loop);
+	reply o[40];
+	for (size_t i = 0; i < AO_LEN(o); i++)
+		start_call(&r, AO_BROKER_ENSURE, QUEUE, 3500, &o[i]);
+	for (size_t i = 0; i < AO_LEN(o); i++) {
+		finish_call(&r, &o[i]);
+		expect(o[i].a, -ETIME, "BrokerTimeout");
+		assert_in_range(o[i].took_ms, 3400, 4000);
+	}
+	stop_ticking(&t);
+	start_call(&r, AO_BROKER_ENSURE, QUEUE, 9000, &o[0]); /* finds the old connection given up, and waits for a new one */
+	run_for(&r, 500);
+	assert_false(o[0].done);
+	bed("resume", "rabbitmq");
+	finish_call(&r, &o[0]);
+	expect(o[0].a, 0, "");
+	assert_int_equal(ao_broker_get_stats(r.broker).connects, 2);
+	teardown(&r);
+}
+
+/** Starts `count` calls about queues of their own. */
+static reply *start_many(rig *r, ao_broker_verb verb, size_t count)
+{
+	reply *o = ao_xcalloc(count, sizeof(*o));
+	for (size_t i = 0; i < count; i++) {
+		ao_auto_str char *queue = ao_xasprintf("{\"name\":\"unit-heal-%zu\"}", i);
+		start_call(r, verb, queue, 0, &o[i]);
+	}
+	return o;
+}
+
+/** Waits for them. @return how many went well; the others must say that the broker is unreachable */
+static size_t finish_many(rig *r, reply *o, size_t count)
+{
+	size_t good = 0;
+	for (size_t i = 0; i < count; i++) {
+		finish_call(r, &o[i]);
+		good += o[i].a.error == 0;
+		if (o[i].a.error)
+			expect(o[i].a, -EIO, "BrokerUnreachable");
+	}
+	free(o);
+	return good;
+}
+
+static void calls_heal_after_a_restart(void **state)
+{
+	NEED_RABBIT();
+	if (!has_bed(__func__))
+		skip();
+	enum { COUNT = 1500 };
+	rig r = setup();
+	expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
+	reply *o = start_many(&r, AO_BROKER_ENSURE, COUNT);
+	bed("kill", "rabbitmq");
+	size_t good = finish_many(&r, o, COUNT);
+	print_message("%zu of %d done before it died\n", good, COUNT);
+	expect(call(&r, AO_BROKER_INSPECT, QUEUE), -EIO, "BrokerUnreachable");
+	bed("start", "rabbitmq");
+	assert_true(good < COUNT);
+	ao_broker_answer a = {.error = -EIO};
+	for (int i = 0; i < 100 && a.error; i++) {
+		a = call(&r, AO_BROKER_INSPECT, QUEUE);
+		run_for(&r, a.retry_ms);
+	}
+	expect(a, 0, "");
+	assert_true(a.exists);
+	assert_int_equal(finish_many(&r, start_many(&r, AO_BROKER_DELETE, COUNT), COUNT), COUNT);
+	assert_int_equal(ao_broker_get_stats(r.broker).connects, 2);
+	teardown(&r);
+}
+
+/** A connection that somebody closes under calls costs them nothing. */
+static void a_lost_connection_is_made_up_for(void **state)
+{
+	NEED_RABBIT();
+	if (!getenv("BED_RABBITMQCTL")) {
+		fprintf(stderr, "SKIPPED %s: no rabbitmqctl; set BED_RABBITMQCTL\n", __func__);
+		skip();
+	}
+	enum { COUNT = 2500 }; /* it takes rabbitmqctl a while to start */
+	rig r = setup();
+	expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
+	reply *o = start_many(&r, AO_BROKER_ENSURE, COUNT);
+	rabbitmqctl("close_all_connections unit"); /* the thread goes on meanwhile, without the loop */
+	assert_int_equal(finish_many(&r, o, COUNT), COUNT);
+	uint64_t connects = ao_broker_get_stats(r.broker).connects;
+	assert_int_equal(connects, 2);
+	rabbitmqctl("close_all_connections unit"); /* and without work */
+	run_for(&r, 200);
+	assert_false(ao_broker_get_stats(r.broker).connected);
+	assert_int_equal(finish_many(&r, start_many(&r, AO_BROKER_DELETE, COUNT), COUNT), COUNT);
+	assert_int_equal(ao_broker_get_stats(r.broker).connects, connects + 1);
+	teardown(&r);
+}
+
+/* ---- owners that do not wait ---- */
+
+static void on_unwanted(void *arg, const ao_broker_answer *answer)
+{
+	(void)answer;
+	*(bool *)arg = true;
+}
+
+static void freeing_never_waits(void **state)
+{
+	(void)state;
+	liar l;
+	start_lying(&l, NULL, 0, false);
+	ao_auto_str char *silent = ao_xasprintf("{\"host\":\"127.0.0.1\",\"port\":%d}", l.port);
+	ao_auto_str char *silent_tls = ao_xasprintf("{\"host\":\"127.0.0.1\",\"port\":%d,\"tls\":{}}", l.port);
+	const char *const configs[] = {silent, silent_tls, "{\"host\":\"no.such.host.invalid\"}", "{\"host\":\"10.255.255.1\"}",
+				       "{\"host\":\"127.0.0.1\",\"port\":1}"};
+	for (size_t i = 0; i < AO_LEN(configs) * 6; i++) {
+		rig r = setup_with(configs[i % AO_LEN(configs)], NULL);
+		ao_auto_json cJSON *queue = parse(QUEUE);
+		bool called = false;
+		ao_broker_send(r.broker, &(ao_broker_request){AO_BROKER_ENSURE, queue, 0, on_unwanted, &called});
+		if (i % 6)
+			usleep((unsigned)(i % 6) * 3000);
+		uint64_t start = ao_mono_ms();
+		ao_broker_free(r.broker);
+		assert_in_range(ao_mono_ms() - start, 0, 100);
+		run_for(&r, 5);
+		assert_false(called);
+		assert_int_equal(ao_loop_close(r.loop), 0);
+	}
+	stop_lying(&l);
+}
+
+static void cancel_and_free_at_any_moment(void **state)
+{
+	NEED_RABBIT();
+	for (unsigned round = 0; round < 60; round++) {
+		enum { COUNT = 40 };
+		rig r = setup();
+		ao_broker_call *calls[COUNT];
+		reply o[COUNT];
+		bool cancelled[COUNT] = {0};
+		for (size_t i = 0; i < COUNT; i++)
+			calls[i] = start_call(&r, i % 3 == 2 ? AO_BROKER_DELETE : AO_BROKER_ENSURE, QUEUE, 0, &o[i]);
+		for (size_t i = 0; i < COUNT; i += 1 + round % 4) {
+			if (i % 5 == 0)
+				run_for(&r, round % 7);
+			cancelled[i] = !o[i].done;
+			if (cancelled[i])
+				ao_broker_cancel(calls[i]);
+		}
+		run_for(&r, round);
+		for (size_t i = 0; i < COUNT; i++) {
+			if (cancelled[i])
+				assert_false(o[i].done);
+			free(o[i].message);
+		}
+		teardown(&r);
+	}
+}
+
+typedef struct killer {
+	rig *r;
+	ao_broker_call *other;
+	const reply *others; /* either may come first */
+	bool done;
+} killer;
+
+static void on_kill(void *arg, const ao_broker_answer *answer)
+{
+	killer *k = arg;
+	assert_int_equal(answer->error, 0);
+	if (!k->others->done)
+		ao_broker_cancel(k->other);
+	ao_broker_free(k->r->broker);
+	k->done = true;
+	assert_string_equal(answer->message, ""); /* still there */
+}
+
+static void freeing_inside_a_callback(void **state)
+{
+	NEED_RABBIT();
+	rig r = setup();
+	ao_auto_json cJSON *queue = parse(QUEUE);
+	reply o[4];
+	killer k = {.r = &r};
+	ao_broker_send(r.broker, &(ao_broker_request){AO_BROKER_ENSURE, queue, 0, on_kill, &k});
+	k.others = &o[AO_LEN(o) - 1];
+	for (size_t i = 0; i < AO_LEN(o); i++)
+		k.other = start_call(&r, AO_BROKER_ENSURE, i + 1 < AO_LEN(o) ? "{}" : QUEUE, 0, &o[i]);
+	assert_true(ao_loop_run_until(r.loop, &k.done, 10000));
+	run_for(&r, 20);
+	for (size_t i = 0; i < AO_LEN(o); i++)
+		free(o[i].message);
+	assert_int_equal(ao_loop_close(r.loop), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_closed_port_fails_at_once_and_then_pauses),
+	    cmocka_unit_test(names_that_nobody_knows_are_said),
+	    cmocka_unit_test(a_silent_listener_is_a_timeout_and_the_loop_goes_on),
+	    cmocka_unit_test(other_servers_are_told_apart),
+	    cmocka_unit_test(hosts_are_tried_in_turn),
+	    cmocka_unit_test(wrong_passwords_are_said_and_not_tried_all_the_time),
+	    cmocka_unit_test(odd_names_and_small_rights),
+	    cmocka_unit_test(heartbeats_keep_it_and_silence_ends_it),
+	    cmocka_unit_test(without_work_the_connection_goes),
+	    cmocka_unit_test(a_frozen_broker_times_out_and_heals),
+	    cmocka_unit_test(calls_heal_after_a_restart),
+	    cmocka_unit_test(a_lost_connection_is_made_up_for),
+	    cmocka_unit_test(freeing_never_waits),
+	    cmocka_unit_test(cancel_and_free_at_any_moment),
+	    cmocka_unit_test(freeing_inside_a_callback),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

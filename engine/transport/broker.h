@@ -1,0 +1,27 @@
+#pragma once
+/**
+ * broker.h -- what a file of one broker type gives to transport.c; nobody else includes it.
+ *
+ * An implementation embeds `ao_broker` first in its own struct, and `ao_broker_call` first in its call.
+ */
+#include "transport/transport.h"
+
+typedef struct ao_broker_type {
+	const char *name;
+	int (*make)(ao_loop *loop, const cJSON *config, const cJSON *secrets, ao_broker **ret, ao_err **reterr);
+	void (*free)(ao_broker *broker);
+	ao_broker_call *(*send)(ao_broker *broker, const ao_broker_request *request);
+	void (*cancel)(ao_broker_call *call);
+	ao_broker_stats (*stats)(const ao_broker *broker);
+} ao_broker_type;
+
+struct ao_broker {
+	const ao_broker_type *type;
+};
+
+struct ao_broker_call {
+	ao_broker *broker;
+};
+
+extern const ao_broker_type ao_rabbitmq_type; /* rabbitmq.c */
+extern const ao_broker_type ao_sqs_type;      /* sqs.c */

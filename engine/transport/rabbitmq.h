@@ -1,0 +1,33 @@
+#pragma once
+/**
+ * rabbitmq.h -- RabbitMQ, over AMQP 0-9-1: what its configuration, its secrets and its queues look like.
+ *
+ * Configuration ("config" of a registry entry; numbers may be given as strings and the other way round):
+ *   host | hosts          "a", "a,b" or ["a", "b:5673", "[::1]:5672"]: tried in turn
+ *   port                  0 or absent: 5672, with tls 5671
+ *   username              absent or "": guest
+ *   passwordSecretRef     read by the caller, as is every ...SecretRef here; without one the password is guest
+ *   vhost                 absent: /
+ *   heartbeat             seconds, absent: 20; 0: none
+ *   idleSeconds           without work the connection is closed after that long; absent: 60
+ *   tls                   {enabled, caSecretRef, certSecretRef, keySecretRef, serverName, insecureSkipVerify}; there and enabled unless it
+ * says no management            {url, insecureSkipVerify}: base URL of the management API, the only place that knows unacknowledged
+ * messages exchange, queues      for policies; checked here, not used Secrets: password, and as PEM ca, cert, key.  The management API is
+ * asked with the same user, password and ca.
+ *
+ * A queue (ao_broker_request.queue):
+ *   name
+ *   create                false: only look, -ENOENT QueueMissing when it is not there; absent: true
+ *   durable               absent: true
+ *   arguments             {"x-message-ttl": 60000, ...}: whole numbers become 64-bit integers
+ *   exchange              {name, type}: declared durable; type absent: topic
+ *   bindings              [routing key, ...]: bound to the exchange; there without one is an error
+ *   deadLetter            {name, arguments}: a second queue, declared durable; how messages get there is in `arguments`
+ *   forceRecreate         a queue that differs is replaced if it is empty and nobody consumes from it
+ *   ifEmpty               DELETE only: -EBUSY QueueNotEmpty when it holds messages, or has consumers that may hold some
+ * ENSURE never removes a binding and never purges.  DELETE takes the dead letter queue only when that is empty and unused.
+ *
+ * One thread per broker object does all of it (rabbitmq_worker.h) over one connection (rabbitmq_session.h), up to 16 queues at a time.  A
+ * failed attempt to connect is followed by a pause of 1 s, doubling to 30 s, in which calls fail at once with what is wrong and `retry_ms`.
+ */
+#include "transport/transport.h"

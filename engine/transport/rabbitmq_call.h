@@ -1,0 +1,73 @@
+#pragma once
+/**
+ * rabbitmq_call.h -- one request to RabbitMQ: a walk of small steps, each one AMQP method on a channel of its own and its answer.
+ *
+ * The worker gives it a channel and sends the step; the broker either answers, or refuses and closes the channel.  Either way the call
+ * knows what comes next.  A step can be sent again on another connection: none does harm twice. Threads: one owner at a time, first the
+ * loop, then the worker, then the loop again; `cancelled` is for both.
+ */
+#include "transport/amqp_conn.h"
+#include "transport/broker.h"
+#include "transport/rabbitmq_queue.h"
+
+#include <stdatomic.h>
+
+typedef struct ao_rabbit_call ao_rabbit_call;
+
+typedef enum {
+	AO_RABBIT_LOOK,         /* is the queue there? */
+	AO_RABBIT_EXCHANGE,     /* declare the exchange */
+	AO_RABBIT_SEE_EXCHANGE, /* we may not declare it: is it there? */
+	AO_RABBIT_DEAD,         /* declare the dead letter queue */
+	AO_RABBIT_MAIN,         /* declare the queue */
+	AO_RABBIT_BIND,         /* one binding after the other */
+	AO_RABBIT_WEIGH,        /* may `subject` be deleted? */
+	AO_RABBIT_REMOVE,       /* delete `subject` if that loses nothing */
+	AO_RABBIT_DELETE,       /* delete the queue whatever it holds */
+} ao_rabbit_step;
+
+struct ao_rabbit_call {
+	ao_broker_call base;
+	ao_rabbit_call *next; /* in the list it is in */
+	ao_broker_fn fn;
+	void *arg;
+	ao_broker_verb verb;
+	uint64_t timeout_ms, deadline;
+	ao_rabbit_queue *queue; /* NULL when the request made no sense */
+	atomic_bool cancelled;
+
+	/* on its way */
+	ao_rabbit_step step;
+	const ao_rabbit_queue_spec *subject; /* of WEIGH and REMOVE */
+	size_t binding;
+	bool missing; /* the queue was not there at first */
+	bool recreated_main, recreated_dead;
+	bool unconditional; /* the broker knows no conditions for `subject` (quorum queues, streams) */
+	unsigned losses;    /* connections that ended under it */
+
+	/* the answer */
+	int error;
+	const char *reason;
+	char *message; /* NULL on success */
+	bool exists, created, repaired;
+	int64_t messages, in_flight;
+	uint64_t retry_ms;
+	void *counting; /* of rabbitmq.c */
+};
+
+/** Reads the request; what makes no sense is its answer already (error is set). */
+ao_rabbit_call *ao_rabbit_call_new(const ao_broker_request *request);
+void ao_rabbit_call_free(ao_rabbit_call *call); /* NULL is fine */
+
+/** Sends the current step. @return false when it could not be, and the call has its answer */
+bool ao_rabbit_call_send(ao_rabbit_call *call, ao_amqp *amqp, unsigned channel);
+/** The broker did it. @return true when the call has its answer, else a next step is to be sent */
+bool ao_rabbit_call_done(ao_rabbit_call *call, const amqp_method_t *method);
+/** The broker refused and closed the channel. @return as ao_rabbit_call_done() */
+bool ao_rabbit_call_refused(ao_rabbit_call *call, unsigned code, const char *text);
+/** The broker closed the connection over `method`: was it this call's? @return true when it was; the call knows what to do otherwise */
+bool ao_rabbit_call_blamed(ao_rabbit_call *call, const ao_amqp_farewell *farewell);
+/** Gives it its answer. `reason` is a constant. */
+void ao_rabbit_call_fail(ao_rabbit_call *call, int error, const char *reason, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/** The queue's name, for messages and logs. Borrowed. */
+const char *ao_rabbit_call_name(const ao_rabbit_call *call);

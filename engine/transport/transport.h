@@ -1,0 +1,72 @@
+#pragma once
+/**
+ * transport.h -- one interface to message brokers: keep a queue, look at it, delete it.
+ *
+ * A broker object is one server (or cloud account) seen with one set of credentials; core makes one for each registry entry and
+ * credential and keeps it, so connections live as long as they are of use.  What a queue must look like is the policies' business: they
+ * hand over JSON that only the broker's own file reads (the formats are in rabbitmq.h and sqs.h; an unknown key is an error that
+ * names it).  No call ever blocks the loop, waits for another queue's trouble, or loses a message: a queue that differs in what
+ * cannot be changed in place is left alone and named in the answer, and only `forceRecreate` on an empty queue replaces it.
+ * Threads: the loop thread only.  Callbacks run on the loop, never from inside ao_broker_send().
+ */
+#include "base/err.h"
+#include "loop/loop.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct ao_broker ao_broker;
+typedef struct ao_broker_call ao_broker_call;
+
+typedef enum {
+	AO_BROKER_ENSURE,  /* make the queue, its dead letter queue and its bindings right; counts come with the answer */
+	AO_BROKER_INSPECT, /* only look: exists and counts; nothing is made or changed */
+	AO_BROKER_DELETE,  /* the queue goes, and its own dead letter queue when that is empty; "gone already" is success */
+} ao_broker_verb;
+
+typedef struct ao_broker_answer {
+	int error;           /* 0, or -EIO unreachable, -ETIME, -EPERM refused credentials or rights, -EINVAL configuration or mismatch,
+				-ENOENT missing and not ours to create, -EAGAIN come back later (retry_ms), -EBUSY not empty, -EPROTO */
+	const char *reason;  /* one CamelCase word for a condition: "" on success, else BrokerUnreachable, BrokerTimeout, AccessDenied,
+				QueueMismatch, QueueMissing, QueueNotEmpty, QueueDeletedRecently, Throttled, InvalidConfiguration, BrokerError */
+	const char *message; /* for people: host, queue, what differs, wanted and found, what to do; never a secret. "" on success */
+	bool exists;         /* the main queue is there now */
+	bool created;        /* ... since this call */
+	bool repaired;       /* something about it was changed in place */
+	int64_t messages;    /* waiting, ready to be delivered; -1: not known */
+	int64_t in_flight;   /* delivered and not acknowledged; -1: not known */
+	uint64_t retry_ms;   /* when it makes sense to ask again; 0: the caller's own back-off */
+} ao_broker_answer;
+
+typedef void (*ao_broker_fn)(void *arg, const ao_broker_answer *answer);
+
+typedef struct ao_broker_request {
+	ao_broker_verb verb;
+	const cJSON *queue;  /* what is wanted, in the broker's own terms; has "name"; copied */
+	uint64_t timeout_ms; /* for the whole call; 0 means 30000 */
+	ao_broker_fn fn;     /* called once unless cancelled; strings borrowed for the call */
+	void *arg;
+} ao_broker_request;
+
+/** What the engine shows about a broker in metrics and /debug. */
+typedef struct ao_broker_stats {
+	bool connected;
+	uint64_t calls, errors, connects; /* since it was made */
+	unsigned in_flight;
+} ao_broker_stats;
+
+/**
+ * @param type     "rabbitmq" or "sqs"
+ * @param config   the registry entry's `config`; copied
+ * @param secrets  strings by name, read from Secrets (names in rabbitmq.h and sqs.h); copied, wiped when freed; may be NULL
+ * @return 0; -EINVAL with the path of the wrong key ("config.tls.caa: unknown key; did you mean ca?")
+ */
+int ao_broker_new(ao_loop *loop, const char *type, const cJSON *config, const cJSON *secrets, ao_broker **ret, ao_err **reterr);
+/** Cancels every call and closes connections in the background; NULL is fine. */
+void ao_broker_free(ao_broker *broker);
+
+ao_broker_call *ao_broker_send(ao_broker *broker, const ao_broker_request *request);
+/** Its fn is not called. What was already sent to the broker may still happen. */
+void ao_broker_cancel(ao_broker_call *call);
+ao_broker_stats ao_broker_get_stats(const ao_broker *broker);
