@@ -4,13 +4,13 @@
  *
  * Without one the tests are skipped, loudly.  The server belongs to the test: it is emptied and told to check signatures.
  */
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/clock.h"
-#include "json/json.h"
 #include "net/http.h"
 #include "transport/sqs_api.h"
 #include "transport/transport.h"
+#include "json/json.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -75,8 +75,8 @@ static inline void begin(ao_broker *broker, ao_broker_verb verb, const char *que
 {
 	ao_auto_json cJSON *tree = json(queue);
 	o->started_ms = ao_mono_ms();
-	o->call = ao_broker_send(
-	    broker, &(ao_broker_request){.verb = verb, .queue = tree, .timeout_ms = timeout_ms, .fn = on_answer, .arg = o});
+	o->call =
+	    ao_broker_send(broker, &(ao_broker_request){.verb = verb, .queue = tree, .timeout_ms = timeout_ms, .fn = on_answer, .arg = o});
 	assert_false(o->done);
 }
 
@@ -235,7 +235,8 @@ static inline void open_api(bench *b)
 	ao_auto_json cJSON *secrets = json(SECRETS);
 	ao_aws_credentials *credentials = NULL;
 	b->config = (ao_sqs_config){.region = ao_xstrdup("us-east-1"), .endpoint = ao_xstrdup(b->endpoint)};
-	assert_int_equal(ao_aws_credentials_new(b->loop, &(ao_aws_options){.region = "us-east-1", .secrets = secrets}, &credentials, NULL), 0);
+	assert_int_equal(ao_aws_credentials_new(b->loop, &(ao_aws_options){.region = "us-east-1", .secrets = secrets}, &credentials, NULL),
+			 0);
 	assert_int_equal(ao_sqs_api_new(b->loop, &b->config, credentials, &b->api, NULL), 0);
 	assert_int_equal(ao_http_new(b->loop, &(ao_http_options){.http1 = true}, &b->http, NULL), 0);
 }

@@ -10,6 +10,7 @@
 #include "base/secret.h"
 #include "net/http.h"
 #include "transport/aws_text.h"
+#include "transport/sqs_error.h"
 #include "json/json.h"
 
 #include <stdlib.h>
@@ -18,8 +19,6 @@
 #define ATTEMPT_MS 10000
 #define BACKOFF_MS 200
 #define BACKOFF_MAX_MS 5000
-#define THROTTLED_MS 5000         /* when a call has given up */
-#define DELETED_RECENTLY_MS 60000 /* AWS' own rule */
 #define MAX_ANSWER (1024 * 1024)
 
 struct ao_sqs_api {
@@ -78,7 +77,7 @@ static void reply(ao_sqs_api_call *call, const ao_sqs_reply *what)
 
 static void fail(ao_sqs_api_call *call, int error, const char *reason, uint64_t retry_ms, const char *text)
 {
-	ao_auto_str char *message = ao_xasprintf("%s at %s: %s", call->action, call->api->host, text);
+	ao_auto_str char *message = ao_xasprintf("%s: %s", call->action, text);
 	reply(call, &(ao_sqs_reply){.error = error, .reason = reason, .message = message, .retry_ms = retry_ms});
 }
 
@@ -106,87 +105,22 @@ static bool try_again(ao_sqs_api_call *call, uint64_t wait_ms)
 
 /* ---- errors ---- */
 
-typedef struct known_error {
-	const char *code;
-	int error;
-	const char *reason;
-	uint64_t retry_ms;
-} known_error;
-
-static const known_error KNOWN[] = {
-    {"QueueDoesNotExist", -ENOENT, "QueueMissing", 0},
-    {"QueueNameExists", -EEXIST, "QueueMismatch", 0},
-    {"QueueAlreadyExists", -EEXIST, "QueueMismatch", 0},
-    {"QueueDeletedRecently", -EAGAIN, "QueueDeletedRecently", DELETED_RECENTLY_MS},
-    {"ThrottlingException", -EAGAIN, "Throttled", THROTTLED_MS},
-    {"Throttling", -EAGAIN, "Throttled", THROTTLED_MS},
-    {"RequestThrottled", -EAGAIN, "Throttled", THROTTLED_MS},
-    {"RequestThrottledException", -EAGAIN, "Throttled", THROTTLED_MS},
-    {"RequestLimitExceeded", -EAGAIN, "Throttled", THROTTLED_MS},
-    {"TooManyRequestsException", -EAGAIN, "Throttled", THROTTLED_MS},
-    {"KmsThrottled", -EAGAIN, "Throttled", THROTTLED_MS},
-    {"SlowDown", -EAGAIN, "Throttled", THROTTLED_MS},
-    {"AccessDenied", -EPERM, "AccessDenied", 0},
-    {"AccessDeniedException", -EPERM, "AccessDenied", 0},
-    {"KmsAccessDenied", -EPERM, "AccessDenied", 0},
-    {"InvalidClientTokenId", -EPERM, "AccessDenied", 0},
-    {"UnrecognizedClientException", -EPERM, "AccessDenied", 0},
-    {"ExpiredToken", -EPERM, "AccessDenied", 0},
-    {"ExpiredTokenException", -EPERM, "AccessDenied", 0},
-    {"RequestExpired", -EPERM, "AccessDenied", 0},
-    {"SignatureDoesNotMatch", -EPERM, "AccessDenied", 0},
-    {"InvalidSignatureException", -EPERM, "AccessDenied", 0},
-    {"InvalidSecurity", -EPERM, "AccessDenied", 0},
-    {"IncompleteSignature", -EPERM, "AccessDenied", 0},
-    {"MissingAuthenticationToken", -EPERM, "AccessDenied", 0},
-    {"MissingAuthenticationTokenException", -EPERM, "AccessDenied", 0},
-    {"OptInRequired", -EPERM, "AccessDenied", 0},
-    {"NotAuthorized", -EPERM, "AccessDenied", 0},
-};
-
-static known_error classify(const char *code, long status)
-{
-	for (size_t i = 0; i < AO_LEN(KNOWN); i++)
-		if (strcmp(KNOWN[i].code, code) == 0)
-			return KNOWN[i];
-	if (status == 429 || status == 503)
-		return (known_error){code, -EAGAIN, "Throttled", THROTTLED_MS};
-	if (status >= 500)
-		return (known_error){code, -EAGAIN, "BrokerError", THROTTLED_MS};
-	if (status == 401 || status == 403)
-		return (known_error){code, -EPERM, "AccessDenied", 0};
-	if (strncmp(code, "Invalid", 7) == 0 || strncmp(code, "Missing", 7) == 0 || strncmp(code, "Kms", 3) == 0 ||
-	    strncmp(code, "Validation", 10) == 0)
-		return (known_error){code, -EINVAL, "InvalidConfiguration", 0};
-	return (known_error){code, -EPROTO, "BrokerError", 0};
-}
-
-/** The keys may only be old. */
-static bool are_keys_refused(const char *code)
-{
-	static const char *const codes[] = {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"};
-	for (size_t i = 0; i < AO_LEN(codes); i++)
-		if (strcmp(codes[i], code) == 0)
-			return true;
-	return false;
-}
-
 static void on_error_status(ao_sqs_api_call *call, const ao_http_response *response)
 {
-	ao_auto_aws_error ao_aws_error error = ao_aws_error_read(response->body, response->body_len);
-	known_error known = classify(error.code, response->status);
-	if (are_keys_refused(error.code) && !call->renewed && ao_aws_credentials_refused(call->api->credentials, call->key_id)) {
+	ao_auto_aws_error ao_aws_error said = ao_aws_error_read(response->body, response->body_len);
+	ao_sqs_error e = ao_sqs_error_of(said.code, response->status);
+	if (e.old_keys && !call->renewed && ao_aws_credentials_refused(call->api->credentials, call->key_id)) {
 		call->renewed = true;
 		ao_timer_start(call->timer, 0);
 		return;
 	}
-	bool busy = known.error == -EAGAIN && known.retry_ms != DELETED_RECENTLY_MS;
-	if (busy && try_again(call, backoff(call, response->retry_after_s)))
+	if (e.again && try_again(call, backoff(call, response->retry_after_s)))
 		return;
-	ao_auto_str char *status = *error.code ? NULL : ao_xasprintf("HTTP %ld", response->status);
-	ao_auto_str char *text = ao_xasprintf("%s%s%s", status ? status : error.code, *error.message ? ": " : "", error.message);
-	uint64_t jitter = known.retry_ms ? (uint64_t)random() % (known.retry_ms / 5) : 0;
-	fail(call, known.error, known.reason, known.retry_ms + jitter, text);
+	ao_auto_str char *status = *said.code ? NULL : ao_xasprintf("HTTP %ld", response->status);
+	ao_auto_str char *text =
+	    ao_xasprintf("%s: %s%s%s", call->api->host, status ? status : said.code, *said.message ? ": " : "", said.message);
+	uint64_t jitter = e.retry_ms ? (uint64_t)random() % (e.retry_ms / 5) : 0;
+	fail(call, e.error, e.reason, e.retry_ms + jitter, text);
 }
 
 static void on_good_status(ao_sqs_api_call *call, const ao_http_response *response)

@@ -15,7 +15,7 @@ typedef struct ao_sqs_api_call ao_sqs_api_call;
 typedef struct ao_sqs_reply {
 	int error; /* 0; -ENOENT the queue does not exist, -EEXIST one of that name with other attributes; else as ao_broker_answer's */
 	const char *reason;  /* as ao_broker_answer's */
-	const char *message; /* "CreateQueue at sqs.eu-central-1.amazonaws.com: InvalidAttributeValue: ..." */
+	const char *message; /* "CreateQueue: sqs.eu-central-1.amazonaws.com: InvalidAttributeValue: ..." */
 	const cJSON *body;   /* an object when error is 0, else NULL; borrowed for the call */
 	uint64_t retry_ms;
 } ao_sqs_reply;
