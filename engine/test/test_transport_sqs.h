@@ -165,6 +165,7 @@ static inline void do_to(bench *b, const char *action, const char *name, const c
 typedef struct page {
 	bool done;
 	long status;
+	char *body;
 } page;
 
 static inline void on_page(void *arg, const ao_http_response *response)
@@ -172,23 +173,28 @@ static inline void on_page(void *arg, const ao_http_response *response)
 	page *p = arg;
 	p->done = true;
 	p->status = response->error ? response->error : response->status;
+	p->body = ao_xstrdup(response->body);
+}
+
+/** A plain request. @return its body, which the caller frees */
+static inline char *fetch(bench *b, ao_http_request request, const char *path)
+{
+	ao_auto_str char *url = ao_xasprintf("%s%s", b->endpoint, path);
+	page p = {0};
+	request.url = url;
+	request.timeout_ms = 20000;
+	request.on_done = on_page;
+	request.arg = &p;
+	ao_http_send(b->http, &request);
+	assert_true(ao_loop_run_until(b->loop, &p.done, 30000));
+	assert_int_equal(p.status, 200);
+	return p.body;
 }
 
 static inline void server(bench *b, const char *path, const char *body)
 {
 	static const char *const headers[] = {"Content-Type: text/plain", NULL};
-	ao_auto_str char *url = ao_xasprintf("%s%s", b->endpoint, path);
-	page p = {0};
-	ao_http_send(b->http, &(ao_http_request){.method = "POST",
-						 .url = url,
-						 .headers = headers,
-						 .body = body,
-						 .body_len = strlen(body),
-						 .timeout_ms = 20000,
-						 .on_done = on_page,
-						 .arg = &p});
-	assert_true(ao_loop_run_until(b->loop, &p.done, 30000));
-	assert_int_equal(p.status, 200);
+	free(fetch(b, (ao_http_request){.method = "POST", .headers = headers, .body = body, .body_len = strlen(body)}, path));
 }
 
 /** Signatures and rights are checked from the next request on. */
