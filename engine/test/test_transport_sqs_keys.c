@@ -321,6 +321,35 @@ static void keys_that_end_are_replaced_before(void **state)
 	unlink(token_file);
 }
 
+static void who_comes_while_keys_are_asked_for_shares_them(void **state)
+{
+	bench *b = need_server(state, __func__);
+	ao_aws_credentials *credentials = NULL;
+	wait waits[6] = {0};
+	size_t count = 0;
+	use_web_identity(b);
+	assert_int_equal(ao_aws_credentials_new(b->loop, &(ao_aws_options){.region = "us-east-1"}, &credentials, NULL), 0);
+	for (; count < AO_LEN(waits) && !waits[0].done; count++) { /* as many as come before the server answers */
+		waits[count].waiter = (ao_aws_waiter){.fn = on_news, .arg = &waits[count]};
+		assert_null(ao_aws_credentials_get(credentials, &waits[count].waiter));
+		if (count == 1)
+			ao_aws_waiter_leave(&waits[1].waiter);
+		pass(b, 1);
+	}
+	assert_true(count > 1);
+	for (size_t i = 0; i < count; i++) {
+		if (i != 1)
+			assert_true(ao_loop_run_until(b->loop, &waits[i].done, 20000));
+		assert_int_equal(waits[i].error, 0);
+		free(waits[i].message);
+	}
+	pass(b, 100);
+	assert_false(waits[1].done);
+	assert_int_equal(roles_taken(b), 1);
+	ao_aws_credentials_free(credentials);
+	unlink(token_file);
+}
+
 /* ---- other places ---- */
 
 static void one_place(bench *b, const char *more, const char *key)
@@ -410,6 +439,7 @@ int main(void)
 	    TEST(refused_keys_are_asked_for_again),
 	    TEST(a_token_file_that_is_missing_or_empty_is_named),
 	    TEST(keys_that_end_are_replaced_before),
+	    TEST(who_comes_while_keys_are_asked_for_shares_them),
 	    TEST(containers_and_instances_have_keys),
 	    TEST(sts_that_is_closed_or_silent_is_told_apart),
 	};
