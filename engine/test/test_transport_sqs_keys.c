@@ -13,19 +13,14 @@
 
 /* ---- users and roles on the server ---- */
 
-/** @param form  name, value, ..., NULL */
-static char *iam(bench *b, const char *action, ...)
+/** @param pairs  name, value, ..., NULL */
+static char *iam_pairs(bench *b, const char *const *pairs)
 {
 	static const char *const headers[] = {"Content-Type: application/x-www-form-urlencoded", NULL};
 	ao_auto_buf ao_buf form = ao_buf_init(65536);
-	const char *name;
-	va_list rest;
-	ao_aws_form_put(&form, "Action", action);
 	ao_aws_form_put(&form, "Version", "2010-05-08");
-	va_start(rest, action);
-	while ((name = va_arg(rest, const char *)))
-		ao_aws_form_put(&form, name, va_arg(rest, const char *));
-	va_end(rest);
+	for (; *pairs; pairs += 2)
+		ao_aws_form_put(&form, pairs[0], pairs[1]);
 	return fetch(b,
 		     (ao_http_request){.method = "POST",
 				       .headers = headers,
@@ -36,14 +31,16 @@ static char *iam(bench *b, const char *action, ...)
 		     "/");
 }
 
+#define iam(b, action, ...) iam_pairs(b, (const char *const[]){"Action", action, __VA_ARGS__, NULL})
+
 typedef struct user {
 	char *id, *secret;
 } user;
 
 static user make_user(bench *b)
 {
-	free(iam(b, "CreateUser", "UserName", "unit", NULL));
-	ao_auto_str char *xml = iam(b, "CreateAccessKey", "UserName", "unit", NULL);
+	free(iam(b, "CreateUser", "UserName", "unit"));
+	ao_auto_str char *xml = iam(b, "CreateAccessKey", "UserName", "unit");
 	user u = {ao_aws_xml_text(xml, "AccessKeyId"), ao_aws_xml_text(xml, "SecretAccessKey")};
 	assert_true(u.id && u.secret);
 	return u;
@@ -58,14 +55,14 @@ static void forget_user(user *u)
 static void may(bench *b, const char *policy)
 {
 	check_rights(b, false);
-	free(iam(b, "PutUserPolicy", "UserName", "unit", "PolicyName", "p", "PolicyDocument", policy, NULL));
+	free(iam(b, "PutUserPolicy", "UserName", "unit", "PolicyName", "p", "PolicyDocument", policy));
 	check_rights(b, true);
 }
 
 static void make_role(bench *b)
 {
-	free(iam(b, "CreateRole", "RoleName", "unit", "AssumeRolePolicyDocument", "{}", NULL));
-	free(iam(b, "PutRolePolicy", "RoleName", "unit", "PolicyName", "p", "PolicyDocument", ALL_OF_SQS, NULL));
+	free(iam(b, "CreateRole", "RoleName", "unit", "AssumeRolePolicyDocument", "{}"));
+	free(iam(b, "PutRolePolicy", "RoleName", "unit", "PolicyName", "p", "PolicyDocument", ALL_OF_SQS));
 }
 
 /** How often STS was asked since it was made. */
