@@ -401,8 +401,9 @@ function Bundle:plan(snapshot)
   local after, by_role
   if snapshot.explain then after, by_role = explain.new(p) end
   each(self, 'render', p, function(fn, it)
-    fn(actor, ctx[it], p)
+    local returned = fn(actor, ctx[it], p)
     if after then after(it.name) end
+    return returned
   end)
   each(self, 'queues', p, function(fn, it) return fn(actor, ctx[it], p) end)
   local done = plan.finish(p, { host = self.host, kinds = self.kinds, parent = actor, parent_kind = self.manifest_.parent })

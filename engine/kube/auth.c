@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/secret.h"
 
 #include <string.h>
 
@@ -29,30 +30,8 @@ void ao_auth_free(ao_auth *auth)
 {
 	if (!auth)
 		return;
-	ao_auth_forget(auth->token);
+	ao_secret_free(auth->token);
 	free(auth);
-}
-
-void ao_auth_forget(char *secret)
-{
-	if (secret)
-		explicit_bzero(secret, strlen(secret));
-	free(secret);
-}
-
-bool ao_auth_clean(char *token)
-{
-	const char *space = " \t\r\n";
-	char *first = token + strspn(token, space);
-	size_t len = strlen(first);
-	while (len && strchr(space, first[len - 1]))
-		len--;
-	memmove(token, first, len);
-	token[len] = '\0';
-	for (const char *c = token; *c; c++)
-		if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 0x7f)
-			return false;
-	return len > 0;
 }
 
 static void read_file(ao_auth *auth)
@@ -63,7 +42,7 @@ static void read_file(ao_auth *auth)
 	auth->read_ms = ao_mono_ms();
 	int r = ao_file_read(path, &text, &err);
 	ao_auto_secret char *token = ao_buf_steal(&text);
-	if (r == 0 && !ao_auth_clean(token))
+	if (r == 0 && !ao_secret_clean(token))
 		r = ao_err_set(&err, -EINVAL, "%s: holds no token", path);
 	if (r < 0) {
 		if (!auth->failed)
@@ -74,7 +53,7 @@ static void read_file(ao_auth *auth)
 	if (auth->failed)
 		ao_info(AO_KUBE, NULL, "read the token again: %s", path);
 	auth->failed = false;
-	ao_auth_forget(auth->token);
+	ao_secret_free(auth->token);
 	auth->token = AO_TAKE(token);
 }
 

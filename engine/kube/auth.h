@@ -16,21 +16,12 @@ typedef struct ao_auth ao_auth;
 ao_auth *ao_auth_new(const ao_kubeconfig *config);
 void ao_auth_free(ao_auth *auth); /* NULL is fine; credentials are overwritten */
 
-/** "Authorization: Bearer ...", or NULL. The caller hands it to ao_auth_forget(). */
+/** "Authorization: Bearer ...", or NULL. The caller hands it to ao_secret_free(). */
 char *ao_auth_header(ao_auth *auth);
-/** "user:password" for basic authentication, or NULL; only when there is no token. The caller hands it to ao_auth_forget(). */
+/** "user:password" for basic authentication, or NULL; only when there is no token. The caller hands it to ao_secret_free(). */
 char *ao_auth_userpwd(const ao_auth *auth);
 /**
  * The server refused what was sent at `sent_ms` (ao_mono_ms()): unless the file was read since, the next request reads it again.
  * @return false when there is no file, so that another attempt cannot go better
  */
 bool ao_auth_refused(ao_auth *auth, uint64_t sent_ms);
-
-/** Cuts white space off both ends. @return false when nothing is left, or something that no header may hold */
-bool ao_auth_clean(char *token);
-/** Overwrites and frees; NULL is fine. */
-void ao_auth_forget(char *secret);
-
-static inline void ao_auth_forgetp(char **secret) { ao_auth_forget(*secret); }
-/** A local `char *` that is overwritten and freed when it goes out of scope. */
-#define ao_auto_secret __attribute__((cleanup(ao_auth_forgetp)))

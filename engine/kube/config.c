@@ -10,7 +10,7 @@
 #include "base/base64.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "kube/auth.h"
+#include "base/secret.h"
 #include "kube/pod.h"
 #include "json/yaml.h"
 
@@ -273,7 +273,7 @@ static int read_tokens(const entry *e, ao_kubeconfig *config, ao_err **reterr)
 		r = copy_text(e, "token", &config->token, reterr);
 	if (r < 0)
 		return r;
-	if (config->token && !ao_auth_clean(config->token))
+	if (config->token && !ao_secret_clean(config->token))
 		return ao_err_set(reterr, -EINVAL, "token of user '%s' is empty or holds a space or a line break", e->name);
 	if (!config->token_file || config->token)
 		return 0;
@@ -282,7 +282,7 @@ static int read_tokens(const entry *e, ao_kubeconfig *config, ao_err **reterr)
 	ao_auto_secret char *token = ao_buf_steal(&text);
 	if (r < 0)
 		ao_err_wrap(reterr, "tokenFile of user '%s'", e->name);
-	else if (!ao_auth_clean(token))
+	else if (!ao_secret_clean(token))
 		r = ao_err_set(reterr, -EINVAL, "tokenFile of user '%s' holds no token: %s", e->name, config->token_file);
 	return r;
 }
@@ -407,11 +407,11 @@ void ao_kubeconfig_free(ao_kubeconfig *config)
 	free(config->server);
 	free(config->ca_pem);
 	free(config->client_cert_pem);
-	ao_auth_forget(config->client_key_pem);
-	ao_auth_forget(config->token);
+	ao_secret_free(config->client_key_pem);
+	ao_secret_free(config->token);
 	free(config->token_file);
 	free(config->username);
-	ao_auth_forget(config->password);
+	ao_secret_free(config->password);
 	free(config->namespace_);
 	free(config->source);
 	free(config);

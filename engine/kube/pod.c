@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "kube/auth.h"
+#include "base/secret.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +36,6 @@ int ao_pod_load(const char *folder, ao_kubeconfig *config, ao_err **reterr)
 	config->token_file = ao_xasprintf("%s/token", folder);
 	ao_file_read(space_file, &space, NULL);
 	ao_auto_str char *name = ao_buf_steal(&space);
-	config->namespace_ = ao_auth_clean(name) ? AO_TAKE(name) : ao_xstrdup("default");
+	config->namespace_ = ao_secret_clean(name) ? AO_TAKE(name) : ao_xstrdup("default");
 	return 0;
 }

@@ -28,6 +28,7 @@ typedef struct ao_http_options {
 	const char *user_agent; /* NULL means none */
 	unsigned max_streams;   /* concurrent requests per connection, 0 means 100; with http1 connections per host, 0 means 16 */
 	bool http1;             /* never HTTP/2, several connections: for brokers and AWS */
+	bool direct;            /* never through a proxy: for addresses that mean this machine or its host */
 } ao_http_options;
 
 typedef struct ao_http_response {

@@ -1,6 +1,7 @@
 /* test_kube_config.c -- kubeconfigs that are right, and one line for each that is wrong; a pod's files; tokens that are read again. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/secret.h"
 #include "kube/auth.h"
 #include "kube/config.h"
 #include "kube/pod.h"

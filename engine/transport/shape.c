@@ -1,54 +1,21 @@
-/* shape.c -- one walk over the value, with the edit distance to known keys where one is not known. */
+/* shape.c -- one walk over the value, with the nearest known key where one is not known. */
 #include "transport/shape.h"
 
 #include "base/mem.h"
+#include "base/suggest.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#define MAX_KEY 64 /* longer ones are no slips of ours */
-
-/* ---- suggestions ---- */
-
-static size_t least(size_t a, size_t b, size_t c)
+static int refuse_unknown(const char *path, const char *key, const ao_shape *fields, ao_err **reterr)
 {
-	size_t d = a < b ? a : b;
-	return d < c ? d : c;
-}
-
-/** How many letters must be added, left out or changed, upper and lower case being the same. */
-static size_t distance(const char *a, const char *b)
-{
-	size_t row[MAX_KEY + 1], len = strlen(b);
-	if (len > MAX_KEY || strlen(a) > MAX_KEY)
-		return MAX_KEY;
-	for (size_t j = 0; j <= len; j++)
-		row[j] = j;
-	for (size_t i = 1; a[i - 1]; i++) {
-		size_t corner = row[0];
-		row[0] = i;
-		for (size_t j = 1; j <= len; j++) {
-			size_t same = corner + (strncasecmp(&a[i - 1], &b[j - 1], 1) != 0);
-			corner = row[j];
-			row[j] = least(row[j] + 1, row[j - 1] + 1, same);
-		}
-	}
-	return row[len];
-}
-
-static const char *nearest(const char *key, const ao_shape *fields)
-{
-	const char *best = NULL;
-	size_t least_far = strlen(key) < 4 ? 2 : 3;
-	for (; fields->key; fields++) {
-		size_t far = *fields->key == '*' ? MAX_KEY : distance(key, fields->key);
-		if (far < least_far) {
-			least_far = far;
-			best = fields->key;
-		}
-	}
-	return best;
+	ao_suggest near = ao_suggest_for(key);
+	for (; fields->key; fields++)
+		if (*fields->key != '*')
+			ao_suggest_offer(&near, fields->key);
+	ao_auto_str char *hint = ao_suggest_text(&near);
+	return ao_err_set(reterr, -EINVAL, "%s.%s: unknown key%s", path, key, hint);
 }
 
 /* ---- checking ---- */
@@ -126,11 +93,8 @@ int ao_shape_check(const cJSON *object, const char *path, const ao_shape *fields
 		const ao_shape *field = fields;
 		while (field->key && !matches(field->key, member->string))
 			field++;
-		if (!field->key) {
-			const char *near = nearest(member->string, fields);
-			return ao_err_set(reterr, -EINVAL, "%s.%s: unknown key%s%s%s", path, member->string, near ? "; did you mean " : "",
-					  near ? near : "", near ? "?" : "");
-		}
+		if (!field->key)
+			return refuse_unknown(path, member->string, fields, reterr);
 		ao_auto_str char *below = ao_xasprintf("%s.%s", path, member->string);
 		int r = cJSON_IsNull(member) ? 0 : check_value(member, below, field, reterr);
 		if (r < 0)

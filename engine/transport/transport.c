@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static const ao_broker_type *const TYPES[] = {&ao_rabbitmq_type};
+static const ao_broker_type *const TYPES[] = {&ao_rabbitmq_type, &ao_sqs_type};
 
 int ao_broker_new(ao_loop *loop, const char *type, const cJSON *config, const cJSON *secrets, ao_broker **ret, ao_err **reterr)
 {

@@ -25,11 +25,15 @@ typedef enum {
 	AO_BROKER_DELETE,  /* the queue goes, and its own dead letter queue when that is empty; "gone already" is success */
 } ao_broker_verb;
 
+/**
+ * error: 0, or -EIO unreachable, -ETIME, -EPERM refused credentials or rights, -EINVAL configuration or mismatch, -ENOENT missing and
+ * not ours to create, -EAGAIN come back later (retry_ms), -EBUSY not empty, -EPROTO.
+ * reason: one CamelCase word for a condition: "" on success, else BrokerUnreachable, BrokerTimeout, AccessDenied, QueueMismatch,
+ * QueueMissing, QueueNotEmpty, QueueDeletedRecently, Throttled, InvalidConfiguration, BrokerError.
+ */
 typedef struct ao_broker_answer {
-	int error;           /* 0, or -EIO unreachable, -ETIME, -EPERM refused credentials or rights, -EINVAL configuration or mismatch,
-				-ENOENT missing and not ours to create, -EAGAIN come back later (retry_ms), -EBUSY not empty, -EPROTO */
-	const char *reason;  /* one CamelCase word for a condition: "" on success, else BrokerUnreachable, BrokerTimeout, AccessDenied,
-				QueueMismatch, QueueMissing, QueueNotEmpty, QueueDeletedRecently, Throttled, InvalidConfiguration, BrokerError */
+	int error;
+	const char *reason;
 	const char *message; /* for people: host, queue, what differs, wanted and found, what to do; never a secret. "" on success */
 	bool exists;         /* the main queue is there now */
 	bool created;        /* ... since this call */

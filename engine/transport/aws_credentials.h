@@ -1,0 +1,57 @@
+#pragma once
+/**
+ * aws_credentials.h -- keys to sign AWS requests with, always fresh.
+ *
+ * Keys that end are asked for anew `margin_ms` before they do, once for everybody who waits; while they are still good they are
+ * used, also when asking for new ones fails.  A failure is remembered for some seconds, so that many callers do not make
+ * many requests.  Where keys come from is in aws_source.h.  Secrets are overwritten when freed and are in no message.
+ * Threads: the loop thread only.
+ */
+#include "base/err.h"
+#include "loop/loop.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct ao_aws_credentials ao_aws_credentials;
+
+typedef struct ao_aws_options {
+	const char *region;
+	const cJSON *secrets; /* may be NULL */
+	bool instance_metadata;
+	uint64_t margin_ms;  /* new keys are asked for that long before the old ones end; 0 means 5 minutes */
+	unsigned duration_s; /* how long keys of a role shall live; 0 leaves it to STS (an hour). For tests */
+} ao_aws_options;
+
+typedef struct ao_aws_keys {
+	char *id, *secret;
+	char *token;         /* session token, or NULL */
+	uint64_t expires_ms; /* ao_mono_ms(); 0: never */
+} ao_aws_keys;
+
+/** Somebody who waits for keys; the caller's own memory, zeroed but for fn and arg. */
+typedef struct ao_aws_waiter {
+	void (*fn)(void *arg, int error, const char *reason, const char *message); /* error 0: ask again, there are keys now */
+	void *arg;
+	struct ao_aws_waiter *prev, *next;
+	ao_aws_credentials *in; /* where it waits, or NULL */
+} ao_aws_waiter;
+
+/** Sends nothing yet. @return 0; -EINVAL when the secrets are there in part, or hold what no header may */
+int ao_aws_credentials_new(ao_loop *loop, const ao_aws_options *options, ao_aws_credentials **ret, ao_err **reterr);
+/** Whoever waits is not called any more. Legal inside a waiter's fn. NULL is fine. */
+void ao_aws_credentials_free(ao_aws_credentials *credentials);
+
+/** @return keys that are good now, borrowed until the loop turns; or NULL: then `waiter` waits and its fn is called once */
+const ao_aws_keys *ao_aws_credentials_get(ao_aws_credentials *credentials, ao_aws_waiter *waiter);
+/** Its fn is not called any more; fine when it does not wait. */
+void ao_aws_waiter_leave(ao_aws_waiter *waiter);
+/**
+ * AWS refused the keys of that id as unknown or expired: they are forgotten.
+ * @return true when asking again can go better
+ */
+bool ao_aws_credentials_refused(ao_aws_credentials *credentials, const char *id);
+
+/** Overwrites and frees the strings. */
+void ao_aws_keys_clear(ao_aws_keys *keys);

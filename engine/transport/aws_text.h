@@ -1,0 +1,28 @@
+#pragma once
+/**
+ * aws_text.h -- the few forms of text that AWS speaks beside JSON: XML answers, errors in either, times, form bodies.
+ * Threads: any.
+ */
+#include "base/buf.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** The text of the first <element> that holds no others, entities decoded; NULL when there is none. The caller frees. */
+char *ao_aws_xml_text(const char *xml, const char *element);
+
+typedef struct ao_aws_error {
+	char *code;    /* bare: "QueueDoesNotExist", without name space and prefix; "" when the answer names none */
+	char *message; /* one line, cut short, fit for people; "" when there is none */
+} ao_aws_error;
+
+/** What an error answer says, JSON or XML. Anything else (a proxy's page) gives two empty texts. */
+ao_aws_error ao_aws_error_read(const char *body, size_t len);
+void ao_aws_error_free(ao_aws_error *error);
+#define ao_auto_aws_error __attribute__((cleanup(ao_aws_error_free)))
+
+/** "2026-01-02T15:04:05Z" or with a fraction. */
+bool ao_aws_time_read(const char *text, int64_t *ret_wall_ms);
+
+/** Appends "name=value", percent-encoded, with '&' in front unless it is the first. */
+void ao_aws_form_put(ao_buf *form, const char *name, const char *value);

@@ -1,0 +1,283 @@
+/* sqs.c -- calls in the order they came, at most 16 of them at work: dead letter queue, queue, or the other way round.
+ *
+ * A call waits in `waiting` until pump() starts it from a timer, so nothing is answered from inside ao_broker_send(); its own timer
+ * ends it wherever it is.  An answer is the last thing a frame does but for the broker's `busy`, which keeps the broker alive
+ * while its receiver frees it. */
+#include "transport/sqs.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "transport/broker.h"
+#include "transport/sqs_dead.h"
+#include "json/json.h"
+
+#include <string.h>
+
+#define MAX_IN_FLIGHT 16
+#define TIMEOUT_MS 30000
+#define GRACE_MS 20 /* who knows more about a deadline that passed speaks first */
+
+typedef struct call call;
+
+typedef struct broker {
+	ao_broker base;
+	ao_loop *loop;
+	ao_sqs_config config;
+	ao_sqs_account account;
+	ao_sqs_dead *dead;
+	ao_timer *pump;
+	call *first, *last; /* waiting first to last, and at work */
+	ao_broker_stats stats;
+	unsigned busy;
+	bool freed;
+} broker;
+
+struct call {
+	ao_broker_call base;
+	call *prev, *next;
+	ao_broker_verb verb;
+	ao_sqs_wanted *wanted; /* NULL: `wrong` says why */
+	char *wrong;
+	uint64_t timeout_ms, deadline_ms;
+	ao_timer *timer;
+	ao_sqs_task *task;
+	ao_sqs_dead_waiter dead;
+	bool started;
+	bool ending;           /* its fn runs */
+	bool dead_is_old;      /* what is known of the dead letter queue was not looked at for this call */
+	ao_broker_answer kept; /* without `create`: of the queue, while its dead letter queue is looked at */
+	ao_broker_fn fn;
+	void *arg;
+};
+
+static broker *broker_of(const call *c) { return (broker *)c->base.broker; }
+
+/* ---- the end of a call ---- */
+
+static void dispose(call *c)
+{
+	broker *b = broker_of(c);
+	*(c->prev ? &c->prev->next : &b->first) = c->next;
+	*(c->next ? &c->next->prev : &b->last) = c->prev;
+	if (c->started)
+		b->stats.in_flight--;
+	if (c->task)
+		ao_sqs_task_cancel(c->task);
+	ao_sqs_dead_leave(&c->dead);
+	ao_timer_free(c->timer);
+	ao_sqs_wanted_free(c->wanted);
+	free(c->wrong);
+	free(c);
+	if (b->first && !b->freed)
+		ao_timer_start(b->pump, 0);
+}
+
+static void destroy(broker *b)
+{
+	ao_sqs_dead_free(b->dead);
+	ao_sqs_account_clear(&b->account);
+	ao_sqs_config_clear(&b->config);
+	ao_timer_free(b->pump);
+	free(b);
+}
+
+static void answer(call *c, const ao_broker_answer *what)
+{
+	broker *b = broker_of(c);
+	if (what->error)
+		b->stats.errors++;
+	b->busy++;
+	c->ending = true;
+	c->fn(c->arg, what);
+	dispose(c);
+	if (--b->busy == 0 && b->freed)
+		destroy(b);
+}
+
+/** @param kept  what is known of the queue all the same; may be NULL */
+static void fail(call *c, int error, const char *reason, const ao_broker_answer *kept, const char *message)
+{
+	ao_broker_answer what = kept ? *kept : (ao_broker_answer){.messages = -1, .in_flight = -1};
+	what.error = error;
+	what.reason = reason;
+	what.message = message;
+	answer(c, &what);
+}
+
+static void too_late(void *arg)
+{
+	call *c = arg;
+	const char *host = ao_sqs_api_host(broker_of(c)->account.api), *name = c->wanted ? c->wanted->name : "";
+	unsigned long long limit = c->timeout_ms;
+	ao_auto_str char *text = c->started ? ao_xasprintf("queue \"%s\": %s: not done within %llu ms", name, host, limit)
+					    : ao_xasprintf("queue \"%s\": %s: other calls took %llu ms", name, host, limit);
+	fail(c, -ETIME, "BrokerTimeout", NULL, text);
+}
+
+/* ---- the steps ---- */
+
+static void need_dead(call *c, bool fresh);
+
+/** What makes AWS refuse a queue's attributes may be that its dead letter queue has gone since we looked. */
+static bool may_miss_dead(const call *c, const ao_broker_answer *what)
+{
+	return c->dead_is_old && (what->error == -EINVAL || (what->error == -EAGAIN && strcmp(what->reason, "BrokerError") == 0));
+}
+
+static void on_task(void *arg, const ao_broker_answer *what, const char *arn)
+{
+	call *c = arg;
+	(void)arn;
+	c->task = NULL;
+	if (may_miss_dead(c, what)) {
+		need_dead(c, true);
+	} else if (what->error || c->verb != AO_BROKER_ENSURE || !c->wanted->dead || c->wanted->create) {
+		answer(c, what);
+	} else {
+		c->kept = *what; /* its texts are empty ones that stay */
+		need_dead(c, false);
+	}
+}
+
+static void run_task(call *c, const char *dead_arn)
+{
+	c->task = ao_sqs_task_start(
+	    &broker_of(c)->account,
+	    &(ao_sqs_task_request){
+		.verb = c->verb, .wanted = c->wanted, .dead_arn = dead_arn, .deadline_ms = c->deadline_ms, .fn = on_task, .arg = c});
+}
+
+static void on_dead(void *arg, const ao_broker_answer *what, const char *arn)
+{
+	call *c = arg;
+	if (what->error) {
+		ao_auto_str char *text = ao_xasprintf("dead letter %s", what->message);
+		ao_broker_answer kept = c->wanted->create ? (ao_broker_answer){.messages = -1, .in_flight = -1} : c->kept;
+		kept.retry_ms = what->retry_ms;
+		fail(c, what->error, what->reason, &kept, text);
+	} else if (c->wanted->create) {
+		run_task(c, arn);
+	} else {
+		answer(c, &c->kept);
+	}
+}
+
+static void need_dead(call *c, bool fresh)
+{
+	const char *arn = ao_sqs_dead_need(broker_of(c)->dead, c->wanted, fresh, &c->dead);
+	c->dead_is_old = arn;
+	if (arn)
+		on_dead(c, &(ao_broker_answer){0}, arn);
+}
+
+static void start(call *c)
+{
+	c->started = true;
+	broker_of(c)->stats.in_flight++;
+	if (!c->wanted)
+		fail(c, -EINVAL, "InvalidConfiguration", NULL, c->wrong);
+	else if (c->verb == AO_BROKER_ENSURE && c->wanted->dead && c->wanted->create)
+		need_dead(c, false);
+	else
+		run_task(c, NULL);
+}
+
+static void pump(void *arg)
+{
+	broker *b = arg;
+	b->busy++;
+	while (!b->freed && b->stats.in_flight < MAX_IN_FLIGHT) {
+		call *c = b->first;
+		while (c && c->started)
+			c = c->next;
+		if (!c)
+			break;
+		start(c);
+	}
+	if (--b->busy == 0 && b->freed)
+		destroy(b);
+}
+
+/* ---- what transport.c calls ---- */
+
+static ao_broker_call *broker_send(ao_broker *base, const ao_broker_request *request)
+{
+	broker *b = (broker *)base;
+	ao_auto_err ao_err *err = NULL;
+	call *c = ao_xcalloc(1, sizeof(*c));
+	*c = (call){.base.broker = base, .prev = b->last, .verb = request->verb, .fn = request->fn, .arg = request->arg};
+	*(b->last ? &b->last->next : &b->first) = c;
+	b->last = c;
+	b->stats.calls++;
+	if (ao_sqs_wanted_read(request->queue, &c->wanted, &err) < 0)
+		c->wrong = ao_xasprintf("queue: %s", ao_err_text(err));
+	c->dead = (ao_sqs_dead_waiter){.fn = on_dead, .arg = c};
+	c->timeout_ms = request->timeout_ms ? request->timeout_ms : TIMEOUT_MS;
+	c->deadline_ms = ao_mono_ms() + c->timeout_ms;
+	c->timer = ao_timer_new(b->loop, too_late, c);
+	ao_timer_start(c->timer, c->timeout_ms + GRACE_MS);
+	ao_timer_start(b->pump, 0);
+	return &c->base;
+}
+
+static void broker_cancel(ao_broker_call *base)
+{
+	call *c = (call *)base;
+	if (!c->ending)
+		dispose(c);
+}
+
+static ao_broker_stats broker_stats(const ao_broker *base)
+{
+	const broker *b = (const broker *)base;
+	ao_broker_stats stats = b->stats;
+	stats.connected = ao_sqs_api_connected(b->account.api, &stats.connects);
+	return stats;
+}
+
+static void broker_free(ao_broker *base)
+{
+	broker *b = (broker *)base;
+	if (b->freed)
+		return;
+	b->freed = true;
+	for (call *c = b->first, *next; c; c = next) {
+		next = c->next;
+		broker_cancel(&c->base);
+	}
+	if (!b->busy)
+		destroy(b);
+}
+
+static int broker_make(ao_loop *loop, const cJSON *config, const cJSON *secrets, ao_broker **ret, ao_err **reterr)
+{
+	ao_aws_credentials *credentials = NULL;
+	broker *b = ao_xcalloc(1, sizeof(*b));
+	b->base.type = &ao_sqs_type;
+	b->loop = loop;
+	int r = ao_sqs_config_read(config, &b->config, reterr);
+	if (r == 0)
+		r = ao_sqs_check_secrets(secrets, reterr);
+	if (r == 0) {
+		const ao_aws_options options = {
+		    .region = b->config.region, .secrets = secrets, .instance_metadata = b->config.instance_metadata};
+		r = ao_aws_credentials_new(loop, &options, &credentials, reterr);
+	}
+	if (r == 0)
+		r = ao_sqs_api_new(loop, &b->config, credentials, &b->account.api, reterr);
+	if (r < 0) {
+		ao_aws_credentials_free(b->account.api ? NULL : credentials);
+		ao_sqs_config_clear(&b->config);
+		free(b);
+		return r;
+	}
+	b->account.urls = ao_map_new();
+	b->dead = ao_sqs_dead_new(&b->account);
+	b->pump = ao_timer_new(loop, pump, b);
+	*ret = &b->base;
+	return 0;
+}
+
+const ao_broker_type ao_sqs_type = {
+    .name = "sqs", .make = broker_make, .free = broker_free, .send = broker_send, .cancel = broker_cancel, .stats = broker_stats};

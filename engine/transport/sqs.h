@@ -1,0 +1,23 @@
+#pragma once
+/**
+ * sqs.h -- the formats of an SQS transport (AWS, or whatever speaks AWS JSON 1.0); the calls are transport.h's.
+ *
+ * config:
+ *   region             "eu-central-1"; missing: AWS_REGION
+ *   endpoint           "http://host:port" instead of AWS' own
+ *   instanceMetadata   true: keys may come from the EC2 instance's role; aws_source.h says where else they are looked for
+ *   accountId, actorRoleArn, visibilityTimeout, waitTimeSeconds, tags, credentials {accessKeyIdSecretRef, secretAccessKeySecretRef,
+ *   sessionTokenSecretRef}, queues {autoCreate, forceRecreate, deletionPolicy, dlq {enabled, maxRetryCount, retentionDays}}:
+ *                      checked here, used by others
+ * secrets: accessKeyId, secretAccessKey, sessionToken.
+ *
+ * queue:
+ *   name         of a standard queue; ".fifo" is refused
+ *   create       true: make it and put right what differs; false: a queue that is missing or differs is an error
+ *   attributes   {"VisibilityTimeout": "300", ...} as CreateQueue takes them; others of the queue stay as they are
+ *   tags         {...}; others of the queue stay as they are. Not looked at without `create`, or without the right to
+ *   deadLetter   {"name", "attributes", "tags", "maxReceiveCount": 3}: ensured first, shared by many queues, never deleted
+ *   ifEmpty      true: AO_BROKER_DELETE answers -EBUSY when the queue holds messages (by AWS' approximate count)
+ *   forceRecreate  accepted, means nothing: all of this can be changed in place
+ */
+#include "transport/transport.h"

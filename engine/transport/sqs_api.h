@@ -1,0 +1,40 @@
+#pragma once
+/**
+ * sqs_api.h -- one signed call of the SQS API, its errors told apart.  Private to sqs*.c.
+ *
+ * Every action we use may be done twice, so what can be tried again is, within the call's time: throttling and server errors
+ * after a jittered wait, silence of 10 s on a new connection, refused keys once with new ones.
+ * Threads: the loop thread only.
+ */
+#include "transport/aws_credentials.h"
+#include "transport/sqs_config.h"
+
+typedef struct ao_sqs_api ao_sqs_api;
+typedef struct ao_sqs_api_call ao_sqs_api_call;
+
+typedef struct ao_sqs_reply {
+	int error; /* 0; -ENOENT the queue does not exist, -EEXIST one of that name with other attributes; else as ao_broker_answer's */
+	const char *reason;  /* as ao_broker_answer's */
+	const char *message; /* "CreateQueue: sqs.eu-central-1.amazonaws.com: InvalidAttributeValue: ..." */
+	const cJSON *body;   /* an object when error is 0, else NULL; borrowed for the call */
+	uint64_t retry_ms;
+} ao_sqs_reply;
+typedef void (*ao_sqs_reply_fn)(void *arg, const ao_sqs_reply *reply);
+
+/** @param config  borrowed for life. Takes `credentials`. */
+int ao_sqs_api_new(ao_loop *loop, const ao_sqs_config *config, ao_aws_credentials *credentials, ao_sqs_api **ret, ao_err **reterr);
+/** Cancels every call. Legal inside a reply; NULL is fine. */
+void ao_sqs_api_free(ao_sqs_api *api);
+
+/**
+ * @param action       "CreateQueue"; must stay valid
+ * @param body         taken
+ * @param deadline_ms  ao_mono_ms(): the reply comes until then
+ * @param fn           called once, on the loop, never from inside; not after ao_sqs_api_cancel()
+ */
+ao_sqs_api_call *ao_sqs_api_send(ao_sqs_api *api, const char *action, cJSON *body, uint64_t deadline_ms, ao_sqs_reply_fn fn, void *arg);
+void ao_sqs_api_cancel(ao_sqs_api_call *call);
+
+const char *ao_sqs_api_host(const ao_sqs_api *api); /* for messages */
+/** Whether the server answered last time, and how often it did after it had not. */
+bool ao_sqs_api_connected(const ao_sqs_api *api, uint64_t *ret_connects);

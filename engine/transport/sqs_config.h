@@ -1,0 +1,26 @@
+#pragma once
+/**
+ * sqs_config.h -- the registry entry of an SQS transport, checked.  Private to sqs*.c.
+ * Threads: any.
+ */
+#include "base/err.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+typedef struct ao_sqs_config {
+	char *region;
+	char *endpoint; /* "https://host[:port]", no trailing slash */
+	bool instance_metadata;
+} ao_sqs_config;
+
+/**
+ * Every key is checked, also those that only policies or core read; numbers may be written as strings and account numbers as
+ * numbers; null and "" mean "not given".  Region: `region`, or AWS_REGION, or AWS_DEFAULT_REGION.
+ * @return 0; -EINVAL with the path: "config.queues.dlq.enable: unknown key; did you mean enabled?"
+ */
+int ao_sqs_config_read(const cJSON *config, ao_sqs_config *ret, ao_err **reterr);
+void ao_sqs_config_clear(ao_sqs_config *config);
+
+/** Only the names we know, and strings; errors name the secret and never its value. NULL is fine. */
+int ao_sqs_check_secrets(const cJSON *secrets, ao_err **reterr);

@@ -1,0 +1,404 @@
+/* sqs_task.c -- the steps of a task, each the answer to the one before:
+ *
+ *   ensure   URL known or asked -> attributes -> set what differs -> tags -> add what is missing
+ *            ... or there is none -> create
+ *   inspect  URL -> attributes
+ *   delete   URL -> (attributes, to see whether it is empty) -> delete
+ *
+ * A queue's URL is made of account and name, so a known URL stays right when the queue is made again; a step that says "no such queue"
+ * is therefore to be believed without asking for the URL.
+ * The answer is the last thing a frame does, because its receiver may free everything. */
+#include "transport/sqs_task.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "json/json.h"
+
+#include <string.h>
+
+#define WAITING "ApproximateNumberOfMessages"
+#define IN_FLIGHT "ApproximateNumberOfMessagesNotVisible"
+#define DELAYED "ApproximateNumberOfMessagesDelayed"
+#define UNSETTLED_MS 2000 /* SQS' own servers may disagree for a moment */
+
+struct ao_sqs_task {
+	ao_sqs_account *account;
+	ao_sqs_task_request with;
+	ao_sqs_api_call *call;
+	cJSON *attributes; /* as found */
+	cJSON *changes;
+	char *url; /* once known: others may forget it meanwhile */
+	char *arn, *dead_arn;
+	ao_broker_answer answer;
+	bool created_twice; /* somebody else made it between our look and our creation */
+};
+
+static const char *name_of(const ao_sqs_task *task) { return task->with.wanted->name; }
+
+/* ---- URLs ---- */
+
+static void forget_url(ao_sqs_task *task) { free(ao_map_remove(task->account->urls, name_of(task))); }
+
+static void set_url(ao_sqs_task *task, const char *url)
+{
+	free(task->url);
+	task->url = ao_xstrdup(url);
+}
+
+/** @return false when the answer holds none */
+static bool keep_url(ao_sqs_task *task, const cJSON *body)
+{
+	const char *url = ao_json_str(body, "QueueUrl");
+	if (!url || !*url)
+		return false;
+	set_url(task, url);
+	free(ao_map_put(task->account->urls, name_of(task), ao_xstrdup(url)));
+	return true;
+}
+
+void ao_sqs_account_clear(ao_sqs_account *account)
+{
+	size_t cursor = 0;
+	char *url;
+	while (account->urls && (url = ao_map_next(account->urls, &cursor, NULL)))
+		free(url);
+	ao_map_free(account->urls);
+	ao_sqs_api_free(account->api);
+	*account = (ao_sqs_account){0};
+}
+
+/* ---- the end ---- */
+
+static void dispose(ao_sqs_task *task)
+{
+	if (task->call)
+		ao_sqs_api_cancel(task->call);
+	cJSON_Delete(task->attributes);
+	cJSON_Delete(task->changes);
+	free(task->url);
+	free(task->arn);
+	free(task->dead_arn);
+	free(task);
+}
+
+void ao_sqs_task_cancel(ao_sqs_task *task) { dispose(task); }
+
+static void finish(ao_sqs_task *task)
+{
+	ao_broker_answer answer = task->answer;
+	ao_auto_str char *arn = AO_TAKE(task->arn);
+	ao_sqs_task_fn fn = task->with.fn;
+	void *arg = task->with.arg;
+	dispose(task);
+	fn(arg, &answer, arn);
+}
+
+static void fail(ao_sqs_task *task, int error, const char *reason, uint64_t retry_ms, const char *text)
+{
+	ao_auto_str char *message = ao_xasprintf("queue \"%s\": %s", name_of(task), text);
+	task->answer.error = error;
+	task->answer.reason = reason;
+	task->answer.message = message;
+	task->answer.retry_ms = retry_ms;
+	finish(task);
+}
+
+static void fail_as(ao_sqs_task *task, const ao_sqs_reply *reply)
+{
+	fail(task, reply->error, reply->reason, reply->retry_ms, reply->message);
+}
+
+/** Two views of SQS do not agree yet: nothing is wrong, but nothing can be done now. */
+static void fail_unsettled(ao_sqs_task *task, const ao_sqs_reply *reply)
+{
+	fail(task, -EAGAIN, "BrokerError", UNSETTLED_MS, reply->message);
+}
+
+/* ---- requests ---- */
+
+static void ask(ao_sqs_task *task, const char *action, cJSON *body, ao_sqs_reply_fn fn)
+{
+	task->call = ao_sqs_api_send(task->account->api, action, body, task->with.deadline_ms, fn, task);
+}
+
+/** Takes `value`; NULL for a request with nothing but the URL. */
+static void ask_about(ao_sqs_task *task, const char *action, const char *key, cJSON *value, ao_sqs_reply_fn fn)
+{
+	cJSON *body = cJSON_CreateObject();
+	ao_json_set_str(body, "QueueUrl", task->url);
+	if (value)
+		ao_json_set(body, key, value);
+	ask(task, action, body, fn);
+}
+
+/* ---- tags, the last step of ensure ---- */
+
+/** Rights to look at tags were never needed before us: without them everything but the tags works. */
+static bool are_tags_refused(ao_sqs_task *task, const ao_sqs_reply *reply)
+{
+	if (reply->error != -EPERM)
+		return false;
+	if (!task->account->tags_refused)
+		ao_warn(AO_TRANSPORT, name_of(task), "the tags of queues stay as they are: %s", reply->message);
+	task->account->tags_refused = true;
+	return true;
+}
+
+static void on_tagged(void *arg, const ao_sqs_reply *reply)
+{
+	ao_sqs_task *task = arg;
+	task->call = NULL;
+	if (!reply->error) {
+		ao_info(AO_TRANSPORT, name_of(task), "queue tagged");
+		task->answer.repaired = true;
+	}
+	if (reply->error && !are_tags_refused(task, reply))
+		fail_as(task, reply);
+	else
+		finish(task);
+}
+
+static void on_tags(void *arg, const ao_sqs_reply *reply)
+{
+	ao_sqs_task *task = arg;
+	task->call = NULL;
+	if (reply->error && !are_tags_refused(task, reply)) {
+		fail_as(task, reply);
+		return;
+	}
+	cJSON *missing = reply->error ? NULL : ao_sqs_tag_changes(task->with.wanted, ao_json_at(reply->body, "Tags"));
+	if (missing)
+		ask_about(task, "TagQueue", "Tags", missing, on_tagged);
+	else
+		finish(task);
+}
+
+static void look_at_tags(ao_sqs_task *task)
+{
+	const ao_sqs_wanted *wanted = task->with.wanted;
+	if (wanted->create && wanted->tags->child && !task->account->tags_refused)
+		ask_about(task, "ListQueueTags", NULL, NULL, on_tags);
+	else
+		finish(task);
+}
+
+/* ---- create ---- */
+
+static void look_up(ao_sqs_task *task);
+static void look(ao_sqs_task *task);
+
+static void on_created(void *arg, const ao_sqs_reply *reply)
+{
+	ao_sqs_task *task = arg;
+	task->call = NULL;
+	if (reply->error == -EEXIST && !task->created_twice) {
+		task->created_twice = true;
+		look_up(task);
+	} else if (reply->error == -EEXIST || reply->error == -ENOENT) { /* the latter is the dead letter queue */
+		fail_unsettled(task, reply);
+	} else if (reply->error) {
+		fail_as(task, reply);
+	} else if (!keep_url(task, reply->body)) {
+		fail(task, -EPROTO, "BrokerError", 0, "CreateQueue answered no URL");
+	} else {
+		ao_info(AO_TRANSPORT, name_of(task), "queue created");
+		task->answer.exists = task->answer.created = true;
+		task->answer.messages = task->answer.in_flight = 0;
+		if (task->with.with_arn)
+			look(task);
+		else
+			finish(task);
+	}
+}
+
+static void create(ao_sqs_task *task)
+{
+	const ao_sqs_wanted *wanted = task->with.wanted;
+	cJSON *body = cJSON_CreateObject();
+	if (task->dead_arn)
+		ao_sqs_wanted_set_dead(task->with.wanted, task->dead_arn);
+	ao_json_set_str(body, "QueueName", wanted->name);
+	if (wanted->attributes->child)
+		ao_json_set(body, "Attributes", cJSON_Duplicate(wanted->attributes, true));
+	if (wanted->tags->child)
+		ao_json_set(body, "tags", cJSON_Duplicate(wanted->tags, true)); /* in small letters, here alone */
+	ask(task, "CreateQueue", body, on_created);
+}
+
+/** The queue is not there. */
+static void missing(ao_sqs_task *task)
+{
+	ao_auto_str char *text = NULL;
+	forget_url(task);
+	if (task->with.verb != AO_BROKER_ENSURE) {
+		finish(task);
+	} else if (task->with.wanted->create) {
+		create(task);
+	} else {
+		text = ao_xasprintf("does not exist at %s; create it, or let it be created (queues.autoCreate: true)",
+				    ao_sqs_api_host(task->account->api));
+		fail(task, -ENOENT, "QueueMissing", 0, text);
+	}
+}
+
+/* ---- delete ---- */
+
+static void on_deleted(void *arg, const ao_sqs_reply *reply)
+{
+	ao_sqs_task *task = arg;
+	task->call = NULL;
+	if (reply->error && reply->error != -ENOENT) {
+		fail_as(task, reply);
+		return;
+	}
+	if (!reply->error)
+		ao_info(AO_TRANSPORT, name_of(task), "queue deleted");
+	task->answer.exists = false;
+	task->answer.messages = task->answer.in_flight = -1;
+	missing(task);
+}
+
+static void delete_unless_full(ao_sqs_task *task)
+{
+	int64_t delayed = ao_sqs_count(task->attributes, DELAYED), waiting = task->answer.messages, in_flight = task->answer.in_flight;
+	if (waiting == 0 && in_flight == 0 && delayed == 0) {
+		ask_about(task, "DeleteQueue", NULL, NULL, on_deleted);
+		return;
+	}
+	if (waiting < 0 || in_flight < 0 || delayed < 0) {
+		fail(task, -EPROTO, "BrokerError", 0, "GetQueueAttributes answered no counts");
+		return;
+	}
+	ao_auto_str char *text =
+	    ao_xasprintf("holds %lld messages (%lld waiting, %lld in flight, %lld delayed) and is not deleted",
+			 (long long)(waiting + in_flight + delayed), (long long)waiting, (long long)in_flight, (long long)delayed);
+	fail(task, -EBUSY, "QueueNotEmpty", 0, text);
+}
+
+/* ---- what is there ---- */
+
+static void on_set(void *arg, const ao_sqs_reply *reply)
+{
+	ao_sqs_task *task = arg;
+	task->call = NULL;
+	if (reply->error == -ENOENT) {
+		forget_url(task);
+		fail_unsettled(task, reply);
+	} else if (reply->error) {
+		fail_as(task, reply);
+	} else {
+		ao_auto_str char *text = ao_sqs_changes_text(task->changes, task->attributes);
+		ao_info(AO_TRANSPORT, name_of(task), "queue put right: %s", text);
+		task->answer.repaired = true;
+		look_at_tags(task);
+	}
+}
+
+static void compare(ao_sqs_task *task)
+{
+	if (!task->dead_arn)
+		task->dead_arn = ao_sqs_dead_arn(task->with.wanted, task->arn);
+	if (task->dead_arn)
+		ao_sqs_wanted_set_dead(task->with.wanted, task->dead_arn);
+	task->changes = ao_sqs_attribute_changes(task->with.wanted, task->attributes);
+	if (!task->changes) {
+		look_at_tags(task);
+	} else if (task->with.wanted->create) {
+		ask_about(task, "SetQueueAttributes", "Attributes", cJSON_Duplicate(task->changes, true), on_set);
+	} else {
+		ao_auto_str char *differences = ao_sqs_changes_text(task->changes, task->attributes);
+		ao_auto_str char *text = ao_xasprintf(
+		    "%s; change the queue or the configuration, or let it be put right (queues.autoCreate: true)", differences);
+		fail(task, -EINVAL, "QueueMismatch", 0, text);
+	}
+}
+
+static void on_attributes(void *arg, const ao_sqs_reply *reply)
+{
+	ao_sqs_task *task = arg;
+	task->call = NULL;
+	if (reply->error == -ENOENT && task->answer.created) {
+		fail_unsettled(task, reply);
+		return;
+	}
+	if (reply->error == -ENOENT) {
+		missing(task);
+		return;
+	}
+	if (reply->error) {
+		fail_as(task, reply);
+		return;
+	}
+	cJSON_Delete(task->attributes);
+	task->attributes = cJSON_Duplicate(ao_json_at(reply->body, "Attributes"), true);
+	const char *arn = task->attributes ? ao_json_str(task->attributes, "QueueArn") : NULL;
+	free(task->arn);
+	task->arn = ao_xstrdup(arn);
+	task->answer.exists = true;
+	task->answer.messages = ao_sqs_count(task->attributes, WAITING);
+	task->answer.in_flight = ao_sqs_count(task->attributes, IN_FLIGHT);
+	if (task->with.verb == AO_BROKER_ENSURE)
+		compare(task);
+	else if (task->with.verb == AO_BROKER_DELETE)
+		delete_unless_full(task);
+	else
+		finish(task);
+}
+
+static void look(ao_sqs_task *task)
+{
+	static const char *const always[] = {WAITING, IN_FLIGHT, DELAYED, "QueueArn"};
+	const ao_sqs_wanted *wanted = task->with.wanted;
+	cJSON *names = cJSON_CreateStringArray(always, AO_LEN(always));
+	const cJSON *item;
+	if (task->with.verb == AO_BROKER_ENSURE) {
+		cJSON_ArrayForEach (item, wanted->attributes)
+			cJSON_AddItemToArray(names, cJSON_CreateString(item->string));
+		if (wanted->dead && !ao_json_at(wanted->attributes, "RedrivePolicy"))
+			cJSON_AddItemToArray(names, cJSON_CreateString("RedrivePolicy"));
+	}
+	ask_about(task, "GetQueueAttributes", "AttributeNames", names, on_attributes);
+}
+
+static void found(ao_sqs_task *task)
+{
+	if (task->with.verb == AO_BROKER_DELETE && !task->with.wanted->if_empty)
+		ask_about(task, "DeleteQueue", NULL, NULL, on_deleted);
+	else
+		look(task);
+}
+
+static void on_url(void *arg, const ao_sqs_reply *reply)
+{
+	ao_sqs_task *task = arg;
+	task->call = NULL;
+	if (reply->error == -ENOENT)
+		missing(task);
+	else if (reply->error)
+		fail_as(task, reply);
+	else if (!keep_url(task, reply->body))
+		fail(task, -EPROTO, "BrokerError", 0, "GetQueueUrl answered no URL");
+	else
+		found(task);
+}
+
+static void look_up(ao_sqs_task *task)
+{
+	cJSON *body = cJSON_CreateObject();
+	ao_json_set_str(body, "QueueName", name_of(task));
+	ask(task, "GetQueueUrl", body, on_url);
+}
+
+ao_sqs_task *ao_sqs_task_start(ao_sqs_account *account, const ao_sqs_task_request *request)
+{
+	ao_sqs_task *task = ao_xcalloc(1, sizeof(*task));
+	*task = (ao_sqs_task){.account = account, .with = *request, .dead_arn = ao_xstrdup(request->dead_arn)};
+	task->answer = (ao_broker_answer){.reason = "", .message = "", .messages = -1, .in_flight = -1};
+	set_url(task, ao_map_get(account->urls, name_of(task)));
+	if (task->url)
+		found(task);
+	else
+		look_up(task);
+	return task;
+}

@@ -1,0 +1,39 @@
+#pragma once
+/**
+ * sqs_task.h -- one queue ensured, inspected or deleted: the steps against the API.  Private to sqs*.c.
+ *
+ * A task knows nothing of dead letter queues but the name in `wanted->dead`: whoever starts it has seen to that queue.
+ * Threads: the loop thread only.
+ */
+#include "base/map.h"
+#include "transport/sqs_api.h"
+#include "transport/sqs_wanted.h"
+#include "transport/transport.h"
+
+/** What the tasks of one broker share. */
+typedef struct ao_sqs_account {
+	ao_sqs_api *api;
+	ao_map *urls;      /* name of a queue: its URL, owned */
+	bool tags_refused; /* said once: we may not look at tags */
+} ao_sqs_account;
+
+typedef struct ao_sqs_task ao_sqs_task;
+
+/** @param arn  of the queue, when it is known; borrowed like the answer's strings, else NULL */
+typedef void (*ao_sqs_task_fn)(void *arg, const ao_broker_answer *answer, const char *arn);
+
+typedef struct ao_sqs_task_request {
+	ao_broker_verb verb;
+	ao_sqs_wanted *wanted; /* borrowed until the end; the attribute RedrivePolicy is put in */
+	const char *dead_arn;  /* of wanted->dead when known, else NULL: taken to be beside the queue; copied */
+	bool with_arn;         /* a queue just created is looked at, too */
+	uint64_t deadline_ms;  /* ao_mono_ms() */
+	ao_sqs_task_fn fn;     /* called once, on the loop; not after ao_sqs_task_cancel() */
+	void *arg;
+} ao_sqs_task_request;
+
+/** @param account  borrowed for the task's life */
+ao_sqs_task *ao_sqs_task_start(ao_sqs_account *account, const ao_sqs_task_request *request);
+void ao_sqs_task_cancel(ao_sqs_task *task);
+
+void ao_sqs_account_clear(ao_sqs_account *account); /* the API, too; no task may be left */
