@@ -55,10 +55,8 @@ static const struct row {
     {OBJECT("\"spec\":{\"template\":{}}"), "spec.selector: is missing"},
     {OBJECT("\"spec\":{\"strategy\":{\"rollingUpdate\":{\"maxSurge\":true}}}"),
      "spec.strategy.rollingUpdate.maxSurge: must be a string or a number, is a boolean"},
-    {"{\"apiVersion\":\"keda.sh/v1alpha1\",\"kind\":\"ScaledObject\",\"spec\":{\"scaleTargetRef\":{\"name\":\"x\"},\"triggers\":[{\"type\":"
-     "\"rabbitmq\",\"metadata\":{\"value\":5}}]}}",
-     "spec.triggers[0].metadata.value: must be a string, is a number; write it in quotes"},
-    {"{\"apiVersion\":\"keda.sh/v1alpha1\",\"kind\":\"ScaledObject\",\"spec\":{\"triggers\":[]}}", "spec.scaleTargetRef: is missing"},
+    {"{\"apiVersion\":\"batch/v1\",\"kind\":\"Job\",\"spec\":{\"template\":{\"spec\":{\"containers\":[]}},\"completions\":\"2\"}}",
+     "spec.completions: must be an integer, is a string"},
 };
 
 static void wrong_objects_are_told_by_path(void **state)
