@@ -14,6 +14,8 @@ static const struct {
     {"run", ao_cli_run, "run the operator (the default)"},
     {"render", ao_cli_render, "print the children of a file of actors, offline"},
     {"check", ao_cli_check, "load policies and say what is wrong with them"},
+    {"diff", ao_cli_diff, "show what policies would change in the live cluster"},
+    {"replay", ao_cli_replay, "run policies on a recorded snapshot"},
     {"version", ao_cli_version, "print version and built-in bundle"},
 };
 

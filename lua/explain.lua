@@ -15,7 +15,7 @@ end
 --- Every scalar (and empty table) inside a value, by path.
 local function leaves(value, path, out)
   if type(value) ~= 'table' or value == json.null or next(value) == nil then
-    out[path] = json.encode(value)
+    out[path] = type(value) == 'table' and value ~= json.null and 'empty' or value
     return out
   end
   for key, each in pairs(value) do leaves(each, step(path, key, each), out) end

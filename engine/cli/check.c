@@ -1,10 +1,12 @@
-/* check.c -- do these policies compile and load, and in which order do they run. */
+/* check.c -- do these policies load, in which order do they run, do their cases hold, and what does the cluster say of its own. */
 #include "base/mem.h"
-#include "cli/args.h"
 #include "cli/cli.h"
-#include "core/load.h"
+#include "cli/page.h"
+#include "cli/session.h"
+#include "core/cases.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void print_bundle(const ao_bundle *bundle)
 {
@@ -12,28 +14,81 @@ static void print_bundle(const ao_bundle *bundle)
 	printf("%-16s %-24s %s\n", "POLICY", "FILE", "ORIGIN");
 	cJSON_ArrayForEach (policy, ao_bundle_policies(bundle))
 		printf("%-16s %-24s %s\n", ao_json_str(policy, "name"), ao_json_str(policy, "file"), ao_json_str(policy, "origin"));
-	printf("bundle %s ok\n", ao_bundle_digest(bundle));
+}
+
+/** What each policy ConfigMap says became of it. */
+static void print_states(const ao_bundle *bundle, const cJSON *list)
+{
+	const cJSON *map;
+	ao_auto_str char *key = ao_xasprintf("%s-state", ao_json_str(ao_bundle_manifest(bundle), "policies_label"));
+	cJSON_ArrayForEach (map, ao_json_at(list, "items")) {
+		const char *state = ao_json_str(map, "metadata", "annotations", key);
+		bool bad = state && (strncmp(state, "rejected", 8) == 0 || strncmp(state, "rolled back", 11) == 0);
+		printf("configmap %s: ", ao_json_str(map, "metadata", "name"));
+		ao_page_print(bad ? AO_RED : AO_GREEN, "%s\n", state ? state : "nobody has looked at it yet");
+	}
+}
+
+static void print_json(const ao_bundle *bundle, const ao_cases_count *count)
+{
+	ao_auto_json cJSON *out = cJSON_CreateObject();
+	ao_json_set_str(out, "bundle", ao_bundle_digest(bundle));
+	ao_json_set(out, "policies", cJSON_Duplicate(ao_bundle_policies(bundle), 1));
+	ao_json_set(out, "casesPassed", cJSON_CreateNumber((double)count->passed));
+	ao_json_set(out, "casesFailed", cJSON_CreateNumber((double)count->failed));
+	ao_auto_str char *text = ao_json_pretty(out);
+	fputs(text, stdout);
+}
+
+static int check(const ao_load_options *load, const ao_session_flags *flags, bool live, bool json, ao_err **reterr)
+{
+	ao_auto_sources ao_sources sources = {0};
+	ao_auto_loaded ao_loaded loaded = {0};
+	ao_auto_session ao_session session = {0};
+	ao_auto_json cJSON *list = NULL;
+	ao_auto_err ao_err *failed = NULL;
+	ao_cases_count count = {0};
+	int r = live ? ao_session_open(flags, &session, reterr) : 0;
+	if (r == 0)
+		r = live ? ao_session_sources(&session, load, &sources, &list, reterr) : ao_load_sources(load, &sources, reterr);
+	if (r == 0)
+		r = ao_load(load, &sources, &loaded, reterr);
+	if (r < 0)
+		return r;
+	r = ao_cases_run(&loaded, &sources, &sources, &count, &failed);
+	if (json)
+		print_json(loaded.bundle, &count);
+	else
+		print_bundle(loaded.bundle);
+	if (!json && live)
+		print_states(loaded.bundle, list);
+	if (r < 0)
+		return ao_err_set(reterr, r, "%s%s", ao_err_text(failed), count.failed > 1 ? " (and others)" : "");
+	if (!json)
+		printf("bundle %s ok, %zu cases hold\n", ao_bundle_digest(loaded.bundle), count.passed);
+	return 0;
 }
 
 int ao_cli_check(int argc, char **argv)
 {
 	ao_load_options load = {0};
+	ao_session_flags session = {0};
+	const char *output = "text";
+	bool live = false;
 	ao_err *err = NULL;
 	const ao_flag flags[] = {
 	    {"policies", 0, .text = &load.policies_dir, .value = "DIR", .help = "policy files that replace built-in ones of the same name"},
 	    {"config", 0, .text = &load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
+	    {"live", 0, .yes = &live, .help = "with the policy ConfigMaps of the cluster, and what became of them"},
+	    {"output", 'o', .text = &output, .value = "FORMAT", .help = "text or json (default text)"},
+	    AO_SESSION_FLAGS(&session),
 	};
 	int r = ao_args_parse(&(ao_verb){.usage = "asya-operator check [flags]",
-					 .about = "Says whether the policies load, and in which order they run.",
+					 .about = "Says whether the policies load, in which order they run, and whether their cases hold.",
 					 .flags = flags,
 					 .flag_count = AO_LEN(flags)},
 			      argc, argv, &err);
 	if (r != 0)
 		return r > 0 ? 0 : ao_cli_fail(err, 2);
-	ao_auto_sources ao_sources sources = {0};
-	ao_auto_loaded ao_loaded loaded = {0};
-	if (ao_load_sources(&load, &sources, &err) < 0 || ao_load(&load, &sources, &loaded, &err) < 0)
-		return ao_cli_fail(err, 1);
-	print_bundle(loaded.bundle);
-	return 0;
+	return check(&load, &session, live, strcmp(output, "json") == 0, &err) < 0 ? ao_cli_fail(err, 1) : 0;
 }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/page.h"
 #include "core/load.h"
 #include "core/plan.h"
 #include "json/yaml.h"
@@ -26,9 +27,9 @@ static int is_parent(const ao_manifest *manifest, const cJSON *document)
 	return ao_manifest_kind(manifest, document) == &manifest->kinds[0];
 }
 
-/** Adds what one parent becomes to `items`. */
+/** Adds what one parent becomes to `items`, and which policy set each of its fields to `explain` unless that is NULL. */
 static int render_one(const ao_loaded *loaded, const ao_openapi *openapi, const char *file, const cJSON *parent, cJSON *items,
-		      ao_err **reterr)
+		      cJSON *explain, ao_err **reterr)
 {
 	const char *name = ao_json_str(parent, "metadata", "name");
 	ao_auto_json cJSON *snapshot = cJSON_CreateObject(), *plan = NULL;
@@ -44,6 +45,7 @@ static int render_one(const ao_loaded *loaded, const ao_openapi *openapi, const 
 	ao_json_set(snapshot, "parent", copy);
 	ao_json_set(snapshot, "children", cJSON_CreateArray());
 	ao_json_set(snapshot, "related", cJSON_CreateArray());
+	ao_json_set(snapshot, "explain", cJSON_CreateBool(explain != NULL));
 	if (ao_plan_make(loaded->bundle, openapi, snapshot, &plan, NULL, NULL, reterr) < 0)
 		return ao_err_wrap(reterr, "%s: %s", file, name);
 	const cJSON *invalid = ao_json_at(plan, "invalid"), *item;
@@ -51,6 +53,9 @@ static int render_one(const ao_loaded *loaded, const ao_openapi *openapi, const 
 		return ao_err_set(reterr, -EINVAL, "%s: %s: %s", file, name, ao_json_str(invalid, "message"));
 	cJSON_ArrayForEach (item, ao_json_at(plan, "objects"))
 		cJSON_AddItemToArray(items, cJSON_Duplicate(ao_json_at(item, "object"), 1));
+	const cJSON *explained = explain ? ao_json_at(plan, "explain") : NULL;
+	cJSON_ArrayForEach (item, explained)
+		cJSON_AddItemToArray(explain, cJSON_Duplicate(item, 1));
 	return 0;
 }
 
@@ -75,12 +80,31 @@ static void print_items(const cJSON *items, bool json)
 	}
 }
 
-static int render_file(const ao_load_options *load, const char *file, bool json, ao_err **reterr)
+static void print_explanation(const cJSON *explain, bool json)
+{
+	const cJSON *object, *field;
+	if (json) {
+		ao_auto_str char *text = ao_json_pretty(explain);
+		fputs(text, stdout);
+		return;
+	}
+	ao_page_begin();
+	cJSON_ArrayForEach (object, explain) {
+		ao_page_print(AO_BOLD, "%s %s\n", ao_json_str(object, "kind"), ao_json_str(object, "name"));
+		cJSON_ArrayForEach (field, ao_json_at(object, "fields")) {
+			ao_page_print(AO_GREEN, "  %-12s", ao_json_str(field, "policy"));
+			ao_page_print(AO_PLAIN, " %s\n", ao_json_str(field, "path"));
+		}
+	}
+	ao_page_end();
+}
+
+static int render_file(const ao_load_options *load, const char *file, bool json, bool explain, ao_err **reterr)
 {
 	ao_auto_sources ao_sources sources = {0};
 	ao_auto_loaded ao_loaded loaded = {0};
 	ao_auto_openapi ao_openapi *openapi = NULL;
-	ao_auto_json cJSON *parents = NULL, *items = cJSON_CreateArray();
+	ao_auto_json cJSON *parents = NULL, *items = cJSON_CreateArray(), *explanation = cJSON_CreateArray();
 	int r = ao_load_sources(load, &sources, reterr);
 	if (r == 0)
 		r = ao_load(load, &sources, &loaded, reterr);
@@ -92,13 +116,15 @@ static int render_file(const ao_load_options *load, const char *file, bool json,
 	const cJSON *document;
 	for (document = parents ? parents->child : NULL; r == 0 && document; document = document->next)
 		if (is_parent(loaded.manifest, document)) {
-			r = render_one(&loaded, openapi, file, document, items, reterr);
+			r = render_one(&loaded, openapi, file, document, items, explain ? explanation : NULL, reterr);
 			rendered++;
 		}
 	if (r == 0 && !rendered)
 		r = ao_err_set(reterr, -EINVAL, "%s: holds no %s (%s)", file, loaded.manifest->kinds[0].resource.kind,
 			       loaded.manifest->kinds[0].resource.api_version);
-	if (r == 0)
+	if (r == 0 && explain)
+		print_explanation(explanation, json);
+	else if (r == 0)
 		print_items(items, json);
 	return r;
 }
@@ -107,11 +133,13 @@ int ao_cli_render(int argc, char **argv)
 {
 	ao_load_options load = {0};
 	const char *file = NULL, *output = "yaml";
+	bool explain = false;
 	ao_err *err = NULL;
 	const ao_flag flags[] = {
 	    {"filename", 'f', .text = &file, .value = "FILE", .help = "what to render, - for standard input"},
 	    {"policies", 0, .text = &load.policies_dir, .value = "DIR", .help = "policy files that replace built-in ones of the same name"},
 	    {"config", 0, .text = &load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
+	    {"explain", 0, .yes = &explain, .help = "for each field the policy that set it, instead of the children"},
 	    {"output", 'o', .text = &output, .value = "FORMAT", .help = "yaml or json (default yaml)"},
 	};
 	int r = ao_args_parse(&(ao_verb){.usage = "asya-operator render -f FILE [flags]",
@@ -121,12 +149,14 @@ int ao_cli_render(int argc, char **argv)
 			      argc, argv, &err);
 	if (r > 0)
 		return 0;
+	static const ao_limits patient = {.steps = 100000000, .wall_ms = 10000}; /* finding out who set what takes its time */
 	bool json = strcmp(output, "json") == 0;
+	load.limits = explain ? &patient : NULL;
 	if (r == 0 && !file)
 		r = ao_err_set(&err, -EINVAL, "render needs -f FILE");
 	if (r == 0 && !json && strcmp(output, "yaml") != 0)
 		r = ao_err_set(&err, -EINVAL, "--output: expected yaml or json, got '%s'", output);
 	if (r < 0)
 		return ao_cli_fail(err, 2);
-	return render_file(&load, file, json, &err) < 0 ? ao_cli_fail(err, 1) : 0;
+	return render_file(&load, file, json, explain, &err) < 0 ? ao_cli_fail(err, 1) : 0;
 }

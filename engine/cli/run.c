@@ -85,6 +85,7 @@ static int parse(run_args *args, int argc, char **argv, ao_err **reterr)
 	     .help = "where /healthz and /readyz are served (default :8081)"},
 	    {"max-concurrent-reconciles", 0, .text = &args->workers, .value = "N",
 	     .help = "parents worked on at the same time (default 10)"},
+	    {"record", 0, .text = &o->record_dir, .value = "DIR", .help = "write each snapshot and its plan there, for `replay`"},
 	    {"log-level", 0, .text = &args->log_level, .value = "LEVEL", .help = "debug, info, warn or error (default info)"},
 	    {"log-format", 0, .text = &args->log_format, .value = "FORMAT", .help = "text or json (default text)"},
 	    {"zap-log-level", 0, .text = &args->log_level, .value = "LEVEL", .help = "same as --log-level"},

@@ -43,7 +43,7 @@ int ao_load(const ao_load_options *options, const ao_sources *sources, ao_loaded
 	if (r == 0)
 		r = ao_settings_collect(peeked, config, options->flags, &settings, reterr);
 	if (r == 0)
-		r = ao_bundle_load(sources, settings, NULL, &bundle, reterr);
+		r = ao_bundle_load(sources, settings, options->limits, &bundle, reterr);
 	ao_manifest *manifest = NULL;
 	if (r == 0)
 		r = ao_manifest_read(ao_bundle_manifest(bundle), &manifest, reterr);

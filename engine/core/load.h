@@ -12,6 +12,7 @@ typedef struct ao_load_options {
 	const char *policies_dir; /* --policies, or NULL */
 	const char *config_file;  /* --config, or NULL */
 	const cJSON *flags;       /* settings given as flags: {name: text}, or NULL */
+	const ao_limits *limits;  /* of calls; NULL: the usual ones */
 } ao_load_options;
 
 /** A bundle and what it says about itself. */

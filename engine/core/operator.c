@@ -242,6 +242,7 @@ static void start_leading(void *arg)
 	    .events = op->events,
 	    .metrics = op->metrics,
 	    .max_concurrent = op->options->max_concurrent,
+	    .record_dir = op->options->record_dir,
 	});
 	ao_reconciler_pause(op->reconciler); /* until everything is known */
 	ao_policies_lead(op->policies, op->world, op->reconciler, op->openapi, op->events);

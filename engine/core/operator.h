@@ -13,6 +13,7 @@ typedef struct ao_operator_options {
 	const char *namespace_;           /* our own: lease, policy ConfigMaps; NULL: the kubeconfig's */
 	const char *metrics_address;      /* "0" turns it off */
 	const char *probe_address;
+	const char *record_dir; /* --record, or NULL */
 	bool leader_elect;
 	size_t max_concurrent; /* parents worked on at the same time */
 } ao_operator_options;

@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "core/pass.h"
+#include "core/record.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -203,6 +204,8 @@ static void make_plan(ao_pass *pass, const ao_object *object)
 	uint64_t started_ms = ao_mono_ms();
 	if (code == 0)
 		code = ao_plan_make(ao_pass_bundle(pass, object), r->with.openapi, snapshot, &pass->plan, &stats, &blame, &err);
+	if (r->with.record_dir && snapshot)
+		ao_record_write(r->with.record_dir, ao_pass_bundle(pass, object), snapshot);
 	ao_metric_observe(r->with.metrics, "policy_call_seconds", "call=\"plan\"", (double)(ao_mono_ms() - started_ms) / 1000);
 	cJSON_Delete(pass->parent->policy_error);
 	pass->parent->policy_error = NULL;
@@ -387,7 +390,8 @@ static void start_pass(void *arg, const char *key)
 
 /* ---- schemas ---- */
 
-/** The server may know kinds or fields by now that it did not know before (an upgrade of somebody's CRDs, say): those refused get a second look. */
+/** The server may know kinds or fields by now that it did not know before (an upgrade of somebody's CRDs, say): those refused get a second
+ * look. */
 static void on_schemas(void *arg)
 {
 	ao_reconciler *r = arg;

@@ -40,6 +40,7 @@ typedef struct ao_reconciler_options {
 	ao_events *events;
 	ao_metrics *metrics;
 	size_t max_concurrent;
+	const char *record_dir; /* every plan is recorded there; or NULL */
 } ao_reconciler_options;
 
 /** Everything in `options` is borrowed for the reconciler's life. */

@@ -286,6 +286,8 @@ int ao_bundle_shared(ao_bundle *bundle, cJSON **ret, ao_call_stats *stats, ao_er
 
 const cJSON *ao_bundle_manifest(const ao_bundle *bundle) { return bundle->manifest; }
 
+const cJSON *ao_bundle_settings(const ao_bundle *bundle) { return bundle->settings; }
+
 const cJSON *ao_bundle_policies(const ao_bundle *bundle) { return bundle->policies; }
 
 const char *ao_bundle_digest(const ao_bundle *bundle) { return bundle->digest; }

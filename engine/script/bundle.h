@@ -59,6 +59,7 @@ void ao_bundle_free(ao_bundle *bundle);
 int ao_bundle_peek_manifest(const ao_sources *sources, cJSON **ret, ao_err **reterr);
 
 const cJSON *ao_bundle_manifest(const ao_bundle *bundle); /* borrowed */
+const cJSON *ao_bundle_settings(const ao_bundle *bundle); /* what it was loaded with; borrowed */
 const cJSON *ao_bundle_policies(const ao_bundle *bundle); /* [{name, file, origin, doc}] in the order they run; borrowed */
 const char *ao_bundle_digest(const ao_bundle *bundle);    /* 16 hex digits over names, texts and settings */
 

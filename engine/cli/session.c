@@ -1,0 +1,89 @@
+/* session.c -- the loop runs while an answer is waited for, and not in between. */
+#include "cli/session.h"
+
+#include "base/mem.h"
+#include "version.h"
+
+#define TIMEOUT_MS 30000
+
+int ao_session_open(const ao_session_flags *flags, ao_session *ret, ao_err **reterr)
+{
+	ao_session session = {0};
+	int r = ao_kubeconfig_load(flags->kubeconfig, flags->context, &session.config, reterr);
+	if (r < 0)
+		return r;
+	session.loop = ao_loop_new();
+	session.namespace_ = flags->namespace_ ? flags->namespace_ : session.config->namespace_;
+	r = ao_kube_new(session.loop, session.config, AO_USER_AGENT, &session.kube, reterr);
+	if (r < 0)
+		ao_session_close(&session);
+	else
+		*ret = session;
+	return r;
+}
+
+void ao_session_close(ao_session *session)
+{
+	if (!session->loop)
+		return;
+	ao_kube_free(session->kube);
+	ao_kubeconfig_free(session->config);
+	ao_loop_close(session->loop);
+	*session = (ao_session){0};
+}
+
+typedef struct waited {
+	bool done;
+	const char *what;
+	int code;
+	cJSON *object;
+	ao_err *err;
+} waited;
+
+static void on_answer(void *arg, const ao_kube_answer *answer)
+{
+	waited *w = arg;
+	w->done = true;
+	w->code = answer->error ? ao_kube_answer_err(answer, w->what, &w->err)
+				: ao_json_parse(answer->body, answer->body_len, &w->object, &w->err);
+}
+
+int ao_session_get(ao_session *session, const char *path, cJSON **ret, ao_err **reterr)
+{
+	waited w = {.what = path};
+	ao_kube_send(
+	    session->kube,
+	    &(ao_kube_request){.method = "GET", .path = path, .timeout_ms = TIMEOUT_MS, .max_body = 64 << 20, .fn = on_answer, .arg = &w});
+	ao_loop_run_until(session->loop, &w.done, TIMEOUT_MS + 1000);
+	if (w.code == 0)
+		*ret = w.object;
+	else
+		ao_err_set(reterr, w.code, "%s", ao_err_text(w.err));
+	ao_err_free(w.err);
+	return w.code;
+}
+
+static int put_dir(const ao_load_options *load, ao_sources *sources, ao_err **reterr)
+{
+	return load->policies_dir ? ao_sources_dir(sources, load->policies_dir, reterr) : 0;
+}
+
+int ao_session_sources(ao_session *session, const ao_load_options *load, ao_sources *ret, cJSON **list, ao_err **reterr)
+{
+	ao_auto_json cJSON *manifest = NULL, *maps = NULL;
+	ao_resource config_maps = {.api_version = (char *)"v1", .kind = (char *)"ConfigMap", .plural = (char *)"configmaps"};
+	ao_sources_builtin(ret);
+	int r = ao_bundle_peek_manifest(ret, &manifest, reterr);
+	const char *label = r == 0 ? ao_json_str(manifest, "policies_label") : NULL;
+	if (label) {
+		ao_auto_str char *path = ao_resource_path(&config_maps, session->namespace_, NULL, NULL);
+		ao_auto_str char *query = ao_xasprintf("%s?labelSelector=%s%%3Dtrue", path, label);
+		r = ao_session_get(session, query, &maps, reterr);
+	}
+	if (r < 0)
+		return r;
+	ao_load_config_maps(ret, maps);
+	if (list)
+		*list = AO_TAKE(maps);
+	return put_dir(load, ret, reterr);
+}

@@ -1,0 +1,16 @@
+#pragma once
+/**
+ * record.h -- snapshots on disk: what the policies saw and what they made of it, to be replayed elsewhere.
+ *
+ * A record is JSON: {version, operator, bundle, settings, snapshot, plan | error}.  Values that look like secrets are replaced before the
+ * policies are asked, so that the plan in a record is the plan of the snapshot in it.  The last snapshot of a parent is
+ * DIR/<namespace>_<name>.json, the last one that failed DIR/<namespace>_<name>.failed.json.
+ * Threads: the loop thread only.
+ */
+#include "script/bundle.h"
+
+/** Writes a record of one plan; trouble is logged. */
+void ao_record_write(const char *dir, ao_bundle *bundle, const cJSON *snapshot);
+
+/** Replaces what looks like a secret in env values, annotations and settings. */
+void ao_record_redact(cJSON *value);

@@ -1,0 +1,146 @@
+--- tools: check, render --explain, diff, record and replay, as somebody at a terminal uses them.
+local cluster = require 'cluster'
+local json = require 'json'
+
+local eventually = cluster.eventually
+
+local function run(arguments, ...)
+  local command = ('ASYA_TRANSPORT_CONFIG=%s %s/asya-operator %s; echo " exit $?"'):format(cluster.quote(cluster.TRANSPORTS), cluster.build, arguments)
+  local output = cluster.sh('sh -c %s', cluster.quote(command:format(...)))
+  local text, code = output:match '^(.*) exit (%d+)\n$'
+  return text, tonumber(code)
+end
+
+local function folder(files)
+  local path = cluster.temp 'policies'
+  cluster.sh('mkdir -p %s', path)
+  for name, text in pairs(files) do cluster.write(path .. '/' .. name, text) end
+  return path
+end
+
+local STAMP = [[
+local policy = require 'policy'
+return policy.define { name = 'stamp', after = { 'sidecar' }, render = function(actor, ctx, plan)
+  plan:get('workload').metadata.annotations = { stamp = 'tools' }
+  log.info('stamped %s', actor.metadata.name)
+end }
+]]
+
+local CASE = [[
+title: stamps
+expect: {Deployment: {metadata: {annotations: {stamp: %s}}}}
+]]
+
+describe('the tools', function()
+  if not cluster.available then
+    pending 'needs a control plane: run it through spec/run cluster'
+    return
+  end
+
+  local ns
+  before_each(function() ns = cluster.namespace 'tools' end)
+  after_each(function()
+    cluster.sh('kubectl delete asyncactors --all -n %s --timeout=20s', ns)
+    cluster.stop_all()
+  end)
+
+  local function running(name)
+    eventually(name .. ' is Running', 30, function()
+      local actor = cluster.get('asyncactor', name, ns)
+      return actor and actor.status and actor.status.status == 'Running'
+    end)
+  end
+
+  it('check runs the cases that lie beside policies', function()
+    local text, code = run('check --policies %s', folder { ['stamp.lua'] = STAMP, ['stamp.case.yaml'] = CASE:format 'tools' })
+    assert.equal(0, code, text)
+    assert.is_truthy(text:find('1 cases hold', 1, true), text)
+    text, code = run('check --policies %s', folder { ['stamp.lua'] = STAMP, ['stamp.case.yaml'] = CASE:format 'other' })
+    assert.equal(1, code)
+    assert.is_truthy(text:find("stamp.case.yaml: case 'stamps': Deployment.metadata.annotations.stamp: wanted other, got tools", 1, true), text)
+    text = run('check -o json --policies %s', folder { ['stamp.lua'] = STAMP })
+    assert.equal(9, #json.decode(text).policies)
+  end)
+
+  it('check --live shows what the cluster has, and what became of it', function()
+    local own = cluster.namespace 'operator'
+    cluster.kubectl('create configmap team -n %s --from-file=stamp.lua=%s', own, cluster.write(cluster.temp 'stamp.lua', STAMP))
+    cluster.kubectl('label configmap team -n %s asya.sh/policies=true', own)
+    assert.is_truthy(run('check --live --operator-namespace %s', own):find('nobody has looked at it yet', 1, true))
+    cluster.operator { args = '--namespace ' .. own }
+    eventually('it is live', 20, function()
+      local text = run('check --live --operator-namespace %s', own)
+      return text:find('configmap team: live: bundle', 1, true) and text:find('stamp.lua +configmap ' .. own:gsub('%-', '%%-') .. '/team'), text
+    end)
+  end)
+
+  it('render --explain names the policy of each field', function()
+    local text, code = run('render --explain -f crds/examples/minimal.yaml --policies %s', folder { ['stamp.lua'] = STAMP })
+    assert.equal(0, code, text)
+    for _, line in ipairs {
+      'stamp        metadata.annotations.stamp', 'sidecar      spec.template.spec.containers[asya-sidecar].image',
+      'workload     spec.template.spec.containers[asya-runtime].image',
+    } do
+      assert.is_truthy(text:find(line, 1, true), line .. '\n' .. text)
+    end
+    text = run('render --explain -o json -f crds/examples/minimal.yaml')
+    assert.equal('ConfigMap', json.decode(text)[1].kind)
+  end)
+
+  it('diff says per field what a bundle would change, and changes nothing', function()
+    cluster.operator()
+    cluster.apply(cluster.actor('same', ns))
+    running 'same'
+    local text, code = run('diff -n %s', ns)
+    assert.equal(0, code, text)
+    local stamped = folder { ['stamp.lua'] = STAMP }
+    text, code = run('diff -n %s --policies %s', ns, stamped)
+    assert.equal(1, code, text)
+    assert.is_truthy(text:find('Deployment ' .. ns .. '/same', 1, true), text)
+    assert.is_truthy(text:find('+ metadata.annotations.stamp: "tools"', 1, true), text)
+    text = run('diff -n %s --policies %s -o json 2>/dev/null', ns, stamped)
+    assert.same({ 'changed', 'metadata.annotations.stamp' }, { json.decode(text)[1].action, json.decode(text)[1].fields[1].path })
+    assert.is_nil((cluster.get('deployment', 'same', ns).metadata.annotations or {}).stamp)
+    text, code = run('diff -n %s --policies %s', ns, folder { ['stamp.lua'] = 'return ((' })
+    assert.equal(2, code)
+    assert.is_truthy(text:find('stamp.lua:1', 1, true), text)
+    text, code = run('diff -n %s --policies %s', ns, folder { ['stamp.lua'] = STAMP:gsub("stamp = 'tools'", 'stamp = 7') })
+    assert.equal(2, code)
+    assert.is_truthy(text:find('metadata.annotations.stamp: must be a string', 1, true), text)
+  end)
+
+  it('replay gives the recorded plan byte for byte, and makes a case of a failure', function()
+    local records = cluster.temp 'records'
+    cluster.sh('mkdir -p %s', records)
+    local broken = STAMP:gsub('log.info', "if actor.metadata.name == 'bad' then error('no luck') end\n  log.info")
+    local op = cluster.operator { args = ('--record %s --policies %s'):format(records, folder { ['stamp.lua'] = broken }) }
+    cluster.apply(cluster.actor('good', ns, '  sidecar: {env: [{name: MY_PASSWORD, value: hush}]}'))
+    cluster.apply(cluster.actor('bad', ns))
+    running 'good'
+    local good, bad = ('%s/%s_good.json'):format(records, ns), ('%s/%s_bad.failed.json'):format(records, ns)
+    eventually('both are recorded', 10, function() return cluster.read(good) ~= '' and cluster.read(bad) ~= '' end)
+    assert.is_nil(cluster.read(good):find('hush', 1, true))
+    assert.is_truthy(op.log():find('stamped good', 1, true), 'log.info of policies is in the log')
+    assert.is_truthy(cluster.condition(cluster.get('asyncactor', 'bad', ns), 'WorkloadReady').message:find('stamp.lua:4: no luck', 1, true))
+
+    local policies = folder { ['stamp.lua'] = broken }
+    local text, code = run('replay %s --policies %s', good, policies)
+    assert.equal(0, code, text)
+    assert.is_truthy(text:find('byte for byte', 1, true))
+    text, code = run('replay %s', good)
+    assert.equal(1, code)
+    assert.is_truthy(text:find('annotations', 1, true), text)
+    text, code = run('replay %s --policies %s', bad, policies)
+    assert.equal(0, code)
+    assert.is_truthy(text:find('the error is the recorded one', 1, true), text)
+
+    local case = run('replay --to-spec %s', bad)
+    text, code = run('check --policies %s', folder { ['stamp.lua'] = broken, ['bad.case.yaml'] = case })
+    assert.equal(1, code)
+    assert.is_truthy(text:find('no luck', 1, true), text)
+    text, code = run('check --policies %s', folder { ['stamp.lua'] = STAMP, ['bad.case.yaml'] = case })
+    assert.equal(0, code, text)
+    text, code = run('check --policies %s', folder { ['stamp.lua'] = broken, ['good.case.yaml'] = run('replay --to-spec %s', good) })
+    assert.equal(0, code, text)
+  end)
+end)
