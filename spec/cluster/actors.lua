@@ -60,7 +60,8 @@ local function pod_spec()
   runtime.volumeMounts = volumes and json.array { { name = 'data', mountPath = '/data' } }
   return {
     containers = containers, volumes = volumes,
-    initContainers = maybe(json.array { { name = 'prepare', image = 'example/prepare:1', env = list(1, env) } }, 0.2), nodeSelector = maybe({ disk = 'ssd' }, 0.2),
+    initContainers = maybe(json.array { { name = 'prepare', image = 'example/prepare:1', env = list(1, env) } }, 0.2),
+    nodeSelector = maybe({ disk = 'ssd' }, 0.2),
     tolerations = maybe(json.array { { key = 'gpu', operator = 'Exists', effect = 'NoSchedule', tolerationSeconds = nil } }, 0.3),
     serviceAccountName = maybe('mine', 0.2), terminationGracePeriodSeconds = maybe(5, 0.2), priorityClassName = nil,
     securityContext = maybe({ runAsNonRoot = true, fsGroup = 2000, sysctls = json.array {} }, 0.3),
