@@ -1,0 +1,112 @@
+--- chart: what helm makes of the chart is accepted, refused with the value's name, and enough to run.
+local cluster = require 'cluster'
+
+--- The YAML, or what helm said and false.
+local function template(arguments)
+  local path = cluster.temp 'template.yaml'
+  local output, ok = cluster.sh('(helm template asya-operator chart --no-hooks -n asya-system %s >%s)', arguments or '', path)
+  return ok and cluster.read(path) or output, ok
+end
+
+local VALUES = {
+  { 'defaults', '' },
+  { 'SQS with a role', '--set transports.sqs.enabled=true --set transports.sqs.config.region=us-east-1'
+    .. ' --set transports.sqs.config.actorRoleArn=arn:aws:iam::1:role/a --set transports.rabbitmq.enabled=false' },
+  { 'the older spelling', '--set operator.transports.blue.type=rabbitmq --set operator.transports.blue.enabled=true'
+    .. ' --set operator.transports.blue.config.host=h --set operator.gatewayURL=http://gw' },
+  { 'two replicas', '--set replicaCount=2 --set podDisruptionBudget.enabled=true --set networkPolicy.enabled=true' },
+  { 'no metrics', '--set metrics.enabled=false' },
+  { 'a dashboard', '--set metrics.dashboard.enabled=true' },
+  { 'a digest and names', '--set image.digest=sha256:00 --set fullnameOverride=op --set serviceAccount.create=false --set rbac.create=false' },
+  { 'further policies', [[--set-string 'policies.extra.x\.lua=return 1' --set policyParams.scaling.scale_up_pods=20 --set policies.configMap=false]] },
+  { 'pods', '--set priorityClassName=high --set nodeSelector.a=b --set-json \'tolerations=[{"key":"x"}]\' --set podLabels.x=y --set commonLabels.z=w'
+    .. ' --set podAnnotations.a=b --set-json \'extraEnv=[{"name":"A","value":"b"}]\' --set-json \'imagePullSecrets=[{"name":"p"}]\'' },
+  { "the README's staging", '--set runtime.namespace=asya-staging --set runtime.local.path=/x.py --set image.tag=dev --set image.pullPolicy=Never' },
+}
+
+local REFUSED = {
+  { '--set transprots.rabbitmq.enabled=true', 'transprots' }, { '--set replicaCount=two', 'replicaCount' },
+  { '--set transports.rabbitmq.enabled=false', 'no transport is enabled' },
+  { '--set transports.sqs.enabled=true --set transports.sqs.config.region=', 'transports.sqs.config.region' },
+  { '--set replicaCount=2 --set leaderElection.enabled=false', 'leaderElection.enabled' },
+  { '--set transports.rabbitmq.config.password=p', 'passwordSecretRef' }, { '--set transports.rabbitmq.config.hots=p', 'hots' },
+  { '--set logLevel=loud', 'logLevel' }, { '--set runtime.source=github', 'runtime.source' }, { '--set image.pullPolicy=Often', 'pullPolicy' },
+  { '--set transports.rabbitmq.config.port=no', 'port' },
+}
+
+describe('the chart', function()
+  if not cluster.available then
+    pending 'needs a control plane: run it through spec/run cluster'
+    return
+  end
+  after_each(cluster.stop_all)
+
+  it('passes helm lint --strict', function()
+    local output, ok = cluster.sh 'helm lint --strict chart'
+    assert.is_true(ok, output)
+  end)
+
+  for _, row in ipairs(VALUES) do
+    it('is accepted by the API server: ' .. row[1], function()
+      cluster.sh 'kubectl create namespace asya-system'
+      local yaml, ok = template(row[2])
+      assert.is_true(ok, yaml)
+      local output, accepted = cluster.sh('kubectl apply --dry-run=server --validate=strict -f %s', cluster.write(cluster.temp 'chart.yaml', yaml))
+      assert.is_true(accepted, output)
+    end)
+  end
+
+  for _, row in ipairs(REFUSED) do
+    it('refuses ' .. row[1], function()
+      local output, ok = template(row[1])
+      assert.is_false(ok)
+      assert.is_truthy(output:find(row[2], 1, true), output)
+    end)
+  end
+
+  it('makes Prometheus objects when asked to', function()
+    local yaml = template '--set metrics.serviceMonitor.enabled=true --set metrics.prometheusRule.enabled=true'
+    assert.is_truthy(yaml:find('kind: ServiceMonitor', 1, true) and yaml:find('alert: AsyaPoliciesRejected', 1, true))
+    for metric in yaml:gmatch 'expr: [^\n]-([%w_]+)[{%[)]' do
+      assert.is_truthy(cluster.read('engine/core/serve.c'):find('"' .. metric .. '"', 1, true), metric .. ' is no metric of ours')
+    end
+  end)
+
+  it('has a README that is up to date', function()
+    assert.equal(dofile('spec/chart_docs.lua').page(), cluster.read 'chart/README.md', 'run: lua5.4 spec/chart_docs.lua > chart/README.md')
+  end)
+
+  it('gives the operator the rights it needs, and no cluster admin', function()
+    cluster.sh 'kubectl create namespace asya-system'
+    local yaml = template '--set transports.rabbitmq.config.host=127.0.0.1'
+    local objects = cluster.write(cluster.temp 'rbac.yaml', yaml)
+    cluster.kubectl('apply -f %s -l app.kubernetes.io/name=asya-operator --prune=false', objects)
+    cluster.kubectl 'scale deployment asya-operator -n asya-system --replicas=0'
+    local token = cluster.kubectl('create token asya-operator -n asya-system'):gsub('%s+$', '')
+    local config = cluster.write(cluster.temp 'kubeconfig', ([[
+apiVersion: v1
+kind: Config
+current-context: c
+contexts: [{name: c, context: {cluster: c, user: u, namespace: asya-system}}]
+clusters: [{name: c, cluster: {server: "%s", certificate-authority: "%s"}}]
+users: [{name: u, user: {token: "%s"}}]
+]]):format(os.getenv 'BED_SERVER', os.getenv 'BED_CA', token))
+    local ns = cluster.namespace 'rights'
+    local op = cluster.operator { args = '--leader-elect --kubeconfig ' .. config }
+    cluster.apply(cluster.actor('scaled', ns, '  scaling: {enabled: true}'))
+    cluster.apply((cluster.actor('stateful', ns):gsub('  workload:', '  workload:\n    kind: StatefulSet')))
+    cluster.apply((cluster.actor('job', ns):gsub('  workload:', '  workload:\n    kind: Job')))
+    cluster.eventually('all three have workloads', 30, function()
+      return cluster.get('scaledobject', 'scaled', ns) and cluster.get('statefulset', 'stateful', ns) and #cluster.list('jobs', ns) == 1
+    end)
+    cluster.eventually('the policies of the chart are live', 20, function()
+      local map = cluster.get('configmap', '00-asya-operator-policies', 'asya-system')
+      local state = map and (map.metadata.annotations or {})['asya.sh/policies-state']
+      return op.log():find('bundle', 1, true) and (state == nil or state:find 'live'), state
+    end)
+    cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', ns)
+    assert.is_nil(op.log():find('forbidden', 1, true), op.log())
+    op.stop()
+    cluster.kubectl('delete -f %s --ignore-not-found', objects)
+  end)
+end)
