@@ -46,7 +46,10 @@ describe('probes and metrics', function()
     cluster.kubectl('label configmap broken -n %s asya.sh/policies=true', own)
     cluster.operator { args = PORTS .. ' --namespace ' .. own }
     eventually('ready', 15, function() return get(18481, '/readyz') == 'ok\n200' end)
-    assert.is_truthy(get(18481, '/readyz?verbose'):find 'degraded.*x%.lua:1')
+    eventually('degraded', 15, function()
+      local text = get(18481, '/readyz?verbose')
+      return text:find 'degraded.*x%.lua:1', text
+    end)
     assert.is_truthy(get(18480, '/metrics'):find('policy_bundle_degraded 1', 1, true))
   end)
 
@@ -61,6 +64,8 @@ end)
 
 describe('README.md', function()
   if not cluster.available then return end
+
+  teardown(function() cluster.sh 'helm uninstall asya-operator -n asya-system' end)
 
   for block in cluster.read('README.md'):gmatch '```bash\n(.-)```' do
     if not block:find '^make ' then
