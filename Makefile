@@ -7,6 +7,7 @@
 #   make spec         busted specs of SDK and policies under Lua 5.4
 #   make runtime      tests of the runtime script that actors run
 #   make cluster      the operator against a real API server (SPEC=spec/cluster/spine_spec.lua narrows)
+#   make docker-build   the image (IMG=asya-operator:dev); make sbom writes build/sbom.spdx.json of it
 #   make lint         format, static analysis, include directions, file sizes
 #   make format       clang-format everything
 #   make clean        remove build/ (the cached control plane stays: spec/bed/bed build says where)
@@ -38,7 +39,7 @@ SAN_OBJ := $(ROOM_SRC:%.c=$(BUILD)/san/%.o) $(EMBEDDED:%.c=%.o)
 TEST_SRC := $(foreach room,$(ROOMS),$(filter engine/test/test_$(room)_%.c,$(wildcard engine/test/$(TEST).c)))
 TEST_BIN := $(TEST_SRC:engine/test/%.c=$(BUILD)/san/%)
 
-.PHONY: all deps demo test unit unit-build spec runtime cluster lint format clean help
+.PHONY: all docker-build sbom deps demo test unit unit-build spec runtime cluster lint format clean help
 all: $(BUILD)/asya-operator
 
 help:
@@ -112,6 +113,17 @@ test: all unit-build $(BUILD)/san/asya-operator
 
 demo: all
 	@BUILD=$(BUILD) spec/demo
+
+IMG ?= asya-operator:dev
+EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+DOCKER_BUILD = docker build --network=host --build-arg VERSION=$(VERSION) --build-arg SOURCE_DATE_EPOCH=$(EPOCH)
+
+docker-build:
+	$(DOCKER_BUILD) -t $(IMG) .
+
+sbom:
+	$(DOCKER_BUILD) --target sbom -t $(IMG)-sbom .
+	@id=$$(docker create $(IMG)-sbom none) && docker cp $$id:/sbom.spdx.json $(BUILD)/ && docker rm $$id >/dev/null
 
 C_FILES = $(shell git ls-files --cached --others --exclude-standard 'engine/*.[ch]')
 format: $(BUILD)/.deps

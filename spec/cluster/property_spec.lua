@@ -102,5 +102,6 @@ describe('wrong actors', function()
       end
     end
     assert.is_truthy(have.healthy)
+    cluster.kubectl('delete asyncactors --all -n %s --timeout=60s', ns) -- the next specs' operators would work on them
   end)
 end)
