@@ -56,10 +56,13 @@ function M.queue_name(actor)
   return 'asya-' .. actor.metadata.name
 end
 
---- The registry of transports: NAME -> entry.
+--- The registry of transports: NAME -> entry. A configuration file may hold it with or without the inner `transports` of the
+-- environment variable; the older spelling `operator.transports` lies under it.
 function M.transports(ctx)
   local registry = ctx.settings.transports or {}
-  return k8s.get(registry, 'transports') or {}
+  local older = k8s.get(ctx.settings.operator, 'transports')
+  registry = k8s.get(registry, 'transports') or registry
+  return older and k8s.merge(older, registry) or registry
 end
 
 --- The transport an actor names: { name, type, enabled, config }, or nil when the registry does not have it.

@@ -56,6 +56,7 @@ return policy.manifest {
       doc = 'How a new bundle reaches actors: {maxRestarting: 5, maxFailed: 1, readySeconds: 300}.' },
     transports = { env = 'ASYA_TRANSPORT_CONFIG', type = 'json',
       doc = 'The transport registry: {"transports": {NAME: {type, enabled, config}}}.' },
+    operator = { type = 'json', doc = 'Older spelling in configuration files: operator.transports lies under transports.' },
     gatewayURL = { env = 'ASYA_GATEWAY_URL', doc = 'Gateway that sidecars report to; wins over the one on the runtime container.' },
     sidecarImage = { env = 'ASYA_SIDECAR_IMAGE', doc = 'Sidecar image of actors that name none.' },
     sidecarResources = { env = 'ASYA_SIDECAR_RESOURCES', type = 'json',

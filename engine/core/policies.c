@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define LOOK_MS 20
+#define CONFIG_MS 2000
 #define MAX_RESTARTING 5
 #define MAX_FAILED 1
 #define READY_MS 300000
@@ -237,8 +238,8 @@ static void start_preflight(ao_policies *p, ao_track track, ao_variant *candidat
 static void add_list(cJSON *items, const ao_informer *informer)
 {
 	size_t cursor = 0;
-	const ao_store *store = ao_informer_store((ao_informer *)informer);
-	for (const ao_object *object; (object = ao_store_next(store, &cursor));) {
+	const ao_store *store = informer ? ao_informer_store((ao_informer *)informer) : NULL;
+	for (const ao_object *object; store && (object = ao_store_next(store, &cursor));) {
 		cJSON *tree = NULL;
 		if (!object->deleting && ao_object_tree(object, &tree, NULL) == 0)
 			cJSON_AddItemToArray(items, tree);
@@ -312,11 +313,7 @@ static void look(void *arg)
 	ao_policies *p = arg;
 	if (!p->reconciler || !ao_world_synced(p->world))
 		return;
-	if (!p->maps) {
-		tell_started(p);
-		return;
-	}
-	if (!ao_informer_synced(p->maps) || !ao_informer_synced(p->canary_maps))
+	if (p->maps && (!ao_informer_synced(p->maps) || !ao_informer_synced(p->canary_maps)))
 		return;
 	ao_auto_json cJSON *list = list_of(p->maps);
 	ao_preflight_cancel(p->preflight);
@@ -360,12 +357,21 @@ static ao_informer *watch(ao_policies *p, const char *suffix)
 	return informer;
 }
 
+static void on_config(void *arg)
+{
+	const ao_policies *p = arg;
+	ao_info(AO_POLICY, NULL, "%s has changed", p->with.load->config_file);
+	look_soon(arg);
+}
+
 void ao_policies_lead(ao_policies *p, ao_world *world, ao_reconciler *reconciler, const ao_openapi *openapi, ao_events *events)
 {
 	p->world = world;
 	p->reconciler = reconciler;
 	p->openapi = openapi;
 	p->events = events;
+	if (!p->config && p->with.load->config_file)
+		p->config = ao_file_watch_new(p->with.loop, p->with.load->config_file, CONFIG_MS, on_config, p);
 	if (!p->maps && !p->forbidden && p->main->loaded.manifest->policies_label) {
 		p->maps = watch(p, "");
 		p->canary_maps = watch(p, "-canary");
@@ -451,6 +457,7 @@ void ao_policies_free(ao_policies *p)
 	ao_informer_free(p->maps);
 	ao_informer_free(p->canary_maps);
 	ao_timer_free(p->look);
+	ao_file_watch_free(p->config);
 	ao_variant_unref(p->main);
 	ao_variant_unref(p->good);
 	ao_variant_unref(p->canary);

@@ -3,6 +3,7 @@
 #include "core/policies.h"
 #include "core/preflight.h"
 #include "core/rollout.h"
+#include "loop/file_watch.h"
 
 typedef enum { AO_TRACK_MAIN, AO_TRACK_CANARY, AO_TRACK_UNCANARY } ao_track;
 
@@ -14,7 +15,8 @@ struct ao_policies {
 	ao_events *events;
 	ao_informer *maps, *canary_maps;
 	ao_resource resource;
-	ao_timer *look; /* an edit is looked at a moment later, so that several make one */
+	ao_file_watch *config; /* of --config, while leading; or NULL */
+	ao_timer *look;        /* an edit is looked at a moment later, so that several make one */
 	void (*on_started)(void *arg);
 	void *on_started_arg;
 

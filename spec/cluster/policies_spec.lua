@@ -186,6 +186,24 @@ describe('policies in a ConfigMap', function()
     await_state(own, 'try', 'neither a selector nor a percentage')
   end)
 
+  it('see a change of the configuration file without a restart', function()
+    local config = cluster.write(cluster.temp 'config.yaml', 'gatewayURL: http://one\n')
+    operator { args = '--config ' .. config }
+    cluster.apply(cluster.actor('one', ns))
+    await_running(ns, 'one')
+    local function gateway()
+      return cluster.kubectl('get deployment one -n %s -o jsonpath=%s', ns,
+        cluster.quote '{.spec.template.spec.containers[1].env[?(@.name=="ASYA_GATEWAY_URL")].value}')
+    end
+    assert.equal('http://one', gateway())
+    cluster.write(config, 'gatewayURL: http://two\n')
+    eventually('the new gateway', 20, function() return gateway() == 'http://two', gateway() end)
+    cluster.write(config, 'gatewayURLL: nonsense\n')
+    cluster.sleep(4)
+    assert.equal('http://two', gateway())
+    await_running(ns, 'one')
+  end)
+
   it('replace pods a few at a time, and fall back when they do not become ready', function()
     operator { env = [[ASYA_POLICY_ROLLOUT='{"maxRestarting":1,"maxFailed":0,"readySeconds":4}']] }
     local names = { 'a', 'b', 'c' }
