@@ -286,8 +286,8 @@ static void send_call(ao_access_call *c)
 {
 	c->server = c->access->server;
 	c->server->refs++;
-	c->sent = ao_broker_send(c->server->broker, &(ao_broker_request){
-							.verb = c->verb, .queue = c->queue, .timeout_ms = CALL_MS, .fn = on_answer, .arg = c});
+	c->sent = ao_broker_send(
+	    c->server->broker, &(ao_broker_request){.verb = c->verb, .queue = c->queue, .timeout_ms = CALL_MS, .fn = on_answer, .arg = c});
 }
 
 /** Sends or answers what waits at an access, once it is clear with which server. */

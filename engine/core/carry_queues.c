@@ -31,8 +31,7 @@ static void next_queue(ao_pass *pass)
 		ao_queues_fact fact;
 		bool waited = pass->queue_waited;
 		pass->queue_waited = false;
-		ao_queues_state state =
-		    ao_queues_want(queues, object, queue, AO_BROKER_ENSURE, waited ? NULL : on_patience, pass, &fact);
+		ao_queues_state state = ao_queues_want(queues, object, queue, AO_BROKER_ENSURE, waited ? NULL : on_patience, pass, &fact);
 		if (state == AO_QUEUES_WAIT) {
 			pass->queue_waited = true;
 			return;

@@ -116,7 +116,8 @@ static ao_kept_queue *find(const ao_queue_owner *owner, const char *name)
 static ao_kept_queue *add_queue(ao_queues *queues, ao_queue_owner *owner, const char *name)
 {
 	ao_kept_queue *q = ao_xcalloc(1, sizeof(*q)), **last = &owner->first;
-	*q = (ao_kept_queue){.queues = queues, .owner = owner, .name = ao_xstrdup(name), .after = queues->first, .messages = -1, .in_flight = -1};
+	*q = (ao_kept_queue){
+	    .queues = queues, .owner = owner, .name = ao_xstrdup(name), .after = queues->first, .messages = -1, .in_flight = -1};
 	q->reason = ao_xstrdup("");
 	q->message = ao_xstrdup("");
 	if (q->after)

@@ -2,10 +2,10 @@
 /**
  * queues.h -- keeps the queues that plans want: made, looked at now and then, tried again when their broker does not answer, deleted.
  *
- * A queue of a plan is {name, transport, type, config, secrets, want, deletion}: `want` is the broker's own description (rabbitmq.h, sqs.h).
- * A failure is tried again by the keeper itself, after a back-off or as soon as the broker works again; the parent is told when something
- * about its queues has changed.  At each health interval every queue is looked at; one that is missing is made again.
- * Threads: the loop thread only.  Callbacks run on the loop, never from inside a function of this file.
+ * A queue of a plan is {name, transport, type, config, secrets, want, deletion}: `want` is the broker's own description (rabbitmq.h,
+ * sqs.h). A failure is tried again by the keeper itself, after a back-off or as soon as the broker works again; the parent is told when
+ * something about its queues has changed.  At each health interval every queue is looked at; one that is missing is made again. Threads:
+ * the loop thread only.  Callbacks run on the loop, never from inside a function of this file.
  */
 #include "core/metrics.h"
 #include "kube/event.h"
@@ -43,7 +43,8 @@ ao_queues *ao_queues_new(const ao_queues_options *options);
 void ao_queues_free(ao_queues *queues); /* NULL is fine */
 
 /**
- * Wants a queue of a parent's plan made (AO_BROKER_ENSURE) or gone (AO_BROKER_DELETE).  A queue that another parent has as well is not deleted.
+ * Wants a queue of a parent's plan made (AO_BROKER_ENSURE) or gone (AO_BROKER_DELETE).  A queue that another parent has as well is not
+ * deleted.
  *
  * @param queue  copied
  * @param fn     NULL: not ready to wait, AO_QUEUES_WAIT is not returned

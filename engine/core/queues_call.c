@@ -70,8 +70,8 @@ static void take_counts(ao_kept_queue *q, const ao_broker_answer *answer)
 static void report_done(const ao_kept_queue *q, bool again, const ao_broker_answer *answer)
 {
 	const char *done = q->asked == AO_BROKER_DELETE ? "deleted"
-			   : answer->created		? (again ? "restored" : "created")
-			   : answer->repaired		? "repaired"
+			   : answer->created            ? (again ? "restored" : "created")
+			   : answer->repaired           ? "repaired"
 							: NULL;
 	const char *reason = q->asked == AO_BROKER_DELETE ? "Deleted" : again ? "Restored" : answer->created ? "Created" : "Repaired";
 	if (!done)

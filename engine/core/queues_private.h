@@ -41,8 +41,8 @@ struct ao_kept_queue {
 	void *waiter_arg;
 	ao_timer *patience;
 
-	bool due;                   /* to be looked at in this round */
-	ao_kept_queue *next;        /* of the same parent */
+	bool due;                      /* to be looked at in this round */
+	ao_kept_queue *next;           /* of the same parent */
 	ao_kept_queue *before, *after; /* of all */
 };
 

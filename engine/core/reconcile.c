@@ -322,7 +322,8 @@ static void start_pass(void *arg, const char *key)
 
 /* ---- schemas ---- */
 
-/** The server may know kinds or fields by now that it did not know before (an upgrade of somebody's CRDs, say): those refused get a second look. */
+/** The server may know kinds or fields by now that it did not know before (an upgrade of somebody's CRDs, say): those refused get a second
+ * look. */
 static void on_schemas(void *arg)
 {
 	ao_reconciler *r = arg;

@@ -201,7 +201,8 @@ static void release_queues(ao_pass *pass, const ao_object *object)
 	ao_pass_plan(pass, object);
 	const cJSON *queues = ao_json_at(pass->plan, "queues"), *why = parent->policy_error ? parent->policy_error : parent->invalid;
 	if (why && !cJSON_GetArraySize(queues)) {
-		ao_auto_str char *note = ao_xasprintf("released without a plan, what it had at brokers is left there: %s", ao_json_str(why, "message"));
+		ao_auto_str char *note =
+		    ao_xasprintf("released without a plan, what it had at brokers is left there: %s", ao_json_str(why, "message"));
 		warn(pass, object, "QueueLeft", note);
 	}
 	if (cJSON_GetArraySize(queues) && !all_planned(pass->reconciler)) {

@@ -42,7 +42,6 @@ end
 
 local function publish(name, count)
   for _ = 1, count do
-    manage('POST', '/api/exchanges/%2F/asya/publish'):len()
     local out = manage('POST', '/api/exchanges/%2F/amq.default/publish',
       { properties = { delivery_mode = 2 }, routing_key = 'asya-' .. name, payload = 'm', payload_encoding = 'string' })
     assert.is_truthy(out:find('"routed":true', 1, true), out)
@@ -142,5 +141,210 @@ describe('queues of actors', function()
     assert.is_nil(queue(name))
     assert.is_nil(queue(name .. '-dlq'))
     assert.is_nil(cluster.get('deployment', name, ns))
+  end)
+
+  it('survive with their messages when they differ, and the actor says in what', function()
+    local ns, name = namespace(), fresh 'differs'
+    manage('PUT', '/api/queues/%2F/asya-' .. name, { durable = true, arguments = { ['x-message-ttl'] = 600000 } })
+    publish(name, 10)
+    local op = operator()
+    cluster.apply(cluster.actor(name, ns))
+    local condition, actor = await_transport(ns, name, 'False', 'QueueMismatch')
+    for _, text in ipairs { 'asya-' .. name, 'x-message-ttl', '600000', 'absent' } do
+      assert.is_truthy(condition.message:find(text, 1, true), condition.message)
+    end
+    assert.equal('TransportError', actor.status.status)
+    assert.equal('NotReady', actor.status.transportStatus)
+    cluster.sleep(3)
+    assert.equal(10, queue(name).messages)
+    local _, said = op.log():gsub('QueueMismatch', '')
+    assert.equal(1, said, 'said once')
+    manage('DELETE', '/api/queues/%2F/asya-' .. name)
+    await_status(ns, name, 'Running', 45)
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, ns)
+  end)
+
+  it('stay or go with their actor as the configuration says', function()
+    local ns = namespace()
+    for _, case in ipairs {
+      { 'keep', function(c) c.queues.deletionPolicy = 'Retain' end, true },
+      { 'given', function(c) c.queues.autoCreate = false end, true },
+      { 'empty', function(c) c.queues.deletionPolicy = 'DeleteIfEmpty' end, false },
+      { 'skip', nil, true, 'asya.sh/skip-queue-cleanup=true' },
+    } do
+      local name = fresh(case[1])
+      if case[1] == 'given' then
+        manage('PUT', '/api/queues/%2F/asya-' .. name,
+          { durable = true, arguments = { ['x-dead-letter-exchange'] = '', ['x-dead-letter-routing-key'] = 'asya-' .. name .. '-dlq' } })
+        manage('PUT', '/api/queues/%2F/asya-' .. name .. '-dlq', { durable = true })
+      end
+      local op = operator { change = case[2] }
+      cluster.apply(cluster.actor(name, ns))
+      await_status(ns, name, 'Running')
+      if case[4] then cluster.kubectl('annotate asyncactor %s -n %s %s', name, ns, case[4]) end
+      cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, ns)
+      assert.equal(case[3], queue(name) ~= nil, case[1])
+      op.stop()
+    end
+  end)
+
+  it('with messages inside hold their actor back when only empty ones may go, until it is let go', function()
+    local ns, name = namespace(), fresh 'full'
+    operator { change = function(c) c.queues.deletionPolicy = 'DeleteIfEmpty' end }
+    cluster.apply(cluster.actor(name, ns))
+    await_status(ns, name, 'Running')
+    publish(name, 2)
+    cluster.kubectl('delete asyncactor %s -n %s --wait=false', name, ns)
+    local condition, actor = await_transport(ns, name, 'False', 'QueueNotEmpty')
+    assert.is_truthy(condition.message:find('2 messages', 1, true), condition.message)
+    assert.equal('Terminating', actor.status.status)
+    assert.is_nil(cluster.get('deployment', name, ns))
+    cluster.kubectl('annotate asyncactor %s -n %s asya.sh/skip-queue-cleanup=true', name, ns)
+    eventually('it is gone', 20, function() return not cluster.get('asyncactor', name, ns) end)
+    assert.equal(2, queue(name).messages)
+  end)
+
+  it('are reached again when the Secret is mended', function()
+    local ns, name = namespace 'wrong', fresh 'secret'
+    local op = operator()
+    cluster.apply(cluster.actor(name, ns))
+    await_transport(ns, name, 'False', 'AccessDenied')
+    assert.is_nil(cluster.get('deployment', name, ns))
+    put_secret(ns, 'guest')
+    await_status(ns, name, 'Running', 60)
+    cluster.kubectl('delete secret rabbitmq-secret -n %s', ns)
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=30s', name, ns)
+    assert.is_nil(queue(name))
+
+    local bare, other = cluster.namespace 'mq', fresh 'bare'
+    cluster.apply(cluster.actor(other, bare))
+    local condition = await_transport(bare, other, 'False', 'SecretMissing')
+    assert.is_truthy(condition.message:find(('Secret %s/rabbitmq-secret: not there'):format(bare), 1, true), condition.message)
+    cluster.kubectl('create secret generic rabbitmq-secret -n %s --from-literal=pass=guest', bare)
+    eventually('the key is missing', 45, function()
+      local c = cluster.condition(cluster.get('asyncactor', other, bare), 'TransportReady')
+      return c.message:find('has no key password', 1, true), c.message
+    end)
+    put_secret(bare, 'guest')
+    await_status(bare, other, 'Running', 60)
+    assert.is_nil(op.log():find('wrong', 1, true), 'no password in the log')
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=30s', other, bare)
+  end)
+
+  it('of one name in two namespaces are told to both, and deleted with the last', function()
+    local one, two, name = namespace(), namespace(), fresh 'twin'
+    operator()
+    for _, ns in ipairs { one, two } do
+      cluster.apply(cluster.actor(name, ns))
+      await_status(ns, name, 'Running')
+    end
+    for _, ns in ipairs { one, two } do
+      eventually('an Event in ' .. ns, 10, function()
+        return cluster.kubectl('get events -n %s -o yaml', ns):find('QueueShared', 1, true)
+      end)
+    end
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, one)
+    assert.is_truthy(queue(name))
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, two)
+    assert.is_nil(queue(name))
+  end)
+
+  it('are nobody\'s business when queue management is off', function()
+    local ns, name = cluster.namespace 'mq', fresh 'off'
+    cluster.operator { transports = transports() }
+    cluster.apply(cluster.actor(name, ns))
+    await_status(ns, name, 'Running')
+    assert.is_nil(queue(name))
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, ns)
+  end)
+
+  it('that somebody deletes are made again at the next look, and counts are shown', function()
+    local ns, name = namespace(), fresh 'look'
+    operator { interval = '1s' }
+    cluster.apply(cluster.actor(name, ns))
+    await_status(ns, name, 'Running')
+    publish(name, 3)
+    await(ns, name, '3 messages', 15, function(actor) return actor.status.queuedMessages == 3 end)
+    rabbitmqctl('delete_queue asya-%s', name)
+    eventually('it is there again', 15, function() return queue(name) end)
+    assert.same({ 'asya-' .. name, name }, bindings(name))
+    await(ns, name, 'no messages', 15, function(actor) return actor.status.queuedMessages == 0 end)
+    cluster.sleep(2)
+    local mark = cluster.audit_mark()
+    cluster.sleep(4)
+    for what in pairs(cluster.requests(mark)) do assert.equal('get secrets', what) end
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, ns)
+  end)
+
+  it('are seen to be away with their broker, and there again with it', function()
+    local ns, prefix, count = namespace(), fresh 'out', 30
+    local op, list = operator { interval = '3s' }, {}
+    for i = 1, count do list[i] = cluster.actor(prefix .. '-' .. i, ns) end
+    cluster.apply(table.concat(list, '---\n'))
+    local function all(what, seconds, fn)
+      eventually(what, seconds, function()
+        local n, detail = 0, nil
+        for _, actor in ipairs(cluster.list('asyncactors', ns)) do
+          if actor.status and fn(actor) then n = n + 1 else detail = json.encode(actor.status or {}) end
+        end
+        return n == count, n .. ' ' .. tostring(detail)
+      end)
+    end
+    local function transport_is(truth)
+      return function(actor)
+        local c = cluster.condition(actor, 'TransportReady')
+        return c and c.status == truth
+      end
+    end
+    all('all run', 60, function(actor) return actor.status.status == 'Running' end)
+    local connections = select(2, rabbitmqctl('-q list_connections pid'):gsub('<[^>]+>', ''))
+    assert.is_true(connections >= 1 and connections <= 3, connections .. ' connections')
+
+    sh('spec/bed/bed kill %s rabbitmq', cluster.bed_dir)
+    all('TransportReady is False', 40, transport_is 'False')
+    cluster.kubectl('set image deployment/%s-1 -n %s asya-sidecar=evil:1', prefix, ns)
+    eventually('workloads are kept right meanwhile', 15, function()
+      local live = cluster.get('deployment', prefix .. '-1', ns)
+      return live and live.spec.template.spec.containers[2].image == 'asya-sidecar:latest'
+    end)
+    cluster.kubectl('delete asyncactor %s-1 -n %s --wait=false', prefix, ns)
+    cluster.sleep(2)
+    assert.is_truthy(cluster.get('asyncactor', prefix .. '-1', ns), 'it waits for the broker')
+    sh('spec/bed/bed start %s rabbitmq', cluster.bed_dir)
+    count = count - 1
+    eventually('the deleted one is gone', 90, function() return not cluster.get('asyncactor', prefix .. '-1', ns) end)
+    assert.is_nil(queue(prefix .. '-1'))
+    all('TransportReady is True', 60, transport_is 'True')
+    connections = select(2, rabbitmqctl('-q list_connections pid'):gsub('<[^>]+>', ''))
+    assert.is_true(connections >= 1 and connections <= 3, connections .. ' connections')
+    assert.is_nil(op.log():find('Sanitizer', 1, true))
+    cluster.kubectl('delete asyncactors --all -n %s --timeout=60s', ns)
+    for name in pairs(queues()) do assert.is_nil(name:find(prefix, 1, true), name) end
+  end)
+
+  it('at SQS have redrive and tags', function()
+    local ns, name = cluster.namespace 'mq', fresh 'sqs'
+    cluster.kubectl('create secret generic aws -n %s --from-literal=id=AKID --from-literal=secret=SECRET', ns)
+    operator()
+    cluster.apply((cluster.actor(name, ns):gsub('transport: rabbitmq', 'transport: sqs')))
+    local actor = await_status(ns, name, 'Running')
+    local function sqs(action, body)
+      local out = sh('curl -s -H %s -H content-type:application/x-amz-json-1.0 -H %s -d %s %s', cluster.quote('x-amz-target: AmazonSQS.' .. action),
+        cluster.quote 'authorization: AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/sqs/aws4_request, SignedHeaders=host, Signature=0',
+        cluster.quote(json.encode(body)), env 'BED_SQS_URL')
+      return json.decode(out)
+    end
+    local url = sqs('GetQueueUrl', { QueueName = 'asya-' .. name }).QueueUrl
+    local attributes = sqs('GetQueueAttributes', { QueueUrl = url, AttributeNames = json.array { 'All' } }).Attributes
+    assert.equal('77', attributes.VisibilityTimeout)
+    assert.equal('345600', attributes.MessageRetentionPeriod)
+    local redrive = json.decode(attributes.RedrivePolicy)
+    assert.equal(4, tonumber(redrive.maxReceiveCount))
+    assert.is_truthy(redrive.deadLetterTargetArn:find ':asya%-dlq$')
+    assert.same({ ['asya.sh/actor'] = name, ['asya.sh/namespace'] = ns, team = 'images' }, sqs('ListQueueTags', { QueueUrl = url }).Tags)
+    assert.equal(0, actor.status.processingMessages)
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, ns)
+    assert.is_nil(sqs('GetQueueUrl', { QueueName = 'asya-' .. name }).QueueUrl)
+    assert.is_truthy(sqs('GetQueueUrl', { QueueName = 'asya-dlq' }).QueueUrl)
   end)
 end)
