@@ -16,8 +16,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define READ_MS 1000  /* Secrets of an access that does not work are read at most that often */
-#define PROMPT_MS 200 /* a call that is older than that makes its broker a slow one */
+#define READ_MS 1000      /* Secrets of an access that does not work are read at most that often, ... */
+#define MAX_READ_MS 15000 /* ... and more and more seldom while they are not there */
+#define PROMPT_MS 200     /* a call that is older than that makes its broker a slow one */
 #define CALL_MS 15000
 
 /** A broker object and those who use it. */
@@ -26,7 +27,8 @@ typedef struct server {
 	char id[65];
 	ao_broker *broker;
 	size_t refs;
-	bool down; /* the last call did not get through, or not in */
+	bool down;        /* the last call did not get through, or not in */
+	bool unreachable; /* ... not through */
 } server;
 
 struct ao_access {
@@ -39,6 +41,7 @@ struct ao_access {
 	bool waits;     /* in brokers->first */
 	ao_secrets_call *read;
 	uint64_t read_ms;
+	unsigned read_failures; /* since the Secrets were last there */
 	int error;
 	char *reason, *message;
 	ao_access_call *calls;
@@ -144,6 +147,7 @@ static void resolve(ao_access *a, const cJSON *values)
 	a->stale = false;
 	server_put(a->server);
 	a->server = s;
+	a->read_failures += r < 0;
 	set_error(a, r, r < 0 ? "InvalidConfiguration" : "", r < 0 ? ao_err_text(err) : "");
 }
 
@@ -157,11 +161,22 @@ static void needs_turn(ao_access *a)
 	ao_timer_start(a->brokers->tick, 0);
 }
 
+/** When the Secrets may be read again; in the past: now. */
+static uint64_t next_read_ms(const ao_access *a)
+{
+	uint64_t pause = (uint64_t)READ_MS << (a->read_failures < 5 ? a->read_failures : 5);
+	return a->read_ms ? a->read_ms + (pause < MAX_READ_MS ? pause : MAX_READ_MS) : 0;
+}
+
 static void on_secrets(void *arg, const ao_secrets_answer *answer)
 {
 	ao_access *a = arg;
+	bool back = !answer->error && a->read_failures;
 	a->read = NULL;
 	a->read_ms = ao_mono_ms();
+	a->read_failures = answer->error ? a->read_failures + 1 : 0;
+	if (back)
+		a->brokers->on_back(a->brokers->arg, a);
 	if (!answer->error) {
 		resolve(a, answer->values);
 	} else if (answer->error == -EIO && a->server) {
@@ -177,7 +192,7 @@ static void on_secrets(void *arg, const ao_secrets_answer *answer)
 static bool wants_to_read(const ao_access *a)
 {
 	if (!a->server)
-		return !a->read_ms || ao_mono_ms() - a->read_ms >= READ_MS;
+		return ao_mono_ms() >= next_read_ms(a);
 	if (a->stale) /* who deletes makes do with what there is: in a namespace that goes the Secret may be gone already */
 		for (const ao_access_call *c = a->calls; c; c = c->next)
 			if (!c->sent && c->verb != AO_BROKER_DELETE)
@@ -265,8 +280,10 @@ static void on_answer(void *arg, const ao_broker_answer *answer)
 	ao_brokers *b = a->brokers;
 	bool down = answer->error == -EIO || answer->error == -ETIME || answer->error == -EPERM;
 	bool back = s && s->down && !down;
-	if (s)
+	if (s) {
 		s->down = down;
+		s->unreachable = down && answer->error != -EPERM;
+	}
 	if (answer->error == -EPERM && s && s == a->server && a->secrets && ao_mono_ms() - a->read_ms >= READ_MS)
 		a->stale = true;
 	unlink_call(c);
@@ -299,7 +316,9 @@ static void take_turn(ao_access *a)
 		else
 			resolve(a, NULL);
 	}
+	uint64_t now = ao_mono_ms(), again = next_read_ms(a);
 	ao_broker_answer answer = {.error = a->error, .reason = a->reason, .message = a->message, .messages = -1, .in_flight = -1};
+	answer.retry_ms = again > now ? again - now : 0;
 	a->refs++; /* callbacks may give it back */
 	for (ao_access_call *c = a->calls, *next; c; c = next) {
 		next = c->next;
@@ -377,17 +396,23 @@ void ao_brokers_doubt(ao_brokers *b)
 		a->stale = a->secrets != NULL;
 }
 
-void ao_brokers_collect(ao_brokers *b, ao_metrics *metrics)
+/** Sets the gauge for every transport of which this is true of one access; later rounds win. */
+static void collect_round(ao_brokers *b, ao_metrics *metrics, int round)
 {
 	size_t cursor = 0;
-	ao_metric_clear(metrics, "transport_up");
-	for (int round = 0; round < 2; round++) { /* one access that does not work is enough */
-		cursor = 0;
-		for (const ao_access *a; (a = ao_map_next(b->accesses, &cursor, NULL));) {
-			bool up = a->server && !a->server->down;
-			ao_auto_str char *labels = ao_xasprintf("transport=\"%s\"", a->transport);
-			if (up == (round == 0))
-				ao_metric_set(metrics, "transport_up", labels, up);
-		}
+	for (const ao_access *a; (a = ao_map_next(b->accesses, &cursor, NULL));) {
+		const server *s = a->server;
+		bool works = s && !s->down, applies = round == 0 ? !works : round == 1 ? works : s && s->unreachable;
+		ao_auto_str char *labels = ao_xasprintf("transport=\"%s\"", a->transport);
+		if (applies)
+			ao_metric_set(metrics, "transport_up", labels, works);
 	}
+}
+
+/** One namespace with a wrong Secret does not make a broker that others use one that is down. */
+void ao_brokers_collect(ao_brokers *b, ao_metrics *metrics)
+{
+	ao_metric_clear(metrics, "transport_up");
+	for (int round = 0; round < 3; round++)
+		collect_round(b, metrics, round);
 }

@@ -206,7 +206,8 @@ static ao_queues_state state_of(ao_kept_queue *q, void (*fn)(void *arg), void *a
 		return AO_QUEUES_DONE;
 	if (!q->call && failed_just_now(q))
 		return AO_QUEUES_FAILED;
-	if (!q->call || q->asked == AO_BROKER_INSPECT || q->asked_digest != q->digest)
+	/* a call about what was wanted before is not dropped: the broker may carry it out all the same, and must not do so last */
+	if (!q->call || q->asked == AO_BROKER_INSPECT)
 		ao_queues_ask(q);
 	if (fn && ao_access_prompt(q->access)) {
 		wait_for(q, fn, arg);

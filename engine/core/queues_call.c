@@ -83,7 +83,8 @@ static void report_done(const ao_kept_queue *q, bool again, const ao_broker_answ
 
 static void succeeded(ao_kept_queue *q, const ao_broker_answer *answer)
 {
-	bool news = q->good != q->asked_digest || q->error, counted = q->messages != answer->messages || q->in_flight != answer->in_flight;
+	bool news = q->good != q->asked_digest || q->error || q->digest != q->asked_digest,
+	     counted = q->messages != answer->messages || q->in_flight != answer->in_flight;
 	bool again = q->existed;
 	if (q->error)
 		ao_info(AO_CORE, q->owner->key, "queue %s is all right again", q->name);
@@ -100,9 +101,10 @@ static void succeeded(ao_kept_queue *q, const ao_broker_answer *answer)
 
 static void failed(ao_kept_queue *q, const ao_broker_answer *answer)
 {
-	bool news = q->good || strcmp(q->reason, answer->reason) != 0 || strcmp(q->message, answer->message) != 0;
+	bool news =
+	    q->good || q->digest != q->asked_digest || strcmp(q->reason, answer->reason) != 0 || strcmp(q->message, answer->message) != 0;
 	q->good = 0;
-	q->failed_digest = q->digest;
+	q->failed_digest = q->asked_digest;
 	q->error = answer->error;
 	q->existed = q->existed || answer->exists;
 	say(&q->reason, answer->reason && *answer->reason ? answer->reason : "BrokerError");
@@ -110,7 +112,7 @@ static void failed(ao_kept_queue *q, const ao_broker_answer *answer)
 	if (answer->messages >= 0)
 		take_counts(q, answer);
 	if (news)
-		ao_warn(AO_CORE, q->owner->key, "queue %s: %s: %s", q->name, q->reason, q->message);
+		ao_warn(AO_CORE, q->owner->key, "%s (%s)", q->message, q->reason);
 	uint64_t delay = (uint64_t)FIRST_RETRY_MS << (q->failures < 5 ? q->failures : 5);
 	q->failures++;
 	if (answer->retry_ms)

@@ -60,7 +60,7 @@ struct ao_queues {
 void ao_queues_event(const ao_kept_queue *q, bool warning, const char *reason, const char *note);
 
 /* queues_call.c */
-/** Asks the broker for what is wanted; a call in flight about something else is dropped. */
+/** Asks the broker for what is wanted; a call in flight is dropped. */
 void ao_queues_ask(ao_kept_queue *q);
 void ao_queues_look(ao_kept_queue *q);
 /** Ends the call in flight, if any, and stops trying again. */

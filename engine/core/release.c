@@ -205,7 +205,7 @@ static void release_queues(ao_pass *pass, const ao_object *object)
 		    ao_xasprintf("released without a plan, what it had at brokers is left there: %s", ao_json_str(why, "message"));
 		warn(pass, object, "QueueLeft", note);
 	}
-	if (cJSON_GetArraySize(queues) && !all_planned(pass->reconciler)) {
+	if (cJSON_GetArraySize(queues) && !all_planned(pass->reconciler) && ao_mono_ms() - parent->release_ms < STUCK_MS) {
 		pass->requeue_after = 1;
 		ao_pass_finish(pass);
 		return;

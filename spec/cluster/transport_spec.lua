@@ -124,6 +124,13 @@ describe('queues of actors', function()
 
   after_each(cluster.stop_all)
 
+  --- Actors of other specs have no Secrets, and would only be in the way.
+  setup(function()
+    local op = cluster.operator()
+    cluster.kubectl 'delete asyncactors -A --all --timeout=120s'
+    op.stop()
+  end)
+
   it('are there with dead letter queue and bindings before the workload', function()
     local ns, name = namespace(), fresh 'first'
     local op = operator()
@@ -320,6 +327,81 @@ describe('queues of actors', function()
     assert.is_nil(op.log():find('Sanitizer', 1, true))
     cluster.kubectl('delete asyncactors --all -n %s --timeout=60s', ns)
     for name in pairs(queues()) do assert.is_nil(name:find(prefix, 1, true), name) end
+  end)
+
+  it('stay until what scales the workload is gone', function()
+    local ns, name = namespace(), fresh 'scaled'
+    operator()
+    cluster.apply(cluster.actor(name, ns, '  scaling: {enabled: true, minReplicas: 1}'))
+    eventually('a ScaledObject', 30, function() return cluster.get('scaledobject', name, ns) end)
+    cluster.kubectl('patch scaledobject %s -n %s --type merge -p %s', name, ns, cluster.quote '{"metadata":{"finalizers":["finalizer.keda.sh/x"]}}')
+    cluster.kubectl('delete asyncactor %s -n %s --wait=false', name, ns)
+    eventually('the ScaledObject is going', 15, function() return cluster.get('scaledobject', name, ns).metadata.deletionTimestamp end)
+    cluster.sleep(2)
+    assert.is_truthy(cluster.get('deployment', name, ns))
+    assert.is_truthy(queue(name))
+    cluster.kubectl('patch scaledobject %s -n %s --type merge -p %s', name, ns, cluster.quote '{"metadata":{"finalizers":null}}')
+    eventually('the actor is gone', 20, function() return not cluster.get('asyncactor', name, ns) end)
+    assert.is_nil(cluster.get('deployment', name, ns))
+    assert.is_nil(queue(name))
+  end)
+
+  it('go with an actor that is invalid, stay with one whose transport is gone from the configuration, and with orphans', function()
+    local ns, bad, lost, orphan = namespace(), fresh 'bad', fresh 'lost', fresh 'orphan'
+    local op = operator()
+    for _, name in ipairs { bad, lost, orphan } do
+      cluster.apply(cluster.actor(name, ns))
+      await_status(ns, name, 'Running')
+    end
+    cluster.apply(cluster.actor(bad, ns, nil, '        - name: other\n          image: x:1\n'))
+    await_status(ns, bad, 'WorkloadError')
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', bad, ns)
+    assert.is_nil(queue(bad))
+    cluster.kubectl('delete asyncactor %s -n %s --cascade=orphan --timeout=20s', orphan, ns)
+    assert.is_truthy(queue(orphan))
+    assert.is_truthy(cluster.get('deployment', orphan, ns))
+    op.stop()
+    cluster.operator { queues = true, transports = '{"transports":{}}' }
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', lost, ns)
+    assert.is_truthy(queue(lost))
+    eventually('an Event says so', 10, function()
+      return cluster.kubectl('get events -n %s -o yaml', ns):find('QueueLeft', 1, true)
+    end)
+    cluster.kubectl('delete deployment %s -n %s', orphan, ns)
+  end)
+
+  it('at a broker that never answers hold up nobody else', function()
+    local ns, name = namespace(), fresh 'quick'
+    local pid = sh([[python3 -c 'import socket, time; s = socket.socket(); s.bind(("127.0.0.1", 18499)); s.listen(128); time.sleep(90)' \
+      >/dev/null 2>&1 & echo $!]]):match '%d+'
+    local list = {}
+    for i = 1, 40 do list[i] = cluster.actor('slow-' .. i, ns):gsub('transport: rabbitmq', 'transport: slow') end
+    cluster.apply(table.concat(list, '---\n'))
+    local registry = json.decode(transports())
+    registry.transports.slow = { enabled = true, type = 'rabbitmq', config = { host = '127.0.0.1', port = 18499 } }
+    local op = cluster.operator { queues = true, transports = json.encode(registry) }
+    eventually('the slow ones wait', 20, function() return op.log():find('caches are filled', 1, true) end)
+    cluster.apply(cluster.actor(name, ns))
+    await_status(ns, name, 'Running', 10)
+    assert.is_nil(cluster.get('deployment', 'slow-1', ns))
+    local condition = await_transport(ns, 'slow-1', 'False', 'BrokerTimeout', 40)
+    assert.is_truthy(condition.message:find('127.0.0.1:18499', 1, true), condition.message)
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, ns)
+    cluster.kubectl('annotate asyncactors --all -n %s asya.sh/skip-queue-cleanup=true', ns)
+    cluster.kubectl('delete asyncactors --all -n %s --timeout=60s', ns)
+    sh('kill %s', pid)
+  end)
+
+  it('and their brokers are counted in metrics', function()
+    local ns, name = namespace(), fresh 'metric'
+    operator { args = '--metrics-bind-address 127.0.0.1:18490' }
+    cluster.apply(cluster.actor(name, ns))
+    await_status(ns, name, 'Running')
+    local text = sh 'curl -s -m 5 http://127.0.0.1:18490/metrics'
+    for _, series in ipairs { ('queue_messages{queue="asya-%s",transport="rabbitmq"} 0'):format(name), 'transport_up{transport="rabbitmq"} 1' } do
+      assert.is_truthy(text:find(series, 1, true), series .. '\n' .. text)
+    end
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, ns)
   end)
 
   it('at SQS have redrive and tags', function()
