@@ -390,24 +390,28 @@ local function validate(self, actor, ctx)
 end
 
 --- What is wanted for a parent: { invalid, objects, queues, events, requeue_after }.
+-- An invalid parent that is to go still says which queues go with it.
 ---@param snapshot table { now, parent, children, related, queues, explain }; with explain = true the plan says who set each field
 ---@return table
 function Bundle:plan(snapshot)
   local actor, ctx, p = parent_of(snapshot), contexts(self, snapshot), plan.new()
   local invalid = validate(self, actor, ctx)
-  if invalid then
+  if invalid and not actor.metadata.deletionTimestamp then
     return { invalid = invalid, objects = json.array {}, queues = json.array {}, events = json.array {} }
   end
   local after, by_role
   if snapshot.explain then after, by_role = explain.new(p) end
-  each(self, 'render', p, function(fn, it)
-    local returned = fn(actor, ctx[it], p)
-    if after then after(it.name) end
-    return returned
-  end)
+  if not invalid then
+    each(self, 'render', p, function(fn, it)
+      local returned = fn(actor, ctx[it], p)
+      if after then after(it.name) end
+      return returned
+    end)
+  end
   each(self, 'queues', p, function(fn, it) return fn(actor, ctx[it], p) end)
   local done = plan.finish(p, { host = self.host, kinds = self.kinds, parent = actor, parent_kind = self.manifest_.parent })
   if after then done.explain = explain.result(done.objects, by_role) end
+  done.invalid = invalid
   return done
 end
 

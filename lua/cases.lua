@@ -6,6 +6,7 @@
 --   settings: the operator's settings (default: the manifest's cases.settings)
 --   children, related, outcome: what is observed (default: nothing)
 --   expect:   {Kind: fields that must be there}; ABSENT means it must not
+--   queues:   with expect: the queues planned, in order, each with the fields that must be there; when observed, give `observed_queues`
 --   invalid:  texts that the refusal must hold, instead of expect
 --   status:   fields of the status that must be there
 --   snapshot: all of the above at once, as an operator recorded it; with `plan`, which must come out exactly
@@ -64,7 +65,7 @@ function M.snapshot(case, manifest)
   parent.metadata.namespace = parent.metadata.namespace or 'default'
   return {
     now = case.now or NOW, parent = parent, children = case.children or json.array {}, related = case.related or json.array {},
-    queues = case.queues,
+    queues = case.observed_queues,
     outcome = case.outcome,
   }
 end
@@ -90,6 +91,7 @@ function M.judge_plan(case, plan)
     local bad = M.difference(fields, M.find(plan, kind), kind)
     if bad then return bad end
   end
+  return case.queues and M.difference(case.queues, plan.queues, 'queues')
 end
 
 --- The outcome of a pass that went well, for status hooks.

@@ -67,5 +67,7 @@ return policy.manifest {
       doc = 'File that replaces the runtime script that comes with the policies.' },
     disableQueueManagement = { env = 'ASYA_DISABLE_QUEUE_MANAGEMENT', type = 'string',
       doc = 'Exactly "true": queues are left to somebody else.' },
+    healthCheckInterval = { env = 'ASYA_QUEUE_HEALTH_CHECK_INTERVAL', type = 'string',
+      doc = 'How often queues are looked at, as "5m" or "30s"; 5m. "0": only when something else happens.' },
   },
 }

@@ -61,13 +61,12 @@ end
 
 --- Which condition an error of the server belongs to.
 local function condition_of(err)
-  if err.role == 'queue' then return 'TransportReady', 'TransportError' end
   if err.role == 'scaler' or err.role == 'trigger-auth' then return 'ScalingReady', 'ScalingError' end
   return 'WorkloadReady', 'WorkloadError'
 end
 
 --- What keeps the actor from being reconciled, if anything: { condition, reason, message, status }.
-local function blocker(ctx)
+local function blocker(ctx, f)
   local outcome = ctx.outcome
   if outcome.policy_error then
     return { condition = 'WorkloadReady', reason = 'PolicyError', status = 'WorkloadError', message = outcome.policy_error.message }
@@ -80,10 +79,20 @@ local function blocker(ctx)
       status = condition == 'TransportReady' and 'TransportError' or 'WorkloadError' }
   end
   local err = outcome.errors[1]
+  if err and err.role == 'queue' then
+    return { condition = 'TransportReady', reason = err.reason, message = err.message, status = 'TransportError' }
+  end
   if err then
     local condition, status = condition_of(err)
     local what = ('cannot %s %s %s: %s'):format(err.verb, err.kind, err.name, err.message)
     return { condition = condition, reason = 'ReconcileError', message = what, status = status }
+  end
+  for _, queue in ipairs(ctx.queues) do
+    local pending = queue.reason == 'QueuePending'
+    if not queue.ready and not (pending and f.workload) then
+      local status = pending and 'Creating' or 'TransportError'
+      return { condition = 'TransportReady', reason = queue.reason, message = queue.message, status = status }
+    end
   end
 end
 
@@ -118,7 +127,8 @@ local function set_conditions(actor, ctx, status, f, blocked)
     if blocked and blocked.condition == kind then truth, reason, message = 'False', blocked.reason, blocked.message end
     set(kind, truth, reason, message)
   end
-  unless_blocked('TransportReady', 'True', 'TransportValidated', 'transport is configured')
+  local there = #ctx.queues > 0 and ('queue %s is there'):format(ctx.queues[1].name)
+  unless_blocked('TransportReady', 'True', 'TransportValidated', there or 'transport is configured')
   local fault = f.pods.fault
   if not f.workload then
     unless_blocked('WorkloadReady', 'False', 'WorkloadMissing', actors.kind(actor) .. ' does not exist yet')
@@ -165,6 +175,13 @@ local function set_numbers(status, f)
   status.scalingMode = f.scaled and 'KEDA' or 'Manual'
 end
 
+--- Counts that nobody knows now stay what they were.
+local function set_queue_numbers(status, ctx, before)
+  local queue = ctx.queues[1] or {}
+  status.queuedMessages = queue.messages or before.queuedMessages
+  status.processingMessages = queue.in_flight or before.processingMessages
+end
+
 local VERBS = { created = 'Created', updated = 'Updated', restored = 'Restored', deleted = 'Deleted' }
 
 --- One event for everything that one pass did in one way: "created Deployment a, ScaledObject a".
@@ -197,9 +214,11 @@ return policy.define {
   doc = 'Status, conditions and events of an actor.',
 
   status = function(actor, ctx, status, plan)
-    local f, blocked = gather(actor, ctx), blocker(ctx)
+    local f = gather(actor, ctx)
+    local blocked = blocker(ctx, f)
     status.status = k8s.get(actor, 'metadata.deletionTimestamp') and 'Terminating' or blocked and blocked.status or progress(f)
     set_numbers(status, f)
+    set_queue_numbers(status, ctx, f.before)
     set_last_scale(status, ctx, f)
     set_conditions(actor, ctx, status, f, blocked)
     status.transportStatus = conditions.get(status.conditions, 'TransportReady').status == 'True' and 'Ready' or 'NotReady'

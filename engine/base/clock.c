@@ -2,6 +2,8 @@
 #include "base/clock.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 static uint64_t now_ms(clockid_t clock)
@@ -42,4 +44,45 @@ void ao_time_second_text(int64_t wall_ms, char out[AO_TIME_TEXT])
 	struct tm tm;
 	split(wall_ms, &tm);
 	strftime(out, AO_TIME_TEXT, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+/** @return the milliseconds of a unit and its length; 0: it is none */
+static double unit_of(const char *text, size_t *len)
+{
+	static const struct {
+		const char *name;
+		double ms;
+	} units[] = {{"ms", 1}, {"us", 1e-3}, {"ns", 1e-6}, {"h", 3600e3}, {"m", 60e3}, {"s", 1e3}};
+	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
+		*len = strlen(units[i].name);
+		if (strncmp(text, units[i].name, *len) == 0)
+			return units[i].ms;
+	}
+	return 0;
+}
+
+bool ao_duration_read(const char *text, uint64_t *ret_ms)
+{
+	double sum = 0;
+	if (strcmp(text, "0") == 0) {
+		*ret_ms = 0;
+		return true;
+	}
+	if (!*text)
+		return false;
+	for (size_t len; *text; text += len) {
+		char *end;
+		if (strspn(text, "0123456789.") == 0 || *text == '.')
+			return false;
+		double number = strtod(text, &end);
+		double unit = unit_of(end, &len);
+		if (end == text || strcspn(text, "xXeEpP") < (size_t)(end - text) || unit <= 0)
+			return false;
+		sum += number * unit;
+		text = end;
+	}
+	if (!(sum < 1e15))
+		return false;
+	*ret_ms = (uint64_t)sum;
+	return true;
 }

@@ -3,6 +3,7 @@
  * clock.h -- two clocks: a monotonic one for deadlines, the wall clock for what people and the API read.
  * Threads: any.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #define AO_TIME_TEXT 32 /* bytes for ao_time_text() and ao_time_micro_text() */
@@ -13,3 +14,6 @@ int64_t ao_wall_ms(void);  /* milliseconds since 1970, UTC */
 void ao_time_text(int64_t wall_ms, char out[AO_TIME_TEXT]);        /* 2026-01-02T15:04:05.123Z */
 void ao_time_second_text(int64_t wall_ms, char out[AO_TIME_TEXT]); /* 2026-01-02T15:04:05Z, metav1.Time */
 void ao_time_micro_text(int64_t wall_ms, char out[AO_TIME_TEXT]);  /* 2026-01-02T15:04:05.123000Z, metav1.MicroTime */
+
+/** Reads a duration as Go writes them: "5m", "1h30m", "1.5s", "200ms", "0". @return false when it is none; *ret_ms is untouched then */
+bool ao_duration_read(const char *text, uint64_t *ret_ms);

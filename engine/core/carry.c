@@ -1,5 +1,5 @@
 /*
- * carry.c -- carries out a plan: each object in order, one at a time, then what is no longer wanted goes.
+ * carry.c -- carries out a plan: first its queues, then each object in order, one at a time, then what is no longer wanted goes.
  *
  * One at a time because the order has a meaning (a workload after what it mounts); many parents at once give the concurrency.
  */
@@ -262,5 +262,7 @@ void ao_pass_carry_out(ao_pass *pass)
 		memo->seen = false;
 	free(pass->parent->rendered);
 	pass->parent->rendered = ao_xasprintf("%016" PRIx64, ao_plan_digest(pass->plan));
-	next_object(pass);
+	ao_pass_carry_out_queues(pass);
 }
+
+void ao_pass_carry_out_objects(ao_pass *pass) { next_object(pass); }

@@ -22,6 +22,7 @@
 
 #define START_TIMEOUT_MS 30000
 #define DRAIN_MS 500
+#define QUEUE_HEALTH_MS 300000
 
 typedef struct operator_ {
 	const ao_operator_options *options;
@@ -37,6 +38,7 @@ typedef struct operator_ {
 	ao_events *events;
 	ao_world *world;
 	ao_shared *shared;
+	ao_queues *queues;
 	ao_openapi *openapi;
 	ao_reconciler *reconciler;
 	ao_timer *drain;
@@ -147,6 +149,8 @@ static void on_collect(void *arg)
 	}
 	if (op->reconciler)
 		ao_reconciler_collect(op->reconciler);
+	if (op->queues)
+		ao_queues_collect(op->queues, m);
 	if (op->world)
 		ao_metric_set(m, "watch_restarts_total", "", (double)ao_world_watch_restarts(op->world));
 }
@@ -224,17 +228,46 @@ static void on_synced(void *arg)
 	ao_openapi_refresh(op->openapi, on_schemas, op);
 }
 
+static void on_queue_change(void *arg, const char *key, bool work)
+{
+	operator_ *op = arg;
+	if (work)
+		ao_reconciler_parent_changed(op->reconciler, key);
+	else
+		ao_reconciler_dependent_changed(op->reconciler, key);
+}
+
+/** The setting healthCheckInterval: how often queues are looked at. */
+static uint64_t health_ms(const operator_ *op)
+{
+	uint64_t ms = QUEUE_HEALTH_MS;
+	const char *text = ao_json_str(op->basis->loaded.settings, "healthCheckInterval");
+	if (text && !ao_duration_read(text, &ms))
+		ao_warn(AO_CORE, NULL, "healthCheckInterval \"%s\" is no duration like \"5m\" or \"30s\"; using 5m", text);
+	return ms;
+}
+
 static void start_leading(void *arg)
 {
 	operator_ *op = arg;
 	ao_world_listener listener = {on_parent, on_dependent, on_shared_change, on_synced, op};
 	op->world = ao_world_new(op->loop, op->kube, manifest_of(op), &listener);
 	op->shared = ao_shared_new(op->loop, op->kube, op->world);
+	op->queues = ao_queues_new(&(ao_queues_options){
+	    .loop = op->loop,
+	    .kube = op->kube,
+	    .events = op->events,
+	    .parent_kind = &manifest_of(op)->kinds[0].resource,
+	    .health_ms = health_ms(op),
+	    .on_change = on_queue_change,
+	    .arg = op,
+	});
 	op->reconciler = ao_reconciler_new(&(ao_reconciler_options){
 	    .loop = op->loop,
 	    .kube = op->kube,
 	    .world = op->world,
 	    .shared = op->shared,
+	    .queues = op->queues,
 	    .bundle_of = bundle_of,
 	    .on_pass = on_pass,
 	    .arg = op,
@@ -254,10 +287,12 @@ static void end_leading(operator_ *op)
 	if (op->policies)
 		ao_policies_rest(op->policies);
 	ao_reconciler_free(op->reconciler);
+	ao_queues_free(op->queues);
 	ao_shared_free(op->shared);
 	ao_world_free(op->world);
 	ao_openapi_free(op->openapi);
 	op->reconciler = NULL;
+	op->queues = NULL;
 	op->shared = NULL;
 	op->world = NULL;
 	op->openapi = NULL;

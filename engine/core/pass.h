@@ -27,6 +27,7 @@ typedef struct ao_parent {
 	char *rendered;       /* digest of everything the last plan held, in hex; or NULL */
 	char *carried;        /* the same of the last plan that was carried out to its end; or NULL */
 	uint64_t status_ms;   /* when its status was last written, monotonic; 0: never */
+	uint64_t release_ms;  /* when we first saw that it is to go; 0: it is not */
 	struct ao_pass *pass; /* running, or NULL */
 } ao_parent;
 
@@ -37,6 +38,8 @@ typedef struct ao_pass {
 	uint64_t spec_digest;         /* of the parent as this pass saw it */
 	char bundle[17];              /* digest of the bundle that judges it */
 	cJSON *plan;                  /* or NULL */
+	int queue_index;              /* of the queue that is being made right */
+	bool queue_waited;            /* for that queue once already */
 	int index;                    /* of the object that is being carried out */
 	cJSON *errors, *changed;      /* for the status */
 	char *previous;               /* digest that the parent's status says was rendered last; or NULL */
@@ -44,7 +47,8 @@ typedef struct ao_pass {
 	bool restoring;               /* the write in flight puts back what somebody changed */
 	const ao_kind *deleting_kind; /* prune: of the child being deleted */
 	char *deleting_key;
-	bool failed;          /* something was not carried out */
+	bool failed;          /* something was not carried out, and will be when the pass is tried again */
+	bool blocked;         /* something was not carried out, and whoever does it wakes the parent */
 	double requeue_after; /* seconds; 0: none */
 	ao_kube_call *call;   /* in flight */
 	ao_apply *apply;      /* in flight */
@@ -56,6 +60,7 @@ struct ao_reconciler {
 	ao_queue *queue;
 	ao_map *parents;          /* key -> ao_parent */
 	char *label;              /* controller="...", for metrics */
+	bool all_planned;         /* every parent has had a plan since we began: it is known who has which queue */
 	uint64_t schemas_ms;      /* when the server's schemas were last doubted, monotonic; 0: never */
 	uint64_t schemas_version; /* ... and which they were */
 };
@@ -66,13 +71,35 @@ const ao_object *ao_pass_object(const ao_pass *pass);
 ao_bundle *ao_pass_bundle(const ao_pass *pass, const ao_object *object);
 /** Adds what went wrong to the status's errors and marks the pass failed. */
 void ao_pass_error(ao_pass *pass, const char *verb, const ao_kind *kind, const char *role, const char *name, const ao_kube_answer *answer);
+/** The same without an answer of the API server: the caller adds reason and message, and says how the pass ends. */
+cJSON *ao_pass_note_error(ao_pass *pass, const char *verb, const char *kind, const char *role, const char *name);
+/** What policies are shown. */
+int ao_pass_snapshot(ao_pass *pass, const ao_object *object, cJSON **ret, ao_err **reterr);
+/** Asks the bundle for pass->plan; sets the parent's `invalid` and `policy_error`. */
+void ao_pass_plan(ao_pass *pass, const ao_object *object);
+/** A plan, and what it says carried out; or only the status when nothing has changed. */
+void ao_pass_render(ao_pass *pass);
 /** Ends the pass and frees it. */
 void ao_pass_finish(ao_pass *pass);
 
 /** Something does not fit a schema, here or at the server: looks whether the server's have changed, at most once a minute. */
 void ao_reconciler_doubt_schemas(ao_reconciler *reconciler);
 
+/* release.c */
+bool ao_pass_has_finalizer(const cJSON *tree, const char *finalizer);
+/** Adds the finalizer, then renders. */
+void ao_pass_add_finalizer(ao_pass *pass, const ao_object *object, const cJSON *tree);
+/** A parent that is to go: its children go, then its queues, then our finalizer. */
+void ao_pass_release(ao_pass *pass, const cJSON *tree);
+
+/* carry_queues.c */
+/** Makes the plan's queues right, then calls ao_pass_carry_out_objects(); or ao_pass_status() when the objects would come too early. */
+void ao_pass_carry_out_queues(ao_pass *pass);
+/** How one queue failed, for the status. */
+void ao_pass_queue_error(ao_pass *pass, const char *verb, const char *name, const ao_queues_fact *fact);
+
 /* carry.c: carries out pass->plan, then prunes, then calls ao_pass_status(). */
 void ao_pass_carry_out(ao_pass *pass);
+void ao_pass_carry_out_objects(ao_pass *pass);
 /* status.c: runs the status hooks, writes the difference, then calls ao_pass_finish(). */
 void ao_pass_status(ao_pass *pass);

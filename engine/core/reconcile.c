@@ -38,8 +38,10 @@ static void free_parent(ao_parent *parent)
 static void forget(ao_reconciler *r, const char *key)
 {
 	ao_parent *parent = ao_map_remove(r->parents, key);
-	if (parent)
+	if (parent) {
+		ao_queues_forget(r->with.queues, parent->uid);
 		free_parent(parent);
+	}
 	ao_queue_forget(r->queue, key);
 }
 
@@ -49,8 +51,10 @@ static ao_parent *remember(ao_reconciler *r, const ao_object *object)
 	ao_parent *parent = ao_map_get(r->parents, object->key);
 	if (parent && strcmp(parent->uid, object->uid) == 0)
 		return parent;
-	if (parent)
+	if (parent) {
+		ao_queues_forget(r->with.queues, parent->uid);
 		free_parent(parent);
+	}
 	parent = ao_xcalloc(1, sizeof(*parent));
 	*parent = (ao_parent){.key = ao_xstrdup(object->key), .uid = ao_xstrdup(object->uid), .memos = ao_map_new()};
 	ao_map_put(r->parents, object->key, parent);
@@ -69,17 +73,23 @@ ao_bundle *ao_pass_bundle(const ao_pass *pass, const ao_object *object)
 	return with->bundle_of(with->arg, object);
 }
 
-void ao_pass_error(ao_pass *pass, const char *verb, const ao_kind *kind, const char *role, const char *name, const ao_kube_answer *answer)
+cJSON *ao_pass_note_error(ao_pass *pass, const char *verb, const char *kind, const char *role, const char *name)
 {
 	cJSON *error = cJSON_CreateObject();
 	ao_json_set_str(error, "role", role);
-	ao_json_set_str(error, "kind", kind->resource.kind);
+	ao_json_set_str(error, "kind", kind);
 	ao_json_set_str(error, "name", name);
 	ao_json_set_str(error, "verb", verb);
+	cJSON_AddItemToArray(pass->errors, error);
+	return error;
+}
+
+void ao_pass_error(ao_pass *pass, const char *verb, const ao_kind *kind, const char *role, const char *name, const ao_kube_answer *answer)
+{
+	cJSON *error = ao_pass_note_error(pass, verb, kind->resource.kind, role, name);
 	ao_json_set(error, "code", cJSON_CreateNumber((double)answer->status));
 	ao_json_set_str(error, "reason", answer->reason);
 	ao_json_set_str(error, "message", answer->message);
-	cJSON_AddItemToArray(pass->errors, error);
 	pass->failed = true;
 	ao_warn(AO_CORE, pass->parent->key, "cannot %s %s %s: %s", verb, kind->resource.kind, name, answer->message);
 }
@@ -91,6 +101,7 @@ static void free_pass(ao_pass *pass)
 	if (pass->apply)
 		ao_apply_cancel(pass->apply);
 	ao_shared_cancel(pass->reconciler->with.shared, pass);
+	ao_queues_cancel(pass->reconciler->with.queues, pass);
 	cJSON_Delete(pass->plan);
 	cJSON_Delete(pass->errors);
 	cJSON_Delete(pass->changed);
@@ -123,11 +134,11 @@ void ao_pass_finish(ao_pass *pass)
 	ao_pass_report report = {.key = key,
 				 .bundle = bundle,
 				 .carried = *bundle && parent->settled && !parent->invalid && !parent->policy_error,
-				 .failed = failed,
+				 .failed = failed || pass->blocked,
 				 .refused = parent->invalid || parent->policy_error};
 	parent->pass = NULL;
 	free_pass(pass);
-	count_pass(r, failed, requeue_after, took_ms);
+	count_pass(r, report.failed, requeue_after, took_ms);
 	ao_debug(AO_CORE, key, "pass ended after %llu ms%s", (unsigned long long)took_ms, failed ? ", will be tried again" : "");
 	bool gone = !ao_store_get(ao_world_parents(r->with.world), key);
 	ao_queue_done(r->queue, key, failed && !gone ? AO_QUEUE_RETRY : AO_QUEUE_OK);
@@ -192,15 +203,23 @@ static void remember_policy_error(ao_pass *pass, const ao_plan_blame *blame, con
 		ao_reconciler_doubt_schemas(pass->reconciler);
 }
 
+int ao_pass_snapshot(ao_pass *pass, const ao_object *object, cJSON **ret, ao_err **reterr)
+{
+	int code = ao_world_snapshot(pass->reconciler->with.world, object, ret, reterr);
+	if (code == 0)
+		ao_json_set(*ret, "queues", ao_queues_facts(pass->reconciler->with.queues, object->uid));
+	return code;
+}
+
 /** Asks the bundle; an error or an invalid parent leaves pass->plan without objects, and so the children as they are. */
-static void make_plan(ao_pass *pass, const ao_object *object)
+void ao_pass_plan(ao_pass *pass, const ao_object *object)
 {
 	ao_reconciler *r = pass->reconciler;
 	ao_auto_json cJSON *snapshot = NULL;
 	ao_auto_err ao_err *err = NULL;
 	ao_call_stats stats = {0};
 	ao_plan_blame blame = {0};
-	int code = ao_world_snapshot(r->with.world, object, &snapshot, &err);
+	int code = ao_pass_snapshot(pass, object, &snapshot, &err);
 	uint64_t started_ms = ao_mono_ms();
 	if (code == 0)
 		code = ao_plan_make(ao_pass_bundle(pass, object), r->with.openapi, snapshot, &pass->plan, &stats, &blame, &err);
@@ -230,7 +249,7 @@ static char *read_previous_digest(const ao_pass *pass, const ao_object *object)
 	return cJSON_IsString(at) ? ao_xstrdup(at->valuestring) : NULL;
 }
 
-static void render(ao_pass *pass)
+void ao_pass_render(ao_pass *pass)
 {
 	const ao_object *object = ao_pass_object(pass);
 	if (!object) {
@@ -246,7 +265,7 @@ static void render(ao_pass *pass)
 	}
 	pass->previous = parent->carried ? ao_xstrdup(parent->carried) : read_previous_digest(pass, object);
 	parent->settled = false;
-	make_plan(pass, object);
+	ao_pass_plan(pass, object);
 	snprintf(parent->bundle, sizeof(parent->bundle), "%s", pass->bundle);
 	if (parent->invalid || parent->policy_error) {
 		/* nothing is carried out; the same parent would fail the same way, so only a change brings it back */
@@ -258,91 +277,7 @@ static void render(ao_pass *pass)
 	ao_pass_carry_out(pass);
 }
 
-/* ---- the finalizer ---- */
-
-/** @return the position of our finalizer in the tree's metadata, or -1 */
-static int finalizer_index(const cJSON *tree, const char *finalizer)
-{
-	int index = 0;
-	const cJSON *item;
-	cJSON_ArrayForEach (item, ao_json_at(tree, "metadata", "finalizers")) {
-		if (cJSON_IsString(item) && strcmp(item->valuestring, finalizer) == 0)
-			return index;
-		index++;
-	}
-	return -1;
-}
-
-static void on_finalizer_added(void *arg, const ao_kube_answer *answer)
-{
-	ao_pass *pass = arg;
-	const ao_kind *kind = &pass->reconciler->manifest->kinds[0];
-	pass->call = NULL;
-	if (answer->error) {
-		const ao_object *object = ao_pass_object(pass);
-		if (answer->error != -ENOENT && object)
-			ao_pass_error(pass, "add the finalizer to", kind, "parent", object->name, answer);
-		ao_pass_finish(pass);
-		return;
-	}
-	ao_world_took(pass->reconciler->with.world, kind, answer);
-	render(pass);
-}
-
-static void on_finalizer_removed(void *arg, const ao_kube_answer *answer)
-{
-	ao_pass *pass = arg;
-	const ao_object *object = ao_pass_object(pass);
-	pass->call = NULL;
-	if (answer->error && answer->error != -ENOENT && object)
-		ao_pass_error(pass, "release", &pass->reconciler->manifest->kinds[0], "parent", object->name, answer);
-	else
-		ao_info(AO_CORE, pass->parent->key, "released: nothing of ours is left to clean up");
-	ao_pass_finish(pass);
-}
-
-static void send_patch(ao_pass *pass, const ao_object *object, const char *content_type, const cJSON *body, ao_kube_fn fn)
-{
-	const ao_kind *kind = &pass->reconciler->manifest->kinds[0];
-	ao_auto_str char *path = ao_resource_path(&kind->resource, object->namespace_, object->name, NULL);
-	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s", path, pass->reconciler->manifest->field_manager);
-	ao_auto_str char *text = ao_json_print(body);
-	pass->call = ao_kube_send(
-	    pass->reconciler->with.kube,
-	    &(ao_kube_request){.method = "PATCH", .path = query, .content_type = content_type, .body = text, .fn = fn, .arg = pass});
-}
-
-/** Touches metadata.finalizers alone; resourceVersion makes it fail rather than undo somebody else's finalizer. */
-static void add_finalizer(ao_pass *pass, const ao_object *object, const cJSON *tree)
-{
-	ao_auto_json cJSON *patch = cJSON_CreateObject();
-	cJSON *metadata = ao_json_object(patch, "metadata");
-	const cJSON *present = ao_json_at(tree, "metadata", "finalizers");
-	cJSON *finalizers = cJSON_IsArray(present) ? cJSON_Duplicate(present, 1) : cJSON_CreateArray();
-	cJSON_AddItemToArray(finalizers, cJSON_CreateString(pass->reconciler->manifest->finalizer));
-	ao_json_set(metadata, "finalizers", finalizers);
-	ao_json_set_str(metadata, "resourceVersion", object->resource_version);
-	send_patch(pass, object, AO_MERGE_PATCH, patch, on_finalizer_added);
-}
-
-static cJSON *patch_step(const char *op, const char *path, const char *value)
-{
-	cJSON *step = cJSON_CreateObject();
-	ao_json_set_str(step, "op", op);
-	ao_json_set_str(step, "path", path);
-	ao_json_set_str(step, "value", value);
-	return step;
-}
-
-/** The test makes the removal fail when the list has moved under us. */
-static void remove_finalizer(ao_pass *pass, const ao_object *object, int index)
-{
-	ao_auto_json cJSON *patch = cJSON_CreateArray();
-	ao_auto_str char *path = ao_xasprintf("/metadata/finalizers/%d", index);
-	cJSON_AddItemToArray(patch, patch_step("test", path, pass->reconciler->manifest->finalizer));
-	cJSON_AddItemToArray(patch, patch_step("remove", path, NULL));
-	send_patch(pass, object, AO_JSON_PATCH, patch, on_finalizer_removed);
-}
+/* ---- which kind of pass ---- */
 
 /** First the finalizer, because from the first child on there is something to clean up. */
 static void begin(ao_pass *pass, const ao_object *object)
@@ -355,15 +290,15 @@ static void begin(ao_pass *pass, const ao_object *object)
 		ao_pass_finish(pass);
 		return;
 	}
-	int index = finalizer ? finalizer_index(tree, finalizer) : -1;
-	if (object->deleting && index >= 0)
-		remove_finalizer(pass, object, index);
+	bool held = finalizer && ao_pass_has_finalizer(tree, finalizer);
+	if (object->deleting && held)
+		ao_pass_release(pass, tree);
 	else if (object->deleting)
 		ao_pass_finish(pass);
-	else if (finalizer && index < 0)
-		add_finalizer(pass, object, tree);
+	else if (finalizer && !held)
+		ao_pass_add_finalizer(pass, object, tree);
 	else
-		render(pass);
+		ao_pass_render(pass);
 }
 
 static void start_pass(void *arg, const char *key)

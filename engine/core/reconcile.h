@@ -3,7 +3,8 @@
  * reconcile.h -- brings the children of each parent to what the bundle wants, and its status to what is true.
  *
  * One key of the work queue is one parent; a pass over it is:
- *   finalizer -> snapshot -> plan -> each object in order (create, apply, or nothing) -> prune -> status.
+ *   finalizer -> snapshot -> plan -> queues -> each object in order (create, apply, or nothing) -> prune -> status;
+ * over one that is to go: its children -> its queues -> finalizer.
  * Nothing that already is as wanted causes a request.  An error in a policy or an invalid parent leaves the children as
  * they are; an error of the server stops the pass at that object, is shown in the status, and the key comes back after its back-off.
  * A pass whose parent and children look as they did after the last good one runs only the status.
@@ -11,6 +12,7 @@
  */
 #include "core/metrics.h"
 #include "core/plan.h"
+#include "core/queues.h"
 #include "core/shared.h"
 #include "core/world.h"
 #include "kube/event.h"
@@ -32,6 +34,7 @@ typedef struct ao_reconciler_options {
 	ao_kube *kube;
 	ao_world *world;
 	ao_shared *shared;
+	ao_queues *queues;
 	/** Which bundle makes the plan of a parent; it may change from call to call, and lives until the loop runs again. */
 	ao_bundle *(*bundle_of)(void *arg, const ao_object *parent);
 	void (*on_pass)(void *arg, const ao_pass_report *report); /* at the end of each pass; may be NULL */

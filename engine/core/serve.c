@@ -113,6 +113,8 @@ void ao_serve_describe(ao_metrics *m)
 	ao_metrics_describe(m, "policy_rollout_waiting", AO_GAUGE, "Parents that a new bundle has not reached yet.");
 	ao_metrics_describe(m, "policy_rollout_restarting", AO_GAUGE, "Parents whose pods a new bundle is replacing.");
 	ao_metrics_describe(m, "applies_total", AO_COUNTER, "Children written, by kind and verb.");
+	ao_metrics_describe(m, "queue_messages", AO_GAUGE, "Messages that waited in a queue when it was last looked at.");
+	ao_metrics_describe(m, "transport_up", AO_GAUGE, "1 while a transport's broker answers.");
 	ao_metrics_describe(m, "watch_restarts_total", AO_COUNTER, "Watch streams that had to be started again.");
 	ao_metrics_describe(m, "process_resident_memory_bytes", AO_GAUGE, "Resident memory.");
 	ao_metrics_describe(m, "process_cpu_seconds_total", AO_COUNTER, "User and system CPU time.");

@@ -128,14 +128,14 @@ static void report_broken_status(ao_pass *pass, const ao_object *object, const a
 		ao_pass_finish(pass);
 }
 
-/** The sooner of the plan's wish to be looked at again and the status's. */
-static double requeue_of(const cJSON *plan, const cJSON *result)
+static double sooner(double a, double b) { return a > 0 && (b <= 0 || a < b) ? a : b; }
+
+/** The soonest of the wishes to be looked at again: the plan's, the status's, and what the pass itself has. */
+static double requeue_of(const ao_pass *pass, const cJSON *result)
 {
-	const cJSON *a = plan ? ao_json_at(plan, "requeue_after") : NULL, *b = ao_json_at(result, "requeue_after");
+	const cJSON *a = pass->plan ? ao_json_at(pass->plan, "requeue_after") : NULL, *b = ao_json_at(result, "requeue_after");
 	double from_plan = cJSON_IsNumber(a) ? a->valuedouble : 0, from_status = cJSON_IsNumber(b) ? b->valuedouble : 0;
-	if (from_plan > 0 && (from_status <= 0 || from_plan < from_status))
-		return from_plan;
-	return from_status;
+	return sooner(pass->requeue_after, sooner(from_plan, from_status));
 }
 
 void ao_pass_status(ao_pass *pass)
@@ -148,7 +148,7 @@ void ao_pass_status(ao_pass *pass)
 		ao_pass_finish(pass);
 		return;
 	}
-	int code = ao_world_snapshot(r->with.world, object, &snapshot, &err);
+	int code = ao_pass_snapshot(pass, object, &snapshot, &err);
 	if (code == 0) {
 		ao_json_set(snapshot, "outcome", outcome_of(pass));
 		uint64_t started_ms = ao_mono_ms();
@@ -162,7 +162,7 @@ void ao_pass_status(ao_pass *pass)
 	if (pass->plan)
 		emit_events(pass, ao_json_at(pass->plan, "events"), object);
 	emit_events(pass, ao_json_at(result, "events"), object);
-	pass->requeue_after = requeue_of(pass->plan, result);
+	pass->requeue_after = requeue_of(pass, result);
 	if (!write_difference(pass, object, ao_json_at(snapshot, "parent", "status"), ao_json_at(result, "status")))
 		ao_pass_finish(pass);
 }

@@ -245,6 +245,29 @@ static void times_read_as_kubernetes_writes_them(void **state)
 	assert_true(ao_wall_ms() > 1767366245123);
 }
 
+static void durations_are_those_of_go(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t ms;
+	} good[] = {{"0", 0},       {"0s", 0},      {"5m", 300000},      {"30s", 30000}, {"1h30m", 5400000},
+		    {"1.5s", 1500}, {"200ms", 200}, {"1h0m1s", 3601000}, {"1000us", 1},  {"1000000ns", 1}};
+	static const char *const bad[] = {
+	    "", "5", "m", "5 m", "-5m", "5m ", "five", "1e3s", "0x1s", ".s", "5d", "1.2.3s", "99999999999999999h", "infs"};
+	(void)state;
+	uint64_t ms = 7;
+	for (size_t i = 0; i < AO_LEN(bad); i++) {
+		if (ao_duration_read(bad[i], &ms))
+			fail_msg("\"%s\" was read", bad[i]);
+		assert_int_equal(ms, 7);
+	}
+	for (size_t i = 0; i < AO_LEN(good); i++) {
+		if (!ao_duration_read(good[i].text, &ms))
+			fail_msg("\"%s\" was refused", good[i].text);
+		assert_int_equal(ms, good[i].ms);
+	}
+}
+
 static void files_are_read_up_to_a_cap(void **state)
 {
 	(void)state;
@@ -273,6 +296,7 @@ int main(void)
 	    cmocka_unit_test(errors_grow_on_their_way_up),
 	    cmocka_unit_test(base64_is_decoded_or_refused),
 	    cmocka_unit_test(times_read_as_kubernetes_writes_them),
+	    cmocka_unit_test(durations_are_those_of_go),
 	    cmocka_unit_test(files_are_read_up_to_a_cap),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

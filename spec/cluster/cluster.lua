@@ -95,13 +95,15 @@ end
 M.TRANSPORTS = [[{"transports":{"rabbitmq":{"enabled":true,"type":"rabbitmq","config":{"host":"127.0.0.1","port":5672,"username":"guest",
 "exchange":"asya","passwordSecretRef":{"name":"rabbitmq-secret","key":"password"},"queues":{"autoCreate":true,"dlq":{"enabled":true,"maxRetryCount":3}}}}}}]]
 
---- Starts the operator. `options`: args (text), env (text of assignments), binary. The result stops or kills it and reads its log.
+--- Starts the operator. `options`: args (text), env (text of assignments), binary, transports (JSON), queues (true: it manages queues;
+-- the brokers of TRANSPORTS do not exist). The result stops or kills it and reads its log.
 function M.operator(options)
   options = options or {}
   counter = counter + 1
   local log = ('%s/operator-%d.log'):format(BED, counter)
   local binary = options.binary or (M.build .. '/san/asya-operator')
-  local command = ('%s ASYA_TRANSPORT_CONFIG=%s ASYA_RUNTIME_NAMESPACE=%s exec %s run --metrics-bind-address 0 --health-probe-bind-address 0 %s')
+  local queues = options.queues and '' or 'ASYA_DISABLE_QUEUE_MANAGEMENT=true '
+  local command = (queues .. '%s ASYA_TRANSPORT_CONFIG=%s ASYA_RUNTIME_NAMESPACE=%s exec %s run --metrics-bind-address 0 --health-probe-bind-address 0 %s')
     :format(options.env or '', quote(options.transports or M.TRANSPORTS), options.runtime_namespace or 'default', binary, options.args or '')
   local pid = M.sh('sh -c %s >%s 2>&1 & echo $!', quote(command), log):match '%d+'
   local handle = { pid = pid, log_path = log }

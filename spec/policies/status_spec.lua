@@ -35,7 +35,7 @@ local function judge(s)
   outcome.errors, outcome.changed = outcome.errors or json.array {}, outcome.changed or json.array {}
   local result = bundle:status {
     now = '2026-01-02T03:04:05Z', parent = s.actor or actor(s.before, s.scaling), children = json.array(s.children or {}),
-    related = json.array(s.pods or {}), outcome = outcome,
+    related = json.array(s.pods or {}), queues = s.queues and json.array(s.queues), outcome = outcome,
   }
   return result.status, result.events
 end
@@ -49,6 +49,10 @@ end
 local full = { replicas = 2, readyReplicas = 2, updatedReplicas = 2 }
 local none_ready = { replicas = 2, readyReplicas = 0, updatedReplicas = 2 }
 local bad_pod = { PodScheduled = 'Unschedulable' }
+
+local function queue_fact(reason)
+  return { name = 'asya-a', transport = 'rabbitmq', ready = false, reason = reason, message = 'm' }
+end
 
 local SITUATIONS = {
   { 'Creating', 'the workload does not exist yet', {} },
@@ -82,6 +86,11 @@ local SITUATIONS = {
     children = { deployment(2, full) }, pods = { pod('p', waiting('asya-runtime', 'CrashLoopBackOff')) } } },
   { 'WorkloadError', 'the actor is invalid', { outcome = { invalid = { reason = 'ValidationError', message = 'm', condition = 'WorkloadReady' } } } },
   { 'TransportError', 'its transport is unknown', { outcome = { invalid = { reason = 'InvalidTransport', message = 'm', condition = 'TransportReady' } } } },
+  { 'TransportError', 'its queue differs', { outcome = { errors = json.array {
+    { role = 'queue', verb = 'ensure', kind = 'Queue', name = 'asya-a', reason = 'QueueMismatch', message = 'm' } } } } },
+  { 'TransportError', 'its broker is away', { children = { deployment(2, full) }, queues = { queue_fact 'BrokerUnreachable' } } },
+  { 'Creating', 'its broker has not answered yet', { queues = { queue_fact 'QueuePending' } } },
+  { 'Running', 'its broker has not answered yet after a restart', { children = { deployment(2, full) }, queues = { queue_fact 'QueuePending' } } },
   { 'ScalingError', 'the scaler was refused', { children = { deployment(2, full) }, outcome = { errors = json.array {
     { role = 'scaler', kind = 'ScaledObject', name = 'a', verb = 'create', message = 'm' } } } } },
   { 'Paused', 'it is paused', { children = { deployment(2, full) }, outcome = { invalid = { reason = 'Paused', message = 'm' } } } },
@@ -146,5 +155,17 @@ describe('status', function()
     assert.equal('ValidationError', events[1].reason)
     local _, again = judge { before = status, outcome = trouble }
     assert.equal(0, #again)
+  end)
+
+  it('shows what is known of the queue, and keeps counts that nobody knows now', function()
+    local err = { role = 'queue', verb = 'ensure', kind = 'Queue', name = 'asya-a', reason = 'QueueMismatch', message = 'differs' }
+    local fact = queue_fact 'QueueMismatch'
+    fact.messages = 7
+    local status = judge { outcome = { errors = json.array { err } }, queues = { fact }, before = { processingMessages = 3 } }
+    local c = condition(status, 'TransportReady')
+    assert.same({ 'False', 'QueueMismatch', 'differs' }, { c.status, c.reason, c.message })
+    assert.same({ 7, 3, 'NotReady' }, { status.queuedMessages, status.processingMessages, status.transportStatus })
+    status = judge { queues = { { name = 'asya-a', ready = true, messages = 0, in_flight = 2, reason = '', message = '' } } }
+    assert.same({ 0, 2, 'Ready' }, { status.queuedMessages, status.processingMessages, status.transportStatus })
   end)
 end)

@@ -103,6 +103,18 @@ describe('bundle', function()
     end
   end)
 
+  it('asks for the queues of an invalid parent only when that is to go', function()
+    local b = load_with { ['p.lua'] = policy('p', [[validate = function() return require('policy').invalid { message = 'm' } end,
+      render = function() error 'unreached' end, queues = function(_, _, plan) plan:queue { name = 'q' } end]]) }
+    local s = snapshot()
+    assert.same({}, b:plan(s).queues)
+    s.parent.metadata.deletionTimestamp = 't'
+    local plan = b:plan(s)
+    assert.same({ { name = 'q' } }, plan.queues)
+    assert.equal('m', plan.invalid.message)
+    assert.same({}, plan.objects)
+  end)
+
   it('calls hooks in order and gives each its context', function()
     local hooks = [[
       validate = function(actor, ctx) assert(actor.metadata.name == 'a' and ctx.now == 't') end,

@@ -1,0 +1,25 @@
+#pragma once
+/**
+ * secrets.h -- texts out of Kubernetes Secrets, read by name and never listed, never logged, wiped after use.
+ *
+ * Threads: the loop thread only.  Callbacks run on the loop, never from inside ao_secrets_read().
+ */
+#include "kube/client.h"
+
+typedef struct ao_secrets_call ao_secrets_call;
+
+/**
+ * error: 0, or -ENOENT no such Secret or key, -EPERM we may not read it, -EINVAL what it holds is no text, -EIO the server could not be
+ * asked. reason: SecretMissing, SecretForbidden, InvalidSecret, SecretUnreadable; "" on success.
+ */
+typedef struct ao_secrets_answer {
+	int error;
+	const char *reason, *message;
+	const cJSON *values; /* {name: text}; NULL on failure; borrowed for the call, then wiped */
+} ao_secrets_answer;
+
+typedef void (*ao_secrets_fn)(void *arg, const ao_secrets_answer *answer);
+
+/** @param refs  {name: {name: of the Secret, key, optional}}; copied. A value that is optional and not there is left out. */
+ao_secrets_call *ao_secrets_read(ao_kube *kube, const char *namespace_, const cJSON *refs, ao_secrets_fn fn, void *arg);
+void ao_secrets_cancel(ao_secrets_call *call); /* fn is not called; NULL is fine */

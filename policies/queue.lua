@@ -1,0 +1,102 @@
+--- queue: the queue an actor reads, and the one for what it could not process.
+local policy = require 'policy'
+local k8s = require 'k8s'
+local json = require 'json'
+local actors = require 'actor'
+local transports = require 'transport'
+
+local SKIP = 'asya.sh/skip-queue-cleanup'
+
+local function positive(value, default)
+  local number = math.tointeger(tonumber(value))
+  return number and number > 0 and number or default
+end
+
+local function dead_letters(config) return k8s.get(config, 'queues.dlq.enabled') == true end
+local function retries(config) return positive(k8s.get(config, 'queues.dlq.maxRetryCount'), 3) end
+
+-- What a queue of each type must be, in the words of rabbitmq.h and sqs.h.
+local WANT = {}
+
+--- Arguments of a queue cannot be changed later, so those of a classic one are what they always have been.
+function WANT.rabbitmq(actor, config)
+  local name = actors.queue_name(actor)
+  local exchange, arguments = k8s.get(config, 'exchange'), {}
+  if exchange == nil or exchange == '' then exchange = 'asya' end
+  if k8s.get(config, 'queues.type') == 'quorum' then
+    arguments['x-queue-type'] = 'quorum'
+    arguments['x-delivery-limit'] = retries(config)
+  end
+  local want = { durable = true, exchange = { name = exchange, type = 'topic' } }
+  -- Publishers use the actor's name as routing key, the operator before this one bound the queue's.
+  want.bindings = json.array { actor.metadata.name, name }
+  if dead_letters(config) then
+    arguments['x-dead-letter-exchange'] = ''
+    arguments['x-dead-letter-routing-key'] = name .. '-dlq'
+    want.deadLetter = { name = name .. '-dlq' }
+    if arguments['x-queue-type'] then want.deadLetter.arguments = { ['x-queue-type'] = 'quorum' } end
+  end
+  if next(arguments) then want.arguments = arguments end
+  return want
+end
+
+local function with_tags(tags, config)
+  for key, value in pairs(k8s.get(config, 'tags') or {}) do tags[key] = tostring(value) end
+  return tags
+end
+
+function WANT.sqs(actor, config)
+  local visibility = positive(k8s.get(config, 'visibilityTimeout'))
+  local want = {
+    attributes = { VisibilityTimeout = visibility and tostring(visibility), MessageRetentionPeriod = '345600' },
+    tags = with_tags({ ['asya.sh/actor'] = actor.metadata.name, ['asya.sh/namespace'] = actor.metadata.namespace }, config),
+  }
+  if dead_letters(config) then
+    local days = positive(k8s.get(config, 'queues.dlq.retentionDays'), 14)
+    want.deadLetter = {
+      name = 'asya-dlq', maxReceiveCount = retries(config), attributes = { MessageRetentionPeriod = tostring(days * 86400) },
+      tags = with_tags({ ['asya.sh/type'] = 'dlq' }, config),
+    }
+  end
+  return want
+end
+
+-- Which Secrets the operator needs to reach the broker: name in the engine -> where the reference stands.
+local SECRETS = {
+  rabbitmq = { password = 'passwordSecretRef', ca = 'tls.caSecretRef', cert = 'tls.certSecretRef', key = 'tls.keySecretRef' },
+  sqs = {
+    accessKeyId = 'credentials.accessKeyIdSecretRef', secretAccessKey = 'credentials.secretAccessKeySecretRef',
+    sessionToken = 'credentials.sessionTokenSecretRef',
+  },
+}
+
+local function secrets(transport)
+  local found = {}
+  for name, path in pairs(SECRETS[transport.type]) do found[name] = k8s.get(transport.config, path) end
+  return found
+end
+
+--- What becomes of the queue when the actor goes.
+local function deletion(actor, config)
+  if k8s.get(actor, { 'metadata', 'annotations', SKIP }) == 'true' then return 'Retain' end
+  return k8s.get(config, 'queues.deletionPolicy') or (transports.auto_create(config) and 'Delete' or 'Retain')
+end
+
+return policy.define {
+  name = 'queue',
+  after = { 'validate' },
+  doc = 'The queue asya-<actor> with its dead letter queue and bindings.',
+
+  queues = function(actor, ctx, plan)
+    local transport = actors.transport(actor, ctx)
+    if ctx.settings.disableQueueManagement == 'true' or not transport or not transport.enabled or transports.problem(transport) then return end
+    local name, config = actors.queue_name(actor), transport.config
+    local want = WANT[transport.type](actor, config)
+    want.name, want.create = name, transports.auto_create(config)
+    want.forceRecreate = k8s.get(config, 'queues.forceRecreate') == true or nil
+    plan:queue {
+      name = name, transport = transport.name, type = transport.type, config = config, secrets = secrets(transport), want = want,
+      deletion = deletion(actor, config),
+    }
+  end,
+}

@@ -1,0 +1,432 @@
+--- transport: queues at real brokers, made before the actor works and gone after it.
+local cluster = require 'cluster'
+local json = require 'json'
+
+local eventually, sh = cluster.eventually, cluster.sh
+local env = os.getenv
+
+local function rabbitmqctl(arguments, ...)
+  local output, ok = sh(env 'BED_RABBITMQCTL' .. ' ' .. arguments, ...)
+  if not ok then error('rabbitmqctl ' .. arguments:format(...) .. '\n' .. output, 2) end
+  return output
+end
+
+--- The queues of the broker by name: {messages, arguments}.
+local function queues()
+  local found = {}
+  for _, queue in ipairs(json.decode(rabbitmqctl '-q --formatter json list_queues name messages arguments')) do
+    local arguments = {}
+    for _, each in ipairs(queue.arguments) do arguments[each[1]] = each[3] end
+    found[queue.name] = { messages = queue.messages, arguments = arguments }
+  end
+  return found
+end
+
+local function queue(name) return queues()['asya-' .. name] end
+
+--- What is bound to the exchange, as "queue key" in order.
+local function bindings(name)
+  local found = {}
+  for _, each in ipairs(json.decode(rabbitmqctl '-q --formatter json list_bindings source_name destination_name routing_key')) do
+    if each.source_name == 'asya' and each.destination_name == 'asya-' .. name then found[#found + 1] = each.routing_key end
+  end
+  table.sort(found)
+  return found
+end
+
+--- One request to the management API.
+local function manage(method, path, body)
+  return sh('curl -s -u guest:guest -X %s -H content-type:application/json %s%s %s', method, env 'BED_RABBITMQ_MANAGEMENT_URL', path,
+    body and '-d ' .. cluster.quote(json.encode(body)) or '')
+end
+
+local function publish(name, count)
+  for _ = 1, count do
+    local out = manage('POST', '/api/exchanges/%2F/amq.default/publish',
+      { properties = { delivery_mode = 2 }, routing_key = 'asya-' .. name, payload = 'm', payload_encoding = 'string' })
+    assert.is_truthy(out:find('"routed":true', 1, true), out)
+  end
+end
+
+local SECRET = { name = 'rabbitmq-secret', key = 'password' }
+
+--- The registry with this bed's brokers; `change` edits the configuration of rabbitmq.
+local function transports(change)
+  local rabbitmq = {
+    host = '127.0.0.1', port = tonumber(env 'BED_RABBITMQ_PORT'), username = 'guest', passwordSecretRef = SECRET,
+    queues = { autoCreate = true, dlq = { enabled = true, maxRetryCount = 3 } },
+  }
+  if change then change(rabbitmq) end
+  local sqs = {
+    region = env 'BED_SQS_REGION', endpoint = env 'BED_SQS_URL', accountId = env 'BED_SQS_ACCOUNT', visibilityTimeout = 77,
+    credentials = { accessKeyIdSecretRef = { name = 'aws', key = 'id' }, secretAccessKeySecretRef = { name = 'aws', key = 'secret' } },
+    queues = { autoCreate = true, dlq = { enabled = true, maxRetryCount = 4, retentionDays = 2 } }, tags = { team = 'images' },
+  }
+  return json.encode { transports = {
+    rabbitmq = { enabled = true, type = 'rabbitmq', config = rabbitmq }, sqs = { enabled = true, type = 'sqs', config = sqs },
+  } }
+end
+
+local function operator(options)
+  options = options or {}
+  options.queues = true
+  options.transports = transports(options.change)
+  options.env = 'ASYA_QUEUE_HEALTH_CHECK_INTERVAL=' .. (options.interval or '0')
+  return cluster.operator(options)
+end
+
+local function put_secret(ns, password)
+  cluster.kubectl('create secret generic rabbitmq-secret -n %s --from-literal=password=%s --dry-run=client -o yaml | kubectl apply -f -', ns,
+    password or 'guest')
+end
+
+local function namespace(password)
+  local ns = cluster.namespace 'mq'
+  put_secret(ns, password)
+  return ns
+end
+
+local function await(ns, name, what, seconds, fn)
+  local actor
+  eventually(name .. ': ' .. what, seconds, function()
+    actor = cluster.get('asyncactor', name, ns)
+    local ok = actor and actor.status and fn(actor)
+    return ok, actor and actor.status and json.encode(actor.status.conditions)
+  end)
+  return actor
+end
+
+local function await_status(ns, name, wanted, seconds)
+  return await(ns, name, wanted, seconds or 30, function(actor) return actor.status.status == wanted end)
+end
+
+--- Waits for TransportReady with this status and reason; returns the condition.
+local function await_transport(ns, name, truth, reason, seconds)
+  local actor = await(ns, name, truth .. ' ' .. reason, seconds or 30, function(actor)
+    local c = cluster.condition(actor, 'TransportReady')
+    return c and c.status == truth and c.reason == reason
+  end)
+  return cluster.condition(actor, 'TransportReady'), actor
+end
+
+local counter = 0
+--- A name of this run: the broker is shared by all tests.
+local function fresh(prefix)
+  counter = counter + 1
+  return ('%s-%d-%d'):format(prefix, os.time() % 100000, counter)
+end
+
+describe('queues of actors', function()
+  if not cluster.available or not env 'BED_RABBITMQCTL' then
+    pending 'needs a control plane with brokers: run it through spec/run cluster'
+    return
+  end
+
+  after_each(cluster.stop_all)
+
+  --- Actors of other specs have no Secrets, and would only be in the way.
+  setup(function()
+    local op = cluster.operator()
+    cluster.kubectl 'delete asyncactors -A --all --timeout=120s'
+    op.stop()
+  end)
+
+  it('are there with dead letter queue and bindings before the workload', function()
+    local ns, name = namespace(), fresh 'first'
+    local op = operator()
+    cluster.apply(cluster.actor(name, ns))
+    local actor = await_status(ns, name, 'Running')
+    local made = queue(name)
+    assert.same({ ['x-dead-letter-exchange'] = '', ['x-dead-letter-routing-key'] = 'asya-' .. name .. '-dlq' }, made.arguments)
+    assert.is_truthy(queue(name .. '-dlq'))
+    assert.same({ 'asya-' .. name, name }, bindings(name))
+    local log = op.log()
+    assert.is_true(log:find('created queue asya-' .. name, 1, true) < log:find('created Deployment ' .. name, 1, true))
+    assert.equal('TransportValidated', cluster.condition(actor, 'TransportReady').reason)
+    assert.equal(0, actor.status.queuedMessages)
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, ns)
+    assert.is_nil(queue(name))
+    assert.is_nil(queue(name .. '-dlq'))
+    assert.is_nil(cluster.get('deployment', name, ns))
+  end)
+
+  it('survive with their messages when they differ, and the actor says in what', function()
+    local ns, name = namespace(), fresh 'differs'
+    manage('PUT', '/api/queues/%2F/asya-' .. name, { durable = true, arguments = { ['x-message-ttl'] = 600000 } })
+    publish(name, 10)
+    local op = operator()
+    cluster.apply(cluster.actor(name, ns))
+    local condition, actor = await_transport(ns, name, 'False', 'QueueMismatch')
+    for _, text in ipairs { 'asya-' .. name, 'x-message-ttl', '600000', 'absent' } do
+      assert.is_truthy(condition.message:find(text, 1, true), condition.message)
+    end
+    assert.equal('TransportError', actor.status.status)
+    assert.equal('NotReady', actor.status.transportStatus)
+    cluster.sleep(3)
+    assert.equal(10, queue(name).messages)
+    local _, said = op.log():gsub('QueueMismatch', '')
+    assert.equal(1, said, 'said once')
+    manage('DELETE', '/api/queues/%2F/asya-' .. name)
+    await_status(ns, name, 'Running', 45)
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, ns)
+  end)
+
+  it('stay or go with their actor as the configuration says', function()
+    local ns = namespace()
+    for _, case in ipairs {
+      { 'keep', function(c) c.queues.deletionPolicy = 'Retain' end, true },
+      { 'given', function(c) c.queues.autoCreate = false end, true },
+      { 'empty', function(c) c.queues.deletionPolicy = 'DeleteIfEmpty' end, false },
+      { 'skip', nil, true, 'asya.sh/skip-queue-cleanup=true' },
+    } do
+      local name = fresh(case[1])
+      if case[1] == 'given' then
+        manage('PUT', '/api/queues/%2F/asya-' .. name,
+          { durable = true, arguments = { ['x-dead-letter-exchange'] = '', ['x-dead-letter-routing-key'] = 'asya-' .. name .. '-dlq' } })
+        manage('PUT', '/api/queues/%2F/asya-' .. name .. '-dlq', { durable = true })
+      end
+      local op = operator { change = case[2] }
+      cluster.apply(cluster.actor(name, ns))
+      await_status(ns, name, 'Running')
+      if case[4] then cluster.kubectl('annotate asyncactor %s -n %s %s', name, ns, case[4]) end
+      cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, ns)
+      assert.equal(case[3], queue(name) ~= nil, case[1])
+      op.stop()
+    end
+  end)
+
+  it('with messages inside hold their actor back when only empty ones may go, until it is let go', function()
+    local ns, name = namespace(), fresh 'full'
+    operator { change = function(c) c.queues.deletionPolicy = 'DeleteIfEmpty' end }
+    cluster.apply(cluster.actor(name, ns))
+    await_status(ns, name, 'Running')
+    publish(name, 2)
+    cluster.kubectl('delete asyncactor %s -n %s --wait=false', name, ns)
+    local condition, actor = await_transport(ns, name, 'False', 'QueueNotEmpty')
+    assert.is_truthy(condition.message:find('2 messages', 1, true), condition.message)
+    assert.equal('Terminating', actor.status.status)
+    assert.is_nil(cluster.get('deployment', name, ns))
+    cluster.kubectl('annotate asyncactor %s -n %s asya.sh/skip-queue-cleanup=true', name, ns)
+    eventually('it is gone', 20, function() return not cluster.get('asyncactor', name, ns) end)
+    assert.equal(2, queue(name).messages)
+  end)
+
+  it('are reached again when the Secret is mended', function()
+    local ns, name = namespace 'wrong', fresh 'secret'
+    local op = operator()
+    cluster.apply(cluster.actor(name, ns))
+    await_transport(ns, name, 'False', 'AccessDenied')
+    assert.is_nil(cluster.get('deployment', name, ns))
+    put_secret(ns, 'guest')
+    await_status(ns, name, 'Running', 60)
+    cluster.kubectl('delete secret rabbitmq-secret -n %s', ns)
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=30s', name, ns)
+    assert.is_nil(queue(name))
+
+    local bare, other = cluster.namespace 'mq', fresh 'bare'
+    cluster.apply(cluster.actor(other, bare))
+    local condition = await_transport(bare, other, 'False', 'SecretMissing')
+    assert.is_truthy(condition.message:find(('Secret %s/rabbitmq-secret: not there'):format(bare), 1, true), condition.message)
+    cluster.kubectl('create secret generic rabbitmq-secret -n %s --from-literal=pass=guest', bare)
+    eventually('the key is missing', 45, function()
+      local c = cluster.condition(cluster.get('asyncactor', other, bare), 'TransportReady')
+      return c.message:find('has no key password', 1, true), c.message
+    end)
+    put_secret(bare, 'guest')
+    await_status(bare, other, 'Running', 60)
+    assert.is_nil(op.log():find('wrong', 1, true), 'no password in the log')
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=30s', other, bare)
+  end)
+
+  it('of one name in two namespaces are told to both, and deleted with the last', function()
+    local one, two, name = namespace(), namespace(), fresh 'twin'
+    operator()
+    for _, ns in ipairs { one, two } do
+      cluster.apply(cluster.actor(name, ns))
+      await_status(ns, name, 'Running')
+    end
+    for _, ns in ipairs { one, two } do
+      eventually('an Event in ' .. ns, 10, function()
+        return cluster.kubectl('get events -n %s -o yaml', ns):find('QueueShared', 1, true)
+      end)
+    end
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, one)
+    assert.is_truthy(queue(name))
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, two)
+    assert.is_nil(queue(name))
+  end)
+
+  it('are nobody\'s business when queue management is off', function()
+    local ns, name = cluster.namespace 'mq', fresh 'off'
+    cluster.operator { transports = transports() }
+    cluster.apply(cluster.actor(name, ns))
+    await_status(ns, name, 'Running')
+    assert.is_nil(queue(name))
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, ns)
+  end)
+
+  it('that somebody deletes are made again at the next look, and counts are shown', function()
+    local ns, name = namespace(), fresh 'look'
+    operator { interval = '1s' }
+    cluster.apply(cluster.actor(name, ns))
+    await_status(ns, name, 'Running')
+    publish(name, 3)
+    await(ns, name, '3 messages', 15, function(actor) return actor.status.queuedMessages == 3 end)
+    rabbitmqctl('delete_queue asya-%s', name)
+    eventually('it is there again', 15, function() return queue(name) end)
+    assert.same({ 'asya-' .. name, name }, bindings(name))
+    await(ns, name, 'no messages', 15, function(actor) return actor.status.queuedMessages == 0 end)
+    cluster.sleep(2)
+    local mark = cluster.audit_mark()
+    cluster.sleep(4)
+    for what in pairs(cluster.requests(mark)) do assert.equal('get secrets', what) end
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, ns)
+  end)
+
+  it('are seen to be away with their broker, and there again with it', function()
+    local ns, prefix, count = namespace(), fresh 'out', 30
+    local op, list = operator { interval = '3s' }, {}
+    for i = 1, count do list[i] = cluster.actor(prefix .. '-' .. i, ns) end
+    cluster.apply(table.concat(list, '---\n'))
+    local function all(what, seconds, fn)
+      eventually(what, seconds, function()
+        local n, detail = 0, nil
+        for _, actor in ipairs(cluster.list('asyncactors', ns)) do
+          if actor.status and fn(actor) then n = n + 1 else detail = json.encode(actor.status or {}) end
+        end
+        return n == count, n .. ' ' .. tostring(detail)
+      end)
+    end
+    local function transport_is(truth)
+      return function(actor)
+        local c = cluster.condition(actor, 'TransportReady')
+        return c and c.status == truth
+      end
+    end
+    all('all run', 60, function(actor) return actor.status.status == 'Running' end)
+    local connections = select(2, rabbitmqctl('-q list_connections pid'):gsub('<[^>]+>', ''))
+    assert.is_true(connections >= 1 and connections <= 3, connections .. ' connections')
+
+    sh('spec/bed/bed kill %s rabbitmq', cluster.bed_dir)
+    all('TransportReady is False', 40, transport_is 'False')
+    cluster.kubectl('set image deployment/%s-1 -n %s asya-sidecar=evil:1', prefix, ns)
+    eventually('workloads are kept right meanwhile', 15, function()
+      local live = cluster.get('deployment', prefix .. '-1', ns)
+      return live and live.spec.template.spec.containers[2].image == 'asya-sidecar:latest'
+    end)
+    cluster.kubectl('delete asyncactor %s-1 -n %s --wait=false', prefix, ns)
+    cluster.sleep(2)
+    assert.is_truthy(cluster.get('asyncactor', prefix .. '-1', ns), 'it waits for the broker')
+    sh('spec/bed/bed start %s rabbitmq', cluster.bed_dir)
+    count = count - 1
+    eventually('the deleted one is gone', 90, function() return not cluster.get('asyncactor', prefix .. '-1', ns) end)
+    assert.is_nil(queue(prefix .. '-1'))
+    all('TransportReady is True', 60, transport_is 'True')
+    connections = select(2, rabbitmqctl('-q list_connections pid'):gsub('<[^>]+>', ''))
+    assert.is_true(connections >= 1 and connections <= 3, connections .. ' connections')
+    assert.is_nil(op.log():find('Sanitizer', 1, true))
+    cluster.kubectl('delete asyncactors --all -n %s --timeout=60s', ns)
+    for name in pairs(queues()) do assert.is_nil(name:find(prefix, 1, true), name) end
+  end)
+
+  it('stay until what scales the workload is gone', function()
+    local ns, name = namespace(), fresh 'scaled'
+    operator()
+    cluster.apply(cluster.actor(name, ns, '  scaling: {enabled: true, minReplicas: 1}'))
+    eventually('a ScaledObject', 30, function() return cluster.get('scaledobject', name, ns) end)
+    cluster.kubectl('patch scaledobject %s -n %s --type merge -p %s', name, ns, cluster.quote '{"metadata":{"finalizers":["finalizer.keda.sh/x"]}}')
+    cluster.kubectl('delete asyncactor %s -n %s --wait=false', name, ns)
+    eventually('the ScaledObject is going', 15, function() return cluster.get('scaledobject', name, ns).metadata.deletionTimestamp end)
+    cluster.sleep(2)
+    assert.is_truthy(cluster.get('deployment', name, ns))
+    assert.is_truthy(queue(name))
+    cluster.kubectl('patch scaledobject %s -n %s --type merge -p %s', name, ns, cluster.quote '{"metadata":{"finalizers":null}}')
+    eventually('the actor is gone', 20, function() return not cluster.get('asyncactor', name, ns) end)
+    assert.is_nil(cluster.get('deployment', name, ns))
+    assert.is_nil(queue(name))
+  end)
+
+  it('go with an actor that is invalid, stay with one whose transport is gone from the configuration, and with orphans', function()
+    local ns, bad, lost, orphan = namespace(), fresh 'bad', fresh 'lost', fresh 'orphan'
+    local op = operator()
+    for _, name in ipairs { bad, lost, orphan } do
+      cluster.apply(cluster.actor(name, ns))
+      await_status(ns, name, 'Running')
+    end
+    cluster.apply(cluster.actor(bad, ns, nil, '        - name: other\n          image: x:1\n'))
+    await_status(ns, bad, 'WorkloadError')
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', bad, ns)
+    assert.is_nil(queue(bad))
+    cluster.kubectl('delete asyncactor %s -n %s --cascade=orphan --timeout=20s', orphan, ns)
+    assert.is_truthy(queue(orphan))
+    assert.is_truthy(cluster.get('deployment', orphan, ns))
+    op.stop()
+    cluster.operator { queues = true, transports = '{"transports":{}}' }
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', lost, ns)
+    assert.is_truthy(queue(lost))
+    eventually('an Event says so', 10, function()
+      return cluster.kubectl('get events -n %s -o yaml', ns):find('QueueLeft', 1, true)
+    end)
+    cluster.kubectl('delete deployment %s -n %s', orphan, ns)
+  end)
+
+  it('at a broker that never answers hold up nobody else', function()
+    local ns, name = namespace(), fresh 'quick'
+    local pid = sh([[python3 -c 'import socket, time; s = socket.socket(); s.bind(("127.0.0.1", 18499)); s.listen(128); time.sleep(90)' \
+      >/dev/null 2>&1 & echo $!]]):match '%d+'
+    local list = {}
+    for i = 1, 40 do list[i] = cluster.actor('slow-' .. i, ns):gsub('transport: rabbitmq', 'transport: slow') end
+    cluster.apply(table.concat(list, '---\n'))
+    local registry = json.decode(transports())
+    registry.transports.slow = { enabled = true, type = 'rabbitmq', config = { host = '127.0.0.1', port = 18499 } }
+    local op = cluster.operator { queues = true, transports = json.encode(registry) }
+    eventually('the slow ones wait', 20, function() return op.log():find('caches are filled', 1, true) end)
+    cluster.apply(cluster.actor(name, ns))
+    await_status(ns, name, 'Running', 10)
+    assert.is_nil(cluster.get('deployment', 'slow-1', ns))
+    local condition = await_transport(ns, 'slow-1', 'False', 'BrokerTimeout', 40)
+    assert.is_truthy(condition.message:find('127.0.0.1:18499', 1, true), condition.message)
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, ns)
+    cluster.kubectl('annotate asyncactors --all -n %s asya.sh/skip-queue-cleanup=true', ns)
+    cluster.kubectl('delete asyncactors --all -n %s --timeout=60s', ns)
+    sh('kill %s', pid)
+  end)
+
+  it('and their brokers are counted in metrics', function()
+    local ns, name = namespace(), fresh 'metric'
+    operator { args = '--metrics-bind-address 127.0.0.1:18490' }
+    cluster.apply(cluster.actor(name, ns))
+    await_status(ns, name, 'Running')
+    local text = sh 'curl -s -m 5 http://127.0.0.1:18490/metrics'
+    for _, series in ipairs { ('queue_messages{queue="asya-%s",transport="rabbitmq"} 0'):format(name), 'transport_up{transport="rabbitmq"} 1' } do
+      assert.is_truthy(text:find(series, 1, true), series .. '\n' .. text)
+    end
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, ns)
+  end)
+
+  it('at SQS have redrive and tags', function()
+    local ns, name = cluster.namespace 'mq', fresh 'sqs'
+    cluster.kubectl('create secret generic aws -n %s --from-literal=id=AKID --from-literal=secret=SECRET', ns)
+    operator()
+    cluster.apply((cluster.actor(name, ns):gsub('transport: rabbitmq', 'transport: sqs')))
+    local actor = await_status(ns, name, 'Running')
+    local function sqs(action, body)
+      local out = sh('curl -s -H %s -H content-type:application/x-amz-json-1.0 -H %s -d %s %s', cluster.quote('x-amz-target: AmazonSQS.' .. action),
+        cluster.quote 'authorization: AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/sqs/aws4_request, SignedHeaders=host, Signature=0',
+        cluster.quote(json.encode(body)), env 'BED_SQS_URL')
+      return json.decode(out)
+    end
+    local url = sqs('GetQueueUrl', { QueueName = 'asya-' .. name }).QueueUrl
+    local attributes = sqs('GetQueueAttributes', { QueueUrl = url, AttributeNames = json.array { 'All' } }).Attributes
+    assert.equal('77', attributes.VisibilityTimeout)
+    assert.equal('345600', attributes.MessageRetentionPeriod)
+    local redrive = json.decode(attributes.RedrivePolicy)
+    assert.equal(4, tonumber(redrive.maxReceiveCount))
+    assert.is_truthy(redrive.deadLetterTargetArn:find ':asya%-dlq$')
+    assert.same({ ['asya.sh/actor'] = name, ['asya.sh/namespace'] = ns, team = 'images' }, sqs('ListQueueTags', { QueueUrl = url }).Tags)
+    assert.equal(0, actor.status.processingMessages)
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, ns)
+    assert.is_nil(sqs('GetQueueUrl', { QueueName = 'asya-' .. name }).QueueUrl)
+    assert.is_truthy(sqs('GetQueueUrl', { QueueName = 'asya-dlq' }).QueueUrl)
+  end)
+end)
