@@ -1,0 +1,114 @@
+--- chain: a message goes the whole way, queue, sidecar, runtime script, next queue, with what the operator made of two actors.
+-- KWOK only plays pods, so the processes of one pod run here, with the environment of its containers.
+local cluster = require 'cluster'
+local json = require 'json'
+
+local HANDLERS = [[
+def double(payload):
+    return {"value": payload["value"] * 2}
+
+def plus_one(payload):
+    return {"value": payload["value"] + 1}
+]]
+
+local function env_of(container, extra)
+  local out = {}
+  for _, variable in ipairs(container.env) do
+    local value = variable.value or ''
+    local ref = variable.valueFrom and variable.valueFrom.secretKeyRef
+    if ref then value = extra.secrets[ref.name .. '/' .. ref.key] end
+    out[#out + 1] = variable.name .. '=' .. cluster.quote(variable.name == 'ASYA_SOCKET_DIR' and extra.socket_dir or value)
+  end
+  return table.concat(out, ' ')
+end
+
+--- Starts the two processes of an actor's pod. Returns what ends them.
+local function start_pod(name, ns, secrets)
+  local spec = cluster.get('deployment', name, ns).spec.template.spec
+  local dir = cluster.temp(name)
+  cluster.sh('mkdir -p %s', dir)
+  cluster.write(dir .. '/handlers.py', HANDLERS)
+  local script = cluster.write(dir .. '/asya_runtime.py', cluster.get('configmap', 'asya-runtime', ns).data['asya_runtime.py'])
+  local extra, pids = { secrets = secrets, socket_dir = dir }, {}
+  local function start(container, command)
+    pids[#pids + 1] = cluster.sh('cd %s; %s PYTHONPATH=%s exec %s >%s/%s.log 2>&1 & echo $!',
+      dir, env_of(container, extra):gsub('%%', '%%%%'), dir, command, dir, container.name):match '%d+'
+  end
+  start(spec.containers[1], 'python3 ' .. script)
+  cluster.eventually('the runtime is ready', 10, function()
+    return cluster.read(dir .. '/runtime-ready') == 'ready', cluster.read(dir .. '/asya-runtime.log')
+  end)
+  start(spec.containers[2], ('python3 %s/spec/cluster/sidecar.py 1'):format(os.getenv 'PWD'))
+  return function() cluster.sh('kill %s', table.concat(pids, ' ')) end
+end
+
+local function chain(transports, transport, secrets, send, receive)
+  local ns = cluster.namespace 'chain'
+  if secrets then
+    cluster.kubectl('create secret generic broker -n %s --from-literal=password=%s', ns, secrets['broker/password'])
+  end
+  local op = cluster.operator { transports = transports, queues = true, env = 'AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test' }
+  local function actor(name, handler)
+    cluster.apply((cluster.actor(name, ns, nil, ([[
+        - name: asya-runtime
+          image: example/app:1.0
+          env: [{name: ASYA_HANDLER, value: handlers.%s}]
+]]):format(handler)):gsub('transport: rabbitmq', 'transport: ' .. transport)))
+  end
+  actor('chain-double', 'double')
+  actor('chain-plus', 'plus_one')
+  actor('happy-end', 'double')
+  for _, name in ipairs { 'chain-double', 'chain-plus', 'happy-end' } do
+    cluster.eventually(name .. ' is Running', 30, function()
+      local live = cluster.get('asyncactor', name, ns)
+      return live and live.status and live.status.status == 'Running', live and json.encode(live.status or {})
+    end)
+  end
+  local ends = { start_pod('chain-double', ns, secrets), start_pod('chain-plus', ns, secrets) }
+  send('chain-double', json.encode { id = 'm1', payload = { value = 20 },
+    route = { actors = json.array { 'chain-double', 'chain-plus' }, current = 0 } })
+  local result = cluster.eventually('the result is in the queue of happy-end', 20, function() return receive 'happy-end' end)
+  for _, stop in ipairs(ends) do stop() end
+  assert.equal(41, json.decode(result).payload.value)
+  cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', ns)
+  op.stop()
+end
+
+describe('the whole chain', function()
+  if not cluster.available then
+    pending 'needs a control plane: run it through spec/run cluster'
+    return
+  end
+  after_each(cluster.stop_all)
+
+  --- One request in Python, with the classes of the test sidecar.
+  local function broker(env, code, ...)
+    local script = ('import sys; sys.path.insert(0, "spec/cluster"); import sidecar; ' .. code):format(...)
+    return (cluster.sh('%s python3 -c %s', env:gsub('%%', '%%%%'), cluster.quote(script):gsub('%%', '%%%%')):gsub('%s+$', ''))
+  end
+
+  it('brings a message through two actors and out at happy-end, over RabbitMQ', function()
+    local host, port = os.getenv 'BED_RABBITMQ_HOST', os.getenv 'BED_RABBITMQ_PORT'
+    local password = os.getenv 'BED_RABBITMQ_PASSWORD'
+    local env = ('ASYA_RABBITMQ_USERNAME=%s ASYA_RABBITMQ_PASSWORD=%s ASYA_RABBITMQ_EXCHANGE=asya'):format(os.getenv 'BED_RABBITMQ_USER', password)
+    chain(([[{"transports":{"rabbitmq":{"enabled":true,"config":{"host":"%s","port":%s,"username":"%s","exchange":"asya",
+      "passwordSecretRef":{"name":"broker","key":"password"},"queues":{"autoCreate":true,"dlq":{"enabled":true}}}}}}]])
+      :format(host, port, os.getenv 'BED_RABBITMQ_USER'), 'rabbitmq', { ['broker/password'] = password },
+      function(actor, text) broker(env, 'sidecar.RabbitMQ().send("%s", %q)', actor, text) end,
+      function(actor)
+        local text = broker(env, 'print(sidecar.RabbitMQ().receive("%s")[0] or "")', actor)
+        return text:find '^{' and text, text
+      end)
+  end)
+
+  it('brings a message through two actors and out at happy-end, over SQS', function()
+    local env = ('ASYA_AWS_REGION=us-east-1 ASYA_SQS_ENDPOINT=%s'):format(os.getenv 'BED_SQS_URL')
+    chain(([[{"transports":{"sqs":{"enabled":true,"config":{"region":"us-east-1","endpoint":"%s","accountId":"123456789012",
+      "visibilityTimeout":30,"queues":{"autoCreate":true,"dlq":{"enabled":true}}}}}}]]):format(os.getenv 'BED_SQS_URL'), 'sqs', nil,
+      function(actor, text) broker(env, 'sidecar.Sqs().send("%s", %q)', actor, text) end,
+      function(actor)
+        local text = broker(env, 'print(sidecar.Sqs().receive("%s")[0] or "")', actor)
+        return text:find '^{' and text, text
+      end)
+  end)
+end)
