@@ -247,7 +247,9 @@ static bool is_planned(const cJSON *planned, const char *name)
 void ao_queues_keep(ao_queues *queues, const char *uid, const cJSON *planned)
 {
 	ao_queue_owner *owner = ao_map_get(queues->owners, uid);
-	for (ao_kept_queue **at = owner ? &owner->first : NULL; at && *at;) {
+	if (!owner)
+		return;
+	for (ao_kept_queue **at = &owner->first; *at;) {
 		ao_kept_queue *q = *at;
 		if (is_planned(planned, q->name)) {
 			at = &q->next;
