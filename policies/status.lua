@@ -80,7 +80,8 @@ local function blocker(ctx, f)
   end
   local err = outcome.errors[1]
   if err and err.role == 'queue' then
-    return { condition = 'TransportReady', reason = err.reason, message = err.message, status = 'TransportError' }
+    local hint = err.verb == 'delete' and '; to let the actor go without its queue, annotate it with asya.sh/skip-queue-cleanup=true' or ''
+    return { condition = 'TransportReady', reason = err.reason, message = err.message .. hint, status = 'TransportError' }
   end
   if err then
     local condition, status = condition_of(err)

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define LOOK_AGAIN_S 5.0
+#define QUEUE_AGAIN_S 30.0
 #define STUCK_MS 60000 /* what somebody else's finalizer holds, or a Secret that is gone, is not waited for for ever */
 
 /* ---- the finalizer ---- */
@@ -104,6 +105,7 @@ static void remove_finalizer(ao_pass *pass)
 		ao_pass_finish(pass);
 		return;
 	}
+	ao_queues_forget(pass->reconciler->with.queues, object->uid); /* nothing is tried again for who has been let go */
 	ao_auto_str char *path = ao_xasprintf("/metadata/finalizers/%d", index);
 	cJSON_AddItemToArray(patch, patch_step("test", path, finalizer));
 	cJSON_AddItemToArray(patch, patch_step("remove", path, NULL));
@@ -172,7 +174,7 @@ static void next_queue(ao_pass *pass)
 		if (state == AO_QUEUES_FAILED)
 			ao_pass_queue_error(pass, "delete", ao_json_str(queue, "name"), &fact);
 		if (state != AO_QUEUES_DONE) {
-			pass->requeue_after = LOOK_AGAIN_S; /* the keeper tells of news; patience that ends is none */
+			pass->requeue_after = QUEUE_AGAIN_S; /* the keeper tells of news; that our patience ends is none */
 			ao_pass_status(pass);
 			return;
 		}
