@@ -263,13 +263,13 @@ static ao_variant *new_candidate(ao_policies *p, ao_track track, const cJSON *co
 	if (r == 0 && track == AO_TRACK_CANARY)
 		r = ao_variant_limit(candidate, selector, percent, &err);
 	const char *mark = r < 0 ? ao_err_text(err) : ao_variant_digest(candidate);
-	bool again = p->rejected[track] && strcmp(p->rejected[track], mark) == 0;
+	bool whole = r == 0, again = p->rejected[track] && strcmp(p->rejected[track], mark) == 0;
 	bool same = r == 0 && serving && strcmp(ao_variant_digest(serving), mark) == 0 && serving->percent == candidate->percent &&
 		    strcmp(serving->selector ? serving->selector : "", candidate->selector ? candidate->selector : "") == 0;
 	if (r == 0 && !again && !same)
 		r = ao_variant_run_cases(p->with.load, candidate, &err);
 	if (r < 0 && !again)
-		ao_policies_rejected(p, track, candidate, ao_err_text(err));
+		ao_policies_rejected(p, track, whole ? candidate : NULL, ao_err_text(err));
 	if (same && p->rejected[track]) { /* put right again */
 		free(p->rejected[track]);
 		p->rejected[track] = NULL;
