@@ -127,6 +127,14 @@ function M.operator(options)
   return handle
 end
 
+--- Deletes every actor that earlier specs left: an operator would work on them, too.
+function M.clear()
+  for _, actor in ipairs(M.list('asyncactors')) do
+    local where = ('asyncactor %s -n %s'):format(actor.metadata.name, actor.metadata.namespace)
+    M.sh('kubectl delete %s --wait=false; kubectl patch %s --type=merge -p %s', where, where, quote '{"metadata":{"finalizers":null}}')
+  end
+end
+
 --- For after_each: nothing of a failed test keeps running.
 function M.stop_all()
   for _, handle in ipairs(M.started or {}) do

@@ -67,6 +67,7 @@ describe('policies in a ConfigMap', function()
   end
 
   local ns, own
+  setup(cluster.clear)
   before_each(function() ns, own = cluster.namespace 'actors', cluster.namespace 'operator' end)
   after_each(function()
     cluster.sh('kubectl delete asyncactors --all -n %s --timeout=20s', ns) -- while somebody is there to release them
@@ -269,6 +270,7 @@ describe('the guide in policies/README.md', function()
   after_each(cluster.stop_all)
 
   it('holds, command by command', function()
+    cluster.clear()
     cluster.sh 'kubectl delete namespace asya-system --ignore-not-found'
     cluster.sh 'kubectl create namespace asya-system'
     local ns = cluster.namespace 'guide'
@@ -308,5 +310,6 @@ describe('the policies of the README', function()
         and #workload.spec.template.spec.containers == 3
     end)
     assert.equal(2, #cluster.get('deployment', 'kept', ns).spec.template.spec.containers)
+    cluster.kubectl('delete asyncactors --all -n %s --timeout=20s', ns)
   end)
 end)

@@ -9,6 +9,7 @@ describe('at rest', function()
   after_each(cluster.stop_all)
 
   it('sends no request in 60 s with 50 actors but watches and lease renewals', function()
+    cluster.clear()
     local ns, own = cluster.namespace 'rest', cluster.namespace 'lease'
     local actors = {}
     for i = 1, 50 do actors[i] = cluster.actor('rest-' .. i, ns) end

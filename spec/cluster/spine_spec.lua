@@ -138,6 +138,7 @@ describe('the spine', function()
   end)
 
   it('converges after kill -9, and writes nothing when there is nothing to do', function()
+    cluster.clear()
     local ns = cluster.namespace 'kill'
     local op = cluster.operator()
     cluster.apply(cluster.actor('kill-a', ns))
