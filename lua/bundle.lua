@@ -33,7 +33,7 @@ Bundle.__index = Bundle
 local bundle = {}
 
 --- Modules of the SDK that policies may require; 'policy' is the bundle's own.
-local MODULES = { 'json', 'k8s', 'schema', 'text', 'quantity', 'conditions' }
+local MODULES = { 'json', 'k8s', 'schema', 'text', 'quantity', 'conditions', 'times' }
 
 local function fail(text, ...)
   error(format(text, ...), 0)
@@ -337,6 +337,7 @@ local function contexts(self, snapshot)
   for _, it in ipairs(self.list) do
     result[it] = {
       params = copy(it.params), settings = settings, now = snapshot.now, children = children, related = related, queues = queues,
+      absent = snapshot.absent or json.array {},
       child = child, outcome = snapshot.outcome,
     }
   end

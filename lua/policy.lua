@@ -112,7 +112,9 @@ end
 
 local PARENT = { apiVersion = 'string', kind = 'string', plural = 'string' }
 local CHILD = { apiVersion = 'string', kind = 'string', plural = 'string', selector = 'string?', shared = 'boolean?' }
-local RELATED = { apiVersion = 'string', kind = 'string', plural = 'string', label = 'string', selector = 'string?', projection = 'string?' }
+local RELATED = {
+  apiVersion = 'string', kind = 'string', plural = 'string', label = 'string?', owner = 'string?', selector = 'string?', projection = 'string?',
+}
 local SETTING = { env = 'string?', flag = 'string?', type = 'string?', default = 'any?', doc = 'string?' }
 local SETTING_TYPES = { string = true, integer = true, boolean = true, json = true, file = true }
 local MANIFEST = {
@@ -143,6 +145,15 @@ local function check_settings(settings)
   end
 end
 
+--- A related object belongs to the parent that its label names, or to the parent of the child that owns it.
+local function check_related(related)
+  for i, kind in ipairs(related) do
+    if (kind.label == nil) == (kind.owner == nil) then
+      return format('policy.manifest.related[%d] needs either label or owner, which say whose it is', i)
+    end
+  end
+end
+
 --- Returns a checked copy of what policy.manifest() was given, or nil and what is wrong.
 local function manifest(spec)
   local wrong = shape(spec, 'policy.manifest', MANIFEST) or shape(spec.parent, 'policy.manifest.parent', PARENT)
@@ -155,7 +166,7 @@ local function manifest(spec)
   end
   copy.children, wrong = kinds(spec.children, 'policy.manifest.children', CHILD)
   copy.related, more = kinds(spec.related, 'policy.manifest.related', RELATED)
-  wrong = wrong or more
+  wrong = wrong or more or check_related(copy.related or {})
   copy.legacy_managers, more = list(spec.legacy_managers, 'policy.manifest.legacy_managers', 'string')
   wrong = wrong or more or check_settings(spec.settings or {})
   copy.settings = spec.settings or {}

@@ -21,6 +21,8 @@ return policy.manifest {
   -- Only looked at, for the status.
   related = {
     { apiVersion = 'v1', kind = 'Pod', plural = 'pods', label = 'asya.sh/asya', projection = 'pod' },
+    { apiVersion = 'autoscaling/v2', kind = 'HorizontalPodAutoscaler', plural = 'horizontalpodautoscalers', owner = 'ScaledObject',
+      projection = 'status' },
   },
 
   finalizer = 'asya.sh/finalizer',

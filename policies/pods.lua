@@ -1,13 +1,13 @@
 --- pods: what the pods of an actor say about its health, from their states and conditions, never from their names.
 local policy = require 'policy'
 local k8s = require 'k8s'
+local times = require 'times'
 local actors = require 'actor'
 
 local M = {}
 
 -- Why a container waits, and what that makes of the actor.
 local PULL = { ImagePullBackOff = true, ErrImagePull = true, InvalidImageName = true, ErrImageNeverPull = true }
-local CONFIG = { CreateContainerConfigError = true }
 local CRASH = { CrashLoopBackOff = true, RunContainerError = true, CreateContainerError = true }
 
 local STATUS_OF_CONTAINER = { [actors.RUNTIME] = 'RuntimeError', [actors.SIDECAR] = 'SidecarError' }
@@ -22,49 +22,82 @@ local function says(message)
   return message and message ~= '' and (': ' .. message) or ''
 end
 
---- How the container ended last, for people: "exit code 1 (Error): last words".
-local function last_end(status)
-  local ended = k8s.get(status, 'lastState.terminated') or k8s.get(status, 'state.terminated')
-  if not ended then return '' end
-  return (', exit code %s%s%s'):format(tostring(ended.exitCode), ended.reason and (' (' .. ended.reason .. ')') or '', says(ended.message))
+--- How a container ended, for people: "exit code 1 (Error): last words".
+local function ending(ended)
+  return ('exit code %s%s%s'):format(tostring(ended.exitCode), ended.reason and (' (' .. ended.reason .. ')') or '', says(ended.message))
 end
 
-local function container_fault(pod, status)
-  local waiting = k8s.get(status, 'state.waiting')
-  local reason = waiting and waiting.reason
-  if not reason then return nil end
-  local name = pod.metadata.name
+--- A container that ends again and again, or has just ended in error; `how` says which.
+local function crash(pod, status, how, ended)
+  return {
+    status = STATUS_OF_CONTAINER[status.name] or 'WorkloadError',
+    message = ('container %s of pod %s %s%s; kubectl logs %s -c %s --previous shows its last words')
+      :format(status.name, pod.metadata.name, how, ended and (', last with ' .. ending(ended)) or '', pod.metadata.name, status.name),
+  }
+end
+
+local function waiting_fault(pod, status, waiting)
+  local reason, name = waiting.reason, pod.metadata.name
   if PULL[reason] then
     return { status = 'ImagePullError', message = ('container %s of pod %s cannot get its image (%s)%s; check the image name and imagePullSecrets')
       :format(status.name, name, reason, says(waiting.message)) }
-  elseif CONFIG[reason] then
-    return { status = 'ConfigError', message = ('container %s of pod %s misses a ConfigMap or Secret%s'):format(status.name, name, says(waiting.message)) }
+  elseif reason == 'CreateContainerConfigError' then
+    return { status = 'ConfigError', message = ('container %s of pod %s misses a ConfigMap or Secret%s; create it, or correct its name')
+      :format(status.name, name, says(waiting.message)) }
   elseif CRASH[reason] then
-    return { status = STATUS_OF_CONTAINER[status.name] or 'WorkloadError',
-      message = ('container %s of pod %s in %s after %d restarts%s'):format(status.name, name, reason, status.restartCount or 0, last_end(status)) }
+    local how = ('is in %s after %d restarts%s'):format(reason, status.restartCount or 0, reason ~= 'CrashLoopBackOff' and says(waiting.message) or '')
+    return crash(pod, status, how, k8s.get(status, 'lastState.terminated'))
   end
 end
 
-local function volume_fault(pod)
-  local ready = condition(pod, 'ContainersReady')
-  if ready and ready.status == 'False' and ready.reason == 'FailedMount' then
-    return { status = 'VolumeError', message = ('a volume of pod %s cannot be mounted%s'):format(pod.metadata.name, says(ready.message)) }
+--- Restarts long ago are forgiven: a container that has crashed often counts as crashing until it has run for a while.
+-- Returns the fault and the seconds until it is forgiven.
+local function unstable_fault(pod, status, running, around)
+  local ended, age = k8s.get(status, 'lastState.terminated'), times.between(running.startedAt, around.now)
+  local often = (status.restartCount or 0) >= around.params.crash_restarts
+  if not ended or ended.exitCode == 0 or not often or not age or age >= around.params.stable_seconds then return nil end
+  local how = ('has crashed %d times and runs again since %s'):format(status.restartCount, running.startedAt)
+  return crash(pod, status, how, ended), around.params.stable_seconds - age
+end
+
+local function container_fault(pod, status, around)
+  local waiting, ended, running =
+    k8s.get(status, 'state.waiting'), k8s.get(status, 'state.terminated'), k8s.get(status, 'state.running')
+  if waiting and waiting.reason then
+    return waiting_fault(pod, status, waiting)
+  elseif ended and ended.exitCode ~= 0 then
+    return crash(pod, status, 'has ended', ended)
+  elseif running then
+    return unstable_fault(pod, status, running, around)
   end
 end
 
---- What is wrong with one pod, or nil.
-function M.fault(pod)
+--- A pod has its sandbox as soon as its volumes are mounted; one that waits for it for long waits for them.
+local function volume_fault(pod, around)
+  local scheduled, sandbox, ready = condition(pod, 'PodScheduled'), condition(pod, 'PodReadyToStartContainers'), condition(pod, 'ContainersReady')
+  if not (scheduled and scheduled.status == 'True' and sandbox and sandbox.status == 'False') then return nil end
+  local since = sandbox.lastTransitionTime or pod.metadata.creationTimestamp
+  local age = times.between(since, around.now)
+  if not age then return nil end
+  if age < around.params.mount_seconds then return nil, around.params.mount_seconds - age end
+  return { status = 'VolumeError', message = ('pod %s waits for its volumes since %s%s%s; kubectl describe pod %s shows which is missing')
+    :format(pod.metadata.name, since, around.volumes ~= '' and (' (' .. around.volumes .. ')') or '', says(ready and ready.message), pod.metadata.name) }
+end
+
+--- What is wrong with one pod, or nil; and in how many seconds that may be another answer without any news, or nil.
+local function fault_of(pod, around)
   local scheduled = condition(pod, 'PodScheduled')
   if scheduled and scheduled.status == 'False' and scheduled.reason == 'Unschedulable' then
-    return { status = 'PendingResources', message = ('pod %s cannot be scheduled%s'):format(pod.metadata.name, says(scheduled.message)) }
+    return { status = 'PendingResources', message = ('pod %s cannot be scheduled%s; free or add nodes, or lower what the pod asks for')
+      :format(pod.metadata.name, says(scheduled.message)) }
   end
   for _, field in ipairs { 'status.initContainerStatuses', 'status.containerStatuses' } do
     for _, status in ipairs(k8s.get(pod, field) or {}) do
-      local fault = container_fault(pod, status)
-      if fault then return fault end
+      local fault, again = container_fault(pod, status, around)
+      if fault then return fault, again end
     end
   end
-  return volume_fault(pod)
+  return volume_fault(pod, around)
 end
 
 local function is_ready(pod)
@@ -72,16 +105,36 @@ local function is_ready(pod)
   return ready ~= nil and ready.status == 'True'
 end
 
---- Counts an actor's pods: { ready, pending, failing, fault }; fault is the first there is.
+--- The volumes that a pod template brings, for people: "data (persistentVolumeClaim claim)".
+function M.volumes(template)
+  local list = {}
+  for _, volume in ipairs(k8s.get(template, 'spec.volumes') or {}) do
+    for _, kind in ipairs { 'persistentVolumeClaim', 'configMap', 'secret', 'hostPath', 'nfs', 'csi' } do
+      local source = volume[kind]
+      if type(source) == 'table' then
+        list[#list + 1] = ('%s: %s %s'):format(volume.name, kind,
+          tostring(source.claimName or source.name or source.secretName or source.path or source.driver or source.server or ''))
+      end
+    end
+  end
+  return table.concat(list, ', ')
+end
+
+--- Counts an actor's pods: { ready, pending, failing, unstable, fault, look_again }; fault is the first there is, unstable are ready pods
+-- that have one all the same, look_again are the seconds after which the answer may be another one without any news.
 -- Pods that are being deleted, and those that have ended, say nothing about the actor.
-function M.examine(list)
-  local result = { ready = 0, pending = 0, failing = 0 }
+-- `around` is { now, params: { crash_restarts, stable_seconds, mount_seconds }, volumes }.
+function M.examine(list, around)
+  local result = { ready = 0, pending = 0, failing = 0, unstable = 0 }
   for _, pod in ipairs(list) do
     local phase = k8s.get(pod, 'status.phase')
     local gone = k8s.get(pod, 'metadata.deletionTimestamp') ~= nil or phase == 'Succeeded' or phase == 'Failed'
-    local fault = not gone and M.fault(pod)
+    local fault, again
+    if not gone then fault, again = fault_of(pod, around) end
+    if again and (not result.look_again or again < result.look_again) then result.look_again = again end
     if fault then
       result.failing = result.failing + 1
+      result.unstable = result.unstable + (is_ready(pod) and 1 or 0)
       result.fault = result.fault or fault
     elseif not gone then
       local key = is_ready(pod) and 'ready' or 'pending'

@@ -2,9 +2,12 @@
 local policy = require 'policy'
 local k8s = require 'k8s'
 local json = require 'json'
+local schema = require 'schema'
 local conditions = require 'conditions'
 local actors = require 'actor'
 local pods = require 'pods'
+local progress = require 'progress'
+local scaler = require 'scaler'
 
 local function related(ctx, kind)
   local list = {}
@@ -14,54 +17,46 @@ local function related(ctx, kind)
   return list
 end
 
---- The object that runs the actor: of the wanted kind, and among Jobs the youngest.
-local function find_workload(actor, ctx)
-  local kind, found = actors.kind(actor), nil
-  for _, child in ipairs(ctx.children) do
-    local newer = child.kind == kind and (not found or child.metadata.creationTimestamp > found.metadata.creationTimestamp)
-    if newer or (kind == 'Job' and child.kind == 'ScaledJob') then found = child end
+--- What is wrong although everything was carried out, the gravest first: { status, reason, message }, or nil.
+local function trouble_of(f)
+  local fault, updating = f.pods.fault, f.updated and f.total > f.updated
+  -- Pods beyond those that are wanted may fail as they like, but new ones must not fail behind the backs of old ones.
+  if fault and (updating or f.ready - f.pods.unstable < f.desired) then
+    return { status = fault.status, reason = 'PodsNotHealthy', message = fault.message }
+  elseif f.stuck and f.ready < math.max(f.desired, 1) then
+    return { status = 'WorkloadError', reason = f.stuck.reason, message = f.stuck.message }
+  elseif f.scaling and f.scaling[1] == 'False' then
+    return { status = 'ScalingError', reason = f.scaling[2], message = f.scaling[3], scaling = true }
   end
-  return found
-end
-
--- How many pods a workload of each kind wants, has, has ready, and has of the newest version.
-local COUNT = {}
-
-function COUNT.Deployment(workload)
-  local function of(field) return k8s.get(workload, 'status.' .. field, 0) end
-  -- Before the controller has looked at a new template, what it says of updated pods is about the old one.
-  local seen = of 'observedGeneration' >= k8s.get(workload, 'metadata.generation', 0)
-  return k8s.get(workload, 'spec.replicas', 1), of 'replicas', of 'readyReplicas', seen and of 'updatedReplicas' or 0
-end
-
-COUNT.StatefulSet = COUNT.Deployment
-
-function COUNT.Job(workload)
-  local active, complete = k8s.get(workload, 'status.active', 0), k8s.get(workload, 'status.completionTime') ~= nil
-  return complete and 0 or k8s.get(workload, 'spec.parallelism', 1), active, k8s.get(workload, 'status.ready', 0), active
-end
-
---- A ScaledJob says nothing of its Jobs: the pods do.
-function COUNT.ScaledJob(_, seen)
-  local total = seen.ready + seen.pending + seen.failing
-  return total, total, seen.ready, total
 end
 
 --- Everything the decisions below look at.
 local function gather(actor, ctx)
-  local workload, seen = find_workload(actor, ctx), pods.examine(related(ctx, 'Pod'))
-  local desired, total, ready, updated = 0, 0, 0, 0
-  if workload then desired, total, ready, updated = COUNT[workload.kind](workload, seen) end
-  return {
-    workload = workload, desired = desired, total = total, ready = ready, updated = updated, pods = seen,
-    scaled = actors.scaling_enabled(actor), before = k8s.get(actor, 'status') or {},
-    complete = workload ~= nil and workload.kind == 'Job' and k8s.get(workload, 'status.completionTime') ~= nil,
-  }
+  local workload = progress.workload(actor, ctx)
+  local object, hpa = scaler.find(ctx)
+  local seen = pods.examine(related(ctx, 'Pod'), { now = ctx.now, params = ctx.params, volumes = pods.volumes(progress.template(workload)) })
+  local f = progress.count(workload, seen, scaler.wanted(hpa))
+  f.workload, f.pods, f.scaler = workload, seen, object
+  f.scaled = actors.scaling_enabled(actor)
+  f.before, f.since = k8s.get(actor, 'status') or {}, actor.metadata.creationTimestamp
+  f.look_again = seen.look_again
+  if f.scaled then
+    local again
+    f.scaling, again = scaler.judge(object, hpa, ctx)
+    f.look_again = again and math.min(again, f.look_again or again) or f.look_again
+  end
+  f.trouble = trouble_of(f)
+  return f
+end
+
+--- What to do about a kind that the cluster does not know.
+local function absent_hint(err)
+  return err.reason == 'KindAbsent' and '; install KEDA, or set spec.scaling.enabled to false' or ''
 end
 
 --- Which condition an error of the server belongs to.
 local function condition_of(err)
-  if err.role == 'scaler' or err.role == 'trigger-auth' then return 'ScalingReady', 'ScalingError' end
+  if err.role == 'scaler' or err.role == 'trigger-auth' or err.kind == 'ScaledJob' then return 'ScalingReady', 'ScalingError' end
   return 'WorkloadReady', 'WorkloadError'
 end
 
@@ -75,8 +70,9 @@ local function blocker(ctx, f)
   if invalid then
     local condition = invalid.condition or 'WorkloadReady'
     if invalid.reason == 'Paused' then return { condition = 'Ready', reason = 'Paused', message = invalid.message, status = 'Paused' } end
+    local status = { TransportReady = 'TransportError', ScalingReady = 'ScalingError' }
     return { condition = condition, reason = invalid.reason or 'ValidationError', message = invalid.message,
-      status = condition == 'TransportReady' and 'TransportError' or 'WorkloadError' }
+      status = status[condition] or 'WorkloadError' }
   end
   local err = outcome.errors[1]
   if err and err.role == 'queue' then
@@ -85,7 +81,7 @@ local function blocker(ctx, f)
   end
   if err then
     local condition, status = condition_of(err)
-    local what = ('cannot %s %s %s: %s'):format(err.verb, err.kind, err.name, err.message)
+    local what = ('cannot %s %s %s: %s%s'):format(err.verb, err.kind, err.name, err.message, absent_hint(err))
     return { condition = condition, reason = 'ReconcileError', message = what, status = status }
   end
   for _, queue in ipairs(ctx.queues) do
@@ -97,32 +93,46 @@ local function blocker(ctx, f)
   end
 end
 
-local function napping(f)
-  return f.scaled and f.desired == 0 and f.total == 0
-end
-
---- The word of the Status column when nothing blocks: the first that fits.
-local function progress(f)
-  local before = f.before.status
-  if not f.workload then return 'Creating' end
-  if f.complete then return 'Completed' end
-  if napping(f) then return 'Napping' end
-  if f.pods.fault and f.ready < f.desired then return f.pods.fault.status end
-  if f.total > f.updated and f.updated < f.desired then return 'Updating' end
-  if f.total < f.desired then return (before == nil or before == 'Creating') and 'Creating' or 'ScalingUp' end
-  if f.total > f.desired then return 'ScalingDown' end
-  if f.ready < f.desired then return (before == 'Running' or before == 'Degraded') and 'Degraded' or 'ScalingUp' end
-  return 'Running'
-end
-
---- States in which an actor does what it is there for.
+-- States in which an actor does what it is there for; and those in which one that was ready still is while any replica is.
 local WELL = { Running = true, Napping = true, Completed = true }
+local MOVING = { ScalingUp = true, ScalingDown = true, Updating = true }
+-- States on the way somewhere: no trouble.
+local CALM = { Creating = true, Paused = true, Terminating = true }
 
-local function set_conditions(actor, ctx, status, f, blocked)
+local function is_trouble(word)
+  return word ~= nil and not (WELL[word] or MOVING[word] or CALM[word])
+end
+
+local function replicas_text(f)
+  if f.complete then return 'the Job has completed' end
+  return ('%d of %d replicas are ready'):format(f.ready, f.desired)
+end
+
+--- What waits for the actor to be gone, for people.
+local function terminating_text(ctx)
+  for _, child in ipairs(ctx.children) do
+    if child.metadata.deletionTimestamp then
+      return ('waiting for %s %s to go (finalizers: %s)'):format(child.kind, child.metadata.name,
+        table.concat(child.metadata.finalizers or {}, ', '))
+    end
+  end
+  return 'children and queues are being deleted'
+end
+
+--- The condition Ready: { truth, message }.
+local function readiness(word, ctx, f, blocked)
+  if word == 'Terminating' then return 'False', blocked and blocked.message or terminating_text(ctx) end
+  local old = conditions.get(f.before.conditions, 'Ready')
+  local still = MOVING[word] and f.ready > 0 and old ~= nil and old.status == 'True'
+  local truth = not blocked and (WELL[word] or still) and 'True' or 'False'
+  return truth, blocked and blocked.message or f.trouble and f.trouble.message or replicas_text(f)
+end
+
+local function set_conditions(ctx, status, f, blocked)
   local list = {}
   local function set(kind, truth, reason, message)
     conditions.set(list, f.before.conditions, { type = kind, status = truth, reason = reason, message = message },
-      ctx.now, actor.metadata.generation)
+      ctx.now, status.observedGeneration)
   end
   local function unless_blocked(kind, truth, reason, message)
     if blocked and blocked.condition == kind then truth, reason, message = 'False', blocked.reason, blocked.message end
@@ -130,17 +140,18 @@ local function set_conditions(actor, ctx, status, f, blocked)
   end
   local there = #ctx.queues > 0 and ('queue %s is there'):format(ctx.queues[1].name)
   unless_blocked('TransportReady', 'True', 'TransportValidated', there or 'transport is configured')
-  local fault = f.pods.fault
   if not f.workload then
-    unless_blocked('WorkloadReady', 'False', 'WorkloadMissing', actors.kind(actor) .. ' does not exist yet')
-  elseif fault and f.ready < f.desired then
-    unless_blocked('WorkloadReady', 'False', 'PodsNotHealthy', fault.message)
+    unless_blocked('WorkloadReady', 'False', 'WorkloadMissing', 'the workload does not exist yet')
+  elseif f.trouble and not f.trouble.scaling then
+    unless_blocked('WorkloadReady', 'False', f.trouble.reason, f.trouble.message)
   else
-    unless_blocked('WorkloadReady', 'True', 'WorkloadCreated', actors.kind(actor) .. ' exists')
+    unless_blocked('WorkloadReady', 'True', 'WorkloadCreated', ('%s %s exists'):format(f.workload.kind, f.workload.metadata.name))
   end
-  if blocked and blocked.condition == 'ScalingReady' then set('ScalingReady', 'False', blocked.reason, blocked.message) end
-  local well = not blocked and WELL[status.status]
-  set('Ready', well and 'True' or 'False', status.status, blocked and blocked.message or fault and fault.message or status.status)
+  if f.scaling or blocked and blocked.condition == 'ScalingReady' then
+    unless_blocked('ScalingReady', table.unpack(f.scaling or {}))
+  end
+  local truth, message = readiness(status.status, ctx, f, blocked)
+  set('Ready', truth, status.status, message)
   status.conditions = json.array(list)
 end
 
@@ -156,15 +167,15 @@ local function summary(list)
 end
 
 --- A change of the wanted count is a scaling; readiness that comes and goes is not.
-local function set_last_scale(status, ctx, f)
+local function set_last_scale(status, ctx, f, plan)
   local old = f.before.desiredReplicas
   status.lastScaleTime, status.lastScaleDirection = f.before.lastScaleTime, f.before.lastScaleDirection
   if f.workload and f.workload.kind ~= 'Job' and old and old ~= f.desired then
     status.lastScaleTime = ctx.now
     status.lastScaleDirection = f.desired > old and 'up' or 'down'
+    plan:event { type = 'Normal', reason = 'Scaled', note = ('wanted replicas: %d, before %d'):format(f.desired, old) }
   end
-  local direction = status.lastScaleDirection
-  status.lastScaleFormatted = status.lastScaleTime and ('%s (%s)'):format(status.lastScaleTime, direction) or '-'
+  status.lastScaleFormatted = status.lastScaleTime and ('%s (%s)'):format(status.lastScaleTime, status.lastScaleDirection) or '-'
 end
 
 local function set_numbers(status, f)
@@ -183,6 +194,28 @@ local function set_queue_numbers(status, ctx, before)
   status.processingMessages = queue.in_flight or before.processingMessages
 end
 
+local function set_references(status, actor, f)
+  local namespace = actor.metadata.namespace
+  if f.workload then
+    status.workloadRef = { apiVersion = f.workload.apiVersion, kind = f.workload.kind, name = f.workload.metadata.name, namespace = namespace }
+  end
+  if f.scaler then status.scaledObjectRef = { name = f.scaler.metadata.name, namespace = namespace } end
+end
+
+--- Which policies made the children, and which generation of the actor was judged.
+local function set_origin(status, actor, ctx, before)
+  local outcome = ctx.outcome
+  status.renderedDigest = outcome.rendered_digest
+  -- The bundle that made what there is: one that would make the same again has not made it.
+  local same = status.renderedDigest ~= nil and status.renderedDigest == before.renderedDigest
+  status.bundleDigest = same and before.bundleDigest or outcome.bundle_digest
+  -- One that the server refused was not carried out.
+  local judged = #outcome.errors == 0 and not outcome.policy_error
+  status.observedGeneration = judged and actor.metadata.generation or before.observedGeneration
+end
+
+-- Stories --------------------------------------------------------------------------------------------------------
+
 local VERBS = { created = 'Created', updated = 'Updated', restored = 'Restored', deleted = 'Deleted' }
 
 --- One event for everything that one pass did in one way: "created Deployment a, ScaledObject a".
@@ -199,43 +232,50 @@ local function tell_changes(changes, plan)
   end
 end
 
---- The story `kubectl describe` tells: what was done, and each trouble once when it begins.
-local function tell(ctx, f, blocked, plan)
+--- The story `kubectl describe` tells: what was done, each trouble when it begins, and when it is over.
+local function tell(ctx, status, f, blocked, plan)
   tell_changes(ctx.outcome.changed, plan)
-  local trouble = blocked or f.pods.fault and f.ready < f.desired and { reason = f.pods.fault.status, message = f.pods.fault.message }
-  local ready = conditions.get(f.before.conditions or {}, 'Ready')
-  if trouble and not (ready and ready.message == trouble.message) then
-    plan:event { type = 'Warning', reason = trouble.reason, note = trouble.message }
+  local before, word = f.before.status, status.status
+  local was, is = conditions.get(f.before.conditions, 'Ready') or {}, conditions.get(status.conditions, 'Ready')
+  -- What a pod says changes with each restart and is one trouble; what a person has to mend is another with each message.
+  if is_trouble(word) and (word ~= before or blocked and is.message ~= was.message) then
+    plan:event { type = 'Warning', reason = blocked and blocked.reason or word, note = is.message }
+  elseif is.status == 'True' and was.status ~= 'True' then
+    plan:event { type = 'Normal', reason = is_trouble(before) and 'Recovered' or 'Ready', note = is.message }
+  elseif word == 'Paused' and before ~= 'Paused' then
+    plan:event { type = 'Normal', reason = word, note = is.message }
   end
+end
+
+local function seconds(default, doc)
+  return schema.integer { min = 1 }:default(default):doc(doc)
 end
 
 return policy.define {
   name = 'status',
   after = { 'workload' },
   doc = 'Status, conditions and events of an actor.',
+  params = {
+    crash_restarts = schema.integer { min = 1 }:default(3):doc 'Restarts from which a container counts as crashing until it is stable.',
+    stable_seconds = seconds(60, 'How long a container must run until its restarts are forgiven.'),
+    mount_seconds = seconds(30, 'How long a pod may wait for its volumes before that is an error.'),
+    metrics_seconds = seconds(120, 'How long an autoscaler may be without numbers before that is an error.'),
+    degraded_seconds = seconds(300, 'How long replicas may be on their way before the actor counts as degraded.'),
+  },
 
   status = function(actor, ctx, status, plan)
     local f = gather(actor, ctx)
     local blocked = blocker(ctx, f)
-    status.status = k8s.get(actor, 'metadata.deletionTimestamp') and 'Terminating' or blocked and blocked.status or progress(f)
+    status.status = k8s.get(actor, 'metadata.deletionTimestamp') and 'Terminating' or blocked and blocked.status or progress.word(f, ctx, f.before)
+    set_origin(status, actor, ctx, f.before)
     set_numbers(status, f)
     set_queue_numbers(status, ctx, f.before)
-    set_last_scale(status, ctx, f)
-    set_conditions(actor, ctx, status, f, blocked)
+    set_last_scale(status, ctx, f, plan)
+    set_conditions(ctx, status, f, blocked)
     status.transportStatus = conditions.get(status.conditions, 'TransportReady').status == 'True' and 'Ready' or 'NotReady'
     status.readySummary = summary(status.conditions)
-    status.renderedDigest = ctx.outcome.rendered_digest
-    -- The bundle that made what there is: one that would make the same again has not made it.
-    local same = status.renderedDigest ~= nil and status.renderedDigest == f.before.renderedDigest
-    status.bundleDigest = same and f.before.bundleDigest or ctx.outcome.bundle_digest
-    -- A generation counts as observed when it was judged; one that the server refused was not carried out.
-    local judged = #ctx.outcome.errors == 0 and not ctx.outcome.policy_error
-    status.observedGeneration = judged and actor.metadata.generation or f.before.observedGeneration
-    if f.workload then
-      status.workloadRef = {
-        apiVersion = f.workload.apiVersion, kind = f.workload.kind, name = f.workload.metadata.name, namespace = actor.metadata.namespace,
-      }
-    end
-    tell(ctx, f, blocked, plan)
+    set_references(status, actor, f)
+    tell(ctx, status, f, blocked, plan)
+    if f.look_again then plan:requeue_after(f.look_again) end
   end,
 }

@@ -38,7 +38,7 @@ static void set_true(void *arg) { *(bool *)arg = true; }
 
 static int list_world(diff *d, ao_err **reterr)
 {
-	ao_world_listener listener = {ignore_key, ignore_key, ignore_shared, set_true, &d->synced};
+	ao_world_listener listener = {ignore_key, ignore_key, ignore_shared, set_true, NULL, &d->synced};
 	d->world = ao_world_new(d->session.loop, d->session.kube, d->loaded.manifest, &listener);
 	ao_world_start(d->world);
 	ao_openapi_refresh(d->openapi, set_true, &d->fetched);
@@ -96,16 +96,17 @@ static void try_child(diff *d, const cJSON *desired)
 	if (observed && (ao_world_tree(kind, observed, &before, NULL) < 0 || ao_apply_equal(desired, before, NULL)))
 		return;
 	trial t = {0};
-	ao_apply_start(&(ao_apply_request){.kube = d->session.kube,
-					   .resource = &kind->resource,
-					   .desired = desired,
-					   .observed = observed,
-					   .manager = d->loaded.manifest->field_manager,
-					   .legacy_managers = (const char *const *)d->loaded.manifest->legacy_managers,
-					   .dry_run = true,
-					   .fn = on_tried,
-					   .arg = &t});
-	ao_loop_run_until(d->session.loop, &t.done, ANSWER_MS);
+	ao_apply *apply = ao_apply_start(&(ao_apply_request){.kube = d->session.kube,
+							     .resource = &kind->resource,
+							     .desired = desired,
+							     .observed = observed,
+							     .manager = d->loaded.manifest->field_manager,
+							     .legacy_managers = (const char *const *)d->loaded.manifest->legacy_managers,
+							     .dry_run = true,
+							     .fn = on_tried,
+							     .arg = &t});
+	if (!ao_loop_run_until(d->session.loop, &t.done, ANSWER_MS))
+		ao_apply_cancel(apply);
 	if (t.code < 0 || !t.object) {
 		cJSON *field = cJSON_CreateObject();
 		ao_json_set_str(field, "path", t.err ? ao_err_text(t.err) : "no answer");
@@ -159,6 +160,7 @@ static void diff_parent(diff *d, const ao_object *parent)
 {
 	ao_auto_json cJSON *snapshot = NULL, *plan = NULL;
 	ao_auto_err ao_err *err = NULL;
+	ao_auto_str char *uid = ao_xstrdup(parent->uid); /* the parent may change while answers are waited for */
 	d->parents++;
 	int r = ao_world_snapshot(d->world, parent, &snapshot, &err);
 	if (r == 0)
@@ -172,7 +174,7 @@ static void diff_parent(diff *d, const ao_object *parent)
 	cJSON_ArrayForEach (item, ao_json_at(plan, "objects"))
 		try_child(d, ao_json_at(item, "object"));
 	leftovers l = {d, plan};
-	ao_world_each_child(d->world, parent->uid, find_leftover, &l);
+	ao_world_each_child(d->world, uid, find_leftover, &l);
 }
 
 static void diff_all(diff *d)

@@ -107,6 +107,20 @@ static void on_shared(void *arg, const ao_kube_answer *answer)
 	next_object(pass);
 }
 
+/** Nobody needs to ask the server: it does not know the kind, and the watch tells when it does. */
+static bool refuse_absent(ao_pass *pass, const ao_kind *kind, const cJSON *item)
+{
+	const char *name = ao_json_str(item, "object", "metadata", "name");
+	cJSON *error = ao_pass_note_error(pass, "create", kind->resource.kind, ao_json_str(item, "role"), name);
+	ao_auto_str char *message =
+	    ao_xasprintf("%s (%s) is not installed in this cluster", kind->resource.kind, kind->resource.api_version);
+	ao_json_set_str(error, "reason", "KindAbsent");
+	ao_json_set_str(error, "message", message);
+	pass->blocked = true;
+	ao_pass_status(pass);
+	return false;
+}
+
 /** @return true when the object is as wanted; false when a write was started that will go on with the pass */
 static bool carry_object(ao_pass *pass, const cJSON *item)
 {
@@ -121,6 +135,8 @@ static bool carry_object(ao_pass *pass, const cJSON *item)
 	memo->seen = true;
 	if (observed && as_wanted(pass, memo, kind, desired, digest, observed))
 		return true;
+	if (!observed && ao_world_absent(r->with.world, kind))
+		return refuse_absent(pass, kind, item);
 	pass->restoring = memo->desired == digest;
 	pass->apply = ao_apply_start(&(ao_apply_request){
 	    .kube = r->with.kube,

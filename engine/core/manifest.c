@@ -14,6 +14,22 @@ static int required(const cJSON *object, const char *where, const char *key, cha
 	return 0;
 }
 
+static int read_related(const cJSON *object, const char *where, ao_kind *kind, ao_err **reterr)
+{
+	static const char *const NAMES[] = {[AO_PROJECTION_POD] = "pod", [AO_PROJECTION_STATUS] = "status"};
+	kind->label = ao_xstrdup(ao_json_str(object, "label"));
+	kind->owner = ao_xstrdup(ao_json_str(object, "owner"));
+	if (!kind->label == !kind->owner)
+		return ao_err_set(reterr, -EINVAL, "manifest: %s needs either label or owner, which say whose it is", where);
+	const char *projection = ao_json_str(object, "projection");
+	for (size_t i = AO_PROJECTION_POD; projection && i <= AO_PROJECTION_STATUS; i++)
+		if (strcmp(projection, NAMES[i]) == 0)
+			kind->projection = (ao_projection)i;
+	if (projection && kind->projection == AO_WHOLE)
+		return ao_err_set(reterr, -EINVAL, "manifest: %s.projection \"%s\" is neither pod nor status", where, projection);
+	return 0;
+}
+
 static int read_kind(const cJSON *object, const char *where, ao_kind_role role, ao_kind *kind, ao_err **reterr)
 {
 	*kind = (ao_kind){.role = role};
@@ -27,12 +43,7 @@ static int read_kind(const cJSON *object, const char *where, ao_kind_role role, 
 	kind->selector = ao_xstrdup(ao_json_str(object, "selector"));
 	if (role == AO_ROLE_CHILD && cJSON_IsTrue(ao_json_at(object, "shared")))
 		kind->role = AO_ROLE_SHARED;
-	if (role == AO_ROLE_RELATED) {
-		r = required(object, where, "label", &kind->label, reterr);
-		const char *projection = ao_json_str(object, "projection");
-		kind->pod_projection = projection && strcmp(projection, "pod") == 0;
-	}
-	return r;
+	return role == AO_ROLE_RELATED ? read_related(object, where, kind, reterr) : 0;
 }
 
 static int read_kinds(const cJSON *list, const char *name, ao_kind_role role, ao_manifest *m, ao_err **reterr)
@@ -123,6 +134,7 @@ void ao_manifest_free(ao_manifest *m)
 		ao_resource_clear(&m->kinds[i].resource);
 		free(m->kinds[i].selector);
 		free(m->kinds[i].label);
+		free(m->kinds[i].owner);
 	}
 	free(m->kinds);
 	free(m->made);

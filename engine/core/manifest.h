@@ -5,6 +5,7 @@
  * Ownership: the struct owns its strings.  Threads: any.
  */
 #include "kube/resource.h"
+#include "kube/store.h"
 #include "json/json.h"
 
 #include <stdbool.h>
@@ -15,15 +16,16 @@ typedef enum {
 	AO_ROLE_PARENT,  /* what users write */
 	AO_ROLE_CHILD,   /* owned by a parent through a controller reference */
 	AO_ROLE_SHARED,  /* made by us, owned by nobody, never deleted */
-	AO_ROLE_RELATED, /* only looked at; belongs to the parent named by a label */
+	AO_ROLE_RELATED, /* only looked at; belongs to the parent named by a label, or to the parent of the child that owns it */
 } ao_kind_role;
 
 typedef struct ao_kind {
 	ao_resource resource;
 	ao_kind_role role;
-	char *selector;      /* label selector of the watch, or NULL */
-	char *label;         /* AO_ROLE_RELATED: the label that names the parent */
-	bool pod_projection; /* keep pods as a projection */
+	char *selector; /* label selector of the watch, or NULL */
+	char *label;    /* AO_ROLE_RELATED: the label that names the parent, or NULL */
+	char *owner;    /* AO_ROLE_RELATED: the kind of the child that owns it, or NULL */
+	ao_projection projection;
 } ao_kind;
 
 typedef struct ao_manifest {

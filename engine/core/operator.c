@@ -175,6 +175,15 @@ static void on_dependent(void *arg, const char *key) { ao_reconciler_dependent_c
 
 static void on_shared_change(void *arg, const ao_kind *kind, const char *key) { ao_shared_changed(((operator_ *)arg)->shared, kind, key); }
 
+static void on_installed(void *arg)
+{
+	operator_ *op = arg;
+	size_t cursor = 0;
+	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(op->world), &cursor));)
+		ao_reconciler_dependent_changed(op->reconciler, parent->key);
+	ao_reconciler_doubt_schemas(op->reconciler);
+}
+
 /** Shared objects that exist without any parent. */
 static void pin_shared(operator_ *op)
 {
@@ -250,7 +259,7 @@ static uint64_t health_ms(const operator_ *op)
 static void start_leading(void *arg)
 {
 	operator_ *op = arg;
-	ao_world_listener listener = {on_parent, on_dependent, on_shared_change, on_synced, op};
+	ao_world_listener listener = {on_parent, on_dependent, on_shared_change, on_synced, on_installed, op};
 	op->world = ao_world_new(op->loop, op->kube, manifest_of(op), &listener);
 	op->shared = ao_shared_new(op->loop, op->kube, op->world);
 	op->queues = ao_queues_new(&(ao_queues_options){

@@ -82,9 +82,6 @@ void ao_pass_render(ao_pass *pass);
 /** Ends the pass and frees it. */
 void ao_pass_finish(ao_pass *pass);
 
-/** Something does not fit a schema, here or at the server: looks whether the server's have changed, at most once a minute. */
-void ao_reconciler_doubt_schemas(ao_reconciler *reconciler);
-
 /* release.c */
 bool ao_pass_has_finalizer(const cJSON *tree, const char *finalizer);
 /** Adds the finalizer, then renders. */

@@ -267,7 +267,8 @@ void ao_pass_release(ao_pass *pass, const cJSON *tree)
 		release_queues(pass, object);
 	} else if (found.object->deleting) {
 		pass->requeue_after = LOOK_AGAIN_S;
-		ao_pass_finish(pass);
+		pass->previous = ao_xstrdup(parent->carried);
+		ao_pass_status(pass); /* somebody else's finalizer holds it: that is worth saying */
 	} else {
 		free(pass->deleting_key);
 		pass->deleting_key = ao_xstrdup(found.object->name);

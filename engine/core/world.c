@@ -36,6 +36,20 @@ static void wake(ao_world *world, const char *namespace_, const char *name)
 		world->listener.on_dependent(world->listener.arg, key);
 }
 
+/** The parent of the child that owns this object. */
+static void wake_grandparent(ao_world *world, const ao_kind *kind, const ao_object *object)
+{
+	ao_auto_str char *key = ao_xasprintf("%s/%s", object->namespace_, object->owner_name);
+	for (size_t i = 0; i < world->manifest->kind_count; i++) {
+		const ao_kind *of = &world->manifest->kinds[i];
+		if (of->role != AO_ROLE_CHILD || strcmp(of->resource.kind, kind->owner) != 0)
+			continue;
+		const ao_object *owner = ao_store_get(ao_world_store(world, of), key);
+		if (owner && strcmp(owner->uid, object->owner_uid) == 0)
+			wake(world, owner->namespace_, owner->owner_name);
+	}
+}
+
 static void on_change(void *arg, ao_informer *informer, ao_change change, const ao_object *object, const ao_object *before)
 {
 	(void)informer;
@@ -53,7 +67,9 @@ static void on_change(void *arg, ao_informer *informer, ao_change change, const 
 		world->listener.on_shared(world->listener.arg, w->kind, object->key);
 		break;
 	case AO_ROLE_RELATED:
-		if (*object->label)
+		if (w->kind->owner)
+			wake_grandparent(world, w->kind, object);
+		else if (*object->label)
 			wake(world, object->namespace_, object->label);
 		break;
 	}
@@ -69,8 +85,11 @@ static void on_synced(void *arg, ao_informer *informer, bool absent)
 	else if (world->synced)
 		ao_info(AO_CORE, NULL, "%s (%s) is installed now", w->kind->resource.kind, w->kind->resource.api_version);
 	(void)informer;
-	if (world->synced)
+	if (world->synced) {
+		if (world->listener.on_installed)
+			world->listener.on_installed(world->listener.arg);
 		return;
+	}
 	for (size_t i = 0; i < world->manifest->kind_count; i++)
 		if (!ao_informer_synced(world->watched[i].informer) && !ao_informer_absent(world->watched[i].informer))
 			return;
@@ -95,8 +114,8 @@ ao_world *ao_world_new(ao_loop *loop, ao_kube *kube, const ao_manifest *manifest
 			{
 			    .index_label = kind->label,
 			    .managers = (const char *const *)manifest->legacy_managers,
-			    .pod_projection = kind->pod_projection,
-			    .owner_kind = kind->role == AO_ROLE_CHILD ? manifest->kinds[0].resource.kind : NULL,
+			    .projection = kind->projection,
+			    .owner_kind = kind->role == AO_ROLE_CHILD ? manifest->kinds[0].resource.kind : kind->owner,
 			},
 		    .on_change = on_change,
 		    .on_synced = on_synced,
@@ -130,6 +149,11 @@ ao_store *ao_world_parents(ao_world *world) { return ao_informer_store(world->wa
 ao_store *ao_world_store(ao_world *world, const ao_kind *kind)
 {
 	return ao_informer_store(world->watched[kind - world->manifest->kinds].informer);
+}
+
+bool ao_world_absent(const ao_world *world, const ao_kind *kind)
+{
+	return ao_informer_absent(world->watched[kind - world->manifest->kinds].informer);
 }
 
 const ao_object *ao_world_find(ao_world *world, const ao_kind *kind, const cJSON *desired)
@@ -199,6 +223,7 @@ uint64_t ao_world_watch_restarts(const ao_world *world)
 
 /** Collects trees into an array; the first that cannot be read is kept as the error. */
 typedef struct collector {
+	ao_world *world;
 	const ao_kind *kind;
 	cJSON *array;
 	int code;
@@ -223,16 +248,36 @@ static void collect_related(void *arg, const ao_object *object)
 	collect(c, c->kind, object);
 }
 
-static void collect_all(ao_world *world, const ao_object *parent, cJSON *snapshot, collector *c)
+/** What is owned by this child, of the kind being collected. */
+static void collect_owned(void *arg, const ao_kind *kind, const ao_object *child)
 {
+	collector *c = arg;
+	if (strcmp(kind->resource.kind, c->kind->owner) == 0)
+		ao_store_each_owned(ao_world_store(c->world, c->kind), child->uid, collect_related, c);
+}
+
+static void collect_absent(const ao_world *world, cJSON *snapshot)
+{
+	cJSON *absent = cJSON_AddArrayToObject(snapshot, "absent");
+	for (size_t i = 0; i < world->manifest->kind_count; i++)
+		if (ao_world_absent(world, &world->manifest->kinds[i]))
+			cJSON_AddItemToArray(absent, cJSON_CreateString(world->manifest->kinds[i].resource.kind));
+}
+
+static void collect_all(const ao_object *parent, cJSON *snapshot, collector *c)
+{
+	ao_world *world = c->world;
 	c->array = cJSON_AddArrayToObject(snapshot, "children");
 	ao_world_each_child(world, parent->uid, collect_child, c);
 	c->array = cJSON_AddArrayToObject(snapshot, "related");
 	for (size_t i = 0; i < world->manifest->kind_count; i++) {
 		c->kind = &world->manifest->kinds[i];
-		if (c->kind->role == AO_ROLE_RELATED)
+		if (c->kind->role == AO_ROLE_RELATED && c->kind->owner)
+			ao_world_each_child(world, parent->uid, collect_owned, c);
+		else if (c->kind->role == AO_ROLE_RELATED)
 			ao_store_each_labelled(ao_world_store(world, c->kind), parent->namespace_, parent->name, collect_related, c);
 	}
+	collect_absent(world, snapshot);
 }
 
 int ao_world_snapshot(ao_world *world, const ao_object *parent, cJSON **ret, ao_err **reterr)
@@ -246,8 +291,8 @@ int ao_world_snapshot(ao_world *world, const ao_object *parent, cJSON **ret, ao_
 	ao_time_second_text(ao_wall_ms(), now);
 	ao_json_set_str(snapshot, "now", now);
 	ao_json_set(snapshot, "parent", tree);
-	collector c = {0};
-	collect_all(world, parent, snapshot, &c);
+	collector c = {.world = world};
+	collect_all(parent, snapshot, &c);
 	if (c.code < 0) {
 		ao_err_set(reterr, c.code, "%s", ao_err_text(c.err));
 		ao_err_free(c.err);

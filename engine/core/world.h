@@ -2,8 +2,8 @@
 /**
  * world.h -- all that we observe: one informer per kind of the manifest, and who is woken by which change.
  *
- * A child wakes the parent its controller reference names, a related object the parent its label names, a shared object
- * nobody but the keeper of shared objects.
+ * A child wakes the parent its controller reference names, a related object the parent its label names or the one whose child owns it,
+ * a shared object nobody but the keeper of shared objects.
  * Threads: the loop thread only.
  */
 #include "core/manifest.h"
@@ -15,7 +15,8 @@ typedef struct ao_world_listener {
 	void (*on_parent)(void *arg, const char *key);    /* a parent came, went, or changed in more than its status */
 	void (*on_dependent)(void *arg, const char *key); /* something that belongs to parent `key` changed */
 	void (*on_shared)(void *arg, const ao_kind *kind, const char *key);
-	void (*on_synced)(void *arg); /* once: every list is complete */
+	void (*on_synced)(void *arg);    /* once: every list is complete */
+	void (*on_installed)(void *arg); /* a kind that the cluster did not know is there now, or the other way round; may be NULL */
 	void *arg;
 } ao_world_listener;
 
@@ -28,6 +29,9 @@ bool ao_world_synced(const ao_world *world);
 ao_store *ao_world_parents(ao_world *world);
 ao_store *ao_world_store(ao_world *world, const ao_kind *kind);
 const ao_manifest *ao_world_manifest(const ao_world *world);
+
+/** Does the cluster not know this kind? */
+bool ao_world_absent(const ao_world *world, const ao_kind *kind);
 
 /** The observed object that has the identity of `desired`, or NULL. */
 const ao_object *ao_world_find(ao_world *world, const ao_kind *kind, const cJSON *desired);
@@ -46,7 +50,7 @@ void ao_world_each_child(ao_world *world, const char *parent_uid, void (*fn)(voi
 uint64_t ao_world_watch_restarts(const ao_world *world);
 
 /**
- * What policies are shown about one parent: {now, parent, children, related}.
+ * What policies are shown about one parent: {now, parent, children, related, absent}; absent lists kinds that the cluster does not know.
  * @return 0; -EINVAL when the parent or a child cannot be read (named)
  */
 int ao_world_snapshot(ao_world *world, const ao_object *parent, cJSON **ret, ao_err **reterr);

@@ -35,15 +35,17 @@ static const keep of_pod_status[] = {{"phase", NULL},
 				     {"initContainerStatuses", of_container},
 				     {NULL, NULL}};
 static const keep of_pod_spec[] = {{"nodeName", NULL}, {NULL, NULL}};
-static const keep of_pod_metadata[] = {{"name", NULL},
-				       {"namespace", NULL},
-				       {"uid", NULL},
-				       {"labels", NULL},
-				       {"ownerReferences", of_owner},
-				       {"creationTimestamp", NULL},
-				       {"deletionTimestamp", NULL},
-				       {NULL, NULL}};
-static const keep of_pod[] = {{"metadata", of_pod_metadata}, {"spec", of_pod_spec}, {"status", of_pod_status}, {NULL, NULL}};
+static const keep of_metadata[] = {{"name", NULL},
+				   {"namespace", NULL},
+				   {"uid", NULL},
+				   {"labels", NULL},
+				   {"ownerReferences", of_owner},
+				   {"creationTimestamp", NULL},
+				   {"deletionTimestamp", NULL},
+				   {NULL, NULL}};
+static const keep of_pod[] = {{"metadata", of_metadata}, {"spec", of_pod_spec}, {"status", of_pod_status}, {NULL, NULL}};
+static const keep of_status[] = {{"metadata", of_metadata}, {"status", NULL}, {NULL, NULL}};
+static const keep *const PROJECTIONS[] = {[AO_WHOLE] = NULL, [AO_PROJECTION_POD] = of_pod, [AO_PROJECTION_STATUS] = of_status};
 
 /** Metadata that the server writes on its own account: not part of spec_digest. */
 static const char *const SERVERS_OWN[] = {"resourceVersion", "generation", "uid", "creationTimestamp", "selfLink", NULL};
@@ -313,7 +315,7 @@ int ao_cut_make(ao_cut *cut, ao_span object, const ao_store_options *options, ao
 	if (!cut->at[AO_CUT_UID])
 		return ao_err_set(reterr, -EINVAL, "%s: no metadata.uid", ao_cut_str(cut, AO_CUT_NAME));
 	note_key(cut);
-	put_object(cut, object, options->pod_projection ? of_pod : NULL);
+	put_object(cut, object, PROJECTIONS[options->projection]);
 	if (cut->text.overflow || cut->strings.overflow)
 		return ao_err_set(reterr, -E2BIG, "%s: the object is larger than %u bytes", ao_cut_str(cut, AO_CUT_NAME), MAX_TEXT);
 	return 0;

@@ -35,11 +35,17 @@ typedef struct ao_object {
 
 typedef struct ao_store ao_store;
 
+/** What of an object is kept; full_digest is of that only. */
+typedef enum {
+	AO_WHOLE,
+	AO_PROJECTION_POD, /* name, namespace, uid, labels, owners and times of metadata, spec.nodeName, conditions and container states */
+	AO_PROJECTION_STATUS, /* name, namespace, uid, labels, owners and times of metadata, and the whole status */
+} ao_projection;
+
 typedef struct ao_store_options {
 	const char *index_label;     /* label to index, or NULL */
 	const char *const *managers; /* field managers that count for legacy_owned, NULL-terminated; or NULL */
-	bool pod_projection;         /* keep metadata (name, namespace, uid, labels, ownerReferences, deletionTimestamp, creationTimestamp,
-					annotations left out), spec.nodeName, status without the rest; full_digest is of these only */
+	ao_projection projection;
 	/** Keep only objects whose controlling owner has this kind; NULL: all. Others are dropped where they arrive. */
 	const char *owner_kind;
 } ao_store_options;

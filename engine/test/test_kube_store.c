@@ -240,7 +240,7 @@ static const char PROJECTED[] =
 static void a_pod_is_projected(void **state)
 {
 	(void)state;
-	ao_store *store = ao_store_new(&(ao_store_options){.pod_projection = true, .index_label = "app"});
+	ao_store *store = ao_store_new(&(ao_store_options){.projection = AO_PROJECTION_POD, .index_label = "app"});
 	ao_auto_str char *first = ao_xasprintf(POD, "1", "10.0.0.1"), *second = ao_xasprintf(POD, "2", "10.0.0.2");
 	const ao_object *o = put(store, first);
 	assert_string_equal(o->text, PROJECTED);

@@ -5,7 +5,8 @@ import os
 
 from common import Fail, HERE, write_file
 
-# Nodes, Jobs' completion and deletion are KWOK's own; how pods run and how they fail is ours (stages/).
+# Nodes and deletion are KWOK's own; how pods run, end and fail is ours (stages/).
+REPLACED = {"pod-complete.yaml"}  # KWOK's knows nothing of faults
 CONFIGURATION = {
     "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
     "kind": "KwokConfiguration",
@@ -39,7 +40,7 @@ def fault_stages():
 
 
 def write_config(path, upstream, extra):
-    files = sorted(glob.glob(os.path.join(upstream, "*.yaml")))
+    files = sorted(path for path in glob.glob(os.path.join(upstream, "*.yaml")) if os.path.basename(path) not in REPLACED)
     files += sorted(glob.glob(os.path.join(HERE, "stages", "*.yaml"))) + list(extra)
     documents = [json.dumps(CONFIGURATION)] + [read(file) for file in files] + list(fault_stages())
     write_file(path, "\n---\n".join(documents))

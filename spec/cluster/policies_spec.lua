@@ -274,16 +274,17 @@ describe('the guide in policies/README.md', function()
     cluster.sh 'kubectl delete namespace asya-system --ignore-not-found'
     cluster.sh 'kubectl create namespace asya-system'
     local ns = cluster.namespace 'guide'
-    cluster.operator { args = '--namespace asya-system' }
+    local op = cluster.operator { args = '--namespace asya-system' }
     for i = 1, 12 do cluster.apply(cluster.actor('actor-' .. i, ns)) end
-    await_running(ns, 'actor-12')
+    for i = 1, 12 do await_running(ns, 'actor-' .. i) end
     local work = cluster.temp 'guide'
     cluster.sh('mkdir -p %s; for f in build crds spec policies lua .busted; do ln -s "$PWD/$f" %s/; done', work, work)
     cluster.sh('rm %s/build; ln -s "$PWD/%s" %s/build', work, cluster.build, work)
     for block in cluster.read('policies/README.md'):gmatch '```bash\n(.-)```' do
       local script = cluster.write(cluster.temp 'block.sh', block)
-      local output, ok = cluster.sh('cd %s && ASYA_TRANSPORT_CONFIG=%s timeout 60 bash -e %s', work, cluster.quote(cluster.TRANSPORTS), script)
-      assert.is_true(ok, block .. output)
+      local output, ok = cluster.sh('cd %s && ASYA_TRANSPORT_CONFIG=%s timeout 180 bash -e %s', work, cluster.quote(cluster.TRANSPORTS), script)
+      local told = op.log():sub(-1500) .. cluster.sh 'kubectl get configmaps -n asya-system -o yaml | grep policies-state'
+      assert.is_true(ok, ((output .. ' <- ' .. block .. ' -> ' .. told):gsub('\n', ' | ')))
     end
     await_running(ns, 'actor-1')
     cluster.sh('kubectl delete asyncactors --all -n %s --timeout=20s', ns)

@@ -3,6 +3,7 @@ local case = require 'case'
 local json = require 'json'
 
 local bundle = case.bundle()
+local NOW = '2026-01-02T03:04:05Z'
 
 local function actor(before, scaling, annotations)
   return {
@@ -12,9 +13,10 @@ local function actor(before, scaling, annotations)
   }
 end
 
-local function deployment(replicas, status)
+local function deployment(replicas, status, generation)
   return {
-    apiVersion = 'apps/v1', kind = 'Deployment', metadata = { name = 'a', namespace = 'ns', creationTimestamp = '2026-01-01T00:00:00Z' },
+    apiVersion = 'apps/v1', kind = 'Deployment',
+    metadata = { name = 'a', namespace = 'ns', creationTimestamp = '2026-01-01T00:00:00Z', generation = generation },
     spec = { replicas = replicas }, status = status,
   }
 end
@@ -34,10 +36,10 @@ local function judge(s)
   local outcome = s.outcome or {}
   outcome.errors, outcome.changed = outcome.errors or json.array {}, outcome.changed or json.array {}
   local result = bundle:status {
-    now = '2026-01-02T03:04:05Z', parent = s.actor or actor(s.before, s.scaling), children = json.array(s.children or {}),
+    now = NOW, parent = s.actor or actor(s.before, s.scaling), children = json.array(s.children or {}),
     related = json.array(s.pods or {}), queues = s.queues and json.array(s.queues), outcome = outcome,
   }
-  return result.status, result.events
+  return result.status, result.events, result.requeue_after
 end
 
 local function condition(status, kind)
@@ -49,6 +51,51 @@ end
 local full = { replicas = 2, readyReplicas = 2, updatedReplicas = 2 }
 local none_ready = { replicas = 2, readyReplicas = 0, updatedReplicas = 2 }
 local bad_pod = { PodScheduled = 'Unschedulable' }
+
+local one_ready = { replicas = 1, readyReplicas = 1, updatedReplicas = 1 }
+
+--- A time of the minute before now.
+local function at(time)
+  return '2026-01-02T' .. time .. 'Z'
+end
+
+local function without_sandbox(since)
+  return pod('p', { phase = 'Pending', conditions = json.array {
+    { type = 'PodScheduled', status = 'True' }, { type = 'PodReadyToStartContainers', status = 'False', lastTransitionTime = at(since) },
+  } })
+end
+
+--- A ready pod whose runtime has crashed and runs again since then.
+local function restarted(times, since)
+  return pod('p', { phase = 'Running', conditions = json.array { { type = 'Ready', status = 'True' } }, containerStatuses = json.array { {
+    name = 'asya-runtime', restartCount = times, state = { running = { startedAt = at(since) } }, lastState = { terminated = { exitCode = 1 } } } } })
+end
+
+local function with_condition(kind, truth, reason)
+  return { replicas = 1, readyReplicas = 0, updatedReplicas = 1, conditions = json.array { { type = kind, status = truth, reason = reason, message = 'm' } } }
+end
+
+local function scaled_object(given)
+  local status = given and { conditions = json.array { { type = given[1], status = given[2], reason = 'R', message = 'm' } } }
+  return { apiVersion = 'keda.sh/v1alpha1', kind = 'ScaledObject', metadata = { name = 'a', namespace = 'ns' }, status = status }
+end
+
+local function autoscaler(since)
+  return { apiVersion = 'autoscaling/v2', kind = 'HorizontalPodAutoscaler', metadata = { name = 'keda-hpa-a', namespace = 'ns' }, status = {
+    desiredReplicas = 2, conditions = json.array {
+      { type = 'ScalingActive', status = 'False', reason = 'FailedGetExternalMetric', message = 'm', lastTransitionTime = at(since) } } } }
+end
+
+local function job_actor()
+  local it = actor()
+  it.spec.workload.kind = 'Job'
+  return it
+end
+
+local function job(completed, given)
+  return { apiVersion = 'batch/v1', kind = 'Job', metadata = { name = 'a', namespace = 'ns', creationTimestamp = '2026-01-01T00:00:00Z' }, spec = {},
+    status = { completionTime = completed, conditions = given and json.array { { type = given, status = 'True', reason = 'BackoffLimitExceeded' } } } }
+end
 
 local function queue_fact(reason)
   return { name = 'asya-a', transport = 'rabbitmq', ready = false, reason = reason, message = 'm' }
@@ -65,7 +112,7 @@ local SITUATIONS = {
   { 'Updating', 'pods of the old version are left', {
     children = { deployment(2, { replicas = 3, readyReplicas = 2, updatedReplicas = 1 }) }, before = { status = 'Running' } } },
   { 'ScalingUp', 'not all are ready and never were', { children = { deployment(2, none_ready) }, before = { status = 'ScalingUp' } } },
-  { 'Degraded', 'not all are ready any more', { children = { deployment(2, none_ready) }, before = { status = 'Running' } } },
+  { 'Degraded', 'not all are ready any more', { children = { deployment(2, none_ready) }, before = { status = 'Running', desiredReplicas = 2 } } },
   { 'ImagePullError', 'an image cannot be pulled', {
     children = { deployment(2, none_ready) }, pods = { pod('p', waiting('asya-runtime', 'ImagePullBackOff')) } } },
   { 'RuntimeError', 'the runtime crashes', {
@@ -78,8 +125,36 @@ local SITUATIONS = {
     children = { deployment(2, none_ready) }, pods = { pod('p', waiting('asya-runtime', 'CreateContainerConfigError')) } } },
   { 'PendingResources', 'a pod fits no node', { children = { deployment(2, none_ready) }, pods = {
     pod('p', { phase = 'Pending', conditions = json.array { { type = 'PodScheduled', status = 'False', reason = bad_pod.PodScheduled } } }) } } },
-  { 'VolumeError', 'a volume cannot be mounted', { children = { deployment(2, none_ready) }, pods = {
-    pod('p', { phase = 'Pending', conditions = json.array { { type = 'ContainersReady', status = 'False', reason = 'FailedMount', message = 'x' } } }) } } },
+  { 'VolumeError', 'a pod waits for its volumes for long', { children = { deployment(2, none_ready) }, pods = { without_sandbox '03:03:00' } } },
+  { 'Creating', 'a pod waits for its volumes, but not for long', { children = { deployment(2, none_ready) }, pods = { without_sandbox '03:03:50' } } },
+  { 'RuntimeError', 'the runtime has crashed often and has just come up again', {
+    children = { deployment(1, one_ready) }, pods = { restarted(5, '03:03:30') } } },
+  { 'Running', 'the runtime has crashed often and is stable since', { children = { deployment(1, one_ready) }, pods = { restarted(5, '03:03:05') } } },
+  { 'Running', 'the runtime has crashed once', { children = { deployment(1, one_ready) }, pods = { restarted(1, '03:04:04') } } },
+  { 'SidecarError', 'the sidecar has ended in error and is not restarted yet', { children = { deployment(2, none_ready) }, pods = {
+    pod('p', { containerStatuses = json.array { { name = 'asya-sidecar', state = { terminated = { exitCode = 2 } } } } }) } } },
+  { 'WorkloadError', 'pods are refused', { children = { deployment(2, with_condition('ReplicaFailure', 'True', 'FailedCreate')) } } },
+  { 'WorkloadError', 'an update makes no progress', {
+    children = { deployment(2, with_condition('Progressing', 'False', 'ProgressDeadlineExceeded')) }, before = { status = 'Updating' } } },
+  { 'Updating', 'all pods are new and one is not ready yet', { children = { deployment(2, { replicas = 2, readyReplicas = 1, updatedReplicas = 2 }) },
+    before = { status = 'Updating' } } },
+  { 'Updating', 'a pod of the old version is still there', { children = { deployment(2, { replicas = 3, readyReplicas = 2, updatedReplicas = 2 }) },
+    before = { status = 'Updating' } } },
+  { 'Running', 'its controller has not looked at the newest template yet', { children = { deployment(2, full, 2) }, before = { status = 'Running' } } },
+  { 'Degraded', 'replicas are on their way for long', { children = { deployment(2, none_ready) },
+    before = { status = 'ScalingUp', lastScaleTime = '2026-01-02T02:00:00Z' } } },
+  { 'Running', 'KEDA has not looked at the scaler yet', { children = { deployment(2, full), scaled_object() }, scaling = { enabled = true } } },
+  { 'Running', 'KEDA is content', { children = { deployment(2, full), scaled_object { 'Ready', 'True' } }, scaling = { enabled = true } } },
+  { 'ScalingError', 'KEDA is not', { children = { deployment(2, full), scaled_object { 'Ready', 'False' } }, scaling = { enabled = true } } },
+  { 'ScalingError', 'KEDA is not, while nothing runs', { children = { deployment(0, {}), scaled_object { 'Ready', 'False' } }, scaling = { enabled = true } } },
+  { 'ScalingError', 'the autoscaler is without numbers for long', { children = { deployment(2, full), scaled_object { 'Ready', 'True' } },
+    pods = { autoscaler('03:02:00') }, scaling = { enabled = true } } },
+  { 'Running', 'the autoscaler is without numbers yet', { children = { deployment(2, full), scaled_object { 'Ready', 'True' } },
+    pods = { autoscaler('03:04:00') }, scaling = { enabled = true } } },
+  { 'ScalingError', 'KEDA is not installed', { children = { deployment(2, full) }, scaling = { enabled = true }, outcome = { errors = json.array {
+    { role = 'scaler', kind = 'ScaledObject', name = 'a', verb = 'create', reason = 'KindAbsent', message = 'm' } } } } },
+  { 'WorkloadError', 'its Job has failed', { actor = job_actor(), children = { job(nil, 'Failed') } } },
+  { 'Completed', 'its Job has completed', { actor = job_actor(), children = { job('2026-01-02T03:00:00Z') } } },
   { 'Running', 'an evicted pod lies beside healthy ones', {
     children = { deployment(2, full) }, pods = { pod('old', { phase = 'Failed', reason = 'Evicted' }) } } },
   { 'Running', 'a surplus pod has trouble while all that are wanted are ready', {
@@ -106,7 +181,7 @@ describe('status', function()
     it(('is %s when %s'):format(situation[1], situation[2]), function()
       local status = judge(situation[3])
       assert.equal(situation[1], status.status)
-      local well = situation[1] == 'Running' or situation[1] == 'Napping'
+      local well = situation[1] == 'Running' or situation[1] == 'Napping' or situation[1] == 'Completed'
       assert.equal(well and 'True' or 'False', condition(status, 'Ready').status)
     end)
   end
@@ -167,5 +242,63 @@ describe('status', function()
     assert.same({ 7, 3, 'NotReady' }, { status.queuedMessages, status.processingMessages, status.transportStatus })
     status = judge { queues = { { name = 'asya-a', ready = true, messages = 0, in_flight = 2, reason = '', message = '' } } }
     assert.same({ 0, 2, 'Ready' }, { status.queuedMessages, status.processingMessages, status.transportStatus })
+  end)
+
+  it('looks again when time alone may change the answer', function()
+    for _, row in ipairs {
+      { 15, { children = { deployment(2, none_ready) }, pods = { without_sandbox '03:03:50' } } },
+      { 25, { children = { deployment(1, one_ready) }, pods = { restarted(5, '03:03:30') } } },
+      { 115, { children = { deployment(2, full), scaled_object { 'Ready', 'True' } }, pods = { autoscaler '03:04:00' }, scaling = { enabled = true } } },
+    } do
+      local _, _, again = judge(row[2])
+      assert.equal(row[1], again)
+    end
+    local _, _, never = judge { children = { deployment(2, full) } }
+    assert.is_nil(never)
+  end)
+
+  it('takes the wanted count from the autoscaler while anything runs', function()
+    local hpa = autoscaler '03:04:00'
+    hpa.status.desiredReplicas = 7
+    assert.equal(7, judge({ children = { deployment(2, full), scaled_object() }, pods = { hpa }, scaling = { enabled = true } }).desiredReplicas)
+    assert.equal(0, judge({ children = { deployment(0, {}), scaled_object() }, pods = { hpa }, scaling = { enabled = true } }).desiredReplicas)
+  end)
+
+  it('has ScalingReady and a scaledObjectRef only while it scales', function()
+    local status = judge { children = { deployment(2, full), scaled_object() }, scaling = { enabled = true } }
+    assert.same({ 'Unknown', 'ScalerPending' }, { condition(status, 'ScalingReady').status, condition(status, 'ScalingReady').reason })
+    assert.same({ name = 'a', namespace = 'ns' }, status.scaledObjectRef)
+    status = judge { children = { deployment(2, full) }, before = status }
+    assert.is_nil(condition(status, 'ScalingReady'))
+    assert.is_nil(status.scaledObjectRef)
+  end)
+
+  it('stays ready through scaling and updating while a replica is', function()
+    local before = judge { children = { deployment(2, full) } }
+    local status = judge { children = { deployment(4, { replicas = 4, readyReplicas = 2, updatedReplicas = 4 }) }, before = before }
+    assert.same({ 'ScalingUp', 'True' }, { status.status, condition(status, 'Ready').status })
+    status = judge { children = { deployment(4, none_ready) }, before = before }
+    assert.equal('False', condition(status, 'Ready').status)
+  end)
+
+  it('stamps conditions with the generation that was reconciled', function()
+    local err = { role = 'workload', kind = 'Deployment', name = 'a', verb = 'create', message = 'm' }
+    local status = judge { before = { observedGeneration = 2 }, outcome = { errors = json.array { err } } }
+    assert.equal(2, condition(status, 'WorkloadReady').observedGeneration)
+  end)
+
+  it('tells a story: ready, scaled, in trouble once, recovered', function()
+    local crashing = { children = { deployment(2, none_ready) }, pods = { pod('p', waiting('asya-runtime', 'CrashLoopBackOff')) } }
+    local told, status = {}, nil
+    for _, situation in ipairs {
+      { children = { deployment(2, full) } }, { children = { deployment(2, full) } },
+      { children = { deployment(3, { replicas = 3, readyReplicas = 3, updatedReplicas = 3 }) } }, crashing, crashing, { children = { deployment(2, full) } },
+    } do
+      local events
+      situation.before = status
+      status, events = judge(situation)
+      for _, event in ipairs(events) do told[#told + 1] = event.reason end
+    end
+    assert.same({ 'Ready', 'Scaled', 'Scaled', 'RuntimeError', 'Recovered' }, told)
   end)
 end)

@@ -14,6 +14,7 @@ M.MODULES = {
   { file = 'text', pattern = 'text%.([%w_]+)', name = 'text', how = "`require 'text'`" },
   { file = 'quantity', pattern = 'quantity%.([%w_]+)', name = 'quantity', how = "`require 'quantity'`" },
   { file = 'conditions', pattern = 'conditions%.([%w_]+)', name = 'conditions', how = "`require 'conditions'`" },
+  { file = 'times', pattern = 'times%.([%w_]+)', name = 'times', how = "`require 'times'`" },
 }
 
 -- Functions of the module tables that are the engine's own business.

@@ -5,6 +5,7 @@ local schema = require 'schema'
 local text = require 'text'
 local quantity = require 'quantity'
 local conditions = require 'conditions'
+local times = require 'times'
 
 local function fails(wanted, fn, ...)
   local ok, why = pcall(fn, ...)
@@ -41,6 +42,22 @@ describe('text', function()
       assert.equal(plain, text.base64_decode(coded))
     end
     assert.is_nil(text.base64_decode 'a b')
+  end)
+end)
+
+describe('times', function()
+  it('reads times as seconds since 1970', function()
+    for time, seconds in pairs {
+      ['1970-01-01T00:00:00Z'] = 0, ['2000-02-29T12:00:00Z'] = 951825600, ['2100-03-01T00:00:00Z'] = 4107542400,
+      ['2026-11-23T14:20:00.123456Z'] = 1795443600,
+    } do assert.equal(seconds, times.seconds(time)) end
+    for _, wrong in ipairs { '', '2026-11-23', '2026-11-23T14:20:00+01:00', 5 } do assert.is_nil(times.seconds(wrong)) end
+  end)
+
+  it('counts the seconds between two times', function()
+    assert.equal(86400, times.between('2024-02-28T23:59:59Z', '2024-02-29T23:59:59Z'))
+    assert.equal(-1, times.between('2024-03-01T00:00:00Z', '2024-02-29T23:59:59Z'))
+    assert.is_nil(times.between(nil, '2024-02-29T23:59:59Z'))
   end)
 end)
 

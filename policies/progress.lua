@@ -1,0 +1,107 @@
+--- progress: how far a workload is on its way to what is wanted, in one word.
+local policy = require 'policy'
+local k8s = require 'k8s'
+local times = require 'times'
+local actors = require 'actor'
+
+local M = {}
+
+--- The object that runs the actor: of the wanted kind, and among Jobs the youngest.
+function M.workload(actor, ctx)
+  local kind, found = actors.kind(actor), nil
+  for _, child in ipairs(ctx.children) do
+    local newer = child.kind == kind and (not found or child.metadata.creationTimestamp > found.metadata.creationTimestamp)
+    if newer or (kind == 'Job' and child.kind == 'ScaledJob') then found = child end
+  end
+  return found
+end
+
+function M.template(workload)
+  return k8s.get(workload, 'spec.template') or k8s.get(workload, 'spec.jobTargetRef.template')
+end
+
+local function condition(workload, kind)
+  for _, c in ipairs(k8s.get(workload, 'status.conditions') or {}) do
+    if c.type == kind then return c end
+  end
+end
+
+-- How many pods a workload of each kind wants, has, has ready, and has of the newest version (nil while its controller has not looked at the
+-- newest template: what it says of updated pods is then about the one before).
+local COUNT = {}
+
+function COUNT.Deployment(workload)
+  local function of(field) return k8s.get(workload, 'status.' .. field, 0) end
+  local seen = of 'observedGeneration' >= k8s.get(workload, 'metadata.generation', 0)
+  return k8s.get(workload, 'spec.replicas', 1), of 'replicas', of 'readyReplicas', seen and of 'updatedReplicas' or nil
+end
+
+COUNT.StatefulSet = COUNT.Deployment
+
+function COUNT.Job(workload)
+  local active, complete = k8s.get(workload, 'status.active', 0), k8s.get(workload, 'status.completionTime') ~= nil
+  return complete and 0 or k8s.get(workload, 'spec.parallelism', 1), active, k8s.get(workload, 'status.ready', 0), active
+end
+
+--- A ScaledJob says nothing of its Jobs: the pods do.
+function COUNT.ScaledJob(_, pods)
+  local total = pods.ready + pods.pending + pods.failing
+  return total, total, pods.ready + pods.unstable, total
+end
+
+--- What the controller of the workload itself says is wrong: { reason, message }, or nil.
+local function stuck(workload)
+  local failure, progressing, failed = condition(workload, 'ReplicaFailure'), condition(workload, 'Progressing'), condition(workload, 'Failed')
+  if workload.kind == 'Job' and failed and failed.status == 'True' then
+    return { reason = 'JobFailed', message = ('Job %s has failed (%s): %s; delete it, or change the actor, and it runs again')
+      :format(workload.metadata.name, tostring(failed.reason), tostring(failed.message)) }
+  elseif failure and failure.status == 'True' then
+    return { reason = 'ReplicaFailure', message = ('pods of %s %s are refused (%s): %s')
+      :format(workload.kind, workload.metadata.name, tostring(failure.reason), tostring(failure.message)) }
+  elseif progressing and progressing.status == 'False' and progressing.reason == 'ProgressDeadlineExceeded' then
+    return { reason = progressing.reason, message = ('%s %s makes no progress: %s')
+      :format(workload.kind, workload.metadata.name, tostring(progressing.message)) }
+  end
+end
+
+--- The counts of a workload (which may be nil): { desired, total, ready, updated, complete, stuck }.
+-- `wanted` is how many the autoscaler wants, or nil; while nothing runs it is out of date.
+function M.count(workload, pods, wanted)
+  if not workload then return { desired = 0, total = 0, ready = 0, updated = 0 } end
+  local desired, total, ready, updated = COUNT[workload.kind](workload, pods)
+  if wanted and wanted > 0 and desired > 0 then desired = wanted end
+  return {
+    desired = desired, total = total, ready = ready, updated = updated,
+    complete = workload.kind == 'Job' and k8s.get(workload, 'status.completionTime') ~= nil,
+    stuck = stuck(workload),
+  }
+end
+
+--- Too few are ready, and nothing says why.
+local function too_few(f, ctx, before)
+  local was = before.status
+  local more = f.desired > (before.desiredReplicas or 0)
+  if (was == 'Degraded' or was == 'Running') and not more then return 'Degraded' end
+  if was == nil or was == 'Creating' and f.total < f.desired then return 'Creating' end
+  if was == 'Updating' then return 'Updating' end
+  -- Those that have been coming for long are not coming.
+  local age = times.between(before.lastScaleTime or f.since, ctx.now)
+  if f.total >= f.desired and age and age >= ctx.params.degraded_seconds then return 'Degraded' end
+  if f.total >= f.desired and age then f.look_again = ctx.params.degraded_seconds - age end
+  return 'ScalingUp'
+end
+
+--- The word of the Status column when nothing is in the way: the first that fits.
+function M.word(f, ctx, before)
+  if not f.workload then return 'Creating' end
+  if f.complete then return 'Completed' end
+  if f.trouble then return f.trouble.status end
+  if f.scaled and f.desired == 0 and f.total == 0 then return 'Napping' end
+  local unseen = f.updated == nil -- its controller has not looked: nothing new is known
+  if unseen and f.total == f.desired and before.status then return before.status end
+  if not unseen and f.total > f.updated then return 'Updating' end
+  if f.total > f.desired then return 'ScalingDown' end
+  return f.ready < f.desired and too_few(f, ctx, before) or 'Running'
+end
+
+return policy.library(M)
