@@ -301,4 +301,16 @@ describe('status', function()
     end
     assert.same({ 'Ready', 'Scaled', 'Scaled', 'RuntimeError', 'Recovered' }, told)
   end)
+
+  it('has no word that crds/README.md does not explain, and the other way round', function()
+    local said, explained = {}, {}
+    for _, situation in ipairs(SITUATIONS) do said[situation[1]] = true end
+    local file = assert(io.open('crds/README.md'))
+    local rows = file:read 'a':match '| status | Ready | meaning |\n(.-)\n\n'
+    file:close()
+    for row in rows:gmatch '[^\n]+' do
+      for word in row:match '^|([^|]*)|':gmatch '`(%u%a+)`' do explained[word] = true end
+    end
+    assert.same(said, explained)
+  end)
 end)
