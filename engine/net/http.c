@@ -159,7 +159,10 @@ static void fill_status(ao_http_call *call, ao_http_response *response)
 {
 	struct curl_header *header;
 	curl_off_t wait = 0;
+	char *location = NULL;
 	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &response->status);
+	if (curl_easy_getinfo(call->easy, CURLINFO_REDIRECT_URL, &location) == CURLE_OK && location)
+		response->location = location;
 	if (curl_easy_header(call->easy, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK) {
 		curl_easy_getinfo(call->easy, CURLINFO_RETRY_AFTER, &wait);
 		response->retry_after_s = (long)wait;
@@ -181,7 +184,7 @@ static void complete(ao_http_call *call, CURLcode rc)
 {
 	ao_http *http = call->http;
 	ao_auto_str char *text = NULL;
-	ao_http_response response = {.retry_after_s = -1, .content_type = "", .body = "", .error_text = ""};
+	ao_http_response response = {.retry_after_s = -1, .content_type = "", .body = "", .error_text = "", .location = ""};
 	http->busy++;
 	unlink_call(call);
 	call->ending = true;
