@@ -31,9 +31,9 @@ typedef struct entry {
 	char *setting, *label, *id, *path, *url, *token_file, *token_env, *ca_file, *wrong, *hint;
 	bool pinned;
 	char sha256[AO_SHA256_HEX]; /* of the pin */
-	char *text;		    /* NULL: not there */
+	char *text;                 /* NULL: not there */
 	char found[AO_SHA256_HEX];  /* of the text */
-	char *trouble;		    /* said last; NULL: all is well */
+	char *trouble;              /* said last; NULL: all is well */
 	ao_fetch *fetch;
 	ao_timer *timer; /* the next attempt */
 	ao_file_watch *watch;
@@ -52,8 +52,8 @@ static void free_entry(entry *e)
 	ao_fetch_cancel(e->fetch);
 	ao_timer_free(e->timer);
 	ao_file_watch_free(e->watch);
-	char *const texts[] = {e->setting, e->label, e->id,    e->path, e->url,  e->token_file, e->token_env,
-			       e->ca_file, e->wrong, e->hint, e->text, e->trouble};
+	char *const texts[] = {e->setting,   e->label,   e->id,    e->path, e->url,  e->token_file,
+			       e->token_env, e->ca_file, e->wrong, e->hint, e->text, e->trouble};
 	for (size_t i = 0; i < AO_LEN(texts); i++)
 		free(texts[i]);
 	free(e);
@@ -80,8 +80,8 @@ static void count(const entry *e, const char *result)
 /** The log has it once, the Event each time: Events are forgotten after an hour. */
 static void failed(entry *e, const char *why)
 {
-	ao_auto_str char *note = ao_xasprintf("%s: %s; %s", e->label, why,
-					      e->text ? "the file as it was read before stays" : "what is there stays as it is");
+	ao_auto_str char *note =
+	    ao_xasprintf("%s: %s; %s", e->label, why, e->text ? "the file as it was read before stays" : "what is there stays as it is");
 	count(e, "error");
 	news(e, true, "FileMissing", note);
 	if (!e->trouble || strcmp(e->trouble, why) != 0)
@@ -157,8 +157,8 @@ static void on_fetched(void *arg, const ao_fetched *fetched)
 		return;
 	}
 	bool elsewhere = fetched->error == -ENOENT || fetched->error == -EPERM;
-	ao_auto_str char *why = ao_xasprintf("%s%s%s", fetched->message, elsewhere && e->hint ? "; check " : "",
-					     elsewhere && e->hint ? e->hint : "");
+	ao_auto_str char *why =
+	    ao_xasprintf("%s%s%s", fetched->message, elsewhere && e->hint ? "; check " : "", elsewhere && e->hint ? e->hint : "");
 	uint64_t wait = e->failures < 9 ? (uint64_t)FIRST_MS << e->failures : MAX_MS;
 	if (wait > MAX_MS)
 		wait = MAX_MS;
@@ -297,7 +297,8 @@ ao_files *ao_files_new(const ao_files_options *options)
 	files->entries = ao_map_new();
 	if (options->metrics) {
 		ao_metrics_describe(options->metrics, "setting_file_ready", AO_GAUGE, "1 while a file that a setting asks for is there.");
-		ao_metrics_describe(options->metrics, "setting_file_reads_total", AO_COUNTER, "Files read or fetched, by setting and result.");
+		ao_metrics_describe(options->metrics, "setting_file_reads_total", AO_COUNTER,
+				    "Files read or fetched, by setting and result.");
 	}
 	return files;
 }

@@ -3,11 +3,10 @@
  * files.h -- the files that settings ask for: a path on this machine, or a URL put together from other settings.
  *
  * Asking never waits and a file that cannot be had is never fatal: it is said once, tried again with a back-off (a path: looked at every
- * two seconds), and on_change tells when it is there.  What is behind a URL is fetched once: the URL names a version, which does not change.
- * A path is watched for as long as it is asked for.  Before ao_files_start() nothing is sent and nobody is told: a process that stands by
- * only reads paths.
- * Threads: the loop thread only.  Callbacks run on the loop, never from inside these calls but ao_files_start() and ao_files_get(), which
- * may call on_news.
+ * two seconds), and on_change tells when it is there.  What is behind a URL is fetched once: the URL names a version, which does not
+ * change. A path is watched for as long as it is asked for.  Before ao_files_start() nothing is sent and nobody is told: a process that
+ * stands by only reads paths. Threads: the loop thread only.  Callbacks run on the loop, never from inside these calls but ao_files_start()
+ * and ao_files_get(), which may call on_news.
  */
 #include "base/buf.h"
 #include "base/err.h"

@@ -191,7 +191,7 @@ static int get_remote(const cJSON *declared, const cJSON *settings, const ao_set
 	const cJSON *remote = ao_json_at(declared, "remote");
 	ao_auto_buf ao_buf url = ao_buf_init(MAX_URL), hint = ao_buf_init(MAX_URL), missing = ao_buf_init(MAX_URL);
 	put_url(ao_json_str(remote, "url"), settings, &url, &hint, &missing);
-	ao_auto_str char *wrong_text = missing.len	? ao_xasprintf("its address cannot be told: set %s", missing.data)
+	ao_auto_str char *wrong_text = missing.len    ? ao_xasprintf("its address cannot be told: set %s", missing.data)
 				       : url.overflow ? ao_xstrdup("its address is too long")
 						      : NULL;
 	wanted->url = url.data ? url.data : "";

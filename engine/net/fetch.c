@@ -51,7 +51,7 @@ static void finish(ao_fetch *f, const ao_fetched *fetched)
 
 static void fail(ao_fetch *f, int error, long retry_after_s, const char *why)
 {
-	ao_auto_str char *message = ao_xasprintf("%s: %s", f->origin ? f->with.url : "the address", why);
+	ao_auto_str char *message = ao_xasprintf("%s: %s", f->origin ? f->with.url : "the URL", why);
 	finish(f, &(ao_fetched){.error = error, .message = message, .retry_after_s = retry_after_s});
 }
 
@@ -112,8 +112,10 @@ static void follow(ao_fetch *f, const char *location)
 	ao_auto_str char *origin = origin_of(location), *why = NULL;
 	if (!*location)
 		why = ao_xstrdup("redirected to nowhere");
+	else if (!origin && strchr(location, '@'))
+		why = ao_xstrdup("redirected to an address that may hold a password");
 	else if (!origin)
-		why = ao_xasprintf("redirected to %.*s, and only https is followed", (int)strcspn(location, "?@"), location);
+		why = ao_xasprintf("redirected to %.*s, and only https is followed", (int)strcspn(location, "?"), location);
 	else if (++f->redirects > MAX_REDIRECTS)
 		why = ao_xasprintf("redirected more than %d times", MAX_REDIRECTS);
 	if (why) {
@@ -140,7 +142,7 @@ static char *said(const ao_http_response *response)
 static void refuse(ao_fetch *f, const ao_http_response *response)
 {
 	ao_auto_str char *why = said(response);
-	int error = response->status == 404 || response->status == 410	 ? -ENOENT
+	int error = response->status == 404 || response->status == 410   ? -ENOENT
 		    : response->status == 401 || response->status == 403 ? -EPERM
 									 : -EIO;
 	fail(f, error, response->retry_after_s, why);
@@ -185,7 +187,7 @@ static void on_answer(void *arg, const ao_http_response *response)
 static void on_timer(void *arg)
 {
 	ao_fetch *f = arg;
-	fail(f, -EINVAL, -1, f->origin ? "libcurl cannot be used" : "is none that begins with https:// and holds no password");
+	fail(f, -EINVAL, -1, f->origin ? "libcurl cannot be used" : "must begin with https:// and hold no password");
 }
 
 ao_fetch *ao_fetch_start(const ao_fetch_request *request)

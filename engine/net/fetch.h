@@ -15,13 +15,13 @@
 typedef struct ao_fetch ao_fetch;
 
 typedef struct ao_fetched {
-	int error;              /* 0; -ENOENT 404 and 410; -EPERM 401 and 403; -EPROTO another file than wanted, a redirect to nowhere;
-				   -E2BIG, -ETIME, -EINVAL (URL); -EIO everything else */
-	const char *message;    /* for people, when error: begins with the URL, never holds the token */
-	const char *text;       /* the file, NUL-terminated, borrowed; UTF-8 without NUL */
+	int error;           /* 0; -ENOENT 404 and 410; -EPERM 401 and 403; -EPROTO another file than wanted, a redirect to nowhere;
+				-E2BIG, -ETIME, -EINVAL (URL); -EIO everything else */
+	const char *message; /* for people, when error: begins with the URL, never holds the token */
+	const char *text;    /* the file, NUL-terminated, borrowed; UTF-8 without NUL */
 	size_t len;
-	const char *sha256;     /* of the file, in hex */
-	long retry_after_s;     /* what the server asks for, or -1 */
+	const char *sha256; /* of the file, in hex */
+	long retry_after_s; /* what the server asks for, or -1 */
 } ao_fetched;
 
 typedef struct ao_fetch_request {
