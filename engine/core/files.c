@@ -223,6 +223,12 @@ static void attempt(void *arg)
 						      .arg = e});
 }
 
+static void again(void *arg)
+{
+	const entry *e = arg;
+	(e->path ? on_path : attempt)(arg);
+}
+
 /* ---- what is asked for ---- */
 
 static void begin(entry *e)
@@ -231,6 +237,7 @@ static void begin(entry *e)
 		failed(e, e->wrong);
 	} else if (e->path) {
 		look_at_path(e);
+		ao_timer_start(e->timer, LOOK_MS); /* the watch does not see what happens until its own first look */
 		e->watch = ao_file_watch_new(e->files->with.loop, e->path, LOOK_MS, on_path, e);
 	} else {
 		attempt(e);
@@ -253,7 +260,7 @@ static entry *new_entry(ao_files *files, const ao_file_wanted *w, char *id)
 		     .ca_file = ao_xstrdup(w->ca_file),
 		     .wrong = ao_xstrdup(w->wrong),
 		     .hint = ao_xstrdup(w->hint)};
-	e->timer = ao_timer_new(files->with.loop, attempt, e);
+	e->timer = ao_timer_new(files->with.loop, again, e);
 	e->pinned = w->sha256 && ao_sha256_read(w->sha256, e->sha256);
 	if (!e->wrong && w->sha256 && !e->pinned)
 		e->wrong = ao_xasprintf("the checksum '%.80s' is no SHA-256 of 64 hex digits", w->sha256);

@@ -202,8 +202,9 @@ static int get_remote(const cJSON *declared, const cJSON *settings, const ao_set
 	wanted->token_env = ao_json_str(remote, "token_env");
 	wanted->ca_file = named(remote, "ca_file", settings);
 	if (!with->files && with->on_note) {
-		ao_auto_str char *note = ao_xasprintf("%s: %s is fetched by a running operator only; the built-in file is used here",
-						      wanted->label, wrong_text ? wrong_text : wanted->url);
+		ao_auto_str char *note =
+		    ao_xasprintf("%s: %s%s; the built-in file is used here", wanted->label, wrong_text ? wrong_text : wanted->url,
+				 wrong_text ? "" : " is fetched by a running operator only");
 		with->on_note(note);
 	}
 	return ao_files_get(with->files, wanted, ret, NULL);
