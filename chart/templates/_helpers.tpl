@@ -125,7 +125,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $held = true -}}
 {{- end -}}
 {{- end -}}
-{{- if not $held -}}
+{{- if and (not $held) (ne (dir $path) "/") -}}
 {{- dir $path -}}
 {{- end -}}
 {{- end -}}
