@@ -179,6 +179,15 @@ static void leave(ao_http *http)
 		destroy(http);
 }
 
+/** Cuts " after 3 ms" out of curl's words: who says a failure once compares texts. */
+static void cut_time(char *text)
+{
+	char *at = strstr(text, " after ");
+	size_t digits = at ? strspn(at + 7, "0123456789") : 0;
+	if (digits && strncmp(at + 7 + digits, " ms", 3) == 0)
+		memmove(at, at + 10 + digits, strlen(at + 10 + digits) + 1);
+}
+
 /** Ends a call outside curl: it leaves the list and the multi handle, then on_done runs. */
 static void complete(ao_http_call *call, CURLcode rc)
 {
@@ -196,6 +205,7 @@ static void complete(ao_http_call *call, CURLcode rc)
 	if (response.error) {
 		const char *cause = call->error_text ? call->error_text : call->curl_error[0] ? call->curl_error : curl_easy_strerror(rc);
 		text = ao_xasprintf("%s: %s", host_of(call), cause);
+		cut_time(text);
 		response.error_text = text;
 	}
 	if (call->body.data) {

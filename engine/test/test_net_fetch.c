@@ -144,7 +144,7 @@ static void what_cannot_be_had_is_told_apart(void **state)
 	    {"http://127.0.0.1/x", -EINVAL, "https://"},
 	    {"https://me:pw@127.0.0.1/x", -EINVAL, "hold no password"},
 	    {"nonsense", -EINVAL, "https://"},
-	    {"https://127.0.0.1:1/x", -EIO, "127.0.0.1"},
+	    {"https://127.0.0.1:1/x", -EIO, "127.0.0.1:1: Failed to connect to 127.0.0.1 port 1: "},
 	};
 	for (size_t i = 0; i < AO_LEN(cases); i++) {
 		outcome o = fetch(f, cases[i].path, (ao_fetch_request){.token = "s3cret"});
