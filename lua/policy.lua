@@ -116,7 +116,9 @@ local RELATED = { apiVersion = 'string', kind = 'string', plural = 'string', lab
 local SETTING = {
   env = 'any?', flag = 'string?', type = 'string?', default = 'any?', values = 'table?', label = 'string?', remote = 'table?', doc = 'string?',
 }
-local REMOTE = { when = 'table', url = 'string', sha256 = 'string?', token_file = 'string?', token_env = 'string?', ca_file = 'string?' }
+local REMOTE = {
+  when = 'table', url = 'string', release = 'string?', sha256 = 'string?', token_file = 'string?', token_env = 'string?', ca_file = 'string?',
+}
 local SETTING_TYPES = { string = true, integer = true, boolean = true, json = true, file = true }
 local MANIFEST = {
   parent = 'table', children = 'table', related = 'table?', finalizer = 'string?', field_manager = 'string', legacy_managers = 'table?',
@@ -144,7 +146,7 @@ local function check_remote(remote, where, settings)
   for name in pairs(remote.when) do
     wrong = wrong or stranger(name)
   end
-  for name in remote.url:gmatch '{(.-)}' do
+  for name in (remote.url .. (remote.release or '')):gmatch '{(.-)}' do
     wrong = wrong or stranger(name)
   end
   return wrong

@@ -6,8 +6,9 @@
 FOLDER/releases/VERSION/ASSET is what has been released. FOLDER gets ca.crt, `ports` (one line: server, store, proxy; written last) and
 `log`, one line for each request: who got it, what was asked for, and the token it brought or "-".
 
-    /OWNER/REPO/releases/download/VERSION/ASSET  302 to the store under its other host name, or 404
+    /OWNER/REPO/releases/download/VERSION/ASSET  302 to the store under its other host name; 404, also for versions private...
     /store/VERSION/ASSET                         the file
+    /api/repos/OWNER/REPO/releases/tags/VERSION  with a token: the release as JSON, whose asset's url gives a 302 to the store
     /to/URL                                      302 to the URL, percent-encoded
     /loop  /status/N  /slow  /huge  /gzip        what their names say
 
@@ -15,6 +16,7 @@ Ends with its owner: when the standard input is closed.
 """
 import gzip
 import http.server
+import json
 import os
 import pathlib
 import select
@@ -83,6 +85,14 @@ class Releases(http.server.BaseHTTPRequestHandler):
         else:
             self.answer(404, b"Not\nFound")
 
+    def send_listing(self, version):
+        foreign = version.startswith("private-foreign")
+        base = self.server.store if foreign else f"https://{self.headers['Host']}"
+        assets = [{"name": "README", "url": f"{base}/api/assets/readme"}]
+        if (self.server.folder / "releases" / version / "asya_runtime.py").is_file():
+            assets.append({"name": "asya_runtime.py", "url": f"{base}/api/assets/{version}"})
+        self.answer(200, json.dumps({"assets": assets}).encode(), Content_Type="application/json")
+
     def send_huge(self):
         self.send_response(200)
         self.end_headers()
@@ -95,8 +105,15 @@ class Releases(http.server.BaseHTTPRequestHandler):
         parts = [urllib.parse.unquote(part) for part in self.path.split("?")[0].strip("/").split("/")]
         try:
             if parts[2:4] == ["releases", "download"]:
-                released = (self.server.folder / "releases" / parts[4] / parts[5]).is_file()
+                path = self.server.folder / "releases" / parts[4] / parts[5]
+                released = path.is_file() and not parts[4].startswith("private")
                 self.redirect(f"{self.server.store}/store/{urllib.parse.quote(parts[4])}/{parts[5]}?signature=s") if released else self.answer(404, b"Not\nFound")
+            elif parts[0] == "api" and not self.headers.get("Authorization"):
+                self.answer(404, b"Not\nFound")
+            elif parts[0] == "api" and parts[1] == "assets":
+                self.redirect(f"{self.server.store}/store/{parts[2]}/asya_runtime.py?signature=s")
+            elif parts[0] == "api":
+                self.send_listing(parts[-1])
             elif parts[0] == "store":
                 self.send_release(parts[1], parts[2])
             elif parts[0] == "to":

@@ -144,7 +144,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 runtimeSource: github
 runtimeRepo: {{ $github.repo | default "deliveryhero/asya" | quote }}
 runtimeVersion: {{ include "asya.runtime.version" . | quote }}
-runtimeGitHub: {{ $github.baseURL | default "https://github.com" | trimSuffix "/" | quote }}
+{{- $base := $github.baseURL | default "https://github.com" | trimSuffix "/" }}
+runtimeGitHub: {{ $base | quote }}
+runtimeGitHubAPI: {{ $github.apiURL | default (ternary "https://api.github.com" (printf "%s/api/v3" $base) (eq $base "https://github.com")) | trimSuffix "/" | quote }}
 {{- with $github.checksum }}
 runtimeChecksum: {{ . | quote }}
 {{- end }}

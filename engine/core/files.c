@@ -11,6 +11,7 @@
 #include "base/utf8.h"
 #include "loop/file_watch.h"
 #include "net/fetch.h"
+#include "json/json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #define MAX_FILE (256 * 1024) /* the longest string a policy may hold; a ConfigMap could take 1 MiB */
 #define MAX_TOKEN (64 * 1024)
 #define MAX_CA (1024 * 1024)
+#define MAX_RELEASE (1024 * 1024)
 #define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
 #define FETCH_MS 30000
 #define LOOK_MS 2000
@@ -29,7 +31,8 @@
 typedef struct entry {
 	ao_files *files;
 	char *setting, *label, *id, *path, *url, *token_file, *token_env, *ca_file, *wrong, *hint;
-	bool pinned;
+	char *release;
+	bool pinned, has_token;
 	char sha256[AO_SHA256_HEX]; /* of the pin */
 	char *text;                 /* NULL: not there */
 	char found[AO_SHA256_HEX];  /* of the text */
@@ -52,8 +55,8 @@ static void free_entry(entry *e)
 	ao_fetch_cancel(e->fetch);
 	ao_timer_free(e->timer);
 	ao_file_watch_free(e->watch);
-	char *const texts[] = {e->setting,   e->label,   e->id,    e->path, e->url,  e->token_file,
-			       e->token_env, e->ca_file, e->wrong, e->hint, e->text, e->trouble};
+	char *const texts[] = {e->setting, e->label, e->id,   e->path,    e->url,  e->token_file, e->token_env,
+			       e->ca_file, e->wrong, e->hint, e->release, e->text, e->trouble};
 	for (size_t i = 0; i < AO_LEN(texts); i++)
 		free(texts[i]);
 	free(e);
@@ -147,27 +150,10 @@ static void on_path(void *arg)
 
 /* ---- a URL ---- */
 
-static void on_fetched(void *arg, const ao_fetched *fetched)
-{
-	entry *e = arg;
-	e->fetch = NULL;
-	if (!fetched->error) {
-		succeeded(e, fetched->text);
-		e->files->with.on_change(e->files->with.arg);
-		return;
-	}
-	bool elsewhere = fetched->error == -ENOENT || fetched->error == -EPERM;
-	ao_auto_str char *why =
-	    ao_xasprintf("%s%s%s", fetched->message, elsewhere && e->hint ? "; check " : "", elsewhere && e->hint ? e->hint : "");
-	uint64_t wait = e->failures < 9 ? (uint64_t)FIRST_MS << e->failures : MAX_MS;
-	if (wait > MAX_MS)
-		wait = MAX_MS;
-	if (fetched->retry_after_s > 0 && (uint64_t)fetched->retry_after_s * 1000 > wait)
-		wait = (uint64_t)fetched->retry_after_s * 1000 < MAX_ASKED_MS ? (uint64_t)fetched->retry_after_s * 1000 : MAX_ASKED_MS;
-	e->failures++;
-	failed(e, why);
-	ao_timer_start(e->timer, wait);
-}
+static bool leads_nowhere(const ao_fetched *fetched) { return fetched->error == -ENOENT || fetched->error == -EPERM; }
+
+static void try_later(entry *e, const ao_fetched *fetched, const char *why);
+static void on_listed(void *arg, const ao_fetched *fetched);
 
 /** @param ret  NULL when there is none; for ao_secret_free() */
 static int read_token(const entry *e, char **ret, ao_err **reterr)
@@ -201,26 +187,105 @@ static int read_ca(const entry *e, char **ret, ao_err **reterr)
 	return 0;
 }
 
-static void attempt(void *arg)
+/** Asks for one URL; token and CAs are read each time. */
+static void start(entry *e, const char *url, const char *accept, void (*fn)(void *arg, const ao_fetched *fetched))
 {
-	entry *e = arg;
 	ao_auto_secret char *token = NULL;
 	ao_auto_str char *ca = NULL;
 	ao_auto_err ao_err *err = NULL;
 	if (read_token(e, &token, &err) < 0 || read_ca(e, &ca, &err) < 0) {
-		failed(e, ao_err_text(err));
-		ao_timer_start(e->timer, LOOK_MS * 5); /* nobody was asked: a mounted file may come late */
+		try_later(e, NULL, ao_err_text(err));
 		return;
 	}
+	e->has_token = token != NULL;
 	e->fetch = ao_fetch_start(&(ao_fetch_request){.loop = e->files->with.loop,
-						      .url = e->url,
+						      .url = url,
 						      .token = token,
-						      .sha256 = e->pinned ? e->sha256 : NULL,
+						      .accept = accept,
+						      .sha256 = e->pinned && fn != on_listed ? e->sha256 : NULL,
 						      .ca_pem = ca,
-						      .max_size = MAX_FILE,
+						      .max_size = fn == on_listed ? MAX_RELEASE : MAX_FILE,
 						      .timeout_ms = FETCH_MS,
-						      .fn = on_fetched,
+						      .fn = fn,
 						      .arg = e});
+}
+
+/** @param fetched  NULL: nobody was asked */
+static void try_later(entry *e, const ao_fetched *fetched, const char *why)
+{
+	uint64_t wait = e->failures < 9 ? (uint64_t)FIRST_MS << e->failures : MAX_MS;
+	uint64_t asked = fetched && fetched->retry_after_s > 0 ? (uint64_t)fetched->retry_after_s * 1000 : 0;
+	if (wait > MAX_MS)
+		wait = MAX_MS;
+	if (asked > wait)
+		wait = asked < MAX_ASKED_MS ? asked : MAX_ASKED_MS;
+	e->failures += fetched != NULL;
+	failed(e, why);
+	ao_timer_start(e->timer, fetched ? wait : LOOK_MS * 5); /* a mounted token may come late */
+}
+
+static void on_end(void *arg, const ao_fetched *fetched)
+{
+	entry *e = arg;
+	e->fetch = NULL;
+	if (fetched->error) {
+		bool check = leads_nowhere(fetched) && e->hint;
+		ao_auto_str char *why = ao_xasprintf("%s%s%s", fetched->message, check ? "; check " : "", check ? e->hint : "");
+		try_later(e, fetched, why);
+		return;
+	}
+	succeeded(e, fetched->text);
+	e->files->with.on_change(e->files->with.arg);
+}
+
+/** The URL of the file in a release, when it is on the release's own server: only that one may see the token. The caller frees. */
+static char *find_asset(const entry *e, const ao_fetched *listed)
+{
+	ao_auto_json cJSON *release = NULL;
+	const char *file = strrchr(e->url, '/') + 1;
+	size_t scheme = strlen("https://"), host = scheme + strcspn(e->release + scheme, "/") + 1;
+	const cJSON *asset;
+	if (ao_json_parse(listed->text, listed->len, &release, NULL) < 0)
+		return NULL;
+	cJSON_ArrayForEach (asset, ao_json_at(release, "assets")) {
+		const char *name = ao_json_str(asset, "name"), *url = ao_json_str(asset, "url");
+		if (name && url && strcmp(name, file) == 0 && strncmp(url, e->release, host) == 0)
+			return ao_xstrdup(url);
+	}
+	return NULL;
+}
+
+static void on_listed(void *arg, const ao_fetched *fetched)
+{
+	entry *e = arg;
+	if (fetched->error) {
+		on_end(e, fetched);
+		return;
+	}
+	ao_auto_str char *url = find_asset(e, fetched);
+	ao_auto_str char *why = ao_xasprintf("%s: the release has no file %s", e->release, strrchr(e->url, '/') + 1);
+	e->fetch = NULL;
+	if (url)
+		start(e, url, NULL, on_end);
+	else
+		try_later(e, fetched, why);
+}
+
+static void on_direct(void *arg, const ao_fetched *fetched)
+{
+	entry *e = arg;
+	if (!leads_nowhere(fetched) || !e->release || !e->has_token) {
+		on_end(e, fetched);
+		return;
+	}
+	e->fetch = NULL;
+	start(e, e->release, "application/json", on_listed);
+}
+
+static void attempt(void *arg)
+{
+	entry *e = arg;
+	start(e, e->url, NULL, on_direct);
 }
 
 static void again(void *arg)
@@ -258,6 +323,7 @@ static entry *new_entry(ao_files *files, const ao_file_wanted *w, char *id)
 		     .token_file = ao_xstrdup(w->token_file),
 		     .token_env = ao_xstrdup(w->token_env),
 		     .ca_file = ao_xstrdup(w->ca_file),
+		     .release = ao_xstrdup(w->release),
 		     .wrong = ao_xstrdup(w->wrong),
 		     .hint = ao_xstrdup(w->hint)};
 	e->timer = ao_timer_new(files->with.loop, again, e);
@@ -272,8 +338,8 @@ int ao_files_get(ao_files *files, const ao_file_wanted *w, char **ret, ao_err **
 	*ret = NULL;
 	if (!files)
 		return w->path ? read_path(w->path, ret, reterr) : 0;
-	char *id = ao_xasprintf("%s\n%s\n%s\n%s\n%s\n%s", or_empty(w->path), or_empty(w->url), or_empty(w->sha256), or_empty(w->ca_file),
-				or_empty(w->token_file), or_empty(w->wrong));
+	char *id = ao_xasprintf("%s\n%s\n%s\n%s\n%s\n%s\n%s", or_empty(w->path), or_empty(w->url), or_empty(w->release),
+				or_empty(w->sha256), or_empty(w->ca_file), or_empty(w->token_file), or_empty(w->wrong));
 	entry *e = ao_map_get(files->entries, w->setting);
 	if (e && strcmp(e->id, id) == 0) {
 		free(id);

@@ -2,11 +2,14 @@
 /**
  * files.h -- the files that settings ask for: a path on this machine, or a URL put together from other settings.
  *
- * Asking never waits and a file that cannot be had is never fatal: it is said once, tried again with a back-off (a path: looked at every
- * two seconds), and on_change tells when it is there.  What is behind a URL is fetched once: the URL names a version, which does not
- * change. A path is watched for as long as it is asked for.  Before ao_files_start() nothing is sent and nobody is told: a process that
- * stands by only reads paths. Threads: the loop thread only.  Callbacks run on the loop, never from inside these calls but ao_files_start()
- * and ao_files_get(), which may call on_news.
+ * Asking never waits, and a file that cannot be had is never fatal: it is said once, tried again with a back-off (a path: looked at every
+ * two seconds), and on_change tells when it is there.  What is behind a URL is fetched once, because the URL names a version.  Where a
+ * token is there and the URL leads nowhere the release is looked up: private repositories give their files that way only.  A path is
+ * watched for as long as it is asked for.
+ *
+ * Before ao_files_start() nothing is sent and nobody is told: a process that stands by only reads paths.
+ *
+ * Threads: the loop thread only.  Callbacks run on the loop; only on_news may run inside ao_files_start() and ao_files_get().
  */
 #include "base/buf.h"
 #include "base/err.h"
@@ -32,6 +35,7 @@ typedef struct ao_file_wanted {
 	const char *label; /* what people know it by, for messages ("runtime ConfigMap") */
 	const char *path;  /* this or `url` */
 	const char *url;
+	const char *release;    /* URL of a JSON object {assets: [{name, url}]} where a token opens the file; or NULL */
 	const char *sha256;     /* as a person wrote it, or NULL */
 	const char *token_file; /* read at each attempt; or NULL */
 	const char *token_env;  /* name of a variable that holds the token when no file does; or NULL */

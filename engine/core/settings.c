@@ -189,6 +189,8 @@ static void put_url(const char *template, const cJSON *settings, ao_buf *url, ao
 static int get_remote(const cJSON *declared, const cJSON *settings, const ao_settings_from *with, ao_file_wanted *wanted, char **ret)
 {
 	const cJSON *remote = ao_json_at(declared, "remote");
+	const char *release_template = ao_json_str(remote, "release");
+	ao_auto_buf ao_buf release = ao_buf_init(MAX_URL), ignored = ao_buf_init(MAX_URL), unset = ao_buf_init(MAX_URL);
 	ao_auto_buf ao_buf url = ao_buf_init(MAX_URL), hint = ao_buf_init(MAX_URL), missing = ao_buf_init(MAX_URL);
 	put_url(ao_json_str(remote, "url"), settings, &url, &hint, &missing);
 	ao_auto_str char *wrong_text = missing.len    ? ao_xasprintf("its address cannot be told: set %s", missing.data)
@@ -196,6 +198,9 @@ static int get_remote(const cJSON *declared, const cJSON *settings, const ao_set
 						      : NULL;
 	wanted->url = url.data ? url.data : "";
 	wanted->hint = hint.data;
+	if (release_template)
+		put_url(release_template, settings, &release, &ignored, &unset);
+	wanted->release = unset.len || release.overflow || !release.data || strncmp(release.data, "https://", 8) != 0 ? NULL : release.data;
 	wanted->wrong = wrong_text;
 	wanted->sha256 = named(remote, "sha256", settings);
 	wanted->token_file = named(remote, "token_file", settings);

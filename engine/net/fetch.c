@@ -36,6 +36,7 @@ void ao_fetch_cancel(ao_fetch *f)
 	ao_timer_free(f->timer);
 	ao_secret_free((char *)(uintptr_t)f->with.token);
 	free_text(f->with.url);
+	free_text(f->with.accept);
 	free_text(f->with.sha256);
 	free_text(f->with.ca_pem);
 	free(f->origin);
@@ -95,7 +96,8 @@ static void ask(ao_fetch *f, const char *origin)
 {
 	bool trusted = f->with.token && strcmp(origin, f->origin) == 0;
 	ao_auto_secret char *authorization = trusted ? ao_xasprintf("Authorization: Bearer %s", f->with.token) : NULL;
-	const char *const headers[] = {"Accept: application/octet-stream", authorization, NULL};
+	ao_auto_str char *accept = ao_xasprintf("Accept: %s", f->with.accept);
+	const char *const headers[] = {accept, authorization, NULL};
 	uint64_t now = ao_mono_ms();
 	ao_http_send(f->http, &(ao_http_request){.method = "GET",
 						 .url = f->url,
@@ -196,6 +198,7 @@ ao_fetch *ao_fetch_start(const ao_fetch_request *request)
 	f->with = *request;
 	f->with.url = ao_xstrdup(request->url);
 	f->with.token = ao_xstrdup(request->token);
+	f->with.accept = ao_xstrdup(request->accept ? request->accept : "application/octet-stream");
 	f->with.sha256 = ao_xstrdup(request->sha256);
 	f->with.ca_pem = ao_xstrdup(request->ca_pem);
 	f->url = ao_xstrdup(request->url);

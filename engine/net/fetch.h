@@ -28,6 +28,7 @@ typedef struct ao_fetch_request {
 	ao_loop *loop;
 	const char *url;     /* https://..., without user and password; everything here is copied */
 	const char *token;   /* sent as "Authorization: Bearer ..."; NULL: none */
+	const char *accept;  /* media type; NULL: application/octet-stream */
 	const char *sha256;  /* 64 lower-case hex digits that the file must have; NULL: any */
 	const char *ca_pem;  /* the only trust anchors; NULL: the system's */
 	size_t max_size;     /* of the file, at most */

@@ -7,7 +7,8 @@ static const char MANIFEST[] = "{\"settings\":{"
 			       "\"source\":{\"env\":\"T_SOURCE\",\"default\":\"here\",\"values\":[\"here\",\"there\"]},"
 			       "\"script\":{\"env\":[\"T_PATH\",\"T_OLD_PATH\"],\"type\":\"file\",\"label\":\"script of all\",\"remote\":{"
 			       "\"when\":{\"source\":\"there\"},\"url\":\"{base}/{repo}/releases/download/{version}/asya_runtime.py\","
-			       "\"sha256\":\"pin\",\"token_file\":\"tokenFile\",\"token_env\":\"T_TOKEN\",\"ca_file\":\"ca\"}},"
+			       "\"release\":\"{base}/api/repos/{repo}/releases/tags/"
+			       "{version}\",\"sha256\":\"pin\",\"token_file\":\"tokenFile\",\"token_env\":\"T_TOKEN\",\"ca_file\":\"ca\"}},"
 			       "\"base\":{},\"repo\":{\"default\":\"acme/runtime\"},\"version\":{},\"pin\":{},\"tokenFile\":{},\"ca\":{}}}";
 
 typedef struct fixture {
@@ -250,6 +251,40 @@ static void the_token_comes_from_a_file_or_the_environment(void **state)
 	assert_int_equal(requests(f), 0);
 }
 
+static void a_private_release_is_looked_up_with_the_token(void **state)
+{
+	fixture *f = *state;
+	release(&f->releases, "private-1", "hidden\n");
+	set(f, "version", "private-1");
+	ao_files_start(f->files);
+	assert_script(f, "false");
+	await(f, &f->told);
+	assert_non_null(strstr(f->note, "/private-1/asya_runtime.py: HTTP 404"));
+	assert_int_equal(requests(f), 1); /* nothing is looked up without one */
+	setenv("T_TOKEN", "s3cret", 1);
+	await(f, &f->changed);
+	assert_script(f, "hidden\n");
+	ao_auto_str char *log = releases_log(&f->releases);
+	assert_string_equal(log, "server /acme/runtime/releases/download/private-1/asya_runtime.py Bearer s3cret\n"
+				 "server /api/repos/acme/runtime/releases/tags/private-1 Bearer s3cret\n"
+				 "server /api/assets/private-1 Bearer s3cret\n"
+				 "store /store/private-1/asya_runtime.py?signature=s -\n");
+	set(f, "version", "private-2");
+	f->told = false;
+	assert_script(f, "false");
+	await(f, &f->told);
+	assert_non_null(strstr(f->note, "/tags/private-2: the release has no file asya_runtime.py"));
+	free(releases_log(&f->releases));
+	release(&f->releases, "private-foreign", "elsewhere\n");
+	set(f, "version", "private-foreign");
+	assert_script(f, "false");
+	await(f, &f->told);
+	unsetenv("T_TOKEN");
+	assert_non_null(strstr(f->note, "the release has no file asya_runtime.py"));
+	ao_auto_str char *foreign = releases_log(&f->releases);
+	assert_null(strstr(foreign, "store"));
+}
+
 static void a_path_is_watched(void **state)
 {
 	fixture *f = *state;
@@ -327,6 +362,7 @@ int main(void)
 	    TEST(another_checksum_is_refused),
 	    TEST(what_is_missing_in_the_address_is_named),
 	    TEST(the_token_comes_from_a_file_or_the_environment),
+	    TEST(a_private_release_is_looked_up_with_the_token),
 	    TEST(a_path_is_watched),
 	    TEST(without_anybody_to_wait_it_is_noted_or_wrong),
 	    TEST(the_first_variable_that_is_set_wins),
