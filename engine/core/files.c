@@ -73,11 +73,18 @@ static void news(const entry *e, bool warning, const char *reason, const char *n
 static void count(const entry *e, const char *result)
 {
 	ao_auto_str char *labels = ao_xasprintf("result=\"%s\",setting=\"%s\"", result, e->setting);
-	ao_auto_str char *name = ao_xasprintf("setting=\"%s\"", e->setting);
-	if (!e->files->with.metrics)
-		return;
-	ao_metric_add(e->files->with.metrics, "setting_file_reads_total", labels, 1);
-	ao_metric_set(e->files->with.metrics, "setting_file_ready", name, e->text != NULL);
+	if (e->files->with.metrics)
+		ao_metric_add(e->files->with.metrics, "setting_file_reads_total", labels, 1);
+}
+
+void ao_files_collect(const ao_files *files)
+{
+	size_t cursor = 0;
+	ao_metric_clear(files->with.metrics, "setting_file_ready");
+	for (const entry *e; files->started && (e = ao_map_next(files->entries, &cursor, NULL));) {
+		ao_auto_str char *labels = ao_xasprintf("setting=\"%s\"", e->setting);
+		ao_metric_set(files->with.metrics, "setting_file_ready", labels, e->text != NULL);
+	}
 }
 
 /** The log has it once, the Event each time: Events are forgotten after an hour. */

@@ -62,5 +62,7 @@ void ao_files_start(ao_files *files);
 bool ao_files_settling(const ao_files *files);
 /** Something was asked for and is not there. */
 bool ao_files_missing(const ao_files *files);
+/** Fills in the gauges; only with metrics. */
+void ao_files_collect(const ao_files *files);
 /** Lines for /readyz. */
 void ao_files_tell(const ao_files *files, ao_buf *out);

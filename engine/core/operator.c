@@ -167,6 +167,7 @@ static void on_collect(void *arg)
 	operator_ *op = arg;
 	ao_metrics *m = op->metrics;
 	ao_serve_collect_process(m);
+	ao_files_collect(op->files);
 	if (op->basis) {
 		ao_auto_str char *name = ao_xasprintf("name=\"%s\"", manifest_of(op)->lease);
 		ao_metric_set(m, "leader_election_master_status", name, leads(op));

@@ -149,6 +149,7 @@ static void a_release_is_fetched_once(void **state)
 	ao_auto_buf ao_buf said = ao_buf_init(4096), metrics = ao_buf_init(65536);
 	ao_files_tell(f->files, &said);
 	assert_non_null(strstr(said.data, "[+]script of all ok: https://127.0.0.1:"));
+	ao_files_collect(f->files);
 	ao_metrics_print(f->metrics, &metrics);
 	assert_non_null(strstr(metrics.data, "setting_file_ready{setting=\"script\"} 1\n"));
 	assert_non_null(strstr(metrics.data, "setting_file_reads_total{result=\"ok\",setting=\"script\"} 1\n"));
@@ -313,6 +314,10 @@ static void a_path_is_watched(void **state)
 	assert_script(f, "other\n");
 	set(f, "script", NULL);
 	assert_script(f, "absent");
+	ao_auto_buf ao_buf metrics = ao_buf_init(65536);
+	ao_files_collect(f->files);
+	ao_metrics_print(f->metrics, &metrics);
+	assert_null(strstr(metrics.data, "setting_file_ready{")); /* nobody waits for a file that is not asked for */
 	assert_int_equal(requests(f), 0);
 }
 
