@@ -242,6 +242,7 @@ describe('the source of the runtime script', function()
 
   it('may be a file on the machine that is not there yet', function()
     local path = cluster.temp 'runtime.py'
+    os.remove(path) -- of an earlier run
     local op = operator { args = '', env = 'ASYA_RUNTIME_SOURCE=local ASYA_RUNTIME_LOCAL_PATH=' .. path }
     await_log(op, ('runtime ConfigMap: %s: No such file or directory; what is there stays as it is'):format(path))
     cluster.apply(cluster.actor('one', ns))
