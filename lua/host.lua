@@ -31,4 +31,45 @@ function host.log(level, policy, text)
   io.stderr:write(level, ' ', policy, ': ', text, '\n')
 end
 
+--- The constants of SHA-256: the first 32 bits of the fractional parts of the roots of the first primes.
+local function root_bits(count, power)
+  local bits, n = {}, 2
+  while #bits < count do
+    local prime = true
+    for d = 2, math.floor(n ^ 0.5) do prime = prime and n % d ~= 0 end
+    if prime then bits[#bits + 1] = math.floor((n ^ power) % 1 * 0x100000000) end
+    n = n + 1
+  end
+  return bits
+end
+
+local ROUND, START = root_bits(64, 1 / 3), root_bits(8, 1 / 2)
+
+local function rotate(x, n) return (x >> n | x << (32 - n)) & 0xffffffff end
+
+local function compress(state, block)
+  local w = { string.unpack('>I4I4I4I4I4I4I4I4I4I4I4I4I4I4I4I4', block) }
+  for i = 17, 64 do
+    local x, y = w[i - 15], w[i - 2]
+    w[i] = (w[i - 16] + (rotate(x, 7) ~ rotate(x, 18) ~ x >> 3) + w[i - 7] + (rotate(y, 17) ~ rotate(y, 19) ~ y >> 10)) & 0xffffffff
+  end
+  local a, b, c, d, e, f, g, h = table.unpack(state)
+  for i = 1, 64 do
+    local one = h + (rotate(e, 6) ~ rotate(e, 11) ~ rotate(e, 25)) + (e & f ~ ~e & g) + ROUND[i] + w[i]
+    local two = (rotate(a, 2) ~ rotate(a, 13) ~ rotate(a, 22)) + (a & b ~ a & c ~ b & c)
+    a, b, c, d, e, f, g, h = (one + two) & 0xffffffff, a, b, c, (d + one) & 0xffffffff, e, f, g
+  end
+  for i, x in ipairs { a, b, c, d, e, f, g, h } do state[i] = (state[i] + x) & 0xffffffff end
+end
+
+--- The SHA-256 of a text in hex.
+---@param s string
+---@return string
+function host.sha256(s)
+  local state = { table.unpack(START) }
+  local padded = s .. '\128' .. ('\0'):rep((55 - #s) % 64) .. string.pack('>I8', #s * 8)
+  for i = 1, #padded, 64 do compress(state, padded:sub(i, i + 63)) end
+  return (('%08x'):rep(8):format(table.unpack(state)))
+end
+
 return host

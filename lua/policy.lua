@@ -115,7 +115,12 @@ local CHILD = { apiVersion = 'string', kind = 'string', plural = 'string', selec
 local RELATED = {
   apiVersion = 'string', kind = 'string', plural = 'string', label = 'string?', owner = 'string?', selector = 'string?', projection = 'string?',
 }
-local SETTING = { env = 'string?', flag = 'string?', type = 'string?', default = 'any?', doc = 'string?' }
+local SETTING = {
+  env = 'any?', flag = 'string?', type = 'string?', default = 'any?', values = 'table?', label = 'string?', remote = 'table?', doc = 'string?',
+}
+local REMOTE = {
+  when = 'table', url = 'string', release = 'string?', sha256 = 'string?', token_file = 'string?', token_env = 'string?', ca_file = 'string?',
+}
 local SETTING_TYPES = { string = true, integer = true, boolean = true, json = true, file = true }
 local MANIFEST = {
   parent = 'table', children = 'table', related = 'table?', finalizer = 'string?', field_manager = 'string', legacy_managers = 'table?',
@@ -130,15 +135,50 @@ local function kinds(value, where, fields)
   return copy, wrong
 end
 
+--- What is wrong with where a file comes from: it must speak of settings that there are.
+local function check_remote(remote, where, settings)
+  local wrong = shape(remote, where, REMOTE)
+  if wrong then
+    return wrong
+  end
+  local function stranger(name)
+    return name and not settings[name] and format("%s: there is no setting '%s'", where, tostring(name)) or nil
+  end
+  wrong = stranger(remote.sha256) or stranger(remote.token_file) or stranger(remote.ca_file)
+  for name in pairs(remote.when) do
+    wrong = wrong or stranger(name)
+  end
+  for name in (remote.url .. (remote.release or '')):gmatch '{(.-)}' do
+    wrong = wrong or stranger(name)
+  end
+  return wrong
+end
+
+--- Checks one setting, and turns its lists into lists that JSON knows.
+local function check_setting(setting, where, settings)
+  local wrong = shape(setting, where, SETTING)
+  if not wrong and setting.type and not SETTING_TYPES[setting.type] then
+    wrong = format("%s.type '%s' is none of %s", where, setting.type, known(SETTING_TYPES))
+  elseif not wrong and setting.remote then
+    wrong = setting.type ~= 'file' and where .. '.remote is for settings of type file' or check_remote(setting.remote, where .. '.remote', settings)
+  end
+  if not wrong and setting.values then
+    setting.values, wrong = list(setting.values, where .. '.values', 'string')
+  end
+  if not wrong and type(setting.env) == 'table' then
+    setting.env, wrong = list(setting.env, where .. '.env', 'string')
+  elseif not wrong and setting.env ~= nil and type(setting.env) ~= 'string' then
+    wrong = where .. '.env must be a string or a list of strings'
+  end
+  return wrong
+end
+
 local function check_settings(settings)
   for name, setting in pairs(settings) do
     local where = 'policy.manifest.settings.' .. tostring(name)
     local wrong = type(name) ~= 'string' and where .. ': a name must be a string'
       or name == 'params' and where .. ': the name is taken by the parameters of policies'
-      or shape(setting, where, SETTING)
-    if not wrong and setting.type and not SETTING_TYPES[setting.type] then
-      wrong = format("%s.type '%s' is none of %s", where, setting.type, known(SETTING_TYPES))
-    end
+      or check_setting(setting, where, settings)
     if wrong then
       return wrong
     end

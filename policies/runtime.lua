@@ -5,8 +5,11 @@ local actors = require 'actor'
 
 local BUILT_IN = policy.file(actors.SCRIPT)
 
-local function config_map(ctx, namespace)
-  return {
+--- Plans the ConfigMap. While a script was asked for that is not there yet it is not planned: whatever is in the cluster stays, and the
+-- built-in script never takes the place of the release that somebody chose.
+local function keep(ctx, plan, namespace)
+  if ctx.settings.runtimeScript == false then return end
+  plan:shared('runtime ConfigMap', {
     apiVersion = 'v1',
     kind = 'ConfigMap',
     metadata = {
@@ -19,18 +22,13 @@ local function config_map(ctx, namespace)
       },
     },
     data = { [actors.SCRIPT] = ctx.settings.runtimeScript or BUILT_IN },
-  }
+  })
 end
 
 return policy.define {
   name = 'runtime',
   doc = 'Keeps the runtime script in every namespace with an actor, and in the runtime namespace.',
 
-  render = function(actor, ctx, plan)
-    plan:shared('runtime ConfigMap', config_map(ctx, actor.metadata.namespace))
-  end,
-
-  shared = function(ctx, plan)
-    plan:shared('runtime ConfigMap', config_map(ctx, ctx.settings.runtimeNamespace))
-  end,
+  render = function(actor, ctx, plan) keep(ctx, plan, actor.metadata.namespace) end,
+  shared = function(ctx, plan) keep(ctx, plan, ctx.settings.runtimeNamespace) end,
 }

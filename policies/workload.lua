@@ -3,7 +3,10 @@ local policy = require 'policy'
 local k8s = require 'k8s'
 local json = require 'json'
 local schema = require 'schema'
+local text = require 'text'
 local actors = require 'actor'
+
+local CHECKSUM = 'asya.sh/runtime-checksum'
 
 --- Both the socket and the file must be there: a file left behind by a crash proves nothing.
 local function probe(timings)
@@ -46,9 +49,26 @@ local function pod_metadata(template, actor)
   return metadata
 end
 
-local function pod_template(actor, params, identity)
-  local template = k8s.copy(k8s.get(actor, 'spec.workload.template') or {})
+--- What stands for the script on pods, so that another script replaces them. While the script that was asked for is not there yet, it is
+-- what stands there now: waiting must not replace anything.
+local function script_digest(actor, ctx, plan)
+  local script = plan:get 'runtime ConfigMap'
+  if script then return text.sha256(script.data[actors.SCRIPT]) end
+  local there = ctx.child(actors.kind(actor), actor.metadata.name)
+  return k8s.get(there, { 'spec', 'template', 'metadata', 'annotations', CHECKSUM })
+end
+
+--- Jobs are left out: another template is another Job, and one that is done must not run again for a script's sake.
+local function add_checksum(template, actor, ctx, plan)
+  local kind = actors.kind(actor)
+  if not ctx.params.runtime_checksum or (kind ~= 'Deployment' and kind ~= 'StatefulSet') then return end
+  k8s.set(template, { 'metadata', 'annotations', CHECKSUM }, script_digest(actor, ctx, plan))
+end
+
+local function pod_template(actor, ctx, plan)
+  local template, params, identity = k8s.copy(k8s.get(actor, 'spec.workload.template') or {}), ctx.params, plan:get 'identity'
   template.metadata = pod_metadata(template, actor)
+  add_checksum(template, actor, ctx, plan)
   local pod = template.spec
   pod.terminationGracePeriodSeconds = actors.grace_period(actor)
   k8s.add_volume(pod, { name = 'socket-dir', emptyDir = {} })
@@ -134,6 +154,8 @@ return policy.define {
   params = {
     startup_failure_threshold = schema.integer { min = 1 }:default(150)
       :doc 'Failed startup probes, two seconds apart, before a runtime that does not come up is restarted.',
+    runtime_checksum = schema.boolean():default(false)
+      :doc 'Put the SHA-256 of the runtime script on the pods of Deployments and StatefulSets, so that another script replaces them.',
   },
 
   validate = check_immutable,
@@ -141,6 +163,6 @@ return policy.define {
   render = function(actor, ctx, plan)
     local kind = actors.kind(actor)
     if kind == 'Job' and actors.scaling_enabled(actor) then kind = 'ScaledJob' end
-    plan:add('workload', BUILD[kind](actor, pod_template(actor, ctx.params, plan:get 'identity')))
+    plan:add('workload', BUILD[kind](actor, pod_template(actor, ctx, plan)))
   end,
 }

@@ -99,7 +99,66 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and (gt (int .Values.replicaCount) 1) (not .Values.leaderElection.enabled) -}}
 {{- fail "replicaCount above 1 needs leaderElection.enabled: two operators would undo each other's work" -}}
 {{- end -}}
-{{- if ne .Values.runtime.source "local" -}}
-{{- fail (printf "runtime.source: %q is not supported by this version: use local" .Values.runtime.source) -}}
+{{- if and (eq .Values.runtime.source "github") (not (include "asya.runtime.version" .)) -}}
+{{- fail "runtime.github.version is empty and runtime.source is github: set it to a release (--set runtime.github.version=v1.0.0), or set runtime.source=local" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "asya.runtime.version" -}}
+{{- (.Values.runtime.github).version | default .Values.runtime.githubRelease | default "" -}}
+{{- end -}}
+
+{{- /* The file of the script; empty when it is the one in the policies: so are the paths where the older chart and its image had theirs. */ -}}
+{{- define "asya.runtime.path" -}}
+{{- $path := (.Values.runtime.local).path | default .Values.runtime.localPath | default "" -}}
+{{- if and (eq .Values.runtime.source "local") (not (has $path (list "/runtime/asya_runtime.py" "../src/asya-runtime/asya_runtime.py"))) -}}
+{{- $path -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* The folder of that file on the node, when no volumeMount holds it. */ -}}
+{{- define "asya.runtime.folder" -}}
+{{- $path := include "asya.runtime.path" . -}}
+{{- $held := not $path -}}
+{{- range .Values.volumeMounts -}}
+{{- if or (eq .mountPath $path) (hasPrefix (printf "%s/" (trimSuffix "/" .mountPath)) $path) -}}
+{{- $held = true -}}
+{{- end -}}
+{{- end -}}
+{{- if and (not $held) (ne (dir $path) "/") -}}
+{{- dir $path -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "asya.runtime.token" -}}
+{{- $secret := (.Values.runtime.github).tokenSecretRef | default dict -}}
+{{- if and (eq .Values.runtime.source "github") $secret.name -}}
+{{- dict "name" $secret.name "key" ($secret.key | default "token") | toJson -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* In the watched file, not in the environment: another version is live without a restart. */ -}}
+{{- define "asya.runtime" -}}
+{{- $github := .Values.runtime.github | default dict -}}
+{{- if eq .Values.runtime.source "github" -}}
+runtimeSource: github
+runtimeRepo: {{ $github.repo | default "deliveryhero/asya" | quote }}
+runtimeVersion: {{ include "asya.runtime.version" . | quote }}
+{{- $base := $github.baseURL | default "https://github.com" | trimSuffix "/" }}
+runtimeGitHub: {{ $base | quote }}
+runtimeGitHubAPI: {{ $github.apiURL | default (ternary "https://api.github.com" (printf "%s/api/v3" $base) (eq $base "https://github.com")) | trimSuffix "/" | quote }}
+{{- with $github.checksum }}
+runtimeChecksum: {{ . | quote }}
+{{- end }}
+{{- with $github.caFile }}
+runtimeCAFile: {{ . | quote }}
+{{- end }}
+{{- if include "asya.runtime.token" . }}
+runtimeTokenFile: /etc/asya-runtime-token/token
+{{- end }}
+{{- else -}}
+{{- with include "asya.runtime.path" . }}
+runtimeScript: {{ . | quote }}
+{{- end }}
 {{- end -}}
 {{- end -}}

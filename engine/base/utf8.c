@@ -25,3 +25,13 @@ size_t ao_utf8_len(const char *s, size_t left)
 		return 0;
 	return len;
 }
+
+bool ao_utf8_is_text(const char *bytes, size_t len)
+{
+	for (size_t i = 0, n; i < len; i += n) {
+		n = ao_utf8_len(bytes + i, len - i);
+		if (!n || !bytes[i])
+			return false;
+	}
+	return true;
+}

@@ -3,6 +3,7 @@
  * utf8.h -- telling UTF-8 from other bytes.
  * Threads: any.
  */
+#include <stdbool.h>
 #include <stddef.h>
 
 /**
@@ -10,3 +11,6 @@
  * U+10FFFF, or cut off by `left`.  In a terminated string `left` may be 4: a NUL continues no sequence.
  */
 size_t ao_utf8_len(const char *s, size_t left);
+
+/** UTF-8 without a NUL: what a Kubernetes string may hold. */
+bool ao_utf8_is_text(const char *bytes, size_t len);

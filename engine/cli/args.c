@@ -87,6 +87,8 @@ void ao_args_help(const ao_verb *verb)
 	}
 }
 
+void ao_cli_note(const char *text) { fprintf(stderr, "note: %s\n", text); }
+
 int ao_cli_fail(ao_err *err, int exit_code)
 {
 	fprintf(stderr, "error: %s\n", ao_err_text(err));

@@ -71,7 +71,7 @@ static int check(const ao_load_options *load, const ao_session_flags *flags, boo
 
 int ao_cli_check(int argc, char **argv)
 {
-	ao_load_options load = {0};
+	ao_load_options load = {.on_note = ao_cli_note};
 	ao_session_flags session = {0};
 	const char *output = "text";
 	bool live = false;

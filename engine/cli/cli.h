@@ -14,5 +14,8 @@ int ao_cli_diff(int argc, char **argv);
 int ao_cli_replay(int argc, char **argv);
 int ao_cli_version(int argc, char **argv);
 
+/** Prints "note: <text>". */
+void ao_cli_note(const char *text);
+
 /** Prints "error: <text>" and frees the error. @return `exit_code` */
 int ao_cli_fail(ao_err *err, int exit_code);

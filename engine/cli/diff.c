@@ -18,6 +18,7 @@
 
 #define SYNC_MS 60000
 #define ANSWER_MS 40000
+#define FILES_MS 5000
 
 typedef struct diff {
 	ao_session session;
@@ -234,6 +235,24 @@ static void print_changes(const diff *d)
 		cJSON_GetArraySize(d->changes));
 }
 
+/** Like the operator it fetches what settings ask for; what cannot be had is said and left as it is in the cluster. */
+static int load_with_files(diff *d, const ao_load_options *load, const ao_sources *sources, ao_err **reterr)
+{
+	bool arrived = false;
+	ao_load_options with = *load;
+	ao_files *files = ao_files_new(&(ao_files_options){.loop = d->session.loop, .on_change = set_true, .arg = &arrived});
+	with.files = files;
+	int r = ao_load(&with, sources, &d->loaded, reterr);
+	if (r == 0 && ao_files_missing(files)) {
+		ao_files_start(files);
+		ao_loop_run_until(d->session.loop, &arrived, FILES_MS);
+		ao_loaded_clear(&d->loaded);
+		r = ao_load(&with, sources, &d->loaded, reterr);
+	}
+	ao_files_free(files);
+	return r;
+}
+
 static int run(diff *d, const ao_load_options *load, const ao_session_flags *flags, ao_err **reterr)
 {
 	ao_auto_sources ao_sources sources = {0};
@@ -241,7 +260,7 @@ static int run(diff *d, const ao_load_options *load, const ao_session_flags *fla
 	if (r == 0)
 		r = ao_session_sources(&d->session, load, &sources, NULL, reterr);
 	if (r == 0)
-		r = ao_load(load, &sources, &d->loaded, reterr);
+		r = load_with_files(d, load, &sources, reterr);
 	if (r == 0)
 		r = ao_plan_schemas(d->loaded.manifest, d->session.kube, &d->openapi, reterr);
 	if (r == 0)

@@ -131,7 +131,7 @@ static int render_file(const ao_load_options *load, const char *file, bool json,
 
 int ao_cli_render(int argc, char **argv)
 {
-	ao_load_options load = {0};
+	ao_load_options load = {.on_note = ao_cli_note};
 	const char *file = NULL, *output = "yaml";
 	bool explain = false;
 	ao_err *err = NULL;

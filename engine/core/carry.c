@@ -128,7 +128,8 @@ static bool carry_object(ao_pass *pass, const cJSON *item)
 	const cJSON *desired = ao_json_at(item, "object");
 	const ao_kind *kind = ao_manifest_kind(r->manifest, desired);
 	if (cJSON_IsTrue(ao_json_at(item, "shared")))
-		return ao_shared_want(r->with.shared, kind, ao_json_str(item, "role"), desired, on_shared, pass);
+		return r->with.is_held(r->with.arg, ao_pass_object(pass)) ||
+		       ao_shared_want(r->with.shared, kind, ao_json_str(item, "role"), desired, on_shared, pass);
 	const ao_object *observed = ao_world_find(r->with.world, kind, desired);
 	ao_memo *memo = memo_for(pass, kind, desired);
 	uint64_t digest = ao_json_digest(desired);

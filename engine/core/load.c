@@ -41,7 +41,8 @@ int ao_load(const ao_load_options *options, const ao_sources *sources, ao_loaded
 	if (r == 0 && options->config_file)
 		r = read_config(options->config_file, &config, reterr);
 	if (r == 0)
-		r = ao_settings_collect(peeked, config, options->flags, &settings, reterr);
+		r = ao_settings_collect(peeked, &(ao_settings_from){config, options->flags, options->files, options->on_note}, &settings,
+					reterr);
 	if (r == 0)
 		r = ao_bundle_load(sources, settings, options->limits, &bundle, reterr);
 	ao_manifest *manifest = NULL;

@@ -5,14 +5,17 @@
  * Sources, later wins by file name: the files built into the binary, --policies DIR, then what the caller brings (ConfigMaps).
  * Threads: the loop thread only.
  */
+#include "core/files.h"
 #include "core/manifest.h"
 #include "script/bundle.h"
 
 typedef struct ao_load_options {
-	const char *policies_dir; /* --policies, or NULL */
-	const char *config_file;  /* --config, or NULL */
-	const cJSON *flags;       /* settings given as flags: {name: text}, or NULL */
-	const ao_limits *limits;  /* of calls; NULL: the usual ones */
+	const char *policies_dir;          /* --policies, or NULL */
+	const char *config_file;           /* --config, or NULL */
+	const cJSON *flags;                /* settings given as flags: {name: text}, or NULL */
+	const ao_limits *limits;           /* of calls; NULL: the usual ones */
+	ao_files *files;                   /* who reads and fetches the files that settings ask for; NULL: see ao_settings_from */
+	void (*on_note)(const char *text); /* what a person should know about how settings were read; may be NULL */
 } ao_load_options;
 
 /** A bundle and what it says about itself. */

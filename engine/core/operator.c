@@ -33,6 +33,8 @@ typedef struct operator_ {
 	ao_lease *lease; /* NULL without leader election */
 	ao_metrics *metrics;
 	ao_serve *serve;
+	ao_files *files;
+	ao_load_options load; /* with the files */
 	ao_policies *policies;
 	ao_variant *basis; /* whose manifest everything was made for */
 	ao_events *events;
@@ -113,7 +115,7 @@ static int prepare_policies(operator_ *op, ao_err **reterr)
 	return ao_policies_new(&(ao_policies_options){.loop = op->loop,
 						      .kube = op->kube,
 						      .namespace_ = op->namespace_,
-						      .load = &op->options->load,
+						      .load = &op->load,
 						      .metrics = op->metrics,
 						      .on_live = on_live,
 						      .on_manifest = on_manifest,
@@ -121,7 +123,30 @@ static int prepare_policies(operator_ *op, ao_err **reterr)
 			       &found, &op->policies, reterr);
 }
 
+static void on_files_change(void *arg)
+{
+	operator_ *op = arg;
+	if (op->policies)
+		ao_policies_reload(op->policies);
+}
+
 static const ao_manifest *manifest_of(const operator_ *op) { return op->basis->loaded.manifest; }
+
+/** About the operator itself, so in its own namespace: what the file is for may not be there yet. */
+static void on_files_news(void *arg, bool warning, const char *reason, const char *note)
+{
+	operator_ *op = arg;
+	if (op->events)
+		ao_events_emit(op->events, &(ao_event){.api_version = "coordination.k8s.io/v1",
+						       .kind = "Lease",
+						       .namespace_ = op->namespace_,
+						       .name = manifest_of(op)->lease,
+						       .uid = "",
+						       .warning = warning,
+						       .reason = reason,
+						       .action = "ReadSettings",
+						       .note = note});
+}
 
 /* ---- metrics and probes ---- */
 
@@ -142,6 +167,7 @@ static void on_collect(void *arg)
 	operator_ *op = arg;
 	ao_metrics *m = op->metrics;
 	ao_serve_collect_process(m);
+	ao_files_collect(op->files);
 	if (op->basis) {
 		ao_auto_str char *name = ao_xasprintf("name=\"%s\"", manifest_of(op)->lease);
 		ao_metric_set(m, "leader_election_master_status", name, leads(op));
@@ -163,6 +189,7 @@ static bool on_ready(void *arg, ao_buf *out)
 		return false;
 	}
 	ao_policies_tell(op->policies, out);
+	ao_files_tell(op->files, out);
 	ao_buf_printf(out, "[+]leader %s\n", leads(op) ? "yes" : "no, standing by");
 	ao_buf_printf(out, "[+]caches %s\n", !op->world ? "not needed while standing by" : ao_world_synced(op->world) ? "ok" : "filling");
 	return true;
@@ -227,6 +254,7 @@ static void on_schemas(void *arg)
 }
 
 static ao_bundle *bundle_of(void *arg, const ao_object *parent) { return ao_policies_bundle_of(((operator_ *)arg)->policies, parent); }
+static bool is_held(void *arg, const ao_object *parent) { return ao_policies_holds(((operator_ *)arg)->policies, parent); }
 static void on_pass(void *arg, const ao_pass_report *report) { ao_policies_on_pass(((operator_ *)arg)->policies, report); }
 
 static void on_synced(void *arg)
@@ -278,6 +306,7 @@ static void start_leading(void *arg)
 	    .shared = op->shared,
 	    .queues = op->queues,
 	    .bundle_of = bundle_of,
+	    .is_held = is_held,
 	    .on_pass = on_pass,
 	    .arg = op,
 	    .openapi = op->openapi,
@@ -286,6 +315,7 @@ static void start_leading(void *arg)
 	    .max_concurrent = op->options->max_concurrent,
 	    .record_dir = op->options->record_dir,
 	});
+	ao_files_start(op->files);
 	ao_reconciler_pause(op->reconciler); /* until everything is known */
 	ao_policies_lead(op->policies, op->world, op->reconciler, op->openapi, op->events);
 	ao_world_start(op->world);
@@ -427,6 +457,7 @@ static void stop(operator_ *op)
 {
 	end_leading(op);
 	ao_policies_free(op->policies);
+	ao_files_free(op->files);
 	ao_events_free(op->events);
 	ao_lease_free(op->lease);
 	ao_serve_free(op->serve);
@@ -446,6 +477,8 @@ int ao_operator_run(const ao_operator_options *options, ao_err **reterr)
 	signal(SIGPIPE, SIG_IGN);
 	ao_serve_describe(op.metrics);
 	ao_metrics_on_collect(op.metrics, on_collect, &op);
+	op.load = options->load;
+	op.load.files = op.files = ao_files_new(&(ao_files_options){op.loop, op.metrics, on_files_change, on_files_news, &op});
 	op.drain = ao_timer_new(op.loop, on_drain, &op);
 	ao_loop_on_signal(op.loop, SIGTERM, on_signal, &op);
 	ao_loop_on_signal(op.loop, SIGINT, on_signal, &op);

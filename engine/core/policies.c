@@ -14,6 +14,7 @@
 
 #define LOOK_MS 20
 #define CONFIG_MS 2000
+#define SETTLING_MS 50
 #define MAX_RESTARTING 5
 #define MAX_FAILED 1
 #define READY_MS 300000
@@ -41,6 +42,10 @@ void ao_policies_on_pass(ao_policies *p, const ao_pass_report *report)
 	if (p->rollout)
 		ao_rollout_on_pass(p->rollout, report);
 }
+
+bool ao_policies_holds(const ao_policies *p, const ao_object *parent) { return p->rollout && ao_rollout_holds(p->rollout, parent->key); }
+
+void ao_policies_reload(ao_policies *p) { look_soon(p); }
 
 ao_variant *ao_policies_live(const ao_policies *p) { return ao_variant_ref(p->main); }
 
@@ -315,6 +320,10 @@ static void look(void *arg)
 		return;
 	if (p->maps && (!ao_informer_synced(p->maps) || !ao_informer_synced(p->canary_maps)))
 		return;
+	if (p->on_started && ao_files_settling(p->with.load->files)) {
+		ao_timer_start(p->look, SETTLING_MS);
+		return;
+	}
 	ao_auto_json cJSON *list = list_of(p->maps);
 	ao_preflight_cancel(p->preflight);
 	p->preflight = NULL;
@@ -454,6 +463,7 @@ void ao_policies_free(ao_policies *p)
 	if (!p)
 		return;
 	ao_policies_rest(p);
+	ao_notes_free(p->notes);
 	ao_informer_free(p->maps);
 	ao_informer_free(p->canary_maps);
 	ao_timer_free(p->look);

@@ -52,6 +52,11 @@ void ao_policies_rest(ao_policies *policies);
 ao_bundle *ao_policies_bundle_of(ao_policies *policies, const ao_object *parent);
 void ao_policies_on_pass(ao_policies *policies, const ao_pass_report *report);
 
+/** Another bundle is on its way to this parent and has not reached it yet. */
+bool ao_policies_holds(const ao_policies *policies, const ao_object *parent);
+/** Settings may be others now: loads anew, soon. */
+void ao_policies_reload(ao_policies *policies);
+
 /** The bundle that serves, one reference more: as long as the caller holds it its manifest stays. */
 ao_variant *ao_policies_live(const ao_policies *policies);
 /** One line for /readyz; true while what the ConfigMaps hold is not what serves. */

@@ -1,5 +1,6 @@
 #pragma once
 /** policies_private.h -- shared between policies.c (what happens when) and policies_report.c (who is told). Private to core/. */
+#include "core/notes.h"
 #include "core/policies.h"
 #include "core/preflight.h"
 #include "core/rollout.h"
@@ -31,6 +32,7 @@ struct ao_policies {
 	ao_track track;
 	ao_preflight *preflight;
 	ao_rollout *rollout;
+	ao_notes *notes;   /* what ConfigMaps are annotated with; NULL until there is something to say */
 	ao_map *held_by;   /* key -> ao_variant, for parents that the rollout has not reached */
 	char *rejected[3]; /* digest or message of what was refused last, by track: said once */
 	char *trouble;     /* what readyz says about it; NULL: all is well */

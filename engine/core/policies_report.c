@@ -13,12 +13,11 @@ static const char *const TRACK[] = {"policies", "canary policies", "the end of c
 
 static void annotate(ao_policies *p, const ao_object *map, const char *state)
 {
-	ao_auto_json cJSON *patch = cJSON_CreateObject();
-	ao_auto_str char *key = ao_xasprintf("%s-state", p->main->loaded.manifest->policies_label);
-	ao_json_set_str(ao_json_object(ao_json_object(patch, "metadata"), "annotations"), key, state);
-	ao_auto_str char *body = ao_json_print(patch), *path = ao_resource_path(&p->resource, map->namespace_, map->name, NULL);
-	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s", path, p->main->loaded.manifest->field_manager);
-	ao_kube_send(p->with.kube, &(ao_kube_request){.method = "PATCH", .path = query, .content_type = AO_MERGE_PATCH, .body = body});
+	if (!p->notes) {
+		ao_auto_str char *key = ao_xasprintf("%s-state", p->main->loaded.manifest->policies_label);
+		p->notes = ao_notes_new(p->with.kube, &p->resource, key, p->main->loaded.manifest->field_manager);
+	}
+	ao_notes_put(p->notes, map->namespace_, map->name, state);
 }
 
 static void emit(ao_policies *p, const ao_object *map, bool warning, const char *reason, const char *note)

@@ -37,6 +37,8 @@ typedef struct ao_reconciler_options {
 	ao_queues *queues;
 	/** Which bundle makes the plan of a parent; it may change from call to call, and lives until the loop runs again. */
 	ao_bundle *(*bundle_of)(void *arg, const ao_object *parent);
+	/** A newer bundle is on its way to this parent: shared objects, which others may have newer already, are not its business now. */
+	bool (*is_held)(void *arg, const ao_object *parent);
 	void (*on_pass)(void *arg, const ao_pass_report *report); /* at the end of each pass; may be NULL */
 	void *arg;
 	ao_openapi *openapi;

@@ -159,7 +159,10 @@ static void fill_status(ao_http_call *call, ao_http_response *response)
 {
 	struct curl_header *header;
 	curl_off_t wait = 0;
+	char *location = NULL;
 	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &response->status);
+	if (curl_easy_getinfo(call->easy, CURLINFO_REDIRECT_URL, &location) == CURLE_OK && location)
+		response->location = location;
 	if (curl_easy_header(call->easy, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK) {
 		curl_easy_getinfo(call->easy, CURLINFO_RETRY_AFTER, &wait);
 		response->retry_after_s = (long)wait;
@@ -176,12 +179,21 @@ static void leave(ao_http *http)
 		destroy(http);
 }
 
+/** Cuts " after 3 ms" out of curl's words: who says a failure once compares texts. */
+static void cut_time(char *text)
+{
+	char *at = strstr(text, " after ");
+	size_t digits = at ? strspn(at + 7, "0123456789") : 0;
+	if (digits && strncmp(at + 7 + digits, " ms", 3) == 0)
+		memmove(at, at + 10 + digits, strlen(at + 10 + digits) + 1);
+}
+
 /** Ends a call outside curl: it leaves the list and the multi handle, then on_done runs. */
 static void complete(ao_http_call *call, CURLcode rc)
 {
 	ao_http *http = call->http;
 	ao_auto_str char *text = NULL;
-	ao_http_response response = {.retry_after_s = -1, .content_type = "", .body = "", .error_text = ""};
+	ao_http_response response = {.retry_after_s = -1, .content_type = "", .body = "", .error_text = "", .location = ""};
 	http->busy++;
 	unlink_call(call);
 	call->ending = true;
@@ -193,6 +205,7 @@ static void complete(ao_http_call *call, CURLcode rc)
 	if (response.error) {
 		const char *cause = call->error_text ? call->error_text : call->curl_error[0] ? call->curl_error : curl_easy_strerror(rc);
 		text = ao_xasprintf("%s: %s", host_of(call), cause);
+		cut_time(text);
 		response.error_text = text;
 	}
 	if (call->body.data) {

@@ -8,7 +8,7 @@
  * connection with open calls was silent for 10 s it is asked "OPTIONS *" (no PING can be had from libcurl 7.88), and after 5 s
  * without an answer, or two requests in a row that timed out without a byte of any answer between them, its socket is shut
  * down; every stream on it then ends with -EIO.  Silence is found 5 to 20 s after it begins.
- * No redirect is followed.  Proxies come from the environment (HTTPS_PROXY, NO_PROXY).
+ * No redirect is followed (fetch.h does).  Proxies come from the environment (HTTPS_PROXY, NO_PROXY).
  * Threads: the loop thread only.  Callbacks run on the loop, never from inside ao_http_send().
  */
 #include "base/err.h"
@@ -39,6 +39,7 @@ typedef struct ao_http_response {
 	size_t body_len;
 	long retry_after_s;       /* the Retry-After header in seconds, or -1 */
 	const char *content_type; /* "" when absent */
+	const char *location;     /* where a redirect leads to, made absolute; "" when it is none; borrowed for the call */
 } ao_http_response;
 
 typedef struct ao_http_request {

@@ -5,6 +5,7 @@
 #include "script/host.h"
 
 #include "base/mem.h"
+#include "base/sha256.h"
 #include "script/embedded.h"
 #include "script/text.h"
 
@@ -79,9 +80,21 @@ static int l_log(lua_State *L)
 	return 0;
 }
 
+/** A block of 64 bytes takes the time of some instructions: it counts as four steps. */
+static int l_sha256(lua_State *L)
+{
+	size_t len;
+	char hex[AO_SHA256_HEX];
+	const char *text = luaL_checklstring(L, 1, &len);
+	ao_vm_charge(ao_vm_of(L), 4 * (len + 64));
+	ao_sha256(text, len, hex);
+	lua_pushstring(L, hex);
+	return 1;
+}
+
 static void push_host(lua_State *L)
 {
-	static const luaL_Reg functions[] = {{"enter", l_enter}, {"spent", l_spent}, {"log", l_log}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"enter", l_enter}, {"spent", l_spent}, {"log", l_log}, {"sha256", l_sha256}, {NULL, NULL}};
 	luaL_newlib(L, functions);
 	lua_pushinteger(L, (lua_Integer)ao_vm_limits(ao_vm_of(L))->string);
 	lua_setfield(L, -2, "max_string");

@@ -132,6 +132,13 @@ void ao_vm_spend(ao_vm *vm, ao_spent what)
 	lua_sethook(vm->L, on_count, LUA_MASKCOUNT, 1);
 }
 
+void ao_vm_charge(ao_vm *vm, size_t bytes)
+{
+	vm->allocated += bytes;
+	if (vm->running && steps_of(vm) > vm->max_steps)
+		ao_vm_spend(vm, AO_SPENT_STEPS);
+}
+
 void ao_vm_admit(ao_vm *vm, bool admitting) { vm->admitting = admitting; }
 
 bool ao_vm_is_spent(const ao_vm *vm) { return vm->spent != AO_SPENT_NOTHING; }
@@ -192,9 +199,7 @@ static void *allocate(void *ud, void *block, size_t old, size_t size)
 	vm->refused = false;
 	if (vm->heap > vm->heap_peak)
 		vm->heap_peak = vm->heap;
-	vm->allocated += size - old;
-	if (vm->running && steps_of(vm) > vm->max_steps)
-		ao_vm_spend(vm, AO_SPENT_STEPS);
+	ao_vm_charge(vm, size - old);
 	return moved;
 }
 

@@ -44,6 +44,8 @@ void ao_vm_on_log(ao_vm *vm, ao_vm_log_fn fn, void *arg);
 ao_vm *ao_vm_of(lua_State *L);
 void ao_vm_enter(ao_vm *vm, const char *policy, const char *hook);
 void ao_vm_spend(ao_vm *vm, ao_spent what);
+/** Work that neither instructions nor allocations show, in bytes as allocations are counted. */
+void ao_vm_charge(ao_vm *vm, size_t bytes);
 /** While a snapshot is pushed its strings may be longer than those that policies may make. */
 void ao_vm_admit(ao_vm *vm, bool admitting);
 bool ao_vm_is_spent(const ao_vm *vm);

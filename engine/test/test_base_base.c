@@ -7,8 +7,10 @@
 #include "base/hash.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/sha256.h"
 #include "base/utf8.h"
 
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -283,6 +285,26 @@ static void files_are_read_up_to_a_cap(void **state)
 	assert_int_equal(ao_file_read("/dev/null", &none, NULL), 0);
 }
 
+static void digests_are_read_as_people_write_them(void **state)
+{
+	(void)state;
+	static const char empty[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+	char hex[AO_SHA256_HEX], upper[80] = "SHA256:";
+	ao_sha256("", 0, hex);
+	assert_string_equal(hex, empty);
+	for (size_t i = 0; i < 64; i++)
+		upper[7 + i] = (char)toupper((unsigned char)empty[i]);
+	assert_true(ao_sha256_read(upper, hex));
+	assert_string_equal(hex, empty);
+	static const char *const none[] = {"", "sha256:", "e3b0", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b8550",
+					   "g3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"};
+	for (size_t i = 0; i < AO_LEN(none); i++)
+		assert_false(ao_sha256_read(none[i], hex));
+	assert_true(ao_utf8_is_text("gr\xc3\xbc\xc3\x9f", 6));
+	assert_false(ao_utf8_is_text("a\0b", 3));
+	assert_false(ao_utf8_is_text("\xc3", 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -298,6 +320,7 @@ int main(void)
 	    cmocka_unit_test(times_read_as_kubernetes_writes_them),
 	    cmocka_unit_test(durations_are_those_of_go),
 	    cmocka_unit_test(files_are_read_up_to_a_cap),
+	    cmocka_unit_test(digests_are_read_as_people_write_them),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

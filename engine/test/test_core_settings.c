@@ -40,7 +40,7 @@ static void later_sources_win(void **state)
 		ao_auto_json cJSON *file = cases[i].file ? parse(cases[i].file) : NULL,
 				   *flags = cases[i].flags ? parse(cases[i].flags) : NULL, *settings = NULL;
 		setenv("T_NAME", cases[i].env ? cases[i].env : "", 1);
-		assert_int_equal(ao_settings_collect(declared, file, flags, &settings, NULL), 0);
+		assert_int_equal(ao_settings_collect(declared, &(ao_settings_from){.file = file, .flags = flags}, &settings, NULL), 0);
 		assert_string_equal(ao_json_str(settings, "name"), cases[i].value);
 		assert_null(ao_json_at(settings, "count"));
 	}
@@ -65,14 +65,14 @@ static void wrong_values_name_their_source(void **state)
 		cJSON *settings = NULL;
 		ao_auto_err ao_err *err = NULL;
 		setenv(cases[i].variable, cases[i].text, 1);
-		assert_true(ao_settings_collect(declared, NULL, NULL, &settings, &err) < 0);
+		assert_true(ao_settings_collect(declared, &(ao_settings_from){0}, &settings, &err) < 0);
 		unsetenv(cases[i].variable);
 		assert_string_equal(ao_err_text(err), cases[i].why);
 	}
 	ao_auto_json cJSON *file = parse("{\"nmae\":1}");
 	ao_auto_err ao_err *err = NULL;
 	cJSON *settings = NULL;
-	assert_true(ao_settings_collect(declared, file, NULL, &settings, &err) < 0);
+	assert_true(ao_settings_collect(declared, &(ao_settings_from){.file = file}, &settings, &err) < 0);
 	assert_string_equal(ao_err_text(err), "config file: unknown setting 'nmae' (known: name, count, on, doc, file, params)");
 }
 

@@ -51,6 +51,7 @@ static const bomb bombs[] = {
      "policy 'p'"},
     {"__concat loop", "local m = {}\nm.__concat = function(a, b) return a .. b end\nlocal x = setmetatable({}, m) .. 'x'", 1, "policy 'p'"},
     {"long strings as keys", "local t = {}\nwhile true do t[string.rep('x', 100000)] = 1 end", 1, "policy 'p', render"},
+    {"sha256", "local s, text = string.rep('x', 200000), require 'text'\nwhile true do text.sha256(s) end", -ETIME, "step budget"},
     {"upper", "local s = string.rep('x', 200000)\nwhile true do local u = s:upper() end", 1, "p.lua:3"},
     {"table.concat", "local t = {}\nfor i = 1, 1000 do t[i] = string.rep('x', 1000) end\nlocal s = table.concat(t)", 1,
      "policy 'p', render"},

@@ -21,6 +21,14 @@ local VALUES = {
   { 'further policies', [[--set-string 'policies.extra.x\.lua=return 1' --set policyParams.scaling.scale_up_pods=20 --set policies.configMap=false]] },
   { 'pods', '--set priorityClassName=high --set nodeSelector.a=b --set-json \'tolerations=[{"key":"x"}]\' --set podLabels.x=y --set commonLabels.z=w'
     .. ' --set podAnnotations.a=b --set-json \'extraEnv=[{"name":"A","value":"b"}]\' --set-json \'imagePullSecrets=[{"name":"p"}]\'' },
+  { "the README's runtime from the node", '--set runtime.source=local --set runtime.local.path=/etc/asya-runtime/asya_runtime.py'
+    .. ' --set runtime.namespace=asya' },
+  { "the README's runtime of a release", '--set runtime.source=github --set runtime.github.repo=deliveryhero/asya'
+    .. ' --set runtime.github.version=v1.0.0 --set runtime.namespace=asya' },
+  { 'a pinned release of a mirror', '--set runtime.source=github --set runtime.githubRelease=1.10 --set runtime.github.baseURL=https://ghe.example.com/'
+    .. ' --set runtime.github.tokenSecretRef.name=gh --set runtime.github.caFile=/ca/ca.crt --set runtime.checksumAnnotation=true'
+    .. ' --set runtime.github.checksum=' .. ('0a'):rep(32) },
+  { "the older chart's runtime", '--set runtime.localPath=/runtime/asya_runtime.py --set runtime.github=null' },
   { "the README's staging", '--set runtime.namespace=asya-staging --set runtime.local.path=/x.py --set image.tag=dev --set image.pullPolicy=Never' },
 }
 
@@ -30,7 +38,11 @@ local REFUSED = {
   { '--set transports.sqs.enabled=true --set transports.sqs.config.region=', 'transports.sqs.config.region' },
   { '--set replicaCount=2 --set leaderElection.enabled=false', 'leaderElection.enabled' },
   { '--set transports.rabbitmq.config.password=p', 'passwordSecretRef' }, { '--set transports.rabbitmq.config.hots=p', 'hots' },
-  { '--set logLevel=loud', 'logLevel' }, { '--set runtime.source=github', 'runtime.source' }, { '--set image.pullPolicy=Often', 'pullPolicy' },
+  { '--set logLevel=loud', 'logLevel' }, { '--set runtime.source=github', '--set runtime.github.version=v1.0.0' },
+  { '--set runtime.source=gitlab', 'runtime/source' }, { '--set runtime.local.path=asya_runtime.py', 'runtime/local/path' },
+  { '--set runtime.source=github --set runtime.github.version=v1 --set runtime.github.checksum=abc', 'runtime/github/checksum' },
+  { '--set runtime.github.baseURL=http://x', 'runtime/github/baseURL' },
+  { '--set image.pullPolicy=Often', 'pullPolicy' },
   { '--set transports.rabbitmq.config.port=no', 'port' },
 }
 
@@ -67,8 +79,9 @@ describe('the chart', function()
   it('makes Prometheus objects when asked to', function()
     local yaml = template '--set metrics.serviceMonitor.enabled=true --set metrics.prometheusRule.enabled=true'
     assert.is_truthy(yaml:find('kind: ServiceMonitor', 1, true) and yaml:find('alert: AsyaPoliciesRejected', 1, true))
+    local ours = cluster.read 'engine/core/serve.c' .. cluster.read 'engine/core/files.c'
     for metric in yaml:gmatch 'expr: [^\n]-([%w_]+)[{%[)]' do
-      assert.is_truthy(cluster.read('engine/core/serve.c'):find('"' .. metric .. '"', 1, true), metric .. ' is no metric of ours')
+      assert.is_truthy(ours:find('"' .. metric .. '"', 1, true), metric .. ' is no metric of ours')
     end
   end)
 

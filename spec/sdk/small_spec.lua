@@ -32,6 +32,14 @@ describe('text', function()
   it('hashes the same text to the same digits', function()
     assert.equal('cbf29ce484222325', text.hash '')
     assert.equal('af63dc4c8601ec8c', text.hash 'a')
+    for input, digest in pairs { -- of FIPS 180-2, and one for each length of padding
+      [''] = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+      abc = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad',
+      abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq = '248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1',
+    } do
+      assert.equal(digest, text.sha256(input))
+    end
+    assert.is_false(pcall(text.sha256, 1))
   end)
 
   it('encodes for URLs', function() assert.equal('a%2Fb%20c-._~%C3%A9', text.url_encode 'a/b c-._~é') end)

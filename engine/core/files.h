@@ -1,0 +1,68 @@
+#pragma once
+/**
+ * files.h -- the files that settings ask for: a path on this machine, or a URL put together from other settings.
+ *
+ * Asking never waits, and a file that cannot be had is never fatal: it is said once, tried again with a back-off (a path: looked at every
+ * two seconds), and on_change tells when it is there.  What is behind a URL is fetched once, because the URL names a version.  Where a
+ * token is there and the URL leads nowhere the release is looked up: private repositories give their files that way only.  A path is
+ * watched for as long as it is asked for.
+ *
+ * Before ao_files_start() nothing is sent and nobody is told: a process that stands by only reads paths.
+ *
+ * Threads: the loop thread only.  Callbacks run on the loop; only on_news may run inside ao_files_start() and ao_files_get().
+ */
+#include "base/buf.h"
+#include "base/err.h"
+#include "core/metrics.h"
+#include "loop/loop.h"
+
+#include <stdbool.h>
+
+typedef struct ao_files ao_files;
+
+typedef struct ao_files_options {
+	ao_loop *loop;
+	ao_metrics *metrics;          /* or NULL */
+	void (*on_change)(void *arg); /* what ao_files_get() gives is another now */
+	/** For an Event: what became of a file. It begins with the file's label. May be NULL. */
+	void (*on_news)(void *arg, bool warning, const char *reason, const char *note);
+	void *arg;
+} ao_files_options;
+
+/** What one setting asks for; texts are copied. */
+typedef struct ao_file_wanted {
+	const char *setting;
+	const char *label; /* what people know it by, for messages ("runtime ConfigMap") */
+	const char *path;  /* this or `url` */
+	const char *url;
+	const char *release;    /* URL of a JSON object {assets: [{name, url}]} where a token opens the file; or NULL */
+	const char *sha256;     /* as a person wrote it, or NULL */
+	const char *token_file; /* read at each attempt; or NULL */
+	const char *token_env;  /* name of a variable that holds the token when no file does; or NULL */
+	const char *ca_file;    /* trusted beside the system's CAs; or NULL */
+	const char *wrong;      /* why it cannot be asked for at all; or NULL */
+	const char *hint;       /* what to look at when the URL leads nowhere */
+} ao_file_wanted;
+
+ao_files *ao_files_new(const ao_files_options *options);
+void ao_files_free(ao_files *files); /* NULL is fine */
+
+/**
+ * @param files  NULL: there is nobody to wait for it, so a path that cannot be read is an error and a URL gives nothing
+ * @param ret    the text, or NULL while it is not there; the caller frees
+ * @return 0; with `files` NULL also the error of the path
+ */
+int ao_files_get(ao_files *files, const ao_file_wanted *wanted, char **ret, ao_err **reterr);
+/** The setting asks for no file any more. */
+void ao_files_forget(ao_files *files, const char *setting);
+
+/** From now on files are fetched and people told. */
+void ao_files_start(ao_files *files);
+/** In the first two seconds after the start while the first attempt runs: who waits so long spares everybody a plan without the file. */
+bool ao_files_settling(const ao_files *files);
+/** Something was asked for and is not there. */
+bool ao_files_missing(const ao_files *files);
+/** Fills in the gauges; only with metrics. */
+void ao_files_collect(const ao_files *files);
+/** Lines for /readyz. */
+void ao_files_tell(const ao_files *files, ao_buf *out);
