@@ -55,17 +55,17 @@ static void write_next(note *n)
 	ao_auto_str char *body = ao_json_print(patch);
 	free(n->text);
 	n->text = NULL;
-	n->call = ao_kube_send(
-	    n->notes->kube,
-	    &(ao_kube_request){
-		.method = "PATCH", .path = n->path, .content_type = AO_MERGE_PATCH, .body = body, .fn = on_written, .arg = n});
+	n->call =
+	    ao_kube_send(n->notes->kube,
+			 &(ao_kube_request){
+			     .method = "PATCH", .path = n->path, .content_type = AO_MERGE_PATCH, .body = body, .fn = on_written, .arg = n});
 }
 
 ao_notes *ao_notes_new(ao_kube *kube, const ao_resource *resource, const char *key, const char *manager)
 {
 	ao_notes *notes = ao_xcalloc(1, sizeof(*notes));
-	*notes = (ao_notes){
-	    .kube = kube, .resource = resource, .key = ao_xstrdup(key), .manager = ao_xstrdup(manager), .open = ao_map_new()};
+	*notes =
+	    (ao_notes){.kube = kube, .resource = resource, .key = ao_xstrdup(key), .manager = ao_xstrdup(manager), .open = ao_map_new()};
 	return notes;
 }
 

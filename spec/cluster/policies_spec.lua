@@ -68,7 +68,10 @@ describe('policies in a ConfigMap', function()
 
   local ns, own
   setup(cluster.clear)
-  before_each(function() ns, own = cluster.namespace 'actors', cluster.namespace 'operator' end)
+  before_each(function()
+    cluster.clear()
+    ns, own = cluster.namespace 'actors', cluster.namespace 'operator'
+  end)
   after_each(function()
     cluster.sh('kubectl delete asyncactors --all -n %s --timeout=20s', ns) -- while somebody is there to release them
     cluster.stop_all()

@@ -38,7 +38,10 @@ describe('the tools', function()
   end
 
   local ns
-  before_each(function() ns = cluster.namespace 'tools' end)
+  before_each(function()
+    cluster.clear()
+    ns = cluster.namespace 'tools'
+  end)
   after_each(function()
     cluster.sh('kubectl delete asyncactors --all -n %s --timeout=20s', ns)
     cluster.stop_all()
