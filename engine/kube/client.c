@@ -47,6 +47,8 @@ struct ao_kube {
 	void *gate_arg;
 	void (*on_answer)(void *arg, const char *method, long status, uint64_t took_ms);
 	void *on_answer_arg;
+	void (*on_stream)(void *arg, const char *path);
+	void *on_stream_arg;
 	ao_kube_call *calls;
 	ao_kube_call *first_in_line, *last_in_line;
 	unsigned writes; /* in flight */
@@ -84,6 +86,12 @@ void ao_kube_on_answer(ao_kube *kube, void (*fn)(void *arg, const char *method, 
 {
 	kube->on_answer = fn;
 	kube->on_answer_arg = arg;
+}
+
+void ao_kube_on_stream(ao_kube *kube, void (*fn)(void *arg, const char *path), void *arg)
+{
+	kube->on_stream = fn;
+	kube->on_stream_arg = arg;
 }
 
 const char *ao_kube_host(const ao_kube *kube)
@@ -169,6 +177,8 @@ static void tell(ao_kube_call *call, long status)
 	ao_kube *kube = call->kube;
 	if (kube->on_answer && !call->told)
 		kube->on_answer(kube->on_answer_arg, call->method, status, ao_mono_ms() - call->attempt_ms);
+	if (kube->on_stream && !call->told && call->with.on_data && status / 100 == 2)
+		kube->on_stream(kube->on_stream_arg, call->path);
 	call->told = true;
 }
 
