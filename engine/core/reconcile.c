@@ -113,12 +113,18 @@ static void free_pass(ao_pass *pass)
 	free(pass);
 }
 
+static const char *const RESULTS[] = {"success", "error", "requeue", "requeue_after"};
+
+static void count_result(ao_reconciler *r, const char *result, double count)
+{
+	ao_auto_str char *labels = ao_xasprintf("%s,result=\"%s\"", r->label, result);
+	ao_metric_add(r->with.metrics, "controller_runtime_reconcile_total", labels, count);
+}
+
 /** Counts the pass the way controller-runtime's dashboards expect. */
 static void count_pass(ao_reconciler *r, bool failed, bool refused, double requeue_after, uint64_t took_ms)
 {
-	const char *result = failed ? "error" : requeue_after > 0 ? "requeue_after" : "success";
-	ao_auto_str char *labels = ao_xasprintf("%s,result=\"%s\"", r->label, result);
-	ao_metric_add(r->with.metrics, "controller_runtime_reconcile_total", labels, 1);
+	count_result(r, failed ? "error" : requeue_after > 0 ? "requeue_after" : "success", 1);
 	ao_metric_add(r->with.metrics, "controller_runtime_reconcile_errors_total", r->label, failed);
 	ao_metric_add(r->with.metrics, "controller_runtime_terminal_reconcile_errors_total", r->label, refused);
 	ao_metric_observe(r->with.metrics, "controller_runtime_reconcile_time_seconds", r->label, (double)took_ms / 1000);
@@ -379,6 +385,10 @@ ao_reconciler *ao_reconciler_new(const ao_reconciler_options *options)
 	r->label = ao_xasprintf("controller=\"%s\"", r->manifest->kinds[0].resource.kind);
 	for (char *c = r->label; *c; c++)
 		*c = (char)tolower((unsigned char)*c);
+	for (size_t i = 0; i < AO_LEN(RESULTS); i++)
+		count_result(r, RESULTS[i], 0);
+	ao_metric_add(r->with.metrics, "controller_runtime_reconcile_errors_total", r->label, 0);
+	ao_metric_add(r->with.metrics, "controller_runtime_terminal_reconcile_errors_total", r->label, 0);
 	r->parents = ao_map_new();
 	r->queue =
 	    ao_queue_new(options->loop, &(ao_queue_options){.max_active = options->max_concurrent, .on_time = on_time}, start_pass, r);
