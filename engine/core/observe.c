@@ -61,7 +61,8 @@ static const struct metric {
     {"applies_total", AO_COUNTER, NULL, 0, "Writes of objects, by kind and result: created, updated, restored, deleted or error."},
     {"queue_messages", AO_GAUGE, NULL, 0, "Messages that waited in a queue when it was last looked at."},
     {"transport_up", AO_GAUGE, NULL, 0, "1 while a transport's broker answers."},
-    {"watch_restarts_total", AO_COUNTER, NULL, 0, "Watches begun again after they ended, by kind; each ends by itself after some minutes."},
+    {"watch_restarts_total", AO_COUNTER, NULL, 0,
+     "Watches that ended and were begun again, by kind; each ends by itself after some minutes."},
     {"loop_lag_seconds", AO_HISTOGRAM, NULL, 0, "How late the event loop's heartbeat came, once a second."},
     {"process_resident_memory_bytes", AO_GAUGE, NULL, 0, "Resident memory."},
     {"process_virtual_memory_bytes", AO_GAUGE, NULL, 0, "Virtual memory."},
@@ -176,7 +177,7 @@ void ao_observe_lead(ao_metrics *m, const ao_manifest *manifest)
 		ao_metrics_describe(m, manifest->gauge, AO_GAUGE, manifest->gauge_help);
 }
 
-void ao_observe_stream(ao_metrics *m, const ao_manifest *manifest, uint64_t *began, const char *path)
+void ao_observe_stream(ao_metrics *m, const ao_manifest *manifest, const char *path)
 {
 	for (size_t i = 0; i < manifest->kind_count; i++) {
 		ao_auto_str char *of_kind = ao_resource_path(&manifest->kinds[i].resource, NULL, NULL, NULL);
@@ -184,7 +185,7 @@ void ao_observe_stream(ao_metrics *m, const ao_manifest *manifest, uint64_t *beg
 		if (strncmp(path, of_kind, len) != 0 || path[len] != '?')
 			continue;
 		ao_auto_str char *labels = ao_metric_labels("kind", manifest->kinds[i].resource.kind);
-		ao_metric_add(m, "watch_restarts_total", labels, began[i]++ ? 1 : 0);
+		ao_metric_add(m, "watch_restarts_total", labels, 1);
 		return;
 	}
 }

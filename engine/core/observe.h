@@ -25,7 +25,7 @@ void ao_observe_request(ao_metrics *metrics, const char *host, const char *metho
 
 /** We lead: what is counted by kind begins at 0, and parents are counted as the manifest says. */
 void ao_observe_lead(ao_metrics *metrics, const ao_manifest *manifest);
-/** A watch has begun. `began`: how many of each kind have, in the manifest's order. The first of a kind is no restart. */
-void ao_observe_stream(ao_metrics *metrics, const ao_manifest *manifest, uint64_t *began, const char *path);
+/** A watch has ended, and is begun again: its path. Those of other paths than the manifest's kinds are not counted. */
+void ao_observe_stream(ao_metrics *metrics, const ao_manifest *manifest, const char *path);
 /** Counts the parents by what the manifest names; none of them is parsed as a whole. */
 void ao_observe_parents(ao_metrics *metrics, const ao_manifest *manifest, const ao_store *parents);

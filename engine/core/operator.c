@@ -40,7 +40,6 @@ typedef struct operator_ {
 	ao_variant *basis; /* whose manifest everything was made for */
 	ao_events *events;
 	ao_world *world;
-	uint64_t *streams; /* watches begun, by kind of the manifest; NULL while we do not lead */
 	ao_shared *shared;
 	ao_queues *queues;
 	ao_openapi *openapi;
@@ -138,8 +137,8 @@ static void on_answer(void *arg, const char *method, long status, uint64_t took_
 static void on_stream(void *arg, const char *path)
 {
 	operator_ *op = arg;
-	if (op->streams)
-		ao_observe_stream(op->metrics, manifest_of(op), op->streams, path);
+	if (op->world)
+		ao_observe_stream(op->metrics, manifest_of(op), path);
 }
 
 static void on_beat(void *arg, uint64_t late_ms)
@@ -281,7 +280,6 @@ static void start_leading(void *arg)
 {
 	operator_ *op = arg;
 	ao_world_listener listener = {on_parent, on_dependent, on_shared_change, on_synced, op};
-	op->streams = ao_xcalloc(manifest_of(op)->kind_count, sizeof(*op->streams));
 	ao_observe_lead(op->metrics, manifest_of(op));
 	op->world = ao_world_new(op->loop, op->kube, manifest_of(op), &listener);
 	op->shared = ao_shared_new(op->loop, op->kube, op->world);
@@ -323,8 +321,6 @@ static void end_leading(operator_ *op)
 	ao_shared_free(op->shared);
 	ao_world_free(op->world);
 	ao_openapi_free(op->openapi);
-	free(op->streams);
-	op->streams = NULL;
 	op->reconciler = NULL;
 	op->queues = NULL;
 	op->shared = NULL;

@@ -177,8 +177,6 @@ static void tell(ao_kube_call *call, long status)
 	ao_kube *kube = call->kube;
 	if (kube->on_answer && !call->told)
 		kube->on_answer(kube->on_answer_arg, call->method, status, ao_mono_ms() - call->attempt_ms);
-	if (kube->on_stream && !call->told && call->with.on_data && status / 100 == 2)
-		kube->on_stream(kube->on_stream_arg, call->path);
 	call->told = true;
 }
 
@@ -221,6 +219,8 @@ static void on_http_done(void *arg, const ao_http_response *response)
 	call->http = NULL;
 	leave_flight(call);
 	tell(call, response->status);
+	if (call->kube->on_stream && call->with.on_data && (!response->status || response->status / 100 == 2))
+		call->kube->on_stream(call->kube->on_stream_arg, call->path);
 	if (response->status == 401 && !call->reauthorized && ao_auth_refused(call->kube->auth, call->attempt_ms)) {
 		call->reauthorized = true;
 		attempt(call);

@@ -105,7 +105,8 @@ function M.read(page)
       assert(metric, where .. ': no sample')
       assert(current and current.type, where .. ': no TYPE')
       local suffix = metric:sub(1, #current.name) == current.name and metric:sub(#current.name + 1)
-      local fits = current.type == 'histogram' and (suffix == '_bucket' or suffix == '_sum' or suffix == '_count') or current.type ~= 'histogram' and suffix == ''
+      local fits = suffix == '' and current.type ~= 'histogram'
+    if current.type == 'histogram' then fits = suffix == '_bucket' or suffix == '_sum' or suffix == '_count' end
       assert(fits, where .. ': not of ' .. current.name)
       local sample = { name = metric, labels = read_labels(labels_text or '', where), value = number(value, where) }
       local id = metric .. '{' .. identity(sample.labels) .. '}'
