@@ -21,7 +21,7 @@ static void labels_and_help_are_escaped(void **state)
 {
 	(void)state;
 	ao_metrics *metrics = ao_metrics_new();
-	ao_auto_str char *labels = ao_metric_labels("a", "say \"hi\"\\\n", "b", NULL);
+	ao_auto_str char *labels = ao_metric_labels("a", "say \"hi\"\\\n", "b", "");
 	assert_true(ao_metrics_describe(metrics, "things", AO_GAUGE, "Things \"as\" a\\b\nare."));
 	ao_metric_set(metrics, "things", labels, 1);
 	assert_page(metrics,
