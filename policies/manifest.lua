@@ -32,6 +32,8 @@ return policy.manifest {
   component = 'asya-operator',
   rendered_digest = 'status.renderedDigest',
   policies_label = 'asya.sh/policies',
+  gauge = { name = 'asya_actors', help = 'Actors by namespace and status.', label = 'status', path = 'status.status' },
+  debug_path = 'actors', -- /debug/actors/NAMESPACE/NAME
 
   -- What lies under the actors and settings of cases.
   cases = {

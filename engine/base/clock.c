@@ -14,6 +14,14 @@ static uint64_t now_ms(clockid_t clock)
 }
 
 uint64_t ao_mono_ms(void) { return now_ms(CLOCK_MONOTONIC); }
+
+uint64_t ao_mono_ns(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
 int64_t ao_wall_ms(void) { return (int64_t)now_ms(CLOCK_REALTIME); }
 
 /** Splits rounding down, so that moments before 1970 read right, too. @return the milliseconds within the second */

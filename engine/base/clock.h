@@ -9,6 +9,7 @@
 #define AO_TIME_TEXT 32 /* bytes for ao_time_text() and ao_time_micro_text() */
 
 uint64_t ao_mono_ms(void); /* milliseconds; never goes back, so the only clock a lease deadline may use */
+uint64_t ao_mono_ns(void); /* the same clock, for what takes less than that */
 int64_t ao_wall_ms(void);  /* milliseconds since 1970, UTC */
 
 void ao_time_text(int64_t wall_ms, char out[AO_TIME_TEXT]);        /* 2026-01-02T15:04:05.123Z */

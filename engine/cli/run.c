@@ -86,6 +86,7 @@ static int parse(run_args *args, int argc, char **argv, ao_err **reterr)
 	    {"max-concurrent-reconciles", 0, .text = &args->workers, .value = "N",
 	     .help = "parents worked on at the same time (default 10)"},
 	    {"record", 0, .text = &o->record_dir, .value = "DIR", .help = "write each snapshot and its plan there, for `replay`"},
+	    {"debug", 0, .yes = &o->debug_remote, .help = "/debug/ on the metrics port answers other hosts, too, not only this one"},
 	    {"log-level", 0, .text = &args->log_level, .value = "LEVEL", .help = "debug, info, warn or error (default info)"},
 	    {"log-format", 0, .text = &args->log_format, .value = "FORMAT", .help = "text or json (default text)"},
 	    {"zap-log-level", 0, .text = &args->log_level, .value = "LEVEL", .help = "same as --log-level"},

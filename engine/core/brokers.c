@@ -403,7 +403,7 @@ static void collect_round(ao_brokers *b, ao_metrics *metrics, int round)
 	for (const ao_access *a; (a = ao_map_next(b->accesses, &cursor, NULL));) {
 		const server *s = a->server;
 		bool works = s && !s->down, applies = round == 0 ? !works : round == 1 ? works : s && s->unreachable;
-		ao_auto_str char *labels = ao_xasprintf("transport=\"%s\"", a->transport);
+		ao_auto_str char *labels = ao_metric_labels("transport", a->transport);
 		if (applies)
 			ao_metric_set(metrics, "transport_up", labels, works);
 	}

@@ -5,6 +5,7 @@
  */
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/observe.h"
 #include "core/pass.h"
 #include "core/plan.h"
 
@@ -44,8 +45,7 @@ static void note_change(ao_pass *pass, const char *verb, const ao_kind *kind, co
 	cJSON_AddItemToArray(pass->changed, change);
 	ao_info(AO_CORE, pass->parent->key, "%s %s %s%s%s%s", verb, kind->resource.kind, name, pass->difference ? " (" : "",
 		pass->difference ? pass->difference : "", pass->difference ? ")" : "");
-	ao_auto_str char *labels = ao_xasprintf("kind=\"%s\",verb=\"%s\"", kind->resource.kind, verb);
-	ao_metric_add(pass->reconciler->with.metrics, "applies_total", labels, 1);
+	ao_observe_apply(pass->reconciler->with.metrics, kind->resource.kind, verb);
 }
 
 /* ---- one object ---- */

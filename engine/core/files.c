@@ -375,11 +375,6 @@ ao_files *ao_files_new(const ao_files_options *options)
 	ao_files *files = ao_xcalloc(1, sizeof(*files));
 	files->with = *options;
 	files->entries = ao_map_new();
-	if (options->metrics) {
-		ao_metrics_describe(options->metrics, "setting_file_ready", AO_GAUGE, "1 while a file that a setting asks for is there.");
-		ao_metrics_describe(options->metrics, "setting_file_reads_total", AO_COUNTER,
-				    "Files read or fetched, by setting and result.");
-	}
 	return files;
 }
 
@@ -428,7 +423,8 @@ void ao_files_tell(const ao_files *files, ao_buf *out)
 	size_t cursor = 0;
 	for (const entry *e; files && (e = ao_map_next(files->entries, &cursor, NULL));)
 		if (e->text)
-			ao_buf_printf(out, "[+]%s ok: %s, SHA-256 %s\n", e->label, e->url ? e->url : e->path, e->found);
+			ao_buf_printf(out, "%s%s: %s, SHA-256 %s", out->len ? "; " : "", e->label, e->url ? e->url : e->path, e->found);
 		else
-			ao_buf_printf(out, "[+]%s degraded: %s\n", e->label, e->trouble ? e->trouble : "waiting for its file");
+			ao_buf_printf(out, "%s%s degraded: %s", out->len ? "; " : "", e->label,
+				      e->trouble ? e->trouble : "waiting for its file");
 }

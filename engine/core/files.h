@@ -64,5 +64,5 @@ bool ao_files_settling(const ao_files *files);
 bool ao_files_missing(const ao_files *files);
 /** Fills in the gauges; only with metrics. */
 void ao_files_collect(const ao_files *files);
-/** Lines for /readyz. */
+/** What /readyz says of them, in one line; nothing when no setting asks for a file. */
 void ao_files_tell(const ao_files *files, ao_buf *out);

@@ -96,6 +96,28 @@ static void free_list(char **list)
 	free(list);
 }
 
+static bool is_name(const char *text) { return text[strspn(text, "abcdefghijklmnopqrstuvwxyz_")] == '\0'; }
+
+/** {name, help, label, path}: how parents are counted in /metrics. */
+static int read_gauge(const cJSON *gauge, ao_manifest *m, ao_err **reterr)
+{
+	ao_auto_str char *path = NULL;
+	if (!gauge)
+		return 0;
+	int r = required(gauge, "gauge", "name", &m->gauge, reterr);
+	if (r == 0)
+		r = required(gauge, "gauge", "help", &m->gauge_help, reterr);
+	if (r == 0)
+		r = required(gauge, "gauge", "label", &m->gauge_label, reterr);
+	if (r == 0)
+		r = required(gauge, "gauge", "path", &path, reterr);
+	if (r == 0 && (!is_name(m->gauge) || !is_name(m->gauge_label) || strcmp(m->gauge_label, "namespace") == 0))
+		r = ao_err_set(reterr, -EINVAL,
+			       "manifest: gauge.name and gauge.label must be of a-z and _, and the label namespace is taken");
+	m->gauge_path = split_path(path);
+	return r;
+}
+
 int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 {
 	ao_auto_manifest ao_manifest *m = ao_xcalloc(1, sizeof(*m));
@@ -112,8 +134,12 @@ int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 		r = required(json, "manifest", "lease", &m->lease, reterr);
 	if (r == 0)
 		r = required(json, "manifest", "component", &m->component, reterr);
+	if (r == 0)
+		r = read_gauge(ao_json_at(json, "gauge"), m, reterr);
 	if (r < 0)
 		return r;
+	const char *debug_path = ao_json_str(json, "debug_path");
+	m->debug_path = ao_xstrdup(debug_path ? debug_path : m->kinds[0].resource.plural);
 	m->made = ao_xcalloc(m->kind_count + 1, sizeof(*m->made));
 	for (size_t i = 0, count = 0; i < m->kind_count; i++)
 		if (m->kinds[i].role == AO_ROLE_CHILD || m->kinds[i].role == AO_ROLE_SHARED)
@@ -144,6 +170,11 @@ void ao_manifest_free(ao_manifest *m)
 	free(m->lease);
 	free(m->component);
 	free_list(m->digest_path);
+	free(m->gauge);
+	free(m->gauge_help);
+	free(m->gauge_label);
+	free_list(m->gauge_path);
+	free(m->debug_path);
 	free(m->policies_label);
 	free(m);
 }

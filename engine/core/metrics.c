@@ -5,20 +5,27 @@
 #include "base/map.h"
 #include "base/mem.h"
 
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static const double bounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
-#define BOUNDS AO_LEN(bounds)
+#define DROPPED "metrics_values_dropped_total"
+
+static const double usual_bounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
 
 typedef struct series {
 	double value;      /* counter, gauge; the sum of a histogram */
 	uint64_t count;    /* histogram */
-	uint64_t *buckets; /* histogram: BOUNDS of them, not cumulated */
+	uint64_t *buckets; /* histogram: one per bound, not cumulated */
 } series;
 
 typedef struct family {
-	const char *name, *help;
+	char *name, *help;
 	ao_metric_type type;
+	const double *bounds; /* of a histogram */
+	size_t bound_count;
 	ao_map *series; /* labels -> series */
 } family;
 
@@ -29,9 +36,15 @@ struct ao_metrics {
 	void *arg;
 };
 
-ao_metrics *ao_metrics_new(void) { return ao_xcalloc(1, sizeof(ao_metrics)); }
+ao_metrics *ao_metrics_new(void)
+{
+	ao_metrics *metrics = ao_xcalloc(1, sizeof(*metrics));
+	ao_metrics_describe(metrics, DROPPED, AO_COUNTER, "Values not kept because their metric has too many series already.");
+	ao_metric_add(metrics, DROPPED, "", 0);
+	return metrics;
+}
 
-static void free_family(family *f)
+static void free_series(family *f)
 {
 	size_t cursor = 0;
 	for (series *s; (s = ao_map_next(f->series, &cursor, NULL));) {
@@ -41,47 +54,111 @@ static void free_family(family *f)
 	ao_map_free(f->series);
 }
 
+/* ---- families ---- */
+
 void ao_metrics_free(ao_metrics *metrics)
 {
 	if (!metrics)
 		return;
 	for (size_t i = 0; i < metrics->count; i++)
-		free_family(&metrics->families[i]);
+		free_series(&metrics->families[i]);
+	for (size_t i = 0; i < metrics->count; i++) {
+		free(metrics->families[i].name);
+		free(metrics->families[i].help);
+	}
 	free(metrics->families);
 	free(metrics);
 }
 
-void ao_metrics_describe(ao_metrics *metrics, const char *name, ao_metric_type type, const char *help)
+static family *look_for(ao_metrics *metrics, const char *name)
 {
-	metrics->families = ao_xrealloc(metrics->families, (metrics->count + 1) * sizeof(family));
-	metrics->families[metrics->count++] = (family){name, help, type, ao_map_new()};
+	for (size_t i = 0; i < metrics->count; i++)
+		if (strcmp(metrics->families[i].name, name) == 0)
+			return &metrics->families[i];
+	return NULL;
 }
 
 static family *find_family(ao_metrics *metrics, const char *name)
 {
-	family *f = NULL;
-	for (size_t i = 0; i < metrics->count && !f; i++)
-		if (strcmp(metrics->families[i].name, name) == 0)
-			f = &metrics->families[i];
+	family *f = look_for(metrics, name);
 	ao_require(f);
 	return f;
+}
+
+static bool describe(ao_metrics *metrics, const family *as)
+{
+	if (look_for(metrics, as->name))
+		return false;
+	metrics->families = ao_xrealloc(metrics->families, (metrics->count + 1) * sizeof(family));
+	family *f = &metrics->families[metrics->count++];
+	*f = *as;
+	f->name = ao_xstrdup(as->name);
+	f->help = ao_xstrdup(as->help);
+	f->series = ao_map_new();
+	return true;
+}
+
+bool ao_metrics_describe(ao_metrics *metrics, const char *name, ao_metric_type type, const char *help)
+{
+	return describe(metrics,
+			&(family){(char *)(uintptr_t)name, (char *)(uintptr_t)help, type, usual_bounds, AO_LEN(usual_bounds), NULL});
+}
+
+bool ao_metrics_describe_histogram(ao_metrics *metrics, const char *name, const double *bounds, size_t count, const char *help)
+{
+	return describe(metrics, &(family){(char *)(uintptr_t)name, (char *)(uintptr_t)help, AO_HISTOGRAM, bounds, count, NULL});
+}
+
+/* ---- series ---- */
+
+/** What the text format wants escaped; in help texts quotes are left alone. */
+static void put_escaped(ao_buf *out, const char *text, bool quotes)
+{
+	for (const char *c = text; *c; c++)
+		if (*c == '\n')
+			ao_buf_puts(out, "\\n");
+		else if (*c == '\\')
+			ao_buf_puts(out, "\\\\");
+		else if (*c == '"' && quotes)
+			ao_buf_puts(out, "\\\"");
+		else
+			ao_buf_put(out, c, 1);
+}
+
+char *ao_metric_labels_(const char *name, ...)
+{
+	ao_auto_buf ao_buf out = ao_buf_init(64 * 1024);
+	va_list values;
+	va_start(values, name);
+	for (const char *at = name; at; at = va_arg(values, const char *)) {
+		const char *value = va_arg(values, const char *);
+		ao_buf_printf(&out, "%s%s=\"", out.len ? "," : "", at);
+		put_escaped(&out, value ? value : "", true);
+		ao_buf_puts(&out, "\"");
+	}
+	va_end(values);
+	return ao_xstrdup(out.data ? out.data : "");
 }
 
 void ao_metric_clear(ao_metrics *metrics, const char *name)
 {
 	family *f = find_family(metrics, name);
-	free_family(f);
+	free_series(f);
 	f->series = ao_map_new();
 }
 
-static series *touch(ao_metrics *metrics, const char *name, const char *labels)
+/** The series, made when it is new; NULL when there is no room for it. */
+static series *touch(ao_metrics *metrics, family *f, const char *labels)
 {
-	family *f = find_family(metrics, name);
 	series *s = ao_map_get(f->series, labels);
+	if (!s && ao_map_count(f->series) >= AO_METRIC_SERIES) {
+		ao_metric_add(metrics, DROPPED, "", 1);
+		return NULL;
+	}
 	if (!s) {
 		s = ao_xcalloc(1, sizeof(*s));
 		if (f->type == AO_HISTOGRAM)
-			s->buckets = ao_xcalloc(BOUNDS, sizeof(*s->buckets));
+			s->buckets = ao_xcalloc(f->bound_count, sizeof(*s->buckets));
 		ao_map_put(f->series, labels, s);
 	}
 	return s;
@@ -89,17 +166,35 @@ static series *touch(ao_metrics *metrics, const char *name, const char *labels)
 
 void ao_metric_add(ao_metrics *metrics, const char *name, const char *labels, double delta)
 {
-	touch(metrics, name, labels)->value += delta;
+	series *s = touch(metrics, find_family(metrics, name), labels);
+	if (s)
+		s->value += delta;
 }
-void ao_metric_set(ao_metrics *metrics, const char *name, const char *labels, double value) { touch(metrics, name, labels)->value = value; }
+
+void ao_metric_set(ao_metrics *metrics, const char *name, const char *labels, double value)
+{
+	series *s = touch(metrics, find_family(metrics, name), labels);
+	if (s)
+		s->value = value;
+}
+
+void ao_metric_raise(ao_metrics *metrics, const char *name, const char *labels, double value)
+{
+	series *s = touch(metrics, find_family(metrics, name), labels);
+	if (s && value > s->value)
+		s->value = value;
+}
 
 void ao_metric_observe(ao_metrics *metrics, const char *name, const char *labels, double seconds)
 {
-	series *s = touch(metrics, name, labels);
+	family *f = find_family(metrics, name);
+	series *s = touch(metrics, f, labels);
+	if (!s)
+		return;
 	s->value += seconds;
 	s->count++;
-	for (size_t i = 0; i < BOUNDS; i++)
-		if (seconds <= bounds[i]) {
+	for (size_t i = 0; i < f->bound_count; i++)
+		if (seconds <= f->bounds[i]) {
 			s->buckets[i]++;
 			break;
 		}
@@ -111,17 +206,38 @@ void ao_metrics_on_collect(ao_metrics *metrics, void (*fn)(void *arg), void *arg
 	metrics->arg = arg;
 }
 
+/* ---- the page ---- */
+
+/** The shortest text that reads back as this very number, as Go's client prints it. */
+static void put_number(ao_buf *out, double value)
+{
+	char text[40];
+	for (int digits = 15; digits <= 17; digits++) {
+		snprintf(text, sizeof(text), "%.*g", digits, value);
+		if (strtod(text, NULL) == value)
+			break;
+	}
+	ao_buf_puts(out, isnan(value) ? "NaN" : isinf(value) ? (value > 0 ? "+Inf" : "-Inf") : text);
+}
+
+static void put_line(ao_buf *out, const family *f, const char *suffix, const char *labels, double value)
+{
+	ao_buf_printf(out, *labels ? "%s%s{%s} " : "%s%s%s ", f->name, suffix, labels);
+	put_number(out, value);
+	ao_buf_puts(out, "\n");
+}
+
 static void print_histogram(const family *f, const char *labels, const series *s, ao_buf *out)
 {
-	const char *comma = *labels ? "," : "", *open = *labels ? "{" : "", *close = *labels ? "}" : "";
 	uint64_t below = 0;
-	for (size_t i = 0; i < BOUNDS; i++) {
-		below += s->buckets[i];
-		ao_buf_printf(out, "%s_bucket{%s%sle=\"%g\"} %llu\n", f->name, labels, comma, bounds[i], (unsigned long long)below);
+	for (size_t i = 0; i <= f->bound_count; i++) {
+		below = i < f->bound_count ? below + s->buckets[i] : s->count;
+		ao_buf_printf(out, "%s_bucket{%s%sle=\"", f->name, labels, *labels ? "," : "");
+		put_number(out, i < f->bound_count ? f->bounds[i] : INFINITY);
+		ao_buf_printf(out, "\"} %llu\n", (unsigned long long)below);
 	}
-	ao_buf_printf(out, "%s_bucket{%s%sle=\"+Inf\"} %llu\n", f->name, labels, comma, (unsigned long long)s->count);
-	ao_buf_printf(out, "%s_sum%s%s%s %.9g\n", f->name, open, labels, close, s->value);
-	ao_buf_printf(out, "%s_count%s%s%s %llu\n", f->name, open, labels, close, (unsigned long long)s->count);
+	put_line(out, f, "_sum", labels, s->value);
+	put_line(out, f, "_count", labels, (double)s->count);
 }
 
 static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
@@ -134,16 +250,15 @@ static void print_family(const family *f, ao_buf *out)
 	while (ao_map_next(f->series, &cursor, &labels[count]))
 		count++;
 	qsort(labels, count, sizeof(*labels), by_text);
-	if (count)
-		ao_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name, types[f->type]);
+	ao_buf_printf(out, "# HELP %s ", f->name);
+	put_escaped(out, f->help, false);
+	ao_buf_printf(out, "\n# TYPE %s %s\n", f->name, types[f->type]);
 	for (size_t i = 0; i < count; i++) {
 		const series *s = ao_map_get(f->series, labels[i]);
 		if (f->type == AO_HISTOGRAM)
 			print_histogram(f, labels[i], s, out);
-		else if (*labels[i])
-			ao_buf_printf(out, "%s{%s} %.15g\n", f->name, labels[i], s->value);
 		else
-			ao_buf_printf(out, "%s %.15g\n", f->name, s->value);
+			put_line(out, f, "", labels[i], s->value);
 	}
 	free(labels);
 }

@@ -2,27 +2,41 @@
 /**
  * metrics.h -- counters, gauges and histograms in the Prometheus text format.
  *
- * A series is a name and its labels as they are printed: ao_metric_add(m, "reconcile_total", "result=\"success\"", 1).
- * Series appear when first touched; ao_metrics_describe() gives a family its help text and type.
+ * A series is a name and its labels as they are printed: ao_metric_add(m, "reconcile_total", "result=\"success\"", 1).  Labels whose
+ * values come from outside are made by ao_metric_labels(), which escapes them.
+ * Series appear when first touched; ao_metrics_describe() gives a family its help text and type, which are printed from then on.
+ * A family keeps AO_METRIC_SERIES series; what comes after that is counted in metrics_values_dropped_total instead.
  * Threads: the loop thread only.
  */
 #include "base/buf.h"
 
+#include <stdbool.h>
+
 typedef struct ao_metrics ao_metrics;
+
+#define AO_METRIC_SERIES 2000
 
 typedef enum { AO_COUNTER, AO_GAUGE, AO_HISTOGRAM } ao_metric_type;
 
 ao_metrics *ao_metrics_new(void);
 void ao_metrics_free(ao_metrics *metrics);
-/** @param name static text */
-void ao_metrics_describe(ao_metrics *metrics, const char *name, ao_metric_type type, const char *help);
+/** Texts are copied. @return false when the name is taken: nothing was changed */
+bool ao_metrics_describe(ao_metrics *metrics, const char *name, ao_metric_type type, const char *help);
+/** A histogram with bounds of its own, in ascending order; static. Others have some from 1 ms to 60 s. */
+bool ao_metrics_describe_histogram(ao_metrics *metrics, const char *name, const double *bounds, size_t count, const char *help);
+
+/** `name="value",...` with the values escaped; the caller frees. */
+char *ao_metric_labels_(const char *name, ...) __attribute__((sentinel));
+#define ao_metric_labels(...) ao_metric_labels_(__VA_ARGS__, (const char *)NULL)
 
 /** @param labels `a="b",c="d"`, or "" */
 void ao_metric_add(ao_metrics *metrics, const char *name, const char *labels, double delta);
 void ao_metric_set(ao_metrics *metrics, const char *name, const char *labels, double value);
+/** Sets a gauge that only grows. */
+void ao_metric_raise(ao_metrics *metrics, const char *name, const char *labels, double value);
 /** Forgets every series of a family. */
 void ao_metric_clear(ao_metrics *metrics, const char *name);
-/** Into buckets from 1 ms to 60 s, values in seconds. */
+/** Into the buckets of the histogram. */
 void ao_metric_observe(ao_metrics *metrics, const char *name, const char *labels, double seconds);
 
 /** Calls fn(arg) before each print, so that gauges are read when somebody looks. */

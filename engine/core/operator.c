@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/debug.h"
+#include "core/observe.h"
 #include "core/policies.h"
 #include "core/serve.h"
 #include "kube/lease.h"
@@ -35,6 +37,7 @@ typedef struct operator_ {
 	ao_serve *serve;
 	ao_files *files;
 	ao_load_options load; /* with the files */
+	ao_heartbeat *heartbeat;
 	ao_policies *policies;
 	ao_variant *basis; /* whose manifest everything was made for */
 	ao_events *events;
@@ -153,11 +156,19 @@ static void on_files_news(void *arg, bool warning, const char *reason, const cha
 static void on_answer(void *arg, const char *method, long status, uint64_t took_ms)
 {
 	operator_ *op = arg;
-	ao_auto_str char *code = status ? ao_xasprintf("%ld", status) : ao_xstrdup("<error>");
-	ao_auto_str char *labels = ao_xasprintf("code=\"%s\",method=\"%s\",host=\"%s\"", code, method, ao_kube_host(op->kube));
-	ao_auto_str char *verb = ao_xasprintf("method=\"%s\"", method);
-	ao_metric_add(op->metrics, "rest_client_requests_total", labels, 1);
-	ao_metric_observe(op->metrics, "rest_client_request_duration_seconds", verb, (double)took_ms / 1000);
+	ao_observe_request(op->metrics, ao_kube_host(op->kube), method, status, took_ms);
+}
+
+static void on_stream(void *arg, const char *path)
+{
+	operator_ *op = arg;
+	if (op->world)
+		ao_observe_stream(op->metrics, manifest_of(op), path);
+}
+
+static void on_beat(void *arg, uint64_t late_ms)
+{
+	ao_metric_observe(((operator_ *)arg)->metrics, "loop_lag_seconds", "", (double)late_ms / 1000);
 }
 
 static bool leads(const operator_ *op) { return op->lease ? ao_lease_held(op->lease) : op->world != NULL; }
@@ -166,10 +177,10 @@ static void on_collect(void *arg)
 {
 	operator_ *op = arg;
 	ao_metrics *m = op->metrics;
-	ao_serve_collect_process(m);
+	ao_observe_process(m);
 	ao_files_collect(op->files);
 	if (op->basis) {
-		ao_auto_str char *name = ao_xasprintf("name=\"%s\"", manifest_of(op)->lease);
+		ao_auto_str char *name = ao_metric_labels("name", manifest_of(op)->lease);
 		ao_metric_set(m, "leader_election_master_status", name, leads(op));
 		ao_policies_collect(op->policies);
 	}
@@ -178,21 +189,42 @@ static void on_collect(void *arg)
 	if (op->queues)
 		ao_queues_collect(op->queues, m);
 	if (op->world)
-		ao_metric_set(m, "watch_restarts_total", "", (double)ao_world_watch_restarts(op->world));
+		ao_observe_parents(m, manifest_of(op), ao_world_parents(op->world));
 }
 
-static bool on_ready(void *arg, ao_buf *out)
+static void on_health(void *arg, ao_checks *checks)
 {
 	operator_ *op = arg;
-	if (!op->policies) {
-		ao_buf_puts(out, "[-]policies: not loaded yet\n");
-		return false;
-	}
-	ao_policies_tell(op->policies, out);
-	ao_files_tell(op->files, out);
-	ao_buf_printf(out, "[+]leader %s\n", leads(op) ? "yes" : "no, standing by");
-	ao_buf_printf(out, "[+]caches %s\n", !op->world ? "not needed while standing by" : ao_world_synced(op->world) ? "ok" : "filling");
-	return true;
+	ao_checks_add_health(checks, ao_heartbeat_late_ms(op->heartbeat), op->lease ? ao_lease_overdue_ms(op->lease) : 0);
+}
+
+/** Standing by is ready, and so is a cache that is filling: neither gets better by sending nobody here. */
+static void on_ready(void *arg, ao_checks *checks)
+{
+	operator_ *op = arg;
+	ao_auto_buf ao_buf policies = ao_buf_init(16 * 1024), files = ao_buf_init(16 * 1024);
+	if (op->policies)
+		ao_policies_tell(op->policies, &policies);
+	ao_checks_add(checks, "ping", NULL, NULL);
+	ao_checks_add(checks, "policies", op->policies ? NULL : ao_xstrdup("not loaded yet"), ao_xstrdup(policies.data));
+	if (!op->policies)
+		return;
+	ao_files_tell(op->files, &files);
+	ao_checks_add(checks, "files", NULL, ao_xstrdup(files.data));
+	ao_checks_add(checks, "leader", NULL, ao_xstrdup(leads(op) ? "yes" : "no, standing by"));
+	ao_checks_add(checks, "caches", NULL,
+		      ao_xstrdup(!op->world                   ? "not needed while standing by"
+				 : ao_world_synced(op->world) ? "filled"
+							      : "filling"));
+}
+
+static ao_bundle *bundle_of(void *arg, const ao_object *parent) { return ao_policies_bundle_of(((operator_ *)arg)->policies, parent); }
+static bool is_held(void *arg, const ao_object *parent) { return ao_policies_holds(((operator_ *)arg)->policies, parent); }
+
+static void on_debug(void *arg, const char *rest, ao_server_reply *reply)
+{
+	operator_ *op = arg;
+	ao_debug_reply(&(ao_debug){op->basis ? manifest_of(op) : NULL, op->reconciler, op->world, bundle_of, op}, rest, reply);
 }
 
 /* ---- leading ---- */
@@ -253,8 +285,6 @@ static void on_schemas(void *arg)
 	ao_policies_world_synced(op->policies, on_policies_ready, op);
 }
 
-static ao_bundle *bundle_of(void *arg, const ao_object *parent) { return ao_policies_bundle_of(((operator_ *)arg)->policies, parent); }
-static bool is_held(void *arg, const ao_object *parent) { return ao_policies_holds(((operator_ *)arg)->policies, parent); }
 static void on_pass(void *arg, const ao_pass_report *report) { ao_policies_on_pass(((operator_ *)arg)->policies, report); }
 
 static void on_synced(void *arg)
@@ -288,6 +318,7 @@ static void start_leading(void *arg)
 {
 	operator_ *op = arg;
 	ao_world_listener listener = {on_parent, on_dependent, on_shared_change, on_synced, on_installed, op};
+	ao_observe_lead(op->metrics, manifest_of(op));
 	op->world = ao_world_new(op->loop, op->kube, manifest_of(op), &listener);
 	op->shared = ao_shared_new(op->loop, op->kube, op->world);
 	op->queues = ao_queues_new(&(ao_queues_options){
@@ -434,8 +465,11 @@ static int start(operator_ *op, ao_err **reterr)
 		return r;
 	op->namespace_ = o->namespace_ ? o->namespace_ : op->config->namespace_;
 	ao_kube_on_answer(op->kube, on_answer, op);
-	r = ao_serve_new(op->loop, &(ao_serve_options){o->metrics_address, o->probe_address, op->metrics, on_ready, op}, &op->serve,
-			 reterr);
+	ao_kube_on_stream(op->kube, on_stream, op);
+	r = ao_serve_new(
+	    op->loop,
+	    &(ao_serve_options){o->metrics_address, o->probe_address, op->metrics, o->debug_remote, on_health, on_ready, on_debug, op},
+	    &op->serve, reterr);
 	if (r == 0)
 		r = prepare_policies(op, reterr);
 	if (r < 0)
@@ -463,6 +497,7 @@ static void stop(operator_ *op)
 	ao_serve_free(op->serve);
 	ao_kube_free(op->kube);
 	ao_timer_free(op->drain);
+	ao_heartbeat_free(op->heartbeat);
 	ao_variant_unref(op->basis);
 	ao_kubeconfig_free(op->config);
 	ao_metrics_free(op->metrics);
@@ -475,10 +510,11 @@ int ao_operator_run(const ao_operator_options *options, ao_err **reterr)
 	mallopt(M_ARENA_MAX, 1); /* one thread allocates; give memory back early */
 	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
 	signal(SIGPIPE, SIG_IGN);
-	ao_serve_describe(op.metrics);
+	ao_observe_describe(op.metrics);
 	ao_metrics_on_collect(op.metrics, on_collect, &op);
 	op.load = options->load;
 	op.load.files = op.files = ao_files_new(&(ao_files_options){op.loop, op.metrics, on_files_change, on_files_news, &op});
+	op.heartbeat = ao_heartbeat_new(op.loop, on_beat, &op);
 	op.drain = ao_timer_new(op.loop, on_drain, &op);
 	ao_loop_on_signal(op.loop, SIGTERM, on_signal, &op);
 	ao_loop_on_signal(op.loop, SIGINT, on_signal, &op);

@@ -15,6 +15,7 @@ typedef struct ao_operator_options {
 	const char *probe_address;
 	const char *record_dir; /* --record, or NULL */
 	bool leader_elect;
+	bool debug_remote;     /* /debug/ answers other hosts, too */
 	size_t max_concurrent; /* parents worked on at the same time */
 } ao_operator_options;
 

@@ -14,6 +14,15 @@ typedef struct ao_memo {
 	bool seen;         /* wanted by the plan of the pass that is running */
 } ao_memo;
 
+/** How passes over a parent went, in the few numbers that are kept of it. */
+typedef struct ao_pass_times {
+	uint64_t passes, failures;
+	int64_t ended_ms; /* wall clock; 0: none ended yet */
+	uint64_t pass_ms; /* the last pass, and its calls of the policies */
+	uint64_t plan_ns, status_ns;
+	bool failed; /* the last one */
+} ao_pass_times;
+
 /** What is remembered of a parent from pass to pass. */
 typedef struct ao_parent {
 	char *key, *uid;
@@ -29,6 +38,7 @@ typedef struct ao_parent {
 	uint64_t status_ms;   /* when its status was last written, monotonic; 0: never */
 	uint64_t release_ms;  /* when we first saw that it is to go; 0: it is not */
 	struct ao_pass *pass; /* running, or NULL */
+	ao_pass_times times;  /* for /debug/ */
 } ao_parent;
 
 typedef struct ao_pass {

@@ -59,6 +59,6 @@ void ao_policies_reload(ao_policies *policies);
 
 /** The bundle that serves, one reference more: as long as the caller holds it its manifest stays. */
 ao_variant *ao_policies_live(const ao_policies *policies);
-/** One line for /readyz; true while what the ConfigMaps hold is not what serves. */
-bool ao_policies_tell(const ao_policies *policies, ao_buf *out);
+/** One line for /readyz: which bundle serves, why not what the ConfigMaps hold, how far a rollout is. */
+void ao_policies_tell(const ao_policies *policies, ao_buf *out);
 void ao_policies_collect(ao_policies *policies);

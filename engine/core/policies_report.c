@@ -103,20 +103,18 @@ void ao_policies_rolled_out(ao_policies *p, ao_track track)
 	set_trouble(p, NULL);
 }
 
-bool ao_policies_tell(const ao_policies *p, ao_buf *out)
+void ao_policies_tell(const ao_policies *p, ao_buf *out)
 {
 	const char *digest = ao_variant_digest(p->main);
 	if (p->trouble)
-		ao_buf_printf(out, "[+]policies degraded, bundle %s serves: %s\n", digest, p->trouble);
+		ao_buf_printf(out, "degraded, bundle %s serves: %s", digest, p->trouble);
 	else
-		ao_buf_printf(out, "[+]policies ok: bundle %s%s%s\n", digest, p->canary ? ", canary " : "",
-			      p->canary ? ao_variant_digest(p->canary) : "");
+		ao_buf_printf(out, "bundle %s%s%s", digest, p->canary ? ", canary " : "", p->canary ? ao_variant_digest(p->canary) : "");
 	if (p->rollout) {
 		ao_rollout_stats stats = ao_rollout_get_stats(p->rollout);
-		ao_buf_printf(out, "[+]rollout %zu waiting, %zu restarting, %zu done, %zu failed\n", stats.waiting, stats.restarting,
+		ao_buf_printf(out, "; rollout: %zu waiting, %zu restarting, %zu done, %zu failed", stats.waiting, stats.restarting,
 			      stats.done, stats.failed);
 	}
-	return p->trouble != NULL;
 }
 
 static void info(ao_policies *p, const ao_variant *v, const char *track)

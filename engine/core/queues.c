@@ -304,7 +304,7 @@ void ao_queues_collect(ao_queues *queues, ao_metrics *metrics)
 {
 	ao_metric_clear(metrics, "queue_messages");
 	for (const ao_kept_queue *q = queues->first; q; q = q->after) {
-		ao_auto_str char *labels = ao_xasprintf("queue=\"%s\",transport=\"%s\"", q->name, ao_access_transport(q->access));
+		ao_auto_str char *labels = ao_metric_labels("queue", q->name, "transport", ao_access_transport(q->access));
 		if (q->messages >= 0)
 			ao_metric_set(metrics, "queue_messages", labels, (double)q->messages);
 	}

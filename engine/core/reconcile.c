@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "core/observe.h"
 #include "core/pass.h"
 #include "core/record.h"
 
@@ -91,6 +92,7 @@ void ao_pass_error(ao_pass *pass, const char *verb, const ao_kind *kind, const c
 	ao_json_set_str(error, "reason", answer->reason);
 	ao_json_set_str(error, "message", answer->message);
 	pass->failed = true;
+	ao_observe_apply(pass->reconciler->with.metrics, kind->resource.kind, "error");
 	ao_warn(AO_CORE, pass->parent->key, "cannot %s %s %s: %s", verb, kind->resource.kind, name, answer->message);
 }
 
@@ -111,13 +113,20 @@ static void free_pass(ao_pass *pass)
 	free(pass);
 }
 
-/** Counts the pass the way controller-runtime's dashboards expect. */
-static void count_pass(ao_reconciler *r, bool failed, double requeue_after, uint64_t took_ms)
+static const char *const RESULTS[] = {"success", "error", "requeue", "requeue_after"};
+
+static void count_result(ao_reconciler *r, const char *result, double count)
 {
-	const char *result = failed ? "error" : requeue_after > 0 ? "requeue_after" : "success";
 	ao_auto_str char *labels = ao_xasprintf("%s,result=\"%s\"", r->label, result);
-	ao_metric_add(r->with.metrics, "controller_runtime_reconcile_total", labels, 1);
+	ao_metric_add(r->with.metrics, "controller_runtime_reconcile_total", labels, count);
+}
+
+/** Counts the pass the way controller-runtime's dashboards expect. */
+static void count_pass(ao_reconciler *r, bool failed, bool refused, double requeue_after, uint64_t took_ms)
+{
+	count_result(r, failed ? "error" : requeue_after > 0 ? "requeue_after" : "success", 1);
 	ao_metric_add(r->with.metrics, "controller_runtime_reconcile_errors_total", r->label, failed);
+	ao_metric_add(r->with.metrics, "controller_runtime_terminal_reconcile_errors_total", r->label, refused);
 	ao_metric_observe(r->with.metrics, "controller_runtime_reconcile_time_seconds", r->label, (double)took_ms / 1000);
 }
 
@@ -138,7 +147,12 @@ void ao_pass_finish(ao_pass *pass)
 				 .refused = parent->invalid || parent->policy_error};
 	parent->pass = NULL;
 	free_pass(pass);
-	count_pass(r, report.failed, requeue_after, took_ms);
+	parent->times.passes++;
+	parent->times.failures += report.failed;
+	parent->times.failed = report.failed;
+	parent->times.ended_ms = ao_wall_ms();
+	parent->times.pass_ms = took_ms;
+	count_pass(r, report.failed, report.refused, requeue_after, took_ms);
 	ao_debug(AO_CORE, key, "pass ended after %llu ms%s", (unsigned long long)took_ms, failed ? ", will be tried again" : "");
 	bool gone = !ao_store_get(ao_world_parents(r->with.world), key);
 	ao_queue_done(r->queue, key, failed && !gone ? AO_QUEUE_RETRY : AO_QUEUE_OK);
@@ -203,12 +217,17 @@ static void remember_policy_error(ao_pass *pass, const ao_plan_blame *blame, con
 		ao_reconciler_doubt_schemas(pass->reconciler);
 }
 
+static int take_snapshot(const ao_reconciler *r, const ao_object *object, cJSON **ret, ao_err **reterr)
+{
+	int code = ao_world_snapshot(r->with.world, object, ret, reterr);
+	if (code == 0)
+		ao_json_set(*ret, "queues", ao_queues_facts(r->with.queues, object->uid));
+	return code;
+}
+
 int ao_pass_snapshot(ao_pass *pass, const ao_object *object, cJSON **ret, ao_err **reterr)
 {
-	int code = ao_world_snapshot(pass->reconciler->with.world, object, ret, reterr);
-	if (code == 0)
-		ao_json_set(*ret, "queues", ao_queues_facts(pass->reconciler->with.queues, object->uid));
-	return code;
+	return take_snapshot(pass->reconciler, object, ret, reterr);
 }
 
 /** Asks the bundle; an error or an invalid parent leaves pass->plan without objects, and so the children as they are. */
@@ -220,17 +239,18 @@ void ao_pass_plan(ao_pass *pass, const ao_object *object)
 	ao_call_stats stats = {0};
 	ao_plan_blame blame = {0};
 	int code = ao_pass_snapshot(pass, object, &snapshot, &err);
-	uint64_t started_ms = ao_mono_ms();
+	uint64_t started_ns = ao_mono_ns();
 	if (code == 0)
 		code = ao_plan_make(ao_pass_bundle(pass, object), r->with.openapi, snapshot, &pass->plan, &stats, &blame, &err);
+	pass->parent->times.plan_ns = ao_mono_ns() - started_ns;
+	ao_observe_call(r->with.metrics, "plan", &stats, pass->parent->times.plan_ns);
 	if (r->with.record_dir && snapshot)
 		ao_record_write(r->with.record_dir, ao_pass_bundle(pass, object), snapshot);
-	ao_metric_observe(r->with.metrics, "policy_call_seconds", "call=\"plan\"", (double)(ao_mono_ms() - started_ms) / 1000);
 	cJSON_Delete(pass->parent->policy_error);
 	pass->parent->policy_error = NULL;
 	pass->parent->unfit = false;
 	if (code < 0) {
-		ao_metric_add(r->with.metrics, "policy_errors_total", "call=\"plan\"", 1);
+		ao_observe_policy_error(r->with.metrics, blame.policy, blame.hook);
 		remember_policy_error(pass, &blame, err);
 	}
 	remember_plan(pass);
@@ -350,6 +370,13 @@ void ao_reconciler_doubt_schemas(ao_reconciler *r)
 
 /* ---- from outside ---- */
 
+static void on_time(void *arg, bool worked, double seconds)
+{
+	const ao_reconciler *r = arg;
+	ao_auto_str char *name = ao_xasprintf("name=%s", strchr(r->label, '"'));
+	ao_metric_observe(r->with.metrics, worked ? "workqueue_work_duration_seconds" : "workqueue_queue_duration_seconds", name, seconds);
+}
+
 ao_reconciler *ao_reconciler_new(const ao_reconciler_options *options)
 {
 	ao_reconciler *r = ao_xcalloc(1, sizeof(*r));
@@ -358,8 +385,13 @@ ao_reconciler *ao_reconciler_new(const ao_reconciler_options *options)
 	r->label = ao_xasprintf("controller=\"%s\"", r->manifest->kinds[0].resource.kind);
 	for (char *c = r->label; *c; c++)
 		*c = (char)tolower((unsigned char)*c);
+	for (size_t i = 0; i < AO_LEN(RESULTS); i++)
+		count_result(r, RESULTS[i], 0);
+	ao_metric_add(r->with.metrics, "controller_runtime_reconcile_errors_total", r->label, 0);
+	ao_metric_add(r->with.metrics, "controller_runtime_terminal_reconcile_errors_total", r->label, 0);
 	r->parents = ao_map_new();
-	r->queue = ao_queue_new(options->loop, &(ao_queue_options){.max_active = options->max_concurrent}, start_pass, r);
+	r->queue =
+	    ao_queue_new(options->loop, &(ao_queue_options){.max_active = options->max_concurrent, .on_time = on_time}, start_pass, r);
 	return r;
 }
 
@@ -410,8 +442,35 @@ void ao_reconciler_collect(ao_reconciler *r)
 	ao_metric_set(m, "workqueue_depth", name, (double)stats.waiting);
 	ao_metric_set(m, "workqueue_adds_total", name, (double)stats.adds);
 	ao_metric_set(m, "workqueue_retries_total", name, (double)stats.retries);
+	ao_metric_set(m, "workqueue_unfinished_work_seconds", name, stats.unfinished);
+	ao_metric_set(m, "workqueue_longest_running_processor_seconds", name, stats.longest);
 	ao_metric_set(m, "controller_runtime_active_workers", r->label, (double)stats.active);
 	ao_metric_set(m, "controller_runtime_max_concurrent_reconciles", r->label, (double)r->with.max_concurrent);
+}
+
+int ao_reconciler_tell(const ao_reconciler *r, const ao_object *object, cJSON **ret_snapshot, cJSON **ret_times, ao_err **reterr)
+{
+	static const ao_parent unknown = {0};
+	const ao_parent *known = ao_map_get(r->parents, object->key), *parent = known ? known : &unknown;
+	const ao_pass_times *t = &parent->times;
+	int code = take_snapshot(r, object, ret_snapshot, reterr);
+	if (code < 0)
+		return code;
+	cJSON *times = *ret_times = cJSON_CreateObject();
+	ao_json_set(times, "running", cJSON_CreateBool(parent->pass != NULL));
+	ao_json_set(times, "settled", cJSON_CreateBool(parent->settled));
+	ao_json_set(times, "passes", cJSON_CreateNumber((double)t->passes));
+	ao_json_set(times, "failures", cJSON_CreateNumber((double)t->failures));
+	if (!t->ended_ms)
+		return 0;
+	char ended[AO_TIME_TEXT];
+	ao_time_text(t->ended_ms, ended);
+	ao_json_set_str(times, "last_pass_ended", ended);
+	ao_json_set(times, "last_pass_failed", cJSON_CreateBool(t->failed));
+	ao_json_set(times, "last_pass_ms", cJSON_CreateNumber((double)t->pass_ms));
+	ao_json_set(times, "last_plan_ms", cJSON_CreateNumber((double)t->plan_ns / 1e6));
+	ao_json_set(times, "last_status_ms", cJSON_CreateNumber((double)t->status_ns / 1e6));
+	return 0;
 }
 
 ao_queue_stats ao_reconciler_stats(const ao_reconciler *r) { return ao_queue_get_stats(r->queue); }

@@ -65,4 +65,9 @@ void ao_reconciler_resume(ao_reconciler *reconciler);
 void ao_reconciler_redo(ao_reconciler *reconciler, const char *key);
 /** Fills in the gauges of the work queue. */
 void ao_reconciler_collect(ao_reconciler *reconciler);
+/**
+ * What policies are shown of a parent now, and the times of its passes: {running, settled, passes, failures, ...}.
+ * @return 0; as ao_world_snapshot()
+ */
+int ao_reconciler_tell(const ao_reconciler *reconciler, const ao_object *parent, cJSON **ret_snapshot, cJSON **ret_times, ao_err **reterr);
 ao_queue_stats ao_reconciler_stats(const ao_reconciler *reconciler);

@@ -56,14 +56,11 @@ static void write_file(const char *dir, const char *key, bool failed, const cJSO
 		ao_warn(AO_CORE, key, "cannot record to %s: %s", path, strerror(errno));
 }
 
-void ao_record_write(const char *dir, ao_bundle *bundle, const cJSON *snapshot)
+cJSON *ao_record_make(ao_bundle *bundle, const cJSON *snapshot)
 {
-	ao_auto_json cJSON *record = cJSON_CreateObject(), *plan = NULL, *copy = cJSON_Duplicate(snapshot, 1);
+	cJSON *record = cJSON_CreateObject(), *plan = NULL, *copy = cJSON_Duplicate(snapshot, 1);
 	ao_auto_err ao_err *err = NULL;
 	cJSON *settings = cJSON_Duplicate(ao_bundle_settings(bundle), 1);
-	const char *namespace_ = ao_json_str(copy, "parent", "metadata", "namespace"),
-		   *name = ao_json_str(copy, "parent", "metadata", "name");
-	ao_auto_str char *key = ao_xasprintf("%s/%s", namespace_ ? namespace_ : "", name ? name : "");
 	ao_record_redact(copy);
 	ao_record_redact(settings);
 	int r = ao_bundle_plan(bundle, copy, &plan, NULL, &err);
@@ -71,10 +68,19 @@ void ao_record_write(const char *dir, ao_bundle *bundle, const cJSON *snapshot)
 	ao_json_set_str(record, "operator", AO_VERSION);
 	ao_json_set_str(record, "bundle", ao_bundle_digest(bundle));
 	ao_json_set(record, "settings", settings);
-	ao_json_set(record, "snapshot", AO_TAKE(copy));
+	ao_json_set(record, "snapshot", copy);
 	if (r < 0)
 		ao_json_set_str(record, "error", ao_err_text(err));
 	else
-		ao_json_set(record, "plan", AO_TAKE(plan));
-	write_file(dir, key, r < 0, record);
+		ao_json_set(record, "plan", plan);
+	return record;
+}
+
+void ao_record_write(const char *dir, ao_bundle *bundle, const cJSON *snapshot)
+{
+	ao_auto_json cJSON *record = ao_record_make(bundle, snapshot);
+	const char *namespace_ = ao_json_str(snapshot, "parent", "metadata", "namespace"),
+		   *name = ao_json_str(snapshot, "parent", "metadata", "name");
+	ao_auto_str char *key = ao_xasprintf("%s/%s", namespace_ ? namespace_ : "", name ? name : "");
+	write_file(dir, key, ao_json_at(record, "error") != NULL, record);
 }

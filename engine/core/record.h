@@ -9,6 +9,8 @@
  */
 #include "script/bundle.h"
 
+/** A record of one plan, as it would be written; the caller frees. */
+cJSON *ao_record_make(ao_bundle *bundle, const cJSON *snapshot);
 /** Writes a record of one plan; trouble is logged. */
 void ao_record_write(const char *dir, ao_bundle *bundle, const cJSON *snapshot);
 

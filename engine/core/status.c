@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/observe.h"
 #include "core/pass.h"
 
 #include <string.h>
@@ -113,7 +114,8 @@ static cJSON *broken_status(const cJSON *before, const char *message, int64_t ge
 static void report_broken_status(ao_pass *pass, const ao_object *object, const ao_err *err)
 {
 	ao_error(AO_POLICY, object->key, "%s", ao_err_text(err));
-	ao_metric_add(pass->reconciler->with.metrics, "policy_errors_total", "call=\"status\"", 1);
+	ao_bundle *bundle = ao_pass_bundle(pass, object);
+	ao_observe_policy_error(pass->reconciler->with.metrics, ao_bundle_failed_policy(bundle), ao_bundle_failed_hook(bundle));
 	ao_auto_json cJSON *events = cJSON_CreateArray();
 	cJSON *event = cJSON_CreateObject();
 	ao_json_set_str(event, "type", "Warning");
@@ -151,9 +153,11 @@ void ao_pass_status(ao_pass *pass)
 	int code = ao_pass_snapshot(pass, object, &snapshot, &err);
 	if (code == 0) {
 		ao_json_set(snapshot, "outcome", outcome_of(pass));
-		uint64_t started_ms = ao_mono_ms();
-		code = ao_bundle_status(ao_pass_bundle(pass, object), snapshot, &result, NULL, &err);
-		ao_metric_observe(r->with.metrics, "policy_call_seconds", "call=\"status\"", (double)(ao_mono_ms() - started_ms) / 1000);
+		ao_call_stats stats = {0};
+		uint64_t started_ns = ao_mono_ns();
+		code = ao_bundle_status(ao_pass_bundle(pass, object), snapshot, &result, &stats, &err);
+		pass->parent->times.status_ns = ao_mono_ns() - started_ns;
+		ao_observe_call(r->with.metrics, "status", &stats, pass->parent->times.status_ns);
 	}
 	if (code < 0) {
 		report_broken_status(pass, object, err);

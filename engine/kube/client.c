@@ -47,6 +47,8 @@ struct ao_kube {
 	void *gate_arg;
 	void (*on_answer)(void *arg, const char *method, long status, uint64_t took_ms);
 	void *on_answer_arg;
+	void (*on_stream)(void *arg, const char *path);
+	void *on_stream_arg;
 	ao_kube_call *calls;
 	ao_kube_call *first_in_line, *last_in_line;
 	unsigned writes; /* in flight */
@@ -84,6 +86,12 @@ void ao_kube_on_answer(ao_kube *kube, void (*fn)(void *arg, const char *method, 
 {
 	kube->on_answer = fn;
 	kube->on_answer_arg = arg;
+}
+
+void ao_kube_on_stream(ao_kube *kube, void (*fn)(void *arg, const char *path), void *arg)
+{
+	kube->on_stream = fn;
+	kube->on_stream_arg = arg;
 }
 
 const char *ao_kube_host(const ao_kube *kube)
@@ -211,6 +219,8 @@ static void on_http_done(void *arg, const ao_http_response *response)
 	call->http = NULL;
 	leave_flight(call);
 	tell(call, response->status);
+	if (call->kube->on_stream && call->with.on_data && (!response->status || response->status / 100 == 2))
+		call->kube->on_stream(call->kube->on_stream_arg, call->path);
 	if (response->status == 401 && !call->reauthorized && ao_auth_refused(call->kube->auth, call->attempt_ms)) {
 		call->reauthorized = true;
 		attempt(call);

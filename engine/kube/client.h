@@ -63,6 +63,8 @@ ao_http *ao_kube_http(ao_kube *kube);
 
 /** For metrics: called for each attempt that ended, with status 0 when there was no answer; for a stream when it begins. */
 void ao_kube_on_answer(ao_kube *kube, void (*fn)(void *arg, const char *method, long status, uint64_t took_ms), void *arg);
+/** For metrics: called with the path of each stream that ended, or got no answer; not for one that was refused or cancelled. */
+void ao_kube_on_stream(ao_kube *kube, void (*fn)(void *arg, const char *path), void *arg);
 const char *ao_kube_host(const ao_kube *kube);
 
 /** Makes the answer an error: "<verb> <what>: <message> (<reason>)". @return answer->error */

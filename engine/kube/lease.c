@@ -101,6 +101,12 @@ static char *make_identity(void)
 
 bool ao_lease_held(const ao_lease *lease) { return lease->phase == LEADING && ao_mono_ms() - lease->renewed_ms < lease->renew_deadline_ms; }
 
+uint64_t ao_lease_overdue_ms(const ao_lease *lease)
+{
+	uint64_t since = ao_mono_ms() - lease->renewed_ms;
+	return lease->phase == LEADING && since > lease->renew_deadline_ms ? since - lease->renew_deadline_ms : 0;
+}
+
 /** Candidates add up to a fifth, so that they do not move in step; a leader has nobody to avoid. */
 static void try_later(ao_lease *lease)
 {

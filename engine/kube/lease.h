@@ -28,6 +28,8 @@ int ao_lease_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_ag
 void ao_lease_start(ao_lease *lease);
 /** True while we lead and our last successful renewal began less than renew_deadline_ms ago: what every write asks. */
 bool ao_lease_held(const ao_lease *lease);
+/** For health: how long ago a leader should have renewed, or ended; 0 while it has time, and when it does not lead. */
+uint64_t ao_lease_overdue_ms(const ao_lease *lease);
 /**
  * Gives the lease back so that another replica starts within its retry period; then calls done(arg), at the latest after 1 s.
  * From the call on the lease is not held, so that no write of ours follows one of our successor's.

@@ -22,6 +22,7 @@ typedef struct item {
 	bool waiting, active, dirty;
 	unsigned failures;
 	uint64_t asked_at, backoff_at; /* NEVER: not */
+	uint64_t added_ns, started_ns;
 	size_t heap_index;
 } item;
 
@@ -179,6 +180,7 @@ static void wake(ao_queue *queue, item *it)
 	if (it->waiting || it->dirty)
 		return;
 	queue->stats.adds++;
+	it->added_ns = uv_hrtime();
 	if (it->active)
 		it->dirty = true;
 	else
@@ -199,6 +201,14 @@ static void delay_passed(void *arg)
 	set_timer(queue);
 }
 
+static double seconds_since(uint64_t ns) { return (double)(uv_hrtime() - ns) / 1e9; }
+
+static void tell_time(const ao_queue *queue, bool worked, uint64_t since_ns)
+{
+	if (queue->options.on_time)
+		queue->options.on_time(queue->arg, worked, seconds_since(since_ns));
+}
+
 static void start_first(ao_queue *queue)
 {
 	item *it = queue->first;
@@ -209,6 +219,8 @@ static void start_first(ao_queue *queue)
 	queue->stats.active++;
 	it->waiting = false;
 	it->active = true;
+	it->started_ns = uv_hrtime();
+	tell_time(queue, false, it->added_ns);
 	if (it->backoff_at != NEVER) {
 		it->backoff_at = NEVER;
 		reschedule(queue, it);
@@ -294,6 +306,7 @@ void ao_queue_done(ao_queue *queue, const char *key, ao_queue_result result)
 	it->active = false;
 	queue->stats.active--;
 	queue->stats.done++;
+	tell_time(queue, true, it->started_ns);
 	if (result == AO_QUEUE_OK) {
 		it->failures = 0;
 	} else {
@@ -338,5 +351,11 @@ ao_queue_stats ao_queue_get_stats(const ao_queue *queue)
 {
 	ao_queue_stats stats = queue->stats;
 	stats.delayed = queue->heap_len;
+	size_t cursor = 0;
+	for (const item *it; stats.active && (it = ao_map_next(queue->items, &cursor, NULL));) {
+		double seconds = it->active ? seconds_since(it->started_ns) : 0;
+		stats.unfinished += seconds;
+		stats.longest = seconds > stats.longest ? seconds : stats.longest;
+	}
 	return stats;
 }

@@ -28,12 +28,15 @@ typedef struct ao_queue_options {
 	uint64_t base_ms;  /* first back-off; 0 means 5 */
 	uint64_t max_ms;   /* ceiling of the back-off; 0 means 300000 */
 	uint64_t slice_ms; /* longest stretch of starting work before the loop gets its turn; 0 means 10 */
+	/** How long a key waited before its work began, or (`worked`) how long that took; may be NULL. Must not use the queue. */
+	void (*on_time)(void *arg, bool worked, double seconds);
 } ao_queue_options;
 
 /** What metrics want to know. */
 typedef struct ao_queue_stats {
 	size_t waiting, active, delayed;
 	uint64_t adds, retries, done;
+	double unfinished, longest; /* seconds that work has been going on for: all of it, and the oldest */
 } ao_queue_stats;
 
 ao_queue *ao_queue_new(ao_loop *loop, const ao_queue_options *options, ao_queue_fn fn, void *arg);

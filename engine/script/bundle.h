@@ -63,10 +63,20 @@ const cJSON *ao_bundle_settings(const ao_bundle *bundle); /* what it was loaded 
 const cJSON *ao_bundle_policies(const ao_bundle *bundle); /* [{name, file, origin, doc}] in the order they run; borrowed */
 const char *ao_bundle_digest(const ao_bundle *bundle);    /* 16 hex digits over names, texts and settings */
 
+/** Time within one hook of one policy. */
+typedef struct ao_hook_time {
+	char policy[128], hook[32];
+	uint64_t ns;
+} ao_hook_time;
+
+#define AO_HOOK_TIMES 64
+
 /** What a call cost; filled in on success and failure alike. */
 typedef struct ao_call_stats {
 	uint64_t steps;
 	size_t heap_peak;
+	ao_hook_time hooks[AO_HOOK_TIMES]; /* in the order they first ran; what is beyond is not told */
+	size_t hook_count;
 } ao_call_stats;
 
 /**

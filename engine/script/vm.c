@@ -48,6 +48,9 @@ struct ao_vm {
 	ao_spent spent;
 
 	char policy[128], hook[32];
+	uint64_t entered_ns; /* when that hook began */
+	ao_hook_time times[AO_HOOK_TIMES];
+	size_t time_count;
 	char where[LUA_IDSIZE + 16]; /* "x.lua:7" when the limit was hit */
 	char *message;               /* of the first error nobody caught */
 	char *frames;
@@ -339,6 +342,7 @@ static void begin(ao_vm *vm)
 	vm->policy[0] = vm->hook[0] = vm->where[0] = '\0';
 	vm->instructions = vm->allocated = vm->growths = 0;
 	vm->refusals = vm->log_lines = 0;
+	vm->time_count = 0;
 	vm->refused = false;
 	vm->spent = AO_SPENT_NOTHING;
 	vm->heap_peak = vm->heap;
@@ -349,6 +353,27 @@ static void begin(ao_vm *vm)
 		vm->max_ms = LOAD_FACTOR * (vm->max_ms > DEFAULT_MS ? vm->max_ms : DEFAULT_MS);
 	}
 	vm->deadline_ms = ao_mono_ms() + vm->max_ms;
+}
+
+/** Adds the time since the hook began to its account. */
+static void take_time(ao_vm *vm)
+{
+	uint64_t now = ao_mono_ns(), passed = now - vm->entered_ns;
+	vm->entered_ns = now;
+	if (!vm->policy[0])
+		return;
+	ao_hook_time *t = vm->times, *end = t + vm->time_count;
+	while (t < end && (strcmp(t->policy, vm->policy) != 0 || strcmp(t->hook, vm->hook) != 0))
+		t++;
+	if (t == end && vm->time_count == AO_HOOK_TIMES)
+		return;
+	if (t == end) {
+		memcpy(t->policy, vm->policy, sizeof(t->policy));
+		memcpy(t->hook, vm->hook, sizeof(t->hook));
+		t->ns = 0;
+		vm->time_count++;
+	}
+	t->ns += passed;
 }
 
 int ao_vm_run(ao_vm *vm, void (*body)(lua_State *L, void *arg), void *arg, ao_call_stats *stats, ao_err **reterr)
@@ -367,8 +392,11 @@ int ao_vm_run(ao_vm *vm, void (*body)(lua_State *L, void *arg), void *arg, ao_ca
 	vm->running = false;
 	lua_sethook(L, NULL, 0, 0);
 	lua_settop(L, 0);
-	if (stats)
-		*stats = (ao_call_stats){.steps = steps_of(vm), .heap_peak = vm->heap_peak};
+	take_time(vm);
+	if (stats) {
+		*stats = (ao_call_stats){.steps = steps_of(vm), .heap_peak = vm->heap_peak, .hook_count = vm->time_count};
+		memcpy(stats->hooks, vm->times, vm->time_count * sizeof(vm->times[0]));
+	}
 	return status == LUA_OK && !vm->spent ? 0 : failure(vm, status, reterr);
 }
 
@@ -382,6 +410,7 @@ const char *ao_vm_hook(const ao_vm *vm) { return vm->hook; }
 
 void ao_vm_enter(ao_vm *vm, const char *policy, const char *hook)
 {
+	take_time(vm);
 	snprintf(vm->policy, sizeof(vm->policy), "%s", policy);
 	snprintf(vm->hook, sizeof(vm->hook), "%s", hook);
 }

@@ -1,0 +1,31 @@
+#pragma once
+/**
+ * observe.h -- which metrics there are, and what is counted where it happens.
+ *
+ * Labels are names of kinds, policies, transports, namespaces, never values of users' fields.
+ * Threads: the loop thread only.
+ */
+#include "core/manifest.h"
+#include "core/metrics.h"
+#include "kube/store.h"
+#include "script/bundle.h"
+
+/** Describes every metric of the operator but the one that the manifest names. */
+void ao_observe_describe(ao_metrics *metrics);
+/** Fills in the process_* gauges from /proc. */
+void ao_observe_process(ao_metrics *metrics);
+
+/** One call of a bundle, "plan" or "status". */
+void ao_observe_call(ao_metrics *metrics, const char *call, const ao_call_stats *stats, uint64_t took_ns);
+void ao_observe_policy_error(ao_metrics *metrics, const char *policy, const char *hook);
+/** @param result "created", "updated", "restored", "deleted" or "error" */
+void ao_observe_apply(ao_metrics *metrics, const char *kind, const char *result);
+/** A request to the API server; `status` 0: no answer. */
+void ao_observe_request(ao_metrics *metrics, const char *host, const char *method, long status, uint64_t took_ms);
+
+/** We lead: what is counted by kind begins at 0, and parents are counted as the manifest says. */
+void ao_observe_lead(ao_metrics *metrics, const ao_manifest *manifest);
+/** A watch has ended, and is begun again: its path. Those of other paths than the manifest's kinds are not counted. */
+void ao_observe_stream(ao_metrics *metrics, const ao_manifest *manifest, const char *path);
+/** Counts the parents by what the manifest names; none of them is parsed as a whole. */
+void ao_observe_parents(ao_metrics *metrics, const ao_manifest *manifest, const ao_store *parents);
