@@ -117,7 +117,8 @@ local SETTING = { env = 'string?', flag = 'string?', type = 'string?', default =
 local SETTING_TYPES = { string = true, integer = true, boolean = true, json = true, file = true }
 local MANIFEST = {
   parent = 'table', children = 'table', related = 'table?', finalizer = 'string?', field_manager = 'string', legacy_managers = 'table?',
-  lease = 'string', component = 'string', rendered_digest = 'string?', policies_label = 'string?', settings = 'table?', cases = 'table?',
+  lease = 'string', component = 'string', rendered_digest = 'string?', policies_label = 'string?', class_annotation = 'string?',
+  settings = 'table?', cases = 'table?',
 }
 
 local function kinds(value, where, fields)

@@ -30,6 +30,7 @@ return policy.manifest {
   component = 'asya-operator',
   rendered_digest = 'status.renderedDigest',
   policies_label = 'asya.sh/policies',
+  class_annotation = 'asya.sh/operator-class',
 
   -- What lies under the actors and settings of cases.
   cases = {

@@ -37,6 +37,7 @@ typedef struct ao_manifest {
 	char *component;        /* names us in Events and metrics */
 	char **digest_path;     /* NULL-terminated path in the parent where the digest of what was rendered is kept; NULL: nowhere */
 	char *policies_label;   /* ConfigMaps of our namespace with this label "true" hold policies; or NULL */
+	char *class_annotation; /* says which operator an object belongs to, see scope.h; NULL: there is only one */
 } ao_manifest;
 
 /** @param json  what ao_bundle_manifest() returned. @return 0; -EINVAL with the field that is wrong */

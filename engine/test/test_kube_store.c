@@ -288,7 +288,7 @@ static void only_newer_answers_count(void **state)
 	assert_string_equal(o->resource_version, "18446744073709551616000");
 	put_version(store, "a", "7", 6); /* the watch is always right */
 	assert_string_equal(ao_store_get(store, "a")->resource_version, "7");
-	ao_store_set_version(store, "200");
+	ao_store_set_version(store, NULL, "200");
 	ao_store_remove(store, "a");
 	assert_int_equal(answer(store, "a", "150", 7, &o), -ENOENT); /* the watch has told that it is gone */
 	assert_int_equal(answer(store, "a", "201", 8, &o), 0);
@@ -318,7 +318,7 @@ static void a_list_finds_what_is_gone(void **state)
 	put_version(store, "stays", "2", 1);
 	put_version(store, "written-before", "3", 1);
 	put_version(store, "gone-too", "3", 1);
-	ao_store_mark(store);
+	ao_store_mark(store, NULL);
 	put_version(store, "stays", "2", 1);
 	put_version(store, "new", "9", 1);
 	assert_int_equal(answer(store, "ours-in-list", "10", 1, &o), 0);
@@ -327,20 +327,20 @@ static void a_list_finds_what_is_gone(void **state)
 	assert_int_equal(answer(store, "ours-after", "12", 1, &o), 0);        /* written after the list was made */
 	assert_int_equal(answer(store, "written-before", "13", 1, &o), 0);
 	unsigned taken = 0;
-	for (ao_object *gone; (gone = ao_store_take_stale(store, "11")); taken++) {
+	for (ao_object *gone; (gone = ao_store_take_stale(store, NULL, "11")); taken++) {
 		assert_true(strncmp(gone->name, "gone", 4) == 0 || strcmp(gone->name, "ours-deleted-since") == 0);
 		assert_null(ao_store_get(store, gone->key));
 		ao_object_free(gone);
 	}
 	assert_int_equal(taken, 3);
 	assert_int_equal(ao_store_count(store), 5);
-	ao_store_mark(store);
+	ao_store_mark(store, NULL);
 	while (ao_store_count(store)) {
-		ao_object *gone = ao_store_take_stale(store, "99");
+		ao_object *gone = ao_store_take_stale(store, NULL, "99");
 		assert_non_null(gone);
 		ao_object_free(gone);
 	}
-	assert_null(ao_store_take_stale(store, "99"));
+	assert_null(ao_store_take_stale(store, NULL, "99"));
 	ao_store_free(store);
 }
 
