@@ -30,6 +30,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end -}}
 
+{{- /* Which actors are ours, for the operator and for what releases them. */ -}}
+{{- define "asya.scope" -}}
+- name: ASYA_OPERATOR_CLASS
+  value: {{ .Values.operatorClass | quote }}
+- name: ASYA_WATCH_NAMESPACES
+  value: {{ join "," .Values.watchNamespaces | quote }}
+{{- end -}}
+
 {{- define "asya.serviceAccount" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "asya.fullname" .) .Values.serviceAccount.name -}}
@@ -98,6 +106,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- if and (gt (int .Values.replicaCount) 1) (not .Values.leaderElection.enabled) -}}
 {{- fail "replicaCount above 1 needs leaderElection.enabled: two operators would undo each other's work" -}}
+{{- end -}}
+{{- if and .Values.releaseOnUninstall (not .Values.leaderElection.enabled) -}}
+{{- fail "releaseOnUninstall needs leaderElection.enabled: it is by the lease that the running operator is told to stop" -}}
 {{- end -}}
 {{- if ne .Values.runtime.source "local" -}}
 {{- fail (printf "runtime.source: %q is not supported by this version: use local" .Values.runtime.source) -}}

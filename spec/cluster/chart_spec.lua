@@ -82,15 +82,7 @@ describe('the chart', function()
     local objects = cluster.write(cluster.temp 'rbac.yaml', yaml)
     cluster.kubectl('apply -f %s -l app.kubernetes.io/name=asya-operator --prune=false', objects)
     cluster.kubectl 'scale deployment asya-operator -n asya-system --replicas=0'
-    local token = cluster.kubectl('create token asya-operator -n asya-system'):gsub('%s+$', '')
-    local config = cluster.write(cluster.temp 'kubeconfig', ([[
-apiVersion: v1
-kind: Config
-current-context: c
-contexts: [{name: c, context: {cluster: c, user: u, namespace: asya-system}}]
-clusters: [{name: c, cluster: {server: "%s", certificate-authority: "%s"}}]
-users: [{name: u, user: {token: "%s"}}]
-]]):format(os.getenv 'BED_SERVER', os.getenv 'BED_CA', token))
+    local config = cluster.account('asya-operator', 'asya-system')
     local ns = cluster.namespace 'rights'
     local op = cluster.operator { args = '--leader-elect --kubeconfig ' .. config }
     cluster.apply(cluster.actor('scaled', ns, '  scaling: {enabled: true}'))
