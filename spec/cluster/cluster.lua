@@ -197,7 +197,8 @@ function M.requests(mark)
   local all = json.decode(M.sh('spec/bed/bed requests %s --agent asya-operator --since-byte %d -o json', BED, mark))
   local rest = {}
   for _, each in ipairs(all.requests) do
-    if each.verb ~= 'watch' and not each.resource:find '^leases' then rest[each.verb .. ' ' .. each.resource] = each.count end
+    local what = each.verb .. ' ' .. each.resource -- one row for each code
+    if each.verb ~= 'watch' and not each.resource:find '^leases' then rest[what] = (rest[what] or 0) + each.count end
   end
   return rest
 end
