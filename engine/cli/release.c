@@ -217,6 +217,11 @@ static int settle_lease(release *r, ao_err **reterr)
 	const char *holder = ao_json_str(lease, "spec", "holderIdentity"), *renewed = ao_json_str(lease, "spec", "renewTime");
 	bool held = holder && *holder;
 	ao_json_int(ao_json_at(lease, "spec", "leaseDurationSeconds"), &seconds);
+	if (r->take_lease && !lease)
+		fprintf(
+		    stderr,
+		    "warning: there is no lease %s in namespace %s; an operator that runs without --leader-elect is not stopped by one\n",
+		    name, r->session.namespace_);
 	if (r->take_lease)
 		return seize(r, name, held ? (uint64_t)seconds * 1000 : 0, reterr);
 	char since[AO_TIME_TEXT];
