@@ -2,7 +2,8 @@
  * world.c -- informers, and the way from a changed object to the parent it concerns.
  *
  * Everything is listed at once, and nobody works before all of it is known.  With a list of namespaces that cannot be waited for, since one
- * may not exist: there, the parents of a namespace are listed last, so that none is seen before its children.
+ * may not exist: there, the parents of a namespace are listed last, so that none is seen before its children.  Many namespaces make more
+ * watches than one connection can carry: every few of them have one of their own.
  */
 #include "core/world.h"
 
@@ -11,6 +12,8 @@
 #include "base/mem.h"
 
 #include <string.h>
+
+#define MAX_WATCHES 50 /* on one connection, which carries 100 requests */
 
 /** One kind in one place. */
 typedef struct watched {
@@ -36,6 +39,8 @@ struct ao_world {
 	bool *absent;      /* one per kind: it was said that it is not installed */
 	place *places;
 	size_t place_count;
+	ao_kube **clients; /* beside the one we were given */
+	size_t client_count;
 	bool synced;
 };
 
@@ -195,8 +200,16 @@ ao_world *ao_world_new(ao_loop *loop, ao_kube *kube, const ao_manifest *manifest
 	while (scope->namespaces && scope->namespaces[world->place_count])
 		world->place_count++;
 	world->places = ao_xcalloc(world->place_count, sizeof(*world->places));
-	for (size_t i = 0; i < world->place_count; i++)
-		init_place(loop, kube, world, &world->places[i], scope->namespaces ? scope->namespaces[i] : NULL);
+	world->clients = ao_xcalloc(world->place_count, sizeof(ao_kube *));
+	for (size_t i = 0, watches = 0; i < world->place_count; i++) {
+		watches += manifest->kind_count;
+		if (i && watches > MAX_WATCHES) {
+			watches = manifest->kind_count;
+			world->clients[world->client_count++] = ao_kube_sibling(kube);
+		}
+		ao_kube *client = world->client_count ? world->clients[world->client_count - 1] : kube;
+		init_place(loop, client, world, &world->places[i], scope->namespaces ? scope->namespaces[i] : NULL);
+	}
 	return world;
 }
 
@@ -218,6 +231,9 @@ void ao_world_free(ao_world *world)
 	}
 	for (size_t i = 0; i < world->manifest->kind_count; i++)
 		ao_store_free(world->stores[i]);
+	for (size_t i = 0; i < world->client_count; i++)
+		ao_kube_free(world->clients[i]);
+	free(world->clients);
 	free(world->places);
 	free(world->absent);
 	free(world->stores);

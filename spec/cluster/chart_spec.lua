@@ -21,6 +21,7 @@ local VALUES = {
   { 'further policies', [[--set-string 'policies.extra.x\.lua=return 1' --set policyParams.scaling.scale_up_pods=20 --set policies.configMap=false]] },
   { 'pods', '--set priorityClassName=high --set nodeSelector.a=b --set-json \'tolerations=[{"key":"x"}]\' --set podLabels.x=y --set commonLabels.z=w'
     .. ' --set podAnnotations.a=b --set-json \'extraEnv=[{"name":"A","value":"b"}]\' --set-json \'imagePullSecrets=[{"name":"p"}]\'' },
+  { 'a class in two namespaces', "--set operatorClass=blue --set 'watchNamespaces={default,asya-system}' --set releaseOnUninstall=true" },
   { "the README's staging", '--set runtime.namespace=asya-staging --set runtime.local.path=/x.py --set image.tag=dev --set image.pullPolicy=Never' },
 }
 
@@ -32,6 +33,8 @@ local REFUSED = {
   { '--set transports.rabbitmq.config.password=p', 'passwordSecretRef' }, { '--set transports.rabbitmq.config.hots=p', 'hots' },
   { '--set logLevel=loud', 'logLevel' }, { '--set runtime.source=github', 'runtime.source' }, { '--set image.pullPolicy=Often', 'pullPolicy' },
   { '--set transports.rabbitmq.config.port=no', 'port' },
+  { '--set operatorClass=Blue', 'operatorClass' }, { "--set 'watchNamespaces={a_b}'", 'watchNamespaces' },
+  { '--set releaseOnUninstall=true --set leaderElection.enabled=false', 'releaseOnUninstall needs leaderElection.enabled' },
 }
 
 describe('the chart', function()
@@ -63,6 +66,12 @@ describe('the chart', function()
       assert.is_truthy(output:find(row[2], 1, true), output)
     end)
   end
+
+  it('gives class and namespaces to the operator, and the class to its policies', function()
+    local yaml = template "--set operatorClass=1e3 --set 'watchNamespaces={a,b}' --set-string 'policies.extra.x\\.lua=return 1'"
+    assert.is_truthy(yaml:find('name: ASYA_OPERATOR_CLASS%s+value: "1e3"') and yaml:find('name: ASYA_WATCH_NAMESPACES%s+value: "a,b"'), yaml)
+    assert.equal(2, select(2, yaml:gsub('asya.sh/operator%-class: "1e3"', '')))
+  end)
 
   it('makes Prometheus objects when asked to', function()
     local yaml = template '--set metrics.serviceMonitor.enabled=true --set metrics.prometheusRule.enabled=true'

@@ -133,6 +133,16 @@ describe('namespaced mode', function()
     assert.is_true(op.alive())
   end)
 
+  it('has room for writes beside the watches of many namespaces', function()
+    local names = {}
+    for i = 1, 25 do names[i] = cluster.namespace 'many' end
+    local op = cluster.operator { args = '--namespace ' .. own, env = 'ASYA_WATCH_NAMESPACES=' .. table.concat(names, ',') }
+    for _, name in ipairs { names[1], names[13], names[25] } do cluster.apply(cluster.actor('there', name)) end
+    for _, name in ipairs { names[1], names[13], names[25] } do actor_ready('there', name) end
+    op.stop()
+    for _, name in ipairs(names) do cluster.sh('kubectl delete namespace %s --wait=false', name) end
+  end)
+
   it('refuses what is no name of a namespace', function()
     local text, ok = cluster.sh('%s/asya-operator run --watch-namespaces one,Two', cluster.build)
     assert.is_false(ok)
