@@ -30,6 +30,7 @@ typedef struct release {
 	bool everywhere, dry_run, all_classes, take_lease;
 	ao_lease *lease;
 	bool leads, lost;
+	char *why; /* it was lost */
 	size_t found, failed;
 } release;
 
@@ -90,14 +91,22 @@ static int release_one(release *r, const cJSON *object, ao_err **reterr)
 	return code == -ENOENT ? 0 : code;
 }
 
+/** What fails is said, and the others are released all the same. */
+static void note(release *r, int code, ao_err *err)
+{
+	if (code < 0) {
+		fprintf(stderr, "error: %s\n", ao_err_text(err));
+		r->failed++;
+	}
+	ao_err_free(err);
+}
+
 static void try_one(release *r, const cJSON *object)
 {
-	ao_auto_err ao_err *err = NULL;
+	ao_err *err = NULL;
 	r->found++;
-	if (release_one(r, object, &err) == 0)
-		return;
-	fprintf(stderr, "error: %s\n", ao_err_text(err));
-	r->failed++;
+	int code = release_one(r, object, &err);
+	note(r, code, err);
 }
 
 /* ---- which ones ---- */
@@ -131,9 +140,12 @@ static int release_listed(release *r, const char *namespace_, ao_err **reterr)
 		ao_resource_put_value(&query, r->selector ? r->selector : "");
 		ao_buf_puts(&query, "&continue=");
 		ao_resource_put_value(&query, more);
-		int code = ao_session_get(&r->session, query.data, &page, reterr);
+		ao_auto_err ao_err *err = NULL;
+		int code = ao_session_get(&r->session, query.data, &page, &err);
+		if (code == -ENOENT)
+			return 0; /* the kind is not installed: there is nothing to release */
 		if (code < 0)
-			return code;
+			return ao_err_set(reterr, code, "%s", ao_err_text(err));
 		cJSON_ArrayForEach (item, ao_json_at(page, "items"))
 			if (r->all_classes || ao_scope_serves(&r->session.scope, r->manifest, item))
 				try_one(r, item);
@@ -143,27 +155,27 @@ static int release_listed(release *r, const char *namespace_, ao_err **reterr)
 	return 0;
 }
 
-static int release_all(release *r, ao_err **reterr)
+static void release_all(release *r)
 {
 	const char *namespace_ = r->namespace_ ? r->namespace_ : r->session.config->namespace_;
 	char *const *watched = r->everywhere ? r->session.scope.namespaces : NULL;
-	int code = 0;
 	for (size_t i = 0; r->names[i]; i++) {
-		ao_auto_err ao_err *err = NULL;
-		if (release_named(r, namespace_, r->names[i], &err) < 0) {
-			fprintf(stderr, "error: %s\n", ao_err_text(err));
-			r->failed++;
-		}
+		ao_err *err = NULL;
+		int code = release_named(r, namespace_, r->names[i], &err);
+		note(r, code, err);
 	}
-	if (r->names[0])
-		return 0;
-	for (; watched && *watched && code == 0; watched++)
-		code = release_listed(r, *watched, reterr);
-	if (!r->everywhere || !r->session.scope.namespaces)
-		code = release_listed(r, r->everywhere ? NULL : namespace_, reterr);
-	if (code == 0 && !r->found)
+	for (; watched && *watched; watched++) {
+		ao_err *err = NULL;
+		int code = release_listed(r, *watched, &err);
+		note(r, code, err);
+	}
+	if (!r->names[0] && !(r->everywhere && r->session.scope.namespaces)) {
+		ao_err *err = NULL;
+		int code = release_listed(r, r->everywhere ? NULL : namespace_, &err);
+		note(r, code, err);
+	}
+	if (!r->found && !r->failed)
 		fprintf(stderr, "nothing to release\n");
-	return code;
 }
 
 /* ---- the lease ---- */
@@ -171,8 +183,9 @@ static int release_all(release *r, ao_err **reterr)
 static void on_acquired(void *arg) { ((release *)arg)->leads = true; }
 static void on_lost(void *arg, const char *why)
 {
-	(void)why; /* it is in the log */
-	((release *)arg)->lost = true;
+	release *r = arg;
+	r->lost = true;
+	r->why = ao_xstrdup(why);
 }
 static bool may_write(void *arg)
 {
@@ -201,7 +214,7 @@ static int seize(release *r, const char *name, uint64_t held_ms, ao_err **reterr
 		fprintf(stderr, "took the lease %s; waiting %d s until the operator that held it has surely stopped\n", name,
 			(int)(held_ms / 1000));
 	if (ao_loop_run_until(r->session.loop, &r->lost, held_ms))
-		return ao_err_set(reterr, -EPERM, "lost the lease %s again: is there another that takes it by force?", name);
+		return ao_err_set(reterr, -EPERM, "lost the lease %s again: %s", name, r->why);
 	ao_kube_set_gate(r->session.kube, may_write, r);
 	return 0;
 }
@@ -251,7 +264,9 @@ static int run(release *r, const ao_session_flags *flags, ao_err **reterr)
 		code = ao_err_set(reterr, -EINVAL, "the policies name no finalizer, so that there is none to release");
 	if (code == 0)
 		code = settle_lease(r, reterr);
-	return code < 0 ? code : release_all(r, reterr);
+	if (code == 0)
+		release_all(r);
+	return code;
 }
 
 static int check(const release *r, ao_err **reterr)
@@ -307,5 +322,6 @@ int ao_cli_release(int argc, char **argv)
 	ao_session_close(&r.session);
 	ao_manifest_free(r.manifest);
 	free(r.names);
+	free(r.why);
 	return usage ? ao_cli_fail(err, 2) : code < 0 ? ao_cli_fail(err, 1) : r.failed ? 1 : 0;
 }

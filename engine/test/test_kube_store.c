@@ -352,8 +352,8 @@ static void unwanted_annotations_are_dropped(void **state)
 	    "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"annotations\":{\"x.y/z\":\"\"}}}",
 	    "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"annotations\":{\"x.y/z\":\"blue\"}}}",
 	};
-	ao_store *none = ao_store_new(&(ao_store_options){.annotation = "x.y/z"});
-	ao_store *blue = ao_store_new(&(ao_store_options){.annotation = "x.y/z", .annotation_value = "blue"});
+	ao_store *none = ao_store_new(&(ao_store_options){.annotation = "x.y/z"}),
+		 *blue = ao_store_new(&(ao_store_options){.annotation = "x.y/z", .annotation_value = "blue"});
 	const ao_object *o;
 	for (size_t i = 0; i < AO_LEN(texts); i++) {
 		assert_int_equal(ao_store_put(none, span(texts[i]), &o, NULL), i < 2 ? 0 : -ENOENT);
@@ -376,7 +376,6 @@ static void each_namespace_is_listed_on_its_own(void **state)
 		put(store, text);
 	}
 	ao_store_set_version(store, "a", "7");
-	assert_string_equal(ao_store_version(store, "a"), "7");
 	assert_string_equal(ao_store_version(store, "b"), "");
 	ao_store_mark(store, "a");
 	ao_object *gone = ao_store_take_stale(store, "a", "7");

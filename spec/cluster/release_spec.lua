@@ -80,7 +80,7 @@ describe('release', function()
   it('says what cannot be done', function()
     for _, row in ipairs {
       { '', 'say which', 2 }, { 'a -A', 'names go with neither', 2 }, { '-A -n x', 'exclude each other', 2 }, { '--nmae a', 'unknown flag: --nmae', 2 },
-      { '--take-lease --all-classes -A', 'goes with neither', 2 }, { 'nobody -n ' .. ns, 'not found', 1 }, { '-A --kubeconfig /nowhere', '/nowhere', 1 },
+      { '--take-lease --all-classes -A', 'goes with neither', 2 }, { 'nobody -n ' .. ns, 'not found', 1 }, { '-A --watch-namespaces A', "'A' is no name", 1 }, { '-A --kubeconfig /nowhere', '/nowhere', 1 },
     } do
       local text, code = release(row[1])
       assert.is_truthy(text:find(row[2], 1, true), text)
@@ -133,22 +133,11 @@ describe('release', function()
   end)
 
   it('as a hook of the chart stops the operator by its lease first, with no rights but the operator\'s', function()
-    local values = "--set releaseOnUninstall=true --set replicaCount=0 --set operatorClass=blue --set 'watchNamespaces={" .. ns .. "}'"
-    local own = cluster.namespace 'operators'
-    cluster.kubectl('apply -f %s', cluster.chart('asya-operator', own, values))
-    local account = cluster.account('asya-operator', own)
-    local job, ok = sh('helm template asya-operator chart -n %s %s -s templates/release.yaml 2>/dev/null | kubectl create --dry-run=server -o json -f -', own, values)
-    assert.is_true(ok, job)
-    job = json.decode(job)
-    assert.equal('pre-delete', job.metadata.annotations['helm.sh/hook'])
-    local pod = job.spec.template.spec
-    assert.equal('asya-operator', pod.serviceAccountName)
-    local container = pod.containers[1]
-    local command = { 'env', 'KUBECONFIG=' .. account }
-    for _, each in ipairs(container.env) do command[#command + 1] = cluster.quote(each.name .. '=' .. (each.value or '')) end
-    command[#command + 1] = cluster.build .. '/san/asya-operator'
-    for _, each in ipairs(container.args) do command[#command + 1] = cluster.quote(each) end
-
+    local own, out = cluster.namespace 'operators', cluster.temp 'uninstall.out'
+    local installed, ok = sh("helm install released chart -n %s --set releaseOnUninstall=true --set replicaCount=0 --set operatorClass=blue"
+      .. " --set 'watchNamespaces={%s}' --set nodeSelector.no=where", own, ns)
+    assert.is_true(ok, installed)
+    local account = cluster.account('released-asya-operator', own)
     local function start()
       return cluster.operator { args = '--leader-elect --operator-class blue --kubeconfig ' .. account, env = 'ASYA_WATCH_NAMESPACES=' .. ns }
     end
@@ -160,16 +149,31 @@ describe('release', function()
     cluster.kubectl('annotate asyncactor a -n %s wake=up', ns)
     eventually('the operator puts it back', 20, function() return (finalizers('a', ns) or {})[1] == OURS end)
 
+    -- The pods of this cluster are played, and this one finds no node: what it would run, we do, with the rights it would have.
+    sh('(helm uninstall released -n %s --timeout 3m; echo "exit $?") >%s 2>&1 &', own, out)
+    local job = eventually('the hook', 30, function() return cluster.get('job', 'released-asya-operator-release', own) end)
+    local pod = job.spec.template.spec
+    assert.equal('released-asya-operator', pod.serviceAccountName)
+    local command = { 'env', 'KUBECONFIG=' .. account }
+    for _, each in ipairs(pod.containers[1].env) do command[#command + 1] = cluster.quote(each.name .. '=' .. (each.value or '')) end
+    command[#command + 1] = cluster.build .. '/san/asya-operator'
+    for _, each in ipairs(pod.containers[1].args) do command[#command + 1] = cluster.quote(each) end
     local output, done = sh('%s', table.concat(command, ' '))
     assert.is_true(done, output)
     assert.is_truthy(output:find('asyncactor.asya.sh/a released (namespace ' .. ns .. ')', 1, true), output)
     assert.is_false(op.alive())
     assert.is_truthy(op.log():find('lost', 1, true))
+
     local next_one = start() -- as the kubelet would
     eventually('it stands by', 20, function() return next_one.log():find('held by', 1, true) end)
     cluster.kubectl('annotate asyncactor a -n %s wake=again --overwrite', ns)
-    cluster.sleep(3)
+    assert.is_table(cluster.get('deployment', 'released-asya-operator', own), 'the operator goes after the hook')
+    local hook = cluster.list('pods', own, '-l job-name=released-asya-operator-release')[1]
+    cluster.kubectl([[patch pod %s -n %s --subresource=status --type=merge -p '{"status":{"phase":"Succeeded"}}']], hook.metadata.name, own)
+    eventually('helm is done', 60, function() return cluster.read(out):find('exit 0', 1, true), cluster.read(out) end)
+    assert.is_nil(cluster.get('deployment', 'released-asya-operator', own))
     assert.same({}, finalizers('a', ns))
     assert.is_nil(cluster.get('deployment', 'a', ns).metadata.deletionTimestamp)
+    assert.is_nil(next_one.log():find('acquired', 1, true))
   end)
 end)
