@@ -65,30 +65,28 @@ static int send_removal(release *r, const cJSON *object, const cJSON *patch, ao_
 	    &r->session, &(ao_kube_request){.method = "PATCH", .path = query, .content_type = AO_JSON_PATCH, .body = body}, NULL, reterr);
 }
 
+/** A list of finalizers that has moved is looked at again. */
 static int release_one(release *r, const cJSON *object, ao_err **reterr)
 {
 	ao_auto_str char *path = path_of(r, object);
 	ao_auto_json cJSON *now = NULL;
-	int code = -EINVAL;
-	for (int i = 0; i < ATTEMPTS && (code == -EINVAL || code == -ESTALE); i++) {
+	for (int i = 1;; i++) {
 		ao_auto_err ao_err *err = NULL;
 		ao_auto_json cJSON *patch = ao_finalizer_removal(now ? now : object, r->manifest->finalizer);
-		if (!patch) {
-			say(r, object, "unchanged");
-			return 0;
-		}
-		code = send_removal(r, object, patch, &err);
-		if (code == -EINVAL || code == -ESTALE) {
+		int code = patch ? send_removal(r, object, patch, &err) : 0;
+		bool moved = code == -EINVAL || code == -ESTALE;
+		if (moved && i < ATTEMPTS) {
+			ao_err_free(AO_TAKE(err));
 			cJSON_Delete(AO_TAKE(now));
-			if (i + 1 < ATTEMPTS && ao_session_get(&r->session, path, &now, NULL) < 0)
-				code = -ENOENT;
+			code = ao_session_get(&r->session, path, &now, &err);
+			if (code == 0)
+				continue;
 		}
 		if (code < 0 && code != -ENOENT)
-			ao_err_set(reterr, code, "%s", ao_err_text(err));
+			return ao_err_set(reterr, code, "%s", ao_err_text(err));
+		say(r, object, code ? "is gone" : patch ? "released" : "unchanged");
+		return 0;
 	}
-	if (code == 0 || code == -ENOENT)
-		say(r, object, code == 0 ? "released" : "is gone");
-	return code == -ENOENT ? 0 : code;
 }
 
 /** What fails is said, and the others are released all the same. */
