@@ -125,6 +125,7 @@ local SETTING_TYPES = { string = true, integer = true, boolean = true, json = tr
 local MANIFEST = {
   parent = 'table', children = 'table', related = 'table?', finalizer = 'string?', field_manager = 'string', legacy_managers = 'table?',
   lease = 'string', component = 'string', rendered_digest = 'string?', policies_label = 'string?', gauge = 'table?', debug_path = 'string?',
+  class_annotation = 'string?',
   settings = 'table?', cases = 'table?',
 }
 

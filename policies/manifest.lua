@@ -34,6 +34,7 @@ return policy.manifest {
   policies_label = 'asya.sh/policies',
   gauge = { name = 'asya_actors', help = 'Actors by namespace and status.', label = 'status', path = 'status.status' },
   debug_path = 'actors', -- /debug/actors/NAMESPACE/NAME
+  class_annotation = 'asya.sh/operator-class',
 
   -- What lies under the actors and settings of cases.
   cases = {

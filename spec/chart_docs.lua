@@ -21,11 +21,9 @@ transports. Two replicas with `podDisruptionBudget.enabled` and a spread over no
 helm upgrade asya-operator chart -n asya-system --reuse-values --set replicaCount=2 --set podDisruptionBudget.enabled=true
 ```
 
-`helm uninstall` leaves actors and their workloads. Actors keep the finalizer `asya.sh/finalizer`; one that is to go without an operator:
-
-```bash
-kubectl patch asya NAME --type=merge -p '{"metadata":{"finalizers":null}}'
-```
+`helm uninstall` leaves actors and their workloads. Actors keep the finalizer `asya.sh/finalizer`, and cannot be deleted without an operator:
+set `releaseOnUninstall`, or run `asya-operator release -A` afterwards. The main README has a section each about this, about several operators
+in a cluster (`operatorClass`), and about namespaced mode (`watchNamespaces`).
 
 ## Values
 

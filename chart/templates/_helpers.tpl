@@ -30,6 +30,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end -}}
 
+{{- /* Which actors are ours, for the operator and for what releases them. */ -}}
+{{- define "asya.scope" -}}
+- name: ASYA_OPERATOR_CLASS
+  value: {{ .Values.operatorClass | quote }}
+- name: ASYA_WATCH_NAMESPACES
+  value: {{ join "," .Values.watchNamespaces | quote }}
+{{- end -}}
+
 {{- define "asya.serviceAccount" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "asya.fullname" .) .Values.serviceAccount.name -}}
@@ -101,6 +109,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- if and (eq .Values.runtime.source "github") (not (include "asya.runtime.version" .)) -}}
 {{- fail "runtime.github.version is empty and runtime.source is github: set it to a release (--set runtime.github.version=v1.0.0), or set runtime.source=local" -}}
+{{- end -}}
+{{- if and .Values.releaseOnUninstall (not .Values.leaderElection.enabled) -}}
+{{- fail "releaseOnUninstall needs leaderElection.enabled: it is by the lease that the running operator is told to stop" -}}
 {{- end -}}
 {{- end -}}
 

@@ -58,12 +58,18 @@ static int parse_one(const ao_verb *verb, char **argv, ao_err **reterr)
 
 int ao_args_parse(const ao_verb *verb, int argc, char **argv, ao_err **reterr)
 {
+	size_t count = 0;
 	for (int i = 1; i < argc;) {
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
 			ao_args_help(verb);
 			return 1;
 		}
-		if (argv[i][0] != '-' || !argv[i][1])
+		bool argument = argv[i][0] != '-' || !argv[i][1];
+		if (argument && verb->arguments) {
+			verb->arguments[count++] = argv[i++];
+			continue;
+		}
+		if (argument)
 			return ao_err_set(reterr, -EINVAL, "unexpected argument: %s; see --help", argv[i]);
 		int used = parse_one(verb, argv + i, reterr);
 		if (used < 0)

@@ -26,6 +26,7 @@ typedef struct ao_verb {
 	/** A flag the table does not have; may be NULL. @return true when it is known; *value is then its value */
 	bool (*other)(void *arg, const char *name, const char *value);
 	void *arg;
+	const char **arguments; /* gets what is no flag; room for argc, zeroed by the caller; NULL: there must be none */
 } ao_verb;
 
 /**

@@ -40,7 +40,7 @@ static void set_true(void *arg) { *(bool *)arg = true; }
 static int list_world(diff *d, ao_err **reterr)
 {
 	ao_world_listener listener = {ignore_key, ignore_key, ignore_shared, set_true, NULL, &d->synced};
-	d->world = ao_world_new(d->session.loop, d->session.kube, d->loaded.manifest, &listener);
+	d->world = ao_world_new(d->session.loop, d->session.kube, d->loaded.manifest, &d->session.scope, &listener);
 	ao_world_start(d->world);
 	ao_openapi_refresh(d->openapi, set_true, &d->fetched);
 	if (!ao_loop_run_until(d->session.loop, &d->synced, SYNC_MS))

@@ -93,24 +93,9 @@ static int replay(const char *path, const char *policies_dir, bool to_spec, int 
 	return 0;
 }
 
-/** The file may stand anywhere among the flags; it is taken out for the parser. */
-static const char *take_file(int *argc, char **argv)
-{
-	for (int i = 1; i < *argc; i++) {
-		bool value_of_flag = i > 1 && strncmp(argv[i - 1], "--policies", 11) == 0;
-		if (argv[i][0] == '-' || value_of_flag)
-			continue;
-		const char *file = argv[i];
-		memmove(&argv[i], &argv[i + 1], (size_t)(*argc - i) * sizeof(*argv));
-		(*argc)--;
-		return file;
-	}
-	return NULL;
-}
-
 int ao_cli_replay(int argc, char **argv)
 {
-	const char *policies_dir = NULL, *file = take_file(&argc, argv);
+	const char *policies_dir = NULL, **files = ao_xcalloc((size_t)argc + 1, sizeof(*files));
 	bool to_spec = false;
 	int exit_code = 0;
 	ao_err *err = NULL;
@@ -122,13 +107,13 @@ int ao_cli_replay(int argc, char **argv)
 	    &(ao_verb){.usage = "asya-operator replay FILE [flags]",
 		       .about = "Runs the policies on a snapshot recorded by `run --record DIR`; exit 1 when another plan comes out.",
 		       .flags = flags,
-		       .flag_count = AO_LEN(flags)},
+		       .flag_count = AO_LEN(flags),
+		       .arguments = files},
 	    argc, argv, &err);
-	if (r > 0)
-		return 0;
-	if (r == 0 && !file)
-		r = ao_err_set(&err, -EINVAL, "replay needs a FILE");
+	if (r == 0 && (!files[0] || files[1]))
+		r = ao_err_set(&err, -EINVAL, "replay needs one FILE");
 	if (r == 0)
-		r = replay(file, policies_dir, to_spec, &exit_code, &err);
+		r = replay(files[0], policies_dir, to_spec, &exit_code, &err);
+	free(files);
 	return r < 0 ? ao_cli_fail(err, 2) : exit_code;
 }

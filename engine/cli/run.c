@@ -12,7 +12,8 @@
 /** What the command line said, before it is understood. */
 typedef struct run_args {
 	ao_operator_options options;
-	const char *workers, *log_level, *log_format;
+	const char *workers, *log_level, *log_format, *class_, *namespaces;
+	ao_scope scope;
 	bool zap_devel;
 	cJSON *manifest; /* of the built-in bundle: it names the settings that have flags */
 	cJSON *settings;
@@ -61,8 +62,11 @@ static int understand(run_args *args, ao_err **reterr)
 	int r = parse_level(args->log_level, &level, reterr);
 	if (r == 0 && format && strcmp(format, "json") != 0 && strcmp(format, "text") != 0 && strcmp(format, "console") != 0)
 		r = ao_err_set(reterr, -EINVAL, "--log-format: expected text or json, got '%s'", format);
+	if (r == 0)
+		r = ao_scope_read(args->class_, args->namespaces, &args->scope, reterr);
 	if (r < 0)
 		return r;
+	args->options.load.scope = &args->scope;
 	ao_log_setup(level, format && strcmp(format, "json") == 0);
 	return parse_workers(args->workers, &args->options.max_concurrent, reterr);
 }
@@ -78,6 +82,9 @@ static int parse(run_args *args, int argc, char **argv, ao_err **reterr)
 	    {"policies", 0, .text = &o->load.policies_dir, .value = "DIR",
 	     .help = "policy files that replace built-in ones of the same name"},
 	    {"config", 0, .text = &o->load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
+	    {"operator-class", 0, .text = &args->class_, .value = "CLASS",
+	     .help = "serve the parents whose annotation names this class (default: those that name none)"},
+	    {"watch-namespaces", 0, .text = &args->namespaces, .value = "NS,NS", .help = "only these namespaces (default: all)"},
 	    {"leader-elect", 0, .yes = &o->leader_elect, .help = "work only while holding the lease"},
 	    {"metrics-bind-address", 0, .text = &o->metrics_address, .value = "ADDR",
 	     .help = "where /metrics is served, 0 for nowhere (default :8080)"},
@@ -120,5 +127,7 @@ int ao_cli_run(int argc, char **argv)
 		return 0;
 	if (r < 0 || understand(&args, &err) < 0)
 		return ao_cli_fail(err, 2);
-	return ao_operator_run(&args.options, &err) < 0 ? ao_cli_fail(err, 1) : 0;
+	r = ao_operator_run(&args.options, &err);
+	ao_scope_clear(&args.scope);
+	return r < 0 ? ao_cli_fail(err, 1) : 0;
 }

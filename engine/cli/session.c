@@ -9,9 +9,13 @@
 int ao_session_open(const ao_session_flags *flags, ao_session *ret, ao_err **reterr)
 {
 	ao_session session = {0};
-	int r = ao_kubeconfig_load(flags->kubeconfig, flags->context, &session.config, reterr);
-	if (r < 0)
+	int r = ao_scope_read(flags->class_, flags->watched, &session.scope, reterr);
+	if (r == 0)
+		r = ao_kubeconfig_load(flags->kubeconfig, flags->context, &session.config, reterr);
+	if (r < 0) {
+		ao_scope_clear(&session.scope);
 		return r;
+	}
 	session.loop = ao_loop_new();
 	session.namespace_ = flags->namespace_ ? flags->namespace_ : session.config->namespace_;
 	r = ao_kube_new(session.loop, session.config, AO_USER_AGENT, &session.kube, reterr);
@@ -29,6 +33,7 @@ void ao_session_close(ao_session *session)
 	ao_kube_free(session->kube);
 	ao_kubeconfig_free(session->config);
 	ao_loop_close(session->loop);
+	ao_scope_clear(&session->scope);
 	*session = (ao_session){0};
 }
 
@@ -48,19 +53,40 @@ static void on_answer(void *arg, const ao_kube_answer *answer)
 				: ao_json_parse(answer->body, answer->body_len, &w->object, &w->err);
 }
 
-int ao_session_get(ao_session *session, const char *path, cJSON **ret, ao_err **reterr)
+int ao_session_send(ao_session *session, const ao_kube_request *request, cJSON **ret, ao_err **reterr)
 {
-	waited w = {.what = path};
-	ao_kube_send(
-	    session->kube,
-	    &(ao_kube_request){.method = "GET", .path = path, .timeout_ms = TIMEOUT_MS, .max_body = 64 << 20, .fn = on_answer, .arg = &w});
-	ao_loop_run_until(session->loop, &w.done, TIMEOUT_MS + 1000);
-	if (w.code == 0)
-		*ret = w.object;
-	else
-		ao_err_set(reterr, w.code, "%s", ao_err_text(w.err));
+	waited w = {.what = request->path, .code = -ETIME};
+	ao_kube_request with = *request;
+	with.timeout_ms = TIMEOUT_MS;
+	with.max_body = 64 << 20;
+	with.fn = on_answer;
+	with.arg = &w;
+	ao_kube_call *call = ao_kube_send(session->kube, &with);
+	if (!ao_loop_run_until(session->loop, &w.done, TIMEOUT_MS + 1000))
+		ao_kube_cancel(call);
+	if (w.code == 0 && ret)
+		*ret = AO_TAKE(w.object);
+	else if (w.code < 0)
+		ao_err_set(reterr, w.code, "%s", w.err ? ao_err_text(w.err) : "no answer");
+	cJSON_Delete(w.object);
 	ao_err_free(w.err);
 	return w.code;
+}
+
+int ao_session_get(ao_session *session, const char *path, cJSON **ret, ao_err **reterr)
+{
+	return ao_session_send(session, &(ao_kube_request){.method = "GET", .path = path}, ret, reterr);
+}
+
+/** Takes those of another class out of a list of policy ConfigMaps. */
+static void drop_others(const ao_session *session, const ao_manifest *manifest, cJSON *list)
+{
+	cJSON *items = ao_json_at(list, "items"), *item, *next;
+	for (item = items ? items->child : NULL; item; item = next) {
+		next = item->next;
+		if (!ao_scope_serves(&session->scope, manifest, item))
+			cJSON_Delete(cJSON_DetachItemViaPointer(items, item));
+	}
 }
 
 static int put_dir(const ao_load_options *load, ao_sources *sources, ao_err **reterr)
@@ -70,18 +96,21 @@ static int put_dir(const ao_load_options *load, ao_sources *sources, ao_err **re
 
 int ao_session_sources(ao_session *session, const ao_load_options *load, ao_sources *ret, cJSON **list, ao_err **reterr)
 {
-	ao_auto_json cJSON *manifest = NULL, *maps = NULL;
+	ao_auto_json cJSON *peeked = NULL, *maps = NULL;
+	ao_auto_manifest ao_manifest *manifest = NULL;
 	ao_resource config_maps = {.api_version = (char *)"v1", .kind = (char *)"ConfigMap", .plural = (char *)"configmaps"};
 	ao_sources_builtin(ret);
-	int r = ao_bundle_peek_manifest(ret, &manifest, reterr);
-	const char *label = r == 0 ? ao_json_str(manifest, "policies_label") : NULL;
-	if (label) {
+	int r = ao_bundle_peek_manifest(ret, &peeked, reterr);
+	if (r == 0)
+		r = ao_manifest_read(peeked, &manifest, reterr);
+	if (r == 0 && manifest->policies_label) {
 		ao_auto_str char *path = ao_resource_path(&config_maps, session->namespace_, NULL, NULL);
-		ao_auto_str char *query = ao_xasprintf("%s?labelSelector=%s%%3Dtrue", path, label);
+		ao_auto_str char *query = ao_xasprintf("%s?labelSelector=%s%%3Dtrue", path, manifest->policies_label);
 		r = ao_session_get(session, query, &maps, reterr);
 	}
 	if (r < 0)
 		return r;
+	drop_others(session, manifest, maps);
 	ao_load_config_maps(ret, maps);
 	if (list)
 		*list = AO_TAKE(maps);

@@ -8,16 +8,18 @@
 #include "kube/client.h"
 
 typedef struct ao_session_flags {
-	const char *kubeconfig, *context, *namespace_;
+	const char *kubeconfig, *context, *namespace_, *class_, *watched;
 } ao_session_flags;
 
-/** The entries of a verb's table for these flags: three of them. */
+/** The entries of a verb's table for these flags. */
 #define AO_SESSION_FLAGS(f)                                                                                                                \
 	{"kubeconfig", 0, .text = &(f)->kubeconfig, .value = "FILE", .help = "how to reach the cluster"},                                  \
 	    {"context", 0, .text = &(f)->context, .value = "NAME", .help = "context of the kubeconfig"},                                   \
+	    {"operator-namespace", 0, .text = &(f)->namespace_, .value = "NS",                                                             \
+	     .help = "where the operator and its policy ConfigMaps are"},                                                                  \
+	    {"operator-class", 0, .text = &(f)->class_, .value = "CLASS", .help = "its class (default: none)"},                            \
 	{                                                                                                                                  \
-		"operator-namespace", 0, .text = &(f)->namespace_, .value = "NS",                                                          \
-					 .help = "where the operator and its policy ConfigMaps are"                                        \
+		"watch-namespaces", 0, .text = &(f)->watched, .value = "NS,NS", .help = "the namespaces it watches (default: all)"         \
 	}
 
 typedef struct ao_session {
@@ -25,18 +27,25 @@ typedef struct ao_session {
 	ao_kubeconfig *config;
 	ao_kube *kube;
 	const char *namespace_; /* the operator's; borrowed */
+	ao_scope scope;         /* whose parents and policies it serves */
 } ao_session;
 
-/** @return 0; -EINVAL, -ENOENT no usable kubeconfig */
+/** @return 0; -EINVAL, -ENOENT no usable kubeconfig, or a class that is no name */
 int ao_session_open(const ao_session_flags *flags, ao_session *ret, ao_err **reterr);
 void ao_session_close(ao_session *session); /* one that was not opened is fine */
 #define ao_auto_session __attribute__((cleanup(ao_session_close)))
 
-/** GET, waited for. @return 0; as ao_kube_answer */
+/**
+ * A request, waited for: with a method, a path, and what else it needs but a callback.
+ * @param ret  the object of the answer; may be NULL
+ * @return 0; as ao_kube_answer
+ */
+int ao_session_send(ao_session *session, const ao_kube_request *request, cJSON **ret, ao_err **reterr);
+/** GET, waited for. */
 int ao_session_get(ao_session *session, const char *path, cJSON **ret, ao_err **reterr);
 
 /**
- * The sources that serve in the cluster: built in, then the ConfigMaps of the operator's namespace, then --policies.
+ * The sources that serve in the cluster: built in, then the ConfigMaps of the operator's namespace and class, then --policies.
  * @param list  the ConfigMapList, for what they say about themselves; may be NULL; the caller frees
  */
 int ao_session_sources(ao_session *session, const ao_load_options *load, ao_sources *ret, cJSON **list, ao_err **reterr);

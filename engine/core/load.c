@@ -48,6 +48,12 @@ int ao_load(const ao_load_options *options, const ao_sources *sources, ao_loaded
 	ao_manifest *manifest = NULL;
 	if (r == 0)
 		r = ao_manifest_read(ao_bundle_manifest(bundle), &manifest, reterr);
+	const char *class_ = ao_load_scope(options)->class_;
+	if (r == 0 && *class_ && !manifest->class_annotation) {
+		ao_manifest_free(manifest);
+		r = ao_err_set(reterr, -EINVAL, "manifest: without class_annotation an operator of class %s would take all there are",
+			       class_);
+	}
 	if (r < 0)
 		return r;
 	*ret = (ao_loaded){.bundle = AO_TAKE(bundle), .manifest = manifest, .settings = AO_TAKE(settings)};

@@ -6,7 +6,7 @@
  * Threads: the loop thread only.
  */
 #include "core/files.h"
-#include "core/manifest.h"
+#include "core/scope.h"
 #include "script/bundle.h"
 
 typedef struct ao_load_options {
@@ -14,6 +14,7 @@ typedef struct ao_load_options {
 	const char *config_file;           /* --config, or NULL */
 	const cJSON *flags;                /* settings given as flags: {name: text}, or NULL */
 	const ao_limits *limits;           /* of calls; NULL: the usual ones */
+	const ao_scope *scope;             /* whose policies and parents; NULL: AO_SCOPE_ALL */
 	ao_files *files;                   /* who reads and fetches the files that settings ask for; NULL: see ao_settings_from */
 	void (*on_note)(const char *text); /* what a person should know about how settings were read; may be NULL */
 } ao_load_options;
@@ -24,6 +25,8 @@ typedef struct ao_loaded {
 	ao_manifest *manifest;
 	cJSON *settings; /* the operator's, by name */
 } ao_loaded;
+
+static inline const ao_scope *ao_load_scope(const ao_load_options *options) { return options->scope ? options->scope : &AO_SCOPE_ALL; }
 
 /** The files of the binary and of --policies. */
 int ao_load_sources(const ao_load_options *options, ao_sources *sources, ao_err **reterr);

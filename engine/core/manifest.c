@@ -148,6 +148,7 @@ int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 	m->legacy_managers = string_list(ao_json_at(json, "legacy_managers"), m->field_manager);
 	m->digest_path = split_path(ao_json_str(json, "rendered_digest"));
 	m->policies_label = ao_xstrdup(ao_json_str(json, "policies_label"));
+	m->class_annotation = ao_xstrdup(ao_json_str(json, "class_annotation"));
 	*ret = AO_TAKE(m);
 	return 0;
 }
@@ -176,6 +177,7 @@ void ao_manifest_free(ao_manifest *m)
 	free_list(m->gauge_path);
 	free(m->debug_path);
 	free(m->policies_label);
+	free(m->class_annotation);
 	free(m);
 }
 

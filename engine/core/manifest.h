@@ -40,9 +40,10 @@ typedef struct ao_manifest {
 	char **digest_path;     /* NULL-terminated path in the parent where the digest of what was rendered is kept; NULL: nowhere */
 	char *gauge;            /* name of the metric that counts parents by their state; NULL: none */
 	char *gauge_help, *gauge_label;
-	char **gauge_path;    /* NULL-terminated path in the parent of what it counts by */
-	char *debug_path;     /* what /debug/ calls parents */
-	char *policies_label; /* ConfigMaps of our namespace with this label "true" hold policies; or NULL */
+	char **gauge_path;      /* NULL-terminated path in the parent of what it counts by */
+	char *debug_path;       /* what /debug/ calls parents */
+	char *policies_label;   /* ConfigMaps of our namespace with this label "true" hold policies; or NULL */
+	char *class_annotation; /* says which operator an object belongs to, see scope.h; NULL: there is only one */
 } ao_manifest;
 
 /** @param json  what ao_bundle_manifest() returned. @return 0; -EINVAL with the field that is wrong */

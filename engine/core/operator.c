@@ -31,6 +31,8 @@ typedef struct operator_ {
 	ao_loop *loop;
 	ao_kubeconfig *config;
 	const char *namespace_;
+	const ao_scope *scope;
+	char *lease_name; /* the manifest's, with our class */
 	ao_kube *kube;
 	ao_lease *lease; /* NULL without leader election */
 	ao_metrics *metrics;
@@ -80,7 +82,7 @@ static void on_fetched(void *arg, const ao_kube_answer *answer)
 static int fetch_live(operator_ *op, const char *component, ao_policies_found *found, cJSON **ret, ao_err **reterr)
 {
 	ao_resource config_maps = {.api_version = "v1", .kind = "ConfigMap", .plural = "configmaps"};
-	ao_auto_str char *name = ao_policies_live_name(component);
+	ao_auto_str char *name = ao_policies_live_name(op->scope, component);
 	ao_auto_str char *path = ao_resource_path(&config_maps, op->namespace_, name, NULL);
 	fetch f = {0};
 	ao_kube_call *call = ao_kube_send(op->kube, &(ao_kube_request){.method = "GET", .path = path, .fn = on_fetched, .arg = &f});
@@ -143,7 +145,7 @@ static void on_files_news(void *arg, bool warning, const char *reason, const cha
 		ao_events_emit(op->events, &(ao_event){.api_version = "coordination.k8s.io/v1",
 						       .kind = "Lease",
 						       .namespace_ = op->namespace_,
-						       .name = manifest_of(op)->lease,
+						       .name = op->lease_name,
 						       .uid = "",
 						       .warning = warning,
 						       .reason = reason,
@@ -180,7 +182,7 @@ static void on_collect(void *arg)
 	ao_observe_process(m);
 	ao_files_collect(op->files);
 	if (op->basis) {
-		ao_auto_str char *name = ao_metric_labels("name", manifest_of(op)->lease);
+		ao_auto_str char *name = ao_metric_labels("name", op->lease_name);
 		ao_metric_set(m, "leader_election_master_status", name, leads(op));
 		ao_policies_collect(op->policies);
 	}
@@ -258,6 +260,9 @@ static void pin_shared(operator_ *op)
 	const cJSON *item;
 	cJSON_ArrayForEach (item, ao_json_at(result, "objects")) {
 		const cJSON *object = ao_json_at(item, "object");
+		const char *namespace_ = ao_json_str(object, "metadata", "namespace");
+		if (namespace_ && !ao_scope_covers(op->scope, namespace_)) /* we do not see it, and may have no right to write it */
+			continue;
 		ao_shared_pin(op->shared, ao_manifest_kind(manifest_of(op), object), ao_json_str(item, "role"), object);
 	}
 }
@@ -319,7 +324,7 @@ static void start_leading(void *arg)
 	operator_ *op = arg;
 	ao_world_listener listener = {on_parent, on_dependent, on_shared_change, on_synced, on_installed, op};
 	ao_observe_lead(op->metrics, manifest_of(op));
-	op->world = ao_world_new(op->loop, op->kube, manifest_of(op), &listener);
+	op->world = ao_world_new(op->loop, op->kube, manifest_of(op), op->scope, &listener);
 	op->shared = ao_shared_new(op->loop, op->kube, op->world);
 	op->queues = ao_queues_new(&(ao_queues_options){
 	    .loop = op->loop,
@@ -390,7 +395,7 @@ static void on_manifest(void *arg)
 static void on_lost(void *arg, const char *why)
 {
 	operator_ *op = arg;
-	op->result = ao_err_set(&op->err, -EPERM, "the lease %s was lost: %s", manifest_of(op)->lease, why);
+	op->result = ao_err_set(&op->err, -EPERM, "the lease %s was lost: %s", op->lease_name, why);
 	ao_loop_stop(op->loop);
 }
 
@@ -444,7 +449,7 @@ static int start_lease(operator_ *op, ao_err **reterr)
 	int r = ao_lease_new(op->loop, op->config, AO_USER_AGENT,
 			     &(ao_lease_options){
 				 .namespace_ = op->namespace_,
-				 .name = manifest_of(op)->lease,
+				 .name = op->lease_name,
 				 .on_acquired = start_leading,
 				 .on_lost = on_lost,
 				 .arg = op,
@@ -464,6 +469,11 @@ static int start(operator_ *op, ao_err **reterr)
 	if (r < 0)
 		return r;
 	op->namespace_ = o->namespace_ ? o->namespace_ : op->config->namespace_;
+	op->scope = ao_load_scope(&o->load);
+	if (*op->scope->class_)
+		ao_info(AO_CORE, NULL, "operator class %s", op->scope->class_);
+	for (size_t i = 0; op->scope->namespaces && op->scope->namespaces[i]; i++)
+		ao_info(AO_CORE, NULL, "watching namespace %s", op->scope->namespaces[i]);
 	ao_kube_on_answer(op->kube, on_answer, op);
 	ao_kube_on_stream(op->kube, on_stream, op);
 	r = ao_serve_new(
@@ -477,6 +487,7 @@ static int start(operator_ *op, ao_err **reterr)
 	r = take_basis(op, reterr);
 	if (r < 0)
 		return r;
+	op->lease_name = ao_scope_name(op->scope, manifest_of(op)->lease);
 	char instance[256] = "";
 	gethostname(instance, sizeof(instance) - 1);
 	op->events = ao_events_new(op->loop, op->kube, manifest_of(op)->component, instance);
@@ -499,6 +510,7 @@ static void stop(operator_ *op)
 	ao_timer_free(op->drain);
 	ao_heartbeat_free(op->heartbeat);
 	ao_variant_unref(op->basis);
+	free(op->lease_name);
 	ao_kubeconfig_free(op->config);
 	ao_metrics_free(op->metrics);
 	ao_require(ao_loop_close(op->loop) == 0);

@@ -93,7 +93,6 @@ void ao_pass_render(ao_pass *pass);
 void ao_pass_finish(ao_pass *pass);
 
 /* release.c */
-bool ao_pass_has_finalizer(const cJSON *tree, const char *finalizer);
 /** Adds the finalizer, then renders. */
 void ao_pass_add_finalizer(ao_pass *pass, const ao_object *object, const cJSON *tree);
 /** A parent that is to go: its children go, then its queues, then our finalizer. */

@@ -358,6 +358,8 @@ static ao_informer *watch(ao_policies *p, const char *suffix)
 						    .resource = &p->resource,
 						    .namespace_ = p->with.namespace_,
 						    .label_selector = selector,
+						    .store = {.annotation = p->main->loaded.manifest->class_annotation,
+							      .annotation_value = ao_load_scope(p->with.load)->class_},
 						    .on_change = on_change,
 						    .on_synced = on_maps_synced,
 						    .arg = p,
@@ -409,7 +411,11 @@ void ao_policies_rest(ao_policies *p)
 
 /* ---- the beginning and the end ---- */
 
-char *ao_policies_live_name(const char *component) { return ao_xasprintf("%s-policies-live", component); }
+char *ao_policies_live_name(const ao_scope *scope, const char *component)
+{
+	ao_auto_str char *base = ao_xasprintf("%s-policies-live", component);
+	return ao_scope_name(scope, base);
+}
 
 static void read_live(const cJSON *live, ao_sources *ret)
 {

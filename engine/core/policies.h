@@ -4,12 +4,12 @@
  *
  * The files of ConfigMaps labelled `<label>=true` in our namespace lie over those of the binary and of --policies; ConfigMaps labelled
  * `<label>-canary=true` lie over all of these, for the parents that their annotation `<label>-canary-selector` or
- * `<label>-canary-percent` names.  `<label>` is the manifest's policies_label.
+ * `<label>-canary-percent` names.  `<label>` is the manifest's policies_label.  Those of another class (scope.h) are not ours.
  *
  * An edit is loaded aside, its cases are run, preflighted on every parent it concerns, and rolled out a few workloads at a time; whatever
  * goes wrong, the last good bundle stays.  What became of an edit stands in the log, in metrics, in an Event on the ConfigMaps and in their
- * annotation `<label>-state`.  The files that are live are kept in a ConfigMap of our own (`<component>-policies-live`), so that a restart
- * comes back to them and not to an edit that was refused. Threads: the loop thread only.
+ * annotation `<label>-state`.  The files that are live are kept in a ConfigMap of our own (`<component>-policies-live`, with the class), so
+ * that a restart comes back to them and not to an edit that was refused. Threads: the loop thread only.
  */
 #include "core/reconcile.h"
 #include "core/variant.h"
@@ -41,7 +41,7 @@ int ao_policies_new(const ao_policies_options *options, const ao_policies_found 
 void ao_policies_free(ao_policies *policies); /* NULL is fine */
 
 /** Name of the ConfigMap that keeps the live files. The caller frees. */
-char *ao_policies_live_name(const char *component);
+char *ao_policies_live_name(const ao_scope *scope, const char *component);
 
 /** Begins to watch and to preflight; `fn` is called once, when the reconciler may begin. Before the world is synced nothing happens. */
 void ao_policies_lead(ao_policies *policies, ao_world *world, ao_reconciler *reconciler, const ao_openapi *openapi, ao_events *events);

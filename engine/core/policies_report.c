@@ -174,7 +174,7 @@ void ao_policies_record(ao_policies *p)
 {
 	if (!p->recorded && p->main->own.count == 0)
 		return; /* built in: there is nothing to remember */
-	ao_auto_str char *name = ao_policies_live_name(p->main->loaded.manifest->component);
+	ao_auto_str char *name = ao_policies_live_name(ao_load_scope(p->with.load), p->main->loaded.manifest->component);
 	ao_auto_json cJSON *object = live_object(p, name);
 	if (!object)
 		return;

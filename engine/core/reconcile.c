@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "core/finalizer.h"
 #include "core/observe.h"
 #include "core/pass.h"
 #include "core/record.h"
@@ -310,7 +311,7 @@ static void begin(ao_pass *pass, const ao_object *object)
 		ao_pass_finish(pass);
 		return;
 	}
-	bool held = finalizer && ao_pass_has_finalizer(tree, finalizer);
+	bool held = finalizer && ao_finalizer_held(tree, finalizer);
 	if (object->deleting && held)
 		ao_pass_release(pass, tree);
 	else if (object->deleting)

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/finalizer.h"
 #include "core/pass.h"
 
 #include <stdio.h>
@@ -17,21 +18,6 @@
 #define STUCK_MS 60000 /* what somebody else's finalizer holds, or a Secret that is gone, is not waited for for ever */
 
 /* ---- the finalizer ---- */
-
-/** @return its position in the tree's metadata, or -1 */
-static int finalizer_index(const cJSON *tree, const char *finalizer)
-{
-	int index = 0;
-	const cJSON *item;
-	cJSON_ArrayForEach (item, ao_json_at(tree, "metadata", "finalizers")) {
-		if (cJSON_IsString(item) && strcmp(item->valuestring, finalizer) == 0)
-			return index;
-		index++;
-	}
-	return -1;
-}
-
-bool ao_pass_has_finalizer(const cJSON *tree, const char *finalizer) { return finalizer_index(tree, finalizer) >= 0; }
 
 static void on_finalizer_added(void *arg, const ao_kube_answer *answer)
 {
@@ -85,30 +71,17 @@ void ao_pass_add_finalizer(ao_pass *pass, const ao_object *object, const cJSON *
 	send_patch(pass, object, AO_MERGE_PATCH, patch, on_finalizer_added);
 }
 
-static cJSON *patch_step(const char *op, const char *path, const char *value)
-{
-	cJSON *step = cJSON_CreateObject();
-	ao_json_set_str(step, "op", op);
-	ao_json_set_str(step, "path", path);
-	ao_json_set_str(step, "value", value);
-	return step;
-}
-
-/** The test makes the removal fail when the list has moved under us. */
 static void remove_finalizer(ao_pass *pass)
 {
 	const ao_object *object = ao_pass_object(pass);
-	ao_auto_json cJSON *patch = cJSON_CreateArray(), *tree = NULL;
-	const char *finalizer = pass->reconciler->manifest->finalizer;
-	int index = object && ao_object_tree(object, &tree, NULL) == 0 ? finalizer_index(tree, finalizer) : -1;
-	if (index < 0) {
+	ao_auto_json cJSON *patch = NULL, *tree = NULL;
+	if (object && ao_object_tree(object, &tree, NULL) == 0)
+		patch = ao_finalizer_removal(tree, pass->reconciler->manifest->finalizer);
+	if (!patch) {
 		ao_pass_finish(pass);
 		return;
 	}
 	ao_queues_forget(pass->reconciler->with.queues, object->uid); /* nothing is tried again for who has been let go */
-	ao_auto_str char *path = ao_xasprintf("/metadata/finalizers/%d", index);
-	cJSON_AddItemToArray(patch, patch_step("test", path, finalizer));
-	cJSON_AddItemToArray(patch, patch_step("remove", path, NULL));
 	send_patch(pass, object, AO_JSON_PATCH, patch, on_finalizer_removed);
 }
 
@@ -247,7 +220,7 @@ static void on_deleted(void *arg, const ao_kube_answer *answer)
 }
 
 /** kubectl delete --cascade=orphan: what there is goes on without its parent. */
-static bool is_orphaning(const cJSON *tree) { return finalizer_index(tree, "orphan") >= 0; }
+static bool is_orphaning(const cJSON *tree) { return ao_finalizer_held(tree, "orphan"); }
 
 void ao_pass_release(ao_pass *pass, const cJSON *tree)
 {

@@ -30,6 +30,7 @@ typedef struct entry {
 	ao_kube_call *read; /* in flight: a look at an object that our watch does not show */
 	waiter *waiters;
 	char *last_error; /* what was logged last: repeated failures are said once */
+	bool foreign;     /* it was said that it is another operator's */
 } entry;
 
 struct ao_shared {
@@ -112,6 +113,27 @@ static void end_work(entry *e, const ao_kube_answer *answer)
 	ao_queue_done(shared->queue, id, answer->error ? AO_QUEUE_RETRY : AO_QUEUE_OK);
 }
 
+/** Two operators of different versions would overwrite each other's for ever: the one whose mark it carries decides. */
+static bool is_foreign(entry *e, const cJSON *tree)
+{
+	const ao_world *world = e->shared->world;
+	bool foreign = !ao_scope_serves(ao_world_scope(world), ao_world_manifest(world), tree);
+	if (foreign && !e->foreign)
+		ao_info(AO_CORE, e->key, "the %s belongs to the operator of another class and is used as it is", e->role);
+	e->foreign = foreign;
+	return foreign;
+}
+
+static bool is_as_desired(entry *e, const ao_object *observed)
+{
+	if (!observed)
+		return false;
+	if (e->settled && e->observed_digest == observed->spec_digest)
+		return true;
+	ao_auto_json cJSON *tree = NULL;
+	return ao_world_tree(e->kind, observed, &tree, NULL) == 0 && (is_foreign(e, tree) || ao_apply_equal(e->desired, tree, NULL));
+}
+
 static void apply(entry *e, const ao_object *observed);
 
 /** The object as it is, although our watch does not show it: from here on it is one that has to be changed. */
@@ -121,7 +143,10 @@ static void on_read(void *arg, const ao_kube_answer *answer)
 	e->read = NULL;
 	const ao_object *observed = answer->error ? NULL : ao_world_saw(e->shared->world, e->kind, answer);
 	ao_kube_answer nothing = {.error = -EPROTO, .reason = "", .message = "the server's answer is no such object", .body = ""};
-	if (observed)
+	if (observed && is_as_desired(e, observed)) {
+		settle(e, observed);
+		end_work(e, answer);
+	} else if (observed)
 		apply(e, observed);
 	else
 		end_work(e, answer->error ? answer : &nothing);
@@ -168,16 +193,6 @@ static void apply(entry *e, const ao_object *observed)
 	    .fn = on_applied,
 	    .arg = e,
 	});
-}
-
-static bool is_as_desired(entry *e, const ao_object *observed)
-{
-	if (!observed)
-		return false;
-	if (e->settled && e->observed_digest == observed->spec_digest)
-		return true;
-	ao_auto_json cJSON *tree = NULL;
-	return ao_world_tree(e->kind, observed, &tree, NULL) == 0 && ao_apply_equal(e->desired, tree, NULL);
 }
 
 /** The queue's handler: makes one entry right. */
@@ -243,6 +258,7 @@ static entry *upsert(ao_shared *shared, const ao_kind *kind, const char *role, c
 	cJSON_Delete(e->desired);
 	free(e->role);
 	e->desired = cJSON_Duplicate(desired, 1);
+	ao_scope_sign(ao_world_scope(shared->world), ao_world_manifest(shared->world), e->desired);
 	e->role = ao_xstrdup(role);
 	e->desired_digest = digest;
 	e->settled = false;

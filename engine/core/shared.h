@@ -1,7 +1,7 @@
 #pragma once
 /**
  * shared.h -- the keeper of shared objects: the same content asked for by many parents, applied once, owned by nobody,
- * put back when somebody edits or deletes it, never deleted by us.
+ * put back when somebody edits or deletes it, never deleted by us.  One that carries the mark of another class (scope.h) is good as it is.
  *
  * An object whose namespace no parent lives in any more is forgotten, unless it was pinned (wanted without any parent).
  * Threads: the loop thread only.

@@ -1,4 +1,10 @@
-/* world.c -- informers, and the way from a changed object to the parent it concerns. */
+/*
+ * world.c -- informers, and the way from a changed object to the parent it concerns.
+ *
+ * Everything is listed at once, and nobody works before all of it is known.  With a list of namespaces that cannot be waited for, since one
+ * may not exist: there, the parents of a namespace are listed last, so that none is seen before its children.  Many namespaces make more
+ * watches than one connection can carry: every few of them have one of their own.
+ */
 #include "core/world.h"
 
 #include "base/clock.h"
@@ -7,16 +13,34 @@
 
 #include <string.h>
 
+#define MAX_WATCHES 50 /* on one connection, which carries 100 requests */
+
+/** One kind in one place. */
 typedef struct watched {
-	ao_world *world;
+	struct place *place;
 	const ao_kind *kind;
 	ao_informer *informer;
 } watched;
 
+/** A namespace, or all of them. */
+typedef struct place {
+	ao_world *world;
+	const char *namespace_; /* NULL: all */
+	watched *watched;       /* one per kind, same order */
+	bool opened;            /* the list of its parents has begun */
+	bool missed;            /* it was said that it cannot be seen */
+} place;
+
 struct ao_world {
 	const ao_manifest *manifest;
+	const ao_scope *scope;
 	ao_world_listener listener;
-	watched *watched; /* one per kind, same order */
+	ao_store **stores; /* one per kind, same order */
+	bool *absent;      /* one per kind: it was said that it is not installed */
+	place *places;
+	size_t place_count;
+	ao_kube **clients; /* beside the one we were given */
+	size_t client_count;
 	bool synced;
 };
 
@@ -54,7 +78,7 @@ static void on_change(void *arg, ao_informer *informer, ao_change change, const 
 {
 	(void)informer;
 	watched *w = arg;
-	ao_world *world = w->world;
+	ao_world *world = w->place->world;
 	switch (w->kind->role) {
 	case AO_ROLE_PARENT:
 		on_parent_change(world, change, object, before);
@@ -75,86 +99,174 @@ static void on_change(void *arg, ao_informer *informer, ao_change change, const 
 	}
 }
 
-static void on_synced(void *arg, ao_informer *informer, bool absent)
+/* ---- what is known ---- */
+
+static bool is_forbidden(const place *p, const char **ret_plural)
 {
-	watched *w = arg;
-	ao_world *world = w->world;
+	for (size_t i = 0; i < p->world->manifest->kind_count; i++)
+		if (ao_informer_forbidden(p->watched[i].informer)) {
+			*ret_plural = p->watched[i].kind->resource.plural;
+			return true;
+		}
+	return false;
+}
+
+static bool is_known(const place *p, size_t first_kind)
+{
+	for (size_t i = first_kind; i < p->world->manifest->kind_count; i++)
+		if (!ao_informer_synced(p->watched[i].informer))
+			return false;
+	return true;
+}
+
+static void look_at_place(place *p)
+{
+	const char *plural = NULL;
+	bool forbidden = is_forbidden(p, &plural);
+	if (forbidden && !p->missed) {
+		ao_warn(AO_CORE, NULL, "may not list %s in namespace %s: does it exist, and do our roles in it? Asking again", plural,
+			p->namespace_);
+		p->missed = true;
+	}
+	if (!forbidden && !p->opened && is_known(p, 1)) {
+		p->opened = true;
+		ao_informer_start(p->watched[0].informer);
+	}
+	if (!forbidden && p->missed && is_known(p, 0)) {
+		ao_info(AO_CORE, NULL, "namespace %s can be seen now", p->namespace_);
+		p->missed = false;
+	}
+}
+
+static void tell_absent(const watched *w, bool absent)
+{
+	ao_world *world = w->place->world;
+	bool *said = &world->absent[w->kind - world->manifest->kinds];
+	if (*said == absent)
+		return;
+	*said = absent;
 	if (absent)
 		ao_warn(AO_CORE, NULL, "%s (%s) is not installed in this cluster; waiting for it", w->kind->resource.kind,
 			w->kind->resource.api_version);
-	else if (world->synced)
+	else
 		ao_info(AO_CORE, NULL, "%s (%s) is installed now", w->kind->resource.kind, w->kind->resource.api_version);
-	(void)informer;
-	if (world->synced) {
-		if (world->listener.on_installed)
-			world->listener.on_installed(world->listener.arg);
+	if (world->synced && world->listener.on_installed)
+		world->listener.on_installed(world->listener.arg);
+}
+
+static void on_synced(void *arg, ao_informer *informer, bool absent)
+{
+	const watched *w = arg;
+	ao_world *world = w->place->world;
+	const char *plural;
+	if (!ao_informer_forbidden(informer))
+		tell_absent(w, absent);
+	look_at_place(w->place);
+	if (world->synced)
 		return;
-	}
-	for (size_t i = 0; i < world->manifest->kind_count; i++)
-		if (!ao_informer_synced(world->watched[i].informer) && !ao_informer_absent(world->watched[i].informer))
+	for (size_t i = 0; i < world->place_count; i++)
+		if (!is_known(&world->places[i], 0) && !is_forbidden(&world->places[i], &plural))
 			return;
 	world->synced = true;
 	world->listener.on_synced(world->listener.arg);
 }
 
-ao_world *ao_world_new(ao_loop *loop, ao_kube *kube, const ao_manifest *manifest, const ao_world_listener *listener)
+/* ---- life ---- */
+
+static ao_store *new_store(const ao_world *world, const ao_kind *kind)
+{
+	bool parent = kind->role == AO_ROLE_PARENT;
+	return ao_store_new(&(ao_store_options){
+	    .index_label = kind->label,
+	    .managers = (const char *const *)world->manifest->legacy_managers,
+	    .projection = kind->projection,
+	    .owner_kind = kind->role == AO_ROLE_CHILD ? parent_kind(world)->resource.kind : kind->owner,
+	    .annotation = parent ? world->manifest->class_annotation : NULL,
+	    .annotation_value = world->scope->class_,
+	    .namespaces = (const char *const *)world->scope->namespaces,
+	});
+}
+
+static void init_place(ao_loop *loop, ao_kube *kube, ao_world *world, place *p, const char *namespace_)
+{
+	*p = (place){.world = world, .namespace_ = namespace_, .opened = !namespace_ || world->manifest->kind_count == 1};
+	p->watched = ao_xcalloc(world->manifest->kind_count, sizeof(*p->watched));
+	for (size_t i = 0; i < world->manifest->kind_count; i++) {
+		const ao_kind *kind = &world->manifest->kinds[i];
+		p->watched[i] = (watched){.place = p, .kind = kind};
+		p->watched[i].informer = ao_informer_new(loop, kube,
+							 &(ao_informer_options){
+							     .resource = &kind->resource,
+							     .namespace_ = namespace_,
+							     .label_selector = kind->selector ? kind->selector : kind->label,
+							     .into = world->stores[i],
+							     .patient = namespace_ != NULL,
+							     .on_change = on_change,
+							     .on_synced = on_synced,
+							     .arg = &p->watched[i],
+							 });
+	}
+}
+
+ao_world *ao_world_new(ao_loop *loop, ao_kube *kube, const ao_manifest *manifest, const ao_scope *scope, const ao_world_listener *listener)
 {
 	ao_world *world = ao_xcalloc(1, sizeof(*world));
-	world->manifest = manifest;
-	world->listener = *listener;
-	world->watched = ao_xcalloc(manifest->kind_count, sizeof(*world->watched));
-	for (size_t i = 0; i < manifest->kind_count; i++) {
-		watched *w = &world->watched[i];
-		const ao_kind *kind = &manifest->kinds[i];
-		*w = (watched){.world = world, .kind = kind};
-		ao_informer_options options = {
-		    .resource = &kind->resource,
-		    .label_selector = kind->selector ? kind->selector : kind->label,
-		    .store =
-			{
-			    .index_label = kind->label,
-			    .managers = (const char *const *)manifest->legacy_managers,
-			    .projection = kind->projection,
-			    .owner_kind = kind->role == AO_ROLE_CHILD ? manifest->kinds[0].resource.kind : kind->owner,
-			},
-		    .on_change = on_change,
-		    .on_synced = on_synced,
-		    .arg = w,
-		};
-		w->informer = ao_informer_new(loop, kube, &options);
+	*world = (ao_world){.manifest = manifest, .scope = scope, .listener = *listener, .place_count = 1};
+	world->stores = ao_xcalloc(manifest->kind_count, sizeof(*world->stores));
+	world->absent = ao_xcalloc(manifest->kind_count, sizeof(*world->absent));
+	for (size_t i = 0; i < manifest->kind_count; i++)
+		world->stores[i] = new_store(world, &manifest->kinds[i]);
+	while (scope->namespaces && scope->namespaces[world->place_count])
+		world->place_count++;
+	world->places = ao_xcalloc(world->place_count, sizeof(*world->places));
+	world->clients = ao_xcalloc(world->place_count, sizeof(ao_kube *));
+	for (size_t i = 0, watches = 0; i < world->place_count; i++) {
+		watches += manifest->kind_count;
+		if (i && watches > MAX_WATCHES) {
+			watches = manifest->kind_count;
+			world->clients[world->client_count++] = ao_kube_sibling(kube);
+		}
+		ao_kube *client = world->client_count ? world->clients[world->client_count - 1] : kube;
+		init_place(loop, client, world, &world->places[i], scope->namespaces ? scope->namespaces[i] : NULL);
 	}
 	return world;
 }
 
 void ao_world_start(ao_world *world)
 {
-	for (size_t i = 0; i < world->manifest->kind_count; i++)
-		ao_informer_start(world->watched[i].informer);
+	for (size_t i = 0; i < world->place_count; i++)
+		for (size_t k = world->places[i].opened ? 0 : 1; k < world->manifest->kind_count; k++)
+			ao_informer_start(world->places[i].watched[k].informer);
 }
 
 void ao_world_free(ao_world *world)
 {
 	if (!world)
 		return;
+	for (size_t i = 0; i < world->place_count; i++) {
+		for (size_t k = 0; k < world->manifest->kind_count; k++)
+			ao_informer_free(world->places[i].watched[k].informer);
+		free(world->places[i].watched);
+	}
 	for (size_t i = 0; i < world->manifest->kind_count; i++)
-		ao_informer_free(world->watched[i].informer);
-	free(world->watched);
+		ao_store_free(world->stores[i]);
+	for (size_t i = 0; i < world->client_count; i++)
+		ao_kube_free(world->clients[i]);
+	free(world->clients);
+	free(world->places);
+	free(world->absent);
+	free(world->stores);
 	free(world);
 }
 
 bool ao_world_synced(const ao_world *world) { return world->synced; }
 const ao_manifest *ao_world_manifest(const ao_world *world) { return world->manifest; }
-ao_store *ao_world_parents(ao_world *world) { return ao_informer_store(world->watched[0].informer); }
+const ao_scope *ao_world_scope(const ao_world *world) { return world->scope; }
+ao_store *ao_world_parents(ao_world *world) { return world->stores[0]; }
 
-ao_store *ao_world_store(ao_world *world, const ao_kind *kind)
-{
-	return ao_informer_store(world->watched[kind - world->manifest->kinds].informer);
-}
+ao_store *ao_world_store(ao_world *world, const ao_kind *kind) { return world->stores[kind - world->manifest->kinds]; }
 
-bool ao_world_absent(const ao_world *world, const ao_kind *kind)
-{
-	return ao_informer_absent(world->watched[kind - world->manifest->kinds].informer);
-}
+bool ao_world_absent(const ao_world *world, const ao_kind *kind) { return world->absent[kind - world->manifest->kinds]; }
 
 const ao_object *ao_world_find(ao_world *world, const ao_kind *kind, const cJSON *desired)
 {
@@ -213,14 +325,6 @@ void ao_world_each_child(ao_world *world, const char *parent_uid, void (*fn)(voi
 	}
 }
 
-uint64_t ao_world_watch_restarts(const ao_world *world)
-{
-	uint64_t sum = 0;
-	for (size_t i = 0; i < world->manifest->kind_count; i++)
-		sum += ao_informer_restarts(world->watched[i].informer);
-	return sum;
-}
-
 /** Collects trees into an array; the first that cannot be read is kept as the error. */
 typedef struct collector {
 	ao_world *world;
@@ -260,7 +364,7 @@ static void collect_absent(const ao_world *world, cJSON *snapshot)
 {
 	cJSON *absent = cJSON_AddArrayToObject(snapshot, "absent");
 	for (size_t i = 0; i < world->manifest->kind_count; i++)
-		if (ao_world_absent(world, &world->manifest->kinds[i]))
+		if (world->absent[i])
 			cJSON_AddItemToArray(absent, cJSON_CreateString(world->manifest->kinds[i].resource.kind));
 }
 

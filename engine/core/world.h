@@ -1,12 +1,16 @@
 #pragma once
 /**
- * world.h -- all that we observe: one informer per kind of the manifest, and who is woken by which change.
+ * world.h -- all that we observe: one store per kind of the manifest, and who is woken by which change.
  *
  * A child wakes the parent its controller reference names, a related object the parent its label names or the one whose child owns it,
  * a shared object nobody but the keeper of shared objects.
+ *
+ * Parents of another class are not there at all; one whose class changes goes, or comes.  A scope with namespaces has an informer per kind
+ * and namespace; a namespace in which something may not be listed (it does not exist yet, or our roles are not there) keeps nobody waiting,
+ * and its parents come when all that belongs to them can be seen.
  * Threads: the loop thread only.
  */
-#include "core/manifest.h"
+#include "core/scope.h"
 #include "kube/informer.h"
 
 typedef struct ao_world ao_world;
@@ -20,8 +24,8 @@ typedef struct ao_world_listener {
 	void *arg;
 } ao_world_listener;
 
-/** @param manifest borrowed for the world's life */
-ao_world *ao_world_new(ao_loop *loop, ao_kube *kube, const ao_manifest *manifest, const ao_world_listener *listener);
+/** @param manifest, scope  borrowed for the world's life */
+ao_world *ao_world_new(ao_loop *loop, ao_kube *kube, const ao_manifest *manifest, const ao_scope *scope, const ao_world_listener *listener);
 void ao_world_start(ao_world *world);
 void ao_world_free(ao_world *world);
 bool ao_world_synced(const ao_world *world);
@@ -29,6 +33,7 @@ bool ao_world_synced(const ao_world *world);
 ao_store *ao_world_parents(ao_world *world);
 ao_store *ao_world_store(ao_world *world, const ao_kind *kind);
 const ao_manifest *ao_world_manifest(const ao_world *world);
+const ao_scope *ao_world_scope(const ao_world *world);
 
 /** Does the cluster not know this kind? */
 bool ao_world_absent(const ao_world *world, const ao_kind *kind);
@@ -46,8 +51,6 @@ const ao_object *ao_world_saw(ao_world *world, const ao_kind *kind, const ao_kub
 /** Calls fn for every observed child (not shared) of the parent with this uid, kind by kind in manifest order. */
 void ao_world_each_child(ao_world *world, const char *parent_uid, void (*fn)(void *arg, const ao_kind *kind, const ao_object *object),
 			 void *arg);
-/** Streams that had to be started again, over all kinds; for metrics. */
-uint64_t ao_world_watch_restarts(const ao_world *world);
 
 /**
  * What policies are shown about one parent: {now, parent, children, related, absent}; absent lists kinds that the cluster does not know.

@@ -11,6 +11,7 @@
 #include "kube/client.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/secret.h"
 #include "kube/answer.h"
@@ -42,6 +43,7 @@ struct ao_kube {
 	ao_loop *loop;
 	ao_http *http;
 	const ao_kubeconfig *config;
+	char *user_agent;
 	ao_auth *auth;
 	bool (*gate)(void *arg);
 	void *gate_arg;
@@ -59,6 +61,7 @@ int ao_kube_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_age
 	ao_kube *kube = ao_xcalloc(1, sizeof(*kube));
 	kube->loop = loop;
 	kube->config = config;
+	kube->user_agent = ao_xstrdup(user_agent);
 	ao_http_options options = {
 	    .ca_pem = config->ca_pem,
 	    .cert_pem = config->client_cert_pem,
@@ -68,12 +71,22 @@ int ao_kube_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_age
 	};
 	int r = ao_http_new(loop, &options, &kube->http, reterr);
 	if (r < 0) {
+		free(kube->user_agent);
 		free(kube);
 		return r;
 	}
 	kube->auth = ao_auth_new(config);
 	*ret = kube;
 	return 0;
+}
+
+ao_kube *ao_kube_sibling(const ao_kube *kube)
+{
+	ao_kube *sibling = NULL;
+	ao_require(ao_kube_new(kube->loop, kube->config, kube->user_agent, &sibling, NULL) == 0); /* what worked for the first */
+	ao_kube_set_gate(sibling, kube->gate, kube->gate_arg);
+	ao_kube_on_answer(sibling, kube->on_answer, kube->on_answer_arg);
+	return sibling;
 }
 
 void ao_kube_set_gate(ao_kube *kube, bool (*gate)(void *arg), void *arg)
@@ -343,5 +356,6 @@ void ao_kube_free(ao_kube *kube)
 	}
 	ao_http_free(kube->http);
 	ao_auth_free(kube->auth);
+	free(kube->user_agent);
 	free(kube);
 }

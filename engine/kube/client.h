@@ -50,6 +50,8 @@ typedef struct ao_kube_request {
 
 /** @param config borrowed for the client's life */
 int ao_kube_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_agent, ao_kube **ret, ao_err **reterr);
+/** Another client for the same server with a connection of its own: the server lets one carry 100 requests, watches among them. */
+ao_kube *ao_kube_sibling(const ao_kube *kube);
 void ao_kube_free(ao_kube *kube); /* cancels every call */
 
 /** Every request but GET first asks `gate(arg)`; false refuses it. NULL: no gate. */

@@ -14,7 +14,6 @@
 #include "kube/list.h"
 #include "kube/watch.h"
 
-#include <ctype.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -27,7 +26,8 @@
 struct ao_informer {
 	ao_kube *kube;
 	ao_informer_options with;
-	char *path; /* of the collection with the selector, ends with '?' or '&' */
+	char *namespace_; /* or NULL */
+	char *path;       /* of the collection with the selector, ends with '?' or '&' */
 	ao_store *store;
 	ao_watch *watch; /* one of the two, or neither while the timer runs */
 	ao_list *list;
@@ -36,7 +36,7 @@ struct ao_informer {
 	bool listing;      /* between ao_store_mark() and the sweep */
 	bool paged;        /* the server does not do WatchList */
 	unsigned unlisted; /* WatchList streams that ended without their mark, in a row */
-	bool synced, absent;
+	bool synced, absent, forbidden;
 	uint64_t backoff_ms, failed_ms, expired_ms, streams;
 	unsigned failures; /* in a row */
 	unsigned busy;     /* our frames on the stack that run callbacks */
@@ -50,6 +50,7 @@ static void go(ao_informer *inf);
 static void destroy(ao_informer *inf)
 {
 	ao_store_free(inf->store);
+	free(inf->namespace_);
 	free(inf->path);
 	free(inf);
 }
@@ -101,7 +102,7 @@ static void put(ao_informer *inf, ao_span text)
 /** Everything that `version` holds has been put: what was not is gone. */
 static void sweep(ao_informer *inf, const char *version)
 {
-	for (ao_object *gone; !inf->freed && (gone = ao_store_take_stale(inf->store, version));)
+	for (ao_object *gone; !inf->freed && (gone = ao_store_take_stale(inf->store, inf->namespace_, version));)
 		report_deleted(inf, gone);
 	inf->listing = false;
 }
@@ -117,8 +118,9 @@ static void become_synced(ao_informer *inf, bool absent)
 
 static void finish_list(ao_informer *inf, const char *version)
 {
-	ao_store_set_version(inf->store, version);
+	ao_store_set_version(inf->store, inf->namespace_, version);
 	inf->list_first = false;
+	inf->forbidden = false;
 	inf->unlisted = 0;
 	sweep(inf, version);
 	become_synced(inf, false);
@@ -156,6 +158,20 @@ static void failed(ao_informer *inf, const char *message)
 	back_off(inf);
 }
 
+/** Nothing was ever seen, and for now nothing can be. */
+static void shut_out(ao_informer *inf, const char *message)
+{
+	ao_debug(AO_KUBE, inf->namespace_, "may not list %s: %s", plural(inf), message);
+	inf->forbidden = true;
+	back_off(inf);
+	become_synced(inf, true);
+}
+
+static bool is_shut_out(const ao_informer *inf, long status)
+{
+	return status == 403 && inf->with.patient && (!inf->synced || inf->forbidden);
+}
+
 static void works(ao_informer *inf)
 {
 	if (inf->failures >= 2)
@@ -181,8 +197,9 @@ static void kind_is_absent(ao_informer *inf)
 {
 	inf->list_first = true;
 	inf->failures = 0;
-	ao_store_set_version(inf->store, "");
-	ao_store_mark(inf->store);
+	inf->forbidden = false;
+	ao_store_set_version(inf->store, inf->namespace_, "");
+	ao_store_mark(inf->store, inf->namespace_);
 	sweep(inf, "");
 	become_synced(inf, true);
 	if (!inf->freed)
@@ -205,7 +222,7 @@ static void on_event(void *arg, ao_watch_event event, ao_span object)
 		finish_list(inf, version);
 	/* what is sent initially has versions in no order */
 	if (!inf->listing && version)
-		ao_store_set_version(inf->store, version);
+		ao_store_set_version(inf->store, inf->namespace_, version);
 	leave(inf);
 }
 
@@ -223,6 +240,8 @@ static void on_watch_end(void *arg, const ao_watch_end *end)
 	bool initial = inf->listing && !inf->paged;
 	if (end->status == 404) {
 		kind_is_absent(inf);
+	} else if (is_shut_out(inf, end->status)) {
+		shut_out(inf, end->message);
 	} else if (end->status == 410) {
 		expired(inf, end->message);
 	} else if (initial && (is_refusal(end->status) || end->error == -E2BIG || (!end->error && ++inf->unlisted >= MAX_UNLISTED))) {
@@ -245,7 +264,7 @@ static void watch(ao_informer *inf)
 	inf->watch = ao_watch_start(&(ao_watch_request){
 	    .kube = inf->kube,
 	    .path = inf->path,
-	    .version = inf->list_first ? NULL : ao_store_version(inf->store),
+	    .version = inf->list_first ? NULL : ao_store_version(inf->store, inf->namespace_),
 	    .on_event = on_event,
 	    .on_end = on_watch_end,
 	    .arg = inf,
@@ -274,6 +293,8 @@ static void on_list_end(void *arg, const ao_kube_answer *answer, const char *ver
 			watch(inf);
 	} else if (answer->status == 404) {
 		kind_is_absent(inf);
+	} else if (is_shut_out(inf, answer->status)) {
+		shut_out(inf, answer->message);
 	} else if (answer->status == 410) {
 		expired(inf, answer->message);
 	} else {
@@ -291,7 +312,7 @@ static void list(ao_informer *inf)
 static void go(ao_informer *inf)
 {
 	if (inf->list_first) {
-		ao_store_mark(inf->store);
+		ao_store_mark(inf->store, inf->namespace_);
 		inf->listing = true;
 	}
 	if (inf->list_first && inf->paged)
@@ -307,15 +328,11 @@ static char *collection_path(const ao_informer_options *options)
 	ao_auto_str char *path = ao_resource_path(options->resource, options->namespace_, NULL, NULL);
 	ao_buf out = ao_buf_init(64 * 1024);
 	ao_buf_printf(&out, "%s?", path);
-	if (options->label_selector)
+	if (options->label_selector) {
 		ao_buf_puts(&out, "labelSelector=");
-	for (const char *c = options->label_selector; c && *c; c++)
-		if (isalnum((unsigned char)*c))
-			ao_buf_put(&out, c, 1);
-		else
-			ao_buf_printf(&out, "%%%02X", (unsigned char)*c);
-	if (options->label_selector)
+		ao_resource_put_value(&out, options->label_selector);
 		ao_buf_puts(&out, "&");
+	}
 	return ao_buf_steal(&out);
 }
 
@@ -325,8 +342,9 @@ ao_informer *ao_informer_new(ao_loop *loop, ao_kube *kube, const ao_informer_opt
 	inf->kube = kube;
 	inf->with = *options;
 	inf->with.namespace_ = inf->with.label_selector = NULL; /* borrowed until here */
+	inf->namespace_ = ao_xstrdup(options->namespace_);
 	inf->path = collection_path(options);
-	inf->store = ao_store_new(&options->store);
+	inf->store = options->into ? ao_store_ref(options->into) : ao_store_new(&options->store);
 	inf->timer = ao_timer_new(loop, on_timer, inf);
 	inf->list_first = true;
 	return inf;
@@ -350,4 +368,5 @@ ao_store *ao_informer_store(ao_informer *informer) { return informer->store; }
 const ao_resource *ao_informer_resource(const ao_informer *informer) { return informer->with.resource; }
 bool ao_informer_synced(const ao_informer *informer) { return informer->synced; }
 bool ao_informer_absent(const ao_informer *informer) { return informer->absent; }
+bool ao_informer_forbidden(const ao_informer *informer) { return informer->forbidden; }
 uint64_t ao_informer_restarts(const ao_informer *informer) { return informer->streams ? informer->streams - 1 : 0; }

@@ -6,6 +6,7 @@
  * pages where it refuses.  Back-off 800 ms doubling to 30 s with jitter, forgotten after 2 minutes of quiet.  A 404 on the
  * collection means the kind is not installed: reported once, asked again every 30 s, the store empty meanwhile.
  * A watch stream that is silent for 90 s (bookmarks come each minute) is ended and resumed.
+ * Several informers, one per namespace, may fill one store: `store.namespaces` names them, `into` is the store.
  * One object that cannot be read is reported and skipped; the others go on.
  * Threads: the loop thread only; callbacks run on the loop.
  */
@@ -21,6 +22,10 @@ typedef struct ao_informer_options {
 	const char *namespace_;      /* NULL: all */
 	const char *label_selector;  /* or NULL */
 	ao_store_options store;
+	ao_store *into; /* a store shared with others, instead of one made as `store` says; or NULL */
+	/** A refusal (403) of the first list counts as a kind that is absent, and is no news but to the listener: asked again all the same.
+	 */
+	bool patient;
 	/** After the store changed. For AO_UPDATED `before` is a copy of the digests of the earlier version. For AO_DELETED the object is
 	 * still readable, for this call only. */
 	void (*on_change)(void *arg, ao_informer *informer, ao_change change, const ao_object *object, const ao_object *before);
@@ -36,5 +41,6 @@ void ao_informer_free(ao_informer *informer);
 ao_store *ao_informer_store(ao_informer *informer);
 const ao_resource *ao_informer_resource(const ao_informer *informer);
 bool ao_informer_synced(const ao_informer *informer);
-bool ao_informer_absent(const ao_informer *informer);       /* the server does not know the kind */
+bool ao_informer_absent(const ao_informer *informer);       /* the server does not know the kind, or ... */
+bool ao_informer_forbidden(const ao_informer *informer);    /* ... does not let us list it: only when `patient` */
 uint64_t ao_informer_restarts(const ao_informer *informer); /* watch streams started beyond the first */

@@ -279,7 +279,7 @@ static void decide(ao_lease *lease)
 		finish_release(lease);
 	else if (lease->phase == LEADING && !ours)
 		lose(lease, ao_xasprintf("held by '%s'", ao_lease_record_holder(&lease->record)));
-	else if (ours || ao_lease_record_is_free(&lease->record, &lease->claim, ao_mono_ms()))
+	else if (ours || lease->with.seize || ao_lease_record_is_free(&lease->record, &lease->claim, ao_mono_ms()))
 		write_record(lease);
 	else
 		try_later(lease);

@@ -16,6 +16,9 @@ typedef struct ao_lease_options {
 	const char *namespace_, *name;
 	const char *identity;                           /* NULL: <hostname>_<uuid> */
 	uint64_t lease_ms, renew_deadline_ms, retry_ms; /* 0: 15000, 10000, 2000 */
+	/** Take it from whoever holds it. He notices when he renews it, or has not: nothing may be done before his leaseDurationSeconds
+	 * are over. */
+	bool seize;
 	void (*on_acquired)(void *arg);
 	void (*on_lost)(void *arg, const char *why);
 	void (*on_holder)(void *arg, const char *identity); /* another holder was seen (ourselves, too); may be NULL */

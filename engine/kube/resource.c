@@ -7,7 +7,6 @@
  */
 #include "kube/resource.h"
 
-#include "base/buf.h"
 #include "base/mem.h"
 
 #include <ctype.h>
@@ -64,4 +63,13 @@ char *ao_resource_path(const ao_resource *r, const char *namespace_, const char 
 		return ao_xstrdup("/too-long");
 	}
 	return ao_buf_steal(&path);
+}
+
+void ao_resource_put_value(ao_buf *query, const char *value)
+{
+	for (; *value; value++)
+		if (isalnum((unsigned char)*value) || strchr("-_.~", *value))
+			ao_buf_put(query, value, 1);
+		else
+			ao_buf_printf(query, "%%%02X", (unsigned char)*value);
 }

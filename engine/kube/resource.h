@@ -3,6 +3,7 @@
  * resource.h -- a kind of object and the URL paths it lives at.
  * Threads: any.
  */
+#include "base/buf.h"
 #include "base/err.h"
 
 #include <stdbool.h>
@@ -26,3 +27,5 @@ bool ao_resource_is(const ao_resource *r, const char *api_version, const char *k
  * @return the caller frees
  */
 char *ao_resource_path(const ao_resource *r, const char *namespace_, const char *name, const char *subresource);
+/** Appends a value of a query, percent-escaped. */
+void ao_resource_put_value(ao_buf *query, const char *value);

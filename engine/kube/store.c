@@ -2,6 +2,8 @@
  * store.c -- one block per object, chained into three hash tables of equal size; and a plain array of all, for walking.
  *
  * A block holds the header, the strings and the text; cut.c makes the latter two.  Removing swaps the last of the array into the hole.
+ *
+ * What a list has seen and how far a watch has told is known per namespace when each is filled on its own: a part.
  */
 #include "kube/store.h"
 
@@ -26,17 +28,32 @@ typedef struct entry {
 	char bytes[];      /* strings, then text */
 } entry;
 
+/** What one informer fills. */
+typedef struct part {
+	const char *namespace_; /* NULL: every other */
+	uint32_t mark;
+	size_t sweep; /* ao_store_take_stale() has seen what lies above */
+	char *version;
+} part;
+
 struct ao_store {
+	unsigned references;
 	ao_store_options options; /* texts copied */
+	part *parts;              /* one per namespace of the options, then one for every other */
 	entry **buckets[INDEXES];
 	entry **all;
 	size_t size; /* of each table and of `all`, a power of two */
 	size_t count, bytes;
-	uint32_t mark;
-	size_t sweep; /* ao_store_take_stale() has seen what lies above */
-	char *version;
 	ao_cut cut; /* scratch */
 };
+
+static part *part_of(const ao_store *store, const char *namespace_)
+{
+	part *p = store->parts;
+	while (p->namespace_ && !(namespace_ && strcmp(p->namespace_, namespace_) == 0))
+		p++;
+	return p;
+}
 
 /* ---- versions ---- */
 
@@ -149,11 +166,24 @@ static void detach(ao_store *store, entry *e)
 
 /* ---- life ---- */
 
-static const char *const *copy_strings(const char *const *strings)
+static size_t count_strings(const char *const *strings)
 {
 	size_t count = 0;
 	while (strings && strings[count])
 		count++;
+	return count;
+}
+
+static void free_strings(const char *const *strings)
+{
+	for (size_t i = 0; strings[i]; i++)
+		free((char *)strings[i]);
+	free((void *)strings);
+}
+
+static const char *const *copy_strings(const char *const *strings)
+{
+	size_t count = count_strings(strings);
 	char **copy = ao_xcalloc(count + 1, sizeof(char *));
 	for (size_t i = 0; i < count; i++)
 		copy[i] = ao_xstrdup(strings[i]);
@@ -163,31 +193,50 @@ static const char *const *copy_strings(const char *const *strings)
 ao_store *ao_store_new(const ao_store_options *options)
 {
 	ao_store *store = ao_xcalloc(1, sizeof(*store));
+	store->references = 1;
 	store->options = *options;
 	store->options.index_label = ao_xstrdup(options->index_label);
 	store->options.owner_kind = ao_xstrdup(options->owner_kind);
+	store->options.annotation = ao_xstrdup(options->annotation);
+	store->options.annotation_value = ao_xstrdup(options->annotation_value ? options->annotation_value : "");
 	store->options.managers = copy_strings(options->managers);
-	store->version = ao_xstrdup("");
+	store->options.namespaces = copy_strings(options->namespaces);
+	size_t parts = count_strings(options->namespaces) + 1;
+	store->parts = ao_xcalloc(parts, sizeof(part));
+	for (size_t i = 0; i < parts; i++)
+		store->parts[i] = (part){.namespace_ = store->options.namespaces[i], .version = ao_xstrdup("")};
 	store->cut = ao_cut_init();
 	resize(store, FIRST_SIZE);
 	return store;
 }
 
+ao_store *ao_store_ref(ao_store *store)
+{
+	store->references++;
+	return store;
+}
+
 void ao_store_free(ao_store *store)
 {
-	if (!store)
+	if (!store || --store->references)
 		return;
 	for (size_t i = 0; i < store->count; i++)
 		free(store->all[i]);
 	for (index_kind kind = BY_KEY; kind < INDEXES; kind++)
 		free(store->buckets[kind]);
-	for (size_t i = 0; store->options.managers[i]; i++)
-		free((char *)store->options.managers[i]);
-	free((void *)store->options.managers);
+	for (part *p = store->parts;; p++) {
+		free(p->version);
+		if (!p->namespace_)
+			break;
+	}
+	free(store->parts);
+	free_strings(store->options.managers);
+	free_strings(store->options.namespaces);
 	free((char *)store->options.index_label);
 	free((char *)store->options.owner_kind);
+	free((char *)store->options.annotation);
+	free((char *)store->options.annotation_value);
 	free(store->all);
-	free(store->version);
 	ao_cut_free(&store->cut);
 	free(store);
 }
@@ -224,10 +273,16 @@ static entry *make_entry(const ao_cut *cut)
 	return e;
 }
 
-static bool is_wanted(const ao_store *store)
+/** @param object  what lies in store->cut */
+static bool is_wanted(const ao_store *store, ao_span object)
 {
-	const char *kind = store->options.owner_kind;
-	return !kind || strcmp(kind, ao_cut_str(&store->cut, AO_CUT_OWNER_KIND)) == 0;
+	const char *kind = store->options.owner_kind, *annotation = store->options.annotation;
+	if (kind && strcmp(kind, ao_cut_str(&store->cut, AO_CUT_OWNER_KIND)) != 0)
+		return false;
+	if (!annotation)
+		return true;
+	ao_auto_str char *value = ao_span_text(ao_span_at(object, "metadata", "annotations", annotation));
+	return strcmp(value ? value : "", store->options.annotation_value) == 0;
 }
 
 /** Stores what lies in store->cut. @return the entry it replaced, or NULL */
@@ -236,7 +291,7 @@ static entry *commit(ao_store *store, entry **ret)
 	entry *e = make_entry(&store->cut), *before = find(store, e->object.key);
 	if (before)
 		detach(store, before);
-	e->mark = store->mark;
+	e->mark = part_of(store, e->object.namespace_)->mark;
 	add(store, e);
 	*ret = e;
 	return before;
@@ -262,7 +317,7 @@ int ao_store_swap(ao_store *store, ao_span object, bool live, const ao_object **
 	before = live ? find(store, key) : NULL;
 	if (before && ao_version_older(ao_cut_str(&store->cut, AO_CUT_VERSION), before->object.resource_version))
 		return -ESTALE;
-	if (!is_wanted(store)) {
+	if (!is_wanted(store, object)) {
 		*ret_before = take(store, key);
 		return -ENOENT;
 	}
@@ -291,16 +346,17 @@ int ao_store_put_answer(ao_store *store, const char *body, size_t len, const ao_
 		*ret = &old->object;
 		return 0;
 	}
-	if (!old && is_digits(version) && is_digits(store->version) && !ao_version_older(store->version, version))
+	const part *p = part_of(store, ao_cut_str(&store->cut, AO_CUT_NAMESPACE));
+	if (!old && is_digits(version) && is_digits(p->version) && !ao_version_older(p->version, version))
 		return ao_err_set(reterr, -ENOENT, "%s is gone since", key);
-	if (!is_wanted(store)) {
+	if (!is_wanted(store, (ao_span){body, len})) {
 		ao_store_remove(store, key);
 		return -ENOENT;
 	}
-	uint32_t mark = old ? old->mark : store->mark - 1;
+	uint32_t mark = old ? old->mark : p->mark - 1;
 	free(commit(store, &e));
 	e->mark = mark; /* an answer is no proof that the object is in the list under way ... */
-	e->answered = store->mark;
+	e->answered = p->mark;
 	*ret = &e->object;
 	return 0;
 }
@@ -330,20 +386,22 @@ bool ao_store_remove(ao_store *store, const char *key)
 
 void ao_object_free(ao_object *object) { free(object); }
 
-void ao_store_mark(ao_store *store)
+void ao_store_mark(ao_store *store, const char *namespace_)
 {
-	store->mark++;
-	store->sweep = SIZE_MAX;
+	part *p = part_of(store, namespace_);
+	p->mark++;
+	p->sweep = SIZE_MAX;
 }
 
-ao_object *ao_store_take_stale(ao_store *store, const char *version)
+ao_object *ao_store_take_stale(ao_store *store, const char *namespace_, const char *version)
 {
-	if (store->sweep > store->count)
-		store->sweep = store->count;
-	while (store->sweep) {
-		entry *e = store->all[--store->sweep];
-		bool newer = e->answered == store->mark && ao_version_older(version, e->object.resource_version);
-		if (e->mark == store->mark || newer)
+	part *p = part_of(store, namespace_);
+	if (p->sweep > store->count)
+		p->sweep = store->count;
+	while (p->sweep) {
+		entry *e = store->all[--p->sweep];
+		bool newer = e->answered == p->mark && ao_version_older(version, e->object.resource_version);
+		if (e->mark == p->mark || newer || part_of(store, e->object.namespace_) != p)
 			continue; /* ... but one newer than the list will be told by the watch */
 		detach(store, e);
 		return &e->object;
@@ -351,15 +409,16 @@ ao_object *ao_store_take_stale(ao_store *store, const char *version)
 	return NULL;
 }
 
-void ao_store_set_version(ao_store *store, const char *version)
+void ao_store_set_version(ao_store *store, const char *namespace_, const char *version)
 {
-	if (strcmp(store->version, version) == 0)
+	part *p = part_of(store, namespace_);
+	if (strcmp(p->version, version) == 0)
 		return;
-	free(store->version);
-	store->version = ao_xstrdup(version);
+	free(p->version);
+	p->version = ao_xstrdup(version);
 }
 
-const char *ao_store_version(const ao_store *store) { return store->version; }
+const char *ao_store_version(const ao_store *store, const char *namespace_) { return part_of(store, namespace_)->version; }
 
 /* ---- looking ---- */
 

@@ -48,17 +48,21 @@ typedef struct ao_store_options {
 	ao_projection projection;
 	/** Keep only objects whose controlling owner has this kind; NULL: all. Others are dropped where they arrive. */
 	const char *owner_kind;
+	/** Keep only objects whose annotation of this name is `annotation_value`; one that is absent is "". NULL: all. */
+	const char *annotation, *annotation_value;
+	const char *const *namespaces; /* NULL-terminated: each is filled by an informer of its own; NULL: one informer fills all */
 } ao_store_options;
 
 /** @param options copied */
 ao_store *ao_store_new(const ao_store_options *options);
+ao_store *ao_store_ref(ao_store *store); /* one more ao_store_free() until it goes */
 void ao_store_free(ao_store *store);
 
 /**
  * Takes an object as the server sent it.
  * @param ret  the stored object
- * @return 0; -EINVAL the text is no object with metadata.name and uid (nothing is stored); -ENOENT options.owner_kind does not want it
- *         (an earlier version is removed, *ret untouched; no ao_err is made)
+ * @return 0; -EINVAL the text is no object with metadata.name and uid (nothing is stored); -ENOENT the options do not want it (an earlier
+ *         version is removed, *ret untouched; no ao_err is made)
  */
 int ao_store_put(ao_store *store, ao_span object, const ao_object **ret, ao_err **reterr);
 /** @return true when it was there */
@@ -86,7 +90,7 @@ int ao_object_tree(const ao_object *object, cJSON **ret, ao_err **reterr);
  */
 int ao_store_put_answer(ao_store *store, const char *body, size_t len, const ao_object **ret, ao_err **reterr);
 
-/* ---- for informers ---- */
+/* ---- for informers; `namespace_` is the one the informer fills, NULL when the store has only one informer ---- */
 
 /**
  * ao_store_put() that hands over the version it replaced (or, with -ENOENT, removed); NULL when there was none.
@@ -100,15 +104,15 @@ ao_object *ao_store_take(ao_store *store, ao_span object);
 void ao_object_free(ao_object *object); /* one that was handed over; NULL is fine */
 
 /** Begins a list: what is not put from now on will be stale. */
-void ao_store_mark(ao_store *store);
+void ao_store_mark(ao_store *store, const char *namespace_);
 /**
  * Ends a list that the server made at `version`: call until NULL. Takes one stale object; answers to writes made after the list are kept.
  * The store may be changed between calls.
  */
-ao_object *ao_store_take_stale(ao_store *store, const char *version);
+ao_object *ao_store_take_stale(ao_store *store, const char *namespace_, const char *version);
 
 /** The resourceVersion up to which the watch has told everything; "" before the first list. */
-void ao_store_set_version(ao_store *store, const char *version);
-const char *ao_store_version(const ao_store *store);
+void ao_store_set_version(ao_store *store, const char *namespace_, const char *version);
+const char *ao_store_version(const ao_store *store, const char *namespace_);
 /** Is a older than b? Compared as unsigned integers of any length; false when one of them is no such thing. */
 bool ao_version_older(const char *a, const char *b);

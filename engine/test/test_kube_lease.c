@@ -118,7 +118,7 @@ typedef struct candidate {
 	cluster *c;
 	ao_lease *lease;
 	int acquired, lost, holders, given;
-	bool free_when_acquired, free_when_lost, patient;
+	bool free_when_acquired, free_when_lost, patient, seizes;
 	bool event; /* something was called */
 	uint64_t at_ms;
 	char holder[128], why[512];
@@ -171,6 +171,7 @@ static void stand(candidate *k, cluster *c, const ao_kubeconfig *config, const c
 	k->c = c;
 	options.namespace_ = c->space;
 	options.identity = identity;
+	options.seize = k->seizes;
 	options.on_acquired = on_acquired;
 	options.on_lost = on_lost;
 	options.on_holder = on_holder;
@@ -318,6 +319,28 @@ static void a_lease_that_is_taken_away_is_lost(void **state)
 	assert_string_equal(a.why, "held by 'thief'");
 	ao_auto_json cJSON *left = live_lease(c);
 	assert_string_equal(ao_json_str(left, "spec", "holderIdentity"), "thief");
+	delete_lease(c);
+}
+
+static void one_that_seizes_takes_it_from_its_holder(void **state)
+{
+	cluster *c = need_cluster(state, __func__);
+	candidate a = {0}, b = {.seizes = true};
+	stand(&a, c, c->config, "a");
+	wait_event(&a, 5000);
+	stand(&b, c, c->config, "b");
+	wait_event(&a, 5000);
+	assert_int_equal(a.lost, 1);
+	assert_string_equal(a.why, "held by 'b'");
+	assert_int_equal(b.acquired, 1);
+	assert_true(ao_lease_held(b.lease));
+	ao_lease_free(a.lease);
+	a = (candidate){0};
+	stand(&a, c, c->config, "c"); /* who only stands by does not get it back */
+	pass_time(c->loop, 4000);
+	assert_int_equal(a.acquired + b.lost, 0);
+	ao_lease_free(a.lease);
+	ao_lease_free(b.lease);
 	delete_lease(c);
 }
 
@@ -525,6 +548,7 @@ int main(void)
 	    CASE(a_killed_leader_expires),
 	    CASE(a_lease_can_be_given_back_at_any_time),
 	    CASE(a_lease_that_is_taken_away_is_lost),
+	    CASE(one_that_seizes_takes_it_from_its_holder),
 	    CASE(old_knowledge_is_made_new),
 	    CASE(says_once_what_the_account_lacks),
 	    CASE(a_server_that_is_gone_makes_it_lost),

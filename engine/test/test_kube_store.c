@@ -288,7 +288,7 @@ static void only_newer_answers_count(void **state)
 	assert_string_equal(o->resource_version, "18446744073709551616000");
 	put_version(store, "a", "7", 6); /* the watch is always right */
 	assert_string_equal(ao_store_get(store, "a")->resource_version, "7");
-	ao_store_set_version(store, "200");
+	ao_store_set_version(store, NULL, "200");
 	ao_store_remove(store, "a");
 	assert_int_equal(answer(store, "a", "150", 7, &o), -ENOENT); /* the watch has told that it is gone */
 	assert_int_equal(answer(store, "a", "201", 8, &o), 0);
@@ -318,7 +318,7 @@ static void a_list_finds_what_is_gone(void **state)
 	put_version(store, "stays", "2", 1);
 	put_version(store, "written-before", "3", 1);
 	put_version(store, "gone-too", "3", 1);
-	ao_store_mark(store);
+	ao_store_mark(store, NULL);
 	put_version(store, "stays", "2", 1);
 	put_version(store, "new", "9", 1);
 	assert_int_equal(answer(store, "ours-in-list", "10", 1, &o), 0);
@@ -327,20 +327,67 @@ static void a_list_finds_what_is_gone(void **state)
 	assert_int_equal(answer(store, "ours-after", "12", 1, &o), 0);        /* written after the list was made */
 	assert_int_equal(answer(store, "written-before", "13", 1, &o), 0);
 	unsigned taken = 0;
-	for (ao_object *gone; (gone = ao_store_take_stale(store, "11")); taken++) {
+	for (ao_object *gone; (gone = ao_store_take_stale(store, NULL, "11")); taken++) {
 		assert_true(strncmp(gone->name, "gone", 4) == 0 || strcmp(gone->name, "ours-deleted-since") == 0);
 		assert_null(ao_store_get(store, gone->key));
 		ao_object_free(gone);
 	}
 	assert_int_equal(taken, 3);
 	assert_int_equal(ao_store_count(store), 5);
-	ao_store_mark(store);
+	ao_store_mark(store, NULL);
 	while (ao_store_count(store)) {
-		ao_object *gone = ao_store_take_stale(store, "99");
+		ao_object *gone = ao_store_take_stale(store, NULL, "99");
 		assert_non_null(gone);
 		ao_object_free(gone);
 	}
-	assert_null(ao_store_take_stale(store, "99"));
+	assert_null(ao_store_take_stale(store, NULL, "99"));
+	ao_store_free(store);
+}
+
+static void unwanted_annotations_are_dropped(void **state)
+{
+	(void)state;
+	static const char *const texts[] = {
+	    "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\"}}",
+	    "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"annotations\":{\"x.y/z\":\"\"}}}",
+	    "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"annotations\":{\"x.y/z\":\"blue\"}}}",
+	};
+	ao_store *none = ao_store_new(&(ao_store_options){.annotation = "x.y/z"}),
+		 *blue = ao_store_new(&(ao_store_options){.annotation = "x.y/z", .annotation_value = "blue"});
+	const ao_object *o;
+	for (size_t i = 0; i < AO_LEN(texts); i++) {
+		assert_int_equal(ao_store_put(none, span(texts[i]), &o, NULL), i < 2 ? 0 : -ENOENT);
+		assert_int_equal(ao_store_put_answer(blue, texts[i], strlen(texts[i]), &o, NULL), i < 2 ? -ENOENT : 0);
+	}
+	assert_int_equal(ao_store_count(none), 0); /* it was there, and went with its annotation */
+	assert_int_equal(ao_store_count(blue), 1);
+	ao_store_free(none);
+	ao_store_free(blue);
+}
+
+static void each_namespace_is_listed_on_its_own(void **state)
+{
+	(void)state;
+	const char *const namespaces[] = {"a", "b", NULL};
+	ao_store *store = ao_store_new(&(ao_store_options){.namespaces = namespaces});
+	for (size_t i = 0; namespaces[i]; i++) {
+		ao_auto_str char *text =
+		    ao_xasprintf("{\"metadata\":{\"name\":\"x\",\"namespace\":\"%s\",\"uid\":\"%s\"}}", namespaces[i], namespaces[i]);
+		put(store, text);
+	}
+	ao_store_set_version(store, "a", "7");
+	assert_string_equal(ao_store_version(store, "b"), "");
+	ao_store_mark(store, "a");
+	ao_object *gone = ao_store_take_stale(store, "a", "7");
+	assert_string_equal(gone->key, "a/x");
+	ao_object_free(gone);
+	assert_null(ao_store_take_stale(store, "a", "7"));
+	static const char late[] = "{\"metadata\":{\"name\":\"x\",\"namespace\":\"a\",\"uid\":\"a\",\"resourceVersion\":\"6\"}}";
+	const ao_object *o;
+	assert_int_equal(ao_store_put_answer(store, late, strlen(late), &o, NULL), -ENOENT); /* its own watch has told that it is gone */
+	assert_string_equal(ao_store_get(store, "b/x")->uid, "b");
+	ao_store_free(ao_store_ref(store));
+	assert_int_equal(ao_store_count(store), 1);
 	ao_store_free(store);
 }
 
@@ -542,6 +589,8 @@ int main(void)
 	    cmocka_unit_test(only_newer_answers_count),
 	    cmocka_unit_test(versions_compare_as_numbers),
 	    cmocka_unit_test(a_list_finds_what_is_gone),
+	    cmocka_unit_test(unwanted_annotations_are_dropped),
+	    cmocka_unit_test(each_namespace_is_listed_on_its_own),
 	    cmocka_unit_test(swap_hands_over_what_was_there),
 	    cmocka_unit_test(late_events_change_nothing),
 	    cmocka_unit_test(random_histories),

@@ -30,6 +30,7 @@ local VALUES = {
     .. ' --set runtime.github.tokenSecretRef.name=gh --set runtime.github.caFile=/ca/ca.crt --set runtime.checksumAnnotation=true'
     .. ' --set runtime.github.checksum=' .. ('0a'):rep(32) },
   { "the older chart's runtime", '--set runtime.localPath=/runtime/asya_runtime.py --set runtime.github=null' },
+  { 'a class in two namespaces', "--set operatorClass=blue --set 'watchNamespaces={default,asya-system}' --set releaseOnUninstall=true" },
   { "the README's staging", '--set runtime.namespace=asya-staging --set runtime.local.path=/x.py --set image.tag=dev --set image.pullPolicy=Never' },
 }
 
@@ -45,6 +46,8 @@ local REFUSED = {
   { '--set runtime.github.baseURL=http://x', 'runtime/github/baseURL' },
   { '--set image.pullPolicy=Often', 'pullPolicy' },
   { '--set transports.rabbitmq.config.port=no', 'port' },
+  { '--set operatorClass=Blue', 'operatorClass' }, { "--set 'watchNamespaces={a_b}'", 'watchNamespaces' },
+  { '--set releaseOnUninstall=true --set leaderElection.enabled=false', 'releaseOnUninstall needs leaderElection.enabled' },
 }
 
 describe('the chart', function()
@@ -77,6 +80,12 @@ describe('the chart', function()
     end)
   end
 
+  it('gives class and namespaces to the operator, and the class to its policies', function()
+    local yaml = template "--set operatorClass=1e3 --set 'watchNamespaces={a,b}' --set-string 'policies.extra.x\\.lua=return 1'"
+    assert.is_truthy(yaml:find('name: ASYA_OPERATOR_CLASS%s+value: "1e3"') and yaml:find('name: ASYA_WATCH_NAMESPACES%s+value: "a,b"'), yaml)
+    assert.equal(2, select(2, yaml:gsub('asya.sh/operator%-class: "1e3"', '')))
+  end)
+
   it('makes Prometheus objects when asked to', function()
     local yaml = template '--set metrics.serviceMonitor.enabled=true --set metrics.prometheusRule.enabled=true'
     assert.is_truthy(yaml:find('kind: ServiceMonitor', 1, true) and yaml:find('alert: AsyaPoliciesRejected', 1, true))
@@ -98,15 +107,7 @@ describe('the chart', function()
     local objects = cluster.write(cluster.temp 'rbac.yaml', yaml)
     cluster.kubectl('apply -f %s -l app.kubernetes.io/name=asya-operator --prune=false', objects)
     cluster.kubectl 'scale deployment asya-operator -n asya-system --replicas=0'
-    local token = cluster.kubectl('create token asya-operator -n asya-system'):gsub('%s+$', '')
-    local config = cluster.write(cluster.temp 'kubeconfig', ([[
-apiVersion: v1
-kind: Config
-current-context: c
-contexts: [{name: c, context: {cluster: c, user: u, namespace: asya-system}}]
-clusters: [{name: c, cluster: {server: "%s", certificate-authority: "%s"}}]
-users: [{name: u, user: {token: "%s"}}]
-]]):format(os.getenv 'BED_SERVER', os.getenv 'BED_CA', token))
+    local config = cluster.account('asya-operator', 'asya-system')
     local ns = cluster.namespace 'rights'
     local op = cluster.operator { args = '--leader-elect --kubeconfig ' .. config }
     cluster.apply(cluster.actor('scaled', ns, '  scaling: {enabled: true}'))

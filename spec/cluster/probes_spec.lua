@@ -140,7 +140,11 @@ end)
 describe('README.md', function()
   if not cluster.available then return end
 
-  teardown(function() cluster.sh 'helm uninstall asya-operator -n asya-system' end)
+  teardown(function()
+    cluster.sh 'helm uninstall asya-operator -n asya-system --no-hooks; helm uninstall blue -n asya-blue'
+    cluster.clear()
+    cluster.sh 'kubectl delete namespace asya --wait=false'
+  end)
 
   for block in cluster.read('README.md'):gmatch '```bash\n(.-)```' do
     if not block:find '^make ' then

@@ -1,0 +1,325 @@
+/*
+ * release.c -- takes our finalizer off parents, so that they can go when no operator is there any more.
+ *
+ * An operator that runs would put it back.  The lease decides who may write: with --take-lease we become its holder by force, wait until
+ * the last one's time is over, and let it expire when we have ended, which is when an operator that is still there begins again.
+ */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "cli/session.h"
+#include "core/finalizer.h"
+#include "kube/lease.h"
+#include "version.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ATTEMPTS 5        /* at a finalizer whose list moves under us */
+#define TAKE_MS 30000     /* to become the lease's holder */
+#define LEASE_MS 60000    /* what is left of our time: for whoever removes the operator */
+#define HOLDER_SECONDS 15 /* of a holder that does not say */
+#define MAX_QUERY (64 * 1024)
+
+typedef struct release {
+	ao_session session;
+	ao_manifest *manifest;
+	const char **names;
+	const char *namespace_, *selector;
+	bool everywhere, dry_run, all_classes, take_lease;
+	ao_lease *lease;
+	bool leads, lost;
+	char *why; /* it was lost */
+	size_t found, failed;
+} release;
+
+/* ---- one parent ---- */
+
+/** "thing.group.io/name", as kubectl writes it, and where it is when that is not one place. */
+static void say(const release *r, const cJSON *object, const char *what)
+{
+	const ao_resource *resource = &r->manifest->kinds[0].resource;
+	ao_auto_str char *kind = ao_xstrdup(resource->kind);
+	size_t group = strchr(resource->api_version, '/') ? strcspn(resource->api_version, "/") : 0;
+	for (char *c = kind; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	printf("%s%s%.*s/%s %s", kind, group ? "." : "", (int)group, resource->api_version, ao_json_str(object, "metadata", "name"), what);
+	if (r->everywhere)
+		printf(" (namespace %s)", ao_json_str(object, "metadata", "namespace"));
+	printf("%s\n", r->dry_run ? " (server dry run)" : "");
+}
+
+static char *path_of(const release *r, const cJSON *object)
+{
+	return ao_resource_path(&r->manifest->kinds[0].resource, ao_json_str(object, "metadata", "namespace"),
+				ao_json_str(object, "metadata", "name"), NULL);
+}
+
+/** @return 0; -EINVAL, -ESTALE the list of finalizers has moved; as ao_kube_answer */
+static int send_removal(release *r, const cJSON *object, const cJSON *patch, ao_err **reterr)
+{
+	ao_auto_str char *path = path_of(r, object), *body = ao_json_print(patch);
+	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s%s", path, r->manifest->field_manager, r->dry_run ? "&dryRun=All" : "");
+	return ao_session_send(
+	    &r->session, &(ao_kube_request){.method = "PATCH", .path = query, .content_type = AO_JSON_PATCH, .body = body}, NULL, reterr);
+}
+
+/** A list of finalizers that has moved is looked at again. */
+static int release_one(release *r, const cJSON *object, ao_err **reterr)
+{
+	ao_auto_str char *path = path_of(r, object);
+	ao_auto_json cJSON *now = NULL;
+	for (int i = 1;; i++) {
+		ao_auto_err ao_err *err = NULL;
+		ao_auto_json cJSON *patch = ao_finalizer_removal(now ? now : object, r->manifest->finalizer);
+		int code = patch ? send_removal(r, object, patch, &err) : 0;
+		bool moved = code == -EINVAL || code == -ESTALE;
+		if (moved && i < ATTEMPTS) {
+			ao_err_free(AO_TAKE(err));
+			cJSON_Delete(AO_TAKE(now));
+			code = ao_session_get(&r->session, path, &now, &err);
+			if (code == 0)
+				continue;
+		}
+		if (code < 0 && code != -ENOENT)
+			return ao_err_set(reterr, code, "%s", ao_err_text(err));
+		say(r, object, code ? "is gone" : patch ? "released" : "unchanged");
+		return 0;
+	}
+}
+
+/** What fails is said, and the others are released all the same. */
+static void note(release *r, int code, ao_err *err)
+{
+	if (code < 0) {
+		fprintf(stderr, "error: %s\n", ao_err_text(err));
+		r->failed++;
+	}
+	ao_err_free(err);
+}
+
+static void try_one(release *r, const cJSON *object)
+{
+	ao_err *err = NULL;
+	r->found++;
+	int code = release_one(r, object, &err);
+	note(r, code, err);
+}
+
+/* ---- which ones ---- */
+
+static int release_named(release *r, const char *namespace_, const char *name, ao_err **reterr)
+{
+	const ao_resource *resource = &r->manifest->kinds[0].resource;
+	ao_auto_str char *path = ao_resource_path(resource, namespace_, name, NULL);
+	ao_auto_json cJSON *object = NULL;
+	int code = ao_session_get(&r->session, path, &object, reterr);
+	if (code < 0)
+		return code;
+	if (!r->all_classes && !ao_scope_serves(&r->session.scope, r->manifest, object)) {
+		const char *class_ = ao_json_str(object, "metadata", "annotations", r->manifest->class_annotation);
+		return ao_err_set(reterr, -EINVAL, "%s %s is of operator class '%s': say so with --operator-class, or --all-classes",
+				  resource->kind, name, class_ ? class_ : "");
+	}
+	try_one(r, object);
+	return 0;
+}
+
+/** Page by page, so that a large cluster fits. */
+static int release_listed(release *r, const char *namespace_, ao_err **reterr)
+{
+	ao_auto_str char *path = ao_resource_path(&r->manifest->kinds[0].resource, namespace_, NULL, NULL), *more = ao_xstrdup("");
+	do {
+		ao_auto_buf ao_buf query = ao_buf_init(MAX_QUERY);
+		ao_auto_json cJSON *page = NULL;
+		const cJSON *item;
+		ao_buf_printf(&query, "%s?limit=100&labelSelector=", path);
+		ao_resource_put_value(&query, r->selector ? r->selector : "");
+		ao_buf_puts(&query, "&continue=");
+		ao_resource_put_value(&query, more);
+		ao_auto_err ao_err *err = NULL;
+		int code = ao_session_get(&r->session, query.data, &page, &err);
+		if (code == -ENOENT)
+			return 0; /* the kind is not installed: there is nothing to release */
+		if (code < 0)
+			return ao_err_set(reterr, code, "%s", ao_err_text(err));
+		cJSON_ArrayForEach (item, ao_json_at(page, "items"))
+			if (r->all_classes || ao_scope_serves(&r->session.scope, r->manifest, item))
+				try_one(r, item);
+		free(more);
+		more = ao_xstrdup(ao_json_str(page, "metadata", "continue"));
+	} while (more && *more);
+	return 0;
+}
+
+static void release_all(release *r)
+{
+	const char *namespace_ = r->namespace_ ? r->namespace_ : r->session.config->namespace_;
+	char *const *watched = r->everywhere ? r->session.scope.namespaces : NULL;
+	for (size_t i = 0; r->names[i]; i++) {
+		ao_err *err = NULL;
+		int code = release_named(r, namespace_, r->names[i], &err);
+		note(r, code, err);
+	}
+	for (; watched && *watched; watched++) {
+		ao_err *err = NULL;
+		int code = release_listed(r, *watched, &err);
+		note(r, code, err);
+	}
+	if (!r->names[0] && !(r->everywhere && r->session.scope.namespaces)) {
+		ao_err *err = NULL;
+		int code = release_listed(r, r->everywhere ? NULL : namespace_, &err);
+		note(r, code, err);
+	}
+	if (!r->found && !r->failed)
+		fprintf(stderr, "nothing to release\n");
+}
+
+/* ---- the lease ---- */
+
+static void on_acquired(void *arg) { ((release *)arg)->leads = true; }
+static void on_lost(void *arg, const char *why)
+{
+	release *r = arg;
+	r->lost = true;
+	r->why = ao_xstrdup(why);
+}
+static bool may_write(void *arg)
+{
+	const release *r = arg;
+	return !r->lease || ao_lease_held(r->lease);
+}
+
+/** @param held_ms  for how long its holder may believe to hold it without asking; 0: nobody holds it */
+static int seize(release *r, const char *name, uint64_t held_ms, ao_err **reterr)
+{
+	int code = ao_lease_new(r->session.loop, r->session.config, AO_USER_AGENT,
+				&(ao_lease_options){.namespace_ = r->session.namespace_,
+						    .name = name,
+						    .lease_ms = LEASE_MS,
+						    .seize = true,
+						    .on_acquired = on_acquired,
+						    .on_lost = on_lost,
+						    .arg = r},
+				&r->lease, reterr);
+	if (code < 0)
+		return code;
+	ao_lease_start(r->lease);
+	if (!ao_loop_run_until(r->session.loop, &r->leads, TAKE_MS))
+		return ao_err_set(reterr, -ETIME, "cannot take the lease %s in namespace %s", name, r->session.namespace_);
+	if (held_ms)
+		fprintf(stderr, "took the lease %s; waiting %d s until the operator that held it has surely stopped\n", name,
+			(int)(held_ms / 1000));
+	if (ao_loop_run_until(r->session.loop, &r->lost, held_ms))
+		return ao_err_set(reterr, -EPERM, "lost the lease %s again: %s", name, r->why);
+	ao_kube_set_gate(r->session.kube, may_write, r);
+	return 0;
+}
+
+static int settle_lease(release *r, ao_err **reterr)
+{
+	static const ao_resource leases = {(char *)"coordination.k8s.io/v1", (char *)"Lease", (char *)"leases", false};
+	ao_auto_str char *name = ao_scope_name(&r->session.scope, r->manifest->lease);
+	ao_auto_str char *path = ao_resource_path(&leases, r->session.namespace_, name, NULL);
+	ao_auto_json cJSON *lease = NULL;
+	int64_t seconds = HOLDER_SECONDS;
+	ao_session_get(&r->session, path, &lease, NULL); /* none, or one that we may not read: nobody is known to hold it */
+	const char *holder = ao_json_str(lease, "spec", "holderIdentity"), *renewed = ao_json_str(lease, "spec", "renewTime");
+	bool held = holder && *holder;
+	ao_json_int(ao_json_at(lease, "spec", "leaseDurationSeconds"), &seconds);
+	if (r->take_lease && !lease)
+		fprintf(
+		    stderr,
+		    "warning: there is no lease %s in namespace %s; an operator that runs without --leader-elect is not stopped by one\n",
+		    name, r->session.namespace_);
+	if (r->take_lease)
+		return seize(r, name, held ? (uint64_t)seconds * 1000 : 0, reterr);
+	char since[AO_TIME_TEXT];
+	ao_time_micro_text(ao_wall_ms() - seconds * 1000, since);
+	if (held && renewed && strcmp(renewed, since) > 0 && !r->dry_run)
+		fprintf(stderr,
+			"warning: %s holds the lease %s and will put the finalizer back, but on what is being deleted: stop it, or use "
+			"--take-lease\n",
+			holder, name);
+	return 0;
+}
+
+/* ---- the verb ---- */
+
+static int run(release *r, const ao_session_flags *flags, ao_err **reterr)
+{
+	ao_auto_sources ao_sources sources = {0};
+	ao_auto_json cJSON *manifest = NULL;
+	int code = ao_session_open(flags, &r->session, reterr);
+	if (code == 0)
+		code = ao_session_sources(&r->session, &(ao_load_options){0}, &sources, NULL, reterr);
+	if (code == 0)
+		code = ao_bundle_peek_manifest(&sources, &manifest, reterr);
+	if (code == 0)
+		code = ao_manifest_read(manifest, &r->manifest, reterr);
+	if (code == 0 && !r->manifest->finalizer)
+		code = ao_err_set(reterr, -EINVAL, "the policies name no finalizer, so that there is none to release");
+	if (code == 0)
+		code = settle_lease(r, reterr);
+	if (code == 0)
+		release_all(r);
+	return code;
+}
+
+static int check(const release *r, ao_err **reterr)
+{
+	if (r->names[0] && (r->everywhere || r->selector))
+		return ao_err_set(reterr, -EINVAL, "names go with neither -A nor -l");
+	if (!r->names[0] && !r->everywhere && !r->selector && !r->namespace_)
+		return ao_err_set(reterr, -EINVAL, "say which: names, -l SELECTOR, -n NAMESPACE for all in it, or -A; see --help");
+	if (r->everywhere && r->namespace_)
+		return ao_err_set(reterr, -EINVAL, "-A and -n exclude each other");
+	if (r->take_lease && (r->all_classes || r->dry_run))
+		return ao_err_set(reterr, -EINVAL,
+				  "--take-lease stops the operator of one class: it goes with neither --all-classes nor --dry-run");
+	return 0;
+}
+
+static int parse(release *r, ao_session_flags *session, int argc, char **argv, ao_err **reterr)
+{
+	const ao_flag flags[] = {
+	    {"namespace", 'n', .text = &r->namespace_, .value = "NS", .help = "where the names are; alone: everything in it"},
+	    {"all-namespaces", 'A', .yes = &r->everywhere, .help = "everything in all namespaces, or in those of --watch-namespaces"},
+	    {"selector", 'l', .text = &r->selector, .value = "SELECTOR", .help = "only what has these labels"},
+	    {"dry-run", 0, .yes = &r->dry_run, .help = "ask the server, change nothing"},
+	    {"all-classes", 0, .yes = &r->all_classes, .help = "of every operator class"},
+	    {"take-lease", 0, .yes = &r->take_lease, .help = "first take the operator's lease: it stops, and begins again a minute after"},
+	    AO_SESSION_FLAGS(session),
+	};
+	return ao_args_parse(
+	    &(ao_verb){
+		.usage = "asya-operator release [NAME...] [flags]",
+		.about =
+		    "Takes the operator's finalizer off, so that objects can be deleted without an operator. What runs for them and their\n"
+		    "queues stay as they are. What is being deleted already goes at once, and with it, by garbage collection, what it\n"
+		    "owns; queues stay. An operator that runs puts the finalizer back on the others: uninstall it, or --take-lease.",
+		.flags = flags,
+		.flag_count = AO_LEN(flags),
+		.arguments = r->names},
+	    argc, argv, reterr);
+}
+
+int ao_cli_release(int argc, char **argv)
+{
+	release r = {.names = ao_xcalloc((size_t)argc + 1, sizeof(*r.names))};
+	ao_session_flags session = {0};
+	ao_err *err = NULL;
+	int code = parse(&r, &session, argc, argv, &err);
+	bool usage = code < 0 || (code == 0 && check(&r, &err) < 0);
+	if (code == 0 && !usage)
+		code = run(&r, &session, &err);
+	if (r.session.kube)
+		ao_kube_set_gate(r.session.kube, NULL, NULL);
+	ao_lease_free(r.lease);
+	ao_session_close(&r.session);
+	ao_manifest_free(r.manifest);
+	free(r.names);
+	free(r.why);
+	return usage ? ao_cli_fail(err, 2) : code < 0 ? ao_cli_fail(err, 1) : r.failed ? 1 : 0;
+}
