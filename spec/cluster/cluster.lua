@@ -127,6 +127,27 @@ function M.operator(options)
   return handle
 end
 
+--- A kubeconfig for a ServiceAccount: only what it may, the operator may.
+function M.account(name, namespace)
+  local token = M.kubectl('create token %s -n %s', name, namespace):gsub('%s+$', '')
+  return M.write(M.temp 'kubeconfig', ([[
+apiVersion: v1
+kind: Config
+current-context: c
+contexts: [{name: c, context: {cluster: c, user: u, namespace: "%s"}}]
+clusters: [{name: c, cluster: {server: "%s", certificate-authority: "%s"}}]
+users: [{name: u, user: {token: "%s"}}]
+]]):format(namespace, os.getenv 'BED_SERVER', os.getenv 'BED_CA', token))
+end
+
+--- What helm makes of the chart, as a file; fails the test when it fails.
+function M.chart(release, namespace, arguments)
+  local path = M.temp 'chart.yaml'
+  local output, ok = M.sh('(helm template %s chart --no-hooks -n %s %s >%s)', release, namespace, arguments or '', path)
+  if not ok then error('helm template:\n' .. output, 2) end
+  return path
+end
+
 --- Deletes every actor that earlier specs left: an operator would work on them, too.
 function M.clear()
   for _, actor in ipairs(M.list('asyncactors')) do

@@ -1,0 +1,166 @@
+--- chart_rights: an operator with exactly the rights of the chart does all of its work, and has no right that it did not use.
+local cluster = require 'cluster'
+local json = require 'json'
+local yaml = require 'yaml_tables'
+
+local ROLE = 'arn:aws:iam::123456789012:role/asya-actor'
+
+describe('the rights of the chart', function()
+  if not cluster.available then
+    pending 'needs a control plane: run it through spec/run cluster'
+    return
+  end
+  local own, apps, mark, operator
+  local eventually = cluster.eventually
+
+  local function helm(arguments, ...)
+    local output, ok = cluster.sh('helm ' .. arguments, ...)
+    assert(ok, output)
+    return output
+  end
+
+  --- The operator as the release would run it: its configuration, its settings, its account.
+  local function run()
+    local deployment = cluster.get('deployment', 'asya-operator', own)
+    local config = cluster.get('configmap', 'asya-operator-config', own).data['config.yaml']
+    local env = {}
+    for _, variable in ipairs(deployment.spec.template.spec.containers[1].env) do env[#env + 1] = variable.name .. '=' .. cluster.quote(variable.value) end
+    return cluster.operator {
+      args = ('--leader-elect --config %s --kubeconfig %s'):format(cluster.write(cluster.temp 'config.yaml', config), cluster.account('asya-operator', own)),
+      env = table.concat(env, ' '), transports = json.encode { transports = yaml.load_all(config)[1].transports }, runtime_namespace = apps, queues = true,
+    }
+  end
+
+  setup(function()
+    cluster.clear()
+    own, apps, mark = cluster.namespace 'own', cluster.namespace 'apps', cluster.audit_mark()
+    cluster.kubectl('create secret generic rabbitmq-secret -n %s --from-literal=password=%s', apps, os.getenv 'BED_RABBITMQ_PASSWORD')
+    helm('install asya-operator chart -n %s --set runtime.namespace=%s --values %s', own, apps, cluster.write(cluster.temp 'values.yaml', ([[
+transports:
+  rabbitmq: {config: {host: %s, port: %s}}
+  sqs: {enabled: true, config: {endpoint: "%s", actorRoleArn: "%s"}}
+extraEnv: [{name: AWS_ACCESS_KEY_ID, value: test}, {name: AWS_SECRET_ACCESS_KEY, value: test}]
+policies: {extra: {none.lua: 'return require("policy").define { name = "none" }'}}
+]]):format(os.getenv 'BED_RABBITMQ_HOST', os.getenv 'BED_RABBITMQ_PORT', os.getenv 'BED_SQS_URL', ROLE)))
+    operator = run()
+  end)
+  teardown(function()
+    cluster.stop_all()
+    cluster.clear()
+    cluster.sh('helm uninstall asya-operator -n %s', own)
+  end)
+  after_each(function() assert.is_nil(operator.log():lower():find('forbidden', 1, true), operator.log()) end)
+
+  local function state(name)
+    local actor = cluster.get('asyncactor', name, apps)
+    return actor and actor.status and actor.status.status, name
+  end
+  local function patch(name, spec, kind)
+    cluster.kubectl('patch %s %s -n %s --type=merge -p %s', kind or 'asyncactor', name, apps, cluster.quote(spec))
+  end
+  local function gone(kind, name)
+    eventually(kind .. ' ' .. name .. ' goes', 30, function() return not cluster.get(kind, name, apps) end)
+  end
+
+  it('are enough to make everything', function()
+    local with_kind = function(name, kind, fields)
+      return (cluster.actor(name, apps, fields):gsub('  workload:', '  workload:\n    kind: ' .. kind))
+    end
+    cluster.apply(cluster.actor('plain', apps))
+    cluster.apply(cluster.actor('scaled', apps, '  scaling: {enabled: true, minReplicas: 1}'))
+    cluster.apply(with_kind('stateful', 'StatefulSet'))
+    cluster.apply(with_kind('job', 'Job'))
+    cluster.apply(with_kind('jobs', 'Job', '  scaling: {enabled: true}'))
+    cluster.apply((cluster.actor('aws', apps, '  scaling: {enabled: true, minReplicas: 1}'):gsub('transport: rabbitmq', 'transport: sqs')))
+    for _, name in ipairs { 'plain', 'scaled', 'stateful', 'job', 'jobs', 'aws' } do
+      eventually(name .. ' is well', 60, function()
+        local now = state(name)
+        return now == 'Running' or now == 'Napping' or now == 'Completed', now
+      end)
+    end
+    assert.equal(ROLE, cluster.get('serviceaccount', 'asya-aws', apps).metadata.annotations['eks.amazonaws.com/role-arn'])
+    assert.is_truthy(cluster.get('triggerauthentication', 'scaled-trigger-auth', apps))
+    assert.is_truthy(cluster.get('scaledjob', 'jobs', apps))
+    assert.is_truthy(cluster.get('configmap', 'asya-runtime', apps))
+    eventually('an event', 10, function()
+      return #cluster.list('events.events.k8s.io', apps, '--field-selector reportingController=asya-operator') > 0
+    end)
+  end)
+
+  it('are enough to change it, to put it back, and to take away', function()
+    patch('plain', '{"spec":{"workload":{"replicas":2}}}')
+    eventually('two replicas', 20, function() return cluster.get('deployment', 'plain', apps).spec.replicas == 2 end)
+    patch('stateful', '{"spec":{"workload":{"replicas":2}}}')
+    eventually('two of the set', 20, function() return cluster.get('statefulset', 'stateful', apps).spec.replicas == 2 end)
+    patch('scaled', '{"spec":{"scaling":{"maxReplicas":7}}}')
+    eventually('its scaler', 20, function() return cluster.get('scaledobject', 'scaled', apps).spec.maxReplicaCount == 7 end)
+    patch('jobs', '{"spec":{"scaling":{"maxReplicas":7}}}')
+    eventually('its ScaledJob', 20, function() return cluster.get('scaledjob', 'jobs', apps).spec.maxReplicaCount == 7 end)
+    patch('asya-runtime', '{"data":{"asya_runtime.py":"other"}}', 'configmap')
+    eventually('the script', 20, function() return cluster.get('configmap', 'asya-runtime', apps).data['asya_runtime.py'] ~= 'other' end)
+    patch('asya-aws', '{"metadata":{"annotations":{"eks.amazonaws.com/role-arn":"other"}}}', 'serviceaccount')
+    eventually('the role', 20, function()
+      return cluster.get('serviceaccount', 'asya-aws', apps).metadata.annotations['eks.amazonaws.com/role-arn'] == ROLE
+    end)
+    patch('scaled-trigger-auth', '{"spec":{"secretTargetRef":null}}', 'triggerauthentication')
+    eventually('the authentication', 20, function() return cluster.get('triggerauthentication', 'scaled-trigger-auth', apps).spec.secretTargetRef end)
+    patch('scaled', '{"spec":{"scaling":{"enabled":false}}}')
+    gone('scaledobject', 'scaled')
+    gone('triggerauthentication', 'scaled-trigger-auth')
+  end)
+
+  it('are enough for policies to be edited', function()
+    cluster.kubectl([[patch configmap asya-operator-policies-extra -n %s --type=merge -p '{"data":{"none.lua":"return ((("}}']], own)
+    eventually('it is refused', 20, function()
+      local map = cluster.get('configmap', 'asya-operator-policies-extra', own)
+      local said = (map.metadata.annotations or {})['asya.sh/policies-state']
+      return said and said:find('none.lua:1', 1, true), said
+    end)
+    assert.is_truthy(cluster.get('configmap', 'asya-operator-policies-live', own))
+  end)
+
+  it('are enough to take over what the Go operator made', function()
+    operator.stop()
+    local child = json.decode(cluster.kubectl('get deployment plain -n %s -o json --show-managed-fields', apps))
+    for _, entry in ipairs(child.metadata.managedFields) do
+      if not entry.subresource then entry.manager, entry.operation = 'manager', 'Update' end
+    end
+    cluster.kubectl('replace --field-manager=manager -f %s', cluster.write(cluster.temp 'older.json', json.encode(child)))
+    operator = run()
+    patch('plain', '{"spec":{"workload":{"replicas":3}}}')
+    eventually('three', 30, function() return cluster.get('deployment', 'plain', apps).spec.replicas == 3 end)
+  end)
+
+  it('are enough to let go', function()
+    cluster.kubectl('delete asyncactors --all -n %s --timeout=60s', apps)
+    for _, kind in ipairs { 'deployments', 'statefulsets', 'scaledjobs', 'scaledobjects', 'jobs' } do
+      eventually(kind .. ' go', 60, function() return #cluster.list(kind, apps) == 0 end)
+    end
+  end)
+
+  it('are none too many', function()
+    operator.stop()
+    local used, granted = {}, {}
+    local all = json.decode(cluster.sh('spec/bed/bed requests %s --user system:serviceaccount:%s:asya-operator --since-byte %d -o json', cluster.bed_dir, own, mark))
+    for _, each in ipairs(all.requests) do
+      if each.code < 400 then used[each.verb .. ' ' .. each.resource] = true end
+      assert.not_equal(403, each.code, each.verb .. ' ' .. each.resource)
+    end
+    local roles = { cluster.get('clusterrole', 'asya-operator-manager-role'), cluster.get('role', 'asya-operator-lease', own) }
+    for _, role in ipairs(roles) do
+      for _, rule in ipairs(role.rules) do
+        for _, resource in ipairs(rule.resources) do
+          local group = rule.apiGroups[1] ~= '' and '.' .. rule.apiGroups[1] or ''
+          local name, sub = resource:match '^([^/]+)(/?.*)$'
+          for _, verb in ipairs(rule.verbs) do granted[('%s %s%s%s'):format(verb, name, group, sub)] = true end
+        end
+      end
+    end
+    local unused, lacking = {}, {}
+    for right in pairs(granted) do if not used[right] then unused[#unused + 1] = right end end
+    for right in pairs(used) do if right:find ' %l' and not granted[right] then lacking[#lacking + 1] = right end end
+    table.sort(unused)
+    table.sort(lacking)
+    print(table.concat(unused, '\n'), '----', table.concat(lacking, '\n'))
+  end)
+end)
