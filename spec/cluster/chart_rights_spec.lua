@@ -49,7 +49,7 @@ policies: {extra: {none.lua: 'return require("policy").define { name = "none" }'
     cluster.clear()
     cluster.sh('helm uninstall asya-operator -n %s', own)
   end)
-  after_each(function() assert.is_nil(operator.log():lower():find('forbidden', 1, true), operator.log()) end)
+  local function unhurt() assert.is_nil(operator.log():lower():find('forbidden', 1, true), operator.log()) end
 
   local function state(name)
     local actor = cluster.get('asyncactor', name, apps)
@@ -85,6 +85,7 @@ policies: {extra: {none.lua: 'return require("policy").define { name = "none" }'
     eventually('an event', 10, function()
       return #cluster.list('events.events.k8s.io', apps, '--field-selector reportingController=asya-operator') > 0
     end)
+    unhurt()
   end)
 
   it('are enough to change it, to put it back, and to take away', function()
@@ -104,9 +105,17 @@ policies: {extra: {none.lua: 'return require("policy").define { name = "none" }'
     end)
     patch('scaled-trigger-auth', '{"spec":{"secretTargetRef":null}}', 'triggerauthentication')
     eventually('the authentication', 20, function() return cluster.get('triggerauthentication', 'scaled-trigger-auth', apps).spec.secretTargetRef end)
+    local job = cluster.list('jobs', apps)[1].metadata.name
+    cluster.kubectl('label job %s -n %s app=other --overwrite', job, apps)
+    eventually('the label of the Job', 20, function() return cluster.get('job', job, apps).metadata.labels.app == 'job' end)
+    for i = 3, 4 do -- the second time is another count of the same Event
+      patch('stateful', ('{"spec":{"replicas":%d}}'):format(i), 'statefulset')
+      eventually('two again', 20, function() return cluster.get('statefulset', 'stateful', apps).spec.replicas == 2 end)
+    end
     patch('scaled', '{"spec":{"scaling":{"enabled":false}}}')
     gone('scaledobject', 'scaled')
     gone('triggerauthentication', 'scaled-trigger-auth')
+    unhurt()
   end)
 
   it('are enough for policies to be edited', function()
@@ -117,6 +126,7 @@ policies: {extra: {none.lua: 'return require("policy").define { name = "none" }'
       return said and said:find('none.lua:1', 1, true), said
     end)
     assert.is_truthy(cluster.get('configmap', 'asya-operator-policies-live', own))
+    unhurt()
   end)
 
   it('are enough to take over what the Go operator made', function()
@@ -129,6 +139,7 @@ policies: {extra: {none.lua: 'return require("policy").define { name = "none" }'
     operator = run()
     patch('plain', '{"spec":{"workload":{"replicas":3}}}')
     eventually('three', 30, function() return cluster.get('deployment', 'plain', apps).spec.replicas == 3 end)
+    unhurt()
   end)
 
   it('are enough to let go', function()
@@ -136,31 +147,62 @@ policies: {extra: {none.lua: 'return require("policy").define { name = "none" }'
     for _, kind in ipairs { 'deployments', 'statefulsets', 'scaledjobs', 'scaledobjects', 'jobs' } do
       eventually(kind .. ' go', 60, function() return #cluster.list(kind, apps) == 0 end)
     end
+    unhurt()
   end)
 
   it('are none too many', function()
     operator.stop()
-    local used, granted = {}, {}
+    local used, watched, unused = {}, {}, {}
     local all = json.decode(cluster.sh('spec/bed/bed requests %s --user system:serviceaccount:%s:asya-operator --since-byte %d -o json', cluster.bed_dir, own, mark))
     for _, each in ipairs(all.requests) do
-      if each.code < 400 then used[each.verb .. ' ' .. each.resource] = true end
       assert.not_equal(403, each.code, each.verb .. ' ' .. each.resource)
+      if each.code < 400 then used[each.verb .. ' ' .. each.resource] = true end
+      if each.verb == 'watch' then watched['list ' .. each.resource] = true end
     end
-    local roles = { cluster.get('clusterrole', 'asya-operator-manager-role'), cluster.get('role', 'asya-operator-lease', own) }
-    for _, role in ipairs(roles) do
+    -- servers without streaming lists are asked for the list before the watch
+    for right in pairs(watched) do used[right] = true end
+    for _, role in ipairs { cluster.get('clusterrole', 'asya-operator-manager-role'), cluster.get('role', 'asya-operator-lease', own) } do
       for _, rule in ipairs(role.rules) do
         for _, resource in ipairs(rule.resources) do
-          local group = rule.apiGroups[1] ~= '' and '.' .. rule.apiGroups[1] or ''
           local name, sub = resource:match '^([^/]+)(/?.*)$'
-          for _, verb in ipairs(rule.verbs) do granted[('%s %s%s%s'):format(verb, name, group, sub)] = true end
+          local group = rule.apiGroups[1] ~= '' and '.' .. rule.apiGroups[1] or ''
+          for _, verb in ipairs(rule.verbs) do
+            local right = ('%s %s%s%s'):format(verb, name, group, sub)
+            if not used[right] then unused[#unused + 1] = right end
+          end
         end
       end
     end
-    local unused, lacking = {}, {}
-    for right in pairs(granted) do if not used[right] then unused[#unused + 1] = right end end
-    for right in pairs(used) do if right:find ' %l' and not granted[right] then lacking[#lacking + 1] = right end end
-    table.sort(unused)
-    table.sort(lacking)
-    print(table.concat(unused, '\n'), '----', table.concat(lacking, '\n'))
+    assert.same({ 'update asyncactors.asya.sh/finalizers' }, unused) -- it is asked for by admission, not by a request: see below
+  end)
+
+  it('hold the one that owner references take', function()
+    local rules = cluster.get('clusterrole', 'asya-operator-manager-role').rules
+    local fewer = json.array {}
+    for _, rule in ipairs(rules) do
+      if rule.resources[1] ~= 'asyncactors/finalizers' then fewer[#fewer + 1] = rule end
+    end
+    assert.equal(#rules - 1, #fewer)
+    cluster.kubectl('patch clusterrole asya-operator-manager-role --type=merge -p %s', cluster.quote(json.encode { rules = fewer }))
+    operator = run()
+    cluster.apply(cluster.actor('ownerless', apps))
+    eventually('the server says why not', 20, function() return operator.log():find('blockOwnerDeletion', 1, true) end)
+    assert.is_nil(cluster.get('deployment', 'ownerless', apps))
+    cluster.kubectl('patch clusterrole asya-operator-manager-role --type=merge -p %s', cluster.quote(json.encode { rules = rules }))
+    eventually('it comes', 60, function() return cluster.get('deployment', 'ownerless', apps) end)
+    cluster.kubectl('delete asyncactor ownerless -n %s --timeout=30s', apps)
+  end)
+
+  it('do not reach what is not ours', function()
+    local config = cluster.account('asya-operator', own)
+    local function may(what, ...) return (cluster.sh('kubectl --kubeconfig %s auth can-i ' .. what, config, ...)):match '%S+' == 'yes' end
+    assert.is_true(may('patch configmap/asya-runtime -n %s', apps))
+    assert.is_true(may('get secret/rabbitmq-secret -n %s', apps))
+    for _, what in ipairs { 'patch configmap/other', 'get configmap/other', 'delete configmap/asya-runtime', 'list secrets', 'delete pods',
+      'update asyncactors', 'create asyncactors', 'delete asyncactors', 'get lease/asya-operator.asya.sh' } do
+      assert.is_false(may('%s -n %s', what, apps), what)
+    end
+    assert.is_false(may('update lease/other -n %s', own))
+    assert.is_false(may 'create clusterroles')
   end)
 end)
