@@ -1,0 +1,61 @@
+--- chart: what helm makes of the chart, for the specs of this folder.
+local cluster = require 'cluster'
+local json = require 'json'
+local yaml = require 'yaml_tables'
+
+local M = {}
+
+--- The YAML that helm makes of these arguments, or nil and what it said. `folder`: another chart; `release`: another name.
+function M.text(arguments, folder, release)
+  local path = cluster.temp 'template.yaml'
+  local said, ok = cluster.sh('(helm template %s %s -n asya-system %s >%s)', release or 'asya-operator', folder or 'chart', arguments or '', path)
+  if ok then return cluster.read(path) end
+  return nil, said
+end
+
+--- The flag for values given as YAML.
+function M.values(text)
+  return '--values ' .. cluster.write(cluster.temp 'values.yaml', text)
+end
+
+--- The objects; fails with helm's message.
+function M.objects(...)
+  local text, said = M.text(...)
+  if not text then error(said, 2) end
+  local list = json.array {}
+  for _, object in ipairs(yaml.load_all(text)) do
+    if object ~= json.null then list[#list + 1] = object end
+  end
+  return list
+end
+
+--- The object of a kind, of a name if given, or nil.
+function M.find(objects, kind, name)
+  for _, object in ipairs(objects) do
+    if object.kind == kind and (not name or object.metadata.name == name) then return object end
+  end
+end
+
+--- The operator's container, its environment by name, and its pod.
+function M.manager(...)
+  local pod = M.find(M.objects(...), 'Deployment').spec.template.spec
+  local env = {}
+  for _, variable in ipairs(pod.containers[1].env) do env[variable.name] = variable.value end
+  return pod.containers[1], env, pod
+end
+
+--- The configuration file of the operator.
+function M.config(...)
+  return yaml.load_all(M.find(M.objects(...), 'ConfigMap', 'asya-operator-config').data['config.yaml'])[1]
+end
+
+--- A chart that plays the Go operator's: its names and its values, and none of ours.
+function M.older()
+  local folder = cluster.temp 'older-chart'
+  local said, ok = cluster.sh([[rm -rf %s && cp -rL chart %s && rm %s/values.schema.json && cp spec/cluster/older_values.yaml %s/values.yaml &&
+    sed -i 's/^version:.*/version: 0.1.0/' %s/Chart.yaml]], folder, folder, folder, folder, folder)
+  assert(ok, said)
+  return folder
+end
+
+return M
