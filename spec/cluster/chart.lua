@@ -49,6 +49,22 @@ function M.config(...)
   return yaml.load_all(M.find(M.objects(...), 'ConfigMap', 'asya-operator-config').data['config.yaml'])[1]
 end
 
+--- The operator as an installed release runs it: with its configuration, its settings, and its account's rights. `options` as in cluster.operator.
+function M.operator(namespace, options)
+  local deployment = cluster.get('deployment', 'asya-operator', namespace)
+  local config = cluster.get('configmap', 'asya-operator-config', namespace).data['config.yaml']
+  local env = {}
+  for _, variable in ipairs(deployment.spec.template.spec.containers[1].env) do
+    if variable.name ~= 'ASYA_DISABLE_QUEUE_MANAGEMENT' then env[#env + 1] = variable.name .. '=' .. cluster.quote(variable.value or '') end
+  end
+  options = options or {}
+  options.args = ('--leader-elect --config %s --kubeconfig %s')
+    :format(cluster.write(cluster.temp 'config.yaml', config), cluster.account('asya-operator', namespace))
+  options.env = table.concat(env, ' ')
+  options.transports = json.encode { transports = yaml.load_all(config)[1].transports }
+  return cluster.operator(options)
+end
+
 --- A chart that plays the Go operator's: its names and its values, and none of ours.
 function M.older()
   local folder = cluster.temp 'older-chart'

@@ -64,8 +64,13 @@ describe('README.md', function()
   it('installs', function()
     for _, block in ipairs(blocks 'Install') do
       local test = block:match 'helm test[^\n]+'
-      run((block:gsub('helm test[^\n]+\n', '')))
-      if test then helm_test(test) end
+      local said = run((block:gsub('helm test[^\n]+\n', '')))
+      if test then
+        for _, next_step in ipairs { test, 'kubectl create namespace asya', 'the Secret rabbitmq-secret, key password', 'helm show crds' } do
+          assert.is_truthy(said:find(next_step, 1, true), said) -- what NOTES.txt tells to do next
+        end
+        helm_test(test)
+      end
     end
     release_is_up()
     assert.is_truthy(cluster.get('asyncactor', 'minimal', 'asya'))

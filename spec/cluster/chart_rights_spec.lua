@@ -1,7 +1,7 @@
 --- chart_rights: an operator with exactly the rights of the chart does all of its work, and has no right that it did not use.
+local chart = require 'chart'
 local cluster = require 'cluster'
 local json = require 'json'
-local yaml = require 'yaml_tables'
 
 local ROLE = 'arn:aws:iam::123456789012:role/asya-actor'
 
@@ -19,17 +19,7 @@ describe('the rights of the chart', function()
     return output
   end
 
-  --- The operator as the release would run it: its configuration, its settings, its account.
-  local function run()
-    local deployment = cluster.get('deployment', 'asya-operator', own)
-    local config = cluster.get('configmap', 'asya-operator-config', own).data['config.yaml']
-    local env = {}
-    for _, variable in ipairs(deployment.spec.template.spec.containers[1].env) do env[#env + 1] = variable.name .. '=' .. cluster.quote(variable.value) end
-    return cluster.operator {
-      args = ('--leader-elect --config %s --kubeconfig %s'):format(cluster.write(cluster.temp 'config.yaml', config), cluster.account('asya-operator', own)),
-      env = table.concat(env, ' '), transports = json.encode { transports = yaml.load_all(config)[1].transports }, runtime_namespace = apps, queues = true,
-    }
-  end
+  local function run() return chart.operator(own, { runtime_namespace = apps, queues = true }) end
 
   setup(function()
     cluster.clear()
@@ -153,7 +143,8 @@ policies: {extra: {none.lua: 'return require("policy").define { name = "none" }'
   it('are none too many', function()
     operator.stop()
     local used, watched, unused = {}, {}, {}
-    local all = json.decode(cluster.sh('spec/bed/bed requests %s --user system:serviceaccount:%s:asya-operator --since-byte %d -o json', cluster.bed_dir, own, mark))
+    local all = json.decode(cluster.sh('spec/bed/bed requests %s --user system:serviceaccount:%s:asya-operator --since-byte %d -o json',
+      cluster.bed_dir, own, mark))
     for _, each in ipairs(all.requests) do
       assert.not_equal(403, each.code, each.verb .. ' ' .. each.resource)
       if each.code < 400 then used[each.verb .. ' ' .. each.resource] = true end

@@ -17,7 +17,8 @@ local VALUES = {
   { 'two replicas', '--set replicaCount=2 --set podDisruptionBudget.enabled=true --set networkPolicy.enabled=true' },
   { 'no metrics', '--set metrics.enabled=false' },
   { 'a dashboard', '--set metrics.dashboard.enabled=true' },
-  { 'a digest and names', '--set image.digest=sha256:' .. ('0a'):rep(32) .. ' --set fullnameOverride=op --set serviceAccount.create=false --set rbac.create=false' },
+  { 'a digest and names', '--set image.digest=sha256:' .. ('0a'):rep(32)
+    .. ' --set fullnameOverride=op --set serviceAccount.create=false --set rbac.create=false' },
   { 'further policies', [[--set-string 'policies.extra.x\.lua=return 1' --set policyParams.scaling.scale_up_pods=20 --set policies.configMap=false]] },
   { 'pods', '--set priorityClassName=high --set nodeSelector.a=b --set-json \'tolerations=[{"key":"x"}]\' --set podLabels.x=y --set commonLabels.z=w'
     .. ' --set podAnnotations.a=b --set-json \'extraEnv=[{"name":"A","value":"b"}]\' --set-json \'imagePullSecrets=[{"name":"p"}]\'' },

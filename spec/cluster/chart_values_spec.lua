@@ -206,8 +206,8 @@ transports: {rabbitmq: {config: {host: new, port: 5673, exchange: ""}}, sqs: nul
       local pod = each.kind == 'Pod' and each.spec or each.kind == 'Deployment' and each.spec.template.spec
       if pod then
         pod.serviceAccountName = 'default'
-        local out, ok = cluster.apply(json.encode { apiVersion = 'v1', kind = 'Pod', metadata = { name = each.kind:lower(), namespace = namespace }, spec = pod },
-          true, '--dry-run=server')
+        local metadata = { name = each.kind:lower(), namespace = namespace }
+        local out, ok = cluster.apply(json.encode { apiVersion = 'v1', kind = 'Pod', metadata = metadata, spec = pod }, true, '--dry-run=server')
         assert.is_true(ok, out)
       end
     end
@@ -231,6 +231,16 @@ transports: {rabbitmq: {config: {host: new, port: 5673, exchange: ""}}, sqs: nul
       .. ' --set transports.rabbitmq.config.management.url=https://h:15671'))
     assert.equal('53 53 443 6443 443', egress '--set transports.rabbitmq.enabled=false --set transports.sqs.enabled=true')
     assert.equal('53 53 443 6443 5672 4566', egress '--set transports.sqs.enabled=true --set transports.sqs.config.endpoint=http://localstack:4566')
+  end)
+
+  it('make what an older server has', function()
+    local function budget(version)
+      local objects = chart.objects('--set podDisruptionBudget.enabled=true --kube-version ' .. version)
+      return chart.find(objects, 'PodDisruptionBudget').apiVersion
+    end
+    assert.equal('policy/v1beta1', budget '1.20.5')
+    assert.equal('policy/v1', budget '1.21.0-eks-1')
+    assert.is_nil((chart.text '--kube-version 1.18.9'))
   end)
 
   it('are the same from the archive', function()

@@ -1,4 +1,5 @@
 --- takeover: children that the Go operator made are taken over, and no pod is restarted for it.
+local chart = require 'chart'
 local cluster = require 'cluster'
 local json = require 'json'
 local k8s = require 'k8s'
@@ -95,6 +96,28 @@ describe('takeover', function()
     assert.is_true(sidecar_memory())
   end)
 
+  it('restarts nothing as the commands of the README do it: from its release, in place, with the rights of the chart', function()
+    cluster.clear()
+    local namespace, own = cluster.namespace 'takeover', 'asya-system'
+    cluster.sh('helm uninstall asya-operator -n %s; kubectl create namespace %s', own, own)
+    local transports = json.decode(cluster.read(GOLDEN .. '/transports.json')).transports
+    local said, ok = cluster.sh('helm install asya-operator %s -n %s %s', chart.older(), own, chart.values(json.encode { transports = transports }))
+    assert(ok, said)
+    for _, case in ipairs(CASES) do plant(case, namespace) end
+    cluster.eventually('its pods', 15, function() return #cluster.list('replicasets', namespace) == #CASES end)
+    local before = workloads(namespace)
+    local commands = cluster.read('README.md'):match '\n## Coming from the Go operator\n.-```bash\n(.-)```'
+    said, ok = cluster.sh('bash -euo pipefail %s', cluster.write(cluster.temp 'in-place.sh', commands))
+    assert(ok, said)
+    local ours = chart.operator(own, { runtime_namespace = namespace })
+    all_run(namespace)
+    assert.same(before, workloads(namespace))
+    ours.stop()
+    assert.is_nil(ours.log():find('forbidden', 1, true), ours.log())
+    cluster.clear()
+    cluster.kubectl('delete namespace %s --wait=false', own)
+  end)
+
   it('can be undone: the Go operator finds its children, nothing of ours is in its way, and we may come again', function()
     local namespace = cluster.namespace 'rollback'
     for _, case in ipairs(CASES) do plant(case, namespace) end
@@ -128,8 +151,7 @@ describe('takeover', function()
     end
     cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', namespace)
     cluster.eventually('the workloads go', 60, function()
-      return #cluster.list('deployments,scaledobjects,triggerauthentications,serviceaccounts', namespace, '-l app') == 0
-        and #cluster.list('deployments', namespace) == 0
+      return #cluster.list('deployments,scaledobjects,triggerauthentications', namespace) == 0
     end)
   end)
 
