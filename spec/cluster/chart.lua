@@ -49,6 +49,13 @@ function M.config(...)
   return yaml.load_all(M.find(M.objects(...), 'ConfigMap', 'asya-operator-config').data['config.yaml'])[1]
 end
 
+--- Uninstalls every release that a spec, or one that failed, has left: their cluster roles have one name.
+function M.clean()
+  for _, release in ipairs(json.decode((cluster.sh 'helm list -A -a -o json'))) do
+    cluster.sh('helm uninstall %s -n %s', release.name, release.namespace)
+  end
+end
+
 --- The operator as an installed release runs it: with its configuration, its settings, and its account's rights. `options` as in cluster.operator.
 function M.operator(namespace, options)
   local deployment = cluster.get('deployment', 'asya-operator', namespace)

@@ -33,7 +33,7 @@ describe('README.md', function()
   end
 
   local function wipe()
-    cluster.sh('helm uninstall asya-operator -n %s', NS)
+    chart.clean()
     cluster.clear()
     cluster.sh('kubectl delete namespace %s asya --ignore-not-found --timeout=90s', NS)
   end

@@ -23,6 +23,7 @@ describe('the rights of the chart', function()
 
   setup(function()
     cluster.clear()
+    chart.clean()
     own, apps, mark = cluster.namespace 'own', cluster.namespace 'apps', cluster.audit_mark()
     cluster.kubectl('create secret generic rabbitmq-secret -n %s --from-literal=password=%s', apps, os.getenv 'BED_RABBITMQ_PASSWORD')
     helm('install asya-operator chart -n %s --set runtime.namespace=%s --values %s', own, apps, cluster.write(cluster.temp 'values.yaml', ([[
@@ -37,7 +38,7 @@ policies: {extra: {none.lua: 'return require("policy").define { name = "none" }'
   teardown(function()
     cluster.stop_all()
     cluster.clear()
-    cluster.sh('helm uninstall asya-operator -n %s', own)
+    chart.clean()
   end)
   local function unhurt() assert.is_nil(operator.log():lower():find('forbidden', 1, true), operator.log()) end
 

@@ -14,7 +14,10 @@ describe('takeover', function()
     pending 'needs a control plane: run it through spec/run cluster'
     return
   end
-  after_each(cluster.stop_all)
+  after_each(function()
+    cluster.stop_all()
+    chart.clean()
+  end)
 
   local function managers(object)
     local names = {}
@@ -99,7 +102,7 @@ describe('takeover', function()
   it('restarts nothing as the commands of the README do it: from its release, in place, with the rights of the chart', function()
     cluster.clear()
     local namespace, own = cluster.namespace 'takeover', 'asya-system'
-    cluster.sh('helm uninstall asya-operator -n %s; kubectl create namespace %s', own, own)
+    cluster.sh('kubectl create namespace %s', own)
     local transports = json.decode(cluster.read(GOLDEN .. '/transports.json')).transports
     local said, ok = cluster.sh('helm install asya-operator %s -n %s %s', chart.older(), own, chart.values(json.encode { transports = transports }))
     assert(ok, said)
@@ -114,8 +117,6 @@ describe('takeover', function()
     assert.same(before, workloads(namespace))
     ours.stop()
     assert.is_nil(ours.log():find('forbidden', 1, true), ours.log())
-    cluster.clear()
-    cluster.kubectl('delete namespace %s --wait=false', own)
   end)
 
   it('can be undone: the Go operator finds its children, nothing of ours is in its way, and we may come again', function()
