@@ -30,10 +30,19 @@ local function env(actor, ctx, pod)
   return list
 end
 
---- The actor's own resources; an actor that sets none gets the operator's default.
-local function resources(actor, ctx)
+--- Does this workload run with a sidecar that has no resources? So the Go operator made them.
+local function runs_bare(workload, ctx)
+  local live = ctx.child(workload.kind, workload.metadata.name)
+  local pod = live and k8s.get(live, 'spec.template.spec')
+  local sidecar = pod and k8s.container(pod, actors.SIDECAR)
+  return sidecar ~= nil and next(sidecar.resources or {}) == nil
+end
+
+--- The actor's own resources; an actor that sets none gets the operator's default, unless that would restart pods nobody asked about.
+local function resources(actor, ctx, workload)
   local own = k8s.get(actor, 'spec.sidecar.resources')
   if own and next(own) ~= nil then return k8s.copy(own) end
+  if ctx.params.keep_bare and runs_bare(workload, ctx) then return nil end
   return k8s.copy(ctx.settings.sidecarResources)
 end
 
@@ -49,16 +58,19 @@ return policy.define {
   params = {
     image = schema.string { min_len = 1 }:default('asya-sidecar:latest'):doc 'Image when neither the actor nor ASYA_SIDECAR_IMAGE names one.',
     log_level = schema.string { min_len = 1 }:default('info'):doc 'ASYA_LOG_LEVEL of sidecars; an actor may override it.',
+    keep_bare = schema.boolean():default(true)
+      :doc 'A workload whose sidecar runs without resources keeps none; false gives the default ones to all, which replaces pods.',
     security_context = schema.any():doc 'securityContext of sidecars. None by default: adding one restarts pods.',
   },
 
   render = function(actor, ctx, plan)
-    local pod = actors.pod(plan:get 'workload')
+    local workload = plan:get 'workload'
+    local pod = actors.pod(workload)
     local container = {
       name = actors.SIDECAR,
       image = image(actor, ctx),
       imagePullPolicy = k8s.get(actor, 'spec.sidecar.imagePullPolicy') or 'IfNotPresent',
-      resources = resources(actor, ctx),
+      resources = resources(actor, ctx, workload),
       securityContext = k8s.copy(ctx.params.security_context),
       volumeMounts = json.array {
         { name = 'socket-dir', mountPath = actors.SOCKET_DIR },

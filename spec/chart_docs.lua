@@ -1,6 +1,12 @@
 --- chart_docs: prints chart/README.md from the comments in chart/values.yaml.
 --
 --    lua5.4 spec/chart_docs.lua > chart/README.md
+package.path = package.path .. ';lua/?.lua;spec/policies/?.lua'
+local case = require 'case'
+local json = require 'json'
+local k8s = require 'k8s'
+local schema = require 'schema'
+
 local M = {}
 
 local HEAD = [[
@@ -13,9 +19,10 @@ kubectl apply --server-side -f chart/crds/
 helm install asya-operator chart -n asya-system --create-namespace
 ```
 
-helm installs the CRD with the first release and never upgrades it: the first command, before `helm upgrade`, does.
-`transports` lies over `operator.transports`, the older spelling; further entries (`transports.NAME: {type, enabled, config}`) are further
-transports. Two replicas with `podDisruptionBudget.enabled` and a spread over nodes make the operator highly available:
+helm installs the CRD with the first release and never upgrades it: `helm show crds chart | kubectl apply --server-side --force-conflicts -f -`,
+before `helm upgrade`, does. `transports` lies over `operator.transports`, the older spelling; further entries
+(`transports.NAME: {type, enabled, config}`) are further transports. The main README has a section on configuring and upgrading, and one for those
+who come from the Go operator. Two replicas with `podDisruptionBudget.enabled` and a spread over nodes make the operator highly available:
 
 ```bash
 helm upgrade asya-operator chart -n asya-system --reuse-values --set replicaCount=2 --set podDisruptionBudget.enabled=true
@@ -25,25 +32,64 @@ helm upgrade asya-operator chart -n asya-system --reuse-values --set replicaCoun
 set `releaseOnUninstall`, or run `asya-operator release -A` afterwards. The main README has a section each about this, about several operators
 in a cluster (`operatorClass`), and about namespaced mode (`watchNamespaces`).
 
+## Rights
+
+A ClusterRole for what actors become, a Role in the release's namespace for the lease and for policies. ConfigMaps are found by label, but only
+`asya-runtime` is read and changed elsewhere; Secrets are read one by one, or never (`rbac.readSecrets=false`); actors get a finalizer and a status and are
+changed in nothing else. A test runs the operator with exactly these rights and fails for one that nothing used. Policies that render other
+kinds need `rbac.extraRules`. The pod passes the Pod Security level "restricted".
+
+## Kubernetes versions
+
+Tests run on 1.37. Helm refuses a server before 1.19; what an older server lacks:
+
+| before | |
+|---|---|
+| 1.34 | lists are not streamed: the operator asks for them page by page |
+| 1.29 | no native sidecars: the pods of Job actors do not end by themselves |
+| 1.25 | the CRD's rules are checked by the operator only (in the actor's status); unknown fields of a child are dropped instead of refused |
+| 1.24 | objects are checked against the schemas in the binary, not the server's |
+| 1.22 | server-side apply is a beta feature, on by default |
+| 1.21 | the PodDisruptionBudget is `policy/v1beta1` |
+
 ## Values
+
+Values under `transports` may also be written under `operator.transports`.
 
 | value | default | |
 |---|---|---|
 ]]
 
-function M.page()
-  local out, path, doc = { HEAD }, {}, nil
+--- A value as the tables show it.
+local function cell(value) return '`' .. json.encode(value):gsub('|', '\\|') .. '`' end
+
+--- The rows of values.yaml: path, default and comment.
+local function values()
+  local tree, path, rows, doc = case.load('chart/values.yaml')[1], {}, {}, nil
   for line in io.lines 'chart/values.yaml' do
     local comment = line:match '^%s*# %-%- (.*)$'
-    local indent, key, value = line:match '^(%s*)([%w_-]+):%s*(.*)$'
+    local indent, key = line:match '^(%s*)([%w_-]+):'
     if comment then
       doc = comment
     elseif key then
       local depth = #indent // 2 + 1
       path[depth] = key
       for i = depth + 1, #path do path[i] = nil end
-      if doc then out[#out + 1] = ('| `%s` | %s | %s |\n'):format(table.concat(path, '.'), value ~= '' and '`' .. value .. '`' or '', doc) end
+      local shown = table.concat(path, '.'):gsub('^operator%.(transports%.)', '%1')
+      if doc then rows[#rows + 1] = { path = shown, default = k8s.get(tree, path, json.null), doc = doc } end
       doc = nil
+    end
+  end
+  return rows
+end
+
+function M.page()
+  local out = { HEAD }
+  for _, row in ipairs(values()) do out[#out + 1] = ('| `%s` | %s | %s |\n'):format(row.path, cell(row.default), row.doc) end
+  out[#out + 1] = '\n## Parameters of policies\n\n| in `policyParams` | default | |\n|---|---|---|\n'
+  for _, policy in ipairs(case.bundle().list) do
+    for _, row in ipairs(schema.describe(policy.def.params, policy.name)) do
+      out[#out + 1] = ('| `%s` | %s | %s |\n'):format(row.path, row.default ~= nil and cell(row.default) or '', row.doc or '')
     end
   end
   return table.concat(out)

@@ -1,3 +1,12 @@
+{{- /* `helm upgrade --reuse-values` from the older chart hands over its values only: ours lie under them then. */ -}}
+{{- define "asya.complete" -}}
+{{- if not (hasKey .Values "policies") -}}
+{{- range $key, $value := mergeOverwrite (.Files.Get "defaults.yaml" | fromYaml) (deepCopy .Values) -}}
+{{- $_ := set $.Values $key $value -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "asya.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
@@ -21,13 +30,16 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{- define "asya.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{ include "asya.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := dict
+  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_")
+  "app.kubernetes.io/version" .Chart.AppVersion
+  "app.kubernetes.io/managed-by" .Release.Service -}}
+{{- merge (include "asya.selector" . | fromYaml) $own (deepCopy .Values.commonLabels) | toYaml -}}
+{{- end -}}
+
+{{- /* Labels of a pod that no selector of the operator's pods may find. */ -}}
+{{- define "asya.helperLabels" -}}
+{{- set (include "asya.labels" .top | fromYaml) "app.kubernetes.io/name" .name | toYaml -}}
 {{- end -}}
 
 {{- /* Which actors are ours, for the operator and for what releases them. */ -}}
@@ -54,55 +66,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{- /* The registry: an entry may be flat, as the README shows it, or have its settings under config; the root spelling lies over operator.transports. */ -}}
-{{- define "asya.transports" -}}
-{{- $result := dict -}}
-{{- $merged := mergeOverwrite (deepCopy .Values.operator.transports) (deepCopy .Values.transports) -}}
-{{- range $name, $entry := $merged -}}
-{{- $own := list "enabled" "type" "config" -}}
-{{- $config := deepCopy (default dict $entry.config) -}}
-{{- range $key, $value := $entry -}}
-{{- if not (has $key $own) -}}
-{{- if and (kindIs "map" $value) (kindIs "map" (get $config $key)) -}}
-{{- $_ := set $config $key (mergeOverwrite (get $config $key) $value) -}}
-{{- else -}}
-{{- $_ := set $config $key $value -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{- range $key, $value := $config -}}
-{{- if or (kindIs "invalid" $value) (and (kindIs "string" $value) (eq $value "")) -}}
-{{- $_ := unset $config $key -}}
-{{- end -}}
-{{- end -}}
-{{- $type := default $name $entry.type -}}
-{{- $_ := set $result $name (dict "enabled" (default false $entry.enabled) "type" $type "config" $config) -}}
-{{- end -}}
-{{- dict "transports" $result | toJson -}}
-{{- end -}}
-
 {{- define "asya.check" -}}
-{{- $registry := (include "asya.transports" . | fromJson).transports -}}
-{{- $enabled := 0 -}}
-{{- range $name, $entry := $registry -}}
-{{- if $entry.enabled -}}
-{{- $enabled = add $enabled 1 -}}
-{{- if and (eq $entry.type "sqs") (not $entry.config.region) -}}
-{{- fail (printf "transports.%s: SQS is enabled without a region: set transports.%s.config.region" $name $name) -}}
-{{- end -}}
-{{- if and (eq $entry.type "rabbitmq") (not $entry.config.host) -}}
-{{- fail (printf "transports.%s: RabbitMQ is enabled without a host: set transports.%s.config.host" $name $name) -}}
-{{- end -}}
-{{- if not (has $entry.type (list "rabbitmq" "sqs")) -}}
-{{- fail (printf "transports.%s.type: %q is no type of transport: use rabbitmq or sqs" $name $entry.type) -}}
-{{- end -}}
-{{- if hasKey $entry.config "password" -}}
-{{- fail (printf "transports.%s.config.password: a password does not belong into values: put it into a Secret and name it in passwordSecretRef" $name) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{- if not $enabled -}}
-{{- fail "no transport is enabled, so that no actor could run: set transports.rabbitmq.enabled or transports.sqs.enabled" -}}
+{{- $_ := include "asya.transports" . -}}
+{{- if and .Values.metrics.enabled (eq (int .Values.metrics.port) (int .Values.health.port)) -}}
+{{- fail (printf "metrics.port is %v, and so is health.port: set one of them to another port" .Values.metrics.port) -}}
 {{- end -}}
 {{- if and (gt (int .Values.replicaCount) 1) (not .Values.leaderElection.enabled) -}}
 {{- fail "replicaCount above 1 needs leaderElection.enabled: two operators would undo each other's work" -}}

@@ -214,6 +214,8 @@ def apiserver_argv(bed):
             "--service-account-issuer", "https://kubernetes.default.svc.cluster.local",
             "--service-account-key-file", key("sa.pub"), "--service-account-signing-key-file", key("sa.key"),
             "--service-cluster-ip-range", SERVICE_NETWORK, "--authorization-mode", "Node,RBAC", "--allow-privileged",
+            # As some distributions have it: an owner reference that blocks deletion takes a right of its own.
+            "--enable-admission-plugins", "OwnerReferencesPermissionEnforcement",
             "--audit-policy-file", bed.conf("audit.json"), "--audit-log-path", bed.layout.path("audit.log"),
             "--audit-log-maxsize", "4096", "--profiling=false"] + list(bed.options.apiserver_arg)
 

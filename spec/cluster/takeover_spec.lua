@@ -1,15 +1,23 @@
 --- takeover: children that the Go operator made are taken over, and no pod is restarted for it.
+local chart = require 'chart'
 local cluster = require 'cluster'
 local json = require 'json'
+local k8s = require 'k8s'
 
 local GOLDEN = os.getenv 'GOLDEN' or '../shared/golden'
+local CASES = { 'minimal', 'custom-sidecar', 'happy-end', 'scaled', 'sqs-keys' }
+-- the default of the chart's sidecar.defaultResources, which the Go operator accepted and ignored
+local RESOURCES = [[{"limits":{"cpu":"500m","memory":"256Mi"},"requests":{"cpu":"100m","memory":"64Mi"}}]]
 
 describe('takeover', function()
   if not cluster.available then
     pending 'needs a control plane: run it through spec/run cluster'
     return
   end
-  after_each(cluster.stop_all)
+  after_each(function()
+    cluster.stop_all()
+    chart.clean()
+  end)
 
   local function managers(object)
     local names = {}
@@ -18,6 +26,30 @@ describe('takeover', function()
     end
     table.sort(names)
     return table.concat(names, ', ')
+  end
+
+  --- Our operator with the settings that the Go operator ran with, and the default resources.
+  local function take_over()
+    return cluster.operator { transports = cluster.read(GOLDEN .. '/transports.json'), env = 'ASYA_SIDECAR_RESOURCES=' .. cluster.quote(RESOURCES) }
+  end
+
+  local function all_run(namespace)
+    for _, case in ipairs(CASES) do
+      cluster.eventually(case .. ' runs', 30, function()
+        local actor = cluster.get('asyncactor', case, namespace)
+        return actor.status and actor.status.status == 'Running', actor.status and actor.status.status
+      end)
+    end
+  end
+
+  --- What must not change for pods to stay: generation and template of the workloads; and how many generations of pods there are.
+  local function workloads(namespace)
+    local all = {}
+    for _, case in ipairs(CASES) do
+      local live = cluster.get('deployment', case, namespace)
+      all[case] = { generation = live.metadata.generation, template = live.spec.template, sets = #cluster.list('replicasets', namespace, '-l app=' .. case) }
+    end
+    return all
   end
 
   --- The actor of a golden case and its children as the Go operator's manager left them.
@@ -35,22 +67,12 @@ describe('takeover', function()
 
   it('restarts nothing, and what we stop rendering really goes', function()
     local namespace = cluster.namespace 'takeover'
-    local cases = { 'minimal', 'custom-sidecar', 'happy-end', 'scaled', 'sqs-keys' }
-    for _, case in ipairs(cases) do plant(case, namespace) end
-    cluster.sleep(2)
-    local before = {}
-    for _, case in ipairs(cases) do before[case] = cluster.get('deployment', case, namespace) end
-    cluster.operator { transports = cluster.read(GOLDEN .. '/transports.json') }
-    for _, case in ipairs(cases) do
-      cluster.eventually(case .. ' runs', 30, function()
-        local actor = cluster.get('asyncactor', case, namespace)
-        return actor.status and actor.status.status == 'Running', actor.status and actor.status.status
-      end)
-      local after = cluster.get('deployment', case, namespace)
-      assert.equal(before[case].metadata.generation, after.metadata.generation, case)
-      assert.same(before[case].spec.template, after.spec.template)
-      assert.equal(#cluster.list('replicasets', namespace, '-l app=' .. case), 1, case)
-    end
+    for _, case in ipairs(CASES) do plant(case, namespace) end
+    cluster.eventually('its pods', 15, function() return #cluster.list('replicasets', namespace) == #CASES end)
+    local before = workloads(namespace)
+    take_over()
+    all_run(namespace)
+    assert.same(before, workloads(namespace))
 
     -- a real change moves the ownership, and takes away what the new rendering does not have
     cluster.kubectl([[patch asyncactor custom-sidecar -n %s --type=json -p '[{"op":"remove","path":"/spec/sidecar/env/1"}]']], namespace)
@@ -64,6 +86,74 @@ describe('takeover', function()
     local live = json.decode(cluster.kubectl('get deployment custom-sidecar -n %s -o json --show-managed-fields', namespace))
     assert.equal('asya-operator Apply', managers(live))
     assert.equal(3, live.spec.replicas)
+
+    -- a workload that is made anew has the default resources
+    cluster.kubectl('delete deployment minimal -n %s', namespace)
+    local function sidecar_memory()
+      local workload = cluster.get('deployment', 'minimal', namespace)
+      return workload and k8s.get(workload.spec.template.spec.containers[2], 'resources.limits.memory') == '256Mi'
+    end
+    cluster.eventually('made anew', 15, sidecar_memory)
+    cluster.kubectl([[patch asyncactor minimal -n %s --type=merge -p '{"spec":{"workload":{"replicas":2}}}']], namespace)
+    cluster.eventually('two', 15, function() return cluster.get('deployment', 'minimal', namespace).spec.replicas == 2 end)
+    assert.is_true(sidecar_memory())
+  end)
+
+  it('restarts nothing as the commands of the README do it: from its release, in place, with the rights of the chart', function()
+    cluster.clear()
+    local namespace, own = cluster.namespace 'takeover', 'asya-system'
+    cluster.sh('kubectl create namespace %s', own)
+    local transports = json.decode(cluster.read(GOLDEN .. '/transports.json')).transports
+    local said, ok = cluster.sh('helm install asya-operator %s -n %s %s', chart.older(), own, chart.values(json.encode { transports = transports }))
+    assert(ok, said)
+    for _, case in ipairs(CASES) do plant(case, namespace) end
+    cluster.eventually('its pods', 15, function() return #cluster.list('replicasets', namespace) == #CASES end)
+    local before = workloads(namespace)
+    local commands = cluster.read('README.md'):match '\n## Coming from the Go operator\n.-```bash\n(.-)```'
+    said, ok = cluster.sh('bash -euo pipefail %s', cluster.write(cluster.temp 'in-place.sh', commands))
+    assert(ok, said)
+    local ours = chart.operator(own, { runtime_namespace = namespace })
+    all_run(namespace)
+    assert.same(before, workloads(namespace))
+    ours.stop()
+    assert.is_nil(ours.log():find('forbidden', 1, true), ours.log())
+  end)
+
+  it('can be undone: the Go operator finds its children, nothing of ours is in its way, and we may come again', function()
+    local namespace = cluster.namespace 'rollback'
+    for _, case in ipairs(CASES) do plant(case, namespace) end
+    cluster.eventually('its pods', 15, function() return #cluster.list('replicasets', namespace) == #CASES end)
+    local before = workloads(namespace)
+    local ours = take_over()
+    all_run(namespace)
+    ours.stop()
+    -- What it does in a pass: finds a child by name and owner, and puts the whole object with its own fields set.
+    for _, case in ipairs(CASES) do
+      local actor = cluster.get('asyncactor', case, namespace)
+      assert.same({ 'asya.sh/finalizer' }, actor.metadata.finalizers)
+      for _, child in ipairs(json.decode(cluster.read(('%s/%s/children.json'):format(GOLDEN, case)))) do
+        local live = json.decode(cluster.kubectl('get %s %s -n %s -o json', child.kind, child.metadata.name, namespace))
+        assert.equal(actor.metadata.uid, live.metadata.ownerReferences[1].uid)
+        for key, value in pairs(child.spec or {}) do live.spec[key] = value end
+        live.metadata.labels = k8s.merge(live.metadata.labels or {}, child.metadata.labels or {})
+        cluster.kubectl('replace --field-manager=manager -f %s', cluster.write(cluster.temp 'put.json', json.encode(live)))
+      end
+      cluster.kubectl([[patch asyncactor %s -n %s --subresource=status --field-manager=manager --type=merge -p '{"status":{"status":"Running"}}']],
+        case, namespace)
+    end
+    assert.same(before, workloads(namespace))
+    take_over()
+    all_run(namespace)
+    assert.same(before, workloads(namespace))
+    cluster.stop_all()
+    -- it deletes by taking the finalizer off: what we made or took over goes with the owner
+    for _, case in ipairs(CASES) do
+      cluster.kubectl([[patch asyncactor %s -n %s --field-manager=manager --type=merge -p '{"metadata":{"finalizers":null}}']], case, namespace)
+    end
+    cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', namespace)
+    cluster.eventually('the workloads go', 60, function()
+      return #cluster.list('deployments,scaledobjects,triggerauthentications', namespace) == 0
+    end)
   end)
 
   it('keeps the count that somebody scaled to when scaling is switched on', function()

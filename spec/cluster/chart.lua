@@ -1,0 +1,84 @@
+--- chart: what helm makes of the chart, for the specs of this folder.
+local cluster = require 'cluster'
+local json = require 'json'
+local yaml = require 'yaml_tables'
+
+local M = {}
+
+--- The YAML that helm makes of these arguments, or nil and what it said. `folder`: another chart; `release`: another name.
+function M.text(arguments, folder, release)
+  local path = cluster.temp 'template.yaml'
+  local said, ok = cluster.sh('(helm template %s %s -n asya-system %s >%s)', release or 'asya-operator', folder or 'chart', arguments or '', path)
+  if ok then return cluster.read(path) end
+  return nil, said
+end
+
+--- The flag for values given as YAML.
+function M.values(text)
+  return '--values ' .. cluster.write(cluster.temp 'values.yaml', text)
+end
+
+--- The objects; fails with helm's message.
+function M.objects(...)
+  local text, said = M.text(...)
+  if not text then error(said, 2) end
+  local list = json.array {}
+  for _, object in ipairs(yaml.load_all(text)) do
+    if object ~= json.null then list[#list + 1] = object end
+  end
+  return list
+end
+
+--- The object of a kind, of a name if given, or nil.
+function M.find(objects, kind, name)
+  for _, object in ipairs(objects) do
+    if object.kind == kind and (not name or object.metadata.name == name) then return object end
+  end
+end
+
+--- The operator's container, its environment by name, and its pod.
+function M.manager(...)
+  local pod = M.find(M.objects(...), 'Deployment').spec.template.spec
+  local env = {}
+  for _, variable in ipairs(pod.containers[1].env) do env[variable.name] = variable.value end
+  return pod.containers[1], env, pod
+end
+
+--- The configuration file of the operator.
+function M.config(...)
+  return yaml.load_all(M.find(M.objects(...), 'ConfigMap', 'asya-operator-config').data['config.yaml'])[1]
+end
+
+--- Uninstalls every release that a spec, or one that failed, has left: their cluster roles have one name.
+function M.clean()
+  for _, release in ipairs(json.decode((cluster.sh 'helm list -A -a -o json'))) do
+    cluster.sh('helm uninstall %s -n %s', release.name, release.namespace)
+  end
+end
+
+--- The operator as an installed release runs it: with its configuration, its settings, and its account's rights. `options` as in cluster.operator.
+function M.operator(namespace, options)
+  local deployment = cluster.get('deployment', 'asya-operator', namespace)
+  local config = cluster.get('configmap', 'asya-operator-config', namespace).data['config.yaml']
+  local env = {}
+  for _, variable in ipairs(deployment.spec.template.spec.containers[1].env) do
+    if variable.name ~= 'ASYA_DISABLE_QUEUE_MANAGEMENT' then env[#env + 1] = variable.name .. '=' .. cluster.quote(variable.value or '') end
+  end
+  options = options or {}
+  options.args = ('--leader-elect --config %s --kubeconfig %s')
+    :format(cluster.write(cluster.temp 'config.yaml', config), cluster.account('asya-operator', namespace))
+  options.env = table.concat(env, ' ')
+  options.transports = json.encode { transports = yaml.load_all(config)[1].transports }
+  return cluster.operator(options)
+end
+
+--- A chart that plays the Go operator's: its names and its values, and none of ours.
+function M.older()
+  local folder = cluster.temp 'older-chart'
+  local said, ok = cluster.sh([[rm -rf %s && cp -rL chart %s && rm %s/values.schema.json && cp spec/cluster/older_values.yaml %s/values.yaml &&
+    sed -i 's/^version:.*/version: 0.1.0/' %s/Chart.yaml]], folder, folder, folder, folder, folder)
+  assert(ok, said)
+  return folder
+end
+
+return M
