@@ -182,9 +182,12 @@ void ao_observe_lead(ao_metrics *m, const ao_manifest *manifest)
 void ao_observe_stream(ao_metrics *m, const ao_manifest *manifest, const char *path)
 {
 	for (size_t i = 0; i < manifest->kind_count; i++) {
-		ao_auto_str char *of_kind = ao_resource_path(&manifest->kinds[i].resource, NULL, NULL, NULL);
-		size_t len = strlen(of_kind);
-		if (strncmp(path, of_kind, len) != 0 || path[len] != '?')
+		const ao_resource *resource = &manifest->kinds[i].resource;
+		ao_auto_str char *of_kind = ao_resource_path(resource, NULL, NULL, NULL);
+		size_t plural = strlen(resource->plural), group = strlen(of_kind) - plural, end = strcspn(path, "?");
+		/* between group and plural there may be a namespace */
+		if (strncmp(path, of_kind, group) != 0 || end < group + plural || path[end - plural - 1] != '/' ||
+		    strncmp(path + end - plural, resource->plural, plural) != 0)
 			continue;
 		ao_auto_str char *labels = ao_metric_labels("kind", manifest->kinds[i].resource.kind);
 		ao_metric_add(m, "watch_restarts_total", labels, 1);
