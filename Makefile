@@ -6,7 +6,8 @@
 #   make unit         C unit tests under ASAN and UBSAN (ROOMS="base json" or TEST=test_json_json narrows)
 #   make spec         busted specs of SDK and policies under Lua 5.4
 #   make runtime      tests of the runtime script that actors run
-#   make cluster      the operator against a real API server (SPEC=spec/cluster/spine_spec.lua narrows)
+#   make cluster      the operator against a real API server (SPEC=spec/cluster/spine_spec.lua narrows, SERVER=oldest)
+#   make node         helm and the image on a real node, with real pods; wants root (SPEC=spec/node/image_spec.lua narrows)
 #   make docker-build   the image (IMG=asya-operator:dev); make sbom writes build/sbom.spdx.json of it
 #   make lint         format, static analysis, include directions, file sizes
 #   make format       clang-format everything
@@ -16,7 +17,6 @@ BUILD ?= build
 CC ?= gcc
 ROOMS ?= base json loop net kube transport script core cli
 TEST ?= test_*
-SPEC ?= spec/cluster
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
 PKGS = lua5.4 libcurl yaml-0.1 libcjson libuv openssl librabbitmq
@@ -39,7 +39,7 @@ SAN_OBJ := $(ROOM_SRC:%.c=$(BUILD)/san/%.o) $(EMBEDDED:%.c=%.o)
 TEST_SRC := $(foreach room,$(ROOMS),$(filter engine/test/test_$(room)_%.c,$(wildcard engine/test/$(TEST).c)))
 TEST_BIN := $(TEST_SRC:engine/test/%.c=$(BUILD)/san/%)
 
-.PHONY: all docker-build sbom deps demo test unit unit-build spec runtime cluster lint format clean help
+.PHONY: all docker-build sbom deps demo test unit unit-build spec runtime cluster node lint format clean help
 all: $(BUILD)/asya-operator
 
 help:
@@ -106,7 +106,10 @@ runtime:
 	@spec/run python spec/runtime
 
 cluster: $(BUILD)/asya-operator $(BUILD)/san/asya-operator unit-build
-	@BUILD=$(BUILD) spec/run cluster $(SPEC)
+	@BUILD=$(BUILD) spec/run cluster $(or $(SPEC),spec/cluster)
+
+node: $(BUILD)/.deps
+	@BUILD=$(BUILD) spec/run node $(or $(SPEC),spec/node)
 
 test: all unit-build $(BUILD)/san/asya-operator
 	@BUILD=$(BUILD) TEST_BIN="$(TEST_BIN) $(ARENA_BIN)" spec/run all

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that building and testing need, or says which ones when we may not.
+# `deps.sh node`: those of a real node and its images.
 set -eu
 
 # package, then what shows that it is there: a pkg-config module (name:), a header, or a command
@@ -24,6 +25,16 @@ cppcheck          cppcheck
 python3           python3
 openssl           openssl
 rabbitmq-server   /usr/lib/rabbitmq/bin/rabbitmq-server
+'
+
+[ "${1:-}" != node ] || wanted='
+containerd        containerd
+runc              runc
+containernetworking-plugins /usr/lib/cni/bridge
+iproute2          ip
+docker.io         dockerd
+debootstrap       debootstrap
+libc6-dev         /usr/include/stdlib.h
 '
 
 present() {

@@ -325,7 +325,7 @@ static void start_leading(void *arg)
 	ao_world_listener listener = {on_parent, on_dependent, on_shared_change, on_synced, on_installed, op};
 	ao_observe_lead(op->metrics, manifest_of(op));
 	op->world = ao_world_new(op->loop, op->kube, manifest_of(op), op->scope, &listener);
-	op->shared = ao_shared_new(op->loop, op->kube, op->world);
+	op->shared = ao_shared_new(op->loop, op->kube, op->world, op->events);
 	op->queues = ao_queues_new(&(ao_queues_options){
 	    .loop = op->loop,
 	    .kube = op->kube,

@@ -36,6 +36,7 @@ typedef struct entry {
 struct ao_shared {
 	ao_kube *kube;
 	ao_world *world;
+	ao_events *events;
 	ao_queue *queue;
 	ao_map *entries; /* id -> entry */
 };
@@ -103,6 +104,18 @@ static void report_failure(entry *e, const ao_kube_answer *answer)
 	free(e->last_error);
 	e->last_error = ao_xstrdup(answer->message);
 	ao_warn(AO_CORE, e->key, "cannot write the %s, trying again: %s", e->role, answer->message);
+	/* About the namespace, not the object: as long as that is missing, it could hold no Event either. */
+	const char *namespace_ = ao_json_str(e->desired, "metadata", "namespace");
+	ao_auto_str char *note = ao_xasprintf("cannot write the %s %s, trying again: %s", e->role, e->key, answer->message);
+	ao_events_emit(e->shared->events, &(ao_event){
+					      .api_version = "v1",
+					      .kind = namespace_ ? "Namespace" : e->kind->resource.kind,
+					      .namespace_ = "",
+					      .name = namespace_ ? namespace_ : e->key,
+					      .warning = true,
+					      .reason = "CannotWrite",
+					      .note = note,
+					  });
 }
 
 static void end_work(entry *e, const ao_kube_answer *answer)
@@ -218,11 +231,12 @@ static void work(void *arg, const char *id)
 	apply(e, observed);
 }
 
-ao_shared *ao_shared_new(ao_loop *loop, ao_kube *kube, ao_world *world)
+ao_shared *ao_shared_new(ao_loop *loop, ao_kube *kube, ao_world *world, ao_events *events)
 {
 	ao_shared *shared = ao_xcalloc(1, sizeof(*shared));
 	shared->kube = kube;
 	shared->world = world;
+	shared->events = events;
 	shared->entries = ao_map_new();
 	shared->queue = ao_queue_new(loop, &(ao_queue_options){.max_active = 4, .base_ms = 500, .max_ms = 60000}, work, shared);
 	return shared;

@@ -15,7 +15,8 @@ typedef struct ao_shared ao_shared;
 /** @param answer  NULL-free: what the server said last; answer->error 0 when the object is as wanted */
 typedef void (*ao_shared_fn)(void *arg, const ao_kube_answer *answer);
 
-ao_shared *ao_shared_new(ao_loop *loop, ao_kube *kube, ao_world *world);
+/** @param events  where a failure is told, as an Event about the namespace; borrowed */
+ao_shared *ao_shared_new(ao_loop *loop, ao_kube *kube, ao_world *world, ao_events *events);
 void ao_shared_free(ao_shared *shared); /* waiters are not called */
 
 /**

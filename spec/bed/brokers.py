@@ -24,8 +24,8 @@ def require_rabbitmq():
         raise Fail("epmd is missing: apt-get install erlang-base", 3)
 
 
-def rabbitmq_env(layout, ports):
-    """Everything below the bed's folder, loopback only, the Erlang port mapper on a port of its own."""
+def rabbitmq_env(layout, ports, bind):
+    """Everything below the bed's folder, loopback only (but for a node's pods), the Erlang port mapper on a port of its own."""
     home = layout.path("data", "rabbitmq")
     return {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
@@ -34,7 +34,7 @@ def rabbitmq_env(layout, ports):
         "ERL_EPMD_PORT": str(ports["epmd"]),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
         "RABBITMQ_NODENAME": f"bed{ports['rabbitmq']}@localhost",
-        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_IP_ADDRESS": bind,
         "RABBITMQ_NODE_PORT": str(ports["rabbitmq"]),
         "RABBITMQ_DIST_PORT": str(ports["rabbitmq-dist"]),
         "RABBITMQ_MNESIA_BASE": os.path.join(home, "mnesia"),
@@ -50,16 +50,16 @@ def rabbitmq_env(layout, ports):
     }
 
 
-def rabbitmq_specs(layout, ports, management):
+def rabbitmq_specs(layout, ports, management, bind):
     """Specs of epmd and rabbitmq-server, and a rabbitmqctl that finds this node."""
     home, scripts = layout.path("data", "rabbitmq"), rabbitmq_home()
     os.makedirs(os.path.join(home, "mnesia"), exist_ok=True)
-    env = rabbitmq_env(layout, ports)
+    env = rabbitmq_env(layout, ports, bind)
     write_file(os.path.join(home, ".erlang.cookie"), os.urandom(16).hex(), 0o400)
     write_file(os.path.join(home, "enabled_plugins"), "[rabbitmq_management].\n" if management else "[].\n")
     config = "loopback_users = none\nlog.console = true\nlog.console.level = info\nlog.file = false\n"
     if management:
-        config += f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {ports['rabbitmq-management']}\n"
+        config += f"management.tcp.ip = {bind}\nmanagement.tcp.port = {ports['rabbitmq-management']}\n"
     write_file(os.path.join(home, "rabbitmq.conf"), config)
     os.makedirs(layout.path("bin"), exist_ok=True)
     exports = "".join(f"export {key}='{value}'\n" for key, value in env.items() if key != "RUNNING_UNDER_SYSTEMD")
@@ -71,18 +71,18 @@ def rabbitmq_specs(layout, ports, management):
     }
 
 
-def rabbitmq_values(layout, ports, management):
+def rabbitmq_values(layout, ports, management, address):
     """What tests find in the bed's env file."""
     values = {
-        "BED_RABBITMQ_HOST": "127.0.0.1",
+        "BED_RABBITMQ_HOST": address,
         "BED_RABBITMQ_PORT": ports["rabbitmq"],
         "BED_RABBITMQ_USER": "guest",
         "BED_RABBITMQ_PASSWORD": "guest",
-        "BED_RABBITMQ_URL": f"amqp://guest:guest@127.0.0.1:{ports['rabbitmq']}/",
+        "BED_RABBITMQ_URL": f"amqp://guest:guest@{address}:{ports['rabbitmq']}/",
         "BED_RABBITMQCTL": layout.path("bin", "rabbitmqctl"),
     }
     if management:
-        values["BED_RABBITMQ_MANAGEMENT_URL"] = f"http://127.0.0.1:{ports['rabbitmq-management']}"
+        values["BED_RABBITMQ_MANAGEMENT_URL"] = f"http://{address}:{ports['rabbitmq-management']}"
     return values
 
 

@@ -20,13 +20,16 @@ import time
 from common import Fail, HERE, cache_root, die_with_parent, poll, say, tail, write_file
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+SERVERS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+OLDEST = "oldest"  # the pins of the oldest servers we support, and of the kubelet; a cache folder of its own
 FROM_ASSETS = ("etcd", "kube-apiserver", "kubectl")  # what a KUBEBUILDER_ASSETS folder is known to hold
 HEARTBEAT = 15
 
 
-def load_pins():
+def load_pins(part=None):
     with open(os.path.join(HERE, "pins.json"), encoding="utf-8") as f:
-        return json.load(f)
+        pins = json.load(f)
+    return pins[part] if part else pins
 
 
 def assets():
@@ -43,7 +46,7 @@ def cache_key(pins, brought):
     digest = hashlib.sha256()
     digest.update(json.dumps([pins["tools"], pins["files"], sorted(brought.items())], sort_keys=True).encode())
     digest.update(f"{platform.system()}/{platform.machine()}".encode())
-    for module in sorted(os.listdir(os.path.join(HERE, "modules"))):
+    for module in sorted({entry["module"] for part in ("tools", "files") for entry in pins[part].values()}):
         for name in ("go.mod", "go.sum"):
             with open(os.path.join(HERE, "modules", module, name), "rb") as f:
                 digest.update(f"\0{module}/{name}\0".encode() + f.read())
@@ -53,9 +56,9 @@ def cache_key(pins, brought):
 class Cache:
     """One bed-<key> folder."""
 
-    def __init__(self):
-        self.pins = load_pins()
-        self.brought = assets()
+    def __init__(self, part=None):
+        self.pins = load_pins(part)
+        self.brought = {} if part else assets()
         self.root = os.path.join(cache_root(), "bed-" + cache_key(self.pins, self.brought))
         self.bin = os.path.join(self.root, "bin")
 
@@ -69,9 +72,9 @@ class Cache:
         return [name for name in names if not os.path.exists(self.path(name))]
 
 
-def ensure(names=None):
+def ensure(names=None, part=None):
     """Makes the named tools and files (default: all) present and returns their Cache."""
-    cache = Cache()
+    cache = Cache(part)
     names = list(names or cache.names())
     unknown = [name for name in names if name not in cache.names()]
     if unknown:

@@ -7,9 +7,10 @@ import time
 
 import brokers
 import builder
+import node
 import pki
 import stages
-from common import Fail, Layout, poll, process_name, say, write_file
+from common import Fail, Layout, poll, process_name, remove_cgroup, say, write_file
 from control import Api, Control, launch_supervisor, probe, wait_ready
 
 NODE = "bed-node"
@@ -33,19 +34,29 @@ class Bed:
         self.layout = Layout(options.dir)
         self.kwok = options.kwok
         self.state = {"ports": {}, "proxies": {}}
+        self.supervisor = None  # its process id
         self.control = None
         self.cache = None
+        self.oldest = None      # the cache of the oldest servers, and of the kubelet
 
     def up(self):
         started = time.monotonic()
         if self.options.rabbitmq:
             brokers.require_rabbitmq()
+        if self.options.node:
+            node.require(self.layout)
         self.cache = builder.ensure(self.needed())
+        self.oldest = builder.ensure(self.needed_oldest(), builder.OLDEST) if self.needed_oldest() else None
         if self.options.sqs:
             builder.ensure_moto()
         prepare_folder(self.layout)
         owner = os.getppid() if self.options.owner_pid is None else self.options.owner_pid
-        launch_supervisor(self.layout, owner)
+        self.supervisor = launch_supervisor(self.layout, owner, self.options.node)
+        if self.options.node:
+            node.enter_network(self.supervisor)
+            node.make_network()
+            for name in ("kubectl", "helm"):
+                node.write_wrapper(self.layout, self.supervisor, name, self.cache.path(name))
         self.control = Control(self.layout)
         self.control.ask("starting")  # from here on, our end before "complete" is the bed's end
         try:
@@ -59,16 +70,24 @@ class Bed:
         print(self.layout.path("kubeconfig"))
 
     def needed(self):
-        names = list(builder.CONTROL_PLANE)
+        names = [name for name in builder.CONTROL_PLANE if name not in self.needed_oldest()]
+        if self.options.node:
+            names.append("helm")
         if self.kwok:
             names += ["kwok", "kwok-stages"]
         if self.options.keda_crds:
             names.append("keda-crds")
         return names
 
+    def needed_oldest(self):
+        names = ["kubelet"] if self.options.node else []
+        return names + list(builder.SERVERS) if self.options.server == builder.OLDEST else names
+
     def bring_up(self):
         self.take_ports()
         self.start_brokers()  # RabbitMQ is the slowest to start, and needs nobody
+        if self.options.node:
+            node.start(self)
         pki_folder = self.layout.path("pki")
         pki.make_authority(pki_folder)
         pki.make_certificate(pki_folder, "apiserver", "kube-apiserver", use="server")
@@ -82,12 +101,16 @@ class Bed:
         self.wait("kube-apiserver")
         self.start_controllers()
         api = Api(self.layout, self.state["ports"]["kube-apiserver"])
+        if self.options.node:
+            node.join(self, self.oldest.path("kubelet"))
         if self.kwok:
-            make_node(api)
+            make_node(api, self.options.node)
         self.apply_crds()
         self.wait_populated(api)
         for name in self.state["brokers"]:
             self.wait(name)
+        if self.options.node:
+            self.wait("kubelet")
         write_env(self.layout, self.state, self.values())
 
     def take_ports(self):
@@ -100,6 +123,8 @@ class Bed:
             names.append("sqs")
         ports = self.control.ask("ports", count=len(names))["ports"]
         self.state["ports"] = dict(zip(names, ports))
+        if self.options.node:
+            self.state["ports"].update({name: port for name, port in node.PORTS.items() if name in names})
 
     def define(self, name, spec):
         self.control.ask("define", name=name, spec=spec)
@@ -110,7 +135,8 @@ class Bed:
         for key in ("GOMAXPROCS", "GOGC", "GOMEMLIMIT"):  # benchmarks tune these
             if key in os.environ:
                 env[key] = os.environ[key]
-        self.define(name, {"argv": [self.cache.path(name)] + argv, "env": env, "cwd": self.layout.dir})
+        cache = self.oldest if name in self.needed_oldest() else self.cache
+        self.define(name, {"argv": [cache.path(name)] + argv, "env": env, "cwd": self.layout.dir})
 
     def wait(self, name):
         wait_ready(self.control, self.state, name, PATIENCE)
@@ -118,9 +144,13 @@ class Bed:
     def start_brokers(self):
         ports, self.state["brokers"] = self.state["ports"], []
         if self.options.rabbitmq:
-            for name, spec in brokers.rabbitmq_specs(self.layout, ports, self.options.rabbitmq_management).items():
+            bind = "0.0.0.0" if self.options.node else "127.0.0.1"
+            for name, spec in brokers.rabbitmq_specs(self.layout, ports, self.options.rabbitmq_management, bind).items():
                 self.define(name, spec)
                 self.wait(name) if name == "epmd" else self.state["brokers"].append(name)
+            if self.options.node:
+                os.rename(self.layout.path("bin", "rabbitmqctl"), self.layout.path("bin", ".rabbitmqctl"))
+                node.write_wrapper(self.layout, self.supervisor, "rabbitmqctl", self.layout.path("bin", ".rabbitmqctl"))
         if self.options.sqs:
             self.define("sqs", brokers.sqs_spec(self.layout, ports))
             self.state["brokers"].append("sqs")
@@ -142,7 +172,7 @@ class Bed:
         self.start("kube-scheduler", scheduler_argv(self))
         if self.kwok:
             stages.write_config(self.layout.path("conf", "kwok.yaml"), self.cache.path("kwok-stages"),
-                                self.options.stages)
+                                self.options.stages, self.options.node)
             self.start("kwok", ["--kubeconfig", self.conf("kwok.kubeconfig"), "--config", self.conf("kwok.yaml")])
 
     def conf(self, name):
@@ -185,9 +215,12 @@ class Bed:
             "BED_ETCD_URL": f"http://127.0.0.1:{ports['etcd']}",
         }
         if self.options.rabbitmq:
-            values.update(brokers.rabbitmq_values(layout, ports, self.options.rabbitmq_management))
+            address = node.ADDRESS if self.options.node else "127.0.0.1"
+            values.update(brokers.rabbitmq_values(layout, ports, self.options.rabbitmq_management, address))
         if self.options.sqs:
             values.update(brokers.sqs_values(ports))
+        if self.options.node:
+            values.update(BED_NODE=node.NAME, BED_NODE_ADDRESS=node.ADDRESS)
         return values
 
 
@@ -206,7 +239,9 @@ def apiserver_argv(bed):
         return os.path.join(folder, name)
 
     return ["--etcd-servers", f"http://127.0.0.1:{ports['etcd']}",
-            "--bind-address", "127.0.0.1", "--secure-port", str(ports["kube-apiserver"]),
+            # In a network of its own it also serves the address of the service `kubernetes`.
+            "--bind-address", "0.0.0.0" if bed.options.node else "127.0.0.1",
+            "--secure-port", str(ports["kube-apiserver"]),
             # The `kubernetes` service may not point to loopback: nobody in a played pod would call it anyway.
             "--advertise-address", "127.0.0.1", "--endpoint-reconciler-type", "none",
             "--cert-dir", bed.layout.path("data"), "--tls-cert-file", key("apiserver.crt"),
@@ -217,7 +252,8 @@ def apiserver_argv(bed):
             # As some distributions have it: an owner reference that blocks deletion takes a right of its own.
             "--enable-admission-plugins", "OwnerReferencesPermissionEnforcement",
             "--audit-policy-file", bed.conf("audit.json"), "--audit-log-path", bed.layout.path("audit.log"),
-            "--audit-log-maxsize", "4096", "--profiling=false"] + list(bed.options.apiserver_arg)
+            "--audit-log-maxsize", "4096", "--profiling=false"] + (
+                node.apiserver_argv(folder) if bed.options.node else []) + list(bed.options.apiserver_arg)
 
 
 def controller_manager_argv(bed):
@@ -237,24 +273,26 @@ def scheduler_argv(bed):
             "--profiling=false", "--kube-api-qps", "300", "--kube-api-burst", "600"]
 
 
-def make_node(api):
+def make_node(api, beside_real):
     room = {"cpu": "1k", "memory": "4Ti", "ephemeral-storage": "16Ti", "pods": "100k"}
     labels = {"kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
               "type": "kwok"}
-    node = {"apiVersion": "v1", "kind": "Node", "status": {"allocatable": room, "capacity": room},
-            "metadata": {"name": NODE, "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}}}
-    status, answer = api.call("POST", "/api/v1/nodes", node)
+    played = {"apiVersion": "v1", "kind": "Node", "status": {"allocatable": room, "capacity": room},
+              "metadata": {"name": NODE, "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}}}
+    if beside_real:  # pods come here only when they ask to
+        played["spec"] = {"taints": [{"key": "kwok.x-k8s.io/node", "value": "fake", "effect": "NoSchedule"}]}
+    status, answer = api.call("POST", "/api/v1/nodes", played)
     if status not in (201, 409):
         raise Fail(f"the node cannot be created: {status} {answer}")
 
 
 def node_usable(api):
     """Ready, and the node controller took its not-ready taint away (until then no pod is scheduled)."""
-    status, node = api.call("GET", f"/api/v1/nodes/{NODE}")
+    status, played = api.call("GET", f"/api/v1/nodes/{NODE}")
     if status != 200:
         return False
-    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", []))
-    return ready and not node["spec"].get("taints")
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in played["status"].get("conditions", []))
+    return ready and not any(t["key"].startswith("node.kubernetes.io/") for t in played["spec"].get("taints", []))
 
 
 def prepare_folder(layout):
@@ -299,6 +337,7 @@ def down(options):
         logs = "" if options.purge else f"; logs stay in {layout.path('logs')}"
         say(f"down in {time.monotonic() - started:.1f} s{logs}")
     else:
+        remove_cgroup(node.cgroup_of(layout))  # of a bed whose supervisor was killed
         say(f"no bed runs in {layout.dir}")
     if options.purge:
         for name in os.listdir(layout.dir):

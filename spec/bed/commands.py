@@ -2,6 +2,7 @@
 import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,11 @@ Its components (etcd, kube-apiserver, kube-controller-manager, kube-scheduler, k
   pause        Freeze a component (SIGSTOP)
   resume       Let it go on (SIGCONT)
   logs         Print the log of a component
+
+A real node (bed up --node):
+  load         Give its containerd images
+  enter        Run a command in the bed's network
+  docker       Run a command with a dockerd of its own that has a Debian base image
 
 Access:
   user         Make a kubeconfig for another user
@@ -63,6 +69,7 @@ def parser():
                   "  bed build\n  bed build --only kubectl,helm", folder=False)
     sub.add_argument("--only", metavar="NAMES", help="only these tools, separated by commas")
     sub.add_argument("--key", action="store_true", help="build nothing, print the cache folder of these pins")
+    sub.add_argument("--oldest", action="store_true", help="those of the oldest server, and the kubelet")
 
     add_up(command)
 
@@ -99,6 +106,20 @@ def parser():
     sub.add_argument("account", metavar="SERVICEACCOUNT")
     sub.add_argument("--duration", default="24h", help="how long it is valid (default 24h)")
 
+    sub = command("load", run_load, "Give the node's containerd images: files that `docker save` made.",
+                  "  bed load /tmp/bed image.tar")
+    sub.add_argument("files", nargs="+", metavar="FILE")
+
+    sub = command("enter", run_enter, "Run a command in the network and with the settings of a bed that has a node.\n"
+                  "kubectl and helm of `bed env` enter it by themselves.",
+                  "  bed enter /tmp/bed curl http://10.88.0.5:8080/metrics\n  bed enter /tmp/bed bash")
+    sub.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
+
+    sub = command("docker", run_docker, "Run a command with DOCKER_HOST set to a dockerd that lives as long as the command.\n"
+                  "It has debian:bookworm-slim (made by debootstrap), and what was built is kept in the cache.",
+                  "  bed docker make docker-build IMG=asya-operator:dev", folder=False)
+    sub.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
+
     sub = command("requests", run_requests,
                   "Count requests in the audit log by verb and resource. A watch counts when it opens.",
                   "  bed requests /tmp/bed --agent asya-operator\n  bed requests /tmp/bed --since-byte 123456 -o json")
@@ -117,6 +138,9 @@ def add_up(command):
                   "  bed up /tmp/bed\n  bed up /tmp/bed --keda-crds --crds crds/ --rabbitmq --owner-pid 0")
     sub.add_argument("--kwok", dest="kwok", action="store_true", default=True, help="play a node (default)")
     sub.add_argument("--no-kwok", dest="kwok", action="store_false", help="no node: pods stay Pending")
+    sub.add_argument("--node", action="store_true",
+                     help="also a real node: containerd and kubelet, in a network of the bed's own (root only)")
+    sub.add_argument("--server", choices=["newest", "oldest"], default="newest", help="which pinned servers (default newest)")
     sub.add_argument("--keda-crds", action="store_true", help="install KEDA's CRDs")
     sub.add_argument("--crds", action="extend", nargs="+", default=[], metavar="PATH", help="install these, too")
     sub.add_argument("--stages", action="extend", nargs="+", default=[], metavar="FILE", help="more KWOK stages")
@@ -143,11 +167,12 @@ def add_proxy(command):
 
 def run_build(options):
     import builder
+    part = builder.OLDEST if options.oldest else None
     if options.key:
-        print(builder.Cache().root)
+        print(builder.Cache(part).root)
         return
     names = [name for name in (options.only or "").split(",") if name]
-    print(builder.ensure(names).bin)
+    print(builder.ensure(names, part).bin)
 
 
 def run_up(options):
@@ -182,7 +207,41 @@ def run_env(options):
     values = Layout(options.dir).load().get("env", {})
     for key, value in values.items():
         print(f"export {key}={shlex.quote(value)}")
-    print(f'export PATH={shlex.quote(values.get("BED_BIN", ""))}:"$PATH"')
+    print(f"export PATH={shlex.quote(tools(Layout(options.dir), values))}:\"$PATH\"")
+
+
+def tools(layout, env):
+    """What belongs first in PATH: a bed with a node has its own kubectl and helm, which enter its network."""
+    return f"{layout.path('bin')}:{env['BED_BIN']}" if "BED_NODE" in env else env.get("BED_BIN", "")
+
+
+def run_load(options):
+    import node
+    from control import open_bed
+    _, state, _ = open_bed(options.dir)
+    if not state.get("node"):
+        raise Fail(f"the bed in {options.dir} has no node; start one with: bed up {options.dir} --node")
+    for path in options.files:
+        node.load(state, path)
+
+
+def run_enter(options):
+    from control import open_bed
+    layout, state, _ = open_bed(options.dir)
+    env = dict(os.environ, **state["env"], PATH=f"{tools(layout, state['env'])}:{os.environ['PATH']}")
+    words = words_of(options)
+    os.execvpe(words[0], words, env)
+
+
+def run_docker(options):
+    import images
+    return images.run_docker(words_of(options))
+
+
+def words_of(options):
+    if not options.words:
+        raise Fail(f"no command given\nSee 'bed {options.command} --help' for usage.", 2)
+    return options.words
 
 
 def run_component(options):
@@ -234,7 +293,8 @@ def run_token(options):
     from common import Layout
     layout = Layout(options.dir)
     env = layout.load()["env"]
-    return subprocess.run([os.path.join(env["BED_BIN"], "kubectl"), "--kubeconfig", layout.path("kubeconfig"),
+    kubectl = shutil.which("kubectl", path=tools(layout, env))
+    return subprocess.run([kubectl, "--kubeconfig", layout.path("kubeconfig"),
                            "create", "token", "-n", options.namespace, options.account,
                            "--duration", options.duration], check=False).returncode
 

@@ -1,5 +1,6 @@
 """What every part of the bed needs: one error type, messages, the layout of a bed's folder, readable waits."""
 import ctypes
+import glob
 import json
 import os
 import signal
@@ -105,6 +106,31 @@ def poll(check, seconds, interval=0.05):
         if time.monotonic() > deadline:
             return None
         time.sleep(interval)
+
+
+def make_cgroup(name):
+    """A control group in every hierarchy there is: one with version 2, one a controller with version 1."""
+    hierarchies = ["/sys/fs/cgroup"] if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else glob.glob("/sys/fs/cgroup/*")
+    for hierarchy in hierarchies:
+        os.makedirs(os.path.join(hierarchy, name), exist_ok=True)
+
+
+def remove_cgroup(name):
+    """Removes a control group, of whatever version, and those below it; nobody may be left in it."""
+    for root in [f"/sys/fs/cgroup/{name}"] + glob.glob(f"/sys/fs/cgroup/*/{name}"):
+        for folder, _, _ in os.walk(root, topdown=False):
+            if not poll(lambda folder=folder: try_rmdir(folder), 5):
+                say(f"cgroup {folder} is still in use")
+
+
+def try_rmdir(folder):
+    try:
+        os.rmdir(folder)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return False
+    return True
 
 
 def process_start(pid):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import node
 from common import BED, Fail, Layout, poll, process_start, tail
 
 
@@ -52,21 +53,23 @@ def connect(layout):
         os.close(folder)
 
 
-def launch_supervisor(layout, owner):
+def launch_supervisor(layout, owner, own_network=False):
     """Starts the supervisor, in a session of its own so that no Ctrl-C of a terminal reaches the servers."""
+    network = ["unshare", "--net"] if own_network else []
     owner_start = 0
     if owner:
         owner_start = process_start(owner)
         if owner_start is None:
             raise Fail(f"--owner-pid {owner}: no such process")
     with open(layout.log("supervisor"), "ab") as log:
-        process = subprocess.Popen([sys.executable, BED, "supervise", layout.dir, str(owner), str(owner_start)],
+        process = subprocess.Popen(network + [sys.executable, BED, "supervise", layout.dir, str(owner), str(owner_start)],
                                    cwd="/", env=dict(os.environ, BED_DIR=layout.dir), stdin=subprocess.DEVNULL,
                                    stdout=log, stderr=log, start_new_session=True)
     if not poll(lambda: process.poll() is not None or probe(layout), 10, 0.01) or process.poll() is not None:
         raise Fail(f"the supervisor did not start; see {layout.log('supervisor')}:\n"
                    f"{tail(layout.log('supervisor'), 5)}")
     process.returncode = 0  # it outlives us: spare Popen's warning
+    return process.pid
 
 
 def probe(layout):
@@ -143,6 +146,8 @@ def readiness(layout, state, name):
         "rabbitmq": lambda: amqp_ok(ports.get("rabbitmq")),
         "sqs": lambda: http_ok(ports.get("sqs"), "/moto-api/"),
     }
+    if name == "kubelet":
+        return lambda: node.usable(Api(layout, ports["kube-apiserver"]))
     if name.startswith("proxy"):
         return lambda: port_open(ports[name + "-control"])
     return checks.get(name, lambda: True)
@@ -165,4 +170,6 @@ def wait_ready(control, state, name, seconds):
 def open_bed(directory):
     layout = Layout(directory)
     state = layout.load()
-    return layout, state, Control(layout)
+    control = Control(layout)
+    node.enter_bed(control, state)
+    return layout, state, control

@@ -5,6 +5,8 @@ import os
 
 from common import Fail, HERE, write_file
 
+PLAYED = "kwok.x-k8s.io/node=fake"  # annotation of nodes that are played
+
 # Nodes and deletion are KWOK's own; how pods run, end and fail is ours (stages/).
 REPLACED = {"pod-complete.yaml"}  # KWOK's knows nothing of faults
 CONFIGURATION = {
@@ -39,8 +41,13 @@ def fault_stages():
         yield text
 
 
-def write_config(path, upstream, extra):
+def write_config(path, upstream, extra, others):
+    """`others`: there are nodes that are not ours to play."""
     files = sorted(path for path in glob.glob(os.path.join(upstream, "*.yaml")) if os.path.basename(path) not in REPLACED)
     files += sorted(glob.glob(os.path.join(HERE, "stages", "*.yaml"))) + list(extra)
-    documents = [json.dumps(CONFIGURATION)] + [read(file) for file in files] + list(fault_stages())
+    configuration = CONFIGURATION
+    if others:
+        options = dict(configuration["options"], manageAllNodes=False, manageNodesWithAnnotationSelector=PLAYED)
+        configuration = dict(configuration, options=options)
+    documents = [json.dumps(configuration)] + [read(file) for file in files] + list(fault_stages())
     write_file(path, "\n---\n".join(documents))

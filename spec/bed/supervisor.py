@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 
-from common import Layout, die_with_parent, libc, process_start, write_file
+from common import Layout, die_with_parent, libc, process_start, remove_cgroup, write_file
 
 PR_SET_CHILD_SUBREAPER = 36
 TICK = 0.2
@@ -176,6 +176,7 @@ class Supervisor:
         self.buffers = {}
         self.starter = None     # the connection of `bed up`, until it says that the bed is complete
         self.ending = None      # why we end
+        self.cgroup = None      # what no namespace takes along
 
     def run(self):
         libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -196,6 +197,8 @@ class Supervisor:
                 self.ending = f"owner process {self.owner} is gone"
         print(f"ending: {self.ending}", flush=True)
         self.children.stop_all()
+        if self.cgroup:
+            remove_cgroup(self.cgroup)
         for connection in self.buffers:  # the asker of `down` learns it by our answer
             try:
                 connection.sendall(b'{"ok": true}\n')
@@ -258,6 +261,8 @@ class Supervisor:
             return {"ok": True, "ports": self.ports.take(request["count"])}
         elif op == "reserve":
             return {"ok": self.ports.reserve(request["port"]), "error": f"port {request['port']} is in use"}
+        elif op == "cgroup":
+            self.cgroup = name
         elif op == "starting":
             self.starter = connection
         elif op == "complete":

@@ -84,6 +84,13 @@ function M.eventually(what, seconds, fn)
   error(('not within %d s: %s (%s)'):format(seconds, what, tostring(detail)), 2)
 end
 
+local minor
+--- The minor version of the server: 37.
+function M.minor()
+  minor = minor or tonumber(M.kubectl('get --raw /version'):match '"minor":%s*"(%d+)')
+  return minor
+end
+
 --- A namespace that is new in this run.
 function M.namespace(prefix)
   counter = counter + 1

@@ -7,6 +7,8 @@ describe('crds/openapi/schemas.json', function()
     return
   end
 
+  if os.getenv 'SERVER' == 'oldest' then return end -- what is built in is what the newest says
+
   it('is what this API server has', function()
     local text, ok = cluster.sh 'spec/bed/schemas.py'
     assert.is_true(ok, text)

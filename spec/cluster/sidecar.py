@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """A sidecar small enough for tests: moves messages between an actor's queue and the runtime script, as its environment says.
 
-    sidecar.py COUNT        ends after COUNT messages
+    sidecar.py [COUNT]      ends after COUNT messages, or never
 
 It reads the variables that the operator gives to asya-sidecar.  RabbitMQ is spoken to through its management API
-(BED_RABBITMQ_MANAGEMENT_URL), SQS through its JSON protocol, unsigned: moto does not mind.
+(BED_RABBITMQ_MANAGEMENT_URL, else its usual port), SQS through its JSON protocol, unsigned: moto does not mind.
 """
 import base64
 import json
@@ -28,7 +28,8 @@ class RabbitMQ:
     def __init__(self):
         user = f"{ENV['ASYA_RABBITMQ_USERNAME']}:{ENV['ASYA_RABBITMQ_PASSWORD']}"
         self.headers = {"Authorization": "Basic " + base64.b64encode(user.encode()).decode()}
-        self.base = ENV["BED_RABBITMQ_MANAGEMENT_URL"] + "/api"
+        usual = f"http://{ENV.get('ASYA_RABBITMQ_HOST')}:15672"
+        self.base = ENV.get("BED_RABBITMQ_MANAGEMENT_URL", usual) + "/api"
 
     def receive(self, actor):
         got = call(f"{self.base}/queues/%2F/asya-{actor}/get",
@@ -88,7 +89,7 @@ def ask_runtime(text):
 def main():
     broker = {"rabbitmq": RabbitMQ, "sqs": Sqs}[ENV["ASYA_TRANSPORT"]]()
     actor = ENV["ASYA_ACTOR_NAME"]
-    for _ in range(int(sys.argv[1])):
+    for _ in range(int(sys.argv[1])) if sys.argv[1:] else iter(int, 1):
         text = None
         while text is None:
             text, receipt = broker.receive(actor)

@@ -77,6 +77,10 @@ describe('the spine', function()
   it('waits for a runtime namespace that does not exist yet', function()
     local op = cluster.operator { runtime_namespace = 'comes-later' }
     eventually('it says so', 15, function() return op.log():find('runtime ConfigMap', 1, true) end)
+    eventually('an event says so, about the namespace', 15, function()
+      local notes = cluster.kubectl 'get events -n default --field-selector involvedObject.name=comes-later,reason=CannotWrite -o jsonpath={..message}'
+      return notes:find('cannot write the runtime ConfigMap comes-later/asya-runtime', 1, true), notes
+    end)
     cluster.kubectl 'create namespace comes-later'
     eventually('runtime ConfigMap', 90, function() return cluster.get('configmap', 'asya-runtime', 'comes-later') end)
   end)

@@ -1,0 +1,2 @@
+def double(payload):
+    return {"value": payload["value"] * 2}
