@@ -11,6 +11,15 @@ function conditions.get(list, kind)
   end
 end
 
+--- The condition of a type that an object has, or nil.
+---@param object table?
+---@param kind string
+---@return table?
+function conditions.of(object, kind)
+  local status = object and object.status
+  return conditions.get(type(status) == 'table' and status.conditions or nil, kind)
+end
+
 --- Puts a condition into `list` (replacing one of its type). Its lastTransitionTime is that of `before` as long as the status is the same.
 ---@param list table the conditions being built
 ---@param before table? the conditions of the stored status

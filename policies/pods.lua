@@ -2,6 +2,7 @@
 local policy = require 'policy'
 local k8s = require 'k8s'
 local times = require 'times'
+local conditions = require 'conditions'
 local actors = require 'actor'
 
 local M = {}
@@ -11,12 +12,6 @@ local PULL = { ImagePullBackOff = true, ErrImagePull = true, InvalidImageName = 
 local CRASH = { CrashLoopBackOff = true, RunContainerError = true, CreateContainerError = true }
 
 local STATUS_OF_CONTAINER = { [actors.RUNTIME] = 'RuntimeError', [actors.SIDECAR] = 'SidecarError' }
-
-local function condition(pod, kind)
-  for _, c in ipairs(k8s.get(pod, 'status.conditions') or {}) do
-    if c.type == kind then return c end
-  end
-end
 
 local function says(message)
   return message and message ~= '' and (': ' .. message) or ''
@@ -74,7 +69,7 @@ end
 
 --- A pod has its sandbox as soon as its volumes are mounted; one that waits for it for long waits for them.
 local function volume_fault(pod, around)
-  local scheduled, sandbox, ready = condition(pod, 'PodScheduled'), condition(pod, 'PodReadyToStartContainers'), condition(pod, 'ContainersReady')
+  local scheduled, sandbox, ready = conditions.of(pod, 'PodScheduled'), conditions.of(pod, 'PodReadyToStartContainers'), conditions.of(pod, 'ContainersReady')
   if not (scheduled and scheduled.status == 'True' and sandbox and sandbox.status == 'False') then return nil end
   local since = sandbox.lastTransitionTime or pod.metadata.creationTimestamp
   local age = times.between(since, around.now)
@@ -86,7 +81,7 @@ end
 
 --- What is wrong with one pod, or nil; and in how many seconds that may be another answer without any news, or nil.
 local function fault_of(pod, around)
-  local scheduled = condition(pod, 'PodScheduled')
+  local scheduled = conditions.of(pod, 'PodScheduled')
   if scheduled and scheduled.status == 'False' and scheduled.reason == 'Unschedulable' then
     return { status = 'PendingResources', message = ('pod %s cannot be scheduled%s; free or add nodes, or lower what the pod asks for')
       :format(pod.metadata.name, says(scheduled.message)) }
@@ -101,7 +96,7 @@ local function fault_of(pod, around)
 end
 
 local function is_ready(pod)
-  local ready = condition(pod, 'Ready')
+  local ready = conditions.of(pod, 'Ready')
   return ready ~= nil and ready.status == 'True'
 end
 

@@ -2,6 +2,7 @@
 local policy = require 'policy'
 local k8s = require 'k8s'
 local times = require 'times'
+local conditions = require 'conditions'
 local actors = require 'actor'
 
 local M = {}
@@ -18,12 +19,6 @@ end
 
 function M.template(workload)
   return k8s.get(workload, 'spec.template') or k8s.get(workload, 'spec.jobTargetRef.template')
-end
-
-local function condition(workload, kind)
-  for _, c in ipairs(k8s.get(workload, 'status.conditions') or {}) do
-    if c.type == kind then return c end
-  end
 end
 
 -- How many pods a workload of each kind wants, has, has ready, and has of the newest version (nil while its controller has not looked at the
@@ -51,7 +46,7 @@ end
 
 --- What the controller of the workload itself says is wrong: { reason, message }, or nil.
 local function stuck(workload)
-  local failure, progressing, failed = condition(workload, 'ReplicaFailure'), condition(workload, 'Progressing'), condition(workload, 'Failed')
+  local failure, progressing, failed = conditions.of(workload, 'ReplicaFailure'), conditions.of(workload, 'Progressing'), conditions.of(workload, 'Failed')
   if workload.kind == 'Job' and failed and failed.status == 'True' then
     return { reason = 'JobFailed', message = ('Job %s has failed (%s): %s; delete it, or change the actor, and it runs again')
       :format(workload.metadata.name, tostring(failed.reason), tostring(failed.message)) }

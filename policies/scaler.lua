@@ -2,14 +2,9 @@
 local policy = require 'policy'
 local k8s = require 'k8s'
 local times = require 'times'
+local conditions = require 'conditions'
 
 local M = {}
-
-local function condition(object, kind)
-  for _, c in ipairs(k8s.get(object, 'status.conditions') or {}) do
-    if c.type == kind then return c end
-  end
-end
 
 --- The scaler of an actor and its autoscaler, or nil: ScaledObject or ScaledJob, HorizontalPodAutoscaler.
 function M.find(ctx)
@@ -30,7 +25,7 @@ end
 
 --- The autoscaler gets no numbers. While it is new that is so by nature; returns nil then, and the seconds until it counts.
 local function blind(hpa, ctx)
-  local active = condition(hpa, 'ScalingActive')
+  local active = conditions.of(hpa, 'ScalingActive')
   if not active or active.status ~= 'False' or active.reason == 'ScalingDisabled' then return nil end
   local age = times.between(active.lastTransitionTime, ctx.now)
   if age and age < ctx.params.metrics_seconds then return nil, ctx.params.metrics_seconds - age end
@@ -42,7 +37,7 @@ end
 function M.judge(scaler, hpa, ctx)
   if not scaler then return { 'Unknown', 'ScalerMissing', 'the scaler does not exist yet' } end
   local what = ('%s %s'):format(scaler.kind, scaler.metadata.name)
-  local ready, paused = condition(scaler, 'Ready'), condition(scaler, 'Paused')
+  local ready, paused = conditions.of(scaler, 'Ready'), conditions.of(scaler, 'Paused')
   if not ready or ready.status == 'Unknown' then
     return { 'Unknown', 'ScalerPending', what .. ' exists; KEDA has not looked at it yet' }
   elseif ready.status == 'False' then

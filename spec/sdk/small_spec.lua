@@ -100,6 +100,9 @@ describe('conditions', function()
     assert.equal('T2', conditions.get(set(nil, 'True'), 'Ready').lastTransitionTime)
     assert.equal(4, conditions.get(set(nil, 'True'), 'Ready').observedGeneration)
     assert.is_nil(conditions.get(nil, 'Ready'))
+    assert.equal('True', conditions.of({ status = { conditions = { { type = 'Ready', status = 'True' } } } }, 'Ready').status)
+    for _, none in ipairs { {}, { status = 'x' }, { status = {} } } do assert.is_nil(conditions.of(none, 'Ready')) end
+    assert.is_nil(conditions.of(nil, 'Ready'))
   end)
 
   it('refuse a reason that the server would refuse', function()
