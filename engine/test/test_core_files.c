@@ -1,5 +1,6 @@
 /* Settings that are files: behind a URL, on this machine, not there yet, another now. */
 #include "base/sha256.h"
+#include "core/observe.h"
 #include "core/settings.h"
 #include "test/test_net_releases.h"
 
@@ -70,6 +71,7 @@ static int begin(void **state)
 {
 	fixture *f = *state;
 	f->metrics = ao_metrics_new();
+	ao_observe_describe(f->metrics);
 	f->files = ao_files_new(&(ao_files_options){f->loop, f->metrics, on_change, on_news, f});
 	f->config = cJSON_CreateObject();
 	f->changes = f->news = 0;

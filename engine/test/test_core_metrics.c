@@ -118,7 +118,7 @@ static void watches_are_counted_by_kind(void **state)
 	ao_observe_stream(metrics, manifest, "/apis/x.io/v1/widgets?watch=1");
 	ao_observe_stream(metrics, manifest, "/apis/x.io/v1/widgetsets?watch=1");
 	ao_observe_stream(metrics, manifest, "/api/v1/namespaces/n/secrets?watch=1");
-	assert_page(metrics, "watch_restarts_total{kind=\"Secret\"} 0\nwatch_restarts_total{kind=\"Widget\"} 1\n");
+	assert_page(metrics, "watch_restarts_total{kind=\"Secret\"} 1\nwatch_restarts_total{kind=\"Widget\"} 1\n");
 	ao_metrics_free(metrics);
 }
 

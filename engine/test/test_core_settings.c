@@ -87,7 +87,13 @@ static void a_manifest_names_what_it_lacks(void **state)
 	     "manifest: children[1].kind"},
 	    {"{\"parent\":{\"apiVersion\":\"v1\",\"kind\":\"K\",\"plural\":\"ks\"},\"related\":[{\"apiVersion\":\"v1\",\"kind\":\"P\","
 	     "\"plural\":\"ps\"}]}",
-	     "manifest: related[1].label"},
+	     "manifest: related[1] needs either label or owner, which say whose it is"},
+	    {"{\"parent\":{\"apiVersion\":\"v1\",\"kind\":\"K\",\"plural\":\"ks\"},\"related\":[{\"apiVersion\":\"v1\",\"kind\":\"P\","
+	     "\"plural\":\"ps\",\"label\":\"l\",\"owner\":\"O\"}]}",
+	     "manifest: related[1] needs either label or owner, which say whose it is"},
+	    {"{\"parent\":{\"apiVersion\":\"v1\",\"kind\":\"K\",\"plural\":\"ks\"},\"related\":[{\"apiVersion\":\"v1\",\"kind\":\"P\","
+	     "\"plural\":\"ps\",\"label\":\"l\",\"projection\":\"some\"}]}",
+	     "manifest: related[1].projection \"some\" is neither pod nor status"},
 	};
 	for (size_t i = 0; i < AO_LEN(cases); i++) {
 		ao_auto_json cJSON *json = parse(cases[i].json);
