@@ -150,7 +150,7 @@ static void a_release_is_fetched_once(void **state)
 	assert_int_equal(f->news, 0);
 	ao_auto_buf ao_buf said = ao_buf_init(4096), metrics = ao_buf_init(65536);
 	ao_files_tell(f->files, &said);
-	assert_non_null(strstr(said.data, "[+]script of all ok: https://127.0.0.1:"));
+	assert_non_null(strstr(said.data, "script of all: https://127.0.0.1:"));
 	ao_files_collect(f->files);
 	ao_metrics_print(f->metrics, &metrics);
 	assert_non_null(strstr(metrics.data, "setting_file_ready{setting=\"script\"} 1\n"));
