@@ -8,6 +8,7 @@
 #   make runtime      tests of the runtime script that actors run
 #   make cluster      the operator against a real API server (SPEC=spec/cluster/spine_spec.lua narrows, SERVER=oldest)
 #   make node         helm and the image on a real node, with real pods; wants root (SPEC=spec/node/image_spec.lua narrows)
+#   make fuzz         each fuzzer for FUZZ_SECONDS=60, under ASAN and UBSAN (FUZZ=fuzz_json narrows); inputs are kept in build/corpus
 #   make docker-build   the image (IMG=asya-operator:dev); make sbom writes build/sbom.spdx.json of it
 #   make lint         format, static analysis, include directions, file sizes
 #   make format       clang-format everything
@@ -39,7 +40,7 @@ SAN_OBJ := $(ROOM_SRC:%.c=$(BUILD)/san/%.o) $(EMBEDDED:%.c=%.o)
 TEST_SRC := $(foreach room,$(ROOMS),$(filter engine/test/test_$(room)_%.c,$(wildcard engine/test/$(TEST).c)))
 TEST_BIN := $(TEST_SRC:engine/test/%.c=$(BUILD)/san/%)
 
-.PHONY: all docker-build sbom deps demo test unit unit-build spec runtime cluster node lint format clean help
+.PHONY: all docker-build sbom deps demo test unit unit-build fuzz spec runtime cluster node lint format clean help
 all: $(BUILD)/asya-operator
 
 help:
@@ -99,6 +100,32 @@ unit-build: $(TEST_BIN) $(ARENA_BIN)
 unit: unit-build
 	@BUILD=$(BUILD) spec/run unit $(TEST_BIN) $(ARENA_BIN)
 
+FUZZ ?= fuzz_*
+FUZZ_SECONDS ?= 60
+FUZZ_SAN = -DAO_SANITIZE -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=undefined -fsanitize=address,undefined
+FUZZ_OBJ := $(ROOM_SRC:%.c=$(BUILD)/fuzz/%.o) $(BUILD)/fuzz/embedded.o
+FUZZ_BIN := $(patsubst engine/test/%.c,$(BUILD)/fuzz/%,$(wildcard engine/test/$(FUZZ).c))
+
+$(BUILD)/fuzz/.deps: $(BUILD)/.deps
+	@mkdir -p $(@D)
+	@engine/deps.sh fuzz
+	@touch $@
+
+$(BUILD)/fuzz/%.o: %.c | $(BUILD)/fuzz/.deps
+	@mkdir -p $(@D)
+	@echo "  CC   $@"
+	@clang-14 -std=c11 $(DEFS) -DAO_VERSION='"fuzz"' $(PKG_CFLAGS) $(FUZZ_SAN),fuzzer-no-link -MMD -MP -c -o $@ $<
+
+$(BUILD)/fuzz/embedded.o: $(BUILD)/gen/embedded.c | $(BUILD)/fuzz/.deps
+	@clang-14 -std=c11 $(DEFS) -c -o $@ $<
+
+$(FUZZ_BIN): $(BUILD)/fuzz/%: $(BUILD)/fuzz/engine/test/%.o $(FUZZ_OBJ)
+	@echo "  LINK $@"
+	@clang-14 $(FUZZ_SAN),fuzzer -o $@ $^ $(LIBS)
+
+fuzz: $(FUZZ_BIN)
+	@for fuzzer in $^; do spec/fuzz $$fuzzer $(BUILD)/corpus $(FUZZ_SECONDS) || exit 1; done
+
 spec: $(BUILD)/.deps
 	@spec/run busted spec/sdk spec/policies
 
@@ -142,4 +169,4 @@ lint: $(BUILD)/.deps
 clean:
 	rm -rf $(BUILD)
 
--include $(LIB_OBJ:.o=.d) $(SAN_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/san/%.d) $(BUILD)/obj/engine/main.d $(BUILD)/san/engine/main.d
+-include $(LIB_OBJ:.o=.d) $(SAN_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/san/%.d) $(FUZZ_OBJ:.o=.d) $(BUILD)/obj/engine/main.d $(BUILD)/san/engine/main.d

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that building and testing need, or says which ones when we may not.
-# `deps.sh node`: those of a real node and its images.
+# `deps.sh node`: those of a real node and its images. `deps.sh fuzz`: those of the fuzzers.
 set -eu
 
 # package, then what shows that it is there: a pkg-config module (name:), a header, or a command
@@ -35,6 +35,11 @@ iproute2          ip
 docker.io         dockerd
 debootstrap       debootstrap
 libc6-dev         /usr/include/stdlib.h
+'
+
+[ "${1:-}" != fuzz ] || wanted='
+clang-14          clang-14
+libclang-rt-14-dev /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux
 '
 
 present() {

@@ -1,17 +1,10 @@
-/*
- * fuzz_json.c -- any bytes: what the strict parser takes, prints and reads back as itself, in all styles.
- *
- *   clang-14 -std=c11 -D_GNU_SOURCE -Iengine -g -O1 -fsanitize=fuzzer,address,undefined engine/test/fuzz_json.c \
- *       engine/base/[a-z]*.c engine/json/[a-z]*.c -lcjson -lyaml -lm -o /tmp/fuzz_json && /tmp/fuzz_json -max_total_time=60
- */
+/* fuzz_json.c -- any bytes: what the strict parser takes, prints and reads back as itself, in all styles. */
+#include "fuzz.h"
+
 #include "base/log.h"
 #include "base/mem.h"
-#include "json/json.h"
 
-#include <stdint.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static void reads_back(const cJSON *value, const char *text)
 {
@@ -22,26 +15,13 @@ static void reads_back(const cJSON *value, const char *text)
 	ao_require(strcmp(canonical, canonical_again) == 0);
 }
 
-/** A key that occurs twice is let through, but says nothing about equality. */
-static bool has_duplicates(const cJSON *value)
-{
-	const cJSON *item;
-	cJSON_ArrayForEach (item, value) {
-		if (cJSON_IsObject(value) && cJSON_GetObjectItemCaseSensitive(value, item->string) != item)
-			return true;
-		if (has_duplicates(item))
-			return true;
-	}
-	return false;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	ao_auto_json cJSON *value = NULL;
 	ao_auto_err ao_err *err = NULL;
 	int r = ao_json_parse((const char *)data, len, &value, &err);
 	ao_require((r == 0) == (value != NULL) && (r < 0) == (err != NULL));
-	if (r < 0 || has_duplicates(value))
+	if (r < 0 || fuzz_has_duplicates(value))
 		return 0;
 	ao_auto_str char *compact = ao_json_print(value), *canonical = ao_json_canonical(value), *pretty = ao_json_pretty(value);
 	reads_back(value, compact);

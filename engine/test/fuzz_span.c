@@ -1,20 +1,13 @@
-/*
- * fuzz_span.c -- any bytes: the scanner stays inside them; of what the strict parser takes it sees the same members.
- *
- *   clang-14 -std=c11 -D_GNU_SOURCE -Iengine -g -O1 -fsanitize=fuzzer,address,undefined engine/test/fuzz_span.c \
- *       engine/base/[a-z]*.c engine/json/[a-z]*.c -lcjson -lyaml -lm -o /tmp/fuzz_span && /tmp/fuzz_span -max_total_time=60
- */
+/* fuzz_span.c -- any bytes: the scanner stays inside them; of what the strict parser takes it sees the same members. */
+#include "fuzz.h"
+
 #include "base/log.h"
 #include "base/mem.h"
-#include "json/json.h"
 #include "json/span.h"
 
-#include <stdint.h>
 #include <string.h>
 
 #define MAX_WALK 8 /* levels: each walks its text again */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 /** Everything a caller may ask of a span that could be anything. @param tree  what it is, or NULL when nobody knows */
 static void walk(ao_span span, const cJSON *tree, int levels)

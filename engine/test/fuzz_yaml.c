@@ -1,17 +1,11 @@
-/*
- * fuzz_yaml.c -- any bytes: what the reader takes, the printer writes so that it reads back as itself.
- *
- *   clang-14 -std=c11 -D_GNU_SOURCE -Iengine -g -O1 -fsanitize=fuzzer,address,undefined engine/test/fuzz_yaml.c \
- *       engine/base/[a-z]*.c engine/json/[a-z]*.c -lcjson -lyaml -lm -o /tmp/fuzz_yaml && /tmp/fuzz_yaml -max_total_time=60
- */
+/* fuzz_yaml.c -- any bytes: what the reader takes, the printer writes so that it reads back as itself. */
+#include "fuzz.h"
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "json/yaml.h"
 
-#include <stdint.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
