@@ -8,6 +8,7 @@
 #   make runtime      tests of the runtime script that actors run
 #   make cluster      the operator against a real API server (SPEC=spec/cluster/spine_spec.lua narrows, SERVER=oldest)
 #   make node         helm and the image on a real node, with real pods; wants root (SPEC=spec/node/image_spec.lua narrows)
+#   make bench        what an actor costs, beside a plain client doing the same work (ACTORS=500)
 #   make fuzz         each fuzzer for FUZZ_SECONDS=60, under ASAN and UBSAN (FUZZ=fuzz_json narrows); inputs are kept in build/corpus
 #   make docker-build   the image (IMG=asya-operator:dev); make sbom writes build/sbom.spdx.json of it
 #   make lint         format, static analysis, include directions, file sizes
@@ -40,7 +41,7 @@ SAN_OBJ := $(ROOM_SRC:%.c=$(BUILD)/san/%.o) $(EMBEDDED:%.c=%.o)
 TEST_SRC := $(foreach room,$(ROOMS),$(filter engine/test/test_$(room)_%.c,$(wildcard engine/test/$(TEST).c)))
 TEST_BIN := $(TEST_SRC:engine/test/%.c=$(BUILD)/san/%)
 
-.PHONY: all docker-build sbom deps demo test unit unit-build fuzz spec runtime cluster node lint format clean help
+.PHONY: all docker-build sbom deps demo test unit unit-build fuzz spec runtime cluster node bench lint format clean help
 all: $(BUILD)/asya-operator
 
 help:
@@ -137,6 +138,10 @@ cluster: $(BUILD)/asya-operator $(BUILD)/san/asya-operator unit-build
 
 node: $(BUILD)/.deps
 	@BUILD=$(BUILD) spec/run node $(or $(SPEC),spec/node)
+
+ACTORS ?= 500
+bench: all
+	@BUILD=$(BUILD) spec/bench/run $(ACTORS)
 
 test: all unit-build $(BUILD)/san/asya-operator
 	@BUILD=$(BUILD) TEST_BIN="$(TEST_BIN) $(ARENA_BIN)" spec/run all

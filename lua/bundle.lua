@@ -416,14 +416,14 @@ function Bundle:plan(snapshot)
   return done
 end
 
---- The parent's status after a pass: { status, events, requeue_after }.
+--- The parent's status after a pass: { status, events, requeue_after, rolling_out }.
 ---@param snapshot table as for plan, with `outcome`
 ---@return table
 function Bundle:status(snapshot)
   local actor, ctx, p, status = parent_of(snapshot), contexts(self, snapshot), plan.new(), {}
   each(self, 'status', p, function(fn, it) return fn(actor, ctx[it], status, p) end)
   local done = plan.finish(p, { host = self.host, kinds = self.kinds, parent = actor, parent_kind = self.manifest_.parent })
-  return { status = status, events = done.events, requeue_after = done.requeue_after }
+  return { status = status, events = done.events, requeue_after = done.requeue_after, rolling_out = done.rolling_out }
 end
 
 --- Shared objects that exist without any parent: { objects }.

@@ -21,7 +21,7 @@ local plan = {}
 local ALLOWED = {
   render = { add = true, shared = true, keep = true, merge = true, remove = true, queue = true, event = true, requeue_after = true },
   queues = { merge = true, queue = true, event = true, requeue_after = true },
-  status = { event = true, requeue_after = true },
+  status = { event = true, requeue_after = true, rolling_out = true },
   shared = { shared = true, merge = true, remove = true },
 }
 
@@ -217,6 +217,11 @@ function Plan:requeue_after(seconds)
   end
 end
 
+--- Says that pods are still being replaced: a paced rollout of policies waits until nobody says so any more.
+function Plan:rolling_out()
+  state_of(self, 'rolling_out').rolling_out = true
+end
+
 --- Raises what is wrong with an entry in the name of the policy that added it.
 local function blame(host, entry, text, ...)
   host.enter(entry.policy.name, 'plan')
@@ -308,6 +313,7 @@ end
 ---@field queues table[]
 ---@field events table[]
 ---@field requeue_after number?
+---@field rolling_out true?
 
 --- Completes and checks what was planned.
 ---@param p Plan
@@ -335,7 +341,7 @@ function plan.finish(p, around)
   end
   return {
     objects = objects, kept = json.array(state.kept), queues = json.array(state.queues), events = json.array(state.events),
-    requeue_after = state.requeue_after,
+    requeue_after = state.requeue_after, rolling_out = state.rolling_out,
   }
 end
 

@@ -59,14 +59,21 @@ local function stuck(workload)
   end
 end
 
---- The counts of a workload (which may be nil): { desired, total, ready, updated, complete, stuck }.
+--- Does every pod run from the newest template, and is it ready? What `kubectl rollout status` waits for.
+local function is_rolled_out(workload, desired, total, ready, updated)
+  if workload.kind:find 'Job$' then return true end
+  return updated ~= nil and updated >= desired and total <= updated and ready >= desired
+end
+
+--- The counts of a workload (which may be nil): { desired, total, ready, updated, rolled_out, complete, stuck }.
 -- `wanted` is how many the autoscaler wants, or nil; while nothing runs it is out of date.
 function M.count(workload, pods, wanted)
   if not workload then return { desired = 0, total = 0, ready = 0, updated = 0 } end
   local desired, total, ready, updated = COUNT[workload.kind](workload, pods)
+  local rolled_out = is_rolled_out(workload, desired, total, ready, updated)
   if wanted and wanted > 0 and desired > 0 then desired = wanted end
   return {
-    desired = desired, total = total, ready = ready, updated = updated,
+    desired = desired, total = total, ready = ready, updated = updated, rolled_out = rolled_out,
     complete = workload.kind == 'Job' and k8s.get(workload, 'status.completionTime') ~= nil,
     stuck = stuck(workload),
   }

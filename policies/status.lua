@@ -276,6 +276,7 @@ return policy.define {
     status.readySummary = summary(status.conditions)
     set_references(status, actor, f)
     tell(ctx, status, f, blocked, plan)
+    if not f.rolled_out then plan:rolling_out() end
     if f.look_again then plan:requeue_after(f.look_again) end
   end,
 }

@@ -231,7 +231,12 @@ static void on_debug(void *arg, const char *rest, ao_server_reply *reply)
 
 /* ---- leading ---- */
 
-static void on_parent(void *arg, const char *key) { ao_reconciler_parent_changed(((operator_ *)arg)->reconciler, key); }
+static void on_parent(void *arg, const char *key)
+{
+	operator_ *op = arg;
+	ao_reconciler_parent_changed(op->reconciler, key);
+	ao_policies_parent_changed(op->policies, key);
+}
 static void on_dependent(void *arg, const char *key) { ao_reconciler_dependent_changed(((operator_ *)arg)->reconciler, key); }
 
 static void on_shared_change(void *arg, const ao_kind *kind, const char *key) { ao_shared_changed(((operator_ *)arg)->shared, kind, key); }

@@ -32,6 +32,7 @@ typedef struct ao_parent {
 	char bundle[17];      /* digest of the bundle that pass asked */
 	cJSON *invalid;       /* why the parent is not rendered, as the plan said; or NULL */
 	cJSON *policy_error;  /* the bundle's error in that pass; or NULL */
+	bool rolling_out;     /* the bundle said so of it when it was last asked */
 	bool unfit;           /* ... because an object did not fit its schema */
 	char *rendered;       /* digest of everything the last plan held, in hex; or NULL */
 	char *carried;        /* the same of the last plan that was carried out to its end; or NULL */

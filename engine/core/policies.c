@@ -21,6 +21,8 @@
 
 static void look_soon(ao_policies *p) { ao_timer_start(p->look, LOOK_MS); }
 
+static void forget_refusal(ao_policies *p) { free(AO_TAKE(p->refused_by)); }
+
 /* ---- who is served by what ---- */
 
 static ao_variant *variant_of(ao_policies *p, const ao_object *parent)
@@ -41,6 +43,16 @@ void ao_policies_on_pass(ao_policies *p, const ao_pass_report *report)
 {
 	if (p->rollout)
 		ao_rollout_on_pass(p->rollout, report);
+}
+
+void ao_policies_parent_changed(ao_policies *p, const char *key)
+{
+	if (!p->refused_by || strcmp(p->refused_by, key) != 0)
+		return;
+	ao_info(AO_POLICY, key, "it has changed: the policies that were rejected because of it are tried again");
+	forget_refusal(p);
+	free(AO_TAKE(p->rejected[p->refused_track]));
+	look_soon(p);
 }
 
 bool ao_policies_holds(const ao_policies *p, const ao_object *parent) { return p->rollout && ao_rollout_holds(p->rollout, parent->key); }
@@ -196,6 +208,8 @@ static void on_preflight(void *arg, ao_preflight_result *result)
 	if (result->error && p->track != AO_TRACK_UNCANARY) {
 		ao_auto_str char *why = ao_xasprintf("%s: %s", result->key, result->error);
 		ao_policies_rejected(p, p->track, p->candidate, why);
+		p->refused_by = ao_xstrdup(result->key);
+		p->refused_track = p->track;
 		drop_candidate(p);
 		look_soon(p);
 		return;
@@ -224,6 +238,7 @@ static void start_preflight(ao_policies *p, ao_track track, ao_variant *candidat
 {
 	ao_preflight_cancel(p->preflight);
 	drop_candidate(p);
+	forget_refusal(p);
 	p->candidate = candidate;
 	p->track = track;
 	p->preflight = ao_preflight_start(&(ao_preflight_options){
@@ -480,6 +495,7 @@ void ao_policies_free(ao_policies *p)
 	ao_map_free(p->held_by);
 	for (size_t i = 0; i < AO_LEN(p->rejected); i++)
 		free(p->rejected[i]);
+	free(p->refused_by);
 	free(p->trouble);
 	free(p);
 }

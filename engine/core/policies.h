@@ -51,6 +51,8 @@ void ao_policies_rest(ao_policies *policies);
 
 ao_bundle *ao_policies_bundle_of(ao_policies *policies, const ao_object *parent);
 void ao_policies_on_pass(ao_policies *policies, const ao_pass_report *report);
+/** A bundle that was refused because of this parent is tried again. From the world's listener. */
+void ao_policies_parent_changed(ao_policies *policies, const char *key);
 
 /** Another bundle is on its way to this parent and has not reached it yet. */
 bool ao_policies_holds(const ao_policies *policies, const ao_object *parent);

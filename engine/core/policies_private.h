@@ -35,7 +35,9 @@ struct ao_policies {
 	ao_notes *notes;   /* what ConfigMaps are annotated with; NULL until there is something to say */
 	ao_map *held_by;   /* key -> ao_variant, for parents that the rollout has not reached */
 	char *rejected[3]; /* digest or message of what was refused last, by track: said once */
-	char *trouble;     /* what readyz says about it; NULL: all is well */
+	char *refused_by;  /* key of the parent that the last refused bundle failed on: another try when it changes; or NULL */
+	ao_track refused_track;
+	char *trouble; /* what readyz says about it; NULL: all is well */
 };
 
 /* policies_report.c */

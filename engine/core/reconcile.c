@@ -145,6 +145,7 @@ void ao_pass_finish(ao_pass *pass)
 				 .bundle = bundle,
 				 .carried = *bundle && parent->settled && !parent->invalid && !parent->policy_error,
 				 .failed = failed || pass->blocked,
+				 .rolling_out = parent->rolling_out,
 				 .refused = parent->invalid || parent->policy_error};
 	parent->pass = NULL;
 	free_pass(pass);

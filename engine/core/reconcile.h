@@ -26,6 +26,7 @@ typedef struct ao_pass_report {
 	const char *bundle; /* digest of the bundle that judged it; borrowed */
 	bool carried;       /* the whole plan is in the cluster */
 	bool failed;        /* ... or will be tried again */
+	bool rolling_out;   /* its pods are still being replaced, says the bundle */
 	bool refused;       /* the parent is invalid, or the policies failed on it */
 } ao_pass_report;
 

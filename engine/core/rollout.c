@@ -13,7 +13,7 @@ typedef enum { HELD, RELEASED, DONE, FAILED } stage;
 
 typedef struct member {
 	stage stage;
-	bool restarts, was_ready, carried;
+	bool restarts, was_ready, carried, rolling_out;
 	uint64_t since_ms; /* released */
 } member;
 
@@ -63,11 +63,12 @@ static void release(ao_rollout *r, const char *key, member *m)
 	ao_reconciler_redo(r->with.reconciler, key);
 }
 
-/** One that is carried out and ready is done; one that is late has failed, unless it was not ready before either. */
+/** One that is carried out, has all its new pods and is ready is done; one that is late has failed, unless it was not ready before either.
+ */
 static void look_at(ao_rollout *r, const char *key, member *m)
 {
 	bool late = ao_mono_ms() - m->since_ms >= r->with.ready_ms;
-	if (m->carried && (!m->restarts || is_ready(r, key)))
+	if (m->carried && (!m->restarts || (!m->rolling_out && is_ready(r, key))))
 		m->stage = DONE;
 	else if (late)
 		m->stage = m->was_ready ? FAILED : DONE;
@@ -154,6 +155,7 @@ void ao_rollout_on_pass(ao_rollout *r, const ao_pass_report *report)
 	member *m = ao_map_get(r->members, report->key);
 	if (!m || m->stage != RELEASED || strcmp(report->bundle, r->bundle) != 0)
 		return;
+	m->rolling_out = report->rolling_out;
 	if (report->carried || report->refused)
 		m->carried = true;
 	if (!r->ended && m->carried)

@@ -163,6 +163,7 @@ void ao_pass_status(ao_pass *pass)
 		report_broken_status(pass, object, err);
 		return;
 	}
+	pass->parent->rolling_out = cJSON_IsTrue(ao_json_at(result, "rolling_out"));
 	if (pass->plan)
 		emit_events(pass, ao_json_at(pass->plan, "events"), object);
 	emit_events(pass, ao_json_at(result, "events"), object);

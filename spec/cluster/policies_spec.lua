@@ -136,6 +136,22 @@ describe('policies in a ConfigMap', function()
     await_state(own, 'team', 'live: bundle')
   end)
 
+  it('that were rejected because of one actor are tried again when it changes, or goes', function()
+    operator()
+    local body = "if (actor.metadata.labels or {}).odd then error('an odd one') end plan:get('workload').metadata.annotations = { stamp = '%s' }"
+    local source = "return require('policy').define { name = 'stamp', after = { 'workload' }, render = function(actor, _, plan) " .. body .. ' end }'
+    for _, name in ipairs { 'one', 'two' } do
+      cluster.apply((cluster.actor(name, ns):gsub('namespace: [^}]*', '%0, labels: {odd: "yes"}')))
+    end
+    await_running(ns, 'one', 'two')
+    put(own, 'team', { ['stamp.lua'] = source:format 'x' })
+    await_state(own, 'team', 'an odd one')
+    cluster.kubectl('label asyncactor one -n %s odd-', ns)
+    cluster.kubectl('delete asyncactor two -n %s', ns)
+    await_stamp('one', ns, 'x')
+    await_state(own, 'team', 'live: bundle')
+  end)
+
   it('are gated by the cases that lie beside them', function()
     operator()
     cluster.apply(cluster.actor('one', ns))

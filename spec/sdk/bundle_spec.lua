@@ -161,7 +161,7 @@ describe('bundle', function()
     local b = load_with {
       ['a.lua'] = policy('a', 'status = function(_, ctx, status) status.phase, status.n = ctx.outcome.phase, 1 end'),
       ['b.lua'] = policy('b', "status = function(_, _, status, plan) status.n = status.n + 1 "
-        .. "plan:event { reason = 'R', note = 'n' } plan:requeue_after(9) end"),
+        .. "plan:event { reason = 'R', note = 'n' } plan:requeue_after(9) plan:rolling_out() end"),
     }
     local s = snapshot()
     s.outcome = { phase = 'Ready' }
@@ -169,6 +169,7 @@ describe('bundle', function()
     assert.same({ phase = 'Ready', n = 2 }, result.status)
     assert.equal('R', result.events[1].reason)
     assert.equal(9, result.requeue_after)
+    assert.is_true(result.rolling_out)
   end)
 
   it('plans shared objects without a parent', function()
