@@ -10,7 +10,7 @@ local ENV = 'OPERATOR_ROLE_ARN=arn:aws:iam::123456789012:role/asya-operator ACTO
 
 --- The shell blocks of a section of README.md, up to the next heading.
 local function blocks(title)
-  local section = cluster.read('README.md'):match('\n## ' .. title .. '\n(.-)\n##')
+  local section = cluster.read('README.md'):match('\n##+ ' .. title .. '\n(.-)\n##')
   local list = {}
   for block in assert(section, title):gmatch '```bash\n(.-)```' do list[#list + 1] = block end
   return list
@@ -115,6 +115,30 @@ describe('README.md', function()
     assert.equal(2, deployment().spec.replicas)
     run(list[2])
     release_is_up()
+  end)
+
+  -- Sections that go on from where the one before has left the cluster.
+  local STORY = { 'The runtime script', 'Several operators in one cluster', 'Namespaced mode', 'Uninstall', 'Command line' }
+  describe('has commands that work:', function()
+    setup(wipe)
+    teardown(function()
+      cluster.sh 'helm uninstall blue -n asya-blue --no-hooks; kubectl delete namespace asya-blue --wait=false'
+    end)
+    for _, title in ipairs(STORY) do
+      it(title, function()
+        for _, block in ipairs(blocks(title)) do run(block) end
+      end)
+    end
+  end)
+
+  it('has no command that is run nowhere', function()
+    local run_here = { Install = 1, Configure = 1, Upgrade = 1, ['Coming from the Go operator'] = 1, ['When something is wrong'] = 1 }
+    for _, title in ipairs(STORY) do run_here[title] = 1 end
+    local title
+    for line in cluster.read('README.md'):gmatch '[^\n]+' do
+      title = line:match '^##+ (.+)' or title
+      assert.is_truthy(line ~= '```bash' or run_here[title] or title == 'Try it', title)
+    end
   end)
 
   describe('coming from the Go operator', function()

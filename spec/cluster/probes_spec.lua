@@ -1,4 +1,4 @@
---- probes: what kubelet and Prometheus ask, and what README.md tells users to type.
+--- probes: what kubelet and Prometheus ask.
 local cluster = require 'cluster'
 local json = require 'json'
 
@@ -135,23 +135,4 @@ describe('probes and metrics', function()
     assert.is_false(ok)
     assert.is_truthy(output:find('error: --health-probe-bind-address', 1, true), output)
   end)
-end)
-
-describe('README.md', function()
-  if not cluster.available then return end
-
-  teardown(function()
-    cluster.sh 'helm uninstall asya-operator -n asya-system --no-hooks; helm uninstall blue -n asya-blue'
-    cluster.clear()
-    cluster.sh 'kubectl delete namespace asya --wait=false'
-  end)
-
-  for block in cluster.read('README.md'):gmatch '```bash\n(.-)```' do
-    if not block:find '^make ' then
-      it('shows commands that work: ' .. block:match '[^\n]*', function()
-        local output, ok = cluster.sh('sh -ec %s', cluster.quote(block))
-        assert.is_true(ok, output)
-      end)
-    end
-  end
 end)
