@@ -5,6 +5,7 @@ local exposition = require 'exposition'
 local json = require 'json'
 
 local N = assert(tonumber(arg[1]), 'how many actors')
+local PKI = os.getenv 'BED_DIR' .. '/pki'
 local METRICS = '127.0.0.1:18485'
 local ns, plain = cluster.namespace 'bench', cluster.namespace 'plain'
 local over = 0
@@ -46,7 +47,7 @@ local function requests(mark, want)
       local event = json.decode(line)
       local ref = event.objectRef or {}
       out[#out + 1] = {
-        agent = event.userAgent, verb = event.verb, resource = ref.resource, name = ref.name, subresource = ref.subresource,
+        agent = event.userAgent, verb = event.verb, resource = tostring(ref.resource), name = ref.name, subresource = ref.subresource,
         from = seconds(event.requestReceivedTimestamp), to = seconds(event.stageTimestamp),
       }
     end
@@ -62,6 +63,20 @@ local function ours(mark)
     if request.agent:find '^asya%-operator' and request.verb ~= 'watch' and request.resource ~= 'leases' then out[#out + 1] = request end
   end
   return out
+end
+
+--- What was asked for most, a line each.
+local function by_kind(list)
+  local counts, lines = {}, {}
+  for _, request in ipairs(list) do
+    local what = ('%s %s%s'):format(request.verb, request.resource, request.subresource and '/' .. request.subresource or '')
+    counts[what] = (counts[what] or 0) + 1
+  end
+  for what, count in pairs(counts) do
+    if count >= N / 10 then lines[#lines + 1] = ('    %-56s %9.4g'):format(what, count / N) end
+  end
+  table.sort(lines)
+  return lines
 end
 
 local PLURALS = { Deployment = 'apis/apps/v1/namespaces/%s/deployments', ScaledObject = 'apis/keda.sh/v1alpha1/namespaces/%s/scaledobjects',
@@ -87,17 +102,17 @@ local function post_plainly(path)
       posts = posts + 1
       child.metadata.namespace, child.metadata.ownerReferences = plain, nil
       local file = cluster.write(('%s/%d.json'):format(dir, posts), json.encode(child))
-      config[#config + 1] = ('url = "%s/%s?fieldManager=plain"\ndata = "@%s"\noutput = /dev/null\nheader = "Content-Type: application/json"\n')
-        :format(os.getenv 'BED_SERVER', PLURALS[child.kind]:format(plain), file)
+      config[#config + 1] = ('url = "%s/%s?fieldManager=plain"\ndata = "@%s"\noutput = /dev/null\nheader = "Content-Type: application/json"\n'
+        .. 'user-agent = plain-client\ncacert = %s/ca.crt\ncert = %s/admin.crt\nkey = %s/admin.key\nhttp2\n')
+        :format(os.getenv 'BED_SERVER', PLURALS[child.kind]:format(plain), file, PKI, PKI, PKI)
     end
   end
   assert(posts == 3 * N, posts .. ' children')
   local curlrc = cluster.write(dir .. '/curlrc', table.concat(config, 'next\n'))
-  local token = cluster.kubectl 'create token -n kube-system generic-garbage-collector':gsub('%s+$', '')
   local mark = cluster.audit_mark()
-  cluster.sh('curl -sS -Z --parallel-max 16 --http2 --fail-early --cacert %s --oauth2-bearer %s -A plain-client -K %s', os.getenv 'BED_CA', token, curlrc)
+  local said = cluster.sh('curl -sS -Z --parallel-max 16 --fail-early -K %s', curlrc)
   local seen = requests(mark, 'plain-client')
-  assert(#seen == posts, #seen .. ' posts seen')
+  assert(#seen == posts, #seen .. ' posts seen: ' .. said)
   local last = 0
   for _, request in ipairs(seen) do last = math.max(last, request.to) end
   return last - seen[1].from
@@ -141,6 +156,7 @@ say('plain client: all children made', plain_seconds, 's')
 say('operator: all children made', last - first, 's')
 say('operator / plain client', (last - first) / plain_seconds, '', 1.25)
 say('requests an actor', #cold / N, '', 6.5, true)
+for _, line in ipairs(by_kind(cold)) do print(line) end
 say('CPU an actor', cpu(operator.pid) / N * 1000, 'ms', 3)
 say('resident', resident(operator.pid, 'VmRSS'), 'MB', 40, true)
 say('most resident', resident(operator.pid, 'VmHWM'), 'MB')
