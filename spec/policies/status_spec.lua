@@ -39,7 +39,7 @@ local function judge(s)
     now = NOW, parent = s.actor or actor(s.before, s.scaling), children = json.array(s.children or {}),
     related = json.array(s.pods or {}), queues = s.queues and json.array(s.queues), outcome = outcome,
   }
-  return result.status, result.events, result.requeue_after
+  return result.status, result.events, result.requeue_after, result.rolling_out
 end
 
 local function condition(status, kind)
@@ -312,5 +312,22 @@ describe('status', function()
       for word in row:match '^|([^|]*)|':gmatch '`(%u%a+)`' do explained[word] = true end
     end
     assert.same(said, explained)
+  end)
+
+  it('says for how long pods are being replaced, whatever the old ones do', function()
+    local ready = { status = 'Running', conditions = json.array { { type = 'Ready', status = 'True', reason = 'Running' } } }
+    for _, each in ipairs {
+      { true, {} },
+      { true, { deployment(2, full, 2) } }, -- its controller has not looked
+      { true, { deployment(2, { replicas = 3, readyReplicas = 2, updatedReplicas = 1 }) } },
+      { true, { deployment(2, { replicas = 3, readyReplicas = 3, updatedReplicas = 2 }) } }, -- an old one is left
+      { true, { deployment(2, { replicas = 2, readyReplicas = 1, updatedReplicas = 2 }) } },
+      { nil, { deployment(2, full) } },
+      { nil, { deployment(0, {}) } },
+      { nil, { job() }, job_actor() },
+    } do
+      local who = each[3] or actor(ready)
+      assert.equal(each[1], (select(4, judge { actor = who, children = each[2] })), json.encode(each[2]))
+    end
   end)
 end)
