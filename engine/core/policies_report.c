@@ -81,9 +81,10 @@ void ao_policies_taken_back(ao_policies *p, ao_track track, const ao_variant *va
 
 void ao_policies_accepted(ao_policies *p, ao_track track, const ao_preflight_result *result)
 {
-	ao_auto_str char *note = ao_xasprintf(
-	    "bundle %s passed on %zu of %s: %zu children change, %zu pods restart, %zu more refused", ao_variant_digest(p->candidate),
-	    result->parents, p->main->loaded.manifest->kinds[0].resource.plural, result->children, result->pods, result->refused);
+	ao_auto_str char *note =
+	    ao_xasprintf("bundle %s passed on %zu of %s: %zu children change, %zu pods restart, %zu queues change, %zu more refused",
+			 ao_variant_digest(p->candidate), result->parents, p->main->loaded.manifest->kinds[0].resource.plural,
+			 result->children, result->pods, result->queues, result->refused);
 	ao_info(AO_POLICY, NULL, "%s: %s", TRACK[track], note);
 	free(p->rejected[track]);
 	p->rejected[track] = NULL;

@@ -24,7 +24,7 @@ struct ao_preflight {
 
 typedef struct seen_parent {
 	uint64_t spec_digest;
-	size_t children, pods;
+	size_t children, pods, queues;
 	bool refused;
 } seen_parent;
 
@@ -105,6 +105,31 @@ static bool compare(const cJSON *snapshot, const cJSON *before, const cJSON *aft
 	return restarts;
 }
 
+static const cJSON *same_queue(const cJSON *queues, const cJSON *wanted)
+{
+	const cJSON *item;
+	const char *name = ao_json_str(wanted, "name"), *transport = ao_json_str(wanted, "transport");
+	cJSON_ArrayForEach (item, queues) {
+		const char *other = ao_json_str(item, "name"), *through = ao_json_str(item, "transport");
+		if (name && transport && other && through && strcmp(name, other) == 0 && strcmp(transport, through) == 0)
+			return item;
+	}
+	return NULL;
+}
+
+static size_t count_queues(const cJSON *before, const cJSON *after)
+{
+	const cJSON *item, *old = ao_json_at(before, "queues"), *new = ao_json_at(after, "queues");
+	size_t count = 0;
+	cJSON_ArrayForEach (item, new) {
+		const cJSON *was = same_queue(old, item);
+		count += !was || !ao_json_equal(was, item);
+	}
+	cJSON_ArrayForEach (item, old)
+		count += !same_queue(new, item);
+	return count;
+}
+
 /* ---- one parent ---- */
 
 static int judge(ao_preflight *p, cJSON *snapshot, const cJSON *plan)
@@ -132,6 +157,7 @@ static int look_at(ao_preflight *p, const ao_object *parent, seen_parent *seen)
 		return was < 0 ? 0 : is; /* no worse than it was */
 	seen->refused = cJSON_IsObject(ao_json_at(after, "invalid")) && !cJSON_IsObject(ao_json_at(before, "invalid"));
 	bool restarts = !seen->refused && compare(snapshot, before, after, seen);
+	seen->queues = seen->refused ? 0 : count_queues(before, after);
 	if (seen->children) {
 		ao_preflight_change *change = ao_xcalloc(1, sizeof(*change));
 		change->restarts = restarts;
@@ -181,6 +207,7 @@ static void finish(ao_preflight *p)
 		p->result.parents++;
 		p->result.children += seen->children;
 		p->result.pods += seen->pods;
+		p->result.queues += seen->queues;
 		p->result.refused += seen->refused;
 	}
 	p->result.error = p->err ? ao_err_text(p->err) : NULL;

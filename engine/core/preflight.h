@@ -24,6 +24,7 @@ typedef struct ao_preflight_result {
 	size_t parents;    /* looked at */
 	size_t children;   /* that would be changed, made or removed */
 	size_t pods;       /* that would be replaced */
+	size_t queues;     /* that would be asked for in another way, or no more */
 	size_t refused;    /* parents that the new bundle refuses and the old one did not */
 	ao_map *changes;   /* key -> ao_preflight_change, of parents that change; free with ao_preflight_changes_free() when taken */
 } ao_preflight_result;

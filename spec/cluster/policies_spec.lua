@@ -152,6 +152,20 @@ describe('policies in a ConfigMap', function()
     await_state(own, 'team', 'live: bundle')
   end)
 
+  it('say before they are live how many queues they change', function()
+    operator { queues = true } -- its broker does not exist: the summary comes before anybody is asked
+    cluster.apply(cluster.actor('one', ns))
+    eventually('it is worked on', 20, function() return cluster.condition(cluster.get('asyncactor', 'one', ns), 'TransportReady') end)
+    put(own, 'team', { ['more.lua'] = [[return require('policy').define { name = 'more', after = { 'queue' }, queues = function(actor, _, plan)
+      plan:queue { name = 'more', transport = 'rabbitmq', type = 'rabbitmq', config = {}, want = {}, deletion = 'Retain' }
+    end }]] })
+    eventually('the summary', 20, function()
+      local told = events(own, 'PoliciesAccepted')
+      return told:find('0 children change, 0 pods restart, 1 queues change', 1, true), told
+    end)
+    cluster.clear()
+  end)
+
   it('are gated by the cases that lie beside them', function()
     operator()
     cluster.apply(cluster.actor('one', ns))
