@@ -21,6 +21,7 @@ lua-busted        busted
 lua-yaml          /usr/share/lua/5.4/lyaml
 lua-check         luacheck
 clang-format-14   clang-format-14
+valgrind          valgrind
 cppcheck          cppcheck
 python3           python3
 openssl           openssl
