@@ -45,4 +45,13 @@ describe('the policies of the README', function()
     assert.equal('queue', scaler.spec.triggers[1].name)
     assert.is_nil(case.find(case.plan(bundle, actor()), 'ScaledObject'))
   end)
+
+  it('has a row for each file', function()
+    local file = assert(io.open 'policies/README.md')
+    local rows = file:read 'a':match '| file | does |\n(.-)\n\n'
+    file:close()
+    for name in io.popen('ls policies'):lines() do
+      assert.is_truthy(name == 'README.md' or rows:find('`' .. name .. '`', 1, true), name)
+    end
+  end)
 end)
