@@ -47,9 +47,7 @@ describe('the policies of the README', function()
   end)
 
   it('has a row for each file', function()
-    local file = assert(io.open 'policies/README.md')
-    local rows = file:read 'a':match '| file | does |\n(.-)\n\n'
-    file:close()
+    local rows = case.read('policies/README.md'):match '| file | does |\n(.-)\n\n'
     for name in io.popen('ls policies'):lines() do
       assert.is_truthy(name == 'README.md' or rows:find('`' .. name .. '`', 1, true), name)
     end
