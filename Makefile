@@ -7,6 +7,7 @@
 #   make spec         busted specs of SDK and policies under Lua 5.4
 #   make runtime      tests of the runtime script that actors run
 #   make cluster      the operator against a real API server (SPEC=spec/cluster/spine_spec.lua narrows, SERVER=oldest)
+#   make keda         actors scaled by a real KEDA (SPEC=spec/keda/scaling_spec.lua narrows); it is built once, in some ten minutes
 #   make node         helm and the image on a real node, with real pods; wants root (SPEC=spec/node/image_spec.lua narrows)
 #   make bench        what an actor costs, beside a plain client doing the same work (ACTORS=500)
 #   make fuzz         each fuzzer for FUZZ_SECONDS=60, under ASAN and UBSAN (FUZZ=fuzz_json narrows); inputs are kept in build/corpus
@@ -41,7 +42,7 @@ SAN_OBJ := $(ROOM_SRC:%.c=$(BUILD)/san/%.o) $(EMBEDDED:%.c=%.o)
 TEST_SRC := $(foreach room,$(ROOMS),$(filter engine/test/test_$(room)_%.c,$(wildcard engine/test/$(TEST).c)))
 TEST_BIN := $(TEST_SRC:engine/test/%.c=$(BUILD)/san/%)
 
-.PHONY: all docker-build sbom deps demo test unit unit-build fuzz spec runtime cluster node bench lint format clean help
+.PHONY: all docker-build sbom deps demo test unit unit-build fuzz spec runtime cluster keda node bench lint format clean help
 all: $(BUILD)/asya-operator
 
 help:
@@ -135,6 +136,9 @@ runtime:
 
 cluster: $(BUILD)/asya-operator $(BUILD)/san/asya-operator unit-build
 	@BUILD=$(BUILD) spec/run cluster $(or $(SPEC),spec/cluster)
+
+keda: $(BUILD)/san/asya-operator
+	@BUILD=$(BUILD) spec/run keda $(or $(SPEC),spec/keda)
 
 node: $(BUILD)/.deps
 	@BUILD=$(BUILD) spec/run node $(or $(SPEC),spec/node)

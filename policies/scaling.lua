@@ -149,13 +149,22 @@ local function scaled_object(actor, trigger, params)
   }
 end
 
+--- KEDA looks for variables in containers only, and the sidecar of a Job is an init container: the runtime gets those that it wants to read.
+local function lend_to_runtime(pod, auth)
+  local sidecar, runtime = k8s.find(pod.initContainers, actors.SIDECAR), k8s.container(pod, actors.RUNTIME)
+  for _, each in ipairs(auth and auth.env or {}) do
+    k8s.add_env(runtime, { { name = each.name, value = k8s.env_value(sidecar, each.name) } })
+    each.containerName = actors.RUNTIME
+  end
+end
+
 --- Gradual: KEDA's default deletes every running Job whenever the ScaledJob changes.
 local function complete_scaled_job(object, actor, trigger)
   local spec = object.spec
   object.metadata.annotations = keda_annotations(actor)
   spec.minReplicaCount, spec.maxReplicaCount = scaling(actor, 'minReplicas', 0), positive(actor, 'maxReplicas', 50)
   spec.pollingInterval = positive(actor, 'pollingInterval', 10)
-  spec.envSourceContainerName = actors.SIDECAR
+  spec.envSourceContainerName = actors.RUNTIME
   spec.rollout = { strategy = 'gradual' }
   spec.triggers = json.array { trigger }
 end
@@ -213,6 +222,8 @@ return policy.define {
     local transport = actors.transport(actor, ctx)
     local kind, metadata, auth = TRIGGER[transport.type](actor, transport.config)
     local trigger = { type = kind, name = 'queue', metadata = metadata }
+    local workload = plan:get 'workload'
+    if workload.kind == 'ScaledJob' then lend_to_runtime(k8s.get(workload, 'spec.jobTargetRef.template.spec'), auth) end
     if auth then
       local name = actor.metadata.name .. '-trigger-auth'
       trigger.authenticationRef = { name = name }
@@ -220,7 +231,6 @@ return policy.define {
         apiVersion = 'keda.sh/v1alpha1', kind = 'TriggerAuthentication', metadata = { name = name }, spec = auth,
       })
     end
-    local workload = plan:get 'workload'
     if workload.kind == 'ScaledJob' then
       complete_scaled_job(workload, actor, trigger)
     else

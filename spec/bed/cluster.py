@@ -7,6 +7,7 @@ import time
 
 import brokers
 import builder
+import keda
 import node
 import pki
 import stages
@@ -38,6 +39,7 @@ class Bed:
         self.control = None
         self.cache = None
         self.oldest = None      # the cache of the oldest servers, and of the kubelet
+        self.keda = None        # the cache of KEDA
 
     def up(self):
         started = time.monotonic()
@@ -47,6 +49,7 @@ class Bed:
             node.require(self.layout)
         self.cache = builder.ensure(self.needed())
         self.oldest = builder.ensure(self.needed_oldest(), builder.OLDEST) if self.needed_oldest() else None
+        self.keda = builder.ensure(None, keda.PART) if self.options.keda else None
         if self.options.sqs:
             builder.ensure_moto()
         prepare_folder(self.layout)
@@ -75,7 +78,7 @@ class Bed:
             names.append("helm")
         if self.kwok:
             names += ["kwok", "kwok-stages"]
-        if self.options.keda_crds:
+        if self.options.keda_crds or self.options.keda:
             names.append("keda-crds")
         return names
 
@@ -92,6 +95,8 @@ class Bed:
         pki.make_authority(pki_folder)
         pki.make_certificate(pki_folder, "apiserver", "kube-apiserver", use="server")
         pki.make_certificate(pki_folder, "admin", "bed-admin", ["system:masters"])
+        if self.options.keda:
+            keda.make_certificates(self.layout)
         write_file(self.layout.path("conf", "audit.json"), json.dumps(AUDIT_POLICY))
         self.start("etcd", etcd_argv(self))
         self.start("kube-apiserver", apiserver_argv(self))
@@ -106,12 +111,23 @@ class Bed:
         if self.kwok:
             make_node(api, self.options.node)
         self.apply_crds()
+        if self.options.keda:
+            keda.start(self, self.keda)
         self.wait_populated(api)
         for name in self.state["brokers"]:
             self.wait(name)
+        if self.options.keda:
+            self.finish_keda(api)
         if self.options.node:
             self.wait("kubelet")
         write_env(self.layout, self.state, self.values())
+
+    def finish_keda(self, api):
+        for name in keda.COMPONENTS:
+            self.wait(name)
+        keda.register(self, api)
+        if not poll(lambda: keda.metrics_served(api), PATIENCE):
+            raise Fail(f"KEDA's metrics are not served; see {self.layout.log('keda-adapter')}")
 
     def take_ports(self):
         names = ["etcd", "etcd-peer", "kube-apiserver"]
@@ -121,6 +137,8 @@ class Bed:
                 names.append("rabbitmq-management")
         if self.options.sqs:
             names.append("sqs")
+        if self.options.keda:
+            names += keda.PORTS
         ports = self.control.ask("ports", count=len(names))["ports"]
         self.state["ports"] = dict(zip(names, ports))
         if self.options.node:
@@ -163,6 +181,8 @@ class Bed:
                  "kube-scheduler": ("system:kube-scheduler", [])}
         if self.kwok:
             users["kwok"] = ("kwok", ["system:masters"])
+        if self.options.keda:
+            users["keda-client"] = ("keda", ["system:masters"])
         for name, (user, groups) in users.items():
             pki.make_certificate(folder, name, user, groups)
             pki.write_kubeconfig(self.layout.path("conf", name + ".kubeconfig"), folder, name, port)
@@ -180,7 +200,7 @@ class Bed:
 
     def apply_crds(self):
         paths = list(self.options.crds)
-        if self.options.keda_crds:
+        if self.options.keda_crds or self.options.keda:
             paths.append(self.cache.path("keda-crds"))
         if not paths:
             return
@@ -253,7 +273,8 @@ def apiserver_argv(bed):
             "--enable-admission-plugins", "OwnerReferencesPermissionEnforcement",
             "--audit-policy-file", bed.conf("audit.json"), "--audit-log-path", bed.layout.path("audit.log"),
             "--audit-log-maxsize", "4096", "--profiling=false"] + (
-                node.apiserver_argv(folder) if bed.options.node else []) + list(bed.options.apiserver_arg)
+                node.apiserver_argv(folder) if bed.options.node else []) + (
+                    keda.apiserver_argv(folder) if bed.options.keda else []) + list(bed.options.apiserver_arg)
 
 
 def controller_manager_argv(bed):
@@ -265,7 +286,8 @@ def controller_manager_argv(bed):
             # The defaults (20 a second) would make tests with many objects wait for it.
             "--kube-api-qps", "300", "--kube-api-burst", "600",
             # Without this it creates a folder in /usr/libexec.
-            "--flex-volume-plugin-dir", bed.layout.path("data", "flexvolume")]
+            "--flex-volume-plugin-dir", bed.layout.path("data", "flexvolume")] + (
+                keda.controller_manager_argv() if bed.options.keda else [])
 
 
 def scheduler_argv(bed):

@@ -142,6 +142,8 @@ def add_up(command):
                      help="also a real node: containerd and kubelet, in a network of the bed's own (root only)")
     sub.add_argument("--server", choices=["newest", "oldest"], default="newest", help="which pinned servers (default newest)")
     sub.add_argument("--keda-crds", action="store_true", help="install KEDA's CRDs")
+    sub.add_argument("--keda", action="store_true",
+                     help="a real KEDA: operator, metrics server, webhooks (their first build takes some ten minutes)")
     sub.add_argument("--crds", action="extend", nargs="+", default=[], metavar="PATH", help="install these, too")
     sub.add_argument("--stages", action="extend", nargs="+", default=[], metavar="FILE", help="more KWOK stages")
     sub.add_argument("--rabbitmq", action="store_true", help="start a RabbitMQ")

@@ -144,6 +144,9 @@ def readiness(layout, state, name):
         "kube-apiserver": lambda: Api(layout, ports["kube-apiserver"]).ready(),
         "epmd": lambda: port_open(ports.get("epmd")),
         "rabbitmq": lambda: amqp_ok(ports.get("rabbitmq")),
+        "keda-operator": lambda: http_ok(ports.get("keda-operator-health"), "/readyz"),
+        "keda-adapter": lambda: port_open(ports.get("keda-adapter")),
+        "keda-webhooks": lambda: http_ok(ports.get("keda-webhooks-health"), "/readyz"),
         "sqs": lambda: http_ok(ports.get("sqs"), "/moto-api/"),
     }
     if name == "kubelet":

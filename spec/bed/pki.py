@@ -31,6 +31,8 @@ def make_authority(folder):
                "[ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign,digitalSignature\n"
                "subjectKeyIdentifier=hash\n"
                "[client]\nbasicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=clientAuth\n"
+               "[both]\nbasicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\n"
+               f"subjectAltName={SERVER_NAMES}\n"
                "[server]\nbasicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=serverAuth\n"
                f"subjectAltName={SERVER_NAMES}\n")
     openssl(folder, "req", "-x509", "-config", "openssl.cnf", "-extensions", "ca", "-newkey", "ec",

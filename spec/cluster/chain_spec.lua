@@ -2,6 +2,7 @@
 -- KWOK only plays pods, so the processes of one pod run here, with the environment of its containers.
 local cluster = require 'cluster'
 local json = require 'json'
+local messages = require 'messages'
 
 local HANDLERS = [[
 def double(payload):
@@ -42,7 +43,7 @@ local function start_pod(name, ns, secrets)
   return function() cluster.sh('kill %s', table.concat(pids, ' ')) end
 end
 
-local function chain(transports, transport, secrets, send, receive)
+local function chain(transports, transport, secrets, queue)
   local ns = cluster.namespace 'chain'
   if secrets then
     cluster.kubectl('create secret generic broker -n %s --from-literal=password=%s', ns, secrets['broker/password'])
@@ -65,9 +66,9 @@ local function chain(transports, transport, secrets, send, receive)
     end)
   end
   local ends = { start_pod('chain-double', ns, secrets), start_pod('chain-plus', ns, secrets) }
-  send('chain-double', json.encode { id = 'm1', payload = { value = 20 },
+  queue.send('chain-double', json.encode { id = 'm1', payload = { value = 20 },
     route = { actors = json.array { 'chain-double', 'chain-plus' }, current = 0 } })
-  local result = cluster.eventually('the result is in the queue of happy-end', 20, function() return receive 'happy-end' end)
+  local result = cluster.eventually('the result is in the queue of happy-end', 20, function() return queue.receive 'happy-end' end)
   for _, stop in ipairs(ends) do stop() end
   assert.equal(41, json.decode(result).payload.value)
   cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', ns)
@@ -81,34 +82,16 @@ describe('the whole chain', function()
   end
   after_each(cluster.stop_all)
 
-  --- One request in Python, with the classes of the test sidecar.
-  local function broker(env, code, ...)
-    local script = ('import sys; sys.path.insert(0, "spec/cluster"); import sidecar; ' .. code):format(...)
-    return (cluster.sh('%s python3 -c %s', env:gsub('%%', '%%%%'), cluster.quote(script):gsub('%%', '%%%%')):gsub('%s+$', ''))
-  end
-
   it('brings a message through two actors and out at happy-end, over RabbitMQ', function()
     local host, port = os.getenv 'BED_RABBITMQ_HOST', os.getenv 'BED_RABBITMQ_PORT'
     local password = os.getenv 'BED_RABBITMQ_PASSWORD'
-    local env = ('ASYA_RABBITMQ_USERNAME=%s ASYA_RABBITMQ_PASSWORD=%s ASYA_RABBITMQ_EXCHANGE=asya'):format(os.getenv 'BED_RABBITMQ_USER', password)
     chain(([[{"transports":{"rabbitmq":{"enabled":true,"config":{"host":"%s","port":%s,"username":"%s","exchange":"asya",
       "passwordSecretRef":{"name":"broker","key":"password"},"queues":{"autoCreate":true,"dlq":{"enabled":true}}}}}}]])
-      :format(host, port, os.getenv 'BED_RABBITMQ_USER'), 'rabbitmq', { ['broker/password'] = password },
-      function(actor, text) broker(env, 'sidecar.RabbitMQ().send("%s", %q)', actor, text) end,
-      function(actor)
-        local text = broker(env, 'print(sidecar.RabbitMQ().receive("%s")[0] or "")', actor)
-        return text:find '^{' and text, text
-      end)
+      :format(host, port, os.getenv 'BED_RABBITMQ_USER'), 'rabbitmq', { ['broker/password'] = password }, messages.rabbitmq)
   end)
 
   it('brings a message through two actors and out at happy-end, over SQS', function()
-    local env = ('ASYA_AWS_REGION=us-east-1 ASYA_SQS_ENDPOINT=%s'):format(os.getenv 'BED_SQS_URL')
     chain(([[{"transports":{"sqs":{"enabled":true,"config":{"region":"us-east-1","endpoint":"%s","accountId":"123456789012",
-      "visibilityTimeout":30,"queues":{"autoCreate":true,"dlq":{"enabled":true}}}}}}]]):format(os.getenv 'BED_SQS_URL'), 'sqs', nil,
-      function(actor, text) broker(env, 'sidecar.Sqs().send("%s", %q)', actor, text) end,
-      function(actor)
-        local text = broker(env, 'print(sidecar.Sqs().receive("%s")[0] or "")', actor)
-        return text:find '^{' and text, text
-      end)
+      "visibilityTimeout":30,"queues":{"autoCreate":true,"dlq":{"enabled":true}}}}}}]]):format(os.getenv 'BED_SQS_URL'), 'sqs', nil, messages.sqs)
   end)
 end)

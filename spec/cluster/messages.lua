@@ -1,0 +1,27 @@
+--- messages: sends and receives as a sidecar does, with the classes of the test sidecar.
+local cluster = require 'cluster'
+
+local M = {}
+
+--- One request in Python.
+local function ask(env, code, ...)
+  local script = ('import sys; sys.path.insert(0, "spec/cluster"); import sidecar; ' .. code):format(...)
+  return (cluster.sh('%s python3 -c %s', env:gsub('%%', '%%%%'), cluster.quote(script):gsub('%%', '%%%%')):gsub('%s+$', ''))
+end
+
+--- { send(actor, text), receive(actor) -> text or nil and what was said }
+local function queue(class, env)
+  return {
+    send = function(actor, text) ask(env, 'sidecar.%s().send("%s", %q)', class, actor, text) end,
+    receive = function(actor)
+      local text = ask(env, 'b = sidecar.%s(); text, receipt = b.receive("%s"); text and b.done("%s", receipt); print(text or "")', class, actor, actor)
+      return text:find '^{' and text, text
+    end,
+  }
+end
+
+M.rabbitmq = queue('RabbitMQ', ('ASYA_RABBITMQ_USERNAME=%s ASYA_RABBITMQ_PASSWORD=%s ASYA_RABBITMQ_EXCHANGE=asya')
+  :format(os.getenv 'BED_RABBITMQ_USER', os.getenv 'BED_RABBITMQ_PASSWORD'))
+M.sqs = queue('Sqs', ('ASYA_AWS_REGION=us-east-1 ASYA_SQS_ENDPOINT=%s'):format(os.getenv 'BED_SQS_URL'))
+
+return M
