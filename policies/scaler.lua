@@ -33,6 +33,16 @@ local function blind(hpa, ctx)
     :format(tostring(active.reason), tostring(active.message)) }
 end
 
+--- KEDA cannot use a scaler. Of a new one it says so, too, when it was only not the first to write the workload: it tries again.
+local function unusable(scaler, what, ready, ctx)
+  local age = times.between(scaler.metadata.creationTimestamp, ctx.now)
+  local text = ('KEDA cannot use %s (%s): %s'):format(what, tostring(ready.reason), tostring(ready.message))
+  if age and age < ctx.params.scaler_seconds then
+    return { 'Unknown', 'ScalerPending', text .. '; it is new, and KEDA tries again' }, ctx.params.scaler_seconds - age
+  end
+  return { 'False', 'ScalerNotReady', text }
+end
+
 --- What the condition ScalingReady is: { status, reason, message }; and the seconds until it may be another one without any news, or nil.
 function M.judge(scaler, hpa, ctx)
   if not scaler then return { 'Unknown', 'ScalerMissing', 'the scaler does not exist yet' } end
@@ -41,7 +51,7 @@ function M.judge(scaler, hpa, ctx)
   if not ready or ready.status == 'Unknown' then
     return { 'Unknown', 'ScalerPending', what .. ' exists; KEDA has not looked at it yet' }
   elseif ready.status == 'False' then
-    return { 'False', 'ScalerNotReady', ('KEDA cannot use %s (%s): %s'):format(what, tostring(ready.reason), tostring(ready.message)) }
+    return unusable(scaler, what, ready, ctx)
   elseif paused and paused.status == 'True' then
     return { 'True', 'ScalingPaused', what .. ' is paused by an annotation autoscaling.keda.sh/paused...' }
   end

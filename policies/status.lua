@@ -259,6 +259,7 @@ return policy.define {
     crash_restarts = schema.integer { min = 1 }:default(3):doc 'Restarts from which a container counts as crashing until it is stable.',
     stable_seconds = seconds(60, 'How long a container must run until its restarts are forgiven.'),
     mount_seconds = seconds(30, 'How long a pod may wait for its volumes before that is an error.'),
+    scaler_seconds = seconds(15, 'How long KEDA may find a new scaler unusable before that is an error.'),
     metrics_seconds = seconds(120, 'How long an autoscaler may be without numbers before that is an error.'),
     degraded_seconds = seconds(300, 'How long replicas may be on their way before the actor counts as degraded.'),
   },

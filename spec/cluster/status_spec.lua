@@ -115,7 +115,7 @@ describe('the status', function()
   --- An operator whose policies lose patience sooner, so that the test does not take minutes.
   local function operator(options)
     options = options or {}
-    local config = cluster.write(cluster.temp 'config.yaml', 'params: {status: {mount_seconds: 2, stable_seconds: 5}}\n')
+    local config = cluster.write(cluster.temp 'config.yaml', 'params: {status: {mount_seconds: 2, stable_seconds: 5, scaler_seconds: 1}}\n')
     options.args = (options.args or '') .. ' --config ' .. config
     return cluster.operator(options)
   end

@@ -75,9 +75,9 @@ local function with_condition(kind, truth, reason)
   return { replicas = 1, readyReplicas = 0, updatedReplicas = 1, conditions = json.array { { type = kind, status = truth, reason = reason, message = 'm' } } }
 end
 
-local function scaled_object(given)
+local function scaled_object(given, created)
   local status = given and { conditions = json.array { { type = given[1], status = given[2], reason = 'R', message = 'm' } } }
-  return { apiVersion = 'keda.sh/v1alpha1', kind = 'ScaledObject', metadata = { name = 'a', namespace = 'ns' }, status = status }
+  return { apiVersion = 'keda.sh/v1alpha1', kind = 'ScaledObject', metadata = { name = 'a', namespace = 'ns', creationTimestamp = created }, status = status }
 end
 
 local function autoscaler(since)
@@ -146,6 +146,9 @@ local SITUATIONS = {
   { 'Running', 'KEDA has not looked at the scaler yet', { children = { deployment(2, full), scaled_object() }, scaling = { enabled = true } } },
   { 'Running', 'KEDA is content', { children = { deployment(2, full), scaled_object { 'Ready', 'True' } }, scaling = { enabled = true } } },
   { 'ScalingError', 'KEDA is not', { children = { deployment(2, full), scaled_object { 'Ready', 'False' } }, scaling = { enabled = true } } },
+  { 'ScalingError', 'KEDA is not, for long', { children = { deployment(2, full), scaled_object({ 'Ready', 'False' }, at '03:03:50') },
+    scaling = { enabled = true } } },
+  { 'Running', 'KEDA is not yet', { children = { deployment(2, full), scaled_object({ 'Ready', 'False' }, at '03:03:51') }, scaling = { enabled = true } } },
   { 'ScalingError', 'KEDA is not, while nothing runs', { children = { deployment(0, {}), scaled_object { 'Ready', 'False' } }, scaling = { enabled = true } } },
   { 'ScalingError', 'the autoscaler is without numbers for long', { children = { deployment(2, full), scaled_object { 'Ready', 'True' } },
     pods = { autoscaler('03:02:00') }, scaling = { enabled = true } } },
@@ -248,6 +251,7 @@ describe('status', function()
     for _, row in ipairs {
       { 15, { children = { deployment(2, none_ready) }, pods = { without_sandbox '03:03:50' } } },
       { 25, { children = { deployment(1, one_ready) }, pods = { restarted(5, '03:03:30') } } },
+      { 5, { children = { deployment(2, full), scaled_object({ 'Ready', 'False' }, at '03:03:55') }, scaling = { enabled = true } } },
       { 115, { children = { deployment(2, full), scaled_object { 'Ready', 'True' } }, pods = { autoscaler '03:04:00' }, scaling = { enabled = true } } },
     } do
       local _, _, again = judge(row[2])
