@@ -18,7 +18,7 @@
 #   make help         this text
 BUILD ?= build
 CC ?= gcc
-ROOMS ?= base json loop net kube transport script core cli
+ROOMS ?= $(filter-out test,$(patsubst engine/%/,%,$(wildcard engine/*/)))
 TEST ?= test_*
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
@@ -34,12 +34,13 @@ COMPILE = $(CC) -std=c11 $(DEFS) $(PKG_CFLAGS) $(WARN) $(OPT) -MMD -MP $(CFLAGS)
 LIBS = $(PKG_LIBS) -lhttp_parser -lpthread -lm
 SAN = -DAO_SANITIZE -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
-ROOM_SRC := $(foreach room,$(ROOMS),$(wildcard engine/$(room)/*.c))
+# A room is a folder, named by its path below engine/; ROOMS takes those inside with it.
+ROOM_SRC := $(sort $(shell find $(ROOMS:%=engine/%) -name '*.c'))
 EMBEDDED := $(if $(filter script,$(ROOMS)),$(BUILD)/gen/embedded.c)
 EMBED_FILES := $(wildcard lua/*.lua) $(filter-out policies/README.md,$(wildcard policies/*.*)) crds/openapi/schemas.json
 LIB_OBJ := $(ROOM_SRC:%.c=$(BUILD)/obj/%.o) $(EMBEDDED:%.c=%.o)
 SAN_OBJ := $(ROOM_SRC:%.c=$(BUILD)/san/%.o) $(EMBEDDED:%.c=%.o)
-TEST_SRC := $(foreach room,$(ROOMS),$(filter engine/test/test_$(room)_%.c,$(wildcard engine/test/$(TEST).c)))
+TEST_SRC := $(sort $(foreach room,$(ROOMS),$(filter engine/test/test_$(subst /,_,$(room))_%.c,$(wildcard engine/test/$(TEST).c))))
 TEST_BIN := $(TEST_SRC:engine/test/%.c=$(BUILD)/san/%)
 
 .PHONY: all docker-build sbom deps demo test unit unit-build fuzz spec runtime cluster keda node bench lint format clean help

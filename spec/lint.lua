@@ -2,7 +2,8 @@
 local MAX_LINES, MAX_FUNCTION = 600, 60
 local MAX_TEST = 120 -- a test may hold a table of cases
 
--- What each room may include, itself aside.
+-- A room is a folder below engine/, named by its path; this is what each may include, itself aside. engine/README.md shows the same table.
+-- What lies in a folder of another room is a room of its own: neither may include the other unless its row says so.
 local MAY = {
   base = {},
   json = { 'base' },
@@ -14,6 +15,7 @@ local MAY = {
   core = { 'kube', 'script', 'transport', 'net', 'loop', 'json', 'base' },
   cli = { 'core', 'kube', 'script', 'transport', 'net', 'loop', 'json', 'base' },
 }
+local README = 'engine/README.md'
 -- Words of policies: the engine must not know what it operates on.
 local FOREIGN = { 'asyncactor', 'sidecar', 'keda', 'scaledobject' }
 
@@ -23,17 +25,39 @@ local function problem(file, line, fmt, ...)
   io.stderr:write(('%s:%d: %s\n'):format(file, line, fmt:format(...)))
 end
 
-local function allowed(room, target)
-  if room == target or target == nil then return true end
-  for _, each in ipairs(MAY[room] or {}) do
-    if each == target then return true end
+local function has(list, item)
+  for _, each in ipairs(list) do
+    if each == item then return true end
   end
-  return MAY[room] == nil -- main.c and tests see everything
+  return false
+end
+
+local function sorted_keys(t)
+  local keys = {}
+  for key in pairs(t) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
+end
+
+-- ---- files ----
+
+--- "transport/rabbitmq" of "transport/rabbitmq/queue.h"; nil of a file that lies beside the rooms.
+local function room_of(path) return path:match '^([%w_/]+)/[^/]+$' end
+
+local includes = {} -- by file below engine/: the files below engine/ that it includes
+
+local function check_include(file, room, number, target)
+  local wanted = room_of(target)
+  if MAY[room] and wanted and wanted ~= room and not has(MAY[room], wanted) then
+    problem(file, number, '%s/ may not include %s/', room, wanted)
+  end
+  local list = includes[file:match '^engine/(.*)$']
+  list[#list + 1] = target
 end
 
 local function check_line(file, room, number, line)
-  local target = line:match '^#include "([%w_]+)/'
-  if MAY[room] and not allowed(room, target) then problem(file, number, '%s/ may not include %s/', room, target) end
+  local target = line:match '^#include "([^"]+)"'
+  if target then check_include(file, room, number, target) end
   if line:match '^#include <lua' and room ~= 'script' and room ~= 'test' then
     problem(file, number, 'only engine/script may include Lua')
   end
@@ -42,9 +66,26 @@ local function check_line(file, room, number, line)
   end
 end
 
+--- A test is called after the room that it is about: test_transport_rabbitmq_faults.c.
+local function check_test_name(file)
+  local name = file:match '^engine/test/test_(.*)%.c$'
+  for room in pairs(MAY) do
+    if not name or name:find(room:gsub('/', '_') .. '_', 1, true) == 1 then return end
+  end
+  problem(file, 1, 'test_<room>_<what>.c: no room of that name')
+end
+
+local function check_room(file, room)
+  if room == 'test' then return check_test_name(file) end
+  if room and not MAY[room] then problem(file, 1, '%s/ has no row in MAY of spec/lint.lua', room) end
+end
+
 local function check_file(file)
-  local room = file:match '^engine/([%w_]+)/'
+  local path = file:match '^engine/(.*)$'
+  local room = room_of(path)
   local number, opened = 0, nil
+  includes[path] = {}
+  check_room(file, room)
   for line in io.lines(file) do
     number = number + 1
     check_line(file, room, number, line)
@@ -58,5 +99,60 @@ local function check_file(file)
   if number > MAX_LINES then problem(file, number, 'file of %d lines, at most %d', number, MAX_LINES) end
 end
 
+-- ---- the whole ----
+
+--- @param arrows  lists of names by name
+--- @param where  gives the file to report a name at
+local function check_circles(arrows, where)
+  local trail, state = {}, {} -- state of a name: nil, 'open' while it is on the trail, 'done'
+  local function visit(name)
+    trail[#trail + 1], state[name] = name, 'open'
+    for _, target in ipairs(arrows[name] or {}) do
+      if state[target] == 'open' then
+        local first = 1
+        while trail[first] ~= target do first = first + 1 end
+        problem(where(name), 1, 'includes in a circle: %s -> %s', table.concat(trail, ' -> ', first), target)
+      elseif not state[target] then
+        visit(target)
+      end
+    end
+    trail[#trail], state[name] = nil, 'done'
+  end
+  for _, name in ipairs(sorted_keys(arrows)) do
+    if not state[name] then visit(name) end
+  end
+end
+
+--- The rooms of a cell "net, base; libcurl", sorted; "nothing" is none.
+local function rooms_of_cell(cell)
+  local rooms = {}
+  for room in cell:gsub(';.*', ''):gmatch '[%w_/]+' do
+    if room ~= 'nothing' then rooms[#rooms + 1] = room end
+  end
+  table.sort(rooms)
+  return table.concat(rooms, ', ')
+end
+
+local function check_readme()
+  local shown, number = { test = true }, 0
+  for line in io.lines(README) do
+    number = number + 1
+    local room, cell = line:match '^| `([%w_/]+)/` |.*| ([^|]+) |$'
+    if room and MAY[room] then
+      local wanted = rooms_of_cell(table.concat(MAY[room], ', '))
+      if rooms_of_cell(cell) ~= wanted then problem(README, number, '%s/ may include: %s, by spec/lint.lua', room, wanted) end
+    elseif room and not shown[room] then
+      problem(README, number, '%s/ has no row in MAY of spec/lint.lua', room)
+    end
+    shown[room or ''] = true
+  end
+  for _, room in ipairs(sorted_keys(MAY)) do
+    if not shown[room] then problem(README, 1, '%s/ has no row in the table of rooms', room) end
+  end
+end
+
 for _, file in ipairs(arg) do check_file(file) end
+check_circles(MAY, function() return 'spec/lint.lua' end)
+check_circles(includes, function(path) return 'engine/' .. path end)
+check_readme()
 os.exit(problems == 0 and 0 or 1)
