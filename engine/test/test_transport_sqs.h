@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/http.h"
-#include "transport/sqs_api.h"
+#include "transport/sqs/api.h"
 #include "transport/transport.h"
 #include "json/json.h"
 

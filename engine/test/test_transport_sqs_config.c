@@ -1,10 +1,10 @@
 /* The configuration, what differs between two queues, and AWS' texts: no server needed. */
 #include "base/mem.h"
 #include "loop/loop.h"
-#include "transport/aws_text.h"
-#include "transport/sqs_config.h"
-#include "transport/sqs_error.h"
-#include "transport/sqs_wanted.h"
+#include "transport/sqs/aws_text.h"
+#include "transport/sqs/config.h"
+#include "transport/sqs/error.h"
+#include "transport/sqs/wanted.h"
 #include "transport/transport.h"
 #include "json/json.h"
 

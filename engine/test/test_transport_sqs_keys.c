@@ -1,8 +1,8 @@
 /* Where AWS keys come from, that they are kept fresh, and that a server which checks signatures and rights takes them. */
 #include "test/test_transport_sqs.h"
 
-#include "transport/aws_credentials.h"
-#include "transport/aws_text.h"
+#include "transport/sqs/aws_credentials.h"
+#include "transport/sqs/aws_text.h"
 
 #include <arpa/inet.h>
 #include <sys/socket.h>

@@ -1,10 +1,10 @@
 /* amqp_conn.c -- finds an address that takes us, goes through the opening dialogue (start, tune, open), then passes frames on. */
-#include "transport/amqp_conn.h"
+#include "transport/rabbitmq/amqp_conn.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "transport/amqp_link.h"
-#include "transport/amqp_resolve.h"
+#include "transport/rabbitmq/amqp_link.h"
+#include "transport/rabbitmq/amqp_resolve.h"
 
 #include <arpa/inet.h>
 #include <poll.h>

@@ -1,9 +1,9 @@
 /* amqp_link.c -- a non-blocking socket, with OpenSSL on top of it where asked for. */
-#include "transport/amqp_link.h"
+#include "transport/rabbitmq/amqp_link.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "transport/amqp_tls.h"
+#include "transport/rabbitmq/amqp_tls.h"
 
 #include <netinet/tcp.h>
 #include <openssl/err.h>

@@ -1,5 +1,5 @@
 /* amqp_resolve.c -- the question is shared by the thread and whoever asked; the last to leave frees it. */
-#include "transport/amqp_resolve.h"
+#include "transport/rabbitmq/amqp_resolve.h"
 
 #include "base/log.h"
 #include "base/mem.h"

@@ -1,5 +1,5 @@
 /* amqp_tls.c -- OpenSSL fed from memory: secrets never become files. */
-#include "transport/amqp_tls.h"
+#include "transport/rabbitmq/amqp_tls.h"
 
 #include "base/mem.h"
 

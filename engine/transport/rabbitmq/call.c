@@ -1,10 +1,10 @@
-/* rabbitmq_call.c -- the steps: what each sends, what its answer means, what follows. */
-#include "transport/rabbitmq_call.h"
+/* call.c -- the steps: what each sends, what its answer means, what follows. */
+#include "transport/rabbitmq/call.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "transport/rabbitmq_words.h"
+#include "transport/rabbitmq/words.h"
 
 #include <stdarg.h>
 #include <stdio.h>

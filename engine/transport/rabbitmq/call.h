@@ -1,14 +1,14 @@
 #pragma once
 /**
- * rabbitmq_call.h -- one request to RabbitMQ: a walk of small steps, each one AMQP method on a channel of its own and its answer.
+ * call.h -- one request to RabbitMQ: a walk of small steps, each one AMQP method on a channel of its own and its answer.
  *
  * The worker gives it a channel and sends the step; the broker either answers, or refuses and closes the channel.  Either way the call
  * knows what comes next.  A step can be sent again on another connection: none does harm twice. Threads: one owner at a time, first the
  * loop, then the worker, then the loop again; `cancelled` is for both.
  */
-#include "transport/amqp_conn.h"
 #include "transport/broker.h"
-#include "transport/rabbitmq_queue.h"
+#include "transport/rabbitmq/amqp_conn.h"
+#include "transport/rabbitmq/queue.h"
 
 #include <stdatomic.h>
 

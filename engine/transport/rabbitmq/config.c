@@ -1,8 +1,8 @@
-/* rabbitmq_config.c -- the shape is a table; what a table cannot say (hosts, TLS) follows it. */
-#include "transport/rabbitmq_config.h"
+/* config.c -- the shape is a table; what a table cannot say (hosts, TLS) follows it. */
+#include "transport/rabbitmq/config.h"
 
 #include "base/mem.h"
-#include "transport/amqp_tls.h"
+#include "transport/rabbitmq/amqp_tls.h"
 #include "transport/shape.h"
 #include "json/json.h"
 

@@ -1,6 +1,6 @@
 #pragma once
 /**
- * rabbitmq_config.h -- a RabbitMQ registry entry, checked and made ready for use.  The format is in rabbitmq.h.
+ * config.h -- a RabbitMQ registry entry, checked and made ready for use.  The format is in rabbitmq.h.
  * Threads: any; read only once made.
  */
 #include "base/err.h"

@@ -1,5 +1,5 @@
-/* rabbitmq_list.c -- singly linked through the calls themselves. */
-#include "transport/rabbitmq_list.h"
+/* list.c -- singly linked through the calls themselves. */
+#include "transport/rabbitmq/list.h"
 
 void ao_rabbit_list_put(ao_rabbit_list *list, ao_rabbit_call *call)
 {

@@ -1,9 +1,9 @@
 #pragma once
 /**
- * rabbitmq_list.h -- calls in a row.
+ * list.h -- calls in a row.
  * Threads: one owner at a time.
  */
-#include "transport/rabbitmq_call.h"
+#include "transport/rabbitmq/call.h"
 
 typedef struct ao_rabbit_list {
 	ao_rabbit_call *first, *last;

@@ -1,5 +1,5 @@
-/* rabbitmq_management.c -- GET /api/queues/VHOST/NAME, one field of the answer. */
-#include "transport/rabbitmq_management.h"
+/* management.c -- GET /api/queues/VHOST/NAME, one field of the answer. */
+#include "transport/rabbitmq/management.h"
 
 #include "base/buf.h"
 #include "base/clock.h"

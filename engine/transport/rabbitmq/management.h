@@ -1,12 +1,12 @@
 #pragma once
 /**
- * rabbitmq_management.h -- the management API, for the one figure that AMQP does not tell: messages delivered and not acknowledged.
+ * management.h -- the management API, for the one figure that AMQP does not tell: messages delivered and not acknowledged.
  *
  * It fails softly: a broker without it is a good broker.  After a failure it is left alone for a while.
  * Threads: the loop thread only.
  */
 #include "loop/loop.h"
-#include "transport/rabbitmq_config.h"
+#include "transport/rabbitmq/config.h"
 
 typedef struct ao_rabbit_management ao_rabbit_management;
 typedef struct ao_rabbit_count ao_rabbit_count;

@@ -1,5 +1,5 @@
-/* rabbitmq_queue.c -- texts point into a copy of the JSON, tables are in a pool. */
-#include "transport/rabbitmq_queue.h"
+/* queue.c -- texts point into a copy of the JSON, tables are in a pool. */
+#include "transport/rabbitmq/queue.h"
 
 #include "base/log.h"
 #include "base/mem.h"

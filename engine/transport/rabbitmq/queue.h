@@ -1,6 +1,6 @@
 #pragma once
 /**
- * rabbitmq_queue.h -- what a queue must look like, read from a request and turned into AMQP terms.  The format is in rabbitmq.h.
+ * queue.h -- what a queue must look like, read from a request and turned into AMQP terms.  The format is in rabbitmq.h.
  * Threads: one owner at a time.
  */
 #include "base/err.h"

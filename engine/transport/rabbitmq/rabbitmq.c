@@ -4,14 +4,14 @@
  * A call is always in one place: with the worker, in `ready`, or in `counting` while the management API is asked.  One that was cancelled
  * goes on without its owner and is freed when it comes back.
  */
-#include "transport/rabbitmq.h"
+#include "transport/rabbitmq/rabbitmq.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "transport/rabbitmq_list.h"
-#include "transport/rabbitmq_management.h"
-#include "transport/rabbitmq_worker.h"
+#include "transport/rabbitmq/list.h"
+#include "transport/rabbitmq/management.h"
+#include "transport/rabbitmq/worker.h"
 
 typedef struct rabbit {
 	ao_broker base;

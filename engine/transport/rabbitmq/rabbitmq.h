@@ -27,7 +27,7 @@
  *   ifEmpty               DELETE only: -EBUSY QueueNotEmpty when it holds messages, or has consumers that may hold some
  * ENSURE never removes a binding and never purges.  DELETE takes the dead letter queue only when that is empty and unused.
  *
- * One thread per broker object does all of it (rabbitmq_worker.h) over one connection (rabbitmq_session.h), up to 16 queues at a time.  A
+ * One thread per broker object does all of it (worker.h) over one connection (session.h), up to 16 queues at a time.  A
  * failed attempt to connect is followed by a pause of 1 s, doubling to 30 s, in which calls fail at once with what is wrong and `retry_ms`.
  */
 #include "transport/transport.h"

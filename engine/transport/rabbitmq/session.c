@@ -1,10 +1,10 @@
 /*
- * rabbitmq_session.c -- each turn: read what came, let time-outs out, connect if there is work, hand waiting calls to free channels.
+ * session.c -- each turn: read what came, let time-outs out, connect if there is work, hand waiting calls to free channels.
  *
  * A connection that ends under a call costs the call nothing at first: it is sent again on the next connection, since every step may be
  * repeated.  When no connection can be had, all calls fail with the reason, and so do those that come during the pause after it.
  */
-#include "transport/rabbitmq_session.h"
+#include "transport/rabbitmq/session.h"
 
 #include "base/buf.h"
 #include "base/clock.h"

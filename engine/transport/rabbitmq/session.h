@@ -1,13 +1,13 @@
 #pragma once
 /**
- * rabbitmq_session.h -- calls carried out over one connection at a time, opened when there is work and closed after a while without, with
+ * session.h -- calls carried out over one connection at a time, opened when there is work and closed after a while without, with
  * up to 16 channels and one call on each.
  *
  * It never waits: the owner polls ao_rabbit_session_fd() until ao_rabbit_session_due() and then gives it a turn.
  * Threads: one owner at a time.
  */
-#include "transport/rabbitmq_config.h"
-#include "transport/rabbitmq_list.h"
+#include "transport/rabbitmq/config.h"
+#include "transport/rabbitmq/list.h"
 
 typedef struct ao_rabbit_session ao_rabbit_session;
 

@@ -1,5 +1,5 @@
-/* rabbitmq_words.c -- the broker cuts its text at 255 bytes, so every part may be missing. */
-#include "transport/rabbitmq_words.h"
+/* words.c -- the broker cuts its text at 255 bytes, so every part may be missing. */
+#include "transport/rabbitmq/words.h"
 
 #include "base/mem.h"
 

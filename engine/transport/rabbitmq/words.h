@@ -1,6 +1,6 @@
 #pragma once
 /**
- * rabbitmq_words.h -- what RabbitMQ says, in words for those who set the queue up.
+ * words.h -- what RabbitMQ says, in words for those who set the queue up.
  * Threads: any.
  */
 

@@ -1,10 +1,10 @@
-/* rabbitmq_worker.c -- the thread, and the two lists under one lock that it shares with the loop; the work is rabbitmq_session.c. */
-#include "transport/rabbitmq_worker.h"
+/* worker.c -- the thread, and the two lists under one lock that it shares with the loop; the work is session.c. */
+#include "transport/rabbitmq/worker.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "transport/rabbitmq_session.h"
+#include "transport/rabbitmq/session.h"
 
 #include <limits.h>
 #include <poll.h>

@@ -1,12 +1,12 @@
 #pragma once
 /**
- * rabbitmq_worker.h -- the thread that talks to one RabbitMQ: a mailbox in, finished calls out.
+ * worker.h -- the thread that talks to one RabbitMQ: a mailbox in, finished calls out.
  *
  * It starts with the first call, and never waits but in one poll(), so it ends within a moment of being told to.
  * Threads: functions are for the loop's; `wake` is mostly called on the worker's.
  */
-#include "transport/rabbitmq_call.h"
-#include "transport/rabbitmq_config.h"
+#include "transport/rabbitmq/call.h"
+#include "transport/rabbitmq/config.h"
 
 typedef struct ao_rabbit_worker ao_rabbit_worker;
 

@@ -1,16 +1,16 @@
-/* sqs_api.c -- a call is: wait for keys, sign and send, read the answer, perhaps wait and send again.
+/* api.c -- a call is: wait for keys, sign and send, read the answer, perhaps wait and send again.
  *
  * libcurl signs each request afresh, with every header we give it, so the session token is signed, too.
  * The reply is the last thing a frame does, because its receiver may free everything. */
-#include "transport/sqs_api.h"
+#include "transport/sqs/api.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/secret.h"
 #include "net/http.h"
-#include "transport/aws_text.h"
-#include "transport/sqs_error.h"
+#include "transport/sqs/aws_text.h"
+#include "transport/sqs/error.h"
 #include "json/json.h"
 
 #include <stdlib.h>

@@ -1,13 +1,13 @@
 #pragma once
 /**
- * sqs_api.h -- one signed call of the SQS API, its errors told apart.  Private to sqs*.c.
+ * api.h -- one signed call of the SQS API, its errors told apart.  Private to this room.
  *
  * Every action we use may be done twice, so what can be tried again is, within the call's time: throttling and server errors
  * after a jittered wait, silence of 10 s on a new connection, refused keys once with new ones.
  * Threads: the loop thread only.
  */
-#include "transport/aws_credentials.h"
-#include "transport/sqs_config.h"
+#include "transport/sqs/aws_credentials.h"
+#include "transport/sqs/config.h"
 
 typedef struct ao_sqs_api ao_sqs_api;
 typedef struct ao_sqs_api_call ao_sqs_api_call;

@@ -1,13 +1,13 @@
 /* aws_credentials.c -- a cache of one set of keys, with everybody who waits for the next one in a list.
  *
  * Waiters are called one by one and may do anything, even free all this: the list is what the loop reads, and the last frame destroys. */
-#include "transport/aws_credentials.h"
+#include "transport/sqs/aws_credentials.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/secret.h"
-#include "transport/aws_source.h"
+#include "transport/sqs/aws_source.h"
 
 #include <string.h>
 

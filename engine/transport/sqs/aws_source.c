@@ -1,6 +1,6 @@
 /* aws_source.c -- one fetch is one to three requests (instance metadata wants a token, then a name, then the keys), and all of them
  * are made again, at most twice more, when the server was not to be had.  fn is the last thing a frame does: it may free the source. */
-#include "transport/aws_source.h"
+#include "transport/sqs/aws_source.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "base/secret.h"
 #include "net/http.h"
-#include "transport/aws_text.h"
+#include "transport/sqs/aws_text.h"
 #include "json/json.h"
 
 #include <stdio.h>

@@ -8,7 +8,7 @@
  * `instanceMetadata: true`, the EC2 instance metadata service, version 2.  The environment is read once; token files at each use.
  * Threads: the loop thread only.
  */
-#include "transport/aws_credentials.h"
+#include "transport/sqs/aws_credentials.h"
 
 typedef struct ao_aws_source ao_aws_source;
 

@@ -1,5 +1,5 @@
 /* aws_text.c -- no XML parser: the answers we read are flat where we look, and come from a server that we trust with our credentials. */
-#include "transport/aws_text.h"
+#include "transport/sqs/aws_text.h"
 
 #include "base/mem.h"
 #include "json/json.h"

@@ -1,5 +1,5 @@
-/* sqs_config.c -- a table of what may be there, walked along with the configuration. */
-#include "transport/sqs_config.h"
+/* config.c -- a table of what may be there, walked along with the configuration. */
+#include "transport/sqs/config.h"
 
 #include "base/mem.h"
 #include "base/suggest.h"

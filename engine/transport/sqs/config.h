@@ -1,6 +1,6 @@
 #pragma once
 /**
- * sqs_config.h -- the registry entry of an SQS transport, checked.  Private to sqs*.c.
+ * config.h -- the registry entry of an SQS transport, checked.  Private to this room.
  * Threads: any.
  */
 #include "base/err.h"

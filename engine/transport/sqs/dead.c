@@ -1,7 +1,7 @@
-/* sqs_dead.c -- an entry for each dead letter queue and way in which it is wanted; old ones go when a new one comes.
+/* dead.c -- an entry for each dead letter queue and way in which it is wanted; old ones go when a new one comes.
  *
  * The task of an entry is nobody's call: whoever started it may be cancelled while others wait. */
-#include "transport/sqs_dead.h"
+#include "transport/sqs/dead.h"
 
 #include "base/clock.h"
 #include "base/hash.h"

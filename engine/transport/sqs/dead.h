@@ -1,12 +1,12 @@
 #pragma once
 /**
- * sqs_dead.h -- the dead letter queues of one broker, each ensured once for everybody who needs it now.  Private to sqs*.c.
+ * dead.h -- the dead letter queues of one broker, each ensured once for everybody who needs it now.  Private to this room.
  *
  * Many queues share one dead letter queue.  What was found about it holds for some seconds, so that thousands of queues cost a
  * few looks at it, and one that somebody deleted is made again soon.
  * Threads: the loop thread only.
  */
-#include "transport/sqs_task.h"
+#include "transport/sqs/task.h"
 
 typedef struct ao_sqs_dead ao_sqs_dead;
 

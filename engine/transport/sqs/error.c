@@ -1,5 +1,5 @@
-/* sqs_error.c -- codes of the JSON protocol, of the older one, and of the layer before SQS that checks signatures. */
-#include "transport/sqs_error.h"
+/* error.c -- codes of the JSON protocol, of the older one, and of the layer before SQS that checks signatures. */
+#include "transport/sqs/error.h"
 
 #include "base/mem.h"
 

@@ -1,6 +1,6 @@
 #pragma once
 /**
- * sqs_error.h -- what SQS' error codes mean to us.  Private to sqs*.c.
+ * error.h -- what SQS' error codes mean to us.  Private to this room.
  * Threads: any.
  */
 #include <stdbool.h>

@@ -3,13 +3,13 @@
  * A call waits in `waiting` until pump() starts it from a timer, so nothing is answered from inside ao_broker_send(); its own timer
  * ends it wherever it is.  An answer is the last thing a frame does but for the broker's `busy`, which keeps the broker alive
  * while its receiver frees it. */
-#include "transport/sqs.h"
+#include "transport/sqs/sqs.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "transport/broker.h"
-#include "transport/sqs_dead.h"
+#include "transport/sqs/dead.h"
 #include "json/json.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* sqs_task.c -- the steps of a task, each the answer to the one before:
+/* task.c -- the steps of a task, each the answer to the one before:
  *
  *   ensure   URL known or asked -> attributes -> set what differs -> tags -> add what is missing
  *            ... or there is none -> create
@@ -8,7 +8,7 @@
  * A queue's URL is made of account and name, so a known URL stays right when the queue is made again; a step that says "no such queue"
  * is therefore to be believed without asking for the URL.
  * The answer is the last thing a frame does, because its receiver may free everything. */
-#include "transport/sqs_task.h"
+#include "transport/sqs/task.h"
 
 #include "base/clock.h"
 #include "base/log.h"

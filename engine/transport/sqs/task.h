@@ -1,13 +1,13 @@
 #pragma once
 /**
- * sqs_task.h -- one queue ensured, inspected or deleted: the steps against the API.  Private to sqs*.c.
+ * task.h -- one queue ensured, inspected or deleted: the steps against the API.  Private to this room.
  *
  * A task knows nothing of dead letter queues but the name in `wanted->dead`: whoever starts it has seen to that queue.
  * Threads: the loop thread only.
  */
 #include "base/map.h"
-#include "transport/sqs_api.h"
-#include "transport/sqs_wanted.h"
+#include "transport/sqs/api.h"
+#include "transport/sqs/wanted.h"
 #include "transport/transport.h"
 
 /** What the tasks of one broker share. */

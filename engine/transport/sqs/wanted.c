@@ -1,5 +1,5 @@
-/* sqs_wanted.c -- AWS keeps attributes as strings and some of these hold JSON, whose numbers it may turn into strings. */
-#include "transport/sqs_wanted.h"
+/* wanted.c -- AWS keeps attributes as strings and some of these hold JSON, whose numbers it may turn into strings. */
+#include "transport/sqs/wanted.h"
 
 #include "base/buf.h"
 #include "base/mem.h"

@@ -1,6 +1,6 @@
 #pragma once
 /**
- * sqs_wanted.h -- a queue as policies want it, and how that differs from what is there.  Private to sqs*.c.
+ * wanted.h -- a queue as policies want it, and how that differs from what is there.  Private to this room.
  * Threads: any.
  */
 #include "base/err.h"
