@@ -14,8 +14,13 @@ local MAY = {
   ['transport/rabbitmq'] = { 'transport', 'net', 'loop', 'json', 'base' },
   ['transport/sqs'] = { 'transport', 'net', 'loop', 'json', 'base' },
   script = { 'json', 'base' },
-  core = { 'kube', 'script', 'transport', 'net', 'loop', 'json', 'base' },
-  cli = { 'core', 'kube', 'script', 'transport', 'net', 'loop', 'json', 'base' },
+  policy = { 'kube', 'script', 'net', 'loop', 'json', 'base' },
+  serve = { 'policy', 'kube', 'net', 'loop', 'script', 'base' },
+  queues = { 'serve', 'kube', 'transport', 'loop', 'json', 'base' },
+  reconcile = { 'queues', 'serve', 'policy', 'kube', 'script', 'loop', 'json', 'base' },
+  rollout = { 'reconcile', 'policy', 'kube', 'loop', 'json', 'base' },
+  operator = { 'rollout', 'reconcile', 'queues', 'serve', 'policy', 'kube', 'net', 'loop', 'json', 'base' },
+  cli = { 'operator', 'reconcile', 'policy', 'kube', 'script', 'loop', 'json', 'base' },
 }
 local README = 'engine/README.md'
 -- Words of policies: the engine must not know what it operates on.

@@ -3,7 +3,7 @@
 #include "cli/cli.h"
 #include "cli/page.h"
 #include "cli/session.h"
-#include "core/cases.h"
+#include "policy/cases.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -8,9 +8,9 @@
 #include "cli/cli.h"
 #include "cli/page.h"
 #include "cli/session.h"
-#include "core/plan.h"
-#include "core/world.h"
 #include "kube/apply.h"
+#include "policy/plan.h"
+#include "reconcile/world.h"
 #include "json/difference.h"
 
 #include <stdio.h>
@@ -240,16 +240,17 @@ static int load_with_files(diff *d, const ao_load_options *load, const ao_source
 {
 	bool arrived = false;
 	ao_load_options with = *load;
-	ao_files *files = ao_files_new(&(ao_files_options){.loop = d->session.loop, .on_change = set_true, .arg = &arrived});
+	ao_setting_files *files =
+	    ao_setting_files_new(&(ao_setting_files_options){.loop = d->session.loop, .on_change = set_true, .arg = &arrived});
 	with.files = files;
 	int r = ao_load(&with, sources, &d->loaded, reterr);
-	if (r == 0 && ao_files_missing(files)) {
-		ao_files_start(files);
+	if (r == 0 && ao_setting_files_missing(files)) {
+		ao_setting_files_start(files);
 		ao_loop_run_until(d->session.loop, &arrived, FILES_MS);
 		ao_loaded_clear(&d->loaded);
 		r = ao_load(&with, sources, &d->loaded, reterr);
 	}
-	ao_files_free(files);
+	ao_setting_files_free(files);
 	return r;
 }
 

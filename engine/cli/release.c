@@ -1,5 +1,5 @@
 /*
- * release.c -- takes our finalizer off parents, so that they can go when no operator is there any more.
+ * deletion.c -- takes our finalizer off parents, so that they can go when no operator is there any more.
  *
  * An operator that runs would put it back.  The lease decides who may write: with --take-lease we become its holder by force, wait until
  * the last one's time is over, and let it expire when we have ended, which is when an operator that is still there begins again.
@@ -8,8 +8,8 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/session.h"
-#include "core/finalizer.h"
 #include "kube/lease.h"
+#include "reconcile/finalizer.h"
 #include "version.h"
 
 #include <ctype.h>

@@ -5,8 +5,8 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/page.h"
-#include "core/load.h"
-#include "core/plan.h"
+#include "policy/load.h"
+#include "policy/plan.h"
 #include "json/yaml.h"
 
 #include <stdio.h>

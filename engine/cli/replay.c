@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "cli/args.h"
 #include "cli/cli.h"
-#include "core/load.h"
+#include "policy/load.h"
 #include "json/difference.h"
 #include "json/yaml.h"
 

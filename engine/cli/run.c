@@ -3,8 +3,8 @@
 #include "base/mem.h"
 #include "cli/args.h"
 #include "cli/cli.h"
-#include "core/operator.h"
-#include "core/settings.h"
+#include "operator/operator.h"
+#include "policy/settings.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,8 +4,8 @@
  * Threads: the main thread.
  */
 #include "cli/args.h"
-#include "core/load.h"
 #include "kube/client.h"
+#include "policy/load.h"
 
 typedef struct ao_session_flags {
 	const char *kubeconfig, *context, *namespace_, *class_, *watched;

@@ -107,7 +107,7 @@ describe('the chart', function()
     for expression in yaml:gmatch 'expr: ([^\n]*)' do
       for _, name in ipairs(exposition.names(expression)) do
         local metric = name:gsub('_bucket$', '')
-        assert.is_truthy(cluster.read('engine/core/observe.c'):find('"' .. metric .. '"', 1, true), metric .. ' is no metric of ours')
+        assert.is_truthy(cluster.read('engine/serve/instruments.c'):find('"' .. metric .. '"', 1, true), metric .. ' is no metric of ours')
       end
     end
   end)

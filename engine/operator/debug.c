@@ -1,0 +1,66 @@
+/* debug.c -- an index, a list, and one parent. */
+#include "operator/debug.h"
+
+#include "base/mem.h"
+#include "policy/record.h"
+
+#include <string.h>
+
+static void put_index(const ao_debug *debug, ao_server_reply *reply)
+{
+	const char *path = debug->manifest->debug_path;
+	ao_buf_printf(&reply->body, "/debug/%s/                  names\n/debug/%s/NAMESPACE/NAME    snapshot, plan and times of one\n",
+		      path, path);
+}
+
+static void put_list(const ao_debug *debug, ao_server_reply *reply)
+{
+	size_t cursor = 0;
+	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(debug->world), &cursor));)
+		ao_buf_printf(&reply->body, "/debug/%s/%s\n", debug->manifest->debug_path, parent->key);
+}
+
+static void put_parent(const ao_debug *debug, const ao_object *parent, ao_server_reply *reply)
+{
+	ao_auto_json cJSON *snapshot = NULL, *times = NULL;
+	ao_auto_err ao_err *err = NULL;
+	if (ao_reconciler_tell(debug->reconciler, parent, &snapshot, &times, &err) < 0) {
+		reply->status = 500;
+		ao_buf_printf(&reply->body, "%s\n", ao_err_text(err));
+		return;
+	}
+	ao_auto_json cJSON *record = ao_record_make(debug->bundle_of(debug->arg, parent), snapshot);
+	ao_json_set(record, "times", AO_TAKE(times));
+	ao_auto_str char *text = ao_json_pretty(record);
+	reply->content_type = "application/json";
+	ao_buf_puts(&reply->body, text);
+}
+
+void ao_debug_reply(const ao_debug *debug, const char *rest, ao_server_reply *reply)
+{
+	const char *path = debug->manifest ? debug->manifest->debug_path : "";
+	size_t len = strlen(path);
+	if (!debug->manifest || !debug->reconciler) {
+		reply->status = 503;
+		ao_buf_puts(&reply->body, "this process does not lead, so it knows no objects; ask the one that does\n");
+		return;
+	}
+	if (strcmp(rest, "") == 0 || strcmp(rest, "/") == 0) {
+		put_index(debug, reply);
+		return;
+	}
+	bool named = rest[0] == '/' && strncmp(rest + 1, path, len) == 0 && (rest[1 + len] == '/' || !rest[1 + len]);
+	const char *key = named && rest[1 + len] ? rest + 2 + len : "";
+	const ao_object *parent = *key ? ao_store_get(ao_world_parents(debug->world), key) : NULL;
+	if (parent) {
+		put_parent(debug, parent, reply);
+	} else if (named && !*key) {
+		put_list(debug, reply);
+	} else {
+		reply->status = 404;
+		ao_buf_printf(&reply->body,
+			      named ? "no such object; /debug/%s/ lists all as NAMESPACE/NAME\n"
+				    : "no such page; there is /debug/%s/NAMESPACE/NAME\n",
+			      path);
+	}
+}

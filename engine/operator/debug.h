@@ -1,0 +1,20 @@
+#pragma once
+/**
+ * debug.h -- /debug/<parents>/NAMESPACE/NAME: what the policies are shown of one parent, what they make of it, how its passes went.
+ *
+ * Made when somebody asks; secrets are taken out before the policies are asked, as in a --record.
+ * Threads: the loop thread only.
+ */
+#include "net/server.h"
+#include "reconcile/reconcile.h"
+
+typedef struct ao_debug {
+	const ao_manifest *manifest;     /* NULL: nothing is loaded yet */
+	const ao_reconciler *reconciler; /* NULL: standing by */
+	ao_world *world;
+	ao_bundle *(*bundle_of)(void *arg, const ao_object *parent);
+	void *arg;
+} ao_debug;
+
+/** @param rest what follows "/debug" in the path */
+void ao_debug_reply(const ao_debug *debug, const char *rest, ao_server_reply *reply);

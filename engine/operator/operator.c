@@ -1,0 +1,552 @@
+/*
+ * operator.c -- start, lead, stop.
+ *
+ * Start: reach the server, read the policy ConfigMaps, load the bundle (the built-in one when that fails), open the probe ports.
+ * Lead: when the lease is ours, list everything, and only when all of it is known begin to work.
+ * Stop: no new passes, half a second for those in flight, the lease given back.
+ */
+#include "operator/operator.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "kube/lease.h"
+#include "operator/debug.h"
+#include "rollout/policies.h"
+#include "serve/instruments.h"
+#include "serve/serve.h"
+#include "version.h"
+
+#include <malloc.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#define START_TIMEOUT_MS 30000
+#define DRAIN_MS 500
+#define QUEUE_HEALTH_MS 300000
+
+typedef struct operator_ {
+	const ao_operator_options *options;
+	ao_loop *loop;
+	ao_kubeconfig *config;
+	const char *namespace_;
+	const ao_scope *scope;
+	char *lease_name; /* the manifest's, with our class */
+	ao_kube *kube;
+	ao_lease *lease; /* NULL without leader election */
+	ao_metrics *metrics;
+	ao_serve *serve;
+	ao_setting_files *files;
+	ao_load_options load; /* with the files */
+	ao_heartbeat *heartbeat;
+	ao_policies *policies;
+	ao_variant *basis; /* whose manifest everything was made for */
+	ao_events *events;
+	ao_world *world;
+	ao_shared *shared;
+	ao_queues *queues;
+	ao_openapi *openapi;
+	ao_reconciler *reconciler;
+	ao_timer *drain;
+	uint64_t drain_until_ms;
+	bool stopping;
+	int result;
+	ao_err *err; /* why, when result < 0 */
+} operator_;
+
+/* ---- the bundle ---- */
+
+typedef struct fetch {
+	bool done;
+	int error;
+	char *message;
+	cJSON *object;
+} fetch;
+
+static void on_fetched(void *arg, const ao_kube_answer *answer)
+{
+	fetch *f = arg;
+	ao_auto_err ao_err *err = NULL;
+	f->done = true;
+	f->error = answer->error;
+	if (answer->error == 0)
+		f->error = ao_json_parse(answer->body, answer->body_len, &f->object, &err);
+	f->message = ao_xstrdup(err ? ao_err_text(err) : answer->message);
+}
+
+/**
+ * Reads the policies that were live last.  It is also the first request of all: when nobody answers, the configuration is wrong or the
+ * server is down, and the process ends with that line.
+ */
+static int fetch_live(operator_ *op, const char *component, ao_policies_found *found, cJSON **ret, ao_err **reterr)
+{
+	ao_resource config_maps = {.api_version = "v1", .kind = "ConfigMap", .plural = "configmaps"};
+	ao_auto_str char *name = ao_policies_live_name(op->scope, component);
+	ao_auto_str char *path = ao_resource_path(&config_maps, op->namespace_, name, NULL);
+	fetch f = {0};
+	ao_kube_call *call = ao_kube_send(op->kube, &(ao_kube_request){.method = "GET", .path = path, .fn = on_fetched, .arg = &f});
+	if (!ao_loop_run_until(op->loop, &f.done, START_TIMEOUT_MS)) {
+		ao_kube_cancel(call);
+		f = (fetch){.error = -EIO, .message = ao_xstrdup("no answer")};
+	}
+	int r = 0;
+	if (f.error == -EPERM) {
+		ao_warn(AO_CORE, NULL, "may not read policy ConfigMaps in namespace %s, using the others: %s", op->namespace_, f.message);
+		found->forbidden = true;
+	} else if (f.error && f.error != -ENOENT) {
+		r = ao_err_set(reterr, f.error, "cannot use the API server %s (%s): %s; check its address and credentials",
+			       op->config->server, op->config->source, f.message);
+	}
+	found->live = *ret = f.object;
+	free(f.message);
+	return r;
+}
+
+static void on_live(void *arg);
+static void on_manifest(void *arg);
+
+static int prepare_policies(operator_ *op, ao_err **reterr)
+{
+	ao_auto_sources ao_sources sources = {0};
+	ao_auto_json cJSON *manifest = NULL, *live = NULL;
+	ao_policies_found found = {0};
+	ao_sources_builtin(&sources);
+	int r = ao_bundle_peek_manifest(&sources, &manifest, reterr);
+	if (r == 0)
+		r = fetch_live(op, ao_json_str(manifest, "component"), &found, &live, reterr);
+	if (r < 0)
+		return r;
+	return ao_policies_new(&(ao_policies_options){.loop = op->loop,
+						      .kube = op->kube,
+						      .namespace_ = op->namespace_,
+						      .load = &op->load,
+						      .metrics = op->metrics,
+						      .on_live = on_live,
+						      .on_manifest = on_manifest,
+						      .arg = op},
+			       &found, &op->policies, reterr);
+}
+
+static void on_files_change(void *arg)
+{
+	operator_ *op = arg;
+	if (op->policies)
+		ao_policies_reload(op->policies);
+}
+
+static const ao_manifest *manifest_of(const operator_ *op) { return op->basis->loaded.manifest; }
+
+static void on_file_read(void *arg, const char *setting, const char *result)
+{
+	ao_instruments_file_read(((operator_ *)arg)->metrics, setting, result);
+}
+
+/** About the operator itself, so in its own namespace: what the file is for may not be there yet. */
+static void on_files_news(void *arg, bool warning, const char *reason, const char *note)
+{
+	operator_ *op = arg;
+	if (op->events)
+		ao_events_emit(op->events, &(ao_event){.api_version = "coordination.k8s.io/v1",
+						       .kind = "Lease",
+						       .namespace_ = op->namespace_,
+						       .name = op->lease_name,
+						       .uid = "",
+						       .warning = warning,
+						       .reason = reason,
+						       .action = "ReadSettings",
+						       .note = note});
+}
+
+/* ---- metrics and probes ---- */
+
+static void on_answer(void *arg, const char *method, long status, uint64_t took_ms)
+{
+	operator_ *op = arg;
+	ao_instruments_request(op->metrics, ao_kube_host(op->kube), method, status, took_ms);
+}
+
+static void on_stream(void *arg, const char *path)
+{
+	operator_ *op = arg;
+	if (op->world)
+		ao_instruments_stream(op->metrics, manifest_of(op), path);
+}
+
+static void on_beat(void *arg, uint64_t late_ms)
+{
+	ao_metric_observe(((operator_ *)arg)->metrics, "loop_lag_seconds", "", (double)late_ms / 1000);
+}
+
+static bool leads(const operator_ *op) { return op->lease ? ao_lease_held(op->lease) : op->world != NULL; }
+
+static void on_collect(void *arg)
+{
+	operator_ *op = arg;
+	ao_metrics *m = op->metrics;
+	ao_instruments_process(m);
+	ao_instruments_files(m, op->files);
+	if (op->basis) {
+		ao_auto_str char *name = ao_metric_labels("name", op->lease_name);
+		ao_metric_set(m, "leader_election_master_status", name, leads(op));
+		ao_policies_collect(op->policies);
+	}
+	if (op->reconciler)
+		ao_reconciler_collect(op->reconciler);
+	if (op->queues)
+		ao_queues_collect(op->queues, m);
+	if (op->world)
+		ao_instruments_parents(m, manifest_of(op), ao_world_parents(op->world));
+}
+
+static void on_health(void *arg, ao_checks *checks)
+{
+	operator_ *op = arg;
+	ao_checks_add_health(checks, ao_heartbeat_late_ms(op->heartbeat), op->lease ? ao_lease_overdue_ms(op->lease) : 0);
+}
+
+/** Standing by is ready, and so is a cache that is filling: neither gets better by sending nobody here. */
+static void on_ready(void *arg, ao_checks *checks)
+{
+	operator_ *op = arg;
+	ao_auto_buf ao_buf policies = ao_buf_init(16 * 1024), files = ao_buf_init(16 * 1024);
+	if (op->policies)
+		ao_policies_tell(op->policies, &policies);
+	ao_checks_add(checks, "ping", NULL, NULL);
+	ao_checks_add(checks, "policies", op->policies ? NULL : ao_xstrdup("not loaded yet"), ao_xstrdup(policies.data));
+	if (!op->policies)
+		return;
+	ao_setting_files_tell(op->files, &files);
+	ao_checks_add(checks, "files", NULL, ao_xstrdup(files.data));
+	ao_checks_add(checks, "leader", NULL, ao_xstrdup(leads(op) ? "yes" : "no, standing by"));
+	ao_checks_add(checks, "caches", NULL,
+		      ao_xstrdup(!op->world                   ? "not needed while standing by"
+				 : ao_world_synced(op->world) ? "filled"
+							      : "filling"));
+}
+
+static ao_bundle *bundle_of(void *arg, const ao_object *parent) { return ao_policies_bundle_of(((operator_ *)arg)->policies, parent); }
+static bool is_held(void *arg, const ao_object *parent) { return ao_policies_holds(((operator_ *)arg)->policies, parent); }
+
+static void on_debug(void *arg, const char *rest, ao_server_reply *reply)
+{
+	operator_ *op = arg;
+	ao_debug_reply(&(ao_debug){op->basis ? manifest_of(op) : NULL, op->reconciler, op->world, bundle_of, op}, rest, reply);
+}
+
+/* ---- leading ---- */
+
+static void on_parent(void *arg, const char *key)
+{
+	operator_ *op = arg;
+	ao_reconciler_parent_changed(op->reconciler, key);
+	ao_policies_parent_changed(op->policies, key);
+}
+static void on_dependent(void *arg, const char *key) { ao_reconciler_dependent_changed(((operator_ *)arg)->reconciler, key); }
+
+static void on_shared_change(void *arg, const ao_kind *kind, const char *key) { ao_shared_changed(((operator_ *)arg)->shared, kind, key); }
+
+static void on_installed(void *arg)
+{
+	operator_ *op = arg;
+	size_t cursor = 0;
+	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(op->world), &cursor));)
+		ao_reconciler_dependent_changed(op->reconciler, parent->key);
+	ao_reconciler_doubt_schemas(op->reconciler);
+}
+
+/** Shared objects that exist without any parent. */
+static void pin_shared(operator_ *op)
+{
+	ao_auto_json cJSON *result = NULL;
+	ao_auto_err ao_err *err = NULL;
+	ao_variant *live = ao_policies_live(op->policies);
+	int r = ao_bundle_shared(live->loaded.bundle, &result, NULL, &err);
+	ao_variant_unref(live);
+	if (r < 0) {
+		ao_error(AO_POLICY, NULL, "%s", ao_err_text(err));
+		return;
+	}
+	const cJSON *item;
+	cJSON_ArrayForEach (item, ao_json_at(result, "objects")) {
+		const cJSON *object = ao_json_at(item, "object");
+		const char *namespace_ = ao_json_str(object, "metadata", "namespace");
+		if (namespace_ && !ao_scope_covers(op->scope, namespace_)) /* we do not see it, and may have no right to write it */
+			continue;
+		ao_shared_pin(op->shared, ao_manifest_kind(manifest_of(op), object), ao_json_str(item, "role"), object);
+	}
+}
+
+static void on_live(void *arg)
+{
+	operator_ *op = arg;
+	if (op->shared)
+		pin_shared(op);
+}
+
+/** What the policy ConfigMaps hold has been tried on every parent: now may the first of them be changed. */
+static void on_policies_ready(void *arg)
+{
+	operator_ *op = arg;
+	pin_shared(op);
+	if (!op->stopping)
+		ao_reconciler_resume(op->reconciler);
+}
+
+/** Objects are checked against what this very server says before the first one is sent. */
+static void on_schemas(void *arg)
+{
+	operator_ *op = arg;
+	ao_policies_world_synced(op->policies, on_policies_ready, op);
+}
+
+static void on_pass(void *arg, const ao_pass_report *report) { ao_policies_on_pass(((operator_ *)arg)->policies, report); }
+
+static void on_synced(void *arg)
+{
+	operator_ *op = arg;
+	ao_info(AO_CORE, NULL, "caches are filled: %zu %s", ao_store_count(ao_world_parents(op->world)),
+		manifest_of(op)->kinds[0].resource.plural);
+	ao_openapi_refresh(op->openapi, on_schemas, op);
+}
+
+static void on_queue_change(void *arg, const char *key, bool work)
+{
+	operator_ *op = arg;
+	if (work)
+		ao_reconciler_parent_changed(op->reconciler, key);
+	else
+		ao_reconciler_dependent_changed(op->reconciler, key);
+}
+
+/** The setting healthCheckInterval: how often queues are looked at. */
+static uint64_t health_ms(const operator_ *op)
+{
+	uint64_t ms = QUEUE_HEALTH_MS;
+	const char *text = ao_json_str(op->basis->loaded.settings, "healthCheckInterval");
+	if (text && !ao_duration_read(text, &ms))
+		ao_warn(AO_CORE, NULL, "healthCheckInterval \"%s\" is no duration like \"5m\" or \"30s\"; using 5m", text);
+	return ms;
+}
+
+static void start_leading(void *arg)
+{
+	operator_ *op = arg;
+	ao_world_listener listener = {on_parent, on_dependent, on_shared_change, on_synced, on_installed, op};
+	ao_instruments_lead(op->metrics, manifest_of(op));
+	op->world = ao_world_new(op->loop, op->kube, manifest_of(op), op->scope, &listener);
+	op->shared = ao_shared_new(op->loop, op->kube, op->world, op->events);
+	op->queues = ao_queues_new(&(ao_queues_options){
+	    .loop = op->loop,
+	    .kube = op->kube,
+	    .events = op->events,
+	    .parent_kind = &manifest_of(op)->kinds[0].resource,
+	    .health_ms = health_ms(op),
+	    .on_change = on_queue_change,
+	    .arg = op,
+	});
+	op->reconciler = ao_reconciler_new(&(ao_reconciler_options){
+	    .loop = op->loop,
+	    .kube = op->kube,
+	    .world = op->world,
+	    .shared = op->shared,
+	    .queues = op->queues,
+	    .bundle_of = bundle_of,
+	    .is_held = is_held,
+	    .on_pass = on_pass,
+	    .arg = op,
+	    .openapi = op->openapi,
+	    .events = op->events,
+	    .metrics = op->metrics,
+	    .max_concurrent = op->options->max_concurrent,
+	    .record_dir = op->options->record_dir,
+	});
+	ao_setting_files_start(op->files);
+	ao_reconciler_pause(op->reconciler); /* until everything is known */
+	ao_policies_lead(op->policies, op->world, op->reconciler, op->openapi, op->events);
+	ao_world_start(op->world);
+}
+
+static void end_leading(operator_ *op)
+{
+	if (op->policies)
+		ao_policies_rest(op->policies);
+	ao_reconciler_free(op->reconciler);
+	ao_queues_free(op->queues);
+	ao_shared_free(op->shared);
+	ao_world_free(op->world);
+	ao_openapi_free(op->openapi);
+	op->reconciler = NULL;
+	op->queues = NULL;
+	op->shared = NULL;
+	op->world = NULL;
+	op->openapi = NULL;
+}
+
+static int take_basis(operator_ *op, ao_err **reterr)
+{
+	ao_variant_unref(op->basis);
+	op->basis = ao_policies_live(op->policies);
+	return ao_plan_schemas(manifest_of(op), op->kube, &op->openapi, reterr);
+}
+
+static void on_manifest(void *arg)
+{
+	operator_ *op = arg;
+	end_leading(op);
+	if (take_basis(op, &op->err) < 0) {
+		op->result = op->err->code;
+		ao_loop_stop(op->loop);
+		return;
+	}
+	start_leading(op);
+}
+
+static void on_lost(void *arg, const char *why)
+{
+	operator_ *op = arg;
+	op->result = ao_err_set(&op->err, -EPERM, "the lease %s was lost: %s", op->lease_name, why);
+	ao_loop_stop(op->loop);
+}
+
+static bool may_write(void *arg)
+{
+	operator_ *op = arg;
+	return !op->lease || ao_lease_held(op->lease);
+}
+
+/* ---- stopping ---- */
+
+static void on_released(void *arg) { ao_loop_stop(((operator_ *)arg)->loop); }
+
+static void give_back_lease(operator_ *op)
+{
+	if (op->lease)
+		ao_lease_release(op->lease, on_released, op);
+	else
+		ao_loop_stop(op->loop);
+}
+
+static void on_drain(void *arg)
+{
+	operator_ *op = arg;
+	if (op->reconciler && ao_reconciler_stats(op->reconciler).active && ao_mono_ms() < op->drain_until_ms)
+		ao_timer_start(op->drain, 10);
+	else
+		give_back_lease(op);
+}
+
+static void on_signal(void *arg, int signo)
+{
+	operator_ *op = arg;
+	if (op->stopping) {
+		ao_warn(AO_CORE, NULL, "%s again: stopping at once", strsignal(signo));
+		ao_loop_stop(op->loop);
+		return;
+	}
+	ao_info(AO_CORE, NULL, "%s: stopping", strsignal(signo));
+	op->stopping = true;
+	op->drain_until_ms = ao_mono_ms() + DRAIN_MS;
+	if (op->reconciler)
+		ao_reconciler_pause(op->reconciler);
+	ao_timer_start(op->drain, 0);
+}
+
+/* ---- the whole life ---- */
+
+static int start_lease(operator_ *op, ao_err **reterr)
+{
+	int r = ao_lease_new(op->loop, op->config, AO_USER_AGENT,
+			     &(ao_lease_options){
+				 .namespace_ = op->namespace_,
+				 .name = op->lease_name,
+				 .on_acquired = start_leading,
+				 .on_lost = on_lost,
+				 .arg = op,
+			     },
+			     &op->lease, reterr);
+	if (r == 0)
+		ao_lease_start(op->lease);
+	return r;
+}
+
+static int start(operator_ *op, ao_err **reterr)
+{
+	const ao_operator_options *o = op->options;
+	int r = ao_kubeconfig_load(o->kubeconfig, o->context, &op->config, reterr);
+	if (r == 0)
+		r = ao_kube_new(op->loop, op->config, AO_USER_AGENT, &op->kube, reterr);
+	if (r < 0)
+		return r;
+	op->namespace_ = o->namespace_ ? o->namespace_ : op->config->namespace_;
+	op->scope = ao_load_scope(&o->load);
+	if (*op->scope->class_)
+		ao_info(AO_CORE, NULL, "operator class %s", op->scope->class_);
+	for (size_t i = 0; op->scope->namespaces && op->scope->namespaces[i]; i++)
+		ao_info(AO_CORE, NULL, "watching namespace %s", op->scope->namespaces[i]);
+	ao_kube_on_answer(op->kube, on_answer, op);
+	ao_kube_on_stream(op->kube, on_stream, op);
+	r = ao_serve_new(
+	    op->loop,
+	    &(ao_serve_options){o->metrics_address, o->probe_address, op->metrics, o->debug_remote, on_health, on_ready, on_debug, op},
+	    &op->serve, reterr);
+	if (r == 0)
+		r = prepare_policies(op, reterr);
+	if (r < 0)
+		return r;
+	r = take_basis(op, reterr);
+	if (r < 0)
+		return r;
+	op->lease_name = ao_scope_name(op->scope, manifest_of(op)->lease);
+	char instance[256] = "";
+	gethostname(instance, sizeof(instance) - 1);
+	op->events = ao_events_new(op->loop, op->kube, manifest_of(op)->component, instance);
+	ao_kube_set_gate(op->kube, may_write, op);
+	if (o->leader_elect)
+		return start_lease(op, reterr);
+	start_leading(op);
+	return 0;
+}
+
+static void stop(operator_ *op)
+{
+	end_leading(op);
+	ao_policies_free(op->policies);
+	ao_setting_files_free(op->files);
+	ao_events_free(op->events);
+	ao_lease_free(op->lease);
+	ao_serve_free(op->serve);
+	ao_kube_free(op->kube);
+	ao_timer_free(op->drain);
+	ao_heartbeat_free(op->heartbeat);
+	ao_variant_unref(op->basis);
+	free(op->lease_name);
+	ao_kubeconfig_free(op->config);
+	ao_metrics_free(op->metrics);
+	ao_require(ao_loop_close(op->loop) == 0);
+}
+
+int ao_operator_run(const ao_operator_options *options, ao_err **reterr)
+{
+	operator_ op = {.options = options, .loop = ao_loop_new(), .metrics = ao_metrics_new()};
+	mallopt(M_ARENA_MAX, 1); /* one thread allocates; give memory back early */
+	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+	signal(SIGPIPE, SIG_IGN);
+	ao_instruments_describe(op.metrics);
+	ao_metrics_on_collect(op.metrics, on_collect, &op);
+	op.load = options->load;
+	op.load.files = op.files =
+	    ao_setting_files_new(&(ao_setting_files_options){op.loop, on_files_change, on_file_read, on_files_news, &op});
+	op.heartbeat = ao_heartbeat_new(op.loop, on_beat, &op);
+	op.drain = ao_timer_new(op.loop, on_drain, &op);
+	ao_loop_on_signal(op.loop, SIGTERM, on_signal, &op);
+	ao_loop_on_signal(op.loop, SIGINT, on_signal, &op);
+	int r = start(&op, reterr);
+	if (r == 0 && !op.stopping)
+		ao_loop_run(op.loop);
+	if (r == 0 && op.result < 0)
+		r = ao_err_set(reterr, op.result, "%s", ao_err_text(op.err));
+	ao_err_free(op.err);
+	stop(&op);
+	return r;
+}

@@ -1,0 +1,26 @@
+#pragma once
+/**
+ * operator.h -- the running operator: from a kubeconfig and a bundle to a loop that ends on SIGTERM or with the lease.
+ * Threads: called once, from the main thread, which becomes the loop thread.
+ */
+#include "policy/load.h"
+
+#include <stdbool.h>
+
+typedef struct ao_operator_options {
+	ao_load_options load;
+	const char *kubeconfig, *context; /* NULL: as kubectl would find them */
+	const char *namespace_;           /* our own: lease, policy ConfigMaps; NULL: the kubeconfig's */
+	const char *metrics_address;      /* "0" turns it off */
+	const char *probe_address;
+	const char *record_dir; /* --record, or NULL */
+	bool leader_elect;
+	bool debug_remote;     /* /debug/ answers other hosts, too */
+	size_t max_concurrent; /* parents worked on at the same time */
+} ao_operator_options;
+
+/**
+ * Runs until told to stop.
+ * @return 0 after SIGTERM or SIGINT; -EIO the API server cannot be reached at start; -EPERM the lease was lost; -EINVAL wrong configuration
+ */
+int ao_operator_run(const ao_operator_options *options, ao_err **reterr);

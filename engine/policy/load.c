@@ -1,0 +1,100 @@
+/* load.c -- sources, then the manifest, then the settings it names, then the bundle. */
+#include "policy/load.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "policy/settings.h"
+#include "json/yaml.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_CONFIG (1024 * 1024)
+
+int ao_load_sources(const ao_load_options *options, ao_sources *sources, ao_err **reterr)
+{
+	ao_sources_builtin(sources);
+	return options->policies_dir ? ao_sources_dir(sources, options->policies_dir, reterr) : 0;
+}
+
+/** @param ret  the one document of the file, or NULL for an empty one */
+static int read_config(const char *path, cJSON **ret, ao_err **reterr)
+{
+	ao_auto_buf ao_buf text = ao_buf_init(MAX_CONFIG);
+	ao_auto_json cJSON *documents = NULL;
+	int r = ao_file_read(path, &text, reterr);
+	if (r == 0)
+		r = ao_yaml_parse(text.data ? text.data : "", text.len, path, &documents, reterr);
+	if (r < 0)
+		return r;
+	if (cJSON_GetArraySize(documents) > 1)
+		return ao_err_set(reterr, -EINVAL, "%s: holds more than one document", path);
+	*ret = cJSON_DetachItemFromArray(documents, 0);
+	return 0;
+}
+
+int ao_load(const ao_load_options *options, const ao_sources *sources, ao_loaded *ret, ao_err **reterr)
+{
+	ao_auto_json cJSON *peeked = NULL, *config = NULL, *settings = NULL;
+	ao_auto_bundle ao_bundle *bundle = NULL;
+	int r = ao_bundle_peek_manifest(sources, &peeked, reterr);
+	if (r == 0 && options->config_file)
+		r = read_config(options->config_file, &config, reterr);
+	if (r == 0)
+		r = ao_settings_collect(peeked, &(ao_settings_from){config, options->flags, options->files, options->on_note}, &settings,
+					reterr);
+	if (r == 0)
+		r = ao_bundle_load(sources, settings, options->limits, &bundle, reterr);
+	ao_manifest *manifest = NULL;
+	if (r == 0)
+		r = ao_manifest_read(ao_bundle_manifest(bundle), &manifest, reterr);
+	const char *class_ = ao_load_scope(options)->class_;
+	if (r == 0 && *class_ && !manifest->class_annotation) {
+		ao_manifest_free(manifest);
+		r = ao_err_set(reterr, -EINVAL, "manifest: without class_annotation an operator of class %s would take all there are",
+			       class_);
+	}
+	if (r < 0)
+		return r;
+	*ret = (ao_loaded){.bundle = AO_TAKE(bundle), .manifest = manifest, .settings = AO_TAKE(settings)};
+	return 0;
+}
+
+void ao_loaded_clear(ao_loaded *loaded)
+{
+	ao_bundle_free(loaded->bundle);
+	ao_manifest_free(loaded->manifest);
+	cJSON_Delete(loaded->settings);
+	*loaded = (ao_loaded){0};
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const char *x = ao_json_str(*(const cJSON *const *)a, "metadata", "name"),
+		   *y = ao_json_str(*(const cJSON *const *)b, "metadata", "name");
+	return strcmp(x ? x : "", y ? y : "");
+}
+
+static void add_files(ao_sources *sources, const cJSON *config_map)
+{
+	ao_auto_str char *origin =
+	    ao_xasprintf("configmap %s/%s", ao_json_str(config_map, "metadata", "namespace"), ao_json_str(config_map, "metadata", "name"));
+	const cJSON *file;
+	cJSON_ArrayForEach (file, ao_json_at(config_map, "data"))
+		if (cJSON_IsString(file))
+			ao_sources_put(sources, file->string, file->valuestring, strlen(file->valuestring), origin);
+}
+
+size_t ao_load_config_maps(ao_sources *sources, const cJSON *list)
+{
+	const cJSON *items = ao_json_at(list, "items"), *item;
+	size_t count = 0;
+	const cJSON **sorted = ao_xcalloc((size_t)cJSON_GetArraySize(items) + 1, sizeof(cJSON *));
+	cJSON_ArrayForEach (item, items)
+		sorted[count++] = item;
+	qsort(sorted, count, sizeof(cJSON *), by_name);
+	for (size_t i = 0; i < count; i++)
+		add_files(sources, sorted[i]);
+	free(sorted);
+	return count;
+}

@@ -1,0 +1,191 @@
+/* manifest.c -- the manifest from JSON; every missing field is named. */
+#include "policy/manifest.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+static int required(const cJSON *object, const char *where, const char *key, char **ret, ao_err **reterr)
+{
+	const char *text = ao_json_str(object, key);
+	if (!text || !*text)
+		return ao_err_set(reterr, -EINVAL, "manifest: %s.%s must be a non-empty string", where, key);
+	*ret = ao_xstrdup(text);
+	return 0;
+}
+
+static int read_related(const cJSON *object, const char *where, ao_kind *kind, ao_err **reterr)
+{
+	static const char *const NAMES[] = {[AO_PROJECTION_POD] = "pod", [AO_PROJECTION_STATUS] = "status"};
+	kind->label = ao_xstrdup(ao_json_str(object, "label"));
+	kind->owner = ao_xstrdup(ao_json_str(object, "owner"));
+	if (!kind->label == !kind->owner)
+		return ao_err_set(reterr, -EINVAL, "manifest: %s needs either label or owner, which say whose it is", where);
+	const char *projection = ao_json_str(object, "projection");
+	for (size_t i = AO_PROJECTION_POD; projection && i <= AO_PROJECTION_STATUS; i++)
+		if (strcmp(projection, NAMES[i]) == 0)
+			kind->projection = (ao_projection)i;
+	if (projection && kind->projection == AO_WHOLE)
+		return ao_err_set(reterr, -EINVAL, "manifest: %s.projection \"%s\" is neither pod nor status", where, projection);
+	return 0;
+}
+
+static int read_kind(const cJSON *object, const char *where, ao_kind_role role, ao_kind *kind, ao_err **reterr)
+{
+	*kind = (ao_kind){.role = role};
+	int r = required(object, where, "apiVersion", &kind->resource.api_version, reterr);
+	if (r == 0)
+		r = required(object, where, "kind", &kind->resource.kind, reterr);
+	if (r == 0)
+		r = required(object, where, "plural", &kind->resource.plural, reterr);
+	if (r < 0)
+		return r;
+	kind->selector = ao_xstrdup(ao_json_str(object, "selector"));
+	if (role == AO_ROLE_CHILD && cJSON_IsTrue(ao_json_at(object, "shared")))
+		kind->role = AO_ROLE_SHARED;
+	return role == AO_ROLE_RELATED ? read_related(object, where, kind, reterr) : 0;
+}
+
+static int read_kinds(const cJSON *list, const char *name, ao_kind_role role, ao_manifest *m, ao_err **reterr)
+{
+	const cJSON *item;
+	size_t index = 0;
+	cJSON_ArrayForEach (item, list) {
+		ao_auto_str char *where = ao_xasprintf("%s[%zu]", name, ++index);
+		m->kinds = ao_xrealloc(m->kinds, (m->kind_count + 1) * sizeof(*m->kinds));
+		int r = read_kind(item, where, role, &m->kinds[m->kind_count++], reterr);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/** A NULL-terminated copy of a JSON array of strings, with `extra` first when it is not NULL. */
+static char **string_list(const cJSON *list, const char *extra)
+{
+	char **strings = ao_xcalloc((size_t)cJSON_GetArraySize(list) + 2, sizeof(*strings));
+	size_t count = 0;
+	if (extra)
+		strings[count++] = ao_xstrdup(extra);
+	const cJSON *item;
+	cJSON_ArrayForEach (item, list)
+		if (cJSON_IsString(item) && !(extra && strcmp(item->valuestring, extra) == 0))
+			strings[count++] = ao_xstrdup(item->valuestring);
+	return strings;
+}
+
+static char **split_path(const char *dotted)
+{
+	if (!dotted)
+		return NULL;
+	char **steps = ao_xcalloc(strlen(dotted) + 2, sizeof(*steps));
+	size_t count = 0;
+	for (const char *at = dotted;; at++) {
+		size_t len = strcspn(at, ".");
+		steps[count++] = ao_xstrndup(at, len);
+		at += len;
+		if (!*at)
+			return steps;
+	}
+}
+
+static void free_list(char **list)
+{
+	for (size_t i = 0; list && list[i]; i++)
+		free(list[i]);
+	free(list);
+}
+
+static bool is_name(const char *text) { return text[strspn(text, "abcdefghijklmnopqrstuvwxyz_")] == '\0'; }
+
+/** {name, help, label, path}: how parents are counted in /metrics. */
+static int read_gauge(const cJSON *gauge, ao_manifest *m, ao_err **reterr)
+{
+	ao_auto_str char *path = NULL;
+	if (!gauge)
+		return 0;
+	int r = required(gauge, "gauge", "name", &m->gauge, reterr);
+	if (r == 0)
+		r = required(gauge, "gauge", "help", &m->gauge_help, reterr);
+	if (r == 0)
+		r = required(gauge, "gauge", "label", &m->gauge_label, reterr);
+	if (r == 0)
+		r = required(gauge, "gauge", "path", &path, reterr);
+	if (r == 0 && (!is_name(m->gauge) || !is_name(m->gauge_label) || strcmp(m->gauge_label, "namespace") == 0))
+		r = ao_err_set(reterr, -EINVAL,
+			       "manifest: gauge.name and gauge.label must be of a-z and _, and the label namespace is taken");
+	m->gauge_path = split_path(path);
+	return r;
+}
+
+int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
+{
+	ao_auto_manifest ao_manifest *m = ao_xcalloc(1, sizeof(*m));
+	m->kinds = ao_xcalloc(1, sizeof(*m->kinds));
+	m->kind_count = 1;
+	int r = read_kind(ao_json_at(json, "parent"), "parent", AO_ROLE_PARENT, &m->kinds[0], reterr);
+	if (r == 0)
+		r = read_kinds(ao_json_at(json, "children"), "children", AO_ROLE_CHILD, m, reterr);
+	if (r == 0)
+		r = read_kinds(ao_json_at(json, "related"), "related", AO_ROLE_RELATED, m, reterr);
+	if (r == 0)
+		r = required(json, "manifest", "field_manager", &m->field_manager, reterr);
+	if (r == 0)
+		r = required(json, "manifest", "lease", &m->lease, reterr);
+	if (r == 0)
+		r = required(json, "manifest", "component", &m->component, reterr);
+	if (r == 0)
+		r = read_gauge(ao_json_at(json, "gauge"), m, reterr);
+	if (r < 0)
+		return r;
+	const char *debug_path = ao_json_str(json, "debug_path");
+	m->debug_path = ao_xstrdup(debug_path ? debug_path : m->kinds[0].resource.plural);
+	m->made = ao_xcalloc(m->kind_count + 1, sizeof(*m->made));
+	for (size_t i = 0, count = 0; i < m->kind_count; i++)
+		if (m->kinds[i].role == AO_ROLE_CHILD || m->kinds[i].role == AO_ROLE_SHARED)
+			m->made[count++] = &m->kinds[i].resource;
+	m->finalizer = ao_xstrdup(ao_json_str(json, "finalizer"));
+	m->legacy_managers = string_list(ao_json_at(json, "legacy_managers"), m->field_manager);
+	m->digest_path = split_path(ao_json_str(json, "rendered_digest"));
+	m->policies_label = ao_xstrdup(ao_json_str(json, "policies_label"));
+	m->class_annotation = ao_xstrdup(ao_json_str(json, "class_annotation"));
+	*ret = AO_TAKE(m);
+	return 0;
+}
+
+void ao_manifest_free(ao_manifest *m)
+{
+	if (!m)
+		return;
+	for (size_t i = 0; i < m->kind_count; i++) {
+		ao_resource_clear(&m->kinds[i].resource);
+		free(m->kinds[i].selector);
+		free(m->kinds[i].label);
+		free(m->kinds[i].owner);
+	}
+	free(m->kinds);
+	free(m->made);
+	free(m->finalizer);
+	free(m->field_manager);
+	free_list(m->legacy_managers);
+	free(m->lease);
+	free(m->component);
+	free_list(m->digest_path);
+	free(m->gauge);
+	free(m->gauge_help);
+	free(m->gauge_label);
+	free_list(m->gauge_path);
+	free(m->debug_path);
+	free(m->policies_label);
+	free(m->class_annotation);
+	free(m);
+}
+
+const ao_kind *ao_manifest_kind(const ao_manifest *m, const cJSON *object)
+{
+	const char *api_version = ao_json_str(object, "apiVersion"), *kind = ao_json_str(object, "kind");
+	for (size_t i = 0; api_version && kind && i < m->kind_count; i++)
+		if (ao_resource_is(&m->kinds[i].resource, api_version, kind))
+			return &m->kinds[i];
+	return NULL;
+}

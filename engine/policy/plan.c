@@ -1,0 +1,66 @@
+/* plan.c -- the bundle's word, then the server's schemas. */
+#include "policy/plan.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "script/embedded.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void put(char *to, size_t size, const char *text) { snprintf(to, size, "%s", text ? text : ""); }
+
+static int check_objects(const ao_openapi *openapi, const cJSON *plan, ao_plan_blame *blame, ao_err **reterr)
+{
+	const cJSON *item;
+	cJSON_ArrayForEach (item, ao_json_at(plan, "objects")) {
+		cJSON *object = ao_json_at(item, "object");
+		const char *policy = ao_json_str(item, "policy"), *role = ao_json_str(item, "role");
+		int r = ao_openapi_check(openapi, object, reterr);
+		if (r == 0)
+			continue;
+		put(blame->policy, sizeof(blame->policy), policy);
+		put(blame->hook, sizeof(blame->hook), "schema");
+		return ao_err_wrap(reterr, "policy '%s', role '%s': %s %s", policy, role, ao_json_str(object, "kind"),
+				   ao_json_str(object, "metadata", "name"));
+	}
+	return 0;
+}
+
+int ao_plan_make(ao_bundle *bundle, const ao_openapi *openapi, const cJSON *snapshot, cJSON **ret, ao_call_stats *stats,
+		 ao_plan_blame *blame, ao_err **reterr)
+{
+	ao_auto_json cJSON *plan = NULL;
+	ao_plan_blame ignored = {0}, *b = blame ? blame : &ignored;
+	int r = ao_bundle_plan(bundle, snapshot, &plan, stats, reterr);
+	if (r < 0) {
+		put(b->policy, sizeof(b->policy), ao_bundle_failed_policy(bundle));
+		put(b->hook, sizeof(b->hook), ao_bundle_failed_hook(bundle));
+		return r;
+	}
+	r = openapi ? check_objects(openapi, plan, b, reterr) : 0;
+	if (r == 0)
+		*ret = AO_TAKE(plan);
+	return r;
+}
+
+uint64_t ao_plan_digest(const cJSON *plan)
+{
+	uint64_t digest = AO_HASH_INIT;
+	const cJSON *item;
+	cJSON_ArrayForEach (item, ao_json_at(plan, "objects")) {
+		uint64_t one = ao_json_digest(ao_json_at(item, "object"));
+		if (!cJSON_IsTrue(ao_json_at(item, "shared")))
+			digest = ao_hash(digest, &one, sizeof(one));
+	}
+	return digest;
+}
+
+int ao_plan_schemas(const ao_manifest *manifest, ao_kube *kube, ao_openapi **ret, ao_err **reterr)
+{
+	const ao_embedded *bundled = ao_embedded_schemas;
+	return ao_openapi_new(
+	    &(ao_openapi_options){
+		.kube = kube, .bundled = bundled->text, .bundled_len = bundled->len, .kinds = (const ao_resource *const *)manifest->made},
+	    ret, reterr);
+}

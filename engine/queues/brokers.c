@@ -1,0 +1,418 @@
+/*
+ * brokers.c -- accesses by (namespace, type, configuration, references), servers by (type, configuration, values of Secrets).
+ *
+ * Calls wait at their access until a turn of the loop has found out with which server they are to be sent.
+ */
+#include "queues/brokers.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "queues/secrets.h"
+#include "json/json.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+
+#define READ_MS 1000      /* Secrets of an access that does not work are read at most that often, ... */
+#define MAX_READ_MS 15000 /* ... and more and more seldom while they are not there */
+#define PROMPT_MS 200     /* a call that is older than that makes its broker a slow one */
+#define CALL_MS 15000
+
+/** A broker object and those who use it. */
+typedef struct server {
+	ao_brokers *brokers;
+	char id[65];
+	ao_broker *broker;
+	size_t refs;
+	bool down;        /* the last call did not get through, or not in */
+	bool unreachable; /* ... not through */
+} server;
+
+struct ao_access {
+	ao_brokers *brokers;
+	size_t refs;
+	char *id, *place, *namespace_, *transport, *type;
+	cJSON *config, *secrets;
+	server *server; /* NULL: not made yet, or `error` says why not */
+	bool stale;     /* its Secrets are to be read again */
+	bool waits;     /* in brokers->first */
+	ao_secrets_call *read;
+	uint64_t read_ms;
+	unsigned read_failures; /* since the Secrets were last there */
+	int error;
+	char *reason, *message;
+	ao_access_call *calls;
+	ao_access *next; /* in brokers->first */
+};
+
+struct ao_access_call {
+	ao_access *access;
+	ao_broker_verb verb;
+	cJSON *queue;
+	ao_broker_fn fn;
+	void *arg;
+	server *server; /* sent to, or NULL */
+	ao_broker_call *sent;
+	uint64_t since_ms;
+	ao_access_call *prev, *next;
+};
+
+struct ao_brokers {
+	ao_loop *loop;
+	ao_kube *kube;
+	void (*on_back)(void *arg, ao_access *access);
+	void *arg;
+	ao_map *accesses, *servers;
+	ao_access *first; /* those with calls to send */
+	ao_timer *tick;
+};
+
+/* ---- servers ---- */
+
+static void add_text(EVP_MD_CTX *md, const char *text) { EVP_DigestUpdate(md, text ? text : "", text ? strlen(text) + 1 : 1); }
+
+/** SHA-256, because what it stands for holds secrets that somebody may choose. */
+static void server_id(const ao_access *a, const cJSON *values, char ret[65])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	ao_require(md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1);
+	add_text(md, a->place);
+	const cJSON *value;
+	cJSON_ArrayForEach (value, values) {
+		add_text(md, value->string);
+		add_text(md, value->valuestring);
+	}
+	EVP_DigestFinal_ex(md, digest, &len);
+	EVP_MD_CTX_free(md);
+	for (unsigned i = 0; i < 32; i++)
+		snprintf(ret + 2 * i, 3, "%02x", digest[i]);
+}
+
+static void server_put(server *s)
+{
+	if (!s || --s->refs)
+		return;
+	ao_map_remove(s->brokers->servers, s->id);
+	ao_broker_free(s->broker);
+	free(s);
+}
+
+static int server_get(ao_access *a, const cJSON *values, server **ret, ao_err **reterr)
+{
+	char id[65];
+	server_id(a, values, id);
+	server *s = ao_map_get(a->brokers->servers, id);
+	if (!s) {
+		ao_broker *broker = NULL;
+		int r = ao_broker_new(a->brokers->loop, a->type, a->config, values, &broker, reterr);
+		if (r < 0)
+			return r;
+		s = ao_xcalloc(1, sizeof(*s));
+		*s = (server){.brokers = a->brokers, .broker = broker};
+		memcpy(s->id, id, sizeof(id));
+		ao_map_put(a->brokers->servers, id, s);
+	}
+	s->refs++;
+	*ret = s;
+	return 0;
+}
+
+/* ---- accesses ---- */
+
+static void say(char **slot, const char *text)
+{
+	char *copy = ao_xstrdup(text);
+	free(*slot);
+	*slot = copy;
+}
+
+static void set_error(ao_access *a, int error, const char *reason, const char *message)
+{
+	a->error = error;
+	say(&a->reason, reason);
+	say(&a->message, message);
+}
+
+/** Takes what the Secrets hold now. */
+static void resolve(ao_access *a, const cJSON *values)
+{
+	server *s = NULL;
+	ao_auto_err ao_err *err = NULL;
+	int r = server_get(a, values, &s, &err);
+	a->stale = false;
+	server_put(a->server);
+	a->server = s;
+	a->read_failures += r < 0;
+	set_error(a, r, r < 0 ? "InvalidConfiguration" : "", r < 0 ? ao_err_text(err) : "");
+}
+
+static void needs_turn(ao_access *a)
+{
+	if (!a->waits) {
+		a->waits = true;
+		a->next = a->brokers->first;
+		a->brokers->first = a;
+	}
+	ao_timer_start(a->brokers->tick, 0);
+}
+
+/** When the Secrets may be read again; in the past: now. */
+static uint64_t next_read_ms(const ao_access *a)
+{
+	uint64_t pause = (uint64_t)READ_MS << (a->read_failures < 5 ? a->read_failures : 5);
+	return a->read_ms ? a->read_ms + (pause < MAX_READ_MS ? pause : MAX_READ_MS) : 0;
+}
+
+static void on_secrets(void *arg, const ao_secrets_answer *answer)
+{
+	ao_access *a = arg;
+	bool back = !answer->error && a->read_failures;
+	a->read = NULL;
+	a->read_ms = ao_mono_ms();
+	a->read_failures = answer->error ? a->read_failures + 1 : 0;
+	if (back)
+		a->brokers->on_back(a->brokers->arg, a);
+	if (!answer->error) {
+		resolve(a, answer->values);
+	} else if (answer->error == -EIO && a->server) {
+		a->stale = false; /* the old ones may still do */
+	} else {
+		server_put(a->server);
+		a->server = NULL;
+		set_error(a, answer->error, answer->reason, answer->message);
+	}
+	needs_turn(a);
+}
+
+static bool wants_to_read(const ao_access *a)
+{
+	if (!a->server)
+		return ao_mono_ms() >= next_read_ms(a);
+	if (a->stale) /* who deletes makes do with what there is: in a namespace that goes the Secret may be gone already */
+		for (const ao_access_call *c = a->calls; c; c = c->next)
+			if (!c->sent && c->verb != AO_BROKER_DELETE)
+				return true;
+	return false;
+}
+
+ao_access *ao_access_get(ao_brokers *b, const char *namespace_, const cJSON *queue)
+{
+	const cJSON *config = ao_json_at(queue, "config"), *secrets = ao_json_at(queue, "secrets");
+	const char *type = ao_json_str(queue, "type"), *transport = ao_json_str(queue, "transport");
+	bool refs = cJSON_IsObject(secrets) && secrets->child;
+	ao_auto_str char *config_text = ao_json_canonical(config), *refs_text = refs ? ao_json_canonical(secrets) : ao_xstrdup("");
+	ao_auto_str char *place = ao_xasprintf("%s %s %s", transport ? transport : "", type ? type : "", config_text ? config_text : "");
+	ao_auto_str char *id = ao_xasprintf("%s %s %s", refs ? namespace_ : "", refs_text, place);
+	ao_access *a = ao_map_get(b->accesses, id);
+	if (a) {
+		a->refs++;
+		return a;
+	}
+	a = ao_xcalloc(1, sizeof(*a));
+	*a = (ao_access){.brokers = b, .refs = 1, .id = AO_TAKE(id), .place = AO_TAKE(place), .namespace_ = ao_xstrdup(namespace_)};
+	a->transport = ao_xstrdup(transport ? transport : "");
+	a->type = ao_xstrdup(type ? type : "");
+	a->config = config ? cJSON_Duplicate(config, 1) : cJSON_CreateObject();
+	a->secrets = refs ? cJSON_Duplicate(secrets, 1) : NULL;
+	ao_map_put(b->accesses, a->id, a);
+	return a;
+}
+
+void ao_access_put(ao_access *a)
+{
+	if (!a || --a->refs)
+		return;
+	ao_require(!a->calls);
+	for (ao_access **at = &a->brokers->first; a->waits && *at; at = &(*at)->next)
+		if (*at == a) {
+			*at = a->next;
+			break;
+		}
+	ao_secrets_cancel(a->read);
+	server_put(a->server);
+	ao_map_remove(a->brokers->accesses, a->id);
+	cJSON_Delete(a->config);
+	cJSON_Delete(a->secrets);
+	free(a->id);
+	free(a->place);
+	free(a->namespace_);
+	free(a->transport);
+	free(a->type);
+	free(a->reason);
+	free(a->message);
+	free(a);
+}
+
+const char *ao_access_id(const ao_access *a) { return a->id; }
+const char *ao_access_place(const ao_access *a) { return a->place; }
+const char *ao_access_transport(const ao_access *a) { return a->transport; }
+
+bool ao_access_prompt(const ao_access *a)
+{
+	uint64_t now = ao_mono_ms();
+	if (a->server && a->server->down)
+		return false;
+	for (const ao_access_call *c = a->calls; c; c = c->next)
+		if (now - c->since_ms > PROMPT_MS)
+			return false;
+	return true;
+}
+
+/* ---- calls ---- */
+
+static void unlink_call(ao_access_call *c)
+{
+	*(c->prev ? &c->prev->next : &c->access->calls) = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+}
+
+static void on_answer(void *arg, const ao_broker_answer *answer)
+{
+	ao_access_call *c = arg;
+	ao_access *a = c->access;
+	server *s = c->server;
+	ao_brokers *b = a->brokers;
+	bool down = answer->error == -EIO || answer->error == -ETIME || answer->error == -EPERM;
+	bool back = s && s->down && !down;
+	if (s) {
+		s->down = down;
+		s->unreachable = down && answer->error != -EPERM;
+	}
+	if (answer->error == -EPERM && s && s == a->server && a->secrets && ao_mono_ms() - a->read_ms >= READ_MS)
+		a->stale = true;
+	unlink_call(c);
+	ao_broker_fn fn = c->fn;
+	void *fn_arg = c->arg;
+	cJSON_Delete(c->queue);
+	free(c);
+	fn(fn_arg, answer);
+	size_t cursor = 0;
+	for (ao_access *each; back && (each = ao_map_next(b->accesses, &cursor, NULL));)
+		if (each->server == s)
+			b->on_back(b->arg, each);
+	server_put(s);
+}
+
+static void send_call(ao_access_call *c)
+{
+	c->server = c->access->server;
+	c->server->refs++;
+	c->sent = ao_broker_send(
+	    c->server->broker, &(ao_broker_request){.verb = c->verb, .queue = c->queue, .timeout_ms = CALL_MS, .fn = on_answer, .arg = c});
+}
+
+/** Sends or answers what waits at an access, once it is clear with which server. */
+static void take_turn(ao_access *a)
+{
+	if (wants_to_read(a) && !a->read) {
+		if (a->secrets)
+			a->read = ao_secrets_read(a->brokers->kube, a->namespace_, a->secrets, on_secrets, a);
+		else
+			resolve(a, NULL);
+	}
+	uint64_t now = ao_mono_ms(), again = next_read_ms(a);
+	ao_broker_answer answer = {.error = a->error, .reason = a->reason, .message = a->message, .messages = -1, .in_flight = -1};
+	answer.retry_ms = again > now ? again - now : 0;
+	a->refs++; /* callbacks may give it back */
+	for (ao_access_call *c = a->calls, *next; c; c = next) {
+		next = c->next;
+		if (c->sent || (a->read && !(a->server && c->verb == AO_BROKER_DELETE)))
+			continue;
+		if (a->server) {
+			send_call(c);
+		} else {
+			on_answer(c, &answer);
+			next = a->calls; /* the callback may have ended others */
+		}
+	}
+	ao_access_put(a);
+}
+
+static void on_tick(void *arg)
+{
+	ao_brokers *b = arg;
+	for (ao_access *a; (a = b->first);) {
+		b->first = a->next;
+		a->waits = false;
+		take_turn(a);
+	}
+}
+
+ao_access_call *ao_access_send(ao_access *a, ao_broker_verb verb, const cJSON *queue, ao_broker_fn fn, void *arg)
+{
+	ao_access_call *c = ao_xcalloc(1, sizeof(*c));
+	*c = (ao_access_call){.access = a, .verb = verb, .fn = fn, .arg = arg, .since_ms = ao_mono_ms(), .next = a->calls};
+	c->queue = cJSON_Duplicate(queue, 1);
+	if (c->next)
+		c->next->prev = c;
+	a->calls = c;
+	needs_turn(a);
+	return c;
+}
+
+void ao_access_cancel(ao_access_call *c)
+{
+	if (!c)
+		return;
+	if (c->sent)
+		ao_broker_cancel(c->sent);
+	unlink_call(c);
+	server_put(c->server);
+	cJSON_Delete(c->queue);
+	free(c);
+}
+
+/* ---- all of them ---- */
+
+ao_brokers *ao_brokers_new(ao_loop *loop, ao_kube *kube, void (*on_back)(void *arg, ao_access *access), void *arg)
+{
+	ao_brokers *b = ao_xcalloc(1, sizeof(*b));
+	*b = (ao_brokers){.loop = loop, .kube = kube, .on_back = on_back, .arg = arg, .accesses = ao_map_new(), .servers = ao_map_new()};
+	b->tick = ao_timer_new(loop, on_tick, b);
+	return b;
+}
+
+void ao_brokers_free(ao_brokers *b)
+{
+	if (!b)
+		return;
+	ao_require(ao_map_count(b->accesses) == 0 && ao_map_count(b->servers) == 0);
+	ao_map_free(b->accesses);
+	ao_map_free(b->servers);
+	ao_timer_free(b->tick);
+	free(b);
+}
+
+void ao_brokers_doubt(ao_brokers *b)
+{
+	size_t cursor = 0;
+	for (ao_access *a; (a = ao_map_next(b->accesses, &cursor, NULL));)
+		a->stale = a->secrets != NULL;
+}
+
+/** Sets the gauge for every transport of which this is true of one access; later rounds win. */
+static void collect_round(ao_brokers *b, ao_metrics *metrics, int round)
+{
+	size_t cursor = 0;
+	for (const ao_access *a; (a = ao_map_next(b->accesses, &cursor, NULL));) {
+		const server *s = a->server;
+		bool works = s && !s->down, applies = round == 0 ? !works : round == 1 ? works : s && s->unreachable;
+		ao_auto_str char *labels = ao_metric_labels("transport", a->transport);
+		if (applies)
+			ao_metric_set(metrics, "transport_up", labels, works);
+	}
+}
+
+/** One namespace with a wrong Secret does not make a broker that others use one that is down. */
+void ao_brokers_collect(ao_brokers *b, ao_metrics *metrics)
+{
+	ao_metric_clear(metrics, "transport_up");
+	for (int round = 0; round < 3; round++)
+		collect_round(b, metrics, round);
+}

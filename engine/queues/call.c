@@ -1,0 +1,189 @@
+/* call.c -- asks brokers, takes their answers, tries again. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "queues/keeper_private.h"
+#include "json/json.h"
+
+#include <string.h>
+
+#define FIRST_RETRY_MS 1000
+#define MAX_RETRY_MS 30000
+#define MIN_RETRY_MS 100
+
+static void say(char **slot, const char *text)
+{
+	char *copy = ao_xstrdup(text ? text : "");
+	free(*slot);
+	*slot = copy;
+}
+
+void ao_queues_event(const ao_kept_queue *q, bool warning, const char *reason, const char *note)
+{
+	const ao_resource *kind = q->queues->with.parent_kind;
+	ao_events_emit(q->queues->with.events, &(ao_event){
+						   .api_version = kind->api_version,
+						   .kind = kind->kind,
+						   .namespace_ = q->owner->namespace_,
+						   .name = q->owner->name,
+						   .uid = q->owner->uid,
+						   .warning = warning,
+						   .reason = reason,
+						   .note = note,
+					       });
+}
+
+/** Who waits goes on now; else the parent is told when there is news. */
+static void tell(ao_kept_queue *q, bool news, bool work)
+{
+	void (*waiter)(void *arg) = q->waiter;
+	if (q->patience)
+		ao_timer_stop(q->patience);
+	q->waiter = NULL;
+	if (waiter)
+		waiter(q->waiter_arg);
+	else if (news)
+		q->queues->with.on_change(q->queues->with.arg, q->owner->key, work);
+}
+
+static void on_retry(void *arg)
+{
+	ao_kept_queue *q = arg;
+	if (!q->call)
+		ao_queues_ask(q);
+}
+
+static void try_again(ao_kept_queue *q, uint64_t delay_ms)
+{
+	if (!q->retry)
+		q->retry = ao_timer_new(q->queues->with.loop, on_retry, q);
+	ao_timer_start(q->retry, delay_ms);
+}
+
+static void take_counts(ao_kept_queue *q, const ao_broker_answer *answer)
+{
+	q->messages = answer->messages;
+	q->in_flight = answer->in_flight;
+}
+
+/** What was done, as a line and as an Event. */
+static void report_done(const ao_kept_queue *q, bool again, const ao_broker_answer *answer)
+{
+	const char *done = q->asked == AO_BROKER_DELETE ? "deleted"
+			   : answer->created            ? (again ? "restored" : "created")
+			   : answer->repaired           ? "repaired"
+							: NULL;
+	const char *reason = q->asked == AO_BROKER_DELETE ? "Deleted" : again ? "Restored" : answer->created ? "Created" : "Repaired";
+	if (!done)
+		return;
+	ao_auto_str char *note = ao_xasprintf("%s queue %s", done, q->name);
+	ao_info(AO_CORE, q->owner->key, "%s", note);
+	ao_queues_event(q, again && answer->created, reason, note);
+}
+
+static void succeeded(ao_kept_queue *q, const ao_broker_answer *answer)
+{
+	bool news = q->good != q->asked_digest || q->error || q->digest != q->asked_digest,
+	     counted = q->messages != answer->messages || q->in_flight != answer->in_flight;
+	bool again = q->existed;
+	if (q->error)
+		ao_info(AO_CORE, q->owner->key, "queue %s is all right again", q->name);
+	q->good = q->asked_digest;
+	q->existed = q->asked == AO_BROKER_ENSURE;
+	q->error = 0;
+	q->failures = 0;
+	say(&q->reason, "");
+	say(&q->message, "");
+	take_counts(q, answer);
+	report_done(q, again, answer);
+	tell(q, news || counted, news);
+}
+
+static void failed(ao_kept_queue *q, const ao_broker_answer *answer)
+{
+	bool news =
+	    q->good || q->digest != q->asked_digest || strcmp(q->reason, answer->reason) != 0 || strcmp(q->message, answer->message) != 0;
+	q->good = 0;
+	q->failed_digest = q->asked_digest;
+	q->error = answer->error;
+	q->existed = q->existed || answer->exists;
+	say(&q->reason, answer->reason && *answer->reason ? answer->reason : "BrokerError");
+	say(&q->message, answer->message);
+	if (answer->messages >= 0)
+		take_counts(q, answer);
+	if (news)
+		ao_warn(AO_CORE, q->owner->key, "%s (%s)", q->message, q->reason);
+	uint64_t delay = (uint64_t)FIRST_RETRY_MS << (q->failures < 5 ? q->failures : 5);
+	q->failures++;
+	if (answer->retry_ms)
+		delay = answer->retry_ms + MIN_RETRY_MS;
+	try_again(q, delay < MAX_RETRY_MS ? delay : MAX_RETRY_MS);
+	tell(q, news, true);
+}
+
+static void on_asked(void *arg, const ao_broker_answer *answer)
+{
+	ao_kept_queue *q = arg;
+	q->call = NULL;
+	q->answered_ms = ao_mono_ms();
+	if (answer->error)
+		failed(q, answer);
+	else
+		succeeded(q, answer);
+}
+
+void ao_queues_stop(ao_kept_queue *q)
+{
+	if (q->retry)
+		ao_timer_stop(q->retry);
+	if (q->call && q->asked == AO_BROKER_INSPECT)
+		q->queues->looking--;
+	ao_access_cancel(q->call);
+	q->call = NULL;
+}
+
+void ao_queues_ask(ao_kept_queue *q)
+{
+	ao_queues_stop(q);
+	q->asked = q->verb;
+	q->asked_digest = q->digest;
+	q->call = ao_access_send(q->access, q->verb, q->want, on_asked, q);
+}
+
+/* ---- looking ---- */
+
+static void on_looked(void *arg, const ao_broker_answer *answer)
+{
+	ao_kept_queue *q = arg;
+	ao_queues *queues = q->queues;
+	q->call = NULL;
+	queues->looking--;
+	if (answer->error == -EAGAIN) {
+		/* asked too often: no news */
+	} else if (answer->error) {
+		failed(q, answer);
+	} else if (!answer->exists) {
+		ao_warn(AO_CORE, q->owner->key, "queue %s is not there any more", q->name);
+		ao_queues_ask(q);
+	} else if (q->messages != answer->messages || q->in_flight != answer->in_flight) {
+		take_counts(q, answer);
+		tell(q, true, false);
+	}
+	ao_queues_look_on(queues);
+}
+
+void ao_queues_look(ao_kept_queue *q)
+{
+	q->asked = AO_BROKER_INSPECT;
+	q->asked_digest = q->digest;
+	q->queues->looking++;
+	q->call = ao_access_send(q->access, AO_BROKER_INSPECT, q->want, on_looked, q);
+}
+
+void ao_queues_on_back(void *arg, ao_access *access)
+{
+	ao_queues *queues = arg;
+	for (ao_kept_queue *q = queues->first; q; q = q->after)
+		if (q->access == access && q->error && !q->call)
+			try_again(q, 0);
+}

@@ -1,0 +1,341 @@
+/*
+ * keeper.c -- what is wanted, by parent.
+ *
+ * A pass asks for each queue of its plan and goes on when it is known to be right.  Who has to wait for a broker waits a moment at most:
+ * then the pass ends, and the answer brings the parent back.  So a slow broker holds up nobody but its own.
+ */
+#include "queues/keeper.h"
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "queues/keeper_private.h"
+#include "json/json.h"
+
+#include <string.h>
+
+#define PATIENCE_MS 200
+#define RECENT_MS 1000 /* a failure that is younger need not be asked about again */
+
+/* ---- those who share a queue ---- */
+
+static void leave_shared(ao_kept_queue *q)
+{
+	ao_map *shared = q->queues->shared;
+	ao_kept_queue *head = q->shared_id ? ao_map_get(shared, q->shared_id) : NULL;
+	if (head == q) {
+		if (q->next_shared)
+			ao_map_put(shared, q->shared_id, q->next_shared);
+		else
+			ao_map_remove(shared, q->shared_id);
+	}
+	for (; head && head != q; head = head->next_shared)
+		if (head->next_shared == q) {
+			head->next_shared = q->next_shared;
+			break;
+		}
+	q->next_shared = NULL;
+	free(q->shared_id);
+	q->shared_id = NULL;
+}
+
+/** Another parent that has the same queue and keeps it, or NULL. */
+static const ao_kept_queue *sharer(const ao_kept_queue *q)
+{
+	for (const ao_kept_queue *each = ao_map_get(q->queues->shared, q->shared_id); each; each = each->next_shared)
+		if (each != q && each->verb != AO_BROKER_DELETE)
+			return each;
+	return NULL;
+}
+
+static void tell_shared(ao_kept_queue *q, const ao_kept_queue *other)
+{
+	if (q->told_shared)
+		return;
+	q->told_shared = true;
+	ao_auto_str char *note = ao_xasprintf("queue %s is also that of %s: they take each other's messages; give one of them another name",
+					      q->name, other->owner->key);
+	ao_queues_event(q, true, "QueueShared", note);
+}
+
+static void join_shared(ao_kept_queue *q)
+{
+	q->shared_id = ao_xasprintf("%s %s", ao_access_place(q->access), q->name);
+	q->next_shared = ao_map_get(q->queues->shared, q->shared_id);
+	ao_map_put(q->queues->shared, q->shared_id, q);
+	for (ao_kept_queue *each = q->next_shared; each; each = each->next_shared) {
+		tell_shared(each, q);
+		tell_shared(q, each);
+	}
+}
+
+/* ---- queues and their parents ---- */
+
+static void free_queue(ao_kept_queue *q)
+{
+	ao_queues *queues = q->queues;
+	ao_queues_stop(q);
+	if (queues->look_at == q)
+		queues->look_at = q->after;
+	*(q->before ? &q->before->after : &queues->first) = q->after;
+	if (q->after)
+		q->after->before = q->before;
+	leave_shared(q);
+	ao_access_put(q->access);
+	ao_timer_free(q->retry);
+	ao_timer_free(q->patience);
+	cJSON_Delete(q->want);
+	free(q->name);
+	free(q->reason);
+	free(q->message);
+	free(q);
+}
+
+static ao_queue_owner *owner_of(ao_queues *queues, const ao_object *parent)
+{
+	ao_queue_owner *owner = ao_map_get(queues->owners, parent->uid);
+	if (owner)
+		return owner;
+	owner = ao_xcalloc(1, sizeof(*owner));
+	*owner = (ao_queue_owner){.key = ao_xstrdup(parent->key),
+				  .namespace_ = ao_xstrdup(parent->namespace_),
+				  .name = ao_xstrdup(parent->name),
+				  .uid = ao_xstrdup(parent->uid)};
+	ao_map_put(queues->owners, parent->uid, owner);
+	return owner;
+}
+
+static ao_kept_queue *find(const ao_queue_owner *owner, const char *name)
+{
+	for (ao_kept_queue *q = owner ? owner->first : NULL; q; q = q->next)
+		if (strcmp(q->name, name) == 0)
+			return q;
+	return NULL;
+}
+
+static ao_kept_queue *add_queue(ao_queues *queues, ao_queue_owner *owner, const char *name)
+{
+	ao_kept_queue *q = ao_xcalloc(1, sizeof(*q)), **last = &owner->first;
+	*q = (ao_kept_queue){
+	    .queues = queues, .owner = owner, .name = ao_xstrdup(name), .after = queues->first, .messages = -1, .in_flight = -1};
+	q->reason = ao_xstrdup("");
+	q->message = ao_xstrdup("");
+	if (q->after)
+		q->after->before = q;
+	queues->first = q;
+	while (*last)
+		last = &(*last)->next;
+	*last = q;
+	return q;
+}
+
+/** What the broker is told: for a deletion, whether the queue must be empty. */
+static cJSON *want_of(const cJSON *queue, ao_broker_verb verb)
+{
+	const cJSON *want = ao_json_at(queue, "want");
+	const char *deletion = ao_json_str(queue, "deletion");
+	cJSON *copy = cJSON_IsObject(want) ? cJSON_Duplicate(want, 1) : cJSON_CreateObject();
+	if (!ao_json_at(copy, "name"))
+		ao_json_set_str(copy, "name", ao_json_str(queue, "name"));
+	if (verb == AO_BROKER_DELETE && deletion && strcmp(deletion, "DeleteIfEmpty") == 0)
+		ao_json_set(copy, "ifEmpty", cJSON_CreateBool(true));
+	return copy;
+}
+
+static ao_kept_queue *upsert(ao_queues *queues, const ao_object *parent, const cJSON *queue, ao_broker_verb verb)
+{
+	const char *name = ao_json_str(queue, "name");
+	ao_queue_owner *owner = owner_of(queues, parent);
+	ao_kept_queue *q = find(owner, name ? name : "");
+	ao_access *access = ao_access_get(queues->brokers, parent->namespace_, queue);
+	if (!q)
+		q = add_queue(queues, owner, name ? name : "");
+	if (q->access == access) {
+		ao_access_put(access);
+	} else {
+		ao_queues_stop(q);
+		leave_shared(q);
+		ao_access_put(q->access);
+		q->access = access;
+		q->existed = false;
+		join_shared(q);
+	}
+	cJSON_Delete(q->want);
+	q->want = want_of(queue, verb);
+	q->verb = verb;
+	uint64_t parts[] = {(uint64_t)verb, ao_json_digest(q->want), ao_hash_str(ao_access_id(q->access))};
+	q->digest = ao_hash(AO_HASH_INIT, parts, sizeof(parts)) | 1;
+	return q;
+}
+
+/* ---- what a pass asks for ---- */
+
+static void on_patience(void *arg)
+{
+	ao_kept_queue *q = arg;
+	void (*waiter)(void *arg) = q->waiter;
+	q->waiter = NULL;
+	if (waiter)
+		waiter(q->waiter_arg);
+}
+
+static void wait_for(ao_kept_queue *q, void (*fn)(void *arg), void *arg)
+{
+	q->waiter = fn;
+	q->waiter_arg = arg;
+	if (!q->patience)
+		q->patience = ao_timer_new(q->queues->with.loop, on_patience, q);
+	ao_timer_start(q->patience, PATIENCE_MS);
+}
+
+static bool failed_just_now(const ao_kept_queue *q)
+{
+	return q->error && q->failed_digest == q->digest && ao_mono_ms() - q->answered_ms < RECENT_MS;
+}
+
+static ao_queues_state state_of(ao_kept_queue *q, void (*fn)(void *arg), void *arg)
+{
+	const ao_kept_queue *other = q->verb == AO_BROKER_DELETE ? sharer(q) : NULL;
+	if (other) {
+		ao_auto_str char *note = ao_xasprintf("queue %s is not deleted: %s has it, too", q->name, other->owner->key);
+		ao_queues_stop(q);
+		ao_queues_event(q, false, "QueueKept", note);
+		return AO_QUEUES_DONE;
+	}
+	if (q->good == q->digest)
+		return AO_QUEUES_DONE;
+	if (!q->call && failed_just_now(q))
+		return AO_QUEUES_FAILED;
+	/* a call about what was wanted before is not dropped: the broker may carry it out all the same, and must not do so last */
+	if (!q->call || q->asked == AO_BROKER_INSPECT)
+		ao_queues_ask(q);
+	if (fn && ao_access_prompt(q->access)) {
+		wait_for(q, fn, arg);
+		return AO_QUEUES_WAIT;
+	}
+	return q->error ? AO_QUEUES_FAILED : AO_QUEUES_PENDING;
+}
+
+ao_queues_state ao_queues_want(ao_queues *queues, const ao_object *parent, const cJSON *queue, ao_broker_verb verb, void (*fn)(void *arg),
+			       void *arg, ao_queues_fact *ret)
+{
+	ao_kept_queue *q = upsert(queues, parent, queue, verb);
+	ao_queues_state state = state_of(q, fn, arg);
+	if (ret)
+		*ret = (ao_queues_fact){q->reason, q->message, q->existed};
+	return state;
+}
+
+void ao_queues_cancel(ao_queues *queues, void *arg)
+{
+	for (ao_kept_queue *q = queues->first; q; q = q->after)
+		if (q->waiter && q->waiter_arg == arg)
+			q->waiter = NULL;
+}
+
+static bool is_planned(const cJSON *planned, const char *name)
+{
+	const cJSON *queue;
+	cJSON_ArrayForEach (queue, planned) {
+		const char *other = ao_json_str(queue, "name");
+		if (other && strcmp(other, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+void ao_queues_keep(ao_queues *queues, const char *uid, const cJSON *planned)
+{
+	ao_queue_owner *owner = ao_map_get(queues->owners, uid);
+	if (!owner)
+		return;
+	for (ao_kept_queue **at = &owner->first; *at;) {
+		ao_kept_queue *q = *at;
+		if (is_planned(planned, q->name)) {
+			at = &q->next;
+			continue;
+		}
+		*at = q->next;
+		free_queue(q);
+	}
+}
+
+void ao_queues_forget(ao_queues *queues, const char *uid)
+{
+	ao_queues_keep(queues, uid, NULL);
+	ao_queue_owner *owner = ao_map_remove(queues->owners, uid);
+	if (!owner)
+		return;
+	free(owner->key);
+	free(owner->namespace_);
+	free(owner->name);
+	free(owner->uid);
+	free(owner);
+}
+
+/* ---- what others want to know ---- */
+
+static cJSON *fact_of(const ao_kept_queue *q)
+{
+	cJSON *fact = cJSON_CreateObject();
+	ao_json_set_str(fact, "name", q->name);
+	ao_json_set_str(fact, "transport", ao_access_transport(q->access));
+	ao_json_set(fact, "ready", cJSON_CreateBool(q->good != 0));
+	if (q->messages >= 0)
+		ao_json_set(fact, "messages", cJSON_CreateNumber((double)q->messages));
+	if (q->in_flight >= 0)
+		ao_json_set(fact, "in_flight", cJSON_CreateNumber((double)q->in_flight));
+	bool pending = !q->good && !q->error;
+	ao_json_set_str(fact, "reason", pending ? "QueuePending" : q->reason);
+	ao_json_set_str(fact, "message", pending ? "waiting for the broker" : q->message);
+	return fact;
+}
+
+cJSON *ao_queues_facts(const ao_queues *queues, const char *uid)
+{
+	cJSON *facts = cJSON_CreateArray();
+	const ao_queue_owner *owner = ao_map_get(queues->owners, uid);
+	for (const ao_kept_queue *q = owner ? owner->first : NULL; q; q = q->next)
+		cJSON_AddItemToArray(facts, fact_of(q));
+	return facts;
+}
+
+void ao_queues_collect(ao_queues *queues, ao_metrics *metrics)
+{
+	ao_metric_clear(metrics, "queue_messages");
+	for (const ao_kept_queue *q = queues->first; q; q = q->after) {
+		ao_auto_str char *labels = ao_metric_labels("queue", q->name, "transport", ao_access_transport(q->access));
+		if (q->messages >= 0)
+			ao_metric_set(metrics, "queue_messages", labels, (double)q->messages);
+	}
+	ao_brokers_collect(queues->brokers, metrics);
+}
+
+ao_queues *ao_queues_new(const ao_queues_options *options)
+{
+	ao_queues *queues = ao_xcalloc(1, sizeof(*queues));
+	queues->with = *options;
+	queues->owners = ao_map_new();
+	queues->shared = ao_map_new();
+	queues->brokers = ao_brokers_new(options->loop, options->kube, ao_queues_on_back, queues);
+	queues->health = ao_timer_new(options->loop, ao_queues_on_health, queues);
+	if (options->health_ms)
+		ao_timer_start(queues->health, options->health_ms);
+	return queues;
+}
+
+void ao_queues_free(ao_queues *queues)
+{
+	if (!queues)
+		return;
+	size_t cursor = 0;
+	for (ao_queue_owner *owner; (owner = ao_map_next(queues->owners, &cursor, NULL));) {
+		ao_auto_str char *uid = ao_xstrdup(owner->uid);
+		ao_queues_forget(queues, uid);
+	}
+	ao_timer_free(queues->health);
+	ao_brokers_free(queues->brokers);
+	ao_map_free(queues->owners);
+	ao_map_free(queues->shared);
+	free(queues);
+}

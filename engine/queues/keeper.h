@@ -1,0 +1,64 @@
+#pragma once
+/**
+ * keeper.h -- keeps the queues that plans want: made, looked at now and then, tried again when their broker does not answer, deleted.
+ *
+ * A queue of a plan is {name, transport, type, config, secrets, want, deletion}: `want` is the broker's own description (rabbitmq.h,
+ * sqs.h). A failure is tried again by the keeper itself, after a back-off or as soon as the broker works again; the parent is told when
+ * something about its queues has changed.  At each health interval every queue is looked at; one that is missing is made again. Threads:
+ * the loop thread only.  Callbacks run on the loop, never from inside a function of this file.
+ */
+#include "kube/event.h"
+#include "kube/store.h"
+#include "serve/metrics.h"
+#include "transport/transport.h"
+
+typedef struct ao_queues ao_queues;
+
+typedef struct ao_queues_options {
+	ao_loop *loop;
+	ao_kube *kube;
+	ao_events *events;
+	const ao_resource *parent_kind; /* what Events are about */
+	uint64_t health_ms;             /* 0: queues are never looked at unasked */
+	/** Something about a parent's queues is other than before; `work`: more than counts. */
+	void (*on_change)(void *arg, const char *parent_key, bool work);
+	void *arg;
+} ao_queues_options;
+
+typedef enum {
+	AO_QUEUES_DONE,    /* it is as wanted, or gone */
+	AO_QUEUES_FAILED,  /* facts say why; tried again, and on_change called then */
+	AO_QUEUES_PENDING, /* the broker has not answered yet; on_change will be called */
+	AO_QUEUES_WAIT,    /* fn will be called soon, at the latest after a fraction of a second */
+} ao_queues_state;
+
+/** What is known of one queue. Texts are borrowed until the loop runs again. */
+typedef struct ao_queues_fact {
+	const char *reason, *message;
+	bool existed; /* it was there once, as far as this process knows */
+} ao_queues_fact;
+
+/** Everything in `options` is borrowed. */
+ao_queues *ao_queues_new(const ao_queues_options *options);
+void ao_queues_free(ao_queues *queues); /* NULL is fine */
+
+/**
+ * Wants a queue of a parent's plan made (AO_BROKER_ENSURE) or gone (AO_BROKER_DELETE).  A queue that another parent has as well is not
+ * deleted.
+ *
+ * @param queue  copied
+ * @param fn     NULL: not ready to wait, AO_QUEUES_WAIT is not returned
+ * @param ret    may be NULL
+ */
+ao_queues_state ao_queues_want(ao_queues *queues, const ao_object *parent, const cJSON *queue, ao_broker_verb verb, void (*fn)(void *arg),
+			       void *arg, ao_queues_fact *ret);
+/** Waits no longer with this arg. */
+void ao_queues_cancel(ao_queues *queues, void *arg);
+/** Forgets those queues of a parent that are not in `planned`; they stay at their brokers. */
+void ao_queues_keep(ao_queues *queues, const char *parent_uid, const cJSON *planned);
+/** Forgets a parent. */
+void ao_queues_forget(ao_queues *queues, const char *parent_uid);
+
+/** For policies: [{name, transport, ready, messages, in_flight, reason, message}]; counts that are not known are left out. */
+cJSON *ao_queues_facts(const ao_queues *queues, const char *parent_uid);
+void ao_queues_collect(ao_queues *queues, ao_metrics *metrics);

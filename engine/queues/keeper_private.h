@@ -1,0 +1,74 @@
+#pragma once
+/** keeper_private.h -- shared between keeper.c (what is wanted), call.c (asking brokers) and health.c. Private to queues/. */
+#include "base/map.h"
+#include "queues/brokers.h"
+#include "queues/keeper.h"
+
+typedef struct ao_kept_queue ao_kept_queue;
+
+/** A parent that has queues. */
+typedef struct ao_queue_owner {
+	char *key, *namespace_, *name, *uid;
+	ao_kept_queue *first; /* in the order of the plan that first had them */
+} ao_queue_owner;
+
+struct ao_kept_queue {
+	ao_queues *queues;
+	ao_queue_owner *owner;
+	char *name;
+	cJSON *want;
+	ao_broker_verb verb; /* ENSURE, or DELETE when it is to go */
+	ao_access *access;
+	uint64_t digest; /* of verb, want and access */
+	uint64_t good;   /* the digest that was last found to be right; 0: none */
+	bool existed;
+	bool told_shared;
+	char *shared_id;            /* broker and name */
+	ao_kept_queue *next_shared; /* another parent's queue of the same id */
+
+	ao_access_call *call;
+	ao_broker_verb asked;   /* verb of `call` */
+	uint64_t asked_digest;  /* digest when it was sent */
+	uint64_t answered_ms;   /* of the last ENSURE or DELETE; 0: never */
+	uint64_t failed_digest; /* what the last failure was about */
+	int error;              /* of the last answer */
+	char *reason, *message; /* never NULL */
+	unsigned failures;
+	ao_timer *retry;
+	int64_t messages, in_flight;
+
+	void (*waiter)(void *arg);
+	void *waiter_arg;
+	ao_timer *patience;
+
+	bool due;                      /* to be looked at in this round */
+	ao_kept_queue *next;           /* of the same parent */
+	ao_kept_queue *before, *after; /* of all */
+};
+
+struct ao_queues {
+	ao_queues_options with;
+	ao_brokers *brokers;
+	ao_map *owners; /* uid -> ao_queue_owner */
+	ao_map *shared; /* id -> ao_kept_queue, the first of those who share it */
+	ao_kept_queue *first;
+	ao_timer *health;
+	ao_kept_queue *look_at; /* health: the next that may be due */
+	unsigned looking;       /* health: INSPECT calls in flight */
+};
+
+void ao_queues_event(const ao_kept_queue *q, bool warning, const char *reason, const char *note);
+
+/* call.c */
+/** Asks the broker for what is wanted; a call in flight is dropped. */
+void ao_queues_ask(ao_kept_queue *q);
+void ao_queues_look(ao_kept_queue *q);
+/** Ends the call in flight, if any, and stops trying again. */
+void ao_queues_stop(ao_kept_queue *q);
+/** A broker works again: those that failed there are tried now. */
+void ao_queues_on_back(void *arg, ao_access *access);
+
+/* health.c */
+void ao_queues_on_health(void *arg);
+/** Looks at further queues, as many at a time as is decent. */
+void ao_queues_look_on(ao_queues *queues);

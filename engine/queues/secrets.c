@@ -1,0 +1,165 @@
+/* secrets.c -- one GET after the other; every reference to the Secret at hand is served from one answer. */
+#include "queues/secrets.h"
+
+#include "base/base64.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "json/json.h"
+
+#include <string.h>
+
+#define MAX_VALUE (1024 * 1024) /* what a Secret may hold */
+
+struct ao_secrets_call {
+	ao_kube *kube;
+	char *namespace_;
+	cJSON *refs; /* those still to be read */
+	cJSON *values;
+	ao_kube_call *call;
+	ao_secrets_fn fn;
+	void *arg;
+};
+
+/** Overwrites every text of a tree and frees it. */
+static void wipe_texts(cJSON *value)
+{
+	for (cJSON *child = value ? value->child : NULL; child; child = child->next)
+		wipe_texts(child);
+	if (value && value->valuestring)
+		explicit_bzero(value->valuestring, strlen(value->valuestring));
+}
+
+static void wipe(cJSON *tree)
+{
+	wipe_texts(tree);
+	cJSON_Delete(tree);
+}
+
+void ao_secrets_cancel(ao_secrets_call *c)
+{
+	if (!c)
+		return;
+	if (c->call)
+		ao_kube_cancel(c->call);
+	wipe(c->values);
+	cJSON_Delete(c->refs);
+	free(c->namespace_);
+	free(c);
+}
+
+static void finish(ao_secrets_call *c, int error, const char *reason, const char *message)
+{
+	ao_secrets_answer answer = {error, reason, message, error ? NULL : c->values};
+	c->fn(c->arg, &answer);
+	ao_secrets_cancel(c);
+}
+
+static void fail(ao_secrets_call *c, int error, const char *reason, const char *name, const char *what)
+{
+	ao_auto_str char *message = ao_xasprintf("Secret %s/%s: %s", c->namespace_, name, what);
+	finish(c, error, reason, message);
+}
+
+static const char *name_of(const cJSON *ref)
+{
+	const char *name = ao_json_str(ref, "name");
+	return name ? name : "";
+}
+
+/** Adds one value. @return 0; -ENOENT no such key; -EINVAL no text */
+static int take(ao_secrets_call *c, const cJSON *ref, const cJSON *data)
+{
+	const char *key = ao_json_str(ref, "key"), *encoded = key ? ao_json_str(data, key) : NULL;
+	ao_buf text = ao_buf_init(MAX_VALUE);
+	if (!encoded)
+		return cJSON_IsTrue(ao_json_at(ref, "optional")) ? 0 : -ENOENT;
+	ao_buf_put(&text, "", 0);
+	bool good = ao_base64_decode(encoded, &text) && !text.overflow && (!text.data || strlen(text.data) == text.len);
+	if (good)
+		ao_json_set_str(c->values, ref->string, text.data ? text.data : "");
+	if (text.data)
+		explicit_bzero(text.data, text.len);
+	ao_buf_free(&text);
+	return good ? 0 : -EINVAL;
+}
+
+static void next(ao_secrets_call *c);
+
+/** Serves every reference to Secret `name`. @return false when the call has ended */
+static bool take_all(ao_secrets_call *c, const char *name, const cJSON *data)
+{
+	for (cJSON *ref = c->refs->child, *after; ref; ref = after) {
+		after = ref->next;
+		if (strcmp(name_of(ref), name) != 0)
+			continue;
+		int r = take(c, ref, data);
+		if (r < 0) {
+			ao_auto_str char *what = ao_xasprintf(r == -ENOENT ? "has no key %s" : "what is under key %s is no text",
+							      ao_json_str(ref, "key") ? ao_json_str(ref, "key") : "");
+			fail(c, r, r == -ENOENT ? "SecretMissing" : "InvalidSecret", name, what);
+			return false;
+		}
+		cJSON_Delete(cJSON_DetachItemViaPointer(c->refs, ref));
+	}
+	return true;
+}
+
+static bool all_optional(const ao_secrets_call *c, const char *name)
+{
+	const cJSON *ref;
+	cJSON_ArrayForEach (ref, c->refs)
+		if (strcmp(name_of(ref), name) == 0 && !cJSON_IsTrue(ao_json_at(ref, "optional")))
+			return false;
+	return true;
+}
+
+static void on_answer(void *arg, const ao_kube_answer *answer)
+{
+	ao_secrets_call *c = arg;
+	cJSON *tree = NULL;
+	ao_auto_str char *name = ao_xstrdup(name_of(c->refs->child));
+	c->call = NULL;
+	if (answer->error == -ENOENT && !all_optional(c, name)) {
+		fail(c, -ENOENT, "SecretMissing", name, "not there");
+		return;
+	}
+	if (answer->error == -EPERM) {
+		fail(c, -EPERM, "SecretForbidden", name, answer->message);
+		return;
+	}
+	if (answer->error && answer->error != -ENOENT) {
+		fail(c, -EIO, "SecretUnreadable", name, answer->message);
+		return;
+	}
+	if (!answer->error && ao_json_parse(answer->body, answer->body_len, &tree, NULL) < 0) {
+		fail(c, -EIO, "SecretUnreadable", name, "the server's answer makes no sense");
+		return;
+	}
+	bool going_on = take_all(c, name, ao_json_at(tree, "data"));
+	wipe(tree);
+	if (going_on)
+		next(c);
+}
+
+static void next(ao_secrets_call *c)
+{
+	const ao_resource secrets = {.api_version = "v1", .kind = "Secret", .plural = "secrets"};
+	const cJSON *ref = c->refs->child;
+	if (!ref) {
+		finish(c, 0, "", "");
+		return;
+	}
+	ao_auto_str char *path = ao_resource_path(&secrets, c->namespace_, name_of(ref), NULL);
+	c->call = ao_kube_send(c->kube, &(ao_kube_request){.method = "GET", .path = path, .timeout_ms = 10000, .fn = on_answer, .arg = c});
+}
+
+ao_secrets_call *ao_secrets_read(ao_kube *kube, const char *namespace_, const cJSON *refs, ao_secrets_fn fn, void *arg)
+{
+	ao_secrets_call *c = ao_xcalloc(1, sizeof(*c));
+	*c = (ao_secrets_call){.kube = kube, .namespace_ = ao_xstrdup(namespace_), .fn = fn, .arg = arg};
+	c->refs = cJSON_Duplicate(refs, 1);
+	c->values = cJSON_CreateObject();
+	ao_require(c->refs && c->refs->child);
+	next(c);
+	return c;
+}

@@ -1,0 +1,42 @@
+/* finalizer.c -- a JSON patch by position; its test is what keeps it from removing somebody else's. */
+#include "reconcile/finalizer.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+/** @return its position in the object's metadata, or -1 */
+static int index_of(const cJSON *object, const char *finalizer)
+{
+	int index = 0;
+	const cJSON *item;
+	cJSON_ArrayForEach (item, ao_json_at(object, "metadata", "finalizers")) {
+		if (cJSON_IsString(item) && strcmp(item->valuestring, finalizer) == 0)
+			return index;
+		index++;
+	}
+	return -1;
+}
+
+bool ao_finalizer_held(const cJSON *object, const char *finalizer) { return index_of(object, finalizer) >= 0; }
+
+static cJSON *step(const char *op, const char *path, const char *value)
+{
+	cJSON *step = cJSON_CreateObject();
+	ao_json_set_str(step, "op", op);
+	ao_json_set_str(step, "path", path);
+	ao_json_set_str(step, "value", value);
+	return step;
+}
+
+cJSON *ao_finalizer_removal(const cJSON *object, const char *finalizer)
+{
+	int index = index_of(object, finalizer);
+	if (index < 0)
+		return NULL;
+	ao_auto_str char *path = ao_xasprintf("/metadata/finalizers/%d", index);
+	cJSON *patch = cJSON_CreateArray();
+	cJSON_AddItemToArray(patch, step("test", path, finalizer));
+	cJSON_AddItemToArray(patch, step("remove", path, NULL));
+	return patch;
+}

@@ -1,0 +1,324 @@
+/* shared.c -- a table of wanted objects and a queue of those that may not be as wanted. */
+#include "reconcile/shared.h"
+
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "loop/queue.h"
+
+#include <string.h>
+
+typedef struct waiter {
+	ao_shared_fn fn;
+	void *arg;
+	struct waiter *next;
+} waiter;
+
+typedef struct entry {
+	ao_shared *shared;
+	char *id;        /* "ConfigMap asya/asya-runtime" */
+	const char *key; /* points into id: "asya/asya-runtime" */
+	const ao_kind *kind;
+	char *role;
+	cJSON *desired;
+	uint64_t desired_digest;
+	bool pinned;
+	bool settled; /* the object was as desired when it looked like `observed_digest` */
+	uint64_t observed_digest;
+	ao_apply *apply; /* in flight, writing what `applying_digest` stands for */
+	uint64_t applying_digest;
+	ao_kube_call *read; /* in flight: a look at an object that our watch does not show */
+	waiter *waiters;
+	char *last_error; /* what was logged last: repeated failures are said once */
+	bool foreign;     /* it was said that it is another operator's */
+} entry;
+
+struct ao_shared {
+	ao_kube *kube;
+	ao_world *world;
+	ao_events *events;
+	ao_queue *queue;
+	ao_map *entries; /* id -> entry */
+};
+
+static void free_entry(entry *e)
+{
+	if (e->apply)
+		ao_apply_cancel(e->apply);
+	if (e->read)
+		ao_kube_cancel(e->read);
+	while (e->waiters) {
+		waiter *w = e->waiters;
+		e->waiters = w->next;
+		free(w);
+	}
+	cJSON_Delete(e->desired);
+	free(e->role);
+	free(e->id);
+	free(e->last_error);
+	free(e);
+}
+
+static void tell_waiters(entry *e, const ao_kube_answer *answer)
+{
+	waiter *list = e->waiters;
+	e->waiters = NULL;
+	while (list) {
+		waiter *w = list;
+		list = w->next;
+		w->fn(w->arg, answer);
+		free(w);
+	}
+}
+
+static bool has_parent_in(ao_world *world, const char *namespace_)
+{
+	size_t cursor = 0;
+	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(world), &cursor));)
+		if (strcmp(parent->namespace_, namespace_) == 0 && !parent->deleting)
+			return true;
+	return false;
+}
+
+static void forget(ao_shared *shared, entry *e)
+{
+	ao_map_remove(shared->entries, e->id);
+	ao_queue_forget(shared->queue, e->id);
+	free_entry(e);
+}
+
+/** Notes that the object is as desired while it looks like `observed`. */
+static void settle(entry *e, const ao_object *observed)
+{
+	e->settled = observed != NULL;
+	if (observed)
+		e->observed_digest = observed->spec_digest;
+	free(e->last_error);
+	e->last_error = NULL;
+}
+
+static void report_failure(entry *e, const ao_kube_answer *answer)
+{
+	if (e->last_error && strcmp(e->last_error, answer->message) == 0)
+		return;
+	free(e->last_error);
+	e->last_error = ao_xstrdup(answer->message);
+	ao_warn(AO_CORE, e->key, "cannot write the %s, trying again: %s", e->role, answer->message);
+	/* About the namespace, not the object: as long as that is missing, it could hold no Event either. */
+	const char *namespace_ = ao_json_str(e->desired, "metadata", "namespace");
+	ao_auto_str char *note = ao_xasprintf("cannot write the %s %s, trying again: %s", e->role, e->key, answer->message);
+	ao_events_emit(e->shared->events, &(ao_event){
+					      .api_version = "v1",
+					      .kind = namespace_ ? "Namespace" : e->kind->resource.kind,
+					      .namespace_ = "",
+					      .name = namespace_ ? namespace_ : e->key,
+					      .warning = true,
+					      .reason = "CannotWrite",
+					      .note = note,
+					  });
+}
+
+static void end_work(entry *e, const ao_kube_answer *answer)
+{
+	ao_shared *shared = e->shared;
+	ao_auto_str char *id = ao_xstrdup(e->id);
+	tell_waiters(e, answer);
+	ao_queue_done(shared->queue, id, answer->error ? AO_QUEUE_RETRY : AO_QUEUE_OK);
+}
+
+/** Two operators of different versions would overwrite each other's for ever: the one whose mark it carries decides. */
+static bool is_foreign(entry *e, const cJSON *tree)
+{
+	const ao_world *world = e->shared->world;
+	bool foreign = !ao_scope_serves(ao_world_scope(world), ao_world_manifest(world), tree);
+	if (foreign && !e->foreign)
+		ao_info(AO_CORE, e->key, "the %s belongs to the operator of another class and is used as it is", e->role);
+	e->foreign = foreign;
+	return foreign;
+}
+
+static bool is_as_desired(entry *e, const ao_object *observed)
+{
+	if (!observed)
+		return false;
+	if (e->settled && e->observed_digest == observed->spec_digest)
+		return true;
+	ao_auto_json cJSON *tree = NULL;
+	return ao_world_tree(e->kind, observed, &tree, NULL) == 0 && (is_foreign(e, tree) || ao_apply_equal(e->desired, tree, NULL));
+}
+
+static void apply(entry *e, const ao_object *observed);
+
+/** The object as it is, although our watch does not show it: from here on it is one that has to be changed. */
+static void on_read(void *arg, const ao_kube_answer *answer)
+{
+	entry *e = arg;
+	e->read = NULL;
+	const ao_object *observed = answer->error ? NULL : ao_world_saw(e->shared->world, e->kind, answer);
+	ao_kube_answer nothing = {.error = -EPROTO, .reason = "", .message = "the server's answer is no such object", .body = ""};
+	if (observed && is_as_desired(e, observed)) {
+		settle(e, observed);
+		end_work(e, answer);
+	} else if (observed)
+		apply(e, observed);
+	else
+		end_work(e, answer->error ? answer : &nothing);
+}
+
+/** It exists, and without the labels that we watch by: somebody made or changed it. Its name is ours, so it is made right. */
+static void read_unseen(entry *e)
+{
+	ao_auto_str char *path = ao_resource_path(&e->kind->resource, ao_json_str(e->desired, "metadata", "namespace"),
+						  ao_json_str(e->desired, "metadata", "name"), NULL);
+	e->read = ao_kube_send(e->shared->kube, &(ao_kube_request){.method = "GET", .path = path, .fn = on_read, .arg = e});
+}
+
+static void on_applied(void *arg, const ao_kube_answer *answer, bool created)
+{
+	entry *e = arg;
+	e->apply = NULL;
+	if (created && answer->error == -EEXIST) {
+		read_unseen(e);
+		return;
+	}
+	if (answer->error == 0) {
+		const ao_object *observed = ao_world_took(e->shared->world, e->kind, answer);
+		if (e->applying_digest == e->desired_digest)
+			settle(e, observed);
+		ao_info(AO_CORE, e->key, "%s the %s", created ? "created" : "updated", e->role);
+	} else {
+		report_failure(e, answer);
+	}
+	end_work(e, answer);
+}
+
+static void apply(entry *e, const ao_object *observed)
+{
+	const ao_manifest *m = ao_world_manifest(e->shared->world);
+	e->applying_digest = e->desired_digest;
+	e->apply = ao_apply_start(&(ao_apply_request){
+	    .kube = e->shared->kube,
+	    .resource = &e->kind->resource,
+	    .desired = e->desired,
+	    .observed = observed,
+	    .manager = m->field_manager,
+	    .legacy_managers = (const char *const *)m->legacy_managers,
+	    .fn = on_applied,
+	    .arg = e,
+	});
+}
+
+/** The queue's handler: makes one entry right. */
+static void work(void *arg, const char *id)
+{
+	ao_shared *shared = arg;
+	entry *e = ao_map_get(shared->entries, id);
+	const char *namespace_ = e ? ao_json_str(e->desired, "metadata", "namespace") : NULL;
+	if (e && !e->pinned && !e->waiters && namespace_ && !has_parent_in(shared->world, namespace_)) {
+		ao_queue_done(shared->queue, id, AO_QUEUE_OK);
+		forget(shared, e);
+		return;
+	}
+	const ao_object *observed = e ? ao_world_find(shared->world, e->kind, e->desired) : NULL;
+	if (!e || is_as_desired(e, observed)) {
+		if (e) {
+			settle(e, observed);
+			tell_waiters(e, &(ao_kube_answer){.status = 200, .reason = "", .message = ""});
+		}
+		ao_queue_done(shared->queue, id, AO_QUEUE_OK);
+		return;
+	}
+	apply(e, observed);
+}
+
+ao_shared *ao_shared_new(ao_loop *loop, ao_kube *kube, ao_world *world, ao_events *events)
+{
+	ao_shared *shared = ao_xcalloc(1, sizeof(*shared));
+	shared->kube = kube;
+	shared->world = world;
+	shared->events = events;
+	shared->entries = ao_map_new();
+	shared->queue = ao_queue_new(loop, &(ao_queue_options){.max_active = 4, .base_ms = 500, .max_ms = 60000}, work, shared);
+	return shared;
+}
+
+void ao_shared_free(ao_shared *shared)
+{
+	if (!shared)
+		return;
+	size_t cursor = 0;
+	for (entry *e; (e = ao_map_next(shared->entries, &cursor, NULL));)
+		free_entry(e);
+	ao_map_free(shared->entries);
+	ao_queue_free(shared->queue);
+	free(shared);
+}
+
+static entry *upsert(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired)
+{
+	const char *namespace_ = ao_json_str(desired, "metadata", "namespace"), *name = ao_json_str(desired, "metadata", "name");
+	ao_auto_str char *id =
+	    ao_xasprintf("%s %s%s%s", kind->resource.kind, namespace_ ? namespace_ : "", namespace_ ? "/" : "", name ? name : "");
+	entry *e = ao_map_get(shared->entries, id);
+	uint64_t digest = ao_json_digest(desired);
+	if (e && e->desired_digest == digest)
+		return e;
+	if (!e) {
+		e = ao_xcalloc(1, sizeof(*e));
+		*e = (entry){.shared = shared, .kind = kind, .id = AO_TAKE(id)};
+		e->key = strchr(e->id, ' ') + 1;
+		ao_map_put(shared->entries, e->id, e);
+	}
+	cJSON_Delete(e->desired);
+	free(e->role);
+	e->desired = cJSON_Duplicate(desired, 1);
+	ao_scope_sign(ao_world_scope(shared->world), ao_world_manifest(shared->world), e->desired);
+	e->role = ao_xstrdup(role);
+	e->desired_digest = digest;
+	e->settled = false;
+	return e;
+}
+
+bool ao_shared_want(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired, ao_shared_fn fn, void *arg)
+{
+	entry *e = upsert(shared, kind, role, desired);
+	const ao_object *observed = ao_world_find(shared->world, kind, desired);
+	if (observed && e->settled && e->observed_digest == observed->spec_digest)
+		return true;
+	if (fn) {
+		waiter *w = ao_xmalloc(sizeof(*w));
+		*w = (waiter){fn, arg, e->waiters};
+		e->waiters = w;
+	}
+	ao_queue_add(shared->queue, e->id);
+	return false;
+}
+
+void ao_shared_pin(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired)
+{
+	entry *e = upsert(shared, kind, role, desired);
+	e->pinned = true;
+	ao_queue_add(shared->queue, e->id);
+}
+
+void ao_shared_cancel(ao_shared *shared, void *arg)
+{
+	size_t cursor = 0;
+	for (entry *e; (e = ao_map_next(shared->entries, &cursor, NULL));)
+		for (waiter **at = &e->waiters; *at;) {
+			waiter *w = *at;
+			if (w->arg != arg) {
+				at = &w->next;
+				continue;
+			}
+			*at = w->next;
+			free(w);
+		}
+}
+
+void ao_shared_changed(ao_shared *shared, const ao_kind *kind, const char *key)
+{
+	ao_auto_str char *id = ao_xasprintf("%s %s", kind->resource.kind, key);
+	if (ao_map_get(shared->entries, id))
+		ao_queue_add(shared->queue, id);
+}

@@ -1,0 +1,35 @@
+#pragma once
+/**
+ * shared.h -- the keeper of shared objects: the same content asked for by many parents, applied once, owned by nobody,
+ * put back when somebody edits or deletes it, never deleted by us.  One that carries the mark of another class (scope.h) is good as it is.
+ *
+ * An object whose namespace no parent lives in any more is forgotten, unless it was pinned (wanted without any parent).
+ * Threads: the loop thread only.
+ */
+#include "kube/apply.h"
+#include "kube/event.h"
+#include "reconcile/world.h"
+
+typedef struct ao_shared ao_shared;
+
+/** @param answer  NULL-free: what the server said last; answer->error 0 when the object is as wanted */
+typedef void (*ao_shared_fn)(void *arg, const ao_kube_answer *answer);
+
+/** @param events  where a failure is told, as an Event about the namespace; borrowed */
+ao_shared *ao_shared_new(ao_loop *loop, ao_kube *kube, ao_world *world, ao_events *events);
+void ao_shared_free(ao_shared *shared); /* waiters are not called */
+
+/**
+ * Wants `desired` (borrowed) to exist as it is.
+ *
+ * @param role  what log lines call it ("runtime ConfigMap")
+ * @param fn    called once when the object has been written or the attempt failed (it is tried again by itself); may be NULL
+ * @return true when it is so already: fn is not called
+ */
+bool ao_shared_want(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired, ao_shared_fn fn, void *arg);
+/** The same without a parent: kept even in a namespace without any. */
+void ao_shared_pin(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired);
+/** Forgets a waiter. */
+void ao_shared_cancel(ao_shared *shared, void *arg);
+/** The observed object changed or went. */
+void ao_shared_changed(ao_shared *shared, const ao_kind *kind, const char *key);

@@ -1,0 +1,173 @@
+/* status.c -- the end of each pass: asks the bundle what is true now and writes what differs from the parent's status. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "reconcile/pass.h"
+#include "serve/instruments.h"
+
+#include <string.h>
+
+/** What happened in this pass, for the status hooks. */
+static cJSON *outcome_of(ao_pass *pass)
+{
+	const ao_parent *parent = pass->parent;
+	cJSON *outcome = cJSON_CreateObject();
+	ao_json_set(outcome, "errors", cJSON_Duplicate(pass->errors, 1));
+	ao_json_set(outcome, "changed", cJSON_Duplicate(pass->changed, 1));
+	if (parent->invalid)
+		ao_json_set(outcome, "invalid", cJSON_Duplicate(parent->invalid, 1));
+	if (parent->policy_error)
+		ao_json_set(outcome, "policy_error", cJSON_Duplicate(parent->policy_error, 1));
+	/* a digest is only worth keeping when all that it stands for was carried out */
+	ao_json_set_str(outcome, "rendered_digest",
+			parent->settled && !parent->invalid && !parent->policy_error ? parent->rendered : pass->previous);
+	ao_json_set_str(outcome, "bundle_digest", pass->bundle);
+	return outcome;
+}
+
+static void emit_events(ao_pass *pass, const cJSON *events, const ao_object *object)
+{
+	const ao_resource *resource = &pass->reconciler->manifest->kinds[0].resource;
+	const cJSON *event;
+	cJSON_ArrayForEach (event, events) {
+		const char *type = ao_json_str(event, "type");
+		ao_events_emit(pass->reconciler->with.events, &(ao_event){
+								  .api_version = resource->api_version,
+								  .kind = resource->kind,
+								  .namespace_ = object->namespace_,
+								  .name = object->name,
+								  .uid = object->uid,
+								  .warning = type && strcmp(type, "Warning") == 0,
+								  .reason = ao_json_str(event, "reason"),
+								  .action = ao_json_str(event, "action"),
+								  .note = ao_json_str(event, "note"),
+							      });
+	}
+}
+
+static void on_status_written(void *arg, const ao_kube_answer *answer)
+{
+	ao_pass *pass = arg;
+	const ao_kind *kind = &pass->reconciler->manifest->kinds[0];
+	const ao_object *object = ao_pass_object(pass);
+	pass->call = NULL;
+	if (answer->error && answer->error != -ENOENT && object)
+		ao_pass_error(pass, "write the status of", kind, "parent", object->name, answer);
+	if (!answer->error)
+		ao_world_took(pass->reconciler->with.world, kind, answer);
+	ao_pass_finish(pass);
+}
+
+/** @return true when a write was started */
+static bool write_difference(ao_pass *pass, const ao_object *object, const cJSON *before, const cJSON *after)
+{
+	const ao_kind *kind = &pass->reconciler->manifest->kinds[0];
+	cJSON *difference = ao_json_merge_diff(before, after);
+	if (!difference)
+		return false;
+	ao_auto_json cJSON *patch = cJSON_CreateObject();
+	ao_json_set(patch, "status", difference);
+	ao_auto_str char *body = ao_json_print(patch);
+	ao_auto_str char *path = ao_resource_path(&kind->resource, object->namespace_, object->name, "status");
+	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s", path, pass->reconciler->manifest->field_manager);
+	pass->parent->status_ms = ao_mono_ms();
+	pass->call = ao_kube_send(
+	    pass->reconciler->with.kube,
+	    &(ao_kube_request){
+		.method = "PATCH", .path = query, .content_type = AO_MERGE_PATCH, .body = body, .fn = on_status_written, .arg = pass});
+	return true;
+}
+
+/** A status with the one condition that Kubernetes itself knows by convention; everything else in it stays as it was. */
+static cJSON *broken_status(const cJSON *before, const char *message, int64_t generation)
+{
+	cJSON *status = cJSON_IsObject(before) ? cJSON_Duplicate(before, 1) : cJSON_CreateObject();
+	cJSON *conditions = ao_json_at(status, "conditions"), *ready = NULL, *each;
+	if (!cJSON_IsArray(conditions)) {
+		conditions = cJSON_CreateArray();
+		ao_json_set(status, "conditions", conditions);
+	}
+	cJSON_ArrayForEach (each, conditions) {
+		const char *type = ao_json_str(each, "type");
+		if (type && strcmp(type, "Ready") == 0)
+			ready = each;
+	}
+	const char *was = ready ? ao_json_str(ready, "status") : NULL;
+	if (!ready) {
+		ready = cJSON_CreateObject();
+		cJSON_AddItemToArray(conditions, ready);
+	}
+	if (!was || strcmp(was, "False") != 0) {
+		char now[AO_TIME_TEXT];
+		ao_time_second_text(ao_wall_ms(), now);
+		ao_json_set_str(ready, "lastTransitionTime", now);
+	}
+	ao_json_set_str(ready, "type", "Ready");
+	ao_json_set_str(ready, "status", "False");
+	ao_json_set_str(ready, "reason", "PolicyError");
+	ao_json_set_str(ready, "message", message);
+	ao_json_set(ready, "observedGeneration", cJSON_CreateNumber((double)generation));
+	return status;
+}
+
+/** The status hooks themselves failed: nobody else can tell the user, so the engine says it, as an Event and as a condition. */
+static void report_broken_status(ao_pass *pass, const ao_object *object, const ao_err *err)
+{
+	ao_error(AO_POLICY, object->key, "%s", ao_err_text(err));
+	ao_bundle *bundle = ao_pass_bundle(pass, object);
+	ao_instruments_policy_error(pass->reconciler->with.metrics, ao_bundle_failed_policy(bundle), ao_bundle_failed_hook(bundle));
+	ao_auto_json cJSON *events = cJSON_CreateArray();
+	cJSON *event = cJSON_CreateObject();
+	ao_json_set_str(event, "type", "Warning");
+	ao_json_set_str(event, "reason", "PolicyError");
+	ao_json_set_str(event, "note", ao_err_text(err));
+	cJSON_AddItemToArray(events, event);
+	emit_events(pass, events, object);
+	ao_auto_json cJSON *tree = NULL, *after = NULL;
+	if (ao_object_tree(object, &tree, NULL) == 0)
+		after = broken_status(ao_json_at(tree, "status"), ao_err_text(err), object->generation);
+	if (!after || !write_difference(pass, object, ao_json_at(tree, "status"), after))
+		ao_pass_finish(pass);
+}
+
+static double sooner(double a, double b) { return a > 0 && (b <= 0 || a < b) ? a : b; }
+
+/** The soonest of the wishes to be looked at again: the plan's, the status's, and what the pass itself has. */
+static double requeue_of(const ao_pass *pass, const cJSON *result)
+{
+	const cJSON *a = pass->plan ? ao_json_at(pass->plan, "requeue_after") : NULL, *b = ao_json_at(result, "requeue_after");
+	double from_plan = cJSON_IsNumber(a) ? a->valuedouble : 0, from_status = cJSON_IsNumber(b) ? b->valuedouble : 0;
+	return sooner(pass->requeue_after, sooner(from_plan, from_status));
+}
+
+void ao_pass_status(ao_pass *pass)
+{
+	ao_reconciler *r = pass->reconciler;
+	const ao_object *object = ao_pass_object(pass);
+	ao_auto_json cJSON *snapshot = NULL, *result = NULL;
+	ao_auto_err ao_err *err = NULL;
+	if (!object) {
+		ao_pass_finish(pass);
+		return;
+	}
+	int code = ao_pass_snapshot(pass, object, &snapshot, &err);
+	if (code == 0) {
+		ao_json_set(snapshot, "outcome", outcome_of(pass));
+		ao_call_stats stats = {0};
+		uint64_t started_ns = ao_mono_ns();
+		code = ao_bundle_status(ao_pass_bundle(pass, object), snapshot, &result, &stats, &err);
+		pass->parent->times.status_ns = ao_mono_ns() - started_ns;
+		ao_instruments_call(r->with.metrics, "status", &stats, pass->parent->times.status_ns);
+	}
+	if (code < 0) {
+		report_broken_status(pass, object, err);
+		return;
+	}
+	pass->parent->rolling_out = cJSON_IsTrue(ao_json_at(result, "rolling_out"));
+	if (pass->plan)
+		emit_events(pass, ao_json_at(pass->plan, "events"), object);
+	emit_events(pass, ao_json_at(result, "events"), object);
+	pass->requeue_after = requeue_of(pass, result);
+	if (!write_difference(pass, object, ao_json_at(snapshot, "parent", "status"), ao_json_at(result, "status")))
+		ao_pass_finish(pass);
+}

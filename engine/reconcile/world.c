@@ -1,0 +1,407 @@
+/*
+ * world.c -- informers, and the way from a changed object to the parent it concerns.
+ *
+ * Everything is listed at once, and nobody works before all of it is known.  With a list of namespaces that cannot be waited for, since one
+ * may not exist: there, the parents of a namespace are listed last, so that none is seen before its children.  Many namespaces make more
+ * watches than one connection can carry: every few of them have one of their own.
+ */
+#include "reconcile/world.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+#define MAX_WATCHES 50 /* on one connection, which carries 100 requests */
+
+/** One kind in one place. */
+typedef struct watched {
+	struct place *place;
+	const ao_kind *kind;
+	ao_informer *informer;
+} watched;
+
+/** A namespace, or all of them. */
+typedef struct place {
+	ao_world *world;
+	const char *namespace_; /* NULL: all */
+	watched *watched;       /* one per kind, same order */
+	bool opened;            /* the list of its parents has begun */
+	bool missed;            /* it was said that it cannot be seen */
+} place;
+
+struct ao_world {
+	const ao_manifest *manifest;
+	const ao_scope *scope;
+	ao_world_listener listener;
+	ao_store **stores; /* one per kind, same order */
+	bool *absent;      /* one per kind: it was said that it is not installed */
+	place *places;
+	size_t place_count;
+	ao_kube **clients; /* beside the one we were given */
+	size_t client_count;
+	bool synced;
+};
+
+static const ao_kind *parent_kind(const ao_world *world) { return &world->manifest->kinds[0]; }
+
+static void on_parent_change(ao_world *world, ao_change change, const ao_object *object, const ao_object *before)
+{
+	if (change == AO_UPDATED && before->spec_digest == object->spec_digest)
+		return; /* only its status: our own write */
+	world->listener.on_parent(world->listener.arg, object->key);
+}
+
+static void wake(ao_world *world, const char *namespace_, const char *name)
+{
+	ao_auto_str char *key = *namespace_ ? ao_xasprintf("%s/%s", namespace_, name) : ao_xstrdup(name);
+	if (ao_store_get(ao_world_parents(world), key))
+		world->listener.on_dependent(world->listener.arg, key);
+}
+
+/** The parent of the child that owns this object. */
+static void wake_grandparent(ao_world *world, const ao_kind *kind, const ao_object *object)
+{
+	ao_auto_str char *key = ao_xasprintf("%s/%s", object->namespace_, object->owner_name);
+	for (size_t i = 0; i < world->manifest->kind_count; i++) {
+		const ao_kind *of = &world->manifest->kinds[i];
+		if (of->role != AO_ROLE_CHILD || strcmp(of->resource.kind, kind->owner) != 0)
+			continue;
+		const ao_object *owner = ao_store_get(ao_world_store(world, of), key);
+		if (owner && strcmp(owner->uid, object->owner_uid) == 0)
+			wake(world, owner->namespace_, owner->owner_name);
+	}
+}
+
+static void on_change(void *arg, ao_informer *informer, ao_change change, const ao_object *object, const ao_object *before)
+{
+	(void)informer;
+	watched *w = arg;
+	ao_world *world = w->place->world;
+	switch (w->kind->role) {
+	case AO_ROLE_PARENT:
+		on_parent_change(world, change, object, before);
+		break;
+	case AO_ROLE_CHILD:
+		if (strcmp(object->owner_kind, parent_kind(world)->resource.kind) == 0)
+			wake(world, object->namespace_, object->owner_name);
+		break;
+	case AO_ROLE_SHARED:
+		world->listener.on_shared(world->listener.arg, w->kind, object->key);
+		break;
+	case AO_ROLE_RELATED:
+		if (w->kind->owner)
+			wake_grandparent(world, w->kind, object);
+		else if (*object->label)
+			wake(world, object->namespace_, object->label);
+		break;
+	}
+}
+
+/* ---- what is known ---- */
+
+static bool is_forbidden(const place *p, const char **ret_plural)
+{
+	for (size_t i = 0; i < p->world->manifest->kind_count; i++)
+		if (ao_informer_forbidden(p->watched[i].informer)) {
+			*ret_plural = p->watched[i].kind->resource.plural;
+			return true;
+		}
+	return false;
+}
+
+static bool is_known(const place *p, size_t first_kind)
+{
+	for (size_t i = first_kind; i < p->world->manifest->kind_count; i++)
+		if (!ao_informer_synced(p->watched[i].informer))
+			return false;
+	return true;
+}
+
+static void look_at_place(place *p)
+{
+	const char *plural = NULL;
+	bool forbidden = is_forbidden(p, &plural);
+	if (forbidden && !p->missed) {
+		ao_warn(AO_CORE, NULL, "may not list %s in namespace %s: does it exist, and do our roles in it? Asking again", plural,
+			p->namespace_);
+		p->missed = true;
+	}
+	if (!forbidden && !p->opened && is_known(p, 1)) {
+		p->opened = true;
+		ao_informer_start(p->watched[0].informer);
+	}
+	if (!forbidden && p->missed && is_known(p, 0)) {
+		ao_info(AO_CORE, NULL, "namespace %s can be seen now", p->namespace_);
+		p->missed = false;
+	}
+}
+
+static void tell_absent(const watched *w, bool absent)
+{
+	ao_world *world = w->place->world;
+	bool *said = &world->absent[w->kind - world->manifest->kinds];
+	if (*said == absent)
+		return;
+	*said = absent;
+	if (absent)
+		ao_warn(AO_CORE, NULL, "%s (%s) is not installed in this cluster; waiting for it", w->kind->resource.kind,
+			w->kind->resource.api_version);
+	else
+		ao_info(AO_CORE, NULL, "%s (%s) is installed now", w->kind->resource.kind, w->kind->resource.api_version);
+	if (world->synced && world->listener.on_installed)
+		world->listener.on_installed(world->listener.arg);
+}
+
+static void on_synced(void *arg, ao_informer *informer, bool absent)
+{
+	const watched *w = arg;
+	ao_world *world = w->place->world;
+	const char *plural;
+	if (!ao_informer_forbidden(informer))
+		tell_absent(w, absent);
+	look_at_place(w->place);
+	if (world->synced)
+		return;
+	for (size_t i = 0; i < world->place_count; i++)
+		if (!is_known(&world->places[i], 0) && !is_forbidden(&world->places[i], &plural))
+			return;
+	world->synced = true;
+	world->listener.on_synced(world->listener.arg);
+}
+
+/* ---- life ---- */
+
+static ao_store *new_store(const ao_world *world, const ao_kind *kind)
+{
+	bool parent = kind->role == AO_ROLE_PARENT;
+	return ao_store_new(&(ao_store_options){
+	    .index_label = kind->label,
+	    .managers = (const char *const *)world->manifest->legacy_managers,
+	    .projection = kind->projection,
+	    .owner_kind = kind->role == AO_ROLE_CHILD ? parent_kind(world)->resource.kind : kind->owner,
+	    .annotation = parent ? world->manifest->class_annotation : NULL,
+	    .annotation_value = world->scope->class_,
+	    .namespaces = (const char *const *)world->scope->namespaces,
+	});
+}
+
+static void init_place(ao_loop *loop, ao_kube *kube, ao_world *world, place *p, const char *namespace_)
+{
+	*p = (place){.world = world, .namespace_ = namespace_, .opened = !namespace_ || world->manifest->kind_count == 1};
+	p->watched = ao_xcalloc(world->manifest->kind_count, sizeof(*p->watched));
+	for (size_t i = 0; i < world->manifest->kind_count; i++) {
+		const ao_kind *kind = &world->manifest->kinds[i];
+		p->watched[i] = (watched){.place = p, .kind = kind};
+		p->watched[i].informer = ao_informer_new(loop, kube,
+							 &(ao_informer_options){
+							     .resource = &kind->resource,
+							     .namespace_ = namespace_,
+							     .label_selector = kind->selector ? kind->selector : kind->label,
+							     .into = world->stores[i],
+							     .patient = namespace_ != NULL,
+							     .on_change = on_change,
+							     .on_synced = on_synced,
+							     .arg = &p->watched[i],
+							 });
+	}
+}
+
+ao_world *ao_world_new(ao_loop *loop, ao_kube *kube, const ao_manifest *manifest, const ao_scope *scope, const ao_world_listener *listener)
+{
+	ao_world *world = ao_xcalloc(1, sizeof(*world));
+	*world = (ao_world){.manifest = manifest, .scope = scope, .listener = *listener, .place_count = 1};
+	world->stores = ao_xcalloc(manifest->kind_count, sizeof(*world->stores));
+	world->absent = ao_xcalloc(manifest->kind_count, sizeof(*world->absent));
+	for (size_t i = 0; i < manifest->kind_count; i++)
+		world->stores[i] = new_store(world, &manifest->kinds[i]);
+	while (scope->namespaces && scope->namespaces[world->place_count])
+		world->place_count++;
+	world->places = ao_xcalloc(world->place_count, sizeof(*world->places));
+	world->clients = ao_xcalloc(world->place_count, sizeof(ao_kube *));
+	for (size_t i = 0, watches = 0; i < world->place_count; i++) {
+		watches += manifest->kind_count;
+		if (i && watches > MAX_WATCHES) {
+			watches = manifest->kind_count;
+			world->clients[world->client_count++] = ao_kube_sibling(kube);
+		}
+		ao_kube *client = world->client_count ? world->clients[world->client_count - 1] : kube;
+		init_place(loop, client, world, &world->places[i], scope->namespaces ? scope->namespaces[i] : NULL);
+	}
+	return world;
+}
+
+void ao_world_start(ao_world *world)
+{
+	for (size_t i = 0; i < world->place_count; i++)
+		for (size_t k = world->places[i].opened ? 0 : 1; k < world->manifest->kind_count; k++)
+			ao_informer_start(world->places[i].watched[k].informer);
+}
+
+void ao_world_free(ao_world *world)
+{
+	if (!world)
+		return;
+	for (size_t i = 0; i < world->place_count; i++) {
+		for (size_t k = 0; k < world->manifest->kind_count; k++)
+			ao_informer_free(world->places[i].watched[k].informer);
+		free(world->places[i].watched);
+	}
+	for (size_t i = 0; i < world->manifest->kind_count; i++)
+		ao_store_free(world->stores[i]);
+	for (size_t i = 0; i < world->client_count; i++)
+		ao_kube_free(world->clients[i]);
+	free(world->clients);
+	free(world->places);
+	free(world->absent);
+	free(world->stores);
+	free(world);
+}
+
+bool ao_world_synced(const ao_world *world) { return world->synced; }
+const ao_manifest *ao_world_manifest(const ao_world *world) { return world->manifest; }
+const ao_scope *ao_world_scope(const ao_world *world) { return world->scope; }
+ao_store *ao_world_parents(ao_world *world) { return world->stores[0]; }
+
+ao_store *ao_world_store(ao_world *world, const ao_kind *kind) { return world->stores[kind - world->manifest->kinds]; }
+
+bool ao_world_absent(const ao_world *world, const ao_kind *kind) { return world->absent[kind - world->manifest->kinds]; }
+
+const ao_object *ao_world_find(ao_world *world, const ao_kind *kind, const cJSON *desired)
+{
+	const char *namespace_ = ao_json_str(desired, "metadata", "namespace"), *name = ao_json_str(desired, "metadata", "name");
+	ao_auto_str char *key = namespace_ ? ao_xasprintf("%s/%s", namespace_, name) : ao_xstrdup(name);
+	return ao_store_get(ao_world_store(world, kind), key);
+}
+
+int ao_world_tree(const ao_kind *kind, const ao_object *object, cJSON **ret, ao_err **reterr)
+{
+	cJSON *tree = NULL;
+	if (ao_object_tree(object, &tree, reterr) < 0)
+		return ao_err_wrap(reterr, "%s %s", kind->resource.kind, object->key);
+	ao_json_set_str(tree, "apiVersion", kind->resource.api_version);
+	ao_json_set_str(tree, "kind", kind->resource.kind);
+	*ret = tree;
+	return 0;
+}
+
+const ao_object *ao_world_took(ao_world *world, const ao_kind *kind, const ao_kube_answer *answer)
+{
+	const ao_object *object = NULL;
+	ao_auto_err ao_err *err = NULL;
+	int r = ao_store_put_answer(ao_world_store(world, kind), answer->body, answer->body_len, &object, &err);
+	if (r < 0 && r != -ENOENT) /* that one: it was deleted while the answer was on its way */
+		ao_warn(AO_CORE, NULL, "the server's answer is no %s: %s", kind->resource.kind, ao_err_text(err));
+	return object;
+}
+
+const ao_object *ao_world_saw(ao_world *world, const ao_kind *kind, const ao_kube_answer *answer)
+{
+	const ao_object *object = NULL;
+	int r = ao_store_put(ao_world_store(world, kind), (ao_span){answer->body, answer->body_len}, &object, NULL);
+	return r < 0 ? NULL : object;
+}
+
+typedef struct each_child {
+	const ao_kind *kind;
+	void (*fn)(void *arg, const ao_kind *kind, const ao_object *object);
+	void *arg;
+} each_child;
+
+static void child_visitor(void *arg, const ao_object *object)
+{
+	each_child *each = arg;
+	each->fn(each->arg, each->kind, object);
+}
+
+void ao_world_each_child(ao_world *world, const char *parent_uid, void (*fn)(void *arg, const ao_kind *kind, const ao_object *object),
+			 void *arg)
+{
+	for (size_t i = 0; i < world->manifest->kind_count; i++) {
+		each_child each = {&world->manifest->kinds[i], fn, arg};
+		if (each.kind->role == AO_ROLE_CHILD)
+			ao_store_each_owned(ao_world_store(world, each.kind), parent_uid, child_visitor, &each);
+	}
+}
+
+/** Collects trees into an array; the first that cannot be read is kept as the error. */
+typedef struct collector {
+	ao_world *world;
+	const ao_kind *kind;
+	cJSON *array;
+	int code;
+	ao_err *err;
+} collector;
+
+static void collect(collector *c, const ao_kind *kind, const ao_object *object)
+{
+	cJSON *tree = NULL;
+	if (c->code)
+		return;
+	c->code = ao_world_tree(kind, object, &tree, &c->err);
+	if (tree)
+		cJSON_AddItemToArray(c->array, tree);
+}
+
+static void collect_child(void *arg, const ao_kind *kind, const ao_object *object) { collect(arg, kind, object); }
+
+static void collect_related(void *arg, const ao_object *object)
+{
+	collector *c = arg;
+	collect(c, c->kind, object);
+}
+
+/** What is owned by this child, of the kind being collected. */
+static void collect_owned(void *arg, const ao_kind *kind, const ao_object *child)
+{
+	collector *c = arg;
+	if (strcmp(kind->resource.kind, c->kind->owner) == 0)
+		ao_store_each_owned(ao_world_store(c->world, c->kind), child->uid, collect_related, c);
+}
+
+static void collect_absent(const ao_world *world, cJSON *snapshot)
+{
+	cJSON *absent = cJSON_AddArrayToObject(snapshot, "absent");
+	for (size_t i = 0; i < world->manifest->kind_count; i++)
+		if (world->absent[i])
+			cJSON_AddItemToArray(absent, cJSON_CreateString(world->manifest->kinds[i].resource.kind));
+}
+
+static void collect_all(const ao_object *parent, cJSON *snapshot, collector *c)
+{
+	ao_world *world = c->world;
+	c->array = cJSON_AddArrayToObject(snapshot, "children");
+	ao_world_each_child(world, parent->uid, collect_child, c);
+	c->array = cJSON_AddArrayToObject(snapshot, "related");
+	for (size_t i = 0; i < world->manifest->kind_count; i++) {
+		c->kind = &world->manifest->kinds[i];
+		if (c->kind->role == AO_ROLE_RELATED && c->kind->owner)
+			ao_world_each_child(world, parent->uid, collect_owned, c);
+		else if (c->kind->role == AO_ROLE_RELATED)
+			ao_store_each_labelled(ao_world_store(world, c->kind), parent->namespace_, parent->name, collect_related, c);
+	}
+	collect_absent(world, snapshot);
+}
+
+int ao_world_snapshot(ao_world *world, const ao_object *parent, cJSON **ret, ao_err **reterr)
+{
+	ao_auto_json cJSON *snapshot = cJSON_CreateObject();
+	cJSON *tree = NULL;
+	int r = ao_world_tree(parent_kind(world), parent, &tree, reterr);
+	if (r < 0)
+		return r;
+	char now[AO_TIME_TEXT];
+	ao_time_second_text(ao_wall_ms(), now);
+	ao_json_set_str(snapshot, "now", now);
+	ao_json_set(snapshot, "parent", tree);
+	collector c = {.world = world};
+	collect_all(parent, snapshot, &c);
+	if (c.code < 0) {
+		ao_err_set(reterr, c.code, "%s", ao_err_text(c.err));
+		ao_err_free(c.err);
+		return c.code;
+	}
+	*ret = AO_TAKE(snapshot);
+	return 0;
+}

@@ -1,0 +1,99 @@
+/* annotations.c -- a map of objects that have something to be written or being written. */
+#include "rollout/annotations.h"
+
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "json/json.h"
+
+#include <stdlib.h>
+
+typedef struct note {
+	ao_annotations *notes;
+	char *key, *path;
+	char *text;         /* to be written next; or NULL */
+	ao_kube_call *call; /* in flight */
+} note;
+
+struct ao_annotations {
+	ao_kube *kube;
+	const ao_resource *resource;
+	char *key, *manager;
+	ao_map *open; /* "namespace/name" -> note */
+};
+
+static void free_note(note *n)
+{
+	if (n->call)
+		ao_kube_cancel(n->call);
+	free(n->key);
+	free(n->path);
+	free(n->text);
+	free(n);
+}
+
+static void write_next(note *n);
+
+static void on_written(void *arg, const ao_kube_answer *answer)
+{
+	note *n = arg;
+	n->call = NULL;
+	if (answer->error)
+		ao_debug(AO_CORE, n->key, "cannot annotate it: %s", answer->message);
+	if (n->text) {
+		write_next(n);
+		return;
+	}
+	ao_map_remove(n->notes->open, n->key);
+	free_note(n);
+}
+
+static void write_next(note *n)
+{
+	ao_auto_json cJSON *patch = cJSON_CreateObject();
+	ao_json_set_str(ao_json_object(ao_json_object(patch, "metadata"), "annotations"), n->notes->key, n->text);
+	ao_auto_str char *body = ao_json_print(patch);
+	free(n->text);
+	n->text = NULL;
+	n->call =
+	    ao_kube_send(n->notes->kube,
+			 &(ao_kube_request){
+			     .method = "PATCH", .path = n->path, .content_type = AO_MERGE_PATCH, .body = body, .fn = on_written, .arg = n});
+}
+
+ao_annotations *ao_annotations_new(ao_kube *kube, const ao_resource *resource, const char *key, const char *manager)
+{
+	ao_annotations *notes = ao_xcalloc(1, sizeof(*notes));
+	*notes = (ao_annotations){
+	    .kube = kube, .resource = resource, .key = ao_xstrdup(key), .manager = ao_xstrdup(manager), .open = ao_map_new()};
+	return notes;
+}
+
+void ao_annotations_free(ao_annotations *notes)
+{
+	if (!notes)
+		return;
+	size_t cursor = 0;
+	for (note *n; (n = ao_map_next(notes->open, &cursor, NULL));)
+		free_note(n);
+	ao_map_free(notes->open);
+	free(notes->key);
+	free(notes->manager);
+	free(notes);
+}
+
+void ao_annotations_put(ao_annotations *notes, const char *namespace_, const char *name, const char *text)
+{
+	ao_auto_str char *key = ao_xasprintf("%s/%s", namespace_, name);
+	note *n = ao_map_get(notes->open, key);
+	if (!n) {
+		ao_auto_str char *path = ao_resource_path(notes->resource, namespace_, name, NULL);
+		n = ao_xcalloc(1, sizeof(*n));
+		*n = (note){.notes = notes, .key = AO_TAKE(key), .path = ao_xasprintf("%s?fieldManager=%s", path, notes->manager)};
+		ao_map_put(notes->open, n->key, n);
+	}
+	free(n->text);
+	n->text = ao_xstrdup(text);
+	if (!n->call)
+		write_next(n);
+}

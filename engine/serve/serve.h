@@ -1,0 +1,26 @@
+#pragma once
+/**
+ * serve.h -- /healthz, /livez, /readyz, /metrics and /debug/ of the running operator.
+ *
+ * Everything is answered by the loop itself, so an answer is the loop's heartbeat.  A degraded bundle (the built-in one serving
+ * because the configured one is broken) does not make the process unready: restarting it would not help; ?verbose says it.
+ * /debug/ is on the port of the metrics and only for clients on this host, unless `debug_remote`.
+ * Threads: the loop thread only.
+ */
+#include "serve/metrics.h"
+#include "serve/probes.h"
+
+typedef struct ao_serve ao_serve;
+
+typedef struct ao_serve_options {
+	const char *metrics_address, *probe_address; /* "0" or "": off */
+	ao_metrics *metrics;
+	bool debug_remote;
+	void (*health)(void *arg, ao_checks *checks); /* what is worth a restart */
+	void (*ready)(void *arg, ao_checks *checks);
+	void (*debug)(void *arg, const char *rest, ao_server_reply *reply);
+	void *arg;
+} ao_serve_options;
+
+int ao_serve_new(ao_loop *loop, const ao_serve_options *options, ao_serve **ret, ao_err **reterr);
+void ao_serve_free(ao_serve *serve); /* NULL is fine */

@@ -1,0 +1,95 @@
+/* test_policy_scope.c -- whose an object is, and what classes and namespaces may be called. */
+#include "base/mem.h"
+#include "policy/scope.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static cJSON *parse(const char *text)
+{
+	cJSON *tree = NULL;
+	assert_int_equal(ao_json_parse(text, strlen(text), &tree, NULL), 0);
+	return tree;
+}
+
+static void names_are_checked(void **state)
+{
+	(void)state;
+	char sixty_three[64], sixty_four[65];
+	memset(sixty_three, 'a', 63);
+	memset(sixty_four, 'a', 64);
+	sixty_three[63] = sixty_four[64] = '\0';
+	const struct {
+		const char *class_, *namespaces;
+		bool good;
+	} cases[] = {
+	    {"", "", true},          {"blue", "a,b", true}, {"b-2", " a , ,b ", true}, {"2", NULL, true},     {sixty_three, NULL, true},
+	    {sixty_four, "", false}, {"Blue", "", false},   {"a.b", "", false},        {"-a", "", false},     {"a-", "", false},
+	    {"a b", "", false},      {"a/../b", "", false}, {"", "a,B", false},        {"", "kube/x", false}, {"", sixty_four, false},
+	};
+	for (size_t i = 0; i < AO_LEN(cases); i++) {
+		ao_auto_scope ao_scope scope = {0};
+		ao_auto_err ao_err *err = NULL;
+		assert_int_equal(ao_scope_read(cases[i].class_, cases[i].namespaces, &scope, &err), cases[i].good ? 0 : -EINVAL);
+		assert_int_equal(err == NULL, cases[i].good);
+	}
+}
+
+static void flags_win_over_the_environment(void **state)
+{
+	(void)state;
+	setenv("ASYA_OPERATOR_CLASS", "green", 1);
+	setenv("ASYA_WATCH_NAMESPACES", "b,a,b", 1);
+	ao_scope env = {0}, flags = {0};
+	assert_int_equal(ao_scope_read(NULL, NULL, &env, NULL), 0);
+	assert_int_equal(ao_scope_read("", "c", &flags, NULL), 0);
+	unsetenv("ASYA_OPERATOR_CLASS");
+	unsetenv("ASYA_WATCH_NAMESPACES");
+	assert_string_equal(env.class_, "green");
+	assert_string_equal(env.namespaces[0], "b");
+	assert_string_equal(env.namespaces[1], "a");
+	assert_null(env.namespaces[2]); /* each once */
+	assert_true(ao_scope_covers(&env, "a"));
+	assert_false(ao_scope_covers(&env, "c"));
+	assert_string_equal(flags.class_, "");
+	assert_true(ao_scope_covers(&flags, "c"));
+	ao_auto_str char *lease = ao_scope_name(&env, "lease.io"), *usual = ao_scope_name(&AO_SCOPE_ALL, "lease.io");
+	assert_string_equal(lease, "lease.io-green");
+	assert_string_equal(usual, "lease.io");
+	assert_true(ao_scope_covers(&AO_SCOPE_ALL, "anything"));
+	ao_scope_clear(&env);
+	ao_scope_clear(&flags);
+}
+
+static void the_annotation_tells_whose_it_is(void **state)
+{
+	(void)state;
+	ao_scope blue = {.class_ = (char *)"blue"};
+	ao_manifest manifest = {.class_annotation = (char *)"x/c"}, without = {0};
+	ao_auto_json cJSON *bare = parse("{\"metadata\":{}}"), *empty = parse("{\"metadata\":{\"annotations\":{\"x/c\":\"\"}}}"),
+			   *theirs = parse("{\"metadata\":{\"annotations\":{\"x/c\":\"red\"}}}"), *ours = parse("{}");
+	assert_true(ao_scope_serves(&AO_SCOPE_ALL, &manifest, bare) && !ao_scope_serves(&blue, &manifest, bare));
+	assert_true(ao_scope_serves(&AO_SCOPE_ALL, &manifest, empty) && !ao_scope_serves(&blue, &manifest, empty));
+	assert_false(ao_scope_serves(&AO_SCOPE_ALL, &manifest, theirs) || ao_scope_serves(&blue, &manifest, theirs));
+	assert_true(ao_scope_serves(&AO_SCOPE_ALL, &without, theirs)); /* who knows no classes takes all */
+	ao_scope_sign(&AO_SCOPE_ALL, &manifest, ours);
+	assert_null(ours->child);
+	ao_scope_sign(&blue, &manifest, ours);
+	assert_true(ao_scope_serves(&blue, &manifest, ours));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(names_are_checked),
+	    cmocka_unit_test(flags_win_over_the_environment),
+	    cmocka_unit_test(the_annotation_tells_whose_it_is),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,101 @@
+/* For whom a canary is, what a record hides, and cases that gate a bundle. */
+#include "base/mem.h"
+#include "policy/cases.h"
+#include "policy/record.h"
+#include "policy/variant.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static ao_object labelled(const char *key, const char *text) { return (ao_object){.key = (char *)key, .text = text, .len = strlen(text)}; }
+
+static void a_selector_names_parents(void **state)
+{
+	(void)state;
+	ao_object parent = labelled("n/a", "{\"metadata\":{\"labels\":{\"team\":\"ml\",\"beta\":\"\"}}}");
+	static const struct {
+		const char *selector;
+		int holds; /* -1: refused */
+	} ROWS[] = {
+	    {"team=ml", 1}, {"team==ml", 1},     {"team=web", 0},      {"team!=web", 1},        {"team!=ml", 0},
+	    {"beta", 1},    {"!beta", 0},        {"team=ml,!gone", 1}, {"gone!=x", 1},          {"", -1},
+	    {"=x", -1},     {"team in (a)", -1}, {"team=ml beta", -1}, {" team=ml , beta", -1},
+	};
+	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
+		ao_variant v = {.references = 1};
+		int r = ao_variant_limit(&v, ROWS[i].selector, NULL, NULL);
+		if (r != (ROWS[i].holds < 0 ? -EINVAL : 0))
+			fail_msg("%s", ROWS[i].selector);
+		if (r == 0 && ao_variant_concerns(&v, &parent) != (ROWS[i].holds == 1))
+			fail_msg("%s", ROWS[i].selector);
+		free(v.selector);
+	}
+}
+
+static void a_percentage_is_a_share_of_them(void **state)
+{
+	(void)state;
+	int count = 0;
+	ao_variant v = {0};
+	assert_int_equal(ao_variant_limit(&v, NULL, "25", NULL), 0);
+	for (int i = 0; i < 4000; i++) {
+		ao_auto_str char *key = ao_xasprintf("asya/actor-%d", i);
+		ao_object parent = labelled(key, "{}");
+		count += ao_variant_concerns(&v, &parent);
+		assert_int_equal(ao_variant_concerns(&v, &parent), ao_variant_concerns(&v, &parent));
+	}
+	assert_in_range(count, 850, 1150);
+	assert_int_equal(ao_variant_limit(&v, NULL, "0", NULL), -EINVAL);
+	assert_int_equal(ao_variant_limit(&v, NULL, "101", NULL), -EINVAL);
+	assert_int_equal(ao_variant_limit(&v, NULL, "ten", NULL), -EINVAL);
+}
+
+static void records_hide_secrets(void **state)
+{
+	(void)state;
+	ao_auto_json cJSON *tree = cJSON_Parse(
+	    "{\"env\":[{\"name\":\"DB_PASSWORD\",\"value\":\"hush\"},{\"name\":\"HOST\",\"value\":\"h\"}],\"apiToken\":\"hush\","
+	    "\"passwordSecretRef\":{\"name\":\"s\",\"key\":\"password\"},\"metadata\":{\"annotations\":{"
+	    "\"kubectl.kubernetes.io/last-applied-configuration\":\"hush\",\"a\":\"b\"}}}");
+	ao_record_redact(tree);
+	ao_auto_str char *text = ao_json_print(tree);
+	assert_string_equal(
+	    text, "{\"env\":[{\"name\":\"DB_PASSWORD\",\"value\":\"REDACTED\"},{\"name\":\"HOST\",\"value\":\"h\"}],\"apiToken\":"
+		  "\"REDACTED\",\"passwordSecretRef\":{\"name\":\"s\",\"key\":\"password\"},\"metadata\":{\"annotations\":{\"a\":\"b\"}}}");
+}
+
+static void cases_count_and_name_the_first_failure(void **state)
+{
+	(void)state;
+	ao_auto_sources ao_sources sources = {0};
+	ao_auto_loaded ao_loaded loaded = {0};
+	ao_auto_err ao_err *err = NULL;
+	ao_cases_count count = {0};
+	const char *text =
+	    "title: good\nexpect: {Deployment: {spec: {replicas: 1}}}\n---\ntitle: bad\nexpect: {Deployment: {spec: {replicas: 2}}}\n"
+	    "---\ntitle: refused\nactor: {spec: {transport: nowhere}}\ninvalid: not found\n---\njust text\n";
+	ao_load_options options = {0};
+	assert_int_equal(ao_load_sources(&options, &sources, NULL), 0);
+	ao_sources_put(&sources, "x.case.yaml", text, strlen(text), "test");
+	assert_int_equal(ao_load(&options, &sources, &loaded, NULL), 0);
+	assert_int_equal(ao_cases_run(&loaded, &sources, &sources, &count, &err), -EINVAL);
+	assert_int_equal(count.passed, 2);
+	assert_int_equal(count.failed, 2);
+	assert_string_equal(ao_err_text(err), "x.case.yaml: case 'bad': Deployment.spec.replicas: wanted 2, got 1");
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_selector_names_parents),
+	    cmocka_unit_test(a_percentage_is_a_share_of_them),
+	    cmocka_unit_test(records_hide_secrets),
+	    cmocka_unit_test(cases_count_and_name_the_first_failure),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
