@@ -20,7 +20,7 @@ Life of a bed:
   status       Show what runs in it
   env          Print its settings as shell exports
 
-Its components (etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok, rabbitmq, sqs, proxy):
+Its components (etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok, rabbitmq, sqs, proxy, faults):
   kill         Kill a component with SIGKILL
   start        Start a component again, on the same port, and wait until it serves
   restart      Kill and start a component
@@ -40,6 +40,7 @@ Access:
 
 Faults:
   proxy        Put a bad network in front of a server
+  faults       Put a proxy that answers wrongly in front of a server
 
 Usage:
   bed COMMAND DIR [flags]
@@ -129,6 +130,7 @@ def parser():
     sub.add_argument("-o", dest="output", choices=["json"], help="output format")
 
     add_proxy(command)
+    add_faults(command)
     return root
 
 
@@ -164,6 +166,19 @@ def add_proxy(command):
     sub.add_argument("--for", dest="target", default="kube-apiserver", metavar="COMPONENT",
                      help="server behind it (default kube-apiserver; rabbitmq, sqs)")
     sub.add_argument("--listen", type=int, metavar="PORT", help="port to listen on (default: a free one)")
+    sub.add_argument("do", nargs="*", metavar="WHAT", help="what to do from now on")
+
+
+def add_faults(command):
+    sub = command("faults", run_faults,
+                  "Start a proxy that speaks HTTP in front of a server, or tell it what to do. It prints its answer as JSON.\n"
+                  "For the API server there is DIR/kubeconfig-faults; for SQS see BED_FAULTS_SQS_* in DIR/env.\n\n"
+                  "What it does: add RULE (JSON, see README.md), remove ID, clear, list, recert [close].",
+                  "  bed faults /tmp/bed\n"
+                  "  bed faults /tmp/bed add '{\"act\": \"status\", \"status\": 429, \"method\": \"PATCH\", \"times\": 3}'\n"
+                  "  bed faults /tmp/bed clear")
+    sub.add_argument("--for", dest="target", default="kube-apiserver", metavar="COMPONENT",
+                     help="server behind it (default kube-apiserver; sqs)")
     sub.add_argument("do", nargs="*", metavar="WHAT", help="what to do from now on")
 
 
@@ -279,7 +294,7 @@ def run_user(options):
     from common import Layout
     layout = Layout(options.dir)
     state = layout.load()
-    if not options.name or "/" in options.name or options.name in ("proxy",):
+    if not options.name or "/" in options.name or options.name in ("proxy", "faults"):
         raise Fail(f"a user cannot be named {options.name!r} here", 2)
     server = "proxy" if options.through_proxy else "kube-apiserver"
     if server not in state["ports"]:
@@ -307,7 +322,6 @@ def run_requests(options):
 
 
 def run_proxy(options):
-    import proxy
     from control import open_bed
     target = full_name(options.target)
     name = "proxy" if target == "kube-apiserver" else "proxy-" + target
@@ -316,31 +330,83 @@ def run_proxy(options):
         raise Fail(f"{target} has no port in this bed")
     if name not in control.ask("status")["components"]:
         start_proxy(layout, state, control, name, target, options.listen)
-    answer = proxy.send_command(state["ports"][name + "-control"], options.do or ["status"])
+    tell(state, name, " ".join(options.do or ["status"]))
+
+
+def tell(state, name, line):
+    import proxy
+    answer = proxy.send_command(state["ports"][name + "-control"], line)
     print(json.dumps(dict(answer, port=state["ports"][name])))
     if "error" in answer:
         raise Fail(answer["error"], 2)
 
 
 def start_proxy(layout, state, control, name, target, listen):
-    import pki
-    from cluster import write_env
-    from control import wait_ready
     if listen:
         control.ask("reserve", port=listen)
     ports = ([listen] if listen else []) + control.ask("ports", count=1 if listen else 2)["ports"]
     state["ports"].update({name: ports[0], name + "-control": ports[1]})
     argv = [sys.executable, BED, "run-proxy", str(ports[0]), str(state["ports"][target]), str(ports[1])]
+    run_before(layout, state, control, name, argv)
+
+
+def run_before(layout, state, control, name, argv):
+    """Starts what stands before a server: `proxy` and `faults` before the API server, else with the server's name behind."""
+    import pki
+    from cluster import write_env
+    from control import wait_ready
     control.ask("define", name=name, spec={"argv": argv, "env": {"PATH": os.environ["PATH"]}, "cwd": layout.dir})
     control.ask("start", name=name)
     wait_ready(control, state, name, 20)
-    prefix = "BED_PROXY" if name == "proxy" else "BED_PROXY_" + target.upper().replace("-", "_")
+    port, prefix = state["ports"][name], "BED_" + name.upper().replace("-", "_")
     values = dict(state["env"])
-    values.update({prefix + "_PORT": ports[0], prefix + "_CONTROL_PORT": ports[1]})
-    if name == "proxy":
-        values["BED_PROXY_SERVER"] = f"https://127.0.0.1:{ports[0]}"
-        pki.write_kubeconfig(layout.path("kubeconfig-proxy"), layout.path("pki"), "admin", ports[0])
+    values.update({prefix + "_PORT": port, prefix + "_CONTROL_PORT": state["ports"][name + "-control"]})
+    if "-" not in name:
+        values[prefix + "_SERVER"] = f"https://127.0.0.1:{port}"
+        pki.write_kubeconfig(layout.path("kubeconfig-" + name), layout.path("pki"), "admin", port)
     write_env(layout, state, values)
+
+
+def run_faults(options):
+    from control import open_bed
+    target = full_name(options.target)
+    if target not in ("kube-apiserver", "sqs"):
+        raise Fail(f"no faults for {target}: it does not speak HTTP", 2)
+    name = "faults" if target == "kube-apiserver" else "faults-" + target
+    line = faults_line(options.do or ["list"])
+    layout, state, control = open_bed(options.dir)
+    if target not in state["ports"]:
+        raise Fail(f"{target} has no port in this bed")
+    if name not in control.ask("status")["components"]:
+        start_faults(layout, state, control, name, target)
+    tell(state, name, line)
+
+
+def faults_line(words):
+    """The words of the shell as the proxy's control port wants them."""
+    verb, rest, fields = words[0], words[1:], {}
+    try:
+        if verb == "add":
+            fields = json.loads(" ".join(rest))
+        elif verb == "remove":
+            fields = {"id": int(" ".join(rest))}
+        elif verb == "recert" and rest == ["close"]:
+            fields = {"close": True}
+        elif rest:
+            raise ValueError(f"unknown word {rest[0]!r}")
+        return json.dumps(dict(fields, do=verb))
+    except (TypeError, ValueError) as error:
+        raise Fail(f"{verb}: {error}", 2) from None
+
+
+def start_faults(layout, state, control, name, target):
+    import builder
+    ports = control.ask("ports", count=2)["ports"]
+    state["ports"].update({name: ports[0], name + "-control": ports[1]})
+    scheme = "https" if target == "kube-apiserver" else "http"
+    argv = [builder.ensure_faults(), "-listen", str(ports[0]), "-control", str(ports[1]),
+            "-target", f"{scheme}://127.0.0.1:{state['ports'][target]}", "-pki", layout.path("pki")]
+    run_before(layout, state, control, name, argv)
 
 
 def main(arguments):

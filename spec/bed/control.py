@@ -151,7 +151,7 @@ def readiness(layout, state, name):
     }
     if name == "kubelet":
         return lambda: node.usable(Api(layout, ports["kube-apiserver"]))
-    if name.startswith("proxy"):
+    if name.startswith(("proxy", "faults")):
         return lambda: port_open(ports[name + "-control"])
     return checks.get(name, lambda: True)
 

@@ -170,8 +170,8 @@ def main(arguments):
     asyncio.run(Proxy(listen_port, target_port).run(control_port))
 
 
-def send_command(control_port, words):
-    """Used by `bed proxy DIR COMMAND`: returns the proxy's answer."""
+def send_command(control_port, line):
+    """Used by `bed proxy DIR COMMAND` and `bed faults`: returns the proxy's answer."""
     with socket.create_connection(("127.0.0.1", control_port), 10) as client:
-        client.sendall(" ".join(words).encode() + b"\n")
+        client.sendall(line.encode() + b"\n")
         return json.loads(client.makefile("rb").readline())

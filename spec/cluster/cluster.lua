@@ -134,8 +134,8 @@ function M.operator(options)
   return handle
 end
 
---- A kubeconfig for a ServiceAccount: only what it may, the operator may.
-function M.account(name, namespace)
+--- A kubeconfig for a ServiceAccount: only what it may, the operator may. It goes to `server`, such as that of M.faults, or the real one.
+function M.account(name, namespace, server)
   local token = M.kubectl('create token %s -n %s', name, namespace):gsub('%s+$', '')
   return M.write(M.temp 'kubeconfig', ([[
 apiVersion: v1
@@ -144,7 +144,7 @@ current-context: c
 contexts: [{name: c, context: {cluster: c, user: u, namespace: "%s"}}]
 clusters: [{name: c, cluster: {server: "%s", certificate-authority: "%s"}}]
 users: [{name: u, user: {token: "%s"}}]
-]]):format(namespace, os.getenv 'BED_SERVER', os.getenv 'BED_CA', token))
+]]):format(namespace, server or os.getenv 'BED_SERVER', os.getenv 'BED_CA', token))
 end
 
 --- What helm makes of the chart, as a file; fails the test when it fails.
@@ -163,8 +163,36 @@ function M.clear()
   end
 end
 
---- For after_each: nothing of a failed test keeps running.
+local faulty = {}
+--- The proxy that answers wrongly, before the API server or before `target` ('sqs'); spec/bed/README.md tells what a rule may say.
+function M.faults(target)
+  local handle = { kubeconfig = BED .. '/kubeconfig-faults' }
+
+  local function ask(words, ...)
+    local output, ok = M.sh('spec/bed/bed faults %s %s ' .. words, BED, target and ('--for ' .. target) or '', ...)
+    if not ok then error('bed faults ' .. words:format(...) .. '\n' .. output, 3) end
+    return json.decode(output:match '{.*}')
+  end
+
+  --- Adds a rule and returns its id.
+  function handle.add(rule)
+    faulty[handle] = true
+    return ask('add %s', quote(json.encode(rule))).id
+  end
+  function handle.clear() ask 'clear'; faulty[handle] = nil end
+  function handle.remove(id) ask('remove %d', id) end
+  --- The rules in force, each with its `id` and how often it did something, `hits`.
+  function handle.list() return ask('list').rules end
+  --- A new certificate for new connections; `close`: the old connections are reset. Returns its serial number.
+  function handle.recert(close) return ask('recert %s', close and 'close' or '').serial end
+
+  handle.server = ('%s://127.0.0.1:%d'):format(target and 'http' or 'https', ask('list').port)
+  return handle
+end
+
+--- For after_each: nothing of a failed test keeps running, and no fault stays.
 function M.stop_all()
+  for handle in pairs(faulty) do handle.clear() end
   for _, handle in ipairs(M.started or {}) do
     if not handle.ended then handle.stop() end
   end

@@ -1,0 +1,3 @@
+module asya.sh/bed/faults
+
+go 1.21
