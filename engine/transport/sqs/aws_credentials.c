@@ -6,8 +6,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/secret.h"
-#include "transport/sqs/aws_source.h"
 
 #include <string.h>
 
@@ -31,14 +29,6 @@ struct ao_aws_credentials {
 	unsigned busy;
 	bool freed;
 };
-
-void ao_aws_keys_clear(ao_aws_keys *keys)
-{
-	ao_secret_free(keys->id);
-	ao_secret_free(keys->secret);
-	ao_secret_free(keys->token);
-	*keys = (ao_aws_keys){0};
-}
 
 /* ---- waiters ---- */
 
