@@ -1,6 +1,9 @@
 /* utf8.c -- the table of well-formed sequences of RFC 3629, as comparisons. */
 #include "base/utf8.h"
 
+#include <stdint.h>
+#include <string.h>
+
 static size_t length_of(unsigned char lead)
 {
 	if (lead < 0x80)
@@ -26,9 +29,20 @@ size_t ao_utf8_len(const char *s, size_t left)
 	return len;
 }
 
+/** Eight bytes of ASCII, none of them NUL: taking 1 from each sets the top bit of a byte that was 0. */
+static bool are_plain(const char *bytes)
+{
+	uint64_t eight;
+	memcpy(&eight, bytes, sizeof(eight));
+	return ((eight | (eight - 0x0101010101010101ULL)) & 0x8080808080808080ULL) == 0;
+}
+
 bool ao_utf8_is_text(const char *bytes, size_t len)
 {
 	for (size_t i = 0, n; i < len; i += n) {
+		n = 8; /* nearly all text is plain */
+		if (len - i >= n && are_plain(bytes + i))
+			continue;
 		n = ao_utf8_len(bytes + i, len - i);
 		if (!n || !bytes[i])
 			return false;

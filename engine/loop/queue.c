@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "loop/backoff.h"
 
 #define NEVER UINT64_MAX
 #define NOT_IN_HEAP SIZE_MAX
@@ -291,14 +292,6 @@ void ao_queue_add_after(ao_queue *queue, const char *key, uint64_t delay_ms)
 	reschedule(queue, it);
 }
 
-static uint64_t backoff_ms(const ao_queue *queue, unsigned failures)
-{
-	uint64_t ms = queue->options.base_ms;
-	while (failures-- > 1 && ms < queue->options.max_ms)
-		ms = ms > queue->options.max_ms / 2 ? queue->options.max_ms : ms * 2;
-	return ms < queue->options.max_ms ? ms : queue->options.max_ms;
-}
-
 void ao_queue_done(ao_queue *queue, const char *key, ao_queue_result result)
 {
 	item *it = ao_map_get(queue->items, key);
@@ -317,7 +310,7 @@ void ao_queue_done(ao_queue *queue, const char *key, ao_queue_result result)
 		it->dirty = false;
 		enqueue(queue, it);
 	} else if (result == AO_QUEUE_RETRY) {
-		it->backoff_at = ao_mono_ms() + backoff_ms(queue, it->failures);
+		it->backoff_at = ao_mono_ms() + ao_backoff_ms(queue->options.base_ms, queue->options.max_ms, it->failures - 1);
 		reschedule(queue, it);
 	}
 	drop_if_idle(queue, it);

@@ -8,8 +8,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "script/host.h"
-#include "script/text.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -199,7 +199,7 @@ static const char *check_text(walk *w, const frame *at, int index, size_t *ret_l
 	const char *text = lua_tolstring(w->L, index, ret_len);
 	if (memchr(text, '\0', *ret_len))
 		refuse(w, at, "a string with a NUL byte cannot be written as JSON");
-	if (!ao_text_is_utf8(text, *ret_len))
+	if (!ao_utf8_is_text(text, *ret_len))
 		refuse(w, at, "a string that is not UTF-8 cannot be written as JSON");
 	return text;
 }

@@ -305,6 +305,25 @@ static void digests_are_read_as_people_write_them(void **state)
 	assert_false(ao_utf8_is_text("\xc3", 1));
 }
 
+/** Plain text is looked at eight bytes at a time, which must find the same. */
+static void text_is_told_from_bytes_at_any_place(void **state)
+{
+	(void)state;
+	static const char *const odd[] = {"\0", "\xff", "\x80", "\xc3"};
+	char text[33];
+	for (size_t at = 0; at < 32; at++) {
+		memset(text, 1, sizeof(text));
+		assert_true(ao_utf8_is_text(text, 32));
+		for (size_t i = 0; i < AO_LEN(odd); i++) {
+			text[at] = *odd[i];
+			assert_false(ao_utf8_is_text(text, 32));
+			assert_true(ao_utf8_is_text(text, at));
+		}
+		memcpy(text + at, "\xc3\xbc", 2);
+		assert_int_equal(ao_utf8_is_text(text, 32), at < 31);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -321,6 +340,7 @@ int main(void)
 	    cmocka_unit_test(durations_are_those_of_go),
 	    cmocka_unit_test(files_are_read_up_to_a_cap),
 	    cmocka_unit_test(digests_are_read_as_people_write_them),
+	    cmocka_unit_test(text_is_told_from_bytes_at_any_place),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* Files of a bundle: replacing, folders as ConfigMaps are mounted, caps; and text made fit for showing. */
+#include "base/utf8.h"
 #include "script/embedded.h"
 #include "script/text.h"
 #include "script_case.h"
@@ -143,7 +144,7 @@ static void test_text_is_made_fit(void **state)
 	for (size_t i = 0; i < AO_LEN(cases); i++) {
 		ao_auto_str char *clean = ao_text_clean(cases[i].in, strlen(cases[i].in), 100);
 		assert_string_equal(clean, cases[i].out);
-		assert_int_equal(ao_text_is_utf8(cases[i].in, strlen(cases[i].in)), cases[i].utf8);
+		assert_int_equal(ao_utf8_is_text(cases[i].in, strlen(cases[i].in)), cases[i].utf8);
 	}
 	ao_auto_str char *cut = ao_text_clean("ab\xe2\x82\xac", 5, 4);
 	assert_string_equal(cut, "ab");

@@ -14,49 +14,50 @@
 #define MAX_HEARTBEAT 3600
 #define MAX_IDLE 86400
 
-static const ao_shape SECRET_REF[] = {{"name", AO_SHAPE_TEXT, 0, 0}, {"key", AO_SHAPE_TEXT, 0, 0}, {"optional", AO_SHAPE_BOOL, 0, 0}, {0}};
+static const ao_shape SECRET_REF[] = {AO_SHAPE("name", TEXT), AO_SHAPE("key", TEXT), AO_SHAPE("optional", BOOL), {0}};
 static const ao_shape TLS[] = {
-    {"enabled", AO_SHAPE_BOOL, 0, 0},
-    {"serverName", AO_SHAPE_TEXT, 0, 0},
-    {"insecureSkipVerify", AO_SHAPE_BOOL, 0, 0},
-    {"caSecretRef", AO_SHAPE_OBJECT, SECRET_REF, 0},
-    {"certSecretRef", AO_SHAPE_OBJECT, SECRET_REF, 0},
-    {"keySecretRef", AO_SHAPE_OBJECT, SECRET_REF, 0},
-    {"*SecretRef", AO_SHAPE_OBJECT, SECRET_REF, 0},
+    AO_SHAPE("enabled", BOOL),
+    AO_SHAPE("serverName", TEXT),
+    AO_SHAPE("insecureSkipVerify", BOOL),
+    AO_SHAPE("caSecretRef", OBJECT, .fields = SECRET_REF),
+    AO_SHAPE("certSecretRef", OBJECT, .fields = SECRET_REF),
+    AO_SHAPE("keySecretRef", OBJECT, .fields = SECRET_REF),
+    AO_SHAPE("*SecretRef", OBJECT, .fields = SECRET_REF),
     {0},
 };
 static const ao_shape MANAGEMENT[] = {
-    {"url", AO_SHAPE_TEXT, 0, 0},
-    {"insecureSkipVerify", AO_SHAPE_BOOL, 0, 0},
-    {"*SecretRef", AO_SHAPE_OBJECT, SECRET_REF, 0},
+    AO_SHAPE("url", TEXT),
+    AO_SHAPE("insecureSkipVerify", BOOL),
+    AO_SHAPE("*SecretRef", OBJECT, .fields = SECRET_REF),
     {0},
 };
 static const ao_shape DLQ[] = {
-    {"enabled", AO_SHAPE_BOOL, 0, 0},
-    {"maxRetryCount", AO_SHAPE_UINT, 0, 0},
-    {"retentionDays", AO_SHAPE_UINT, 0, 0},
+    AO_SHAPE("enabled", BOOL),
+    AO_SHAPE("maxRetryCount", UINT),
+    AO_SHAPE("retentionDays", UINT),
     {0},
 };
 static const ao_shape QUEUES[] = {
-    {"autoCreate", AO_SHAPE_BOOL, 0, 0},     {"forceRecreate", AO_SHAPE_BOOL, 0, 0}, {"type", AO_SHAPE_TEXT, 0, 0},
-    {"deletionPolicy", AO_SHAPE_TEXT, 0, 0}, {"dlq", AO_SHAPE_OBJECT, DLQ, 0},       {0},
+    AO_SHAPE("autoCreate", BOOL),     AO_SHAPE("forceRecreate", BOOL),        AO_SHAPE("type", TEXT),
+    AO_SHAPE("deletionPolicy", TEXT), AO_SHAPE("dlq", OBJECT, .fields = DLQ), {0},
 };
-static const ao_shape CONFIG[] = {
-    {"host", AO_SHAPE_TEXT, 0, 0},
-    {"hosts", AO_SHAPE_TEXTS, 0, 0},
-    {"port", AO_SHAPE_UINT, 0, MAX_PORT},
-    {"username", AO_SHAPE_TEXT, 0, 0},
-    {"passwordSecretRef", AO_SHAPE_OBJECT, SECRET_REF, 0},
-    {"*SecretRef", AO_SHAPE_OBJECT, SECRET_REF, 0},
-    {"exchange", AO_SHAPE_TEXT, 0, 0},
-    {"vhost", AO_SHAPE_TEXT, 0, 0},
-    {"heartbeat", AO_SHAPE_UINT, 0, MAX_HEARTBEAT},
-    {"idleSeconds", AO_SHAPE_UINT, 0, MAX_IDLE},
-    {"tls", AO_SHAPE_OBJECT, TLS, 0},
-    {"management", AO_SHAPE_OBJECT, MANAGEMENT, 0},
-    {"queues", AO_SHAPE_OBJECT, QUEUES, 0},
+static const ao_shape FIELDS[] = {
+    AO_SHAPE("host", TEXT),
+    AO_SHAPE("hosts", TEXTS),
+    AO_SHAPE("port", UINT, .max = MAX_PORT),
+    AO_SHAPE("username", TEXT),
+    AO_SHAPE("passwordSecretRef", OBJECT, .fields = SECRET_REF),
+    AO_SHAPE("*SecretRef", OBJECT, .fields = SECRET_REF),
+    AO_SHAPE("exchange", TEXT),
+    AO_SHAPE("vhost", TEXT),
+    AO_SHAPE("heartbeat", UINT, .max = MAX_HEARTBEAT),
+    AO_SHAPE("idleSeconds", UINT, .max = MAX_IDLE),
+    AO_SHAPE("tls", OBJECT, .fields = TLS),
+    AO_SHAPE("management", OBJECT, .fields = MANAGEMENT),
+    AO_SHAPE("queues", OBJECT, .fields = QUEUES),
     {0},
 };
+static const ao_shape CONFIG = AO_SHAPE("config", OBJECT, .fields = FIELDS);
 
 /* ---- hosts ---- */
 
@@ -187,7 +188,7 @@ int ao_rabbit_config_new(const cJSON *config, const cJSON *secrets, ao_rabbit_co
 	if (config && ao_json_at(config, "password"))
 		return ao_err_set(reterr, -EINVAL,
 				  "config.password: not here; put the password into a Secret and name it in passwordSecretRef");
-	int r = ao_shape_check(config, "config", CONFIG, reterr);
+	int r = ao_shape_check(config, &CONFIG, reterr);
 	if (r < 0)
 		return r;
 	ao_rabbit_config *c = ao_xcalloc(1, sizeof(*c));

@@ -12,20 +12,21 @@
 #define MAX_ARGUMENTS 32768 /* as JSON; what a frame holds is far more */
 #define MAX_BINDINGS 256
 
-static const ao_shape EXCHANGE[] = {{"name", AO_SHAPE_TEXT, 0, 0}, {"type", AO_SHAPE_TEXT, 0, 0}, {0}};
-static const ao_shape DEAD_LETTER[] = {{"name", AO_SHAPE_TEXT, 0, 0}, {"arguments", AO_SHAPE_OBJECT, 0, 0}, {0}};
-static const ao_shape QUEUE[] = {
-    {"name", AO_SHAPE_TEXT, 0, 0},
-    {"create", AO_SHAPE_BOOL, 0, 0},
-    {"durable", AO_SHAPE_BOOL, 0, 0},
-    {"arguments", AO_SHAPE_OBJECT, 0, 0},
-    {"exchange", AO_SHAPE_OBJECT, EXCHANGE, 0},
-    {"bindings", AO_SHAPE_TEXTS, 0, 0},
-    {"deadLetter", AO_SHAPE_OBJECT, DEAD_LETTER, 0},
-    {"forceRecreate", AO_SHAPE_BOOL, 0, 0},
-    {"ifEmpty", AO_SHAPE_BOOL, 0, 0},
+static const ao_shape EXCHANGE[] = {AO_SHAPE("name", TEXT), AO_SHAPE("type", TEXT), {0}};
+static const ao_shape DEAD_LETTER[] = {AO_SHAPE("name", TEXT), AO_SHAPE("arguments", OBJECT), {0}};
+static const ao_shape FIELDS[] = {
+    AO_SHAPE("name", TEXT),
+    AO_SHAPE("create", BOOL),
+    AO_SHAPE("durable", BOOL),
+    AO_SHAPE("arguments", OBJECT),
+    AO_SHAPE("exchange", OBJECT, .fields = EXCHANGE),
+    AO_SHAPE("bindings", TEXTS),
+    AO_SHAPE("deadLetter", OBJECT, .fields = DEAD_LETTER),
+    AO_SHAPE("forceRecreate", BOOL),
+    AO_SHAPE("ifEmpty", BOOL),
     {0},
 };
+static const ao_shape QUEUE = AO_SHAPE("queue", OBJECT, .fields = FIELDS);
 
 /* ---- tables ---- */
 
@@ -184,7 +185,7 @@ static int read_all(ao_rabbit_queue *q, ao_err **reterr)
 
 int ao_rabbit_queue_new(const cJSON *json, ao_rabbit_queue **ret, ao_err **reterr)
 {
-	int r = ao_shape_check(json, "queue", QUEUE, reterr);
+	int r = ao_shape_check(json, &QUEUE, reterr);
 	if (r < 0)
 		return r;
 	ao_rabbit_queue *q = ao_xcalloc(1, sizeof(*q));

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/backoff.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -108,11 +109,7 @@ static void fail_waiting(ao_rabbit_session *session)
 /** No host takes us: everybody is told, and the next attempt has to wait. */
 static void give_up(ao_rabbit_session *session, int code)
 {
-	unsigned doublings = session->failures < 5 ? session->failures : 5;
-	uint64_t pause = (uint64_t)FIRST_PAUSE_MS << doublings;
-	if (pause > MAX_PAUSE_MS)
-		pause = MAX_PAUSE_MS;
-	session->failures++;
+	uint64_t pause = ao_backoff_ms(FIRST_PAUSE_MS, MAX_PAUSE_MS, session->failures++);
 	session->pause_until = ao_mono_ms() + pause;
 	session->trouble = code;
 	ao_warn(AO_TRANSPORT, "rabbitmq", "no connection: %s; next attempt in %d s at the earliest", session->troubles.data,

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/secret.h"
+#include "loop/backoff.h"
 #include "net/http.h"
 #include "transport/sqs/aws_text.h"
 #include "transport/sqs/error.h"
@@ -86,10 +87,8 @@ static void fail(ao_sqs_api_call *call, int error, const char *reason, uint64_t 
 /** Full jitter, so that many callers do not come back together. */
 static uint64_t backoff(const ao_sqs_api_call *call, long retry_after_s)
 {
-	uint64_t most = BACKOFF_MS;
-	for (unsigned i = 1; i < call->attempts && most < BACKOFF_MAX_MS; i++)
-		most *= 2;
-	uint64_t wait = most / 4 + (uint64_t)random() % most;
+	uint64_t most = ao_backoff_ms(BACKOFF_MS, BACKOFF_MAX_MS, call->attempts - 1);
+	uint64_t wait = most / 4 + ao_jitter_ms(most);
 	uint64_t asked = retry_after_s > 0 ? (uint64_t)retry_after_s * 1000 : 0;
 	return wait > asked ? wait : asked;
 }
@@ -119,8 +118,7 @@ static void on_error_status(ao_sqs_api_call *call, const ao_http_response *respo
 	ao_auto_str char *status = *said.code ? NULL : ao_xasprintf("HTTP %ld", response->status);
 	ao_auto_str char *text =
 	    ao_xasprintf("%s: %s%s%s", call->api->host, status ? status : said.code, *said.message ? ": " : "", said.message);
-	uint64_t jitter = e.retry_ms ? (uint64_t)random() % (e.retry_ms / 5) : 0;
-	fail(call, e.error, e.reason, e.retry_ms + jitter, text);
+	fail(call, e.error, e.reason, e.retry_ms + ao_jitter_ms(e.retry_ms / 5), text);
 }
 
 static void on_good_status(ao_sqs_api_call *call, const ao_http_response *response)

@@ -6,8 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/secret.h"
-#include "transport/sqs/aws_source.h"
+#include "loop/frame.h"
 
 #include <string.h>
 
@@ -28,17 +27,8 @@ struct ao_aws_credentials {
 	ao_aws_waiter *first, *last;
 	ao_aws_waiter *told_first; /* to be called now */
 	ao_timer *retell;          /* calls those whom a remembered failure meets */
-	unsigned busy;
-	bool freed;
+	ao_frame frame;
 };
-
-void ao_aws_keys_clear(ao_aws_keys *keys)
-{
-	ao_secret_free(keys->id);
-	ao_secret_free(keys->secret);
-	ao_secret_free(keys->token);
-	*keys = (ao_aws_keys){0};
-}
 
 /* ---- waiters ---- */
 
@@ -70,8 +60,9 @@ void ao_aws_waiter_leave(ao_aws_waiter *waiter)
 	waiter->in = NULL;
 }
 
-static void destroy(ao_aws_credentials *c)
+static void destroy(void *arg)
 {
+	ao_aws_credentials *c = arg;
 	ao_aws_source_free(c->source);
 	ao_timer_free(c->retell);
 	ao_aws_keys_clear(&c->keys);
@@ -82,9 +73,9 @@ static void destroy(ao_aws_credentials *c)
 /** Who begins to wait while the others are told waits for the next time. */
 static void tell_everybody(ao_aws_credentials *c, const ao_aws_fetched *what)
 {
+	ao_auto_frame ao_frame *frame = ao_frame_enter(&c->frame);
 	const ao_aws_fetched told = *what;
 	ao_auto_str char *message = ao_xstrdup(what->message);
-	c->busy++;
 	c->told_first = c->first;
 	c->first = c->last = NULL;
 	while (c->told_first) {
@@ -92,8 +83,6 @@ static void tell_everybody(ao_aws_credentials *c, const ao_aws_fetched *what)
 		ao_aws_waiter_leave(waiter);
 		waiter->fn(waiter->arg, told.error, told.reason, message);
 	}
-	if (--c->busy == 0 && c->freed)
-		destroy(c);
 }
 
 /* ---- asking ---- */
@@ -196,19 +185,18 @@ int ao_aws_credentials_new(ao_loop *loop, const ao_aws_options *options, ao_aws_
 	c->source = source;
 	c->margin_ms = options->margin_ms ? options->margin_ms : MARGIN_MS;
 	c->retell = ao_timer_new(loop, retell, c);
+	ao_frame_init(&c->frame, destroy, c);
 	*ret = c;
 	return 0;
 }
 
 void ao_aws_credentials_free(ao_aws_credentials *c)
 {
-	if (!c || c->freed)
+	if (!c || c->frame.freed)
 		return;
 	while (c->first)
 		ao_aws_waiter_leave(c->first);
 	while (c->told_first)
 		ao_aws_waiter_leave(c->told_first);
-	c->freed = true;
-	if (!c->busy)
-		destroy(c);
+	ao_frame_free(&c->frame);
 }

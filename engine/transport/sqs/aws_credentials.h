@@ -7,28 +7,9 @@
  * many requests.  Where keys come from is in aws_source.h.  Secrets are overwritten when freed and are in no message.
  * Threads: the loop thread only.
  */
-#include "base/err.h"
-#include "loop/loop.h"
-
-#include <cjson/cJSON.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include "transport/sqs/aws_source.h"
 
 typedef struct ao_aws_credentials ao_aws_credentials;
-
-typedef struct ao_aws_options {
-	const char *region;
-	const cJSON *secrets; /* may be NULL */
-	bool instance_metadata;
-	uint64_t margin_ms;  /* new keys are asked for that long before the old ones end; 0 means 5 minutes */
-	unsigned duration_s; /* how long keys of a role shall live; 0 leaves it to STS (an hour). For tests */
-} ao_aws_options;
-
-typedef struct ao_aws_keys {
-	char *id, *secret;
-	char *token;         /* session token, or NULL */
-	uint64_t expires_ms; /* ao_mono_ms(); 0: never */
-} ao_aws_keys;
 
 /** Somebody who waits for keys; the caller's own memory, zeroed but for fn and arg. */
 typedef struct ao_aws_waiter {
@@ -52,6 +33,3 @@ void ao_aws_waiter_leave(ao_aws_waiter *waiter);
  * @return true when asking again can go better
  */
 bool ao_aws_credentials_refused(ao_aws_credentials *credentials, const char *id);
-
-/** Overwrites and frees the strings. */
-void ao_aws_keys_clear(ao_aws_keys *keys);

@@ -43,6 +43,14 @@ struct ao_aws_source {
 	void *arg;
 };
 
+void ao_aws_keys_clear(ao_aws_keys *keys)
+{
+	ao_secret_free(keys->id);
+	ao_secret_free(keys->secret);
+	ao_secret_free(keys->token);
+	*keys = (ao_aws_keys){0};
+}
+
 /* ---- the end of a fetch ---- */
 
 static void fail(ao_aws_source *s, int error, const char *reason, const char *message)
@@ -169,12 +177,12 @@ static void assume_role(ao_aws_source *s)
 	ao_auto_secret char *token = read_token(s);
 	if (!token)
 		return;
-	const char *name = getenv("AWS_ROLE_SESSION_NAME");
+	const char *name = ao_aws_env("AWS_ROLE_SESSION_NAME");
 	ao_auto_buf ao_buf form = ao_buf_init(4 * MAX_TOKEN);
 	ao_aws_form_put(&form, "Action", "AssumeRoleWithWebIdentity");
 	ao_aws_form_put(&form, "Version", "2011-06-15");
 	ao_aws_form_put(&form, "RoleArn", s->role_arn);
-	ao_aws_form_put(&form, "RoleSessionName", name && *name ? name : "asya-operator");
+	ao_aws_form_put(&form, "RoleSessionName", name ? name : "asya-operator");
 	if (s->duration_s) {
 		char seconds[16];
 		snprintf(seconds, sizeof(seconds), "%u", s->duration_s);
@@ -197,8 +205,7 @@ static void on_container_keys(void *arg, const ao_http_response *response)
 
 static void ask_container(ao_aws_source *s)
 {
-	const char *inline_token = getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN");
-	ao_auto_secret char *token = s->token_file ? read_token(s) : ao_xstrdup(inline_token && *inline_token ? inline_token : NULL);
+	ao_auto_secret char *token = s->token_file ? read_token(s) : ao_xstrdup(ao_aws_env("AWS_CONTAINER_AUTHORIZATION_TOKEN"));
 	if (!token && s->token_file)
 		return;
 	ao_auto_secret char *authorization = token ? ao_xasprintf("Authorization: %s", token) : NULL;
@@ -286,12 +293,6 @@ const ao_aws_keys *ao_aws_source_fixed(const ao_aws_source *s) { return s->place
 
 /* ---- finding the place ---- */
 
-static const char *env(const char *name)
-{
-	const char *text = getenv(name);
-	return text && *text ? text : NULL;
-}
-
 /** @return 1: these are the keys; 0: there are none; -EINVAL */
 static int take_fixed(ao_aws_source *s, const char *id, const char *secret, const char *token, const char *const names[3], ao_err **reterr)
 {
@@ -322,23 +323,23 @@ static int find_fixed(ao_aws_source *s, const cJSON *secrets, ao_err **reterr)
 	for (size_t i = 0; i < 3; i++)
 		values[i] = secrets ? ao_json_str(secrets, known[i]) : NULL;
 	int r = take_fixed(s, values[0], values[1], values[2], names, reterr);
-	return r ? r : take_fixed(s, env(env_names[0]), env(env_names[1]), env(env_names[2]), env_names, reterr);
+	return r ? r : take_fixed(s, ao_aws_env(env_names[0]), ao_aws_env(env_names[1]), ao_aws_env(env_names[2]), env_names, reterr);
 }
 
 static void find_web_identity(ao_aws_source *s, const char *region)
 {
-	const char *role = env("AWS_ROLE_ARN"), *file = env("AWS_WEB_IDENTITY_TOKEN_FILE");
-	const char *endpoint = env("AWS_ENDPOINT_URL_STS");
+	const char *role = ao_aws_env("AWS_ROLE_ARN"), *file = ao_aws_env("AWS_WEB_IDENTITY_TOKEN_FILE");
+	const char *endpoint = ao_aws_env("AWS_ENDPOINT_URL_STS");
 	if (!role || !file)
 		return;
 	s->place = WEB_IDENTITY;
 	s->role_arn = ao_xstrdup(role);
 	s->token_file = ao_xstrdup(file);
-	const char *suffix = strncmp(region, "cn-", 3) == 0 ? ".cn" : "";
-	size_t len = endpoint ? strlen(endpoint) : 0;
-	while (len && endpoint[len - 1] == '/')
+	ao_auto_str char *base = endpoint ? ao_xstrdup(endpoint) : ao_aws_url("sts", region);
+	size_t len = strlen(base);
+	while (len && base[len - 1] == '/')
 		len--;
-	s->url = len ? ao_xasprintf("%.*s/", (int)len, endpoint) : ao_xasprintf("https://sts.%s.amazonaws.com%s/", region, suffix);
+	s->url = ao_xasprintf("%.*s/", (int)len, base);
 	s->what = ao_xasprintf("AWS credentials for %s from %s", role, s->url);
 }
 
@@ -361,7 +362,8 @@ static bool is_safe(const char *url)
 
 static int find_container(ao_aws_source *s, ao_err **reterr)
 {
-	const char *full = env("AWS_CONTAINER_CREDENTIALS_FULL_URI"), *relative = env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+	const char *full = ao_aws_env("AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+		   *relative = ao_aws_env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
 	if (!full && !relative)
 		return 0;
 	if (!relative && !is_safe(full))
@@ -369,14 +371,14 @@ static int find_container(ao_aws_source *s, ao_err **reterr)
 				  "AWS_CONTAINER_CREDENTIALS_FULL_URI must be https, or http to this machine or a container agent");
 	s->place = IN_CONTAINER;
 	s->url = relative ? ao_xasprintf(CONTAINER "%s", relative) : ao_xstrdup(full);
-	s->token_file = ao_xstrdup(env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"));
+	s->token_file = ao_xstrdup(ao_aws_env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"));
 	s->what = ao_xasprintf("AWS credentials of the container from %s", s->url);
 	return 0;
 }
 
 static void find_instance(ao_aws_source *s)
 {
-	const char *endpoint = env("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+	const char *endpoint = ao_aws_env("AWS_EC2_METADATA_SERVICE_ENDPOINT");
 	s->place = INSTANCE;
 	s->url = ao_xstrdup(endpoint ? endpoint : METADATA);
 	for (size_t len = strlen(s->url); len && s->url[len - 1] == '/'; len--)

@@ -1,6 +1,6 @@
 #pragma once
 /**
- * aws_source.h -- the one place our AWS keys come from, found once, and asking it for new ones.  Private to aws_credentials.c.
+ * aws_source.h -- the one place our AWS keys come from, found once, and asking it for new ones.
  *
  * Looked at in this order: the transport's own secrets (accessKeyId, secretAccessKey, sessionToken); AWS_ACCESS_KEY_ID,
  * AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; AWS_ROLE_ARN with AWS_WEB_IDENTITY_TOKEN_FILE (IRSA: STS, at AWS_ENDPOINT_URL_STS or the
@@ -8,9 +8,31 @@
  * `instanceMetadata: true`, the EC2 instance metadata service, version 2.  The environment is read once; token files at each use.
  * Threads: the loop thread only.
  */
-#include "transport/sqs/aws_credentials.h"
+#include "base/err.h"
+#include "loop/loop.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 typedef struct ao_aws_source ao_aws_source;
+
+typedef struct ao_aws_options {
+	const char *region;
+	const cJSON *secrets; /* may be NULL */
+	bool instance_metadata;
+	unsigned duration_s; /* how long keys of a role shall live; 0 leaves it to STS (an hour). For tests */
+	uint64_t margin_ms;  /* of aws_credentials.h: it asks for new keys that long before the old ones end; 0 means 5 minutes */
+} ao_aws_options;
+
+typedef struct ao_aws_keys {
+	char *id, *secret;
+	char *token;         /* session token, or NULL */
+	uint64_t expires_ms; /* ao_mono_ms(); 0: never */
+} ao_aws_keys;
+
+/** Overwrites and frees the strings. */
+void ao_aws_keys_clear(ao_aws_keys *keys);
 
 typedef struct ao_aws_fetched {
 	int error;           /* 0; -EIO, -ETIME, -EPERM, -EINVAL, -EAGAIN, -EPROTO */

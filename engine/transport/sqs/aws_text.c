@@ -151,3 +151,14 @@ void ao_aws_form_put(ao_buf *form, const char *name, const char *value)
 			ao_buf_printf(form, "%%%02X", c);
 	}
 }
+
+const char *ao_aws_env(const char *name)
+{
+	const char *text = getenv(name);
+	return text && *text ? text : NULL;
+}
+
+char *ao_aws_url(const char *service, const char *region)
+{
+	return ao_xasprintf("https://%s.%s.amazonaws.com%s", service, region, strncmp(region, "cn-", 3) == 0 ? ".cn" : "");
+}

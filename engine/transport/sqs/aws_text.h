@@ -1,6 +1,6 @@
 #pragma once
 /**
- * aws_text.h -- the few forms of text that AWS speaks beside JSON: XML answers, errors in either, times, form bodies.
+ * aws_text.h -- the few forms of text that AWS speaks beside JSON: XML answers, errors in either, times, form bodies, addresses.
  * Threads: any.
  */
 #include "base/buf.h"
@@ -26,3 +26,8 @@ bool ao_aws_time_read(const char *text, int64_t *ret_wall_ms);
 
 /** Appends "name=value", percent-encoded, with '&' in front unless it is the first. */
 void ao_aws_form_put(ao_buf *form, const char *name, const char *value);
+
+/** A variable of the environment; NULL when it is not set, or empty. Borrowed. */
+const char *ao_aws_env(const char *name);
+/** "https://sqs.eu-central-1.amazonaws.com", without a slash at the end. The caller frees. */
+char *ao_aws_url(const char *service, const char *region);

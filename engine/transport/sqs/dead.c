@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "loop/frame.h"
 #include "json/json.h"
 
 #include <string.h>
@@ -27,8 +28,7 @@ typedef struct ao_sqs_dead_entry {
 struct ao_sqs_dead {
 	ao_sqs_account *account;
 	ao_map *entries;
-	unsigned busy;
-	bool freed;
+	ao_frame frame;
 };
 
 static void free_entry(entry *e)
@@ -39,8 +39,9 @@ static void free_entry(entry *e)
 	free(e);
 }
 
-static void destroy(ao_sqs_dead *dead)
+static void destroy(void *arg)
 {
+	ao_sqs_dead *dead = arg;
 	size_t cursor = 0;
 	entry *e;
 	while ((e = ao_map_next(dead->entries, &cursor, NULL)))
@@ -66,15 +67,12 @@ static void drop_old(ao_sqs_dead *dead)
 /** One after the other, because each may do anything. */
 static void tell_everybody(entry *e, const ao_broker_answer *answer, const char *arn)
 {
-	ao_sqs_dead *dead = e->dead;
-	dead->busy++;
+	ao_auto_frame ao_frame *frame = ao_frame_enter(&e->dead->frame);
 	while (e->waiters) {
 		ao_sqs_dead_waiter *waiter = e->waiters;
 		ao_sqs_dead_leave(waiter);
 		waiter->fn(waiter->arg, answer, arn);
 	}
-	if (--dead->busy == 0 && dead->freed)
-		destroy(dead);
 }
 
 static void on_looked(void *arg, const ao_broker_answer *answer, const char *arn)
@@ -154,6 +152,7 @@ ao_sqs_dead *ao_sqs_dead_new(ao_sqs_account *account)
 {
 	ao_sqs_dead *dead = ao_xcalloc(1, sizeof(*dead));
 	*dead = (ao_sqs_dead){.account = account, .entries = ao_map_new()};
+	ao_frame_init(&dead->frame, destroy, dead);
 	return dead;
 }
 
@@ -161,7 +160,7 @@ void ao_sqs_dead_free(ao_sqs_dead *dead)
 {
 	size_t cursor = 0;
 	entry *e;
-	if (!dead || dead->freed)
+	if (!dead || dead->frame.freed)
 		return;
 	while ((e = ao_map_next(dead->entries, &cursor, NULL))) {
 		while (e->waiters)
@@ -170,7 +169,5 @@ void ao_sqs_dead_free(ao_sqs_dead *dead)
 			ao_sqs_task_cancel(e->task);
 		e->task = NULL;
 	}
-	dead->freed = true;
-	if (!dead->busy)
-		destroy(dead);
+	ao_frame_free(&dead->frame);
 }

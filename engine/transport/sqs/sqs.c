@@ -1,13 +1,13 @@
 /* sqs.c -- calls in the order they came, at most 16 of them at work: dead letter queue, queue, or the other way round.
  *
- * A call waits in `waiting` until pump() starts it from a timer, so nothing is answered from inside ao_broker_send(); its own timer
- * ends it wherever it is.  An answer is the last thing a frame does but for the broker's `busy`, which keeps the broker alive
- * while its receiver frees it. */
+ * A call waits in line until pump() starts it from a timer, so nothing is answered from inside ao_broker_send(); its own timer ends it
+ * wherever it is.  The receiver of an answer may free the broker: its frame keeps it until answer() returns. */
 #include "transport/sqs/sqs.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/frame.h"
 #include "transport/broker.h"
 #include "transport/sqs/dead.h"
 #include "json/json.h"
@@ -29,8 +29,7 @@ typedef struct broker {
 	ao_timer *pump;
 	call *first, *last; /* waiting first to last, and at work */
 	ao_broker_stats stats;
-	unsigned busy;
-	bool freed;
+	ao_frame frame;
 } broker;
 
 struct call {
@@ -69,12 +68,13 @@ static void dispose(call *c)
 	ao_sqs_wanted_free(c->wanted);
 	free(c->wrong);
 	free(c);
-	if (b->first && !b->freed)
+	if (b->first && !b->frame.freed)
 		ao_timer_start(b->pump, 0);
 }
 
-static void destroy(broker *b)
+static void destroy(void *arg)
 {
+	broker *b = arg;
 	ao_sqs_dead_free(b->dead);
 	ao_sqs_account_clear(&b->account);
 	ao_sqs_config_clear(&b->config);
@@ -85,14 +85,12 @@ static void destroy(broker *b)
 static void answer(call *c, const ao_broker_answer *what)
 {
 	broker *b = broker_of(c);
+	ao_auto_frame ao_frame *frame = ao_frame_enter(&b->frame);
 	if (what->error)
 		b->stats.errors++;
-	b->busy++;
 	c->ending = true;
 	c->fn(c->arg, what);
 	dispose(c);
-	if (--b->busy == 0 && b->freed)
-		destroy(b);
 }
 
 /** @param kept  what is known of the queue all the same; may be NULL */
@@ -186,8 +184,8 @@ static void start(call *c)
 static void pump(void *arg)
 {
 	broker *b = arg;
-	b->busy++;
-	while (!b->freed && b->stats.in_flight < MAX_IN_FLIGHT) {
+	ao_auto_frame ao_frame *frame = ao_frame_enter(&b->frame);
+	while (!frame->freed && b->stats.in_flight < MAX_IN_FLIGHT) {
 		call *c = b->first;
 		while (c && c->started)
 			c = c->next;
@@ -195,8 +193,6 @@ static void pump(void *arg)
 			break;
 		start(c);
 	}
-	if (--b->busy == 0 && b->freed)
-		destroy(b);
 }
 
 /* ---- what transport.c calls ---- */
@@ -239,15 +235,14 @@ static ao_broker_stats broker_stats(const ao_broker *base)
 static void broker_free(ao_broker *base)
 {
 	broker *b = (broker *)base;
-	if (b->freed)
+	if (b->frame.freed)
 		return;
-	b->freed = true;
+	b->frame.freed = true; /* or dispose() would start what waits */
 	for (call *c = b->first, *next; c; c = next) {
 		next = c->next;
 		broker_cancel(&c->base);
 	}
-	if (!b->busy)
-		destroy(b);
+	ao_frame_free(&b->frame);
 }
 
 static int broker_make(ao_loop *loop, const cJSON *config, const cJSON *secrets, ao_broker **ret, ao_err **reterr)
@@ -275,6 +270,7 @@ static int broker_make(ao_loop *loop, const cJSON *config, const cJSON *secrets,
 	b->account.urls = ao_map_new();
 	b->dead = ao_sqs_dead_new(&b->account);
 	b->pump = ao_timer_new(loop, pump, b);
+	ao_frame_init(&b->frame, destroy, b);
 	*ret = &b->base;
 	return 0;
 }

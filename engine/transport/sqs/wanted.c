@@ -3,69 +3,42 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "transport/shape.h"
 #include "json/json.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_NAME 80
-#define MAX_RECEIVES 1000
+#define RECEIVES "a whole number from 1 to 1000"
+
+static const ao_shape DEAD_LETTER[] = {
+    AO_SHAPE("name", STRING),
+    AO_SHAPE("attributes", STRINGS),
+    AO_SHAPE("tags", STRINGS),
+    AO_SHAPE("maxReceiveCount", UINT, .max = 1000, .expected = RECEIVES),
+    {0},
+};
+static const ao_shape FIELDS[] = {
+    AO_SHAPE("name", STRING),
+    AO_SHAPE("create", BOOL),
+    AO_SHAPE("attributes", STRINGS),
+    AO_SHAPE("tags", STRINGS),
+    AO_SHAPE("deadLetter", OBJECT, .fields = DEAD_LETTER, .expected = "a map"),
+    AO_SHAPE("forceRecreate", BOOL), /* means nothing here: everything we set can be changed in place */
+    AO_SHAPE("ifEmpty", BOOL),
+    {0},
+};
+static const ao_shape QUEUE = AO_SHAPE("", OBJECT, .fields = FIELDS, .expected = "a map");
 
 /* ---- reading ---- */
-
-static int check_keys(const cJSON *object, const char *path, const char *const *known, ao_err **reterr)
-{
-	const cJSON *item;
-	if (!cJSON_IsObject(object))
-		return ao_err_set(reterr, -EINVAL, "%s: expected a map", *path ? path : "queue");
-	cJSON_ArrayForEach (item, object) {
-		size_t i = 0;
-		while (known[i] && strcmp(known[i], item->string) != 0)
-			i++;
-		if (!known[i])
-			return ao_err_set(reterr, -EINVAL, "%s%s%.64s: unknown key", path, *path ? "." : "", item->string);
-	}
-	return 0;
-}
-
-static bool is_set(const cJSON *object, const char *key)
-{
-	const cJSON *value = ao_json_at(object, key);
-	return value && !cJSON_IsNull(value);
-}
-
-static int read_flag(const cJSON *object, const char *key, bool *ret, ao_err **reterr)
-{
-	const cJSON *value = ao_json_at(object, key);
-	if (is_set(object, key) && !cJSON_IsBool(value))
-		return ao_err_set(reterr, -EINVAL, "%s: expected true or false", key);
-	*ret = cJSON_IsTrue(value);
-	return 0;
-}
-
-/** Copies a map of strings; other scalars become strings. */
-static int read_strings(const cJSON *object, const char *key, cJSON **ret, ao_err **reterr)
-{
-	const cJSON *from = ao_json_at(object, key), *item;
-	ao_auto_json cJSON *to = cJSON_CreateObject();
-	if (is_set(object, key) && !cJSON_IsObject(from))
-		return ao_err_set(reterr, -EINVAL, "%s: expected a map of strings", key);
-	cJSON_ArrayForEach (item, from) {
-		ao_auto_str char *text = cJSON_IsNumber(item) || cJSON_IsBool(item) ? ao_json_print(item) : NULL;
-		if (!text && !cJSON_IsString(item))
-			return ao_err_set(reterr, -EINVAL, "%s.%.64s: expected a string", key, item->string);
-		ao_json_set_str(to, item->string, text ? text : item->valuestring);
-	}
-	*ret = AO_TAKE(to);
-	return 0;
-}
 
 static int read_name(const cJSON *object, char **ret, ao_err **reterr)
 {
 	const char *name = ao_json_str(object, "name");
 	size_t len = name ? strlen(name) : 0;
 	if (!len)
-		return ao_err_set(reterr, -EINVAL, "name: missing, or no string");
+		return ao_err_set(reterr, -EINVAL, "name: missing");
 	if (len > 5 && strcmp(name + len - 5, ".fifo") == 0)
 		return ao_err_set(reterr, -EINVAL, "name: \"%.*s\" would be a FIFO queue; only standard queues are supported", MAX_NAME,
 				  name);
@@ -79,41 +52,22 @@ static int read_name(const cJSON *object, char **ret, ao_err **reterr)
 /** What a queue and a dead letter queue have in common. */
 static int read_common(const cJSON *object, ao_sqs_wanted *wanted, ao_err **reterr)
 {
-	int r = read_name(object, &wanted->name, reterr);
-	if (r == 0)
-		r = read_strings(object, "attributes", &wanted->attributes, reterr);
-	return r < 0 ? r : read_strings(object, "tags", &wanted->tags, reterr);
-}
-
-static int read_receives(const cJSON *object, int64_t *ret, ao_err **reterr)
-{
-	const cJSON *value = ao_json_at(object, "maxReceiveCount");
-	int64_t n = 0;
-	if (cJSON_IsString(value) && strspn(value->valuestring, "0123456789") == strlen(value->valuestring) &&
-	    strlen(value->valuestring) < 6)
-		n = strtol(value->valuestring, NULL, 10);
-	else
-		ao_json_int(value, &n);
-	if (n < 1 || n > MAX_RECEIVES)
-		return ao_err_set(reterr, -EINVAL, "maxReceiveCount: expected a whole number from 1 to %d", MAX_RECEIVES);
-	*ret = n;
-	return 0;
+	wanted->attributes = ao_shape_strings(object, "attributes");
+	wanted->tags = ao_shape_strings(object, "tags");
+	return read_name(object, &wanted->name, reterr);
 }
 
 static int read_dead(const cJSON *queue, ao_sqs_wanted *wanted, ao_err **reterr)
 {
-	static const char *const known[] = {"name", "attributes", "tags", "maxReceiveCount", NULL};
 	const cJSON *object = ao_json_at(queue, "deadLetter");
-	if (!is_set(queue, "deadLetter"))
+	if (!cJSON_IsObject(object))
 		return 0;
-	int r = check_keys(object, "deadLetter", known, reterr);
-	if (r < 0)
-		return r;
 	wanted->dead = ao_xcalloc(1, sizeof(*wanted->dead));
 	wanted->dead->create = wanted->create;
-	r = read_common(object, wanted->dead, reterr);
-	if (r == 0)
-		r = read_receives(object, &wanted->max_receives, reterr);
+	wanted->max_receives = ao_shape_uint(object, "maxReceiveCount", 0);
+	int r = read_common(object, wanted->dead, reterr);
+	if (r == 0 && !wanted->max_receives)
+		r = ao_err_set(reterr, -EINVAL, "maxReceiveCount: expected " RECEIVES);
 	if (r < 0)
 		return ao_err_wrap(reterr, "deadLetter");
 	if (strcmp(wanted->dead->name, wanted->name) == 0)
@@ -125,17 +79,12 @@ static int read_dead(const cJSON *queue, ao_sqs_wanted *wanted, ao_err **reterr)
 
 static int read_all(const cJSON *queue, ao_sqs_wanted *wanted, ao_err **reterr)
 {
-	static const char *const known[] = {"name", "create", "attributes", "tags", "deadLetter", "forceRecreate", "ifEmpty", NULL};
-	bool recreate; /* means nothing here: everything we set can be changed in place */
-	int r = check_keys(queue, "", known, reterr);
-	if (r == 0)
-		r = read_common(queue, wanted, reterr);
-	if (r == 0)
-		r = read_flag(queue, "create", &wanted->create, reterr);
-	if (r == 0)
-		r = read_flag(queue, "ifEmpty", &wanted->if_empty, reterr);
-	if (r == 0)
-		r = read_flag(queue, "forceRecreate", &recreate, reterr);
+	int r = ao_shape_check(queue, &QUEUE, reterr);
+	if (r < 0)
+		return r;
+	wanted->create = ao_shape_bool(queue, "create", false);
+	wanted->if_empty = ao_shape_bool(queue, "ifEmpty", false);
+	r = read_common(queue, wanted, reterr);
 	return r < 0 ? r : read_dead(queue, wanted, reterr);
 }
 
