@@ -229,17 +229,13 @@ local function collect(loader)
   return by_name, manifest
 end
 
---- Checks each policy's parameters against its schema, defaults filled in.
+--- Checks each policy's parameters against its schema, defaults filled in. Those of nobody are for a policy that may come later.
 local function apply_params(list, given)
-  local known = {}
-  for _, it in ipairs(list) do
-    known[it.name] = true
-    it.params = schema.apply(it.def.params, given[it.name] or {}, format("%s: params of policy '%s'", it.file, it.name))
+  if type(given) ~= 'table' or given[1] ~= nil then
+    fail('params must be a table: policy name to parameters')
   end
-  for _, name in ipairs(sorted_keys(given)) do
-    if not known[name] then
-      fail("params: there is no policy '%s' in the bundle", tostring(name))
-    end
+  for _, it in ipairs(list) do
+    it.params = schema.apply(it.def.params, given[it.name] or {}, format("%s: params of policy '%s'", it.file, it.name))
   end
 end
 
@@ -277,9 +273,6 @@ function bundle.load(files, settings, host)
   local by_name, manifest = collect(loader)
   local list = in_order(by_name)
   settings = settings or {}
-  if settings.params ~= nil and type(settings.params) ~= 'table' then
-    fail('params must be a table: policy name to parameters')
-  end
   apply_params(list, settings.params or {})
   loader.open = false
   return setmetatable({

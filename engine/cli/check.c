@@ -53,6 +53,8 @@ static int check(const ao_load_options *load, const ao_session_flags *flags, boo
 		r = live ? ao_session_sources(&session, load, &sources, &list, reterr) : ao_load_sources(load, &sources, reterr);
 	if (r == 0)
 		r = ao_load(load, &sources, &loaded, reterr);
+	if (r == 0 && loaded.unclaimed)
+		r = ao_err_set(reterr, -EINVAL, "%s", loaded.unclaimed);
 	if (r < 0)
 		return r;
 	r = ao_cases_run(&loaded, &sources, &sources, &count, &failed);

@@ -262,6 +262,8 @@ static int run(diff *d, const ao_load_options *load, const ao_session_flags *fla
 		r = ao_session_sources(&d->session, load, &sources, NULL, reterr);
 	if (r == 0)
 		r = load_with_files(d, load, &sources, reterr);
+	if (r == 0 && d->loaded.unclaimed)
+		ao_cli_note(d->loaded.unclaimed);
 	if (r == 0)
 		r = ao_plan_schemas(d->loaded.manifest, d->session.kube, &d->openapi, reterr);
 	if (r == 0)

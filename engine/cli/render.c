@@ -108,6 +108,8 @@ static int render_file(const ao_load_options *load, const char *file, bool json,
 	int r = ao_load_sources(load, &sources, reterr);
 	if (r == 0)
 		r = ao_load(load, &sources, &loaded, reterr);
+	if (r == 0 && loaded.unclaimed)
+		ao_cli_note(loaded.unclaimed);
 	if (r == 0)
 		r = ao_plan_schemas(loaded.manifest, NULL, &openapi, reterr);
 	if (r == 0)

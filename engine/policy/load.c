@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/suggest.h"
 #include "policy/settings.h"
 #include "json/yaml.h"
 
@@ -10,6 +11,7 @@
 #include <string.h>
 
 #define MAX_CONFIG (1024 * 1024)
+#define MAX_UNCLAIMED 1000 /* bytes of a message */
 
 int ao_load_sources(const ao_load_options *options, ao_sources *sources, ao_err **reterr)
 {
@@ -31,6 +33,26 @@ static int read_config(const char *path, cJSON **ret, ao_err **reterr)
 		return ao_err_set(reterr, -EINVAL, "%s: holds more than one document", path);
 	*ret = cJSON_DetachItemFromArray(documents, 0);
 	return 0;
+}
+
+/** Parameters of policies that the bundle does not have, each with the name that may have been meant. @return NULL: there are none */
+static char *find_unclaimed(const ao_bundle *bundle, const cJSON *settings)
+{
+	const cJSON *params, *policy;
+	ao_auto_buf ao_buf text = ao_buf_init(MAX_UNCLAIMED);
+	cJSON_ArrayForEach (params, ao_json_at(settings, "params")) {
+		ao_suggest near = ao_suggest_for(params->string);
+		bool known = false;
+		cJSON_ArrayForEach (policy, ao_bundle_policies(bundle)) {
+			known = known || strcmp(ao_json_str(policy, "name"), params->string) == 0;
+			ao_suggest_offer(&near, ao_json_str(policy, "name"));
+		}
+		ao_auto_str char *hint = ao_suggest_text(&near);
+		if (!known)
+			ao_buf_printf(&text, "%s '%s' in the bundle%s", text.len ? "; nor" : "params: there is no policy", params->string,
+				      hint);
+	}
+	return ao_xstrdup(text.data);
 }
 
 int ao_load(const ao_load_options *options, const ao_sources *sources, ao_loaded *ret, ao_err **reterr)
@@ -56,7 +78,8 @@ int ao_load(const ao_load_options *options, const ao_sources *sources, ao_loaded
 	}
 	if (r < 0)
 		return r;
-	*ret = (ao_loaded){.bundle = AO_TAKE(bundle), .manifest = manifest, .settings = AO_TAKE(settings)};
+	char *unclaimed = find_unclaimed(bundle, settings);
+	*ret = (ao_loaded){.bundle = AO_TAKE(bundle), .manifest = manifest, .settings = AO_TAKE(settings), .unclaimed = unclaimed};
 	return 0;
 }
 
@@ -65,6 +88,7 @@ void ao_loaded_clear(ao_loaded *loaded)
 	ao_bundle_free(loaded->bundle);
 	ao_manifest_free(loaded->manifest);
 	cJSON_Delete(loaded->settings);
+	free(loaded->unclaimed);
 	*loaded = (ao_loaded){0};
 }
 

@@ -24,6 +24,7 @@ typedef struct ao_loaded {
 	ao_bundle *bundle;
 	ao_manifest *manifest;
 	cJSON *settings; /* the operator's, by name */
+	char *unclaimed; /* which of its `params` belong to no policy of it, as a sentence: one may still come, or it is a typo; or NULL */
 } ao_loaded;
 
 static inline const ao_scope *ao_load_scope(const ao_load_options *options) { return options->scope ? options->scope : &AO_SCOPE_ALL; }

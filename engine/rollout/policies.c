@@ -152,11 +152,13 @@ static void start_rollout(ao_policies *p, ao_map *changes)
 
 /* ---- the preflight ---- */
 
+/** It is known what serves. */
 static void tell_started(ao_policies *p)
 {
 	void (*fn)(void *arg) = p->on_started;
 	p->on_started = NULL;
 	p->first = false; /* from now on somebody has something */
+	ao_policies_note_params(p);
 	if (fn)
 		fn(p->on_started_arg);
 }
@@ -184,7 +186,7 @@ static void go_live(ao_policies *p, ao_preflight_result *result)
 		change_manifest(p);
 		return;
 	}
-	if (p->first) { /* nobody had anything before */
+	if (p->first && p->track == AO_TRACK_MAIN) { /* nobody had anything before; a canary is for its own at any time */
 		set_variant(&p->good, p->candidate);
 		set_variant(&p->main, p->candidate);
 		ao_preflight_changes_free(AO_TAKE(result->changes));
@@ -447,9 +449,13 @@ static int load_first(ao_policies *p, const ao_policies_found *found, ao_err **r
 	read_live(found->live, &live);
 	if (ao_variant_load_files(p->with.load, &live, &p->main, &err) == 0)
 		return 0;
-	ao_error(AO_POLICY, NULL, "the policies that were live cannot be used any more, the built-in ones serve: %s", ao_err_text(err));
 	ao_load_options builtin = *p->with.load;
 	builtin.policies_dir = NULL;
+	if (live.count)
+		ao_error(AO_POLICY, NULL, "the policies that were live cannot be used any more, the built-in ones serve: %s",
+			 ao_err_text(err));
+	else
+		ao_error(AO_POLICY, NULL, "the policies cannot be used, the built-in ones serve: %s", ao_err_text(err));
 	p->trouble = ao_xstrdup(ao_err_text(err));
 	return ao_variant_load_files(&builtin, &(ao_sources){0}, &p->main, reterr);
 }
@@ -497,5 +503,6 @@ void ao_policies_free(ao_policies *p)
 		free(p->rejected[i]);
 	free(p->refused_by);
 	free(p->trouble);
+	free(p->noted);
 	free(p);
 }

@@ -38,6 +38,7 @@ struct ao_policies {
 	char *refused_by;      /* key of the parent that the last refused bundle failed on: another try when it changes; or NULL */
 	ao_track refused_track;
 	char *trouble; /* what readyz says about it; NULL: all is well */
+	char *noted;   /* of the live bundle's parameters, said last; NULL: nothing */
 };
 
 /* report.c */
@@ -47,5 +48,7 @@ void ao_policies_rejected(ao_policies *p, ao_track track, const ao_variant *cand
 void ao_policies_taken_back(ao_policies *p, ao_track track, const ao_variant *variant, const char *why);
 void ao_policies_accepted(ao_policies *p, ao_track track, const ao_preflight_result *result);
 void ao_policies_rolled_out(ao_policies *p, ao_track track);
+/** Says once which parameters belong to no policy of the live bundle. */
+void ao_policies_note_params(ao_policies *p);
 /** Keeps the live files in the ConfigMap of our own. */
 void ao_policies_record(ao_policies *p);

@@ -104,11 +104,23 @@ void ao_policies_rolled_out(ao_policies *p, ao_track track)
 	set_trouble(p, NULL);
 }
 
+void ao_policies_note_params(ao_policies *p)
+{
+	const char *text = p->main->loaded.unclaimed;
+	if (text && (!p->noted || strcmp(p->noted, text) != 0))
+		ao_warn(AO_POLICY, NULL, "%s (they apply once a ConfigMap brings it)", text);
+	free(p->noted);
+	p->noted = ao_xstrdup(text);
+}
+
+/** What keeps us from doing all that was asked for, or NULL. */
+static const char *trouble_of(const ao_policies *p) { return p->trouble ? p->trouble : p->main->loaded.unclaimed; }
+
 void ao_policies_tell(const ao_policies *p, ao_buf *out)
 {
-	const char *digest = ao_variant_digest(p->main);
-	if (p->trouble)
-		ao_buf_printf(out, "degraded, bundle %s serves: %s", digest, p->trouble);
+	const char *digest = ao_variant_digest(p->main), *trouble = trouble_of(p);
+	if (trouble)
+		ao_buf_printf(out, "degraded, bundle %s serves: %s", digest, trouble);
 	else
 		ao_buf_printf(out, "bundle %s%s%s", digest, p->canary ? ", canary " : "", p->canary ? ao_variant_digest(p->canary) : "");
 	if (p->rollout) {
@@ -130,7 +142,7 @@ void ao_policies_collect(ao_policies *p)
 	info(p, p->main, "live");
 	if (p->canary)
 		info(p, p->canary, "canary");
-	ao_metric_set(p->with.metrics, "policy_bundle_degraded", "", p->trouble != NULL);
+	ao_metric_set(p->with.metrics, "policy_bundle_degraded", "", trouble_of(p) != NULL);
 	ao_rollout_stats stats = p->rollout ? ao_rollout_get_stats(p->rollout) : (ao_rollout_stats){0};
 	ao_metric_set(p->with.metrics, "policy_rollout_waiting", "", (double)stats.waiting);
 	ao_metric_set(p->with.metrics, "policy_rollout_restarting", "", (double)stats.restarting);

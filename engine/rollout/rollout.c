@@ -25,14 +25,19 @@ struct ao_rollout {
 	bool ended;
 };
 
-static bool is_ready(const ao_rollout *r, const char *key)
+/** @return NULL when the parent is gone, or to go: there is nothing to wait for, and nothing that could fail */
+static const ao_object *find_standing(const ao_rollout *r, const char *key)
 {
 	const ao_object *object = ao_store_get(ao_world_parents(r->with.world), key);
+	return object && !object->deleting ? object : NULL;
+}
+
+static bool is_ready(const ao_rollout *r, const char *key)
+{
+	const ao_object *object = find_standing(r, key);
 	ao_auto_json cJSON *tree = NULL;
 	const cJSON *condition;
-	if (!object || object->deleting)
-		return true; /* nothing to wait for */
-	if (ao_object_tree(object, &tree, NULL) < 0)
+	if (!object || ao_object_tree(object, &tree, NULL) < 0)
 		return false;
 	cJSON_ArrayForEach (condition, ao_json_at(tree, "status", "conditions")) {
 		const char *type = ao_json_str(condition, "type"), *status = ao_json_str(condition, "status");
@@ -68,7 +73,11 @@ static void release(ao_rollout *r, const char *key, member *m)
 static void look_at(ao_rollout *r, const char *key, member *m)
 {
 	bool late = ao_mono_ms() - m->since_ms >= r->with.ready_ms;
-	if (m->carried && (!m->restarts || (!m->rolling_out && is_ready(r, key))))
+	if (!find_standing(r, key))
+		m->stage = DONE;
+	else if (m->stage == HELD)
+		return;
+	else if (m->carried && (!m->restarts || (!m->rolling_out && is_ready(r, key))))
 		m->stage = DONE;
 	else if (late)
 		m->stage = m->was_ready ? FAILED : DONE;
@@ -90,7 +99,7 @@ static void look(void *arg)
 	size_t cursor = 0, under_way = 0;
 	const char *key;
 	for (member *m; (m = ao_map_next(r->members, &cursor, &key));)
-		if (m->stage == RELEASED)
+		if (m->stage == HELD || m->stage == RELEASED)
 			look_at(r, key, m);
 	ao_rollout_stats stats = ao_rollout_get_stats(r);
 	if (stats.failed > r->with.max_failed) {

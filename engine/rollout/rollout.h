@@ -4,6 +4,7 @@
  *
  * Parents whose pods would be replaced are released at most `max_restarting` at once: the next comes when one is carried out and ready
  * again.  One that was ready before and is not within `ready_ms` has failed; more than `max_failed` of those end the rollout as failed.
+ * One that is deleted, whenever, is done.
  * Ready is the parent's own condition of that type.
  * Threads: the loop thread only.
  */

@@ -54,7 +54,7 @@ static const struct metric {
     {"policy_steps_total", AO_COUNTER, NULL, 0, "Steps of the Lua machine, by call."},
     {"policy_heap_peak_bytes", AO_GAUGE, NULL, 0, "Largest Lua heap of any call so far, by call."},
     {"policy_bundle_info", AO_GAUGE, NULL, 0, "1 for the bundle that serves, and for the canary."},
-    {"policy_bundle_degraded", AO_GAUGE, NULL, 0, "1 while what the policy ConfigMaps hold is not what serves."},
+    {"policy_bundle_degraded", AO_GAUGE, NULL, 0, "1 while what the policy ConfigMaps hold is not what serves, or parameters belong to no policy."},
     {"policy_reloads_total", AO_COUNTER, NULL, 0, "Edits of policies, by what became of them."},
     {"policy_rollout_waiting", AO_GAUGE, NULL, 0, "Parents that a new bundle has not reached yet."},
     {"policy_rollout_restarting", AO_GAUGE, NULL, 0, "Parents whose pods a new bundle is replacing."},

@@ -1,59 +1,10 @@
 --- policies: a platform team edits Lua in a ConfigMap on a running cluster.
 local cluster = require 'cluster'
+local edits = require 'edits'
 
 local eventually = cluster.eventually
-
---- A policy that stamps Deployments (which restarts no pod) or their pods (which does).
-local function stamp(value, pods)
-  return ([[
-local policy = require 'policy'
-return policy.define { name = 'stamp', after = { 'sidecar' }, render = function(actor, ctx, plan)
-  local object = plan:get('workload')%s
-  object.metadata.annotations = { stamp = '%s' }
-end }
-]]):format(pods and '.spec.template' or '', value)
-end
-
-local function put(own, name, files, label, annotations)
-  local arguments = {}
-  for file, text in pairs(files) do
-    arguments[#arguments + 1] = ('--from-file=%s=%s'):format(file, cluster.write(cluster.temp(file), text))
-  end
-  local yaml = cluster.kubectl('create configmap %s -n %s %s --dry-run=client -o yaml', name, own, table.concat(arguments, ' '))
-  yaml = yaml:gsub('metadata:\n', ('metadata:\n  labels: {%s: "true"}\n  annotations: {%s}\n'):format(label or 'asya.sh/policies', annotations or ''), 1)
-  cluster.apply(yaml, false, '--server-side --force-conflicts')
-end
-
-local function stamp_of(name, ns, pods)
-  local object = cluster.get('deployment', name, ns)
-  local at = object and (pods and object.spec.template or object).metadata
-  return at and at.annotations and at.annotations.stamp
-end
-
-local function await_stamp(name, ns, value, pods)
-  eventually(('%s is stamped %s'):format(name, tostring(value)), 20, function()
-    local now = stamp_of(name, ns, pods)
-    return now == value, now
-  end)
-end
-
-local function await_running(ns, ...)
-  for _, name in ipairs { ... } do
-    eventually(name .. ' is Running', 30, function()
-      local actor = cluster.get('asyncactor', name, ns)
-      return actor and actor.status and actor.status.status == 'Running', actor and actor.status and actor.status.status
-    end)
-  end
-end
-
---- Waits until the ConfigMap says this about itself, and returns it.
-local function await_state(own, name, text)
-  return eventually(('ConfigMap %s says %s'):format(name, text), 20, function()
-    local map = cluster.get('configmap', name, own)
-    local state = map and (map.metadata.annotations or {})['asya.sh/policies-state'] or ''
-    return state:find(text, 1, true) and state, state
-  end)
-end
+local await_running, await_stamp, await_state = edits.await_running, edits.await_stamp, edits.await_state
+local put, stamp, stamp_of = edits.put, edits.stamp, edits.stamp_of
 
 local function events(own, reason)
   return cluster.kubectl('get events -n %s -o jsonpath=%s', own,
@@ -280,14 +231,14 @@ for i in range(first, last):
     local text = cluster.write(cluster.temp 'stamp.lua', stamp '0')
     local proxy = cluster.sh('kubectl proxy --port=0 >%s/proxy.out 2>&1 & echo $!', cluster.bed_dir):match '%d+'
     local address = eventually('kubectl proxy', 10, function() return cluster.read(cluster.bed_dir .. '/proxy.out'):match '127.0.0.1:%d+' end)
-    local function edits(first, last)
+    local function edit(first, last)
       local output, ok = cluster.sh('python3 %s http://%s %s %d %d %s', script, address, own, first, last, text)
       assert.is_true(ok, output)
       await_stamp('one', ns, tostring(last - 1))
     end
-    edits(1, 101)
+    edit(1, 101)
     local before = rss()
-    edits(101, 1001)
+    edit(101, 1001)
     local after = rss()
     cluster.sh('kill %s', proxy)
     print(('reloads: %d KiB resident after 100 edits, %d after 1000'):format(before, after))

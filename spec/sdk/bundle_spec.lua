@@ -85,11 +85,12 @@ describe('bundle', function()
     end
   end)
 
-  it('applies parameters and refuses those of nobody', function()
+  it('applies parameters, and keeps those of nobody for a policy that may come', function()
     local text = policy('p', "params = { x = require 'schema'.string() }, queues = function(_, ctx, plan) plan:queue { name = ctx.params.x } end")
     assert.equal('v', load_with({ ['p.lua'] = text }, { params = { p = { x = 'v' } } }):plan(snapshot()).queues[1].name)
     raises("p.lua: params of policy 'p'", function() load_with({ ['p.lua'] = text }, { params = { p = { x = 1 } } }) end)
-    assert.has_error(function() load_with({ ['p.lua'] = text }, { params = { q = {} } }) end, "params: there is no policy 'q' in the bundle")
+    assert.equal('v', load_with({ ['p.lua'] = text }, { params = { p = { x = 'v' }, q = { x = 1 } } }):plan(snapshot()).queues[1].name)
+    assert.has_error(function() load_with({ ['p.lua'] = text }, { params = { 'p' } }) end, 'params must be a table: policy name to parameters')
   end)
 
   it('shows settings with the defaults of the manifest, fresh in each call', function()

@@ -1,0 +1,76 @@
+/* Parameters that come before their policy: named with what may have been meant, and applied when it is there. */
+#include "base/mem.h"
+#include "policy/load.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const char CHEAP[] = "return require 'policy'.define { name = 'cheap', params = { tier = require 'schema'.string() } }";
+
+/** Loads the built-in policies, and `cheap` if asked, with this config file. */
+static int load(const char *config, bool cheap, ao_loaded *ret, ao_err **reterr)
+{
+	char path[] = "/tmp/ao-load-XXXXXX";
+	int fd = mkstemp(path);
+	assert_true(fd >= 0 && write(fd, config, strlen(config)) == (ssize_t)strlen(config));
+	close(fd);
+	ao_load_options options = {.config_file = path};
+	ao_auto_sources ao_sources sources = {0};
+	assert_int_equal(ao_load_sources(&options, &sources, NULL), 0);
+	if (cheap)
+		ao_sources_put(&sources, "cheap.lua", CHEAP, strlen(CHEAP), "configmap ns/team");
+	int r = ao_load(&options, &sources, ret, reterr);
+	unlink(path);
+	return r;
+}
+
+static void parameters_of_nobody_are_named_and_no_error(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *config, *unclaimed;
+		bool cheap;
+	} ROWS[] = {
+	    {"params: {cheap: {tier: spot}}", "params: there is no policy 'cheap' in the bundle", false},
+	    {"params: {cheap: {tier: spot}}", NULL, true},
+	    {"params: {scalling: {}}", "params: there is no policy 'scalling' in the bundle; did you mean scaling?", false},
+	    {"params: {cheap: 5, chaep: {}}", "params: there is no policy 'cheap' in the bundle; nor 'chaep' in the bundle", false},
+	    {"params: {chaep: {}}", "params: there is no policy 'chaep' in the bundle; did you mean cheap?", true},
+	    {"params: {}", NULL, false},
+	    {"gatewayURL: http://x", NULL, false},
+	};
+	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
+		ao_auto_loaded ao_loaded loaded = {0};
+		ao_auto_err ao_err *err = NULL;
+		if (load(ROWS[i].config, ROWS[i].cheap, &loaded, &err) < 0)
+			fail_msg("%s: %s", ROWS[i].config, ao_err_text(err));
+		if (ROWS[i].unclaimed)
+			assert_string_equal(loaded.unclaimed, ROWS[i].unclaimed);
+		else
+			assert_null(loaded.unclaimed);
+	}
+}
+
+static void parameters_of_a_policy_that_is_there_are_checked(void **state)
+{
+	(void)state;
+	ao_auto_loaded ao_loaded loaded = {0};
+	ao_auto_err ao_err *err = NULL;
+	assert_int_equal(load("params: {cheap: {tier: 5}}", true, &loaded, &err), -EINVAL);
+	assert_non_null(strstr(ao_err_text(err), "cheap.lua: params of policy 'cheap'"));
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(parameters_of_nobody_are_named_and_no_error),
+	    cmocka_unit_test(parameters_of_a_policy_that_is_there_are_checked),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,200 @@
+--- rollout: who has which bundle when an operator starts, when actors go in mid-rollout, and when parameters come before their policy.
+local chart = require 'chart'
+local cluster = require 'cluster'
+local edits = require 'edits'
+
+local eventually = cluster.eventually
+local await_running, await_stamp, await_state = edits.await_running, edits.await_stamp, edits.await_state
+local put, stamp = edits.put, edits.stamp
+
+--- An actor with labels, written as the inside of a YAML mapping.
+local function labelled(name, ns, labels)
+  return (cluster.actor(name, ns):gsub('namespace: [^}]*', ('%%0, labels: {%s}'):format(labels)))
+end
+
+--- How often somebody has changed the spec of a Deployment.
+local function generation(name, ns) return cluster.get('deployment', name, ns).metadata.generation end
+
+describe('a rollout', function()
+  if not cluster.available then
+    pending 'needs a control plane: run it through spec/run cluster'
+    return
+  end
+
+  local ns, own
+  before_each(function()
+    cluster.clear()
+    ns, own = cluster.namespace 'actors', cluster.namespace 'operator'
+  end)
+  after_each(function()
+    cluster.sh('kubectl delete asyncactors --all -n %s --timeout=20s', ns) -- while somebody is there to release them
+    cluster.stop_all()
+  end)
+
+  local function operator(rollout)
+    return cluster.operator { args = '--namespace ' .. own, env = rollout and 'ASYA_POLICY_ROLLOUT=' .. cluster.quote(rollout) }
+  end
+
+  local BIRDS, MINERS = { 'bird-1', 'bird-2', 'bird-3' }, { 'miner-1', 'miner-2', 'miner-3' }
+
+  --- Actors that built-in policies serve, of which some are for a canary, and nobody who works on them.
+  local function flock()
+    local first = operator()
+    for _, name in ipairs(BIRDS) do cluster.apply(labelled(name, ns, 'team: canary')) end
+    for _, name in ipairs(MINERS) do cluster.apply(cluster.actor(name, ns)) end
+    await_running(ns, 'bird-1', 'bird-2', 'bird-3', 'miner-1', 'miner-2', 'miner-3')
+    first.stop()
+  end
+
+  local function put_canary(source)
+    put(own, 'try', { ['stamp.lua'] = source }, 'asya.sh/policies-canary', 'asya.sh/policies-canary-selector: team=canary')
+  end
+
+  local function untouched(names)
+    for _, name in ipairs(names) do assert.equal(1, generation(name, ns), name .. ' was reached by a canary that is not for it') end
+  end
+
+  it('of a canary that is there when an operator starts reaches only those it is for', function()
+    flock()
+    put_canary(stamp('canary', true))
+    local second = operator()
+    for _, name in ipairs(BIRDS) do await_stamp(name, ns, 'canary', true) end
+    await_state(own, 'try', 'live: bundle')
+    untouched(MINERS)
+    assert.is_truthy(second.log():find('passed on 3 of asyncactors', 1, true), second.log())
+    second.kill()
+    operator() -- and so at each start
+    await_state(own, 'try', 'live: bundle')
+    for _, name in ipairs(BIRDS) do await_stamp(name, ns, 'canary', true) end
+    untouched(MINERS)
+  end)
+
+  it('of a canary that is there when an operator starts goes at the usual pace, and back', function()
+    flock()
+    put_canary((stamp('canary', true):gsub('end }', "object.metadata.annotations['bed.asya.sh/fault'] = 'creating'\nend }")))
+    operator '{"maxRestarting":1,"maxFailed":0,"readySeconds":4}'
+    await_state(own, 'try', 'rolled back')
+    for _, name in ipairs(BIRDS) do await_stamp(name, ns, nil, true) end
+    local touched = 0
+    for _, name in ipairs(BIRDS) do touched = touched + (generation(name, ns) > 1 and 1 or 0) end
+    assert.equal(1, touched, 'only the first was reached')
+    untouched(MINERS)
+  end)
+
+  it('does not fail because actors are deleted that it has reached, or has not reached yet', function()
+    local op = operator '{"maxRestarting":2,"maxFailed":1,"readySeconds":6}'
+    local names = { 'a', 'b', 'c', 'd' }
+    for _, name in ipairs(names) do cluster.apply(labelled(name, ns, 'slow: "yes"')) end
+    cluster.apply(cluster.actor('stays', ns))
+    await_running(ns, 'a', 'b', 'c', 'd', 'stays')
+    put(own, 'team', { ['stamp.lua'] = (stamp('v1', true):gsub('end }', [[
+      if (actor.metadata.labels or {}).slow then object.metadata.annotations['bed.asya.sh/fault'] = 'creating' end
+end }]])) })
+    local reached, waiting
+    eventually('two are on their way', 20, function()
+      reached, waiting = {}, {}
+      for _, name in ipairs(names) do table.insert(edits.stamp_of(name, ns, true) == 'v1' and reached or waiting, name) end
+      return #reached == 2, #reached
+    end)
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', table.concat(waiting, ' '), ns)
+    cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', table.concat(reached, ' '), ns)
+    await_stamp('stays', ns, 'v1', true)
+    local state = await_state(own, 'team', 'live: bundle')
+    cluster.sleep(8) -- longer than somebody who fails is waited for
+    assert.equal(state, await_state(own, 'team', ': '))
+    assert.equal('v1', edits.stamp_of('stays', ns, true))
+    assert.is_nil(op.log():find('rolled back', 1, true))
+    assert.is_nil(op.log():find('not ready', 1, true))
+  end)
+end)
+
+local CHEAP = [[
+local policy, schema = require 'policy', require 'schema'
+return policy.define {
+  name = 'cheap', after = { 'workload' }, params = { tier = schema.string():default('none') },
+  render = function(_, ctx, plan) plan:get('workload').metadata.annotations = { stamp = ctx.params.tier } end,
+}
+]]
+
+describe('parameters in the configuration', function()
+  if not cluster.available then return end
+
+  local ns, own
+  before_each(function()
+    cluster.clear()
+    chart.clean()
+    ns, own = cluster.namespace 'actors', cluster.namespace 'operator'
+  end)
+  after_each(function()
+    cluster.sh('kubectl delete asyncactors --all -n %s --timeout=20s', ns)
+    cluster.stop_all()
+    chart.clean()
+  end)
+
+  local NOTE = "params: there is no policy 'cheap' in the bundle"
+
+  local function ready(port) return cluster.sh('curl -s -m 5 "http://127.0.0.1:%d/readyz?verbose"', port) end
+
+  local function await_ready(port, degraded)
+    return eventually(degraded and 'readiness is degraded' or 'readiness is not degraded', 20, function()
+      local text = ready(port)
+      return text:find('readyz check passed', 1, true) and (text:find('note: policies: degraded', 1, true) ~= nil) == degraded and text, text
+    end)
+  end
+
+  it('may be for a policy that comes later in a ConfigMap, and goes again', function()
+    local config = cluster.write(cluster.temp 'config.yaml', 'params: {cheap: {tier: spot}}\n')
+    local op = cluster.operator { args = ('--namespace %s --config %s --health-probe-bind-address 127.0.0.1:18487'):format(own, config) }
+    cluster.apply(cluster.actor('one', ns))
+    await_running(ns, 'one')
+    assert.is_truthy(await_ready(18487, true):find(NOTE, 1, true))
+    local function notes() return select(2, op.log():gsub(NOTE:gsub('%p', '%%%0'), '')) end
+    assert.equal(1, notes(), op.log())
+    assert.is_nil(op.log():find('that were live cannot be used', 1, true), 'nothing was live')
+
+    put(own, 'team', { ['cheap.lua'] = CHEAP })
+    await_stamp('one', ns, 'spot')
+    await_state(own, 'team', 'live: bundle')
+    await_ready(18487, false)
+    assert.equal(1, notes(), op.log())
+
+    cluster.kubectl('delete configmap team -n %s', own)
+    await_stamp('one', ns, nil)
+    await_ready(18487, true)
+    assert.equal(2, notes(), op.log())
+  end)
+
+  it('for a policy of policies.extra work with helm install, from the first start on', function()
+    local values = cluster.write(cluster.temp 'values.yaml', ([[
+policies: {extra: {cheap.lua: %s}}
+policyParams: {cheap: {tier: spot}}
+]]):format((require 'json'.encode(CHEAP))))
+    local said, ok = cluster.sh('helm install asya-operator chart -n %s --set runtime.namespace=%s --values %s', own, ns, values)
+    assert(ok, said)
+    local op = chart.operator(own, { runtime_namespace = ns })
+    cluster.apply(cluster.actor('one', ns))
+    await_stamp('one', ns, 'spot')
+    await_running(ns, 'one')
+    assert.is_nil(op.log():find(NOTE, 1, true), 'the policy was there all the time:\n' .. op.log())
+    op.stop()
+    op = chart.operator(own, { runtime_namespace = ns })
+    eventually('it works', 20, function() return op.log():find('caches are filled', 1, true) end)
+    await_stamp('one', ns, 'spot')
+    assert.is_nil(op.log():find('cannot be used any more', 1, true), op.log())
+  end)
+
+  it('for a policy that is in no bundle are told by check, and noted by render', function()
+    local config = cluster.write(cluster.temp 'config.yaml', 'params: {scalling: {scale_up_pods: 3}}\n')
+    local actor = cluster.write(cluster.temp 'actor.yaml', cluster.actor('one', 'apps'))
+    local function run(arguments)
+      return cluster.sh('ASYA_TRANSPORT_CONFIG=%s %s/asya-operator %s --config %s', cluster.quote(cluster.TRANSPORTS), cluster.build, arguments, config)
+    end
+    local told = "params: there is no policy 'scalling' in the bundle; did you mean scaling?"
+    local said, ok = run 'check'
+    assert.is_false(ok)
+    assert.is_truthy(said:find('error: ' .. told, 1, true), said)
+    said, ok = run('render -f ' .. actor)
+    assert.is_true(ok, said)
+    assert.is_truthy(said:find('note: ' .. told, 1, true) and said:find('kind: Deployment', 1, true), said)
+  end)
+end)
