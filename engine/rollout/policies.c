@@ -447,15 +447,19 @@ static int load_first(ao_policies *p, const ao_policies_found *found, ao_err **r
 	ao_auto_sources ao_sources live = {0};
 	ao_auto_err ao_err *err = NULL;
 	read_live(found->live, &live);
-	if (ao_variant_load_files(p->with.load, &live, &p->main, &err) == 0)
+	int r = ao_variant_load_files(p->with.load, &live, &p->main, &err);
+	if (r == 0)
 		return 0;
 	ao_load_options builtin = *p->with.load;
+	if (!live.count && !builtin.policies_dir) { /* the built-in ones were tried just now */
+		if (reterr)
+			*reterr = AO_TAKE(err);
+		return r;
+	}
 	builtin.policies_dir = NULL;
-	if (live.count)
-		ao_error(AO_POLICY, NULL, "the policies that were live cannot be used any more, the built-in ones serve: %s",
-			 ao_err_text(err));
-	else
-		ao_error(AO_POLICY, NULL, "the policies cannot be used, the built-in ones serve: %s", ao_err_text(err));
+	ao_auto_str char *which = live.count ? ao_xstrdup("that were live cannot be used any more")
+					     : ao_xasprintf("in %s cannot be used", p->with.load->policies_dir);
+	ao_error(AO_POLICY, NULL, "the policies %s, the built-in ones serve: %s", which, ao_err_text(err));
 	p->trouble = ao_xstrdup(ao_err_text(err));
 	return ao_variant_load_files(&builtin, &(ao_sources){0}, &p->main, reterr);
 }
