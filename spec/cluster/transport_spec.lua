@@ -1,28 +1,13 @@
 --- transport: queues at real brokers, made before the actor works and gone after it.
+local brokers = require 'brokers'
 local cluster = require 'cluster'
 local json = require 'json'
 
 local eventually, sh = cluster.eventually, cluster.sh
 local env = os.getenv
-
-local function rabbitmqctl(arguments, ...)
-  local output, ok = sh(env 'BED_RABBITMQCTL' .. ' ' .. arguments, ...)
-  if not ok then error('rabbitmqctl ' .. arguments:format(...) .. '\n' .. output, 2) end
-  return output
-end
-
---- The queues of the broker by name: {messages, arguments}.
-local function queues()
-  local found = {}
-  for _, queue in ipairs(json.decode(rabbitmqctl '-q --formatter json list_queues name messages arguments')) do
-    local arguments = {}
-    for _, each in ipairs(queue.arguments) do arguments[each[1]] = each[3] end
-    found[queue.name] = { messages = queue.messages, arguments = arguments }
-  end
-  return found
-end
-
-local function queue(name) return queues()['asya-' .. name] end
+local rabbitmqctl, manage, queues, queue, publish = brokers.rabbitmqctl, brokers.manage, brokers.queues, brokers.queue, brokers.publish
+local transports, operator, await_transport, await_status = brokers.transports, brokers.operator, brokers.await_transport, brokers.await_status
+local put_secret, namespace, await, fresh = brokers.put_secret, brokers.namespace, brokers.await, brokers.fresh
 
 --- What is bound to the exchange, as "queue key" in order.
 local function bindings(name)
@@ -34,88 +19,6 @@ local function bindings(name)
   return found
 end
 
---- One request to the management API.
-local function manage(method, path, body)
-  return sh('curl -s -u guest:guest -X %s -H content-type:application/json %s%s %s', method, env 'BED_RABBITMQ_MANAGEMENT_URL', path,
-    body and '-d ' .. cluster.quote(json.encode(body)) or '')
-end
-
-local function publish(name, count)
-  for _ = 1, count do
-    local out = manage('POST', '/api/exchanges/%2F/amq.default/publish',
-      { properties = { delivery_mode = 2 }, routing_key = 'asya-' .. name, payload = 'm', payload_encoding = 'string' })
-    assert.is_truthy(out:find('"routed":true', 1, true), out)
-  end
-end
-
-local SECRET = { name = 'rabbitmq-secret', key = 'password' }
-
---- The registry with this bed's brokers; `change` edits the configuration of rabbitmq.
-local function transports(change)
-  local rabbitmq = {
-    host = '127.0.0.1', port = tonumber(env 'BED_RABBITMQ_PORT'), username = 'guest', passwordSecretRef = SECRET,
-    queues = { autoCreate = true, dlq = { enabled = true, maxRetryCount = 3 } },
-  }
-  if change then change(rabbitmq) end
-  local sqs = {
-    region = env 'BED_SQS_REGION', endpoint = env 'BED_SQS_URL', accountId = env 'BED_SQS_ACCOUNT', visibilityTimeout = 77,
-    credentials = { accessKeyIdSecretRef = { name = 'aws', key = 'id' }, secretAccessKeySecretRef = { name = 'aws', key = 'secret' } },
-    queues = { autoCreate = true, dlq = { enabled = true, maxRetryCount = 4, retentionDays = 2 } }, tags = { team = 'images' },
-  }
-  return json.encode { transports = {
-    rabbitmq = { enabled = true, type = 'rabbitmq', config = rabbitmq }, sqs = { enabled = true, type = 'sqs', config = sqs },
-  } }
-end
-
-local function operator(options)
-  options = options or {}
-  options.queues = true
-  options.transports = transports(options.change)
-  options.env = 'ASYA_QUEUE_HEALTH_CHECK_INTERVAL=' .. (options.interval or '0')
-  return cluster.operator(options)
-end
-
-local function put_secret(ns, password)
-  cluster.kubectl('create secret generic rabbitmq-secret -n %s --from-literal=password=%s --dry-run=client -o yaml | kubectl apply -f -', ns,
-    password or 'guest')
-end
-
-local function namespace(password)
-  local ns = cluster.namespace 'mq'
-  put_secret(ns, password)
-  return ns
-end
-
-local function await(ns, name, what, seconds, fn)
-  local actor
-  eventually(name .. ': ' .. what, seconds, function()
-    actor = cluster.get('asyncactor', name, ns)
-    local ok = actor and actor.status and fn(actor)
-    return ok, actor and actor.status and json.encode(actor.status.conditions)
-  end)
-  return actor
-end
-
-local function await_status(ns, name, wanted, seconds)
-  return await(ns, name, wanted, seconds or 30, function(actor) return actor.status.status == wanted end)
-end
-
---- Waits for TransportReady with this status and reason; returns the condition.
-local function await_transport(ns, name, truth, reason, seconds)
-  local actor = await(ns, name, truth .. ' ' .. reason, seconds or 30, function(actor)
-    local c = cluster.condition(actor, 'TransportReady')
-    return c and c.status == truth and c.reason == reason
-  end)
-  return cluster.condition(actor, 'TransportReady'), actor
-end
-
-local counter = 0
---- A name of this run: the broker is shared by all tests.
-local function fresh(prefix)
-  counter = counter + 1
-  return ('%s-%d-%d'):format(prefix, os.time() % 100000, counter)
-end
-
 describe('queues of actors', function()
   if not cluster.available or not env 'BED_RABBITMQCTL' then
     pending 'needs a control plane with brokers: run it through spec/run cluster'
@@ -124,12 +27,7 @@ describe('queues of actors', function()
 
   after_each(cluster.stop_all)
 
-  --- Actors of other specs have no Secrets, and would only be in the way.
-  setup(function()
-    local op = cluster.operator()
-    cluster.kubectl 'delete asyncactors -A --all --timeout=120s'
-    op.stop()
-  end)
+  setup(brokers.clear)
 
   it('are there with dead letter queue and bindings before the workload', function()
     local ns, name = namespace(), fresh 'first'
@@ -137,7 +35,7 @@ describe('queues of actors', function()
     cluster.apply(cluster.actor(name, ns))
     local actor = await_status(ns, name, 'Running')
     local made = queue(name)
-    assert.same({ ['x-dead-letter-exchange'] = '', ['x-dead-letter-routing-key'] = 'asya-' .. name .. '-dlq' }, made.arguments)
+    assert.same(brokers.arguments(name), made.arguments)
     assert.is_truthy(queue(name .. '-dlq'))
     assert.same({ 'asya-' .. name, name }, bindings(name))
     local log = op.log()
@@ -152,7 +50,7 @@ describe('queues of actors', function()
 
   it('survive with their messages when they differ, and the actor says in what', function()
     local ns, name = namespace(), fresh 'differs'
-    manage('PUT', '/api/queues/%2F/asya-' .. name, { durable = true, arguments = { ['x-message-ttl'] = 600000 } })
+    brokers.declare(name, { ['x-message-ttl'] = 600000 })
     publish(name, 10)
     local op = operator()
     cluster.apply(cluster.actor(name, ns))
@@ -181,9 +79,8 @@ describe('queues of actors', function()
     } do
       local name = fresh(case[1])
       if case[1] == 'given' then
-        manage('PUT', '/api/queues/%2F/asya-' .. name,
-          { durable = true, arguments = { ['x-dead-letter-exchange'] = '', ['x-dead-letter-routing-key'] = 'asya-' .. name .. '-dlq' } })
-        manage('PUT', '/api/queues/%2F/asya-' .. name .. '-dlq', { durable = true })
+        brokers.declare(name, brokers.arguments(name))
+        brokers.declare(name .. '-dlq')
       end
       local op = operator { change = case[2] }
       cluster.apply(cluster.actor(name, ns))
@@ -410,28 +307,21 @@ describe('queues of actors', function()
   end)
 
   it('at SQS have redrive and tags', function()
-    local ns, name = cluster.namespace 'mq', fresh 'sqs'
-    cluster.kubectl('create secret generic aws -n %s --from-literal=id=AKID --from-literal=secret=SECRET', ns)
+    local ns, name = namespace(), fresh 'sqs'
     operator()
     cluster.apply((cluster.actor(name, ns):gsub('transport: rabbitmq', 'transport: sqs')))
     local actor = await_status(ns, name, 'Running')
-    local function sqs(action, body)
-      local out = sh('curl -s -H %s -H content-type:application/x-amz-json-1.0 -H %s -d %s %s', cluster.quote('x-amz-target: AmazonSQS.' .. action),
-        cluster.quote 'authorization: AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/sqs/aws4_request, SignedHeaders=host, Signature=0',
-        cluster.quote(json.encode(body)), env 'BED_SQS_URL')
-      return json.decode(out)
-    end
-    local url = sqs('GetQueueUrl', { QueueName = 'asya-' .. name }).QueueUrl
-    local attributes = sqs('GetQueueAttributes', { QueueUrl = url, AttributeNames = json.array { 'All' } }).Attributes
+    local attributes = brokers.sqs_attributes(name)
     assert.equal('77', attributes.VisibilityTimeout)
     assert.equal('345600', attributes.MessageRetentionPeriod)
     local redrive = json.decode(attributes.RedrivePolicy)
     assert.equal(4, tonumber(redrive.maxReceiveCount))
     assert.is_truthy(redrive.deadLetterTargetArn:find ':asya%-dlq$')
-    assert.same({ ['asya.sh/actor'] = name, ['asya.sh/namespace'] = ns, team = 'images' }, sqs('ListQueueTags', { QueueUrl = url }).Tags)
+    local tags = brokers.sqs('ListQueueTags', { QueueUrl = brokers.sqs_url(name) }).Tags
+    assert.same({ ['asya.sh/actor'] = name, ['asya.sh/namespace'] = ns, team = 'images' }, tags)
     assert.equal(0, actor.status.processingMessages)
     cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, ns)
-    assert.is_nil(sqs('GetQueueUrl', { QueueName = 'asya-' .. name }).QueueUrl)
-    assert.is_truthy(sqs('GetQueueUrl', { QueueName = 'asya-dlq' }).QueueUrl)
+    assert.is_nil(brokers.sqs_url(name))
+    assert.is_truthy(brokers.sqs_url 'dlq')
   end)
 end)
