@@ -33,6 +33,19 @@ void ao_queues_event(const ao_kept_queue *q, bool warning, const char *reason, c
 					       });
 }
 
+static void report(const ao_kept_queue *q, bool warning, const char *reason, const char *note)
+{
+	ao_log(warning ? AO_LOG_WARN : AO_LOG_INFO, AO_CORE, q->owner->key, "%s", note);
+	ao_queues_event(q, warning, reason, note);
+}
+
+void ao_queues_kept(ao_kept_queue *q, bool warning, char *note)
+{
+	free(q->kept);
+	q->kept = note;
+	report(q, warning, "QueueKept", note);
+}
+
 /** Who waits goes on now; else the parent is told when there is news. */
 static void tell(ao_kept_queue *q, bool news, bool work)
 {
@@ -66,36 +79,46 @@ static void take_counts(ao_kept_queue *q, const ao_broker_answer *answer)
 	q->in_flight = answer->in_flight;
 }
 
-/** What was done, as a line and as an Event. */
-static void report_done(const ao_kept_queue *q, bool again, const ao_broker_answer *answer)
+static void report_made(const ao_kept_queue *q, bool again, const ao_broker_answer *answer)
 {
-	const char *done = q->asked == AO_BROKER_DELETE ? "deleted"
-			   : answer->created            ? (again ? "restored" : "created")
-			   : answer->repaired           ? "repaired"
-							: NULL;
-	const char *reason = q->asked == AO_BROKER_DELETE ? "Deleted" : again ? "Restored" : answer->created ? "Created" : "Repaired";
-	if (!done)
-		return;
+	const char *done = answer->created ? (again ? "restored" : "created") : "repaired";
+	const char *reason = !answer->created ? "Repaired" : again ? "Restored" : "Created";
 	ao_auto_str char *note = ao_xasprintf("%s queue %s", done, q->name);
-	ao_info(AO_CORE, q->owner->key, "%s", note);
-	ao_queues_event(q, again && answer->created, reason, note);
+	if (q->error)
+		ao_info(AO_CORE, q->owner->key, "queue %s is all right again", q->name);
+	if (answer->created || answer->repaired)
+		report(q, again && answer->created, reason, note);
+}
+
+/** What somebody else took away meanwhile is not worth a word. */
+static void report_deleted(ao_kept_queue *q, const ao_broker_answer *answer)
+{
+	ao_auto_str char *messages = ao_broker_count_text(answer->messages);
+	ao_auto_str char *note = ao_xasprintf("deleted queue %s with %s", q->name, messages);
+	q->messages = q->in_flight = -1;
+	free(q->kept);
+	q->kept = NULL;
+	if (answer->deleted)
+		report(q, false, "Deleted", note);
+	if (answer->kept)
+		ao_queues_kept(q, true, ao_xstrdup(answer->kept));
 }
 
 static void succeeded(ao_kept_queue *q, const ao_broker_answer *answer)
 {
 	bool news = q->good != q->asked_digest || q->error || q->digest != q->asked_digest,
 	     counted = q->messages != answer->messages || q->in_flight != answer->in_flight;
-	bool again = q->existed;
-	if (q->error)
-		ao_info(AO_CORE, q->owner->key, "queue %s is all right again", q->name);
+	take_counts(q, answer);
+	if (q->asked == AO_BROKER_DELETE)
+		report_deleted(q, answer);
+	else
+		report_made(q, q->existed, answer);
 	q->good = q->asked_digest;
 	q->existed = q->asked == AO_BROKER_ENSURE;
 	q->error = 0;
 	q->failures = 0;
 	say(&q->reason, "");
 	say(&q->message, "");
-	take_counts(q, answer);
-	report_done(q, again, answer);
 	tell(q, news || counted, news);
 }
 

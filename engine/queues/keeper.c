@@ -88,6 +88,7 @@ static void free_queue(ao_kept_queue *q)
 	free(q->name);
 	free(q->reason);
 	free(q->message);
+	free(q->kept);
 	free(q);
 }
 
@@ -197,9 +198,9 @@ static ao_queues_state state_of(ao_kept_queue *q, void (*fn)(void *arg), void *a
 {
 	const ao_kept_queue *other = q->verb == AO_BROKER_DELETE ? sharer(q) : NULL;
 	if (other) {
-		ao_auto_str char *note = ao_xasprintf("queue %s is not deleted: %s has it, too", q->name, other->owner->key);
 		ao_queues_stop(q);
-		ao_queues_event(q, false, "QueueKept", note);
+		if (!q->kept)
+			ao_queues_kept(q, false, ao_xasprintf("queue %s stays at its broker: %s has it, too", q->name, other->owner->key));
 		return AO_QUEUES_DONE;
 	}
 	if (q->good == q->digest)
@@ -222,7 +223,7 @@ ao_queues_state ao_queues_want(ao_queues *queues, const ao_object *parent, const
 	ao_kept_queue *q = upsert(queues, parent, queue, verb);
 	ao_queues_state state = state_of(q, fn, arg);
 	if (ret)
-		*ret = (ao_queues_fact){q->reason, q->message, q->existed};
+		*ret = (ao_queues_fact){q->reason, q->message, q->existed, q->kept};
 	return state;
 }
 

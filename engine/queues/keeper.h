@@ -35,7 +35,8 @@ typedef enum {
 /** What is known of one queue. Texts are borrowed until the loop runs again. */
 typedef struct ao_queues_fact {
 	const char *reason, *message;
-	bool existed; /* it was there once, as far as this process knows */
+	bool existed;     /* it was there once, as far as this process knows */
+	const char *kept; /* AO_QUEUES_DONE of a deletion: what stays and why; NULL when nothing does */
 } ao_queues_fact;
 
 /** Everything in `options` is borrowed. */

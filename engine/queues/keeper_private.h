@@ -36,6 +36,7 @@ struct ao_kept_queue {
 	unsigned failures;
 	ao_timer *retry;
 	int64_t messages, in_flight;
+	char *kept; /* the last DELETE was answered, but this queue stays, as the text says; or NULL */
 
 	void (*waiter)(void *arg);
 	void *waiter_arg;
@@ -60,6 +61,8 @@ struct ao_queues {
 void ao_queues_event(const ao_kept_queue *q, bool warning, const char *reason, const char *note);
 
 /* call.c */
+/** A queue stays that was to go: remembered, said in the log and as an Event. Takes the text. */
+void ao_queues_kept(ao_kept_queue *q, bool warning, char *note);
 /** Asks the broker for what is wanted; a call in flight is dropped. */
 void ao_queues_ask(ao_kept_queue *q);
 void ao_queues_look(ao_kept_queue *q);

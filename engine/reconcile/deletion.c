@@ -43,7 +43,7 @@ static void on_finalizer_removed(void *arg, const ao_kube_answer *answer)
 	if (answer->error && answer->error != -ENOENT && object)
 		ao_pass_error(pass, "release", &pass->reconciler->manifest->kinds[0], "parent", object->name, answer);
 	else
-		ao_info(AO_CORE, pass->parent->key, "released: nothing of ours is left to clean up");
+		ao_info(AO_CORE, pass->parent->key, "released: %s", pass->left ? pass->left : "nothing of ours is left to clean up");
 	ao_pass_finish(pass);
 }
 
@@ -101,6 +101,15 @@ static void warn(ao_pass *pass, const ao_object *object, const char *reason, con
 						      });
 }
 
+/** Takes a sentence about what stays. */
+static void leave(ao_pass *pass, char *sentence)
+{
+	char *before = pass->left;
+	pass->left = before ? ao_xasprintf("%s; %s", before, sentence) : ao_xstrdup(sentence);
+	free(before);
+	free(sentence);
+}
+
 /* ---- queues ---- */
 
 static void next_queue(ao_pass *pass);
@@ -130,8 +139,10 @@ static void next_queue(ao_pass *pass)
 		ao_queues_fact fact;
 		bool waited = pass->queue_waited;
 		pass->queue_waited = false;
-		if (is_retained(queue))
+		if (is_retained(queue)) {
+			leave(pass, ao_xasprintf("queue %s stays at its broker, as it is to", ao_json_str(queue, "name")));
 			continue;
+		}
 		ao_queues_state state = ao_queues_want(pass->reconciler->with.queues, object, queue, AO_BROKER_DELETE,
 						       waited ? NULL : on_patience, pass, &fact);
 		if (state == AO_QUEUES_WAIT) {
@@ -142,6 +153,7 @@ static void next_queue(ao_pass *pass)
 			ao_auto_str char *note =
 			    ao_xasprintf("queue %s is left at its broker: %s", ao_json_str(queue, "name"), fact.message);
 			warn(pass, object, "QueueLeft", note);
+			leave(pass, AO_TAKE(note));
 			continue;
 		}
 		if (state == AO_QUEUES_FAILED)
@@ -151,6 +163,8 @@ static void next_queue(ao_pass *pass)
 			ao_pass_status(pass);
 			return;
 		}
+		if (fact.kept)
+			leave(pass, ao_xstrdup(fact.kept));
 	}
 	remove_finalizer(pass);
 }
@@ -179,6 +193,7 @@ static void release_queues(ao_pass *pass, const ao_object *object)
 		ao_auto_str char *note =
 		    ao_xasprintf("released without a plan, what it had at brokers is left there: %s", ao_json_str(why, "message"));
 		warn(pass, object, "QueueLeft", note);
+		leave(pass, ao_xstrdup("what it had at brokers is left there"));
 	}
 	if (cJSON_GetArraySize(queues) && !all_planned(pass->reconciler) && ao_mono_ms() - parent->release_ms < STUCK_MS) {
 		pass->requeue_after = 1;
@@ -228,6 +243,7 @@ void ao_pass_release(ao_pass *pass, const cJSON *tree)
 	const ao_object *object = ao_pass_object(pass);
 	ao_parent *parent = pass->parent;
 	if (is_orphaning(tree)) {
+		leave(pass, ao_xstrdup("its children and queues go on without it"));
 		remove_finalizer(pass);
 		return;
 	}

@@ -51,6 +51,7 @@ typedef struct ao_pass {
 	cJSON *plan;                  /* or NULL */
 	int queue_index;              /* of the queue that is being made right */
 	bool queue_waited;            /* for that queue once already */
+	char *left;                   /* release: what stays although the parent goes, as sentences; NULL: nothing */
 	int index;                    /* of the object that is being carried out */
 	cJSON *errors, *changed;      /* for the status */
 	char *previous;               /* digest that the parent's status says was rendered last; or NULL */

@@ -111,6 +111,7 @@ static void free_pass(ao_pass *pass)
 	free(pass->previous);
 	free(pass->difference);
 	free(pass->deleting_key);
+	free(pass->left);
 	free(pass);
 }
 

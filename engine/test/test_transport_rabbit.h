@@ -104,8 +104,9 @@ static inline void on_reply(void *arg, const ao_broker_answer *answer)
 	o->done = true;
 	o->a = *answer;
 	o->took_ms = ao_mono_ms() - o->sent;
-	o->message = ao_xstrdup(answer->message);
+	o->message = ao_xstrdup(answer->kept ? answer->kept : answer->message);
 	o->a.message = o->message;
+	o->a.kept = answer->kept ? "" : NULL; /* its text is in `message` */
 	assert_int_equal(*answer->message != '\0', answer->error != 0);
 	assert_int_equal(*answer->reason != '\0', answer->error != 0);
 	if (getenv("AO_TEST_DEBUG") && answer->error)
@@ -126,7 +127,7 @@ static inline void finish_call(rig *r, reply *o)
 	o->a.message = "";
 }
 
-/** One call, waited for. @param text  what the message must hold, or NULL. @return the answer, without its message */
+/** One call, waited for. @param text  what the message, or what is kept, must hold; or NULL. @return the answer, without its message */
 static inline ao_broker_answer call_for(rig *r, ao_broker_verb verb, const char *queue, uint64_t timeout_ms, const char *text)
 {
 	reply o;

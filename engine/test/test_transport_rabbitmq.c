@@ -251,25 +251,72 @@ static void quorum_queues_are_deleted_with_care_too(void **state)
 	NEED_RABBIT();
 	rig r = setup();
 	const char *known = "{\"name\":\"unit-quorum\",\"ifEmpty\":true,\"arguments\":{\"x-queue-type\":\"quorum\"}}";
-	const char *unknown = "{\"name\":\"unit-quorum\",\"ifEmpty\":true}";
+	const char *unknown = "{\"name\":\"unit-quorum\",\"forceRecreate\":true,\"arguments\":{\"x-max-length\":7}}";
 	for (int i = 0; i < 2; i++) {
+		ao_broker_verb verb = i ? AO_BROKER_DELETE : AO_BROKER_ENSURE;
+		plain_drop("unit-quorum");
 		expect(call(&r, AO_BROKER_ENSURE, known), 0, "");
 		plain_publish("", "unit-quorum", 2);
-		expect(call_for(&r, AO_BROKER_DELETE, i ? known : unknown, 0, "message"), -EBUSY, "QueueNotEmpty");
+		expect(call_for(&r, verb, i ? known : unknown, 0, "message"), -EBUSY, "QueueNotEmpty");
 		amqp_connection_state_t plain = plain_open();
 		amqp_queue_purge(plain, 1, amqp_cstring_bytes("unit-quorum"));
 		amqp_destroy_connection(plain);
 		reply o[2];
-		start_call(&r, AO_BROKER_DELETE, i ? known : unknown, 0, &o[0]);
+		start_call(&r, verb, i ? known : unknown, 0, &o[0]);
 		start_call(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-bystander\"}", 0, &o[1]);
 		for (size_t k = 0; k < AO_LEN(o); k++) {
 			finish_call(&r, &o[k]);
 			expect(o[k].a, 0, "");
 		}
-		assert_int_equal(plain_count("unit-quorum"), -1);
+		assert_int_equal(plain_count("unit-quorum"), i ? -1 : 0);
 		assert_int_equal(ao_broker_get_stats(r.broker).connects, 2); /* of the first time */
 	}
 	plain_drop("unit-bystander");
+	teardown(&r);
+}
+
+/** What was deleted is said to have been, and with how much; what is another's stays, and its dead letter queue with it. */
+static void only_a_queue_as_wanted_is_deleted(void **state)
+{
+	static const char *const others[] = {
+	    "{\"name\":\"unit-other\",\"arguments\":{\"x-message-ttl\":60000}}",
+	    "{\"name\":\"unit-other\",\"durable\":false}",
+	    "{\"name\":\"unit-other\",\"arguments\":{\"x-queue-type\":\"quorum\"}}",
+	};
+	NEED_RABBIT();
+	rig r = setup();
+	for (size_t i = 0; i < 2 * AO_LEN(others); i++) {
+		const char *wanted = i % 2 ? "{\"name\":\"unit-other\",\"ifEmpty\":true,\"deadLetter\":{\"name\":\"unit-other-dlq\"}}"
+					   : "{\"name\":\"unit-other\",\"deadLetter\":{\"name\":\"unit-other-dlq\"}}";
+		plain_drop("unit-other");
+		plain_drop("unit-other-dlq");
+		expect(call(&r, AO_BROKER_ENSURE, others[i / 2]), 0, "");
+		expect(call(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-other-dlq\"}"), 0, "");
+		plain_publish("", "unit-other", 10);
+		ao_broker_answer a =
+		    call_for(&r, AO_BROKER_DELETE, wanted, 0, "queue unit-other stays at its broker with 10 messages, because");
+		expect(a, 0, "");
+		assert_true(a.exists && !a.deleted && a.kept);
+		assert_int_equal(plain_count("unit-other"), 10);
+		assert_int_equal(plain_count("unit-other-dlq"), 0);
+	}
+	plain_drop("unit-other");
+	const char *wanted = "{\"name\":\"unit-other\",\"deadLetter\":{\"name\":\"unit-other-dlq\",\"arguments\":{\"x-max-length\":7}}}";
+	expect(call(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-other\"}"), 0, "");
+	plain_publish("", "unit-other", 3);
+	ao_broker_answer a =
+	    call_for(&r, AO_BROKER_DELETE, wanted, 0,
+		     "queue unit-other-dlq stays at its broker with 0 messages, because its settings are not those wanted: "
+		     "x-max-length is absent, wanted is '7'");
+	expect(a, 0, "");
+	assert_true(!a.exists && a.deleted && a.messages == 3 && a.kept);
+	assert_int_equal(plain_count("unit-other"), -1);
+	assert_int_equal(plain_count("unit-other-dlq"), 0);
+	plain_drop("unit-other-dlq");
+	a = call(&r, AO_BROKER_DELETE, wanted);
+	assert_true(!a.exists && !a.deleted && !a.kept);
+	assert_int_equal(plain_count("unit-other"), -1);
+	assert_int_equal(plain_count("unit-other-dlq"), -1);
 	teardown(&r);
 }
 
@@ -379,6 +426,7 @@ int main(void)
 	    cmocka_unit_test(what_is_not_ours_is_only_looked_at),
 	    cmocka_unit_test(deleting_keeps_what_it_is_told_to_keep),
 	    cmocka_unit_test(quorum_queues_are_deleted_with_care_too),
+	    cmocka_unit_test(only_a_queue_as_wanted_is_deleted),
 	    cmocka_unit_test(many_at_once_over_one_connection),
 	    cmocka_unit_test(channels_survive_refusals),
 	    cmocka_unit_test(unacknowledged_messages_are_known_from_management),

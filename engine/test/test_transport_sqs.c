@@ -231,6 +231,33 @@ static void deletes_are_careful_where_asked(void **state)
 	assert_int_equal(call(b, AO_BROKER_DELETE, "{\"name\":\"unit-y\"}", &o), 0);
 }
 
+static void a_queue_that_differs_is_not_deleted(void **state)
+{
+	bench *b = need_server(state, __func__);
+	auto_outcome o = {0};
+	static const char *const queues[] = {
+	    "{\"name\":\"unit-k\",\"attributes\":{\"VisibilityTimeout\":\"300\"}}",
+	    "{\"name\":\"unit-k\",\"create\":true,\"attributes\":{\"VisibilityTimeout\":\"300\"}}",
+	    "{\"name\":\"unit-k\",\"ifEmpty\":true,\"attributes\":{\"VisibilityTimeout\":\"300\"}}",
+	    "{\"name\":\"unit-k\",\"deadLetter\":{\"name\":\"unit-kd\",\"maxReceiveCount\":3}}",
+	};
+	cJSON_Delete(aws(b, "CreateQueue", "{\"QueueName\":\"unit-k\",\"Attributes\":{\"VisibilityTimeout\":\"31\"}}"));
+	send_messages(b, "unit-k", 10);
+	do_to(b, "ReceiveMessage", "unit-k", "");
+	for (size_t i = 0; i < AO_LEN(queues); i++) {
+		if (call(b, AO_BROKER_DELETE, queues[i], &o))
+			fail_msg("%s", o.message);
+		assert_true(o.answer.exists && !o.answer.deleted && exists(b, "unit-k"));
+		assert_non_null(
+		    strstr(o.kept, "queue unit-k stays at its broker with 10 messages, because its settings are not those wanted: "));
+		assert_non_null(strstr(o.kept, i < 3 ? "VisibilityTimeout is 31, wanted 300" : "RedrivePolicy is not set, wanted {"));
+	}
+	assert_int_equal(call(b, AO_BROKER_DELETE, "{\"name\":\"unit-k\",\"attributes\":{\"VisibilityTimeout\":\"31\"}}", &o), 0);
+	assert_true(o.answer.deleted && o.answer.messages == 10 && !o.kept && !exists(b, "unit-k"));
+	assert_int_equal(call(b, AO_BROKER_DELETE, queues[0], &o), 0);
+	assert_true(!o.answer.deleted && !o.kept);
+}
+
 /* ---- input ---- */
 
 static void wrong_queues_are_refused(void **state)
@@ -450,6 +477,7 @@ int main(void)
 	    TEST(a_dead_letter_queue_that_somebody_deleted_is_made_again),
 	    TEST(without_create_nothing_is_changed),
 	    TEST(deletes_are_careful_where_asked),
+	    TEST(a_queue_that_differs_is_not_deleted),
 	    TEST(wrong_queues_are_refused),
 	    TEST(a_server_error_is_tried_again_and_then_given_up),
 	    TEST(unreachable_and_silent_servers_are_told_apart),

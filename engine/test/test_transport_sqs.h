@@ -35,8 +35,8 @@ typedef struct bench {
 
 typedef struct outcome {
 	bool done;
-	ao_broker_answer answer; /* reason and message are copies */
-	char *reason, *message;
+	ao_broker_answer answer; /* reason, message and kept are copies */
+	char *reason, *message, *kept;
 	uint64_t took_ms, started_ms;
 	ao_broker_call *call;
 } outcome;
@@ -49,6 +49,8 @@ static inline void on_answer(void *arg, const ao_broker_answer *answer)
 	o->answer = *answer;
 	free(o->reason);
 	free(o->message);
+	free(o->kept);
+	o->answer.kept = o->kept = ao_xstrdup(answer->kept);
 	o->answer.reason = o->reason = ao_xstrdup(answer->reason);
 	o->answer.message = o->message = ao_xstrdup(answer->message);
 	o->took_ms = ao_mono_ms() - o->started_ms;
@@ -59,6 +61,7 @@ static inline void forget(outcome *o)
 {
 	free(o->reason);
 	free(o->message);
+	free(o->kept);
 }
 #define auto_outcome __attribute__((cleanup(forget))) outcome
 

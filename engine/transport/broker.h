@@ -23,5 +23,8 @@ struct ao_broker_call {
 	ao_broker *broker;
 };
 
+/** ao_broker_answer.kept in words. @param held  messages; -1: not known. The caller frees. */
+char *ao_broker_spared(const char *queue, int64_t held, const char *differences);
+
 extern const ao_broker_type ao_rabbitmq_type; /* rabbitmq.c */
 extern const ao_broker_type ao_sqs_type;      /* sqs.c */

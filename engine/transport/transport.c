@@ -1,6 +1,7 @@
 /* transport.c -- finds the broker's file by its type and passes everything on. */
 #include "transport/transport.h"
 
+#include "base/mem.h"
 #include "transport/broker.h"
 
 #include <string.h>
@@ -24,3 +25,17 @@ void ao_broker_free(ao_broker *broker)
 ao_broker_call *ao_broker_send(ao_broker *broker, const ao_broker_request *request) { return broker->type->send(broker, request); }
 void ao_broker_cancel(ao_broker_call *call) { call->broker->type->cancel(call); }
 ao_broker_stats ao_broker_get_stats(const ao_broker *broker) { return broker->type->stats(broker); }
+
+char *ao_broker_count_text(int64_t messages)
+{
+	if (messages < 0)
+		return ao_xstrdup("messages that nobody has counted");
+	return ao_xasprintf("%lld message%s", (long long)messages, messages == 1 ? "" : "s");
+}
+
+char *ao_broker_spared(const char *queue, int64_t held, const char *differences)
+{
+	ao_auto_str char *messages = ao_broker_count_text(held);
+	return ao_xasprintf("queue %s stays at its broker with %s, because its settings are not those wanted: %s", queue, messages,
+			    differences);
+}

@@ -6,7 +6,8 @@
  * credential and keeps it, so connections live as long as they are of use.  What a queue must look like is the policies' business: they
  * hand over JSON that only the broker's own file reads (the formats are in rabbitmq.h and sqs.h; an unknown key is an error that
  * names it).  No call ever blocks the loop, waits for another queue's trouble, or loses a message: a queue that differs in what
- * cannot be changed in place is left alone and named in the answer, and only `forceRecreate` on an empty queue replaces it.
+ * cannot be changed in place is left alone and named in the answer, and only `forceRecreate` on an empty queue replaces it.  A queue that
+ * differs is not deleted either: what made it wanted something else with it.
  * Threads: the loop thread only.  Callbacks run on the loop, never from inside ao_broker_send().
  */
 #include "base/err.h"
@@ -22,7 +23,7 @@ typedef struct ao_broker_call ao_broker_call;
 typedef enum {
 	AO_BROKER_ENSURE,  /* make the queue, its dead letter queue and its bindings right; counts come with the answer */
 	AO_BROKER_INSPECT, /* only look: exists and counts; nothing is made or changed */
-	AO_BROKER_DELETE,  /* the queue goes, and its own dead letter queue when that is empty; "gone already" is success */
+	AO_BROKER_DELETE,  /* a queue as wanted goes, and its own dead letter queue when that is empty; "gone already" is success */
 } ao_broker_verb;
 
 /**
@@ -38,9 +39,11 @@ typedef struct ao_broker_answer {
 	bool exists;         /* the main queue is there now */
 	bool created;        /* ... since this call */
 	bool repaired;       /* something about it was changed in place */
-	int64_t messages;    /* waiting, ready to be delivered; -1: not known */
+	bool deleted;        /* this call took it away */
+	int64_t messages;    /* waiting, ready to be delivered; of one that was deleted: how many went with it; -1: not known */
 	int64_t in_flight;   /* delivered and not acknowledged; -1: not known */
 	uint64_t retry_ms;   /* when it makes sense to ask again; 0: the caller's own back-off */
+	const char *kept;    /* DELETE: which queue stays because it differs from what is wanted, in what, with how much; NULL: none does */
 } ao_broker_answer;
 
 typedef void (*ao_broker_fn)(void *arg, const ao_broker_answer *answer);
@@ -73,4 +76,6 @@ void ao_broker_free(ao_broker *broker);
 ao_broker_call *ao_broker_send(ao_broker *broker, const ao_broker_request *request);
 /** Its fn is not called. What was already sent to the broker may still happen. */
 void ao_broker_cancel(ao_broker_call *call);
+/** "10 messages", "1 message"; "messages that nobody has counted" for -1. The caller frees. */
+char *ao_broker_count_text(int64_t messages);
 ao_broker_stats ao_broker_get_stats(const ao_broker *broker);

@@ -47,8 +47,6 @@ ao_rabbit_call *ao_rabbit_call_new(const ao_broker_request *request)
 	}
 	call->step = AO_RABBIT_LOOK;
 	call->subject = &call->queue->main;
-	if (call->verb == AO_BROKER_DELETE)
-		call->step = call->queue->if_empty ? AO_RABBIT_WEIGH : AO_RABBIT_LOOK;
 	return call;
 }
 
@@ -58,6 +56,7 @@ void ao_rabbit_call_free(ao_rabbit_call *call)
 		return;
 	ao_rabbit_queue_free(call->queue);
 	free(call->message);
+	free(call->kept);
 	free(call);
 }
 
@@ -98,7 +97,11 @@ bool ao_rabbit_call_send(ao_rabbit_call *call, ao_amqp *amqp, unsigned channel)
 	int r = 0;
 	switch (call->step) {
 	case AO_RABBIT_LOOK:
-		r = send_declare(&q->main, true, amqp, channel);
+	case AO_RABBIT_WEIGH:
+		r = send_declare(call->subject, true, amqp, channel);
+		break;
+	case AO_RABBIT_PROVE:
+		r = send_declare(call->subject, false, amqp, channel);
 		break;
 	case AO_RABBIT_EXCHANGE:
 	case AO_RABBIT_SEE_EXCHANGE:
@@ -112,9 +115,6 @@ bool ao_rabbit_call_send(ao_rabbit_call *call, ao_amqp *amqp, unsigned channel)
 		break;
 	case AO_RABBIT_BIND:
 		r = send_bind(q, call->binding, amqp, channel);
-		break;
-	case AO_RABBIT_WEIGH:
-		r = send_declare(call->subject, true, amqp, channel);
 		break;
 	case AO_RABBIT_REMOVE:
 		r = send_delete(call->subject, !call->unconditional && !call->subject->replicated, amqp, channel);
@@ -157,11 +157,11 @@ static bool bind_next(ao_rabbit_call *call, size_t next)
 	return true;
 }
 
-static bool weigh(ao_rabbit_call *call, const ao_rabbit_queue_spec *subject)
+static bool turn_to(ao_rabbit_call *call, const ao_rabbit_queue_spec *subject, ao_rabbit_step step)
 {
 	call->subject = subject;
 	call->unconditional = false;
-	return go_to(call, AO_RABBIT_WEIGH);
+	return go_to(call, step);
 }
 
 /** `subject` is gone, or never was. */
@@ -175,15 +175,21 @@ static bool after_removal(ao_rabbit_call *call)
 	if (call->verb == AO_BROKER_ENSURE)
 		return go_to(call, call->subject == &q->dead ? AO_RABBIT_DEAD : AO_RABBIT_MAIN);
 	if (call->subject == &q->main && q->dead.name.len)
-		return weigh(call, &q->dead);
+		return turn_to(call, &q->dead, AO_RABBIT_LOOK);
 	return true;
 }
 
 static bool removed(ao_rabbit_call *call, const amqp_queue_delete_ok_t *ok)
 {
+	bool main = call->subject == &call->queue->main;
 	ao_info(AO_TRANSPORT, text_of(call->subject->name), "queue deleted%s, with %u messages",
 		call->verb == AO_BROKER_ENSURE ? " to be made anew" : "", ok->message_count);
-	return after_removal(call);
+	bool answered = after_removal(call);
+	if (main && call->verb == AO_BROKER_DELETE) {
+		call->deleted = true;
+		call->messages = ok->message_count;
+	}
+	return answered;
 }
 
 /** `subject` holds messages, or may. */
@@ -225,13 +231,24 @@ static bool weighed(ao_rabbit_call *call, const amqp_queue_declare_ok_t *ok)
 
 static bool looked(ao_rabbit_call *call, const amqp_queue_declare_ok_t *ok)
 {
-	call->exists = true;
-	call->messages = ok->message_count;
+	call->held = ok->message_count;
+	if (call->subject == &call->queue->main) {
+		call->exists = true;
+		call->messages = ok->message_count;
+	}
 	if (call->verb == AO_BROKER_DELETE)
-		return go_to(call, AO_RABBIT_DELETE);
+		return go_to(call, AO_RABBIT_PROVE);
 	if (call->verb == AO_BROKER_INSPECT || !call->queue->create)
 		return true;
 	return start_ensuring(call);
+}
+
+/** DELETE: the broker finds it to be what we would make. A dead letter queue goes only if that loses nothing. */
+static bool proved(ao_rabbit_call *call, const amqp_queue_declare_ok_t *ok)
+{
+	if (call->subject == &call->queue->main && !call->queue->if_empty)
+		return go_to(call, AO_RABBIT_DELETE);
+	return weighed(call, ok);
 }
 
 static bool declared_main(ao_rabbit_call *call, const amqp_queue_declare_ok_t *ok)
@@ -278,6 +295,8 @@ bool ao_rabbit_call_done(ao_rabbit_call *call, const amqp_method_t *method)
 		return declared_main(call, method->decoded);
 	case AO_RABBIT_BIND:
 		return bind_next(call, call->binding + 1);
+	case AO_RABBIT_PROVE:
+		return proved(call, method->decoded);
 	case AO_RABBIT_WEIGH:
 		return weighed(call, method->decoded);
 	case AO_RABBIT_REMOVE:
@@ -306,6 +325,15 @@ static bool absent(ao_rabbit_call *call)
 	return true;
 }
 
+/** DELETE: it is not what we would make, so somebody else may have made it. Its messages stay with it. */
+static bool spare(ao_rabbit_call *call, const char *text)
+{
+	ao_auto_str char *what = strstr(text, "inequivalent") ? ao_rabbit_difference(text) : ao_xstrdup(text);
+	free(call->kept);
+	call->kept = ao_broker_spared(text_of(call->subject->name), call->held, what);
+	return true;
+}
+
 /** What we declared is there already, but different. */
 static bool differs(ao_rabbit_call *call, const char *text)
 {
@@ -314,7 +342,7 @@ static bool differs(ao_rabbit_call *call, const char *text)
 	bool *tried = main ? &call->recreated_main : &call->recreated_dead;
 	if ((main || dead) && q->force_recreate && !*tried) {
 		*tried = true;
-		return weigh(call, main ? &q->main : &q->dead);
+		return turn_to(call, main ? &q->main : &q->dead, AO_RABBIT_WEIGH);
 	}
 	ao_auto_str char *what = ao_rabbit_difference(text);
 	if (main || dead)
@@ -350,6 +378,8 @@ bool ao_rabbit_call_refused(ao_rabbit_call *call, unsigned code, const char *tex
 				    text_of(call->queue->exchange));
 	else if (code == AMQP_ACCESS_REFUSED)
 		return denied(call, text);
+	else if (code == AMQP_PRECONDITION_FAILED && call->step == AO_RABBIT_PROVE)
+		return spare(call, text);
 	else if (code == AMQP_PRECONDITION_FAILED && call->step == AO_RABBIT_REMOVE)
 		return keep(call, strstr(text, "in use") ? "has got consumers" : "has got messages");
 	else if (code == AMQP_PRECONDITION_FAILED && strstr(text, "inequivalent"))

@@ -15,12 +15,13 @@
 typedef struct ao_rabbit_call ao_rabbit_call;
 
 typedef enum {
-	AO_RABBIT_LOOK,         /* is the queue there? */
+	AO_RABBIT_LOOK,         /* is `subject` there? */
 	AO_RABBIT_EXCHANGE,     /* declare the exchange */
 	AO_RABBIT_SEE_EXCHANGE, /* we may not declare it: is it there? */
 	AO_RABBIT_DEAD,         /* declare the dead letter queue */
 	AO_RABBIT_MAIN,         /* declare the queue */
 	AO_RABBIT_BIND,         /* one binding after the other */
+	AO_RABBIT_PROVE,        /* is `subject`, which is there, as we would declare it? */
 	AO_RABBIT_WEIGH,        /* may `subject` be deleted? */
 	AO_RABBIT_REMOVE,       /* delete `subject` if that loses nothing */
 	AO_RABBIT_DELETE,       /* delete the queue whatever it holds */
@@ -38,7 +39,8 @@ struct ao_rabbit_call {
 
 	/* on its way */
 	ao_rabbit_step step;
-	const ao_rabbit_queue_spec *subject; /* of WEIGH and REMOVE */
+	const ao_rabbit_queue_spec *subject; /* of LOOK, PROVE, WEIGH and REMOVE */
+	unsigned held;                       /* messages in `subject` when we last looked */
 	size_t binding;
 	bool missing; /* the queue was not there at first */
 	bool recreated_main, recreated_dead;
@@ -49,7 +51,8 @@ struct ao_rabbit_call {
 	int error;
 	const char *reason;
 	char *message; /* NULL on success */
-	bool exists, created, repaired;
+	char *kept;    /* NULL: nothing */
+	bool exists, created, repaired, deleted;
 	int64_t messages, in_flight;
 	uint64_t retry_ms;
 	void *counting; /* of rabbitmq.c */

@@ -37,6 +37,8 @@ static void deliver(rabbit *r, ao_rabbit_call *call)
 				   .exists = call->exists,
 				   .created = call->created,
 				   .repaired = call->repaired,
+				   .deleted = call->deleted,
+				   .kept = call->kept,
 				   .messages = call->messages,
 				   .in_flight = call->in_flight,
 				   .retry_ms = call->retry_ms};

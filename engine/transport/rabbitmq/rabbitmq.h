@@ -25,7 +25,8 @@
  *   deadLetter            {name, arguments}: a second queue, declared durable; how messages get there is in `arguments`
  *   forceRecreate         a queue that differs is replaced if it is empty and nobody consumes from it
  *   ifEmpty               DELETE only: -EBUSY QueueNotEmpty when it holds messages, or has consumers that may hold some
- * ENSURE never removes a binding and never purges.  DELETE takes the dead letter queue only when that is empty and unused.
+ * ENSURE never removes a binding and never purges.  DELETE takes only what is as described here, and the dead letter queue only when that
+ * is empty and unused.
  *
  * One thread per broker object does all of it (worker.h) over one connection (session.h), up to 16 queues at a time.  A
  * failed attempt to connect is followed by a pause of 1 s, doubling to 30 s, in which calls fail at once with what is wrong and `retry_ms`.

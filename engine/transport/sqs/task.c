@@ -3,7 +3,7 @@
  *   ensure   URL known or asked -> attributes -> set what differs -> tags -> add what is missing
  *            ... or there is none -> create
  *   inspect  URL -> attributes
- *   delete   URL -> (attributes, to see whether it is empty) -> delete
+ *   delete   URL -> attributes, to see whether it is the one that is wanted, and empty -> delete
  *
  * A queue's URL is made of account and name, so a known URL stays right when the queue is made again; a step that says "no such queue"
  * is therefore to be believed without asking for the URL.
@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "transport/broker.h"
 #include "json/json.h"
 
 #include <string.h>
@@ -29,7 +30,7 @@ struct ao_sqs_task {
 	cJSON *attributes; /* as found */
 	cJSON *changes;
 	char *url; /* once known: others may forget it meanwhile */
-	char *arn, *dead_arn;
+	char *arn, *dead_arn, *kept;
 	ao_broker_answer answer;
 	bool created_twice; /* somebody else made it between our look and our creation */
 };
@@ -79,6 +80,7 @@ static void dispose(ao_sqs_task *task)
 	free(task->url);
 	free(task->arn);
 	free(task->dead_arn);
+	free(task->kept);
 	free(task);
 }
 
@@ -87,7 +89,8 @@ void ao_sqs_task_cancel(ao_sqs_task *task) { dispose(task); }
 static void finish(ao_sqs_task *task)
 {
 	ao_broker_answer answer = task->answer;
-	ao_auto_str char *arn = AO_TAKE(task->arn);
+	ao_auto_str char *arn = AO_TAKE(task->arn), *kept = AO_TAKE(task->kept);
+	answer.kept = kept;
 	ao_sqs_task_fn fn = task->with.fn;
 	void *arg = task->with.arg;
 	dispose(task);
@@ -244,6 +247,13 @@ static void missing(ao_sqs_task *task)
 
 /* ---- delete ---- */
 
+/** All its messages, as far as it told; -1: it did not. */
+static int64_t held_by(const ao_sqs_task *task)
+{
+	int64_t delayed = ao_sqs_count(task->attributes, DELAYED), waiting = task->answer.messages, in_flight = task->answer.in_flight;
+	return waiting < 0 || in_flight < 0 || delayed < 0 ? -1 : waiting + in_flight + delayed;
+}
+
 static void on_deleted(void *arg, const ao_sqs_reply *reply)
 {
 	ao_sqs_task *task = arg;
@@ -255,24 +265,26 @@ static void on_deleted(void *arg, const ao_sqs_reply *reply)
 	if (!reply->error)
 		ao_info(AO_TRANSPORT, name_of(task), "queue deleted");
 	task->answer.exists = false;
-	task->answer.messages = task->answer.in_flight = -1;
+	task->answer.deleted = !reply->error;
+	task->answer.messages = reply->error ? -1 : held_by(task);
+	task->answer.in_flight = -1;
 	missing(task);
 }
 
 static void delete_unless_full(ao_sqs_task *task)
 {
-	int64_t delayed = ao_sqs_count(task->attributes, DELAYED), waiting = task->answer.messages, in_flight = task->answer.in_flight;
-	if (waiting == 0 && in_flight == 0 && delayed == 0) {
+	int64_t held = held_by(task);
+	if (held == 0 || !task->with.wanted->if_empty) {
 		ask_about(task, "DeleteQueue", NULL, NULL, on_deleted);
 		return;
 	}
-	if (waiting < 0 || in_flight < 0 || delayed < 0) {
+	if (held < 0) {
 		fail(task, -EPROTO, "BrokerError", 0, "GetQueueAttributes answered no counts");
 		return;
 	}
-	ao_auto_str char *text =
-	    ao_xasprintf("holds %lld messages (%lld waiting, %lld in flight, %lld delayed) and is not deleted",
-			 (long long)(waiting + in_flight + delayed), (long long)waiting, (long long)in_flight, (long long)delayed);
+	ao_auto_str char *text = ao_xasprintf("holds %lld messages (%lld waiting, %lld in flight, %lld delayed) and is not deleted",
+					      (long long)held, (long long)task->answer.messages, (long long)task->answer.in_flight,
+					      (long long)ao_sqs_count(task->attributes, DELAYED));
 	fail(task, -EBUSY, "QueueNotEmpty", 0, text);
 }
 
@@ -295,13 +307,31 @@ static void on_set(void *arg, const ao_sqs_reply *reply)
 	}
 }
 
-static void compare(ao_sqs_task *task)
+static void find_changes(ao_sqs_task *task)
 {
 	if (!task->dead_arn)
 		task->dead_arn = ao_sqs_dead_arn(task->with.wanted, task->arn);
 	if (task->dead_arn)
 		ao_sqs_wanted_set_dead(task->with.wanted, task->dead_arn);
 	task->changes = ao_sqs_attribute_changes(task->with.wanted, task->attributes);
+}
+
+/** What is not as we would make it may be somebody else's, and its messages are not ours to delete. */
+static void delete_if_as_wanted(ao_sqs_task *task)
+{
+	find_changes(task);
+	if (!task->changes) {
+		delete_unless_full(task);
+		return;
+	}
+	ao_auto_str char *differences = ao_sqs_changes_text(task->changes, task->attributes);
+	task->kept = ao_broker_spared(name_of(task), held_by(task), differences);
+	finish(task);
+}
+
+static void compare(ao_sqs_task *task)
+{
+	find_changes(task);
 	if (!task->changes) {
 		look_at_tags(task);
 	} else if (task->with.wanted->create) {
@@ -341,7 +371,7 @@ static void on_attributes(void *arg, const ao_sqs_reply *reply)
 	if (task->with.verb == AO_BROKER_ENSURE)
 		compare(task);
 	else if (task->with.verb == AO_BROKER_DELETE)
-		delete_unless_full(task);
+		delete_if_as_wanted(task);
 	else
 		finish(task);
 }
@@ -352,21 +382,13 @@ static void look(ao_sqs_task *task)
 	const ao_sqs_wanted *wanted = task->with.wanted;
 	cJSON *names = cJSON_CreateStringArray(always, AO_LEN(always));
 	const cJSON *item;
-	if (task->with.verb == AO_BROKER_ENSURE) {
+	if (task->with.verb != AO_BROKER_INSPECT) {
 		cJSON_ArrayForEach (item, wanted->attributes)
 			cJSON_AddItemToArray(names, cJSON_CreateString(item->string));
 		if (wanted->dead && !ao_json_at(wanted->attributes, "RedrivePolicy"))
 			cJSON_AddItemToArray(names, cJSON_CreateString("RedrivePolicy"));
 	}
 	ask_about(task, "GetQueueAttributes", "AttributeNames", names, on_attributes);
-}
-
-static void found(ao_sqs_task *task)
-{
-	if (task->with.verb == AO_BROKER_DELETE && !task->with.wanted->if_empty)
-		ask_about(task, "DeleteQueue", NULL, NULL, on_deleted);
-	else
-		look(task);
 }
 
 static void on_url(void *arg, const ao_sqs_reply *reply)
@@ -380,7 +402,7 @@ static void on_url(void *arg, const ao_sqs_reply *reply)
 	else if (!keep_url(task, reply->body))
 		fail(task, -EPROTO, "BrokerError", 0, "GetQueueUrl answered no URL");
 	else
-		found(task);
+		look(task);
 }
 
 static void look_up(ao_sqs_task *task)
@@ -397,7 +419,7 @@ ao_sqs_task *ao_sqs_task_start(ao_sqs_account *account, const ao_sqs_task_reques
 	task->answer = (ao_broker_answer){.reason = "", .message = "", .messages = -1, .in_flight = -1};
 	set_url(task, ao_map_get(account->urls, name_of(task)));
 	if (task->url)
-		found(task);
+		look(task);
 	else
 		look_up(task);
 	return task;

@@ -1,0 +1,167 @@
+--- foreign_queues: a queue whose settings are not those that an actor wants is never deleted, and neither are its messages.
+local brokers = require 'brokers'
+local cluster = require 'cluster'
+local json = require 'json'
+
+local eventually = cluster.eventually
+local fresh, namespace, operator, queue = brokers.fresh, brokers.namespace, brokers.operator, brokers.queue
+
+local OTHER = { ['x-message-ttl'] = 600000 }
+
+--- Waits for an Event of this reason about the actor; returns its text.
+local function event(ns, name, reason)
+  return eventually(('an Event %s of %s'):format(reason, name), 15, function()
+    for _, each in ipairs(cluster.list('events.events.k8s.io', ns)) do
+      if each.regarding.name == name and each.reason == reason then return each.note end
+    end
+  end)
+end
+
+local function has(text, ...)
+  for _, part in ipairs { ... } do assert.is_truthy(text:find(part, 1, true), ('"%s" is missing in: %s'):format(part, text)) end
+end
+
+local function delete(ns, name) cluster.kubectl('delete asyncactor %s -n %s --timeout=30s', name, ns) end
+
+--- The last lines of the log say what became of the actor's queue: that it stays, and nothing that sounds as if all were in order.
+local function said_that_it_stays(op, name)
+  local log = op.log()
+  local lines = {}
+  for line in log:gmatch '[^\n]+' do
+    if line:find(name, 1, true) then lines[#lines + 1] = line end
+  end
+  local text = table.concat(lines, '\n')
+  has(text, 'stays at its broker')
+  assert.is_nil(text:find('is all right again', 1, true), text)
+  assert.is_nil(text:find('nothing of ours is left', 1, true), text)
+  assert.is_nil(text:find('deleted queue asya-' .. name .. '\n', 1, true), text)
+end
+
+describe('a queue with other settings', function()
+  if not cluster.available or not os.getenv 'BED_RABBITMQCTL' then
+    pending 'needs a control plane with brokers: run it through spec/run cluster'
+    return
+  end
+
+  after_each(cluster.stop_all)
+  setup(brokers.clear)
+
+  it('stays with its messages when its actor goes', function()
+    local ns, name = namespace(), fresh 'foreign'
+    brokers.declare(name, OTHER)
+    brokers.publish(name, 10)
+    local op = operator()
+    cluster.apply(cluster.actor(name, ns))
+    brokers.await_transport(ns, name, 'False', 'QueueMismatch')
+    delete(ns, name)
+    assert.equal(10, (queue(name) or {}).messages)
+    has(event(ns, name, 'QueueKept'), 'asya-' .. name, '10 messages', 'x-message-ttl', '600000')
+    said_that_it_stays(op, name)
+  end)
+
+  it('stays when the operator that saw it is another than the one that lets its actor go', function()
+    local ns, name = namespace(), fresh 'later'
+    brokers.declare(name, OTHER)
+    brokers.publish(name, 10)
+    local op = operator()
+    cluster.apply(cluster.actor(name, ns))
+    brokers.await_transport(ns, name, 'False', 'QueueMismatch')
+    op.kill()
+    cluster.kubectl('delete asyncactor %s -n %s --wait=false', name, ns)
+    op = operator()
+    eventually('the actor is gone', 30, function() return not cluster.get('asyncactor', name, ns) end)
+    assert.equal(10, (queue(name) or {}).messages)
+    has(event(ns, name, 'QueueKept'), 'asya-' .. name)
+    said_that_it_stays(op, name)
+  end)
+
+  it('stays when it took the place of a fitting one behind the operator\'s back', function()
+    local ns, name = namespace(), fresh 'swapped'
+    local op = operator()
+    cluster.apply(cluster.actor(name, ns))
+    brokers.await_status(ns, name, 'Running')
+    brokers.manage('DELETE', '/api/queues/%2F/asya-' .. name)
+    brokers.declare(name, OTHER)
+    brokers.publish(name, 10)
+    delete(ns, name)
+    assert.equal(10, (queue(name) or {}).messages)
+    said_that_it_stays(op, name)
+  end)
+
+  it('stays also when only empty ones are to go, and when it holds nothing', function()
+    local ns, name = namespace(), fresh 'if-empty'
+    brokers.declare(name, OTHER)
+    operator { change = function(rabbitmq) rabbitmq.queues.deletionPolicy = 'DeleteIfEmpty' end }
+    cluster.apply(cluster.actor(name, ns))
+    brokers.await_transport(ns, name, 'False', 'QueueMismatch')
+    delete(ns, name)
+    assert.is_truthy(queue(name))
+  end)
+
+  it('stays when it is the dead letter queue, while the one that fits goes', function()
+    local ns, name = namespace(), fresh 'dead'
+    brokers.declare(name, brokers.arguments(name))
+    brokers.declare(name .. '-dlq', OTHER)
+    local op = operator()
+    cluster.apply(cluster.actor(name, ns))
+    has(brokers.await_transport(ns, name, 'False', 'QueueMismatch').message, 'asya-' .. name .. '-dlq')
+    delete(ns, name)
+    assert.is_truthy(queue(name .. '-dlq'))
+    assert.is_nil(queue(name))
+    has(event(ns, name, 'QueueKept'), 'asya-' .. name .. '-dlq', 'x-message-ttl')
+    said_that_it_stays(op, name)
+  end)
+
+  it('is not said to be all right when it is another\'s and goes meanwhile', function()
+    local ns, name = namespace(), fresh 'gone'
+    brokers.declare(name, OTHER)
+    local op = operator()
+    cluster.apply(cluster.actor(name, ns))
+    brokers.await_transport(ns, name, 'False', 'QueueMismatch')
+    op.stop()
+    brokers.manage('DELETE', '/api/queues/%2F/asya-' .. name)
+    cluster.kubectl('delete asyncactor %s -n %s --wait=false', name, ns)
+    op = operator()
+    eventually('the actor is gone', 30, function() return not cluster.get('asyncactor', name, ns) end)
+    assert.is_nil(op.log():find('deleted queue asya-' .. name, 1, true), op.log())
+    has(op.log(), 'nothing of ours is left')
+  end)
+
+  it('stays at SQS, where it is seen by its attributes', function()
+    local ns, name = namespace(), fresh 'sqs-foreign'
+    local url = brokers.sqs('CreateQueue', { QueueName = 'asya-' .. name, Attributes = { VisibilityTimeout = '31' } }).QueueUrl
+    for _ = 1, 10 do brokers.sqs('SendMessage', { QueueUrl = url, MessageBody = 'work' }) end
+    local change = function(_, sqs)
+      sqs.queues = { autoCreate = false, deletionPolicy = 'Delete' }
+    end
+    local op = operator { change = change }
+    cluster.apply((cluster.actor(name, ns):gsub('transport: rabbitmq', 'transport: sqs')))
+    has(brokers.await_transport(ns, name, 'False', 'QueueMismatch').message, 'VisibilityTimeout is 31, wanted 77')
+    op.kill()
+    cluster.kubectl('delete asyncactor %s -n %s --wait=false', name, ns)
+    op = operator { change = change }
+    eventually('the actor is gone', 30, function() return not cluster.get('asyncactor', name, ns) end)
+    assert.equal('10', brokers.sqs_attributes(name).ApproximateNumberOfMessages)
+    has(event(ns, name, 'QueueKept'), 'asya-' .. name, '10 messages', 'VisibilityTimeout is 31, wanted 77')
+    said_that_it_stays(op, name)
+  end)
+
+  it('at SQS stays when it is the dead letter queue', function()
+    local ns, name = namespace(), fresh 'sqs-dead'
+    brokers.sqs('CreateQueue', { QueueName = 'asya-dlq', Attributes = { MessageRetentionPeriod = '60' } })
+    local change = function(_, sqs)
+      sqs.queues = { autoCreate = false, deletionPolicy = 'Delete', dlq = { enabled = true, maxRetryCount = 4, retentionDays = 2 } }
+    end
+    brokers.sqs('CreateQueue', { QueueName = 'asya-' .. name, Attributes = {
+      VisibilityTimeout = '77',
+      RedrivePolicy = json.encode { deadLetterTargetArn = 'arn:aws:sqs:us-east-1:123456789012:asya-dlq', maxReceiveCount = 4 },
+    } })
+    operator { change = change }
+    cluster.apply((cluster.actor(name, ns):gsub('transport: rabbitmq', 'transport: sqs')))
+    has(brokers.await_transport(ns, name, 'False', 'QueueMismatch').message, 'asya-dlq')
+    delete(ns, name)
+    assert.is_nil(brokers.sqs_url(name))
+    assert.is_truthy(brokers.sqs_url 'dlq')
+    brokers.sqs('DeleteQueue', { QueueUrl = brokers.sqs_url 'dlq' })
+  end)
+end)
