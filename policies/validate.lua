@@ -90,7 +90,7 @@ local function count_named(containers, name)
   return count, last
 end
 
---- The containers that are ours by name (contract of the mesh).
+--- The containers whose names mean something here.
 local function check_containers(pod)
   if count_named(pod.containers, actors.SIDECAR) > 0 then
     return wrong(POD .. '.containers', "the name 'asya-sidecar' is reserved for the injected sidecar; rename that container")

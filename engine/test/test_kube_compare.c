@@ -307,9 +307,7 @@ static void every_field_of_real_children(void **state)
 {
 	(void)state;
 	int changed = 0, left_out = 0;
-	ao_auto_json cJSON *children = golden_children(__func__);
-	if (!children)
-		skip();
+	ao_auto_json cJSON *children = golden_children();
 	for (cJSON *child = children->child; child; child = child->next) {
 		ao_auto_json cJSON *desired = cJSON_Duplicate(child, 1);
 		ao_auto_str char *path = NULL;

@@ -1,5 +1,5 @@
 #pragma once
-/* test_kube_golden.h -- real children of real parents: all children.json below $GOLDEN. */
+/* test_kube_golden.h -- real children of real parents: each children.json below spec/golden. */
 #include "base/file.h"
 #include "base/mem.h"
 #include "json/json.h"
@@ -25,16 +25,12 @@ static inline void drop_duplicates(cJSON *at)
 	}
 }
 
-/** @return an array of objects; NULL, and says so, when there are none. The caller frees. */
-static inline cJSON *golden_children(const char *test)
+/** @return an array of objects, never NULL; the caller frees. */
+static inline cJSON *golden_children(void)
 {
-	const char *folder = getenv("GOLDEN") ? getenv("GOLDEN") : "../shared/golden";
-	ao_auto_str char *pattern = ao_xasprintf("%s/*/children.json", folder);
 	glob_t found;
-	if (glob(pattern, 0, NULL, &found) != 0) {
-		fprintf(stderr, "SKIPPED %s: no golden children; set GOLDEN\n", test);
-		return NULL;
-	}
+	if (glob("spec/golden/*/children.json", 0, NULL, &found) != 0)
+		fail_msg("no golden children: run this in the root of the tree");
 	cJSON *all = cJSON_CreateArray();
 	for (size_t i = 0; i < found.gl_pathc; i++) {
 		ao_auto_buf ao_buf text = ao_buf_init(1 << 20);

@@ -552,9 +552,7 @@ static void random_histories(void **state)
 static void two_thousand_deployments(void **state)
 {
 	(void)state;
-	ao_auto_json cJSON *children = golden_children(__func__);
-	if (!children)
-		skip();
+	ao_auto_json cJSON *children = golden_children();
 	ao_store *store = ao_store_new(&(ao_store_options){.index_label = "app"});
 	size_t text = 0;
 	const cJSON *child = children->child;

@@ -33,7 +33,7 @@ describe('the CRD', function()
     end) end
   end
 
-  for _, folder in ipairs { 'crds/examples/*.yaml', (os.getenv 'GOLDEN' or '../shared/golden') .. '/*/actor.yaml' } do
+  for _, folder in ipairs { 'crds/examples/*.yaml', 'spec/golden/*/actor.yaml' } do
     for path in io.popen('ls ' .. folder):lines() do
       it('accepts ' .. path:gsub('^.*/([^/]+/[^/]+)$', '%1'), function()
         local namespace = cluster.read(path):match 'namespace: ([%w-]+)'

@@ -310,7 +310,7 @@ end)
 describe('golden children', function()
   if not cluster.available then return end
 
-  --- What the server assigns, and what golden/README.md leaves out.
+  --- What the server assigns, and what the golden children leave out.
   local function clean(object)
     local metadata = object.metadata
     for _, owner in ipairs(metadata.ownerReferences or {}) do owner.uid = 'UID' end
@@ -321,15 +321,14 @@ describe('golden children', function()
 
   it('render of golden/minimal, applied and read back, equals its children.json', function()
     cluster.sh 'kubectl create namespace golden'
-    local golden = os.getenv 'GOLDEN' or '../shared/golden'
-    cluster.kubectl('apply -f %s/minimal/actor.yaml', golden)
+    cluster.kubectl 'apply -f spec/golden/minimal/actor.yaml'
     local actor = cluster.temp 'golden.yaml'
     cluster.write(actor, cluster.kubectl 'get asyncactor minimal -n golden -o yaml')
     local rendered, ok = cluster.sh('ASYA_TRANSPORT_CONFIG=%s %s/asya-operator render -f %s',
-      cluster.quote(cluster.read(golden .. '/transports.json')), cluster.build, actor)
+      cluster.quote(cluster.read 'spec/golden/transports.json'), cluster.build, actor)
     assert.is_true(ok, rendered)
     cluster.apply(rendered, false, '--server-side')
-    local wanted = json.decode(cluster.read(golden .. '/minimal/children.json'))
+    local wanted = json.decode(cluster.read 'spec/golden/minimal/children.json')
     local live = clean(deployment('minimal', 'golden'))
     live.metadata.annotations = nil
     assert.same(wanted[1], live)

@@ -4,7 +4,7 @@ local cluster = require 'cluster'
 local json = require 'json'
 local k8s = require 'k8s'
 
-local GOLDEN = os.getenv 'GOLDEN' or '../shared/golden'
+local GOLDEN = 'spec/golden'
 local CASES = { 'minimal', 'custom-sidecar', 'happy-end', 'scaled', 'sqs-keys' }
 -- the default of the chart's sidecar.defaultResources, which the Go operator accepted and ignored
 local RESOURCES = [[{"limits":{"cpu":"500m","memory":"256Mi"},"requests":{"cpu":"100m","memory":"64Mi"}}]]

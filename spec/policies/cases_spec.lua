@@ -1,4 +1,4 @@
---- cases: each file of spec/policies/cases is one row of the contract: an actor, and what must come of it.
+--- cases: each document in spec/policies/cases is one rule: an actor, and what must come of it.
 -- lua/cases.lua says what may be in a case; the binary runs the same code for cases that lie beside policies.
 local case = require 'case'
 

@@ -2,7 +2,7 @@
 local json = require 'json'
 local case = require 'case'
 
-local GOLDEN = os.getenv 'GOLDEN' or '../shared/golden'
+local GOLDEN = 'spec/golden'
 
 --- Fields that the API server fills in: in the golden children, not in ours.
 local SERVER = {
