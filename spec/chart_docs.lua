@@ -14,34 +14,32 @@ local HEAD = [[
 
 Written by `lua5.4 spec/chart_docs.lua > chart/README.md` from `values.yaml`; a test says when it is out of date.
 
-```bash
-kubectl apply --server-side -f chart/crds/
-helm install asya-operator chart -n asya-system --create-namespace
-```
+| page | about |
+|---|---|
+| [`../README.md`](../README.md#install) | how to install it |
+| [`docs/configuration.md`](docs/configuration.md) | SQS, two replicas, parameters and policies of your own; upgrade; the runtime script |
+| [`docs/operators.md`](docs/operators.md) | several operators in a cluster (`operatorClass`), some namespaces only (`watchNamespaces`) |
+| [`docs/migration.md`](docs/migration.md) | coming from the Go operator, and back |
+| [`docs/metrics.md`](docs/metrics.md) | metrics, probes, debug pages |
+| [`docs/troubleshooting.md`](docs/troubleshooting.md) | what to do when something is wrong |
+| [`docs/uninstall.md`](docs/uninstall.md) | what an uninstall leaves, and `releaseOnUninstall` |
 
-helm installs the CRD with the first release and never upgrades it: `helm show crds chart | kubectl apply --server-side --force-conflicts -f -`,
-before `helm upgrade`, does. `transports` lies over `operator.transports`, the older spelling; further entries
-(`transports.NAME: {type, enabled, config}`) are further transports. The main README has a section on configuring and upgrading, and one for those
-who come from the Go operator. Two replicas with `podDisruptionBudget.enabled` and a spread over nodes make the operator highly available:
-
-```bash
-helm upgrade asya-operator chart -n asya-system --reuse-values --set replicaCount=2 --set podDisruptionBudget.enabled=true
-```
-
-`helm uninstall` leaves actors and their workloads. Actors keep the finalizer `asya.sh/finalizer`, and cannot be deleted without an operator:
-set `releaseOnUninstall`, or run `asya-operator release -A` afterwards. The main README has a section each about this, about several operators
-in a cluster (`operatorClass`), and about namespaced mode (`watchNamespaces`).
+The pages are in the source tree, not in the packaged chart: helm stores what is in the package with each revision.
 
 ## Rights
 
-A ClusterRole for what actors become, a Role in the release's namespace for the lease and for policies. ConfigMaps are found by label, but only
-`asya-runtime` is read and changed elsewhere; Secrets are read one by one, or never (`rbac.readSecrets=false`); actors get a finalizer and a status and are
-changed in nothing else. A test runs the operator with exactly these rights and fails for one that nothing used. Policies that render other
-kinds need `rbac.extraRules`. The pod passes the Pod Security level "restricted".
+The operator has a ClusterRole for what actors become, and a Role in the release's namespace for the lease and for policies.
+
+- ConfigMaps are found by label, but outside of the release's namespace only `asya-runtime` is read and changed.
+- Secrets are read one by one by name, or never (`rbac.readSecrets=false`).
+- Actors get a finalizer and a status. Nothing else of them is changed.
+- Policies of your own that render other kinds need `rbac.extraRules`.
+
+A test runs the operator with exactly these rights, and fails when one of them is not used. The pod passes the Pod Security level "restricted".
 
 ## Kubernetes versions
 
-Tests run on 1.37. Helm refuses a server before 1.19; what an older server lacks:
+Tests run on 1.37. Helm refuses a server before 1.19. What an older server lacks:
 
 | before | |
 |---|---|
@@ -54,7 +52,8 @@ Tests run on 1.37. Helm refuses a server before 1.19; what an older server lacks
 
 ## Values
 
-Values under `transports` may also be written under `operator.transports`.
+`transports` is laid over `operator.transports`, which is the older spelling. Further entries (`transports.NAME: {type, enabled, config}`) are further
+transports.
 
 | value | default | |
 |---|---|---|

@@ -1,5 +1,5 @@
---- chart_readme: the commands of README.md, taken from the file and run one block after the other, with real helm against the real API server.
--- The node is played: a pod is Running without a container. What the pod of `helm test` would run is run here, with its rights.
+--- chart_readme: the commands of README.md and chart/docs, taken from the pages and run one block after the other, with real helm against the real
+-- API server. The node is played: a pod is Running without a container. What the pod of `helm test` would run is run here, with its rights.
 local chart = require 'chart'
 local cluster = require 'cluster'
 local json = require 'json'
@@ -8,12 +8,26 @@ local k8s = require 'k8s'
 local NS = 'asya-system'
 local ENV = 'OPERATOR_ROLE_ARN=arn:aws:iam::123456789012:role/asya-operator ACTORS_ROLE_ARN=arn:aws:iam::123456789012:role/asya-actor'
 
---- The shell blocks of a section of README.md, up to the next heading.
+local PAGES = { 'README.md', 'chart/README.md' }
+for path in io.popen('ls chart/docs/*.md'):lines() do PAGES[#PAGES + 1] = path end
+
+--- The shell blocks of all pages by the title of their section.
+local sections = {}
+for _, page in ipairs(PAGES) do
+  for title, section in ('\n' .. cluster.read(page) .. '\n#'):gsub('\n#+ ', '\0%0'):gmatch '\n#+ ([^\n]+)\n(%Z*)' do
+    for block in section:gmatch '```bash\n(.-)```' do
+      sections[title] = sections[title] or { page = page }
+      assert(sections[title].page == page, title .. ' is a title of two pages')
+      table.insert(sections[title], block)
+    end
+  end
+end
+
+--- The shell blocks of a section; from now on it counts as run.
+local ran = { ['Try it'] = true } -- by whoever reads this
 local function blocks(title)
-  local section = cluster.read('README.md'):match('\n##+ ' .. title .. '\n(.-)\n##')
-  local list = {}
-  for block in assert(section, title):gmatch '```bash\n(.-)```' do list[#list + 1] = block end
-  return list
+  ran[title] = true
+  return assert(sections[title], title)
 end
 
 --- A block as it stands, ended at the first command that fails.
@@ -26,7 +40,7 @@ end
 local function deployment() return cluster.get('deployment', 'asya-operator', NS) end
 local function container() return deployment().spec.template.spec.containers[1] end
 
-describe('README.md', function()
+describe('the pages of the chart', function()
   if not cluster.available then
     pending 'needs a control plane: run it through spec/run cluster'
     return
@@ -61,7 +75,7 @@ describe('README.md', function()
     assert.is_truthy(cluster.read(log):find('ended with 0', 1, true), cluster.read(log) .. output)
   end
 
-  it('installs', function()
+  it('install', function()
     for _, block in ipairs(blocks 'Install') do
       local test = block:match 'helm test[^\n]+'
       local said = run((block:gsub('helm test[^\n]+\n', '')))
@@ -76,7 +90,7 @@ describe('README.md', function()
     assert.is_truthy(cluster.get('asyncactor', 'minimal', 'asya'))
   end)
 
-  it('configures', function()
+  it('configure', function()
     local list = blocks 'Configure'
     assert.equal(3, #list)
     run(list[1])
@@ -99,7 +113,7 @@ describe('README.md', function()
     assert.is_truthy(config:find('"scale_up_pods":20', 1, true) and config:find('role/asya-actor', 1, true)) -- each upgrade kept what there was
   end)
 
-  it('upgrades, the CRD too, and rolls back', function()
+  it('upgrade, the CRD too, and roll back', function()
     local list = blocks 'Upgrade'
     assert.equal(2, #list)
     local whole = cluster.get('crd', 'asyncactors.asya.sh')
@@ -118,8 +132,8 @@ describe('README.md', function()
   end)
 
   -- Sections that go on from where the one before has left the cluster.
-  local STORY = { 'The runtime script', 'Several operators in one cluster', 'Namespaced mode', 'Uninstall', 'Command line' }
-  describe('has commands that work:', function()
+  local STORY = { 'The runtime script', 'Several operators in one cluster', 'Namespaced mode', 'Let the actors go', 'Command line' }
+  describe('have commands that work:', function()
     setup(wipe)
     teardown(function()
       cluster.sh 'helm uninstall blue -n asya-blue --no-hooks; kubectl delete namespace asya-blue --wait=false'
@@ -131,18 +145,8 @@ describe('README.md', function()
     end
   end)
 
-  it('has no command that is run nowhere', function()
-    local run_here = { Install = 1, Configure = 1, Upgrade = 1, ['Coming from the Go operator'] = 1, ['When something is wrong'] = 1 }
-    for _, title in ipairs(STORY) do run_here[title] = 1 end
-    local title
-    for line in cluster.read('README.md'):gmatch '[^\n]+' do
-      title = line:match '^##+ (.+)' or title
-      assert.is_truthy(line ~= '```bash' or run_here[title] or title == 'Try it', title)
-    end
-  end)
-
   describe('coming from the Go operator', function()
-    local list = blocks 'Coming from the Go operator'
+    local in_place, anew, back = blocks 'In place', blocks 'One after the other', blocks 'And back'
     before_each(function()
       wipe()
       local said, ok = cluster.sh('helm install asya-operator %s -n %s --create-namespace --set image.repository=go-operator', chart.older(), NS)
@@ -151,26 +155,30 @@ describe('README.md', function()
     end)
 
     it('works in place, and back', function()
-      assert.equal(3, #list)
-      run(list[1])
+      assert.same({ 1, 1, 1 }, { #in_place, #anew, #back })
+      run(in_place[1])
       release_is_up()
       assert.equal('asya-operator:1.0.0', container().image)
       assert.equal('2Gi', container().resources.limits.memory)
-      run(list[3])
+      run(back[1])
       release_is_up()
       assert.equal('go-operator:latest', container().image)
     end)
 
     it('works one after the other', function()
-      run(list[2])
+      run(anew[1])
       release_is_up()
       assert.equal('asya-operator:1.0.0', container().image)
     end)
   end)
 
-  it('has commands to look around that work', function()
-    for _, block in ipairs(blocks 'When something is wrong') do
+  it('have commands to look around that work', function()
+    for _, block in ipairs(blocks 'Look around') do
       run((block:gsub('kubectl logs[^\n]+\n', ''))) -- a played node has no kubelet to ask for logs
     end
+  end)
+
+  it('have no command that is run nowhere', function()
+    for title, section in pairs(sections) do assert.is_true(ran[title], section.page .. ': ' .. title) end
   end)
 end)

@@ -1,4 +1,4 @@
---- metrics: each of them moves when its cause happens, the page is what Prometheus reads, and README.md lists what is on it.
+--- metrics: each of them moves when its cause happens, the page is what Prometheus reads, and chart/docs/metrics.md lists what is on it.
 local cluster = require 'cluster'
 local exposition = require 'exposition'
 local json = require 'json'
@@ -159,11 +159,11 @@ describe('the list of metrics', function()
   if not cluster.available then return end
   after_each(cluster.stop_all)
 
-  it('in README.md is what is on the page, and dashboard and alerts use nothing else', function()
+  it('in chart/docs/metrics.md is what is on the page, and dashboard and alerts use nothing else', function()
     cluster.operator { args = LISTEN }
     leading()
     local families, documented = metrics(), {}
-    for name, kind, help in cluster.read('README.md'):gmatch '\n| `([%l_]+)` | (%l+) | [%l, ]*| ([^\n]*) |' do
+    for name, kind, help in cluster.read('chart/docs/metrics.md'):gmatch '\n| `([%l_]+)` | (%l+) | [%l, ]*| ([^\n]*) |' do
       documented[name] = { type = kind, help = help }
     end
     for name, family in pairs(families) do

@@ -99,7 +99,7 @@ describe('takeover', function()
     assert.is_true(sidecar_memory())
   end)
 
-  it('restarts nothing as the commands of the README do it: from its release, in place, with the rights of the chart', function()
+  it('restarts nothing as the commands of chart/docs/migration.md do it: from its release, in place, with the rights of the chart', function()
     cluster.clear()
     local namespace, own = cluster.namespace 'takeover', 'asya-system'
     cluster.sh('kubectl create namespace %s', own)
@@ -109,7 +109,7 @@ describe('takeover', function()
     for _, case in ipairs(CASES) do plant(case, namespace) end
     cluster.eventually('its pods', 15, function() return #cluster.list('replicasets', namespace) == #CASES end)
     local before = workloads(namespace)
-    local commands = cluster.read('README.md'):match '\n## Coming from the Go operator\n.-```bash\n(.-)```'
+    local commands = cluster.read('chart/docs/migration.md'):match '\n## In place\n.-```bash\n(.-)```'
     said, ok = cluster.sh('bash -euo pipefail %s', cluster.write(cluster.temp 'in-place.sh', commands))
     assert(ok, said)
     local ours = chart.operator(own, { runtime_namespace = namespace })
