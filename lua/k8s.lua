@@ -37,6 +37,15 @@ function k8s.get(object, path, default)
   return value
 end
 
+--- The value as a positive integer, be it a number or text; else `default`: zero and absent mean the same.
+---@param value any
+---@param default any
+---@return any
+function k8s.positive(value, default)
+  local number = math.tointeger(tonumber(value))
+  return number and number > 0 and number or default
+end
+
 --- Sets the value at a path, making the tables on the way.
 ---@param object table
 ---@param path string|string[]

@@ -11,11 +11,6 @@ M.SCRIPT = 'asya_runtime.py'
 
 local END_ACTORS = { ['happy-end'] = true, ['error-end'] = true }
 
---- A positive integer of the spec, or its default: zero and absent mean the same, as they always have.
-local function positive(value, default)
-  return math.type(value) == 'integer' and value > 0 and value or default
-end
-
 --- Deployment, StatefulSet or Job; `type` is another spelling of `kind`.
 function M.kind(actor)
   return k8s.get(actor, 'spec.workload.kind') or k8s.get(actor, 'spec.workload.type') or 'Deployment'
@@ -32,12 +27,12 @@ end
 
 --- Seconds one message may take.
 function M.processing_timeout(actor)
-  return positive(k8s.get(actor, 'spec.timeout.processing'), 300)
+  return k8s.positive(k8s.get(actor, 'spec.timeout.processing'), 300)
 end
 
 --- Seconds a pod gets to end.
 function M.grace_period(actor)
-  return positive(k8s.get(actor, 'spec.timeout.gracefulShutdown'), 30)
+  return k8s.positive(k8s.get(actor, 'spec.timeout.gracefulShutdown'), 30)
 end
 
 --- The labels that select an actor's pods.

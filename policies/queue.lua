@@ -7,13 +7,8 @@ local transports = require 'transport'
 
 local SKIP = 'asya.sh/skip-queue-cleanup'
 
-local function positive(value, default)
-  local number = math.tointeger(tonumber(value))
-  return number and number > 0 and number or default
-end
-
 local function dead_letters(config) return k8s.get(config, 'queues.dlq.enabled') == true end
-local function retries(config) return positive(k8s.get(config, 'queues.dlq.maxRetryCount'), 3) end
+local function retries(config) return k8s.positive(k8s.get(config, 'queues.dlq.maxRetryCount'), 3) end
 
 -- What a queue of each type must be, in the words of rabbitmq.h and sqs.h.
 local WANT = {}
@@ -46,13 +41,13 @@ local function with_tags(tags, config)
 end
 
 function WANT.sqs(actor, config)
-  local visibility = positive(k8s.get(config, 'visibilityTimeout'))
+  local visibility = k8s.positive(k8s.get(config, 'visibilityTimeout'))
   local want = {
     attributes = { VisibilityTimeout = visibility and tostring(visibility), MessageRetentionPeriod = '345600' },
     tags = with_tags({ ['asya.sh/actor'] = actor.metadata.name, ['asya.sh/namespace'] = actor.metadata.namespace }, config),
   }
   if dead_letters(config) then
-    local days = positive(k8s.get(config, 'queues.dlq.retentionDays'), 14)
+    local days = k8s.positive(k8s.get(config, 'queues.dlq.retentionDays'), 14)
     want.deadLetter = {
       name = 'asya-dlq', maxReceiveCount = retries(config), attributes = { MessageRetentionPeriod = tostring(days * 86400) },
       tags = with_tags({ ['asya.sh/type'] = 'dlq' }, config),

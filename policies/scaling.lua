@@ -12,10 +12,7 @@ local function scaling(actor, field, default)
   return value
 end
 
-local function positive(actor, field, default)
-  local value = scaling(actor, field)
-  return math.type(value) == 'integer' and value > 0 and value or default
-end
+local function positive(actor, field, default) return k8s.positive(scaling(actor, field), default) end
 
 --- What KEDA needs to reach the broker: { type, metadata, auth } where auth is the spec of a TriggerAuthentication or nil.
 local TRIGGER = {}

@@ -16,14 +16,9 @@ local function add_secret(list, name, ref)
   }
 end
 
-local function positive(value)
-  local number = math.tointeger(tonumber(value))
-  return number and number > 0 and number or nil
-end
-
 --- The port that a broker listens on.
 function M.rabbitmq_port(config)
-  return positive(k8s.get(config, 'port')) or k8s.get(config, 'tls.enabled') == true and 5671 or 5672
+  return k8s.positive(k8s.get(config, 'port')) or k8s.get(config, 'tls.enabled') == true and 5671 or 5672
 end
 
 --- Queues are created for actors unless the configuration says otherwise; a `queues` block without the key means no.
@@ -133,8 +128,8 @@ function ENV.sqs(config)
   local list = {}
   add(list, 'ASYA_AWS_REGION', k8s.get(config, 'region'))
   add(list, 'ASYA_SQS_ENDPOINT', k8s.get(config, 'endpoint'))
-  add(list, 'ASYA_SQS_VISIBILITY_TIMEOUT', positive(k8s.get(config, 'visibilityTimeout')))
-  add(list, 'ASYA_SQS_WAIT_TIME_SECONDS', positive(k8s.get(config, 'waitTimeSeconds')))
+  add(list, 'ASYA_SQS_VISIBILITY_TIMEOUT', k8s.positive(k8s.get(config, 'visibilityTimeout')))
+  add(list, 'ASYA_SQS_WAIT_TIME_SECONDS', k8s.positive(k8s.get(config, 'waitTimeSeconds')))
   add_secret(list, 'AWS_ACCESS_KEY_ID', k8s.get(config, 'credentials.accessKeyIdSecretRef'))
   add_secret(list, 'AWS_SECRET_ACCESS_KEY', k8s.get(config, 'credentials.secretAccessKeySecretRef'))
   return list

@@ -15,6 +15,11 @@ describe('k8s', function()
     assert.equal('v', k8s.get(object, { 'labels', 'x.y/z' }))
     assert.is_nil(k8s.get(nil, 'a'))
   end)
+  it('takes a positive integer, and a default for everything else', function()
+    assert.same({ 5, 5, 7, 7, 7, 7 }, { k8s.positive(5), k8s.positive('5'), k8s.positive(0, 7), k8s.positive(-1, 7), k8s.positive(nil, 7),
+      k8s.positive(1.5, 7) })
+    assert.is_nil(k8s.positive 'many')
+  end)
 
   it('sets by path, making tables on the way', function()
     local object = {}
