@@ -92,7 +92,7 @@ end
 function M.problem(transport)
   local path = ('transports.%s.config'):format(transport.name)
   if not CONFIG[transport.type] then
-    return ('transports.%s.type: "%s" is no type of transport; use rabbitmq or sqs'):format(transport.name, tostring(transport.type))
+    return ('transports.%s.type: "%s" is not a type of transport; use rabbitmq or sqs'):format(transport.name, tostring(transport.type))
   end
   local config = transport.config
   if type(config) == 'table' and config.password ~= nil then

@@ -158,8 +158,22 @@ local function check_readme()
   end
 end
 
+--- What a room says of itself: "May include: net, loop, base."
+local function check_room_readme(room)
+  local path, number = 'engine/' .. room .. '/README.md', 0
+  local file = io.open(path)
+  for line in file and file:lines() or function() end do
+    number = number + 1
+    local cell = line:match '^May include: (.*)%.$'
+    local wanted = rooms_of_cell(table.concat(MAY[room], ', '))
+    if cell and rooms_of_cell(cell) ~= wanted then problem(path, number, 'may include: %s, by spec/lint.lua', wanted) end
+  end
+  if file then file:close() end
+end
+
 for _, file in ipairs(arg) do check_file(file) end
 check_circles(MAY, function() return 'spec/lint.lua' end)
 check_circles(includes, function(path) return 'engine/' .. path end)
 check_readme()
+for _, room in ipairs(sorted_keys(MAY)) do check_room_readme(room) end
 os.exit(problems == 0 and 0 or 1)

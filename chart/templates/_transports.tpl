@@ -20,7 +20,7 @@
 {{- $_ := set $entry "type" $name -}}
 {{- end -}}
 {{- if not (has $entry.type (list "rabbitmq" "sqs")) -}}
-{{- fail (printf "transports.%s.type: %q is no type of transport: set it to rabbitmq or sqs" $name $entry.type) -}}
+{{- fail (printf "transports.%s.type: %q is not a type of transport: set it to rabbitmq or sqs" $name $entry.type) -}}
 {{- end -}}
 {{- $config := $entry.config | default dict -}}
 {{- if hasKey $config "password" -}}

@@ -5,5 +5,5 @@
  */
 #include "base/buf.h"
 
-/** Appends the decoded bytes; white space is skipped. @return false when the text is no base64 (out then holds a part) */
+/** Appends the decoded bytes; white space is skipped. @return false when the text is not base64; `out` then holds a part of it */
 bool ao_base64_decode(const char *text, ao_buf *out);

@@ -4,7 +4,7 @@
  *
  * Everything sized by the network, a file or Lua is collected in one of these.  Writing past the cap writes
  * nothing more and sets `overflow`: write freely, test once at the end.
- * Ownership: the struct owns `data`; ao_buf_free() or AO_TAKE-like ao_buf_steal() ends that.
+ * Ownership: the struct owns `data` until ao_buf_free() frees it or ao_buf_steal() hands it over.
  * Threads: one owner at a time.
  */
 #include <stdbool.h>
@@ -23,7 +23,7 @@ static inline ao_buf ao_buf_init(size_t cap) { return (ao_buf){.cap = cap}; }
 void ao_buf_put(ao_buf *buf, const void *bytes, size_t len);
 void ao_buf_puts(ao_buf *buf, const char *s);
 void ao_buf_printf(ao_buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void ao_buf_put_json_string(ao_buf *buf, const char *s); /* quoted and escaped; bytes that are no UTF-8 become U+FFFD */
+void ao_buf_put_json_string(ao_buf *buf, const char *s); /* quoted and escaped; bytes that are not UTF-8 become U+FFFD */
 void ao_buf_drop_front(ao_buf *buf, size_t len);         /* forgets the first `len` bytes */
 void ao_buf_clear(ao_buf *buf);                          /* keeps the memory */
 char *ao_buf_steal(ao_buf *buf);                         /* the caller frees; never NULL */

@@ -16,5 +16,5 @@ void ao_time_text(int64_t wall_ms, char out[AO_TIME_TEXT]);        /* 2026-01-02
 void ao_time_second_text(int64_t wall_ms, char out[AO_TIME_TEXT]); /* 2026-01-02T15:04:05Z, metav1.Time */
 void ao_time_micro_text(int64_t wall_ms, char out[AO_TIME_TEXT]);  /* 2026-01-02T15:04:05.123000Z, metav1.MicroTime */
 
-/** Reads a duration as Go writes them: "5m", "1h30m", "1.5s", "200ms", "0". @return false when it is none; *ret_ms is untouched then */
+/** Reads a duration as Go writes them: "5m", "1h30m", "1.5s", "200ms", "0". @return false when the text is not a duration: *ret_ms stays as it was */
 bool ao_duration_read(const char *text, uint64_t *ret_ms);

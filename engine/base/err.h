@@ -3,9 +3,9 @@
  * err.h -- the one error rule.
  *
  * A function that can fail returns `int`: 0, or a negative errno that says what a caller may do about it, and
- * takes `ao_err **reterr` as its last parameter.  `*reterr` is set on failure only and untouched on success;
- * so are `ret_` outputs the other way round.  Going up, each layer that knows more adds it in front with
- * ao_err_wrap().  `reterr` may be NULL where the caller wants only the code.
+ * takes `ao_err **reterr` as its last parameter.  `*reterr` is set on failure and untouched on success; outputs
+ * named `ret_` are set on success and untouched on failure.  On the way up, each layer that knows more puts it in
+ * front with ao_err_wrap().  `reterr` may be NULL where the caller wants only the code.
  *
  * The codes and what they mean everywhere:
  *   -EINVAL  the input is wrong (file, actor, policy): do not retry before it changes
@@ -14,7 +14,7 @@
  *   -E2BIG   a cap was reached
  *   -ETIME   a deadline or a step budget was spent
  *   -EIO     the network or the disk failed: retry with back-off
- *   -EPERM   we may not (no lease, RBAC)
+ *   -EPERM   we are not allowed to (no lease, RBAC)
  * Threads: any; an ao_err belongs to one owner at a time.
  */
 #include <errno.h>
@@ -24,7 +24,7 @@ typedef struct ao_err {
 	char *msg; /* one line unless it carries a traceback; never NULL */
 } ao_err;
 
-/** Makes an error. @return `code`, so that one may `return ao_err_set(...)`. Replaces an earlier *reterr. */
+/** Makes an error. @return `code`, so that a caller can `return ao_err_set(...)`. Replaces an earlier *reterr. */
 int ao_err_set(ao_err **reterr, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /** Puts "<fmt>: " before the message. @return the error's own code, or -EINVAL when reterr is NULL or empty. */

@@ -1,7 +1,7 @@
 #pragma once
 /**
- * log.h -- the one logging rule: one line per fact on stderr, with a level, the room it comes from, the subject
- * it is about, and never a secret.
+ * log.h -- the one logging rule: one line per fact on stderr, with a level, the room it comes from and the object
+ * it is about.  A line never holds a secret.
  *
  * A line in text format: `2026-01-02T15:04:05.000Z INFO  core   asya/resize: created Deployment resize`.
  * In JSON format the same as {"ts","level","logger","object","msg"}.

@@ -2,8 +2,8 @@
 /**
  * map.h -- a hash map from strings to pointers.
  *
- * Keys are copied; values are borrowed (the map never frees them).  Iteration order is unspecified: sort where
- * order shows.  Do not add or remove while iterating, except ao_map_remove() of the current key.
+ * Keys are copied; values are borrowed (the map never frees them).  The order of a walk is unspecified: sort where
+ * people or tests see it.  Do not add or remove while iterating, except ao_map_remove() of the current key.
  * Threads: one owner at a time.
  */
 #include <stddef.h>

@@ -7,7 +7,7 @@
 
 /** Overwrites and frees; NULL is fine. */
 void ao_secret_free(char *secret);
-/** Cuts white space off both ends. @return false when nothing is left, or something that no HTTP header may hold */
+/** Cuts white space off both ends. @return false when nothing is left, or what is left must not go into an HTTP header */
 bool ao_secret_clean(char *secret);
 
 static inline void ao_secret_freep(char **secret) { ao_secret_free(*secret); }

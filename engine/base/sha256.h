@@ -13,6 +13,6 @@ void ao_sha256(const void *bytes, size_t len, char ret[AO_SHA256_HEX]);
 
 /**
  * Reads a digest as people write it: hex digits of either case, "sha256:" in front or not.
- * @return false when it is none
+ * @return false when the text is not a digest
  */
 bool ao_sha256_read(const char *text, char ret[AO_SHA256_HEX]);

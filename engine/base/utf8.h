@@ -7,8 +7,8 @@
 #include <stddef.h>
 
 /**
- * The length (1 to 4) of the UTF-8 sequence that begins at `s`, or 0 when the bytes there are none: overlong, a surrogate, above
- * U+10FFFF, or cut off by `left`.  In a terminated string `left` may be 4: a NUL continues no sequence.
+ * The length (1 to 4) of the UTF-8 sequence that begins at `s`.  0 when the bytes are not a sequence: overlong, a surrogate, above
+ * U+10FFFF, or cut off by `left`.  In a terminated string `left` may be 4, because a NUL never continues a sequence.
  */
 size_t ao_utf8_len(const char *s, size_t left);
 

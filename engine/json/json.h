@@ -31,7 +31,7 @@ int ao_json_parse(const char *text, size_t len, cJSON **ret, ao_err **reterr);
 
 /**
  * Compact text in the order of the tree; integral numbers up to 2^53 print as integers, others with the fewest digits that read
- * back the same, -0 as 0. Text beyond 64 MiB is cut off, and so no JSON to anyone who reads it. The caller frees.
+ * back the same, -0 as 0. Text beyond 64 MiB is cut off, and no reader takes it for JSON then. The caller frees.
  */
 char *ao_json_print(const cJSON *value);
 /** The same with the keys of every object sorted bytewise: equal values give equal text. The caller frees. */
@@ -61,7 +61,7 @@ const char *ao_json_str_(const cJSON *object, ...) __attribute__((sentinel));
 
 /** obj.key, an object, made when missing or not an object. Borrowed from `obj`. */
 cJSON *ao_json_object(cJSON *obj, const char *key);
-/** Sets or replaces obj.key; takes `value`. Aborts when `obj` is no object. */
+/** Sets or replaces obj.key; takes `value`. Aborts when `obj` is not an object. */
 void ao_json_set(cJSON *obj, const char *key, cJSON *value);
 /** Sets obj.key to a copy of `text`; NULL removes the key. */
 void ao_json_set_str(cJSON *obj, const char *key, const char *text);

@@ -104,7 +104,7 @@ static int resolve(reader *r, const char *text, ao_yaml_scalar *ret)
 		return 0;
 	*ret = ao_yaml_resolve(text);
 	if (tag && ret->kind != wanted && !(wanted == AO_YAML_FLOAT && ret->kind == AO_YAML_INT)) {
-		ao_auto_str char *what = ao_xasprintf("'%.40s' is no !!%s", text, tag + strlen(TAG));
+		ao_auto_str char *what = ao_xasprintf("'%.40s' is not a valid !!%s", text, tag + strlen(TAG));
 		return fail(r, -EINVAL, what);
 	}
 	return (ret->kind == AO_YAML_INT || ret->kind == AO_YAML_FLOAT) && !ret->kept ? refuse_number(r, text) : 0;

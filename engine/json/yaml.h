@@ -2,11 +2,11 @@
 /**
  * yaml.h -- YAML in and out through libyaml, as JSON trees.
  *
- * Reads what kubectl reads: several documents, anchors and merge keys (bounded), YAML 1.1 booleans
+ * It reads what kubectl reads: several documents, anchors and merge keys (bounded), YAML 1.1 booleans
  * (true/false/yes/no/on/off/y/n), integers (0x, 0b, 0o, octal by a leading zero, digits grouped by _), floats, null, tags; timestamps
- * are strings.  Stricter than it: a duplicate key, !!binary, and a number that JSON cannot keep are errors.  A key is the text it is
- * written with, also where kubectl would turn `on` into "true".  Writes block style with strings quoted whenever a reader could take
- * them for something else.
+ * are strings.  It is stricter than kubectl in that a duplicate key, !!binary, and a number that JSON cannot keep are errors.  A key is
+ * the text it is written with, also where kubectl would turn `on` into "true".
+ * It writes block style, with a string in quotes whenever a reader could take it for something else.
  * Threads: any.
  */
 #include "json/json.h"

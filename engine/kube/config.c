@@ -1,5 +1,5 @@
 /*
- * config.c -- kubeconfig files merged as kubectl merges them, or what the kubelet puts into every pod (pod.c).
+ * config.c -- kubeconfig files merged as kubectl merges them, or what the kubelet puts into every pod (incluster.c).
  *
  * The files become one tree: {"clusters": {NAME: {"name", "cluster", "file"}}, "users", "contexts", "current-context"}, of which the chosen
  * context is read.  What a file says and we would not do (a plugin, another user's name) is refused, never passed over: a silent
@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/secret.h"
-#include "kube/pod.h"
+#include "kube/incluster.h"
 #include "json/yaml.h"
 
 #include <stdlib.h>
@@ -360,7 +360,7 @@ static int add_home(cJSON *merged, char **ret_source, ao_err **reterr)
 	if (host && *host)
 		return ao_err_set(reterr, -ENOENT,
 				  "no credentials: this pod has no %s/token; set automountServiceAccountToken: true, or use --kubeconfig",
-				  AO_POD_FILES);
+				  AO_INCLUSTER_FILES);
 	return ao_err_set(reterr, -ENOENT, "no kubeconfig: %s does not exist, KUBECONFIG is not set and this is no pod; use --kubeconfig",
 			  *ret_source);
 }
@@ -393,8 +393,8 @@ int ao_kubeconfig_load(const char *path, const char *context, ao_kubeconfig **re
 	const char *env = getenv("KUBECONFIG");
 	path = path && *path ? path : NULL;
 	context = context && *context ? context : NULL;
-	bool files = path || context || (env && *env) || !ao_pod_here(AO_POD_FILES);
-	int r = files ? load_files(path, context, config, reterr) : ao_pod_load(AO_POD_FILES, config, reterr);
+	bool files = path || context || (env && *env) || !ao_incluster_here(AO_INCLUSTER_FILES);
+	int r = files ? load_files(path, context, config, reterr) : ao_incluster_load(AO_INCLUSTER_FILES, config, reterr);
 	if (r == 0)
 		*ret = AO_TAKE(config);
 	return r;

@@ -2,8 +2,8 @@
 /**
  * backoff.h -- how long to wait before something that failed is tried again.
  *
- * The wait doubles with every failure up to a ceiling.  The jitter on top of it is what keeps those who failed together from coming back
- * together; each caller says how much of it suits.
+ * The wait doubles with every failure up to a ceiling.  Jitter on top of it keeps clients that failed together from coming back together;
+ * each caller knows how much of it is right.
  * Threads: any.
  */
 #include <stdint.h>

@@ -2,7 +2,8 @@
 /**
  * file_watch.h -- tells when a file has changed, by looking at it every few seconds.
  *
- * Looking, not inotify: a mounted ConfigMap is a link to a link whose target is exchanged, on file systems that tell nobody.
+ * It looks instead of waiting for inotify, because a mounted ConfigMap is a link to a link whose target is exchanged, and many file
+ * systems report nothing then.
  * Threads: the loop thread only.
  */
 #include "loop/loop.h"

@@ -1,8 +1,8 @@
 /* loop.c -- a uv_loop_t with a handle of its own that keeps it alive, so that "runs until stopped" is also true of
  * a loop on which nothing happens yet.
  *
- * Closing: what the rooms above closed is given its turns first (a close callback may close something further);
- * whatever is then still open is somebody's leak, is named, and is closed by force. */
+ * Closing: handles that the rooms above have closed get their turns first, since a close callback may close
+ * something further.  A handle that is still open then is a leak: it is named in the log and closed by force. */
 #include "loop/loop.h"
 
 #include "base/log.h"
@@ -59,7 +59,7 @@ typedef struct until {
 
 static void until_expired(void *arg) { ((until *)arg)->expired = true; }
 
-/** A turn runs its timers first and would then wait for sockets, though a timer may have been what we were waiting for. */
+/** A turn runs its timers first and then waits for sockets. It must not wait when one of those timers has set `done`. */
 static void until_check(uv_prepare_t *handle)
 {
 	const until *u = uv_handle_get_data((uv_handle_t *)handle);

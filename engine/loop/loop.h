@@ -2,9 +2,9 @@
 /**
  * loop.h -- the event loop: one libuv loop on one thread, timers and signals on it.
  *
- * Everything of the engine but transports runs on this thread.  Handles close asynchronously: what owns a handle
- * is freed in its close callback, which is why ao_timer_free() takes effect inside the loop and ao_loop_close()
- * spins it once more.
+ * Everything in the engine runs on this thread, but for the one thread that each RabbitMQ broker has.  Handles
+ * close asynchronously, and what owns a handle is freed in its close callback.  That is why ao_timer_free() takes
+ * effect inside the loop, and why ao_loop_close() lets the loop turn once more.
  * Threads: the loop thread only, except ao_loop_raw() used with uv_async_send().
  */
 #include "base/err.h"

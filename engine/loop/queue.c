@@ -1,5 +1,5 @@
-/* queue.c -- what a key is doing is spread over three independent facts: it waits in the FIFO, it is being worked on
- * (and dirty, when it is to wait again afterwards), it is due at a later time (in a heap, with one timer for the earliest).
+/* queue.c -- three independent facts say what a key is doing: it waits in the FIFO; it is being worked on (and is dirty when
+ * it has to wait again afterwards); it is due at a later time (in a heap, with one timer for the earliest).
  *
  * Two things may make a key due: somebody asked (ao_queue_add_after), or its back-off.  They are kept apart, because work that
  * starts for any other reason makes the back-off pointless, but must not lose what was asked for.
@@ -143,7 +143,7 @@ static void item_free(item *it)
 	free(it);
 }
 
-/** Forgets a key about which there is nothing left to know. */
+/** Forgets a key when nothing is left to be known about it. */
 static void drop_if_idle(ao_queue *queue, item *it)
 {
 	if (it->waiting || it->active || it->failures || it->heap_index != NOT_IN_HEAP)
@@ -272,7 +272,7 @@ void ao_queue_free(ao_queue *queue)
 	ao_map_free(queue->items);
 	free(queue->heap);
 	ao_timer_free(queue->timer);
-	queue->freed = true; /* for hand_out(), when its fn is what frees us */
+	queue->freed = true; /* for hand_out(), when the fn it called frees the queue */
 	uv_close((uv_handle_t *)&queue->idle, queue_closed);
 }
 

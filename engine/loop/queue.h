@@ -2,9 +2,10 @@
 /**
  * queue.h -- the work queue: keys that want attention, each at most once at a time.
  *
- * client-go's rules: adding a key that waits changes nothing; adding one that is being worked on makes it run once
- * more afterwards, never twice at the same time; a failed key comes back after base * 2^failures up to a ceiling; a
- * success forgets the failures.  Work is asynchronous: the handler starts it and somebody calls ao_queue_done() later.
+ * The rules are client-go's.  Adding a key that waits already changes nothing.  Adding one that is being worked on
+ * makes it run once more afterwards, never twice at the same time.  A failed key comes back after base * 2^failures,
+ * up to a ceiling; a success forgets the failures.
+ * Work is asynchronous: the handler starts it, and ao_queue_done() says later that it has ended.
  * The queue hands out work from the loop, never from inside ao_queue_add(), at most `slice_ms` at a stretch so that
  * lease and probes get their turn.
  * Threads: the loop thread only.
@@ -28,15 +29,15 @@ typedef struct ao_queue_options {
 	uint64_t base_ms;  /* first back-off; 0 means 5 */
 	uint64_t max_ms;   /* ceiling of the back-off; 0 means 300000 */
 	uint64_t slice_ms; /* longest stretch of starting work before the loop gets its turn; 0 means 10 */
-	/** How long a key waited before its work began, or (`worked`) how long that took; may be NULL. Must not use the queue. */
+	/** Told how long a key waited before its work began, and (`worked`) how long the work took; may be NULL. Must not use the queue. */
 	void (*on_time)(void *arg, bool worked, double seconds);
 } ao_queue_options;
 
-/** What metrics want to know. */
+/** For metrics. */
 typedef struct ao_queue_stats {
 	size_t waiting, active, delayed;
 	uint64_t adds, retries, done;
-	double unfinished, longest; /* seconds that work has been going on for: all of it, and the oldest */
+	double unfinished, longest; /* seconds that active work has taken so far: the sum, and the oldest alone */
 } ao_queue_stats;
 
 ao_queue *ao_queue_new(ao_loop *loop, const ao_queue_options *options, ao_queue_fn fn, void *arg);

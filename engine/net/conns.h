@@ -10,26 +10,24 @@
 
 typedef struct ao_conns ao_conns;
 
-/** Who opens a socket; part of a call, valid while its transfer runs. */
+/** On whose behalf a socket is opened; part of a call, valid while its transfer runs. */
 typedef struct ao_conn_opener {
 	ao_conns *conns;
 	const char *origin; /* "https://host:port" */
 } ao_conn_opener;
 
 ao_conns *ao_conns_new(void);
-/** After the multi handle is gone: it closes its sockets through us. */
+/** To be called after the multi handle is gone, because that closes its sockets through us. */
 void ao_conns_free(ao_conns *conns);
 
 /** Makes curl open and close the sockets of this transfer through `opener->conns`. */
 void ao_conns_attach(ao_conn_opener *opener, CURL *easy);
 
-/** The connections to `origin` turned out to speak HTTP/2. */
+/** Notes that the connections to `origin` speak HTTP/2. */
 void ao_conns_set_http2(ao_conns *conns, const char *origin);
 /** @return the origin of an HTTP/2 connection on which no byte arrived for `ms`, or NULL. Borrowed. */
 const char *ao_conns_silent(const ao_conns *conns, uint64_t ms);
-/**
- * Shut down sockets; legal anywhere, inside curl's callbacks too: curl sees the end of the stream next. @return how many
- * The first takes all, the second the HTTP/2 connections to `origin` on which no byte arrived for `ms`.
- */
+/** Shuts down every socket. Legal anywhere, inside curl's callbacks too: curl sees the end of the stream next. @return how many */
 int ao_conns_shutdown(ao_conns *conns);
+/** The same for HTTP/2 connections to `origin` on which no byte arrived for `ms`. */
 int ao_conns_shutdown_silent(ao_conns *conns, const char *origin, uint64_t ms);

@@ -156,11 +156,11 @@ static void take(ao_fetch *f, const ao_http_response *response)
 	ao_auto_str char *why = NULL;
 	ao_sha256(response->body, response->body_len, found);
 	if (f->with.sha256 && strcmp(f->with.sha256, found) != 0)
-		why = ao_xasprintf("the file is another than wanted: wanted SHA-256 %s, found %s", f->with.sha256, found);
+		why = ao_xasprintf("the file is not the wanted one: wanted SHA-256 %s, found %s", f->with.sha256, found);
 	else if (!response->body_len)
 		why = ao_xstrdup("the file is empty");
 	else if (!ao_utf8_is_text(response->body, response->body_len))
-		why = ao_xstrdup("the file is no UTF-8 text");
+		why = ao_xstrdup("the file is not UTF-8 text");
 	if (why)
 		fail(f, -EPROTO, -1, why);
 	else

@@ -4,7 +4,7 @@
  *
  * Redirects are followed, to https only and five at most.  A token goes to the URL's own host (scheme, name and port) and nowhere else:
  * release servers redirect to a store that must not see it.  Proxies come from the environment (HTTPS_PROXY, NO_PROXY).
- * A fetch has a client of its own, so nothing stays open between two.
+ * Each fetch has a client of its own, so no connection stays open between two of them.
  * Threads: the loop thread only.  The callback runs on the loop, never from inside ao_fetch_start().
  */
 #include "base/err.h"

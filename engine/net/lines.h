@@ -1,7 +1,8 @@
 #pragma once
 /**
  * lines.h -- cuts a byte stream into lines, each handed on as soon as its newline is there.
- * The carry-over is capped.  Threads: one owner.
+ * What is kept of an unfinished line is capped.
+ * Threads: one owner at a time.
  */
 #include "base/buf.h"
 

@@ -1,5 +1,5 @@
 /* server.c -- one request at a time on a connection: http_parser is paused at the end of a message, the answer is
- * written, and only then is the next one read.  A client that sends requests ahead of their answers is told to close.
+ * written, and only then is the next one read.  A client that sends its next request too early is told to close.
  *
  * One timer per connection gives a client 10 s to send a whole request, or to take an answer: dripping bytes gains nothing.
  * The read buffer is the server's, because libuv's read callback runs right after the one that asks for memory. */

@@ -2,8 +2,8 @@
 /**
  * server.h -- a small HTTP/1.1 server for probes, metrics and debugging: http_parser on libuv.
  *
- * GET and HEAD only, no TLS; keep-alive honoured; a request head beyond 16 KiB, a body, or a client that is silent
- * for 10 s ends the connection; at most 64 connections, the idlest one makes room.
+ * It knows GET and HEAD, keep-alive, and no TLS.  A request head beyond 16 KiB, a body, or a client that is silent
+ * for 10 s ends the connection.  There are at most 64 connections; the idlest one makes room for a new one.
  * Threads: the loop thread only.
  */
 #include "base/buf.h"

@@ -4,7 +4,7 @@
  *
  * A bundle lives in a virtual machine of its own, with limits on steps, heap, string length, output and depth.  The machine's
  * heap is an arena whose image is taken after loading and copied back before each call: nothing survives a call, and no call
- * depends on what ran before it (sanitizer builds load afresh instead).  Same snapshot, same plan.
+ * depends on what ran before it (sanitizer builds load afresh instead).  The same snapshot gives the same plan.
  * Policies are pure: no I/O happens behind any of these calls.
  * Ownership: arguments are borrowed, results belong to the caller.  Threads: the loop thread only, never re-entrant.
  */
@@ -43,14 +43,14 @@ typedef struct ao_limits {
 	size_t heap;      /* bytes; default 16 MiB */
 	size_t string;    /* longest string; default 256 KiB */
 	size_t output;    /* bytes of text in a result; default 2 MiB */
-	uint64_t wall_ms; /* the last line, read in the step hook; default 500 */
+	uint64_t wall_ms; /* the last resort: a clock that the step hook reads; default 500 */
 } ao_limits;
 
 /**
  * Compiles and loads a bundle.
  *
  * @param settings  the operator's settings by name (an object), or NULL for none; `params` in it holds policy parameters by policy name
- * @return 0; -EINVAL a file does not compile, is no policy, or its parameters are wrong ("workload.lua:12: ..."); -ETIME, -E2BIG a limit
+ * @return 0; -EINVAL a file does not compile, is not a policy, or its parameters are wrong ("workload.lua:12: ..."); -ETIME, -E2BIG a limit
  */
 int ao_bundle_load(const ao_sources *sources, const cJSON *settings, const ao_limits *limits, ao_bundle **ret, ao_err **reterr);
 void ao_bundle_free(ao_bundle *bundle);
@@ -75,7 +75,7 @@ typedef struct ao_hook_time {
 typedef struct ao_call_stats {
 	uint64_t steps;
 	size_t heap_peak;
-	ao_hook_time hooks[AO_HOOK_TIMES]; /* in the order they first ran; what is beyond is not told */
+	ao_hook_time hooks[AO_HOOK_TIMES]; /* in the order they first ran; further ones are left out */
 	size_t hook_count;
 } ao_call_stats;
 
@@ -85,8 +85,8 @@ typedef struct ao_call_stats {
  * @param snapshot  see policies/README.md; NULL for shared
  * @param stats     may be NULL
  * @param reterr    "policy 'x', render: x.lua:12: attempt to index a nil value ..." and the last frames
- * @return 0; -EINVAL the policy raised or returned the wrong shape (path named); -ETIME steps or wall clock spent; -E2BIG heap, string or
- * output cap
+ * @return 0; -EINVAL the policy raised or returned the wrong shape (path named); -ETIME steps or wall clock spent; -E2BIG the cap on heap,
+ *         strings or output
  */
 int ao_bundle_plan(ao_bundle *bundle, const cJSON *snapshot, cJSON **ret, ao_call_stats *stats, ao_err **reterr);
 int ao_bundle_status(ao_bundle *bundle, const cJSON *snapshot, cJSON **ret, ao_call_stats *stats, ao_err **reterr);

@@ -4,7 +4,7 @@
 #include "base/secret.h"
 #include "kube/auth.h"
 #include "kube/config.h"
-#include "kube/pod.h"
+#include "kube/incluster.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -132,7 +132,7 @@ static void falls_back_to_the_home_folder(void **state)
 	assert_non_null(
 	    strstr(ao_err_text(err), "/.kube/config does not exist, KUBECONFIG is not set and this is no pod; use --kubeconfig"));
 	setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1", 1);
-	if (access(AO_POD_FILES "/token", F_OK) < 0) {
+	if (access(AO_INCLUSTER_FILES "/token", F_OK) < 0) {
 		assert_int_equal(ao_kubeconfig_load(NULL, NULL, &config, &err), -ENOENT);
 		assert_non_null(strstr(ao_err_text(err), "set automountServiceAccountToken: true"));
 	}
@@ -284,8 +284,8 @@ static void reads_the_files_of_a_pod(void **state)
 		ao_auto_kubeconfig ao_kubeconfig *config = ao_xcalloc(1, sizeof(*config));
 		setenv("KUBERNETES_SERVICE_HOST", cases[i].host, 1);
 		cases[i].port ? setenv("KUBERNETES_SERVICE_PORT", cases[i].port, 1) : unsetenv("KUBERNETES_SERVICE_PORT");
-		assert_true(ao_pod_here(folder));
-		assert_int_equal(ao_pod_load(folder, config, NULL), 0);
+		assert_true(ao_incluster_here(folder));
+		assert_int_equal(ao_incluster_load(folder, config, NULL), 0);
 		assert_string_equal(config->server, cases[i].server);
 		assert_string_equal(config->ca_pem, PEM);
 		assert_string_equal(config->token_file, token);
@@ -294,18 +294,18 @@ static void reads_the_files_of_a_pod(void **state)
 	}
 	unlink(space);
 	ao_auto_kubeconfig ao_kubeconfig *config = ao_xcalloc(1, sizeof(*config)), *broken = ao_xcalloc(1, sizeof(*broken));
-	assert_int_equal(ao_pod_load(folder, config, NULL), 0);
+	assert_int_equal(ao_incluster_load(folder, config, NULL), 0);
 	assert_string_equal(config->namespace_, "default");
 	ao_auto_err ao_err *err = NULL;
 	free(write_file("ca.crt", "\n"));
-	assert_int_equal(ao_pod_load(folder, broken, &err), -EINVAL);
+	assert_int_equal(ao_incluster_load(folder, broken, &err), -EINVAL);
 	assert_non_null(strstr(ao_err_text(err), "/ca.crt holds no PEM certificate"));
 	unlink(ca);
-	assert_int_equal(ao_pod_load(folder, broken, &err), -ENOENT);
+	assert_int_equal(ao_incluster_load(folder, broken, &err), -ENOENT);
 	unlink(token);
-	assert_false(ao_pod_here(folder));
+	assert_false(ao_incluster_here(folder));
 	unsetenv("KUBERNETES_SERVICE_HOST");
-	assert_false(ao_pod_here(folder));
+	assert_false(ao_incluster_here(folder));
 }
 
 /* ---- tokens ---- */

@@ -139,7 +139,7 @@ static void what_cannot_be_had_is_told_apart(void **state)
 	    {"/loop", -EPROTO, "redirected more than 5 times"},
 	    {"/huge", -E2BIG, "larger than 4096 bytes"},
 	    {"/gzip", -E2BIG, "larger than 4096 bytes"},
-	    {"/store/binary/asya_runtime.py", -EPROTO, "no UTF-8 text"},
+	    {"/store/binary/asya_runtime.py", -EPROTO, "not UTF-8 text"},
 	    {"/store/empty/asya_runtime.py", -EPROTO, "empty"},
 	    {"http://127.0.0.1/x", -EINVAL, "https://"},
 	    {"https://me:pw@127.0.0.1/x", -EINVAL, "hold no password"},

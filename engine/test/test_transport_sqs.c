@@ -267,7 +267,7 @@ static void wrong_queues_are_refused(void **state)
 	    {"{\"name\":\"a.fifo\",\"create\":true}", "name: \"a.fifo\" would be a FIFO queue"},
 	    {"{\"name\":\"a\",\"deadLetter\":{\"name\":\"d.fifo\",\"maxReceiveCount\":3}}",
 	     "deadLetter: name: \"d.fifo\" would be a FIFO queue"},
-	    {"{\"name\":\"a b\"}", "is no name for a queue"},
+	    {"{\"name\":\"a b\"}", "is not a valid name for a queue"},
 	    {"{\"create\":true}", "name: missing"},
 	    {"{\"name\":\"a\",\"visibility\":1}", "visibility: unknown key"},
 	    {"{\"name\":\"a\",\"create\":1}", "create: expected true or false"},

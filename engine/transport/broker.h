@@ -1,6 +1,6 @@
 #pragma once
 /**
- * broker.h -- what a file of one broker type gives to transport.c; nobody else includes it.
+ * broker.h -- what a type of broker has to implement.  For transport/ and the rooms in it only.
  *
  * An implementation embeds `ao_broker` first in its own struct, and `ao_broker_call` first in its call.
  */
@@ -23,8 +23,8 @@ struct ao_broker_call {
 	ao_broker *broker;
 };
 
-/** ao_broker_answer.kept in words. @param held  messages; -1: not known. The caller frees. */
+/** The words of ao_broker_answer.kept. @param held  messages in the queue; -1: not known. The caller frees. */
 char *ao_broker_spared(const char *queue, int64_t held, const char *differences);
 
-extern const ao_broker_type ao_rabbitmq_type; /* rabbitmq.c */
-extern const ao_broker_type ao_sqs_type;      /* sqs.c */
+extern const ao_broker_type ao_rabbitmq_type; /* rabbitmq/rabbitmq.c */
+extern const ao_broker_type ao_sqs_type;      /* sqs/sqs.c */

@@ -1,4 +1,4 @@
-/* transport.c -- finds the broker's file by its type and passes everything on. */
+/* transport.c -- finds the type of a broker by its name, and passes everything on to it. */
 #include "transport/transport.h"
 
 #include "base/mem.h"
@@ -13,7 +13,7 @@ int ao_broker_new(ao_loop *loop, const char *type, const cJSON *config, const cJ
 	for (size_t i = 0; i < sizeof(TYPES) / sizeof(*TYPES); i++)
 		if (strcmp(TYPES[i]->name, type) == 0)
 			return TYPES[i]->make(loop, config, secrets, ret, reterr);
-	return ao_err_set(reterr, -EINVAL, "type: \"%s\" is no type of transport; use rabbitmq or sqs", type);
+	return ao_err_set(reterr, -EINVAL, "type: \"%s\" is not a type of transport; use rabbitmq or sqs", type);
 }
 
 void ao_broker_free(ao_broker *broker)

@@ -2,12 +2,13 @@
 /**
  * transport.h -- one interface to message brokers: keep a queue, look at it, delete it.
  *
- * A broker object is one server (or cloud account) seen with one set of credentials; core makes one for each registry entry and
- * credential and keeps it, so connections live as long as they are of use.  What a queue must look like is the policies' business: they
- * hand over JSON that only the broker's own file reads (the formats are in rabbitmq.h and sqs.h; an unknown key is an error that
- * names it).  No call ever blocks the loop, waits for another queue's trouble, or loses a message: a queue that differs in what
- * cannot be changed in place is left alone and named in the answer, and only `forceRecreate` on an empty queue replaces it.  A queue that
- * differs is not deleted either: what made it wanted something else with it.
+ * A broker object is one server (or cloud account) seen with one set of credentials.  The core makes one for each registry entry and
+ * credential and keeps it, so connections live as long as they are of use.
+ * Policies decide what a queue must look like.  They hand over JSON that only the broker's own room reads: the formats are in
+ * rabbitmq/rabbitmq.h and sqs/sqs.h, and an unknown key is an error that names it.
+ * No call ever blocks the loop, waits for another queue's trouble, or loses a message.  A queue that differs in what cannot be changed in
+ * place is left alone and named in the answer; only `forceRecreate` replaces it, and only while it is empty.
+ * Nor is a queue deleted that differs: whoever made it wanted something else of it.
  * Threads: the loop thread only.  Callbacks run on the loop, never from inside ao_broker_send().
  */
 #include "base/err.h"
@@ -37,12 +38,12 @@ typedef struct ao_broker_answer {
 	const char *reason;
 	const char *message; /* for people: host, queue, what differs, wanted and found, what to do; never a secret. "" on success */
 	bool exists;         /* the main queue is there now */
-	bool created;        /* ... since this call */
+	bool created;        /* ... and this call made it */
 	bool repaired;       /* something about it was changed in place */
 	bool deleted;        /* this call took it away */
 	int64_t messages;    /* waiting, ready to be delivered; of one that was deleted: how many went with it; -1: not known */
 	int64_t in_flight;   /* delivered and not acknowledged; -1: not known */
-	uint64_t retry_ms;   /* when it makes sense to ask again; 0: the caller's own back-off */
+	uint64_t retry_ms;   /* when it makes sense to ask again; 0: after the caller's own back-off */
 	const char *kept;    /* DELETE: which queue stays because it differs from what is wanted, in what, with how much; NULL: none does */
 } ao_broker_answer;
 
@@ -66,7 +67,7 @@ typedef struct ao_broker_stats {
 /**
  * @param type     "rabbitmq" or "sqs"
  * @param config   the registry entry's `config`; copied
- * @param secrets  strings by name, read from Secrets (names in rabbitmq.h and sqs.h); copied, wiped when freed; may be NULL
+ * @param secrets  strings by name, read from Secrets (rabbitmq.h and sqs.h have the names); copied, wiped when freed; may be NULL
  * @return 0; -EINVAL with the path of the wrong key ("config.tls.caa: unknown key; did you mean ca?")
  */
 int ao_broker_new(ao_loop *loop, const char *type, const cJSON *config, const cJSON *secrets, ao_broker **ret, ao_err **reterr);

@@ -169,7 +169,7 @@ static void on_tune(ao_amqp *c, const amqp_connection_tune_t *tune)
 	c->state = TUNED;
 }
 
-/** The broker ends the connection: whose fault is it? */
+/** The broker ends the connection: tells apart whose fault it is. */
 static int on_close(ao_amqp *c, const amqp_connection_close_t *close, ao_err **reterr)
 {
 	ao_amqp_farewell *bye = &c->farewell;
@@ -178,7 +178,7 @@ static int on_close(ao_amqp *c, const amqp_connection_close_t *close, ao_err **r
 	snprintf(bye->text, sizeof(bye->text), "%.*s", (int)close->reply_text.len, (const char *)close->reply_text.bytes);
 	ao_amqp_send(c, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &(amqp_connection_close_ok_t){0});
 	int code = -EPROTO;
-	if (bye->code == AMQP_CONNECTION_FORCED || strstr(bye->text, "is down")) /* it comes or goes */
+	if (bye->code == AMQP_CONNECTION_FORCED || strstr(bye->text, "is down")) /* it starts or stops */
 		code = -EIO;
 	else if (bye->code == AMQP_ACCESS_REFUSED)
 		code = -EPERM;
@@ -298,7 +298,7 @@ static int move_bytes(ao_amqp *c, ao_err **reterr)
 			r = 0;
 			continue;
 		}
-		if (r < 0 && c->state == LOGGED_IN) /* brokers without words for it hang up */
+		if (r < 0 && c->state == LOGGED_IN) /* a broker that does not know authentication_failure_close only hangs up */
 			return ao_err_set(reterr, -EPERM, "the broker hangs up on user %s: wrong user name or password?",
 					  c->target.username);
 		if (r < 0)
@@ -310,7 +310,7 @@ static int move_bytes(ao_amqp *c, ao_err **reterr)
 	return r;
 }
 
-/** @return 1 when it did something that wants moving */
+/** @return 1 when there is something new to move */
 static int check_clocks(ao_amqp *c, ao_err **reterr)
 {
 	uint64_t now = ao_mono_ms();
@@ -336,7 +336,7 @@ int ao_amqp_go(ao_amqp *c, ao_err **reterr)
 	if (r == 0 && c->link)
 		r = move_bytes(c, reterr);
 	if (r == 0)
-		r = check_clocks(c, reterr); /* after reading: what came while nobody looked is no silence */
+		r = check_clocks(c, reterr); /* after reading: bytes that came while nobody looked are no silence */
 	if (r > 0)
 		r = move_bytes(c, reterr);
 	if (r < 0)

@@ -18,14 +18,14 @@
 
 typedef struct ao_amqp ao_amqp;
 
-/** Where to and as whom; borrowed until ao_amqp_free(). */
+/** Where to connect, and as whom; borrowed until ao_amqp_free(). */
 typedef struct ao_amqp_target {
 	const char *host;
 	const char *port;
 	const char *username, *password, *vhost;
 	unsigned heartbeat_s; /* 0: none */
 	SSL_CTX *tls;         /* NULL: plain TCP */
-	const char *tls_name; /* that the certificate must be for; NULL means `host` */
+	const char *tls_name; /* the name that the certificate must be for; NULL means `host` */
 } ao_amqp_target;
 
 /** A method on a channel that is not 0; `method` is borrowed for the call. */
@@ -34,7 +34,7 @@ typedef void (*ao_amqp_fn)(void *arg, unsigned channel, const amqp_method_t *met
 /** Why the broker ended the connection, where it said so. */
 typedef struct ao_amqp_farewell {
 	unsigned code;               /* AMQP reply code; 0: it said nothing */
-	amqp_method_number_t method; /* that it took offence at; 0: none */
+	amqp_method_number_t method; /* the one of ours that it refused; 0: none */
 	char text[256];
 } ao_amqp_farewell;
 
@@ -47,7 +47,7 @@ uint64_t ao_amqp_due(const ao_amqp *amqp);
 /**
  * Moves on as far as it goes.
  * @return 0; below 0 the connection is over and only ao_amqp_free() is left: -EIO unreachable or lost, -ETIME silent, -EPERM login refused,
- *         -EINVAL no such virtual host, -EPROTO no sensible AMQP. The message names host and port
+ *         -EINVAL no such virtual host, -EPROTO an answer that is not AMQP. The message names host and port
  */
 int ao_amqp_go(ao_amqp *amqp, ao_err **reterr);
 bool ao_amqp_ready(const ao_amqp *amqp);

@@ -63,7 +63,7 @@ static int finish_connect(ao_amqp_link *link, ao_err **reterr)
 	return 0;
 }
 
-/** What an OpenSSL call came to: 0 try again later, else the end. */
+/** The result of an OpenSSL call: 0 try again later, else the connection is over. */
 static int ssl_outcome(ao_amqp_link *link, int rc, ao_err **reterr)
 {
 	int kind = SSL_get_error(link->ssl, rc), cause = errno;
@@ -123,8 +123,8 @@ static int read_in(ao_amqp_link *link, ao_err **reterr)
 			return ao_err_set(reterr, n, "%s", ao_err_text(err));
 		}
 	}
-	link->more = n != 0; /* the end, too, is told again once the reader has had what came before */
-	return link->in.overflow ? ao_err_set(reterr, -EPROTO, "the other side sends more than it may") : 0;
+	link->more = n != 0; /* the end of the stream, too, is found again once the reader has had what came before it */
+	return link->in.overflow ? ao_err_set(reterr, -EPROTO, "the other side sends more than is allowed") : 0;
 }
 
 static int write_out(ao_amqp_link *link, ao_err **reterr)
@@ -145,7 +145,7 @@ static int write_out(ao_amqp_link *link, ao_err **reterr)
 		link->full = true;
 		return errno == EAGAIN || errno == EINTR ? 0 : failed(reterr, errno);
 	}
-	return link->out.overflow ? ao_err_set(reterr, -EIO, "the other side takes nothing any more") : 0;
+	return link->out.overflow ? ao_err_set(reterr, -EIO, "the other side does not read any more") : 0;
 }
 
 int ao_amqp_link_go(ao_amqp_link *link, ao_err **reterr)

@@ -17,7 +17,7 @@ typedef struct ao_amqp_link {
 	int fd;
 	bool open;                  /* TCP and TLS are there */
 	bool more;                  /* there may be more to read without a new event */
-	bool stuck;                 /* what is in `out` waits for an event */
+	bool stuck;                 /* the bytes in `out` wait for an event */
 	uint64_t last_in, last_out; /* ao_mono_ms() of the last bytes moved */
 	ao_buf in, out;
 	/* private */
@@ -26,9 +26,9 @@ typedef struct ao_amqp_link {
 } ao_amqp_link;
 
 /**
- * Starts connecting; what goes wrong is told by ao_amqp_link_go().
+ * Starts connecting; ao_amqp_link_go() says what goes wrong.
  * @param tls   NULL for plain TCP
- * @param name  that the certificate must be for
+ * @param name  the name that the certificate must be for
  */
 ao_amqp_link *ao_amqp_link_new(const struct addrinfo *address, SSL_CTX *tls, const char *name);
 short ao_amqp_link_events(const ao_amqp_link *link);

@@ -1,4 +1,4 @@
-/* amqp_resolve.c -- the question is shared by the thread and whoever asked; the last to leave frees it. */
+/* amqp_resolve.c -- the thread and its caller share the question; the last of the two frees it. */
 #include "transport/rabbitmq/amqp_resolve.h"
 
 #include "base/log.h"

@@ -2,8 +2,8 @@
 /**
  * amqp_resolve.h -- a host name looked up without waiting for it.
  *
- * getaddrinfo() cannot be interrupted and takes half a minute when a name server is dead, so it runs on a thread of its own, which whoever
- * asked may leave behind at any time.  A literal address costs no thread.
+ * getaddrinfo() cannot be interrupted and takes half a minute when a name server is dead, so it runs on a thread of its own, which may be
+ * left behind at any time.  A literal address costs no thread.
  * Threads: one owner at a time.
  */
 #include "base/err.h"

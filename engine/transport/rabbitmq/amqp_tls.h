@@ -18,5 +18,5 @@ int ao_amqp_tls_new(const char *ca_pem, const char *cert_pem, const char *key_pe
 /** A connection that expects a certificate for `name` (a host name or an address). */
 SSL *ao_amqp_tls_connect(SSL_CTX *ctx, const char *name, int fd);
 
-/** What the last failure of `ssl` was, for people. The caller frees. */
+/** The last failure of `ssl` in words for people. The caller frees. */
 char *ao_amqp_tls_error(SSL *ssl);

@@ -334,7 +334,7 @@ static bool spare(ao_rabbit_call *call, const char *text)
 	return true;
 }
 
-/** What we declared is there already, but different. */
+/** The queue or exchange that we declared is there already, but differs. */
 static bool differs(ao_rabbit_call *call, const char *text)
 {
 	ao_rabbit_queue *q = call->queue;
@@ -360,7 +360,7 @@ static bool differs(ao_rabbit_call *call, const char *text)
 
 static bool denied(ao_rabbit_call *call, const char *text)
 {
-	if (call->step == AO_RABBIT_EXCHANGE) /* enough that somebody else has declared it */
+	if (call->step == AO_RABBIT_EXCHANGE) /* somebody else has declared it, and that is enough */
 		return go_to(call, AO_RABBIT_SEE_EXCHANGE);
 	ao_rabbit_call_fail(call, -EPERM, "AccessDenied", "queue %s: the broker refuses: %s", ao_rabbit_call_name(call), text);
 	return true;

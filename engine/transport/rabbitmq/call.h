@@ -3,8 +3,8 @@
  * call.h -- one request to RabbitMQ: a walk of small steps, each one AMQP method on a channel of its own and its answer.
  *
  * The worker gives it a channel and sends the step; the broker either answers, or refuses and closes the channel.  Either way the call
- * knows what comes next.  A step can be sent again on another connection: none does harm twice. Threads: one owner at a time, first the
- * loop, then the worker, then the loop again; `cancelled` is for both.
+ * knows what comes next.  Every step can be sent again on another connection, because doing it twice does no harm.
+ * Threads: one owner at a time: the loop, then the worker, then the loop again; `cancelled` is for both.
  */
 #include "transport/broker.h"
 #include "transport/rabbitmq/amqp_conn.h"
@@ -55,20 +55,20 @@ struct ao_rabbit_call {
 	bool exists, created, repaired, deleted;
 	int64_t messages, in_flight;
 	uint64_t retry_ms;
-	void *counting; /* of rabbitmq.c */
+	void *counting; /* what rabbitmq.c asks the management API */
 };
 
-/** Reads the request; what makes no sense is its answer already (error is set). */
+/** Reads the request. A request that makes no sense has its answer at once: `error` is set. */
 ao_rabbit_call *ao_rabbit_call_new(const ao_broker_request *request);
 void ao_rabbit_call_free(ao_rabbit_call *call); /* NULL is fine */
 
-/** Sends the current step. @return false when it could not be, and the call has its answer */
+/** Sends the current step. @return false when it could not be sent: the call has its answer then */
 bool ao_rabbit_call_send(ao_rabbit_call *call, ao_amqp *amqp, unsigned channel);
-/** The broker did it. @return true when the call has its answer, else a next step is to be sent */
+/** The broker did it. @return true when the call has its answer, else the next step is to be sent */
 bool ao_rabbit_call_done(ao_rabbit_call *call, const amqp_method_t *method);
 /** The broker refused and closed the channel. @return as ao_rabbit_call_done() */
 bool ao_rabbit_call_refused(ao_rabbit_call *call, unsigned code, const char *text);
-/** The broker closed the connection over `method`: was it this call's? @return true when it was; the call knows what to do otherwise */
+/** The broker closed the connection over a method. @return true when this call had sent it: the call does it another way then */
 bool ao_rabbit_call_blamed(ao_rabbit_call *call, const ao_amqp_farewell *farewell);
 /** Gives it its answer. `reason` is a constant. */
 void ao_rabbit_call_fail(ao_rabbit_call *call, int error, const char *reason, const char *fmt, ...) __attribute__((format(printf, 4, 5)));

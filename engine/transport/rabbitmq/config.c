@@ -63,7 +63,8 @@ static const ao_shape CONFIG = AO_SHAPE("config", OBJECT, .fields = FIELDS);
 
 static int wrong_host(const char *path, const char *text, ao_err **reterr)
 {
-	return ao_err_set(reterr, -EINVAL, "%s: \"%s\" is no host; expected a name or an address, with :PORT if need be", path, text);
+	return ao_err_set(reterr, -EINVAL, "%s: \"%s\" is not a valid host; expected a name or an address, with :PORT if need be", path,
+			  text);
 }
 
 static bool good_port(const char *text)

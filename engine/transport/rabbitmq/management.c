@@ -65,7 +65,7 @@ static void put_escaped(ao_buf *url, const char *text)
 	}
 }
 
-/** What is wrong with the answer, or NULL: then *ret is set. A queue that is new may have no figure yet. */
+/** @return what is wrong with the answer, or NULL: then *ret is set. A queue that is new may have no figure yet. */
 static char *read_answer(const ao_http_response *response, int64_t *ret)
 {
 	ao_auto_json cJSON *answer = NULL;
@@ -76,7 +76,7 @@ static char *read_answer(const ao_http_response *response, int64_t *ret)
 	if (response->status != 200)
 		return ao_xasprintf("HTTP status %ld", response->status);
 	if (ao_json_parse(response->body, response->body_len, &answer, NULL) < 0)
-		return ao_xstrdup("the answer is no JSON");
+		return ao_xstrdup("the answer is not JSON");
 	ao_json_int(ao_json_at(answer, "messages_unacknowledged"), ret);
 	return NULL;
 }

@@ -2,7 +2,7 @@
 /**
  * management.h -- the management API, for the one figure that AMQP does not tell: messages delivered and not acknowledged.
  *
- * It fails softly: a broker without it is a good broker.  After a failure it is left alone for a while.
+ * Its failure is no failure of a call, since a broker works without it.  After one it is not asked for a while.
  * Threads: the loop thread only.
  */
 #include "loop/loop.h"

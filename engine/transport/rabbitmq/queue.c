@@ -123,7 +123,7 @@ static int get_queue(ao_rabbit_queue *q, cJSON *object, const char *path, ao_rab
 	return 0;
 }
 
-/** An unknown type would make the broker close the connection under everybody's feet. */
+/** An unknown type would make the broker close the connection, and with it every other call. */
 static bool known_type(amqp_bytes_t type)
 {
 	static const char *const known[] = {"topic", "direct", "fanout", "headers"};

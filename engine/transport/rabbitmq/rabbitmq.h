@@ -10,10 +10,12 @@
  *   vhost                 absent: /
  *   heartbeat             seconds, absent: 20; 0: none
  *   idleSeconds           without work the connection is closed after that long; absent: 60
- *   tls                   {enabled, caSecretRef, certSecretRef, keySecretRef, serverName, insecureSkipVerify}; there and enabled unless it
- * says no management            {url, insecureSkipVerify}: base URL of the management API, the only place that knows unacknowledged
- * messages exchange, queues      for policies; checked here, not used Secrets: password, and as PEM ca, cert, key.  The management API is
- * asked with the same user, password and ca.
+ *   tls                   {enabled, caSecretRef, certSecretRef, keySecretRef, serverName, insecureSkipVerify}: on when it is there, unless
+ *                         `enabled` says no
+ *   management            {url, insecureSkipVerify}: base URL of the management API, which alone knows the unacknowledged messages.  It is
+ *                         asked with the same user, password and ca
+ *   exchange, queues      for policies; checked here, not used
+ * Secrets: password, and as PEM ca, cert, key.
  *
  * A queue (ao_broker_request.queue):
  *   name
@@ -23,12 +25,12 @@
  *   exchange              {name, type}: declared durable; type absent: topic
  *   bindings              [routing key, ...]: bound to the exchange; there without one is an error
  *   deadLetter            {name, arguments}: a second queue, declared durable; how messages get there is in `arguments`
- *   forceRecreate         a queue that differs is replaced if it is empty and nobody consumes from it
+ *   forceRecreate         a queue that differs is replaced when it is empty and has no consumers
  *   ifEmpty               DELETE only: -EBUSY QueueNotEmpty when it holds messages, or has consumers that may hold some
  * ENSURE never removes a binding and never purges.  DELETE takes only what is as described here, and the dead letter queue only when that
  * is empty and unused.
  *
- * One thread per broker object does all of it (worker.h) over one connection (session.h), up to 16 queues at a time.  A
- * failed attempt to connect is followed by a pause of 1 s, doubling to 30 s, in which calls fail at once with what is wrong and `retry_ms`.
+ * One thread per broker object does all of it (worker.h) over one connection (session.h), up to 16 queues at a time.  After a failed
+ * attempt to connect there is a pause of 1 s, doubling to 30 s: calls fail at once then, with what is wrong and with `retry_ms`.
  */
 #include "transport/transport.h"

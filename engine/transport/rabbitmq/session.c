@@ -16,8 +16,8 @@
 #include <string.h>
 
 #define CHANNELS 16           /* a broker is no faster with more */
-#define MAX_LOSSES 3          /* connections that may end under a call before the call is what is wrong */
-#define SILENT_MS 3000        /* a call timed out, and the broker owed an answer and said nothing for that long: it is not the call */
+#define MAX_LOSSES 3          /* after that many connections that ended under it, the call itself is taken to be the cause */
+#define SILENT_MS 3000        /* a call timed out while the broker was silent for that long: the connection is to blame, not the call */
 #define MIN_PATIENCE_MS 10000 /* the same without a time-out, see patience_ms() */
 #define FIRST_PAUSE_MS 1000
 #define MAX_PAUSE_MS 30000
@@ -106,7 +106,7 @@ static void fail_waiting(ao_rabbit_session *session)
 		fail(session, call, session->trouble, session->troubles.data);
 }
 
-/** No host takes us: everybody is told, and the next attempt has to wait. */
+/** No host takes us: every waiting call fails, and the next attempt has to wait. */
 static void give_up(ao_rabbit_session *session, int code)
 {
 	uint64_t pause = ao_backoff_ms(FIRST_PAUSE_MS, MAX_PAUSE_MS, session->failures++);
@@ -115,11 +115,11 @@ static void give_up(ao_rabbit_session *session, int code)
 	ao_warn(AO_TRANSPORT, "rabbitmq", "no connection: %s; next attempt in %d s at the earliest", session->troubles.data,
 		(int)(pause / 1000));
 	fail_waiting(session);
-	if (code == -ETIME) /* those who come later were not kept waiting */
+	if (code == -ETIME) /* calls that come later were not kept waiting themselves */
 		session->trouble = -EIO;
 }
 
-/** An attempt at one host failed: the next one's turn, unless they would all say the same. */
+/** An attempt at one host failed: the next host is tried, unless all would say the same. */
 static void on_no_connection(ao_rabbit_session *session, int code, const char *text)
 {
 	ao_buf_printf(&session->troubles, "%s%s", session->troubles.len ? "; " : "", text);
@@ -178,7 +178,7 @@ static void on_lost(ao_rabbit_session *session, int code, const char *text, cons
 	ao_info(AO_TRANSPORT, "rabbitmq", "connection lost: %s", text);
 	if (!useless)
 		return;
-	/* It lets us in and answers nothing: that is no better than being kept out. */
+	/* A broker that lets us in and answers nothing is no better than one that keeps us out. */
 	ao_buf_free(&session->troubles);
 	session->troubles = ao_buf_init(4096);
 	ao_buf_puts(&session->troubles, text);
@@ -233,7 +233,7 @@ static void send_step(ao_rabbit_session *session, slot *s)
 		finish(session, AO_TAKE(s->call));
 }
 
-/** Goes on with a call, or ends it; a channel that the broker closed must be opened first. */
+/** Goes on with a call, or ends it. A channel that the broker closed is opened again first. */
 static void after_step(ao_rabbit_session *session, slot *s, bool over)
 {
 	session->answers++;
@@ -348,7 +348,7 @@ static size_t expire_slots(ao_rabbit_session *session, uint64_t now)
 	return expired;
 }
 
-/** Since when the broker owes us an answer and has said nothing at all; UINT64_MAX: it owes none. */
+/** The time since when the broker owes us an answer and has said nothing at all; UINT64_MAX: it owes none. */
 static uint64_t silent_since(const ao_rabbit_session *session)
 {
 	uint64_t oldest = UINT64_MAX;
@@ -362,7 +362,7 @@ static uint64_t silent_since(const ao_rabbit_session *session)
 	return oldest > ao_amqp_last_in(session->amqp) ? oldest : ao_amqp_last_in(session->amqp);
 }
 
-/** A slow answer is no silence where heartbeats come every half interval. Without them only time-outs tell. */
+/** Where heartbeats come every half interval, a slow answer is not silence. Without heartbeats only time-outs can tell. */
 static uint64_t patience_ms(const ao_rabbit_session *session)
 {
 	uint64_t patience = session->config->heartbeat_s * 750;

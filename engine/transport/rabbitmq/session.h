@@ -1,7 +1,7 @@
 #pragma once
 /**
- * session.h -- calls carried out over one connection at a time, opened when there is work and closed after a while without, with
- * up to 16 channels and one call on each.
+ * session.h -- calls carried out over one connection at a time, on up to 16 channels with one call each.  The connection is opened when
+ * there is work, and closed after a while without any.
  *
  * It never waits: the owner polls ao_rabbit_session_fd() until ao_rabbit_session_due() and then gives it a turn.
  * Threads: one owner at a time.

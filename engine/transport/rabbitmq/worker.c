@@ -1,4 +1,4 @@
-/* worker.c -- the thread, and the two lists under one lock that it shares with the loop; the work is session.c. */
+/* worker.c -- the thread, and the two lists under one lock that it shares with the loop; session.c does the work. */
 #include "transport/rabbitmq/worker.h"
 
 #include "base/clock.h"

@@ -2,15 +2,15 @@
 /**
  * worker.h -- the thread that talks to one RabbitMQ: a mailbox in, finished calls out.
  *
- * It starts with the first call, and never waits but in one poll(), so it ends within a moment of being told to.
- * Threads: functions are for the loop's; `wake` is mostly called on the worker's.
+ * It starts with the first call.  It never waits but in one poll(), so it ends within a moment of being told to.
+ * Threads: the functions are for the loop's thread; `wake` is mostly called on the worker's.
  */
 #include "transport/rabbitmq/call.h"
 #include "transport/rabbitmq/config.h"
 
 typedef struct ao_rabbit_worker ao_rabbit_worker;
 
-/** @param config  borrowed until ao_rabbit_worker_free(). @param wake  some calls are finished: take them */
+/** @param config  borrowed until ao_rabbit_worker_free(). @param wake  called when calls are finished and can be taken */
 ao_rabbit_worker *ao_rabbit_worker_new(const ao_rabbit_config *config, void (*wake)(void *arg), void *arg);
 /** Ends the thread and frees whatever calls it has left; a few milliseconds. NULL is fine. */
 void ao_rabbit_worker_free(ao_rabbit_worker *worker);

@@ -1,7 +1,7 @@
 /* api.c -- a call is: wait for keys, sign and send, read the answer, perhaps wait and send again.
  *
  * libcurl signs each request afresh, with every header we give it, so the session token is signed, too.
- * The reply is the last thing a frame does, because its receiver may free everything. */
+ * Replying is the last thing a function does, because the receiver may free everything. */
 #include "transport/sqs/api.h"
 
 #include "base/clock.h"
@@ -134,7 +134,7 @@ static void on_good_status(ao_sqs_api_call *call, const ao_http_response *respon
 	if (cJSON_IsObject(body))
 		reply(call, &(ao_sqs_reply){.reason = "", .message = "", .body = body});
 	else
-		fail(call, -EPROTO, "BrokerError", 0, "the answer is no JSON object");
+		fail(call, -EPROTO, "BrokerError", 0, "the answer is not a JSON object");
 }
 
 static void on_transport_error(ao_sqs_api_call *call, const ao_http_response *response)

@@ -2,8 +2,8 @@
 /**
  * api.h -- one signed call of the SQS API, its errors told apart.  Private to this room.
  *
- * Every action we use may be done twice, so what can be tried again is, within the call's time: throttling and server errors
- * after a jittered wait, silence of 10 s on a new connection, refused keys once with new ones.
+ * Every action that we use can safely be done twice.  So a call is tried again as long as its time allows: after throttling and server
+ * errors with a jittered wait, after 10 s of silence on a new connection, after refused keys once with new ones.
  * Threads: the loop thread only.
  */
 #include "transport/sqs/aws_credentials.h"

@@ -1,6 +1,6 @@
 /* aws_credentials.c -- a cache of one set of keys, with everybody who waits for the next one in a list.
  *
- * Waiters are called one by one and may do anything, even free all this: the list is what the loop reads, and the last frame destroys. */
+ * Waiters are called one by one and may do anything, even free all of this: hence the second list, and the frame. */
 #include "transport/sqs/aws_credentials.h"
 
 #include "base/clock.h"
@@ -26,7 +26,7 @@ struct ao_aws_credentials {
 	bool fetching;
 	ao_aws_waiter *first, *last;
 	ao_aws_waiter *told_first; /* to be called now */
-	ao_timer *retell;          /* calls those whom a remembered failure meets */
+	ao_timer *retell;          /* tells a remembered failure to those who come later */
 	ao_frame frame;
 };
 
@@ -70,7 +70,7 @@ static void destroy(void *arg)
 	free(c);
 }
 
-/** Who begins to wait while the others are told waits for the next time. */
+/** A waiter that joins while the others are being told waits for the next time. */
 static void tell_everybody(ao_aws_credentials *c, const ao_aws_fetched *what)
 {
 	ao_auto_frame ao_frame *frame = ao_frame_enter(&c->frame);

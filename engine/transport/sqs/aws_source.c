@@ -1,5 +1,6 @@
 /* aws_source.c -- one fetch is one to three requests (instance metadata wants a token, then a name, then the keys), and all of them
- * are made again, at most twice more, when the server was not to be had.  fn is the last thing a frame does: it may free the source. */
+ * are made again, at most twice more, when the server cannot be reached.  Calling fn is the last thing a function does, because it may
+ * free the source. */
 #include "transport/sqs/aws_source.h"
 
 #include "base/clock.h"
@@ -59,7 +60,7 @@ static void fail(ao_aws_source *s, int error, const char *reason, const char *me
 	s->fn(s->arg, &(ao_aws_fetched){.error = error, .reason = reason, .message = text});
 }
 
-/** The server was not to be had: once more, or that is the end. */
+/** The server could not be reached: tries once more, or gives up. */
 static void try_again(ao_aws_source *s, int error, const char *reason, const char *message)
 {
 	if (s->attempts >= ATTEMPTS) {
@@ -99,7 +100,7 @@ static void succeed(ao_aws_source *s, const char *id, const char *secret, const 
 	if (!id || !secret || !ao_secret_clean(keys.id) || !ao_secret_clean(keys.secret) || (token && !ao_secret_clean(keys.token)))
 		wrong = "the answer holds no keys";
 	else if (expiration && !ao_aws_time_read(expiration, &ends))
-		wrong = "the answer's Expiration is no time";
+		wrong = "the answer's Expiration is not a valid time";
 	else if (expiration && ends <= now)
 		wrong = "the keys it gave have ended already; is this machine's clock right?";
 	else if (expiration)
@@ -117,7 +118,7 @@ static void read_json_keys(ao_aws_source *s, const ao_http_response *response)
 {
 	ao_auto_json cJSON *json = NULL;
 	if (ao_json_parse(response->body, response->body_len, &json, NULL) < 0) {
-		fail(s, -EPROTO, "BrokerError", "the answer is no JSON");
+		fail(s, -EPROTO, "BrokerError", "the answer is not JSON");
 		return;
 	}
 	const char *code = ao_json_str(json, "Code");
@@ -343,7 +344,7 @@ static void find_web_identity(ao_aws_source *s, const char *region)
 	s->what = ao_xasprintf("AWS credentials for %s from %s", role, s->url);
 }
 
-/** Keys are not fetched in clear text but from this machine and the two addresses that AWS gave to its agents. */
+/** Keys are fetched in clear text only from this machine and from the addresses that AWS has given to its agents. */
 static bool is_safe(const char *url)
 {
 	static const char *const hosts[] = {"localhost", "127.0.0.1", "[::1]", "169.254.170.2", "169.254.170.23", "[fd00:ec2::23]"};

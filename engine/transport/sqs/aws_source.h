@@ -1,8 +1,8 @@
 #pragma once
 /**
- * aws_source.h -- the one place our AWS keys come from, found once, and asking it for new ones.
+ * aws_source.h -- AWS keys, and the one place that ours come from: found once, then asked whenever new ones are needed.
  *
- * Looked at in this order: the transport's own secrets (accessKeyId, secretAccessKey, sessionToken); AWS_ACCESS_KEY_ID,
+ * The places, in the order they are looked at: the transport's own secrets (accessKeyId, secretAccessKey, sessionToken); AWS_ACCESS_KEY_ID,
  * AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; AWS_ROLE_ARN with AWS_WEB_IDENTITY_TOKEN_FILE (IRSA: STS, at AWS_ENDPOINT_URL_STS or the
  * region's own); AWS_CONTAINER_CREDENTIALS_FULL_URI or _RELATIVE_URI (EKS Pod Identity, ECS); and, only when the configuration says
  * `instanceMetadata: true`, the EC2 instance metadata service, version 2.  The environment is read once; token files at each use.
@@ -22,7 +22,7 @@ typedef struct ao_aws_options {
 	const cJSON *secrets; /* may be NULL */
 	bool instance_metadata;
 	unsigned duration_s; /* how long keys of a role shall live; 0 leaves it to STS (an hour). For tests */
-	uint64_t margin_ms;  /* of aws_credentials.h: it asks for new keys that long before the old ones end; 0 means 5 minutes */
+	uint64_t margin_ms;  /* for aws_credentials.h: how long before the old keys end it asks for new ones; 0 means 5 minutes */
 } ao_aws_options;
 
 typedef struct ao_aws_keys {

@@ -1,4 +1,4 @@
-/* config.c -- the shape is a table, with a closer look at what AWS has a form of its own for. */
+/* config.c -- the shape is a table; values that have a form of AWS' own get a closer look. */
 #include "transport/sqs/config.h"
 
 #include "base/mem.h"
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* ---- what AWS has a form of its own for ---- */
+/* ---- values that have a form of AWS' own ---- */
 
 static bool is_region(const char *text)
 {
@@ -106,7 +106,7 @@ int ao_sqs_config_read(const cJSON *config, ao_sqs_config *ret, ao_err **reterr)
 		if (!region)
 			return ao_err_set(reterr, -EINVAL, "config.region: missing, and AWS_REGION is not set");
 		if (!is_region(region))
-			return ao_err_set(reterr, -EINVAL, "config.region: missing, and %s is no AWS region", name);
+			return ao_err_set(reterr, -EINVAL, "config.region: missing, and %s is not an AWS region", name);
 	}
 	size_t len = endpoint ? strlen(endpoint) : 0;
 	if (len && endpoint[len - 1] == '/')

@@ -1,6 +1,6 @@
 /* dead.c -- an entry for each dead letter queue and way in which it is wanted; old ones go when a new one comes.
  *
- * The task of an entry is nobody's call: whoever started it may be cancelled while others wait. */
+ * The task of an entry belongs to no call, because the call that started it may be cancelled while others wait. */
 #include "transport/sqs/dead.h"
 
 #include "base/clock.h"
@@ -64,7 +64,7 @@ static void drop_old(ao_sqs_dead *dead)
 	}
 }
 
-/** One after the other, because each may do anything. */
+/** One after the other, because each of them may do anything, even free all of this. */
 static void tell_everybody(entry *e, const ao_broker_answer *answer, const char *arn)
 {
 	ao_auto_frame ao_frame *frame = ao_frame_enter(&e->dead->frame);

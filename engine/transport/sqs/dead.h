@@ -1,16 +1,16 @@
 #pragma once
 /**
- * dead.h -- the dead letter queues of one broker, each ensured once for everybody who needs it now.  Private to this room.
+ * dead.h -- the dead letter queues of one broker, each ensured once for all calls that need it now.  Private to this room.
  *
- * Many queues share one dead letter queue.  What was found about it holds for some seconds, so that thousands of queues cost a
- * few looks at it, and one that somebody deleted is made again soon.
+ * Many queues share one dead letter queue.  What was found about it is believed for some seconds: so thousands of queues cost only a few
+ * looks at it, and a dead letter queue that somebody deleted is soon made again.
  * Threads: the loop thread only.
  */
 #include "transport/sqs/task.h"
 
 typedef struct ao_sqs_dead ao_sqs_dead;
 
-/** Somebody who waits; the caller's own memory, zeroed but for fn and arg. */
+/** A call that waits; the caller's own memory, zeroed but for fn and arg. */
 typedef struct ao_sqs_dead_waiter {
 	ao_sqs_task_fn fn; /* called once, on the loop */
 	void *arg;
@@ -20,12 +20,12 @@ typedef struct ao_sqs_dead_waiter {
 
 /** @param account  borrowed for life */
 ao_sqs_dead *ao_sqs_dead_new(ao_sqs_account *account);
-/** Whoever waits is not called any more. Legal inside a waiter's fn. NULL is fine. */
+/** Those who wait are not called any more. Legal inside a waiter's fn. NULL is fine. */
 void ao_sqs_dead_free(ao_sqs_dead *dead);
 
 /**
  * @param wanted  of the main queue, with a `dead`
- * @param fresh   what is known does not count: look now
+ * @param fresh   look now, whatever is known
  * @return the ARN, borrowed until the loop turns; or NULL: then `waiter` waits and its fn is called once
  */
 const char *ao_sqs_dead_need(ao_sqs_dead *dead, const ao_sqs_wanted *wanted, bool fresh, ao_sqs_dead_waiter *waiter);

@@ -16,7 +16,7 @@
 
 #define MAX_IN_FLIGHT 16
 #define TIMEOUT_MS 30000
-#define GRACE_MS 20 /* who knows more about a deadline that passed speaks first */
+#define GRACE_MS 20 /* a task that meets the deadline knows more about it, and gets to speak first */
 
 typedef struct call call;
 
@@ -44,7 +44,7 @@ struct call {
 	ao_sqs_dead_waiter dead;
 	bool started;
 	bool ending;           /* its fn runs */
-	bool dead_is_old;      /* what is known of the dead letter queue was not looked at for this call */
+	bool dead_is_old;      /* the dead letter queue was looked at before this call, not for it */
 	ao_broker_answer kept; /* without `create`: of the queue, while its dead letter queue is looked at */
 	ao_broker_fn fn;
 	void *arg;
@@ -117,7 +117,7 @@ static void too_late(void *arg)
 
 static void need_dead(call *c, bool fresh);
 
-/** What makes AWS refuse a queue's attributes may be that its dead letter queue has gone since we looked. */
+/** AWS may refuse a queue's attributes because its dead letter queue has gone since we looked. */
 static bool may_miss_dead(const call *c, const ao_broker_answer *what)
 {
 	return c->dead_is_old && (what->error == -EINVAL || (what->error == -EAGAIN && strcmp(what->reason, "BrokerError") == 0));

@@ -5,7 +5,7 @@
  * config:
  *   region             "eu-central-1"; missing: AWS_REGION
  *   endpoint           "http://host:port" instead of AWS' own
- *   instanceMetadata   true: keys may come from the EC2 instance's role; aws_source.h says where else they are looked for
+ *   instanceMetadata   true: keys may come from the EC2 instance's role; aws_source.h names the other places
  *   accountId, actorRoleArn, visibilityTimeout, waitTimeSeconds, tags, credentials {accessKeyIdSecretRef, secretAccessKeySecretRef,
  *   sessionTokenSecretRef}, queues {autoCreate, forceRecreate, deletionPolicy, dlq {enabled, maxRetryCount, retentionDays}}:
  *                      checked here, used by others
@@ -19,6 +19,6 @@
  *   deadLetter   {"name", "attributes", "tags", "maxReceiveCount": 3}: ensured first, shared by many queues, never deleted
  *   ifEmpty      true: AO_BROKER_DELETE answers -EBUSY when the queue holds messages (by AWS' approximate count)
  *                AO_BROKER_DELETE leaves a queue alone whose attributes are not those named here
- *   forceRecreate  accepted, means nothing: all of this can be changed in place
+ *   forceRecreate  accepted, but without effect: all of this can be changed in place
  */
 #include "transport/transport.h"

@@ -5,9 +5,9 @@
  *   inspect  URL -> attributes
  *   delete   URL -> attributes, to see whether it is the one that is wanted, and empty -> delete
  *
- * A queue's URL is made of account and name, so a known URL stays right when the queue is made again; a step that says "no such queue"
- * is therefore to be believed without asking for the URL.
- * The answer is the last thing a frame does, because its receiver may free everything. */
+ * A queue's URL is made of account and name, so a known URL stays right when the queue is made again.  A step that says "no such queue"
+ * can therefore be believed without asking for the URL.
+ * Answering is the last thing a function does, because the receiver may free everything. */
 #include "transport/sqs/task.h"
 
 #include "base/clock.h"
@@ -112,7 +112,7 @@ static void fail_as(ao_sqs_task *task, const ao_sqs_reply *reply)
 	fail(task, reply->error, reply->reason, reply->retry_ms, reply->message);
 }
 
-/** Two views of SQS do not agree yet: nothing is wrong, but nothing can be done now. */
+/** SQS' own servers do not agree yet: nothing is wrong, but nothing can be done now. */
 static void fail_unsettled(ao_sqs_task *task, const ao_sqs_reply *reply)
 {
 	fail(task, -EAGAIN, "BrokerError", UNSETTLED_MS, reply->message);
@@ -137,7 +137,7 @@ static void ask_about(ao_sqs_task *task, const char *action, const char *key, cJ
 
 /* ---- tags, the last step of ensure ---- */
 
-/** Rights to look at tags were never needed before us: without them everything but the tags works. */
+/** Older installations have no right to look at tags: without it everything but the tags works. */
 static bool are_tags_refused(ao_sqs_task *task, const ao_sqs_reply *reply)
 {
 	if (reply->error != -EPERM)

@@ -2,7 +2,7 @@
 /**
  * task.h -- one queue ensured, inspected or deleted: the steps against the API.  Private to this room.
  *
- * A task knows nothing of dead letter queues but the name in `wanted->dead`: whoever starts it has seen to that queue.
+ * A task knows nothing of dead letter queues but the name in `wanted->dead`: its caller has seen to that queue.
  * Threads: the loop thread only.
  */
 #include "base/map.h"
@@ -10,11 +10,11 @@
 #include "transport/sqs/wanted.h"
 #include "transport/transport.h"
 
-/** What the tasks of one broker share. */
+/** Shared by the tasks of one broker. */
 typedef struct ao_sqs_account {
 	ao_sqs_api *api;
 	ao_map *urls;      /* name of a queue: its URL, owned */
-	bool tags_refused; /* said once: we may not look at tags */
+	bool tags_refused; /* it was said once that we are not allowed to look at tags */
 } ao_sqs_account;
 
 typedef struct ao_sqs_task ao_sqs_task;

@@ -25,7 +25,7 @@ static const ao_shape FIELDS[] = {
     AO_SHAPE("attributes", STRINGS),
     AO_SHAPE("tags", STRINGS),
     AO_SHAPE("deadLetter", OBJECT, .fields = DEAD_LETTER, .expected = "a map"),
-    AO_SHAPE("forceRecreate", BOOL), /* means nothing here: everything we set can be changed in place */
+    AO_SHAPE("forceRecreate", BOOL), /* without effect: everything we set can be changed in place */
     AO_SHAPE("ifEmpty", BOOL),
     {0},
 };
@@ -43,13 +43,13 @@ static int read_name(const cJSON *object, char **ret, ao_err **reterr)
 		return ao_err_set(reterr, -EINVAL, "name: \"%.*s\" would be a FIFO queue; only standard queues are supported", MAX_NAME,
 				  name);
 	if (len > MAX_NAME || strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != len)
-		return ao_err_set(reterr, -EINVAL, "name: \"%.*s\" is no name for a queue: at most %d letters, digits, - and _", MAX_NAME,
-				  name, MAX_NAME);
+		return ao_err_set(reterr, -EINVAL, "name: \"%.*s\" is not a valid name for a queue: at most %d letters, digits, - and _",
+				  MAX_NAME, name, MAX_NAME);
 	*ret = ao_xstrdup(name);
 	return 0;
 }
 
-/** What a queue and a dead letter queue have in common. */
+/** The part that a queue and a dead letter queue have in common. */
 static int read_common(const cJSON *object, ao_sqs_wanted *wanted, ao_err **reterr)
 {
 	wanted->attributes = ao_shape_strings(object, "attributes");

@@ -40,5 +40,5 @@ cJSON *ao_sqs_attribute_changes(const ao_sqs_wanted *wanted, const cJSON *found)
 cJSON *ao_sqs_tag_changes(const ao_sqs_wanted *wanted, const cJSON *found);
 /** "VisibilityTimeout is 30, wanted 300; DelaySeconds is 5, wanted 0". The caller frees. */
 char *ao_sqs_changes_text(const cJSON *changes, const cJSON *found);
-/** A count among attributes; -1 when it is missing or no count. */
+/** A count among attributes; -1 when it is missing or not a count. */
 int64_t ao_sqs_count(const cJSON *attributes, const char *name);

@@ -1,5 +1,5 @@
-/* pod.c -- the token stays in its file, because the kubelet replaces it; the rest is read once. */
-#include "kube/pod.h"
+/* incluster.c -- the token stays in its file, because the kubelet replaces it; the rest is read once. */
+#include "kube/incluster.h"
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -12,14 +12,14 @@
 #define MAX_FILE (1024 * 1024)
 #define MAX_NAME 256
 
-bool ao_pod_here(const char *folder)
+bool ao_incluster_here(const char *folder)
 {
 	const char *host = getenv("KUBERNETES_SERVICE_HOST");
 	ao_auto_str char *token = ao_xasprintf("%s/token", folder);
 	return host && *host && access(token, F_OK) == 0;
 }
 
-int ao_pod_load(const char *folder, ao_kubeconfig *config, ao_err **reterr)
+int ao_incluster_load(const char *folder, ao_kubeconfig *config, ao_err **reterr)
 {
 	const char *host = getenv("KUBERNETES_SERVICE_HOST"), *port = getenv("KUBERNETES_SERVICE_PORT");
 	bool ipv6 = host && strchr(host, ':'), port_set = port && *port;
