@@ -425,7 +425,7 @@ def main(arguments):
     try:
         options, rest = parser().parse_known_args(arguments)
         # argparse does not see words that follow a flag as belonging to `do`.
-        if options.command == "proxy" and not any(word.startswith("-") for word in rest):
+        if options.command in ("proxy", "faults") and not any(word.startswith("-") for word in rest):
             options.do, rest = options.do + rest, []
         if rest:
             raise Fail(f"unknown flag or argument: {rest[0]}\nSee 'bed {options.command} --help' for usage.", 2)

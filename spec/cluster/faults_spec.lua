@@ -294,6 +294,26 @@ describe('a fault', function()
     open.ends()
   end)
 
+  it('of SQS is one of a request, chosen by its action', function()
+    local sqs = cluster.faults 'sqs'
+    local function call(action, body)
+      local header = '-H "X-Amz-Target: AmazonSQS.%s" -H "Content-Type: application/x-amz-json-1.0" ' ..
+        '-H "Authorization: AWS4-HMAC-SHA256 Credential=bed/20260101/us-east-1/sqs/aws4_request" -d %s'
+      return (curl(sqs.server .. '/', '-i ' .. header, action, quote(json.encode(body))))
+    end
+    local body = { QueueName = ns }
+    local throttled = '{"__type":"com.amazonaws.sqs#RequestThrottled","message":"slow down"}'
+    assert.truthy(call('CreateQueue', body):find 'QueueUrl')
+    sqs.add { act = 'status', status = 400, body = throttled, action = '[.]GetQueueUrl$', times = 1 }
+    assert.truthy(call('CreateQueue', body):find 'QueueUrl')
+    assert.truthy(call('GetQueueUrl', body):find 'RequestThrottled')
+    assert.truthy(call('GetQueueUrl', body):find 'QueueUrl')
+    sqs.add { act = 'drop', action = 'CreateQueue' }
+    body = { QueueName = ns .. '-dropped' }
+    assert.truthy(call('CreateQueue', body):find 'Empty reply')
+    assert.truthy(call('GetQueueUrl', body):find 'QueueUrl')
+  end)
+
   it('does not outlive its test', function()
     faults.add { act = 'reset' }
     cluster.stop_all()
