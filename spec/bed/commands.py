@@ -171,14 +171,14 @@ def add_proxy(command):
 
 def add_faults(command):
     sub = command("faults", run_faults,
-                  "Start a proxy that speaks HTTP in front of a server, or tell it what to do. It prints its answer as JSON.\n"
-                  "For the API server there is DIR/kubeconfig-faults; for SQS see BED_FAULTS_SQS_* in DIR/env.\n\n"
+                  "Start a proxy that speaks HTTP or AMQP in front of a server, or tell it what to do. It prints its answer as JSON.\n"
+                  "For the API server there is DIR/kubeconfig-faults; for brokers see BED_FAULTS_* in DIR/env.\n\n"
                   "What it does: add RULE (JSON, see README.md), remove ID, clear, list, recert [close].",
                   "  bed faults /tmp/bed\n"
                   "  bed faults /tmp/bed add '{\"act\": \"status\", \"status\": 429, \"method\": \"PATCH\", \"times\": 3}'\n"
                   "  bed faults /tmp/bed clear")
     sub.add_argument("--for", dest="target", default="kube-apiserver", metavar="COMPONENT",
-                     help="server behind it (default kube-apiserver; sqs)")
+                     help="server behind it (default kube-apiserver; rabbitmq, sqs)")
     sub.add_argument("do", nargs="*", metavar="WHAT", help="what to do from now on")
 
 
@@ -367,11 +367,14 @@ def run_before(layout, state, control, name, argv):
     write_env(layout, state, values)
 
 
+SCHEMES = {"kube-apiserver": "https", "rabbitmq": "amqp", "sqs": "http"}  # what `bed faults` speaks
+
+
 def run_faults(options):
     from control import open_bed
     target = full_name(options.target)
-    if target not in ("kube-apiserver", "sqs"):
-        raise Fail(f"no faults for {target}: it does not speak HTTP", 2)
+    if target not in SCHEMES:
+        raise Fail(f"no faults for {target}; there are some for {', '.join(SCHEMES)}", 2)
     name = "faults" if target == "kube-apiserver" else "faults-" + target
     line = faults_line(options.do or ["list"])
     layout, state, control = open_bed(options.dir)
@@ -403,9 +406,8 @@ def start_faults(layout, state, control, name, target):
     import builder
     ports = control.ask("ports", count=2)["ports"]
     state["ports"].update({name: ports[0], name + "-control": ports[1]})
-    scheme = "https" if target == "kube-apiserver" else "http"
     argv = [builder.ensure_faults(), "-listen", str(ports[0]), "-control", str(ports[1]),
-            "-target", f"{scheme}://127.0.0.1:{state['ports'][target]}", "-pki", layout.path("pki")]
+            "-target", f"{SCHEMES[target]}://127.0.0.1:{state['ports'][target]}", "-pki", layout.path("pki")]
     run_before(layout, state, control, name, argv)
 
 

@@ -164,7 +164,7 @@ function M.clear()
 end
 
 local faulty = {}
---- The proxy that answers wrongly, before the API server or before `target` ('sqs'); spec/bed/README.md tells what a rule may say.
+--- The proxy that answers wrongly, before the API server or before `target` ('rabbitmq', 'sqs'); spec/bed/README.md tells what a rule may say.
 function M.faults(target)
   local handle = { kubeconfig = BED .. '/kubeconfig-faults' }
 
@@ -186,7 +186,8 @@ function M.faults(target)
   --- A new certificate for new connections; `close`: the old connections are reset. Returns its serial number.
   function handle.recert(close) return ask('recert %s', close and 'close' or '').serial end
 
-  handle.server = ('%s://127.0.0.1:%d'):format(target and 'http' or 'https', ask('list').port)
+  handle.port = ask('list').port
+  handle.server = ('%s://127.0.0.1:%d'):format(target and 'http' or 'https', handle.port)
   return handle
 end
 

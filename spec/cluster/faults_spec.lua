@@ -314,6 +314,73 @@ describe('a fault', function()
     assert.truthy(call('GetQueueUrl', body):find 'QueueUrl')
   end)
 
+  describe('of RabbitMQ', function()
+    local rabbitmq
+    lazy_setup(function() rabbitmq = cluster.faults 'rabbitmq' end)
+    lazy_teardown(function()
+      local ctl = os.getenv 'BED_RABBITMQCTL'
+      for name in sh('%s -q list_queues name', ctl):gmatch '%f[%w-]f%-%w+' do sh('%s delete_queue %s', ctl, name) end
+    end)
+
+    --- What a client is told that declares queues of these names, one answer a word.
+    local function declare(...)
+      local output = sh('python3 spec/cluster/amqp_client.py %d %s', rabbitmq.port, table.concat({ ... }, ' '))
+      local lines = {}
+      for line in output:gmatch '[^\n]+' do lines[#lines + 1] = line end
+      return lines
+    end
+    local function queue_exists(name) return sh('%s -q list_queues name', os.getenv 'BED_RABBITMQCTL'):find(name, 1, true) ~= nil end
+
+    it('none passes all on', function() assert.same({ 'queue.declare-ok', 'queue.declare-ok' }, declare('f-1', '2:f-2')) end)
+
+    it('drop loses a request, or the answer to what was done', function()
+      rabbitmq.add { act = 'drop', method = 'queue[.]declare', path = '^f-lost$' }
+      rabbitmq.add { act = 'drop', method = 'queue[.]declare-ok', path = '^f-done$', times = 1 }
+      assert.same({ 'silence', 'silence', 'queue.declare-ok', 'queue.declare-ok' }, declare('f-lost', 'f-done', 'f-done', '2:f-other'))
+      assert.is_false(queue_exists 'f-lost')
+      assert.is_true(queue_exists 'f-done')
+    end)
+
+    it('status closes the channel, which may be opened again at once', function()
+      rabbitmq.add { act = 'status', status = 406, body = 'PRECONDITION_FAILED', method = 'queue[.]declare', path = 'f-closed', times = 1 }
+      assert.same({ 'channel.close 406 PRECONDITION_FAILED', 'queue.declare-ok', 'queue.declare-ok' },
+        declare('f-closed', 'f-closed', '2:f-other'))
+      rabbitmq.add { act = 'status', status = 404, method = 'queue[.]declare-ok', times = 1 }
+      assert.same({ 'channel.close 404 a fault of the test bed', 'queue.declare-ok' }, declare('f-made', 'f-other'))
+      assert.is_true(queue_exists 'f-made')
+    end)
+
+    it('status of a code that is the connection\'s closes that', function()
+      rabbitmq.add { act = 'status', status = 320, body = 'CONNECTION_FORCED', method = 'queue[.]declare', times = 1 }
+      assert.same({ 'connection.close 320 CONNECTION_FORCED', 'end' }, declare('f-forced', 'f-other'))
+      assert.same({ 'queue.declare-ok' }, declare 'f-forced')
+    end)
+
+    it('cut ends the connection within a frame, reset before it', function()
+      rabbitmq.add { act = 'cut', bytes = 9, method = 'queue[.]declare-ok', times = 1 }
+      assert.same({ 'cut after 2' }, declare 'f-cut') -- of the payload, after a header of 7
+      rabbitmq.add { act = 'reset', method = 'queue[.]declare', times = 1 }
+      assert.same({ 'reset' }, declare 'f-reset')
+      assert.is_false(queue_exists 'f-reset')
+      rabbitmq.add { act = 'cut', bytes = 3, method = 'connection[.]start', times = 1 }
+      assert.same({ 'cut after 3' }, declare 'f-start')
+    end)
+
+    it('delay and drip slow it, refuse refuses', function()
+      rabbitmq.add { act = 'delay', ms = 800, method = 'queue[.]declare' }
+      assert.is_true(took(function() assert.same({ 'queue.declare-ok' }, declare 'f-1') end) >= 0.8)
+      rabbitmq.clear()
+      local id = rabbitmq.add { act = 'drip', ms = 20, method = '.*-ok' }
+      assert.is_true(took(function() assert.same({ 'queue.declare-ok' }, declare 'f-1') end) >= 0.4)
+      rabbitmq.remove(id)
+      rabbitmq.add { act = 'refuse' }
+      assert.same({ 'ConnectionRefusedError' }, declare 'f-1')
+      rabbitmq.clear()
+      assert.same({ 'queue.declare-ok' }, declare 'f-1')
+      assert.error_matches(function() rabbitmq.add { act = 'hold', ms = 1 } end, 'unknown act "hold"')
+    end)
+  end)
+
   it('does not outlive its test', function()
     faults.add { act = 'reset' }
     cluster.stop_all()

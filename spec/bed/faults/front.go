@@ -13,24 +13,30 @@ import (
 // front is the side towards the clients: it can stop to listen, listen again, and end what is connected.
 type front struct {
 	address string
-	server  *http.Server
-	issuer  *issuer // nil: plain HTTP
+	accept  func(net.Listener) error // serves what it accepts, until the listener is closed
+	issuer  *issuer                  // nil: no TLS
 
 	mutex    sync.Mutex
 	listener net.Listener // nil while it refuses
 	conns    map[net.Conn]bool
 }
 
-func newFront(port int, handler http.Handler) *front {
-	f := &front{address: fmt.Sprintf("127.0.0.1:%d", port), conns: map[net.Conn]bool{}}
-	f.server = &http.Server{Handler: handler, ConnState: f.track}
-	// Without tickets each new connection sees the certificate of that moment.
-	f.server.TLSConfig = &tls.Config{SessionTicketsDisabled: true, GetCertificate: f.certificate}
-	return f
+func newFront(port int) *front {
+	return &front{address: fmt.Sprintf("127.0.0.1:%d", port), conns: map[net.Conn]bool{}}
 }
 
-func (f *front) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return f.issuer.current.Load(), nil
+// serveHTTP makes it a server of HTTP; with an issuer, of TLS and HTTP/2.
+func (f *front) serveHTTP(handler http.Handler, issuer *issuer) {
+	server := &http.Server{Handler: handler, ConnState: f.track}
+	f.accept = server.Serve
+	if issuer == nil {
+		return
+	}
+	f.issuer = issuer
+	// Without tickets each new connection sees the certificate of that moment.
+	server.TLSConfig = &tls.Config{SessionTicketsDisabled: true,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return issuer.current.Load(), nil }}
+	f.accept = func(listener net.Listener) error { return server.ServeTLS(listener, "", "") }
 }
 
 func (f *front) track(conn net.Conn, state http.ConnState) {
@@ -65,13 +71,7 @@ func (f *front) open() error {
 }
 
 func (f *front) serve(listener net.Listener) {
-	var err error
-	if f.issuer != nil {
-		err = f.server.ServeTLS(listener, "", "")
-	} else {
-		err = f.server.Serve(listener)
-	}
-	if !errors.Is(err, net.ErrClosed) {
+	if err := f.accept(listener); !errors.Is(err, net.ErrClosed) {
 		log.Fatal(err)
 	}
 }

@@ -50,7 +50,8 @@ func (p *proxy) connect(pki string) error {
 }
 
 func (p *proxy) ServeHTTP(w http.ResponseWriter, q *http.Request) {
-	met := p.rules.meet(atRequest, q, nil)
+	what := subjectOf(q)
+	met := p.rules.meet(atRequest, what, nil)
 	for _, r := range met {
 		switch {
 		case r.Act == "delay" && !r.After:
@@ -78,7 +79,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		case r.Act == "delay" && r.After:
 			pause(q.Context(), r)
 		case r.Act == "replace" || r.Act == "drop":
-			if !isWatch(q) {
+			if !what.watch { // a watch has no end
 				io.Copy(io.Discard, answer.Body)
 			}
 			if r.Act == "drop" {
@@ -90,7 +91,13 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	}
 	copyHeader(w.Header(), answer.Header)
 	w.WriteHeader(answer.StatusCode)
-	newStream(p.rules, w, q).run(answer)
+	newStream(p.rules, w, q, what).run(answer)
+}
+
+func subjectOf(q *http.Request) subject {
+	watch := q.URL.Query().Get("watch")
+	return subject{method: q.Method, path: q.URL.RequestURI(), agent: q.UserAgent(), action: q.Header.Get("X-Amz-Target"),
+		watch: watch == "1" || watch == "true"}
 }
 
 // ask sends the request on; its answer is as the server gave it.

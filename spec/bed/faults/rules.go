@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log"
 	"math/rand"
-	"net/http"
 	"regexp"
 	"sync"
 )
@@ -13,7 +12,7 @@ import (
 type terms struct {
 	Act        string   `json:"act"`
 	Method     string   `json:"method,omitempty"` // regular expression for the whole method
-	Path       string   `json:"path,omitempty"`   // ... for a part of path?query, as the client wrote it
+	Path       string   `json:"path,omitempty"`   // ... for a part of path?query, as the client wrote it; AMQP: of the queue's name
 	Agent      string   `json:"agent,omitempty"`  // ... of the user agent
 	Action     string   `json:"action,omitempty"` // ... of the header X-Amz-Target
 	Share      *float64 `json:"share,omitempty"`  // of those it meets; absent: all
@@ -46,36 +45,45 @@ const (
 	atRequest = iota + 1 // once for a request
 	atAnswer             // once for an answer that is on its way; also while it is
 	atEvent              // for each event of a watch
+	atFrame              // for each frame of AMQP
 	always               // it meets no request, it is in force
 )
 
-var stages = map[string]int{
+var httpStages = map[string]int{
 	"status": atRequest, "replace": atRequest, "drop": atRequest, "reset": atRequest, "delay": atRequest, "goaway": atRequest,
 	"drip": atAnswer, "cut": atAnswer, "event": atAnswer,
 	"hold": atEvent, "duplicate": atEvent,
 	"refuse": always,
 }
 
+var amqpStages = map[string]int{
+	"status": atFrame, "drop": atFrame, "reset": atFrame, "cut": atFrame, "delay": atFrame, "drip": atFrame, "refuse": always,
+}
+
 // Acts after which no other rule can do anything to the request.
 var final = map[string]bool{"status": true, "replace": true, "drop": true, "reset": true}
 
+// subject is what a rule may meet.
+type subject struct {
+	method, path, agent, action string
+	watch                       bool
+}
+
 // rules are those in force, in the order they were added.
 type rules struct {
+	stages  map[string]int // the acts there are
 	mutex   sync.Mutex
 	last    int
 	list    []*rule
 	changed chan struct{} // closed at the next change
 }
 
-func newRules() *rules {
-	return &rules{list: []*rule{}, changed: make(chan struct{})}
+func newRules(stages map[string]int) *rules {
+	return &rules{stages: stages, list: []*rule{}, changed: make(chan struct{})}
 }
 
 func newRule(t terms) (*rule, error) {
 	r := &rule{terms: t, gone: make(chan struct{})}
-	if stages[t.Act] == 0 {
-		return nil, fmt.Errorf("unknown act %q", t.Act)
-	}
 	if (t.Act == "status" || t.Act == "replace") && (t.Status < 200 || t.Status > 599) {
 		return nil, fmt.Errorf("act %q needs a status of 200 to 599", t.Act)
 	}
@@ -105,6 +113,9 @@ func newRule(t terms) (*rule, error) {
 }
 
 func (s *rules) add(t terms) (*rule, error) {
+	if s.stages[t.Act] == 0 {
+		return nil, fmt.Errorf("unknown act %q", t.Act)
+	}
 	r, err := newRule(t)
 	if err != nil {
 		return nil, err
@@ -170,14 +181,14 @@ func (s *rules) has(act string) bool {
 	return false
 }
 
-// meet returns the rules of a stage that the request meets now, and counts them. Those in `seen` had their chance; the others of this
+// meet returns the rules of a stage that the subject meets now, and counts them. Those in `seen` had their chance; the others of this
 // stage get into it. The first final one is the last.
-func (s *rules) meet(stage int, q *http.Request, seen map[int]bool) []*rule {
+func (s *rules) meet(stage int, what subject, seen map[int]bool) []*rule {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	var met []*rule
 	for _, r := range s.list {
-		if stages[r.Act] != stage || seen[r.ID] || !r.matches(q) {
+		if s.stages[r.Act] != stage || seen[r.ID] || !r.matches(what) {
 			continue
 		}
 		if seen != nil {
@@ -187,7 +198,7 @@ func (s *rules) meet(stage int, q *http.Request, seen map[int]bool) []*rule {
 			continue
 		}
 		r.Hits++
-		log.Printf("rule %d: %s: %s %s", r.ID, r.Act, q.Method, q.URL.RequestURI())
+		log.Printf("rule %d: %s: %s %s", r.ID, r.Act, what.method, what.path)
 		met = append(met, r)
 		if final[r.Act] {
 			break
@@ -196,10 +207,10 @@ func (s *rules) meet(stage int, q *http.Request, seen map[int]bool) []*rule {
 	return met
 }
 
-func (r *rule) matches(q *http.Request) bool {
+func (r *rule) matches(what subject) bool {
 	watches := r.Act == "event" || r.Act == "hold" || r.Act == "duplicate"
-	return (!watches || isWatch(q)) && r.method.MatchString(q.Method) && r.path.MatchString(q.URL.RequestURI()) &&
-		r.agent.MatchString(q.UserAgent()) && r.action.MatchString(q.Header.Get("X-Amz-Target"))
+	return (!watches || what.watch) && r.method.MatchString(what.method) && r.path.MatchString(what.path) &&
+		r.agent.MatchString(what.agent) && r.action.MatchString(what.action)
 }
 
 // removed tells whether the rule is in force no more.
@@ -210,9 +221,4 @@ func (r *rule) removed() bool {
 	default:
 		return false
 	}
-}
-
-func isWatch(q *http.Request) bool {
-	value := q.URL.Query().Get("watch")
-	return value == "1" || value == "true"
 }

@@ -15,6 +15,7 @@ type stream struct {
 	w     http.ResponseWriter
 	out   *http.ResponseController
 	q     *http.Request
+	what  subject
 	seen  map[int]bool // rules that had their chance
 	cut   *rule
 	left  int // bytes until the cut
@@ -29,15 +30,15 @@ type held struct {
 	rule *rule // nil: it waits only for those before it
 }
 
-func newStream(rules *rules, w http.ResponseWriter, q *http.Request) *stream {
-	return &stream{rules: rules, w: w, out: http.NewResponseController(w), q: q, seen: map[int]bool{}}
+func newStream(rules *rules, w http.ResponseWriter, q *http.Request, what subject) *stream {
+	return &stream{rules: rules, w: w, out: http.NewResponseController(w), q: q, what: what, seen: map[int]bool{}}
 }
 
 // run returns when the answer has ended; it panics with http.ErrAbortHandler where the answer is cut.
 func (s *stream) run(answer *http.Response) {
 	s.out.Flush() // a watch's header goes out before its first event
 	lines := strings.HasPrefix(answer.Header.Get("Content-Type"), "application/json")
-	if isWatch(s.q) && answer.StatusCode == http.StatusOK && lines {
+	if s.what.watch && answer.StatusCode == http.StatusOK && lines {
 		s.watch(answer.Body)
 	} else {
 		s.copy(answer.Body)
@@ -109,7 +110,7 @@ func (s *stream) read(body io.Reader, lines chan<- []byte) error {
 // arrive queues an event, twice or with its due time where a rule says so.
 func (s *stream) arrive(line []byte) {
 	event, count := held{line: line, due: time.Now()}, 1
-	for _, r := range s.rules.meet(atEvent, s.q, nil) {
+	for _, r := range s.rules.meet(atEvent, s.what, nil) {
 		if r.Act == "duplicate" {
 			count++
 		} else if event.rule == nil {
@@ -145,7 +146,7 @@ func (s *stream) timer() <-chan time.Time {
 
 // look takes up rules that are new to this answer. False: the answer has ended.
 func (s *stream) look() bool {
-	for _, r := range s.rules.meet(atAnswer, s.q, s.seen) {
+	for _, r := range s.rules.meet(atAnswer, s.what, s.seen) {
 		switch r.Act {
 		case "drip":
 			s.drip = r
