@@ -30,7 +30,8 @@ PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
 WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wno-format-nonliteral
 DEFS = -D_GNU_SOURCE -Iengine
 OPT ?= -O2 -g
-COMPILE = $(CC) -std=c11 $(DEFS) $(PKG_CFLAGS) $(WARN) $(OPT) -MMD -MP $(CFLAGS)
+FLAGS = -std=c11 $(DEFS) $(PKG_CFLAGS) $(WARN) $(OPT) $(CFLAGS)
+COMPILE = $(CC) $(FLAGS) -MMD -MP
 LIBS = $(PKG_LIBS) -lhttp_parser -lpthread -lm
 SAN = -DAO_SANITIZE -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
@@ -44,7 +45,7 @@ TEST_SRC := $(sort $(foreach room,$(ROOMS),$(filter engine/test/test_$(subst /,_
 TEST_BIN := $(TEST_SRC:engine/test/%.c=$(BUILD)/san/%)
 
 .PHONY: all docker-build sbom deps demo test unit unit-build fuzz spec runtime cluster keda node bench lint format clean help
-all: $(BUILD)/asya-operator
+all: $(BUILD)/asya-operator $(BUILD)/compile_commands.json
 
 help:
 	@sed -n '/^# asya-operator/,/^[^#]/{s/^# \{0,1\}//p}' Makefile
@@ -83,6 +84,11 @@ $(BUILD)/san/%.o: %.c | $(BUILD)/.deps
 	@mkdir -p $(@D)
 	@echo "  CC   $@"
 	@$(COMPILE) $(SAN) -c -o $@ $<
+
+# How each C file is compiled, for clangd and for lint. __VERSION__ is a text that needs no quotes in JSON.
+$(BUILD)/compile_commands.json: Makefile $(shell find engine -type d) | $(BUILD)/.deps
+	@find engine -name '*.c' | sort | \
+	sed 's|.*|{"directory": "$(CURDIR)", "file": "&", "command": "$(CC) $(FLAGS) -DAO_VERSION=__VERSION__ -c &"},|; 1s|^|[|; $$s|,$$|]|' >$@
 
 $(BUILD)/san/libengine.a: $(SAN_OBJ)
 	@rm -f $@

@@ -23,6 +23,8 @@ local concat, sort = table.concat, table.sort
 ---@field reason string?
 ---@field condition string?
 
+--- In the file of a policy `require 'policy'` gives what new() makes.
+---@class PolicyModule: Policies
 local policy = {}
 
 --- The keys of a table, sorted, for messages.
@@ -220,10 +222,11 @@ local INVALID = { path = 'string?', message = 'string', reason = 'string?', cond
 --- The functions for the files of one bundle.
 ---@param read fun(name: string): string?, string? the text of a data file, or nil and why not
 ---@param file fun(): string the file being loaded: `return policy.define {...}` is a tail call, so no line can be told
----@return table api what `require 'policy'` gives a policy
+---@return Policies api what `require 'policy'` gives a policy
 ---@return fun(value: any): string?, any kind_of tells 'policy', 'manifest', 'library' or 'invalid' and what was given, or nil
 function policy.new(read, file)
   local made = setmetatable({}, { __mode = 'k' })
+  ---@class Policies
   local api = {}
 
   local function make(kind, content)
@@ -250,7 +253,9 @@ function policy.new(read, file)
   end
 
   --- Code for other files, which get `content` from require 'file-name-without-.lua'.
-  ---@param content table
+  ---@generic T: table
+  ---@param content T
+  ---@return T
   function api.library(content)
     return type(content) == 'table' and make('library', content) or refuse('policy.library must be given a table')
   end

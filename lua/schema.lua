@@ -20,6 +20,7 @@ function Schema:doc(text)
   return self
 end
 
+---@return Schema
 local function make(kind, rules)
   local made = setmetatable({ kind = kind }, Schema)
   for key, value in pairs(rules or {}) do made[key] = value end
