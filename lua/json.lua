@@ -1,4 +1,4 @@
---- json: null, arrays and objects as policies hold them, and the text they stand for.
+--- json: null, arrays and objects as Lua values, and their JSON text.
 -- An object is a plain table, an array one that json.array() has marked (so that an empty one stays an array), null is json.null.
 local byte, format, find, sub, rep = string.byte, string.format, string.find, string.sub, string.rep
 local concat, sort = table.concat, table.sort
@@ -17,7 +17,7 @@ json.array_mt = { __name = 'json.array' }
 --- JSON's null: there, but nothing.
 json.null = setmetatable({}, { __tostring = function() return 'null' end, __metatable = false })
 
---- Marks a table as an array; without one, a new empty array.
+--- Marks a table as an array, and returns it. Without an argument: a new empty array.
 ---@param list table?
 ---@return table
 function json.array(list) return setmetatable(list or {}, json.array_mt) end
@@ -226,7 +226,7 @@ function read_value(state)
   return word[2]
 end
 
---- The value of a JSON text; raises an error that says where it is malformed.
+--- The value of a JSON text. Raises an error that says where the text is malformed.
 ---@param text string
 ---@return any
 function json.decode(text)

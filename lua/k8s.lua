@@ -125,7 +125,7 @@ function merge(base, overlay, key)
   return k8s.copy(overlay)
 end
 
---- `base` with `overlay` laid over it; lists with Kubernetes' own keys are merged by them, null removes. Neither argument is changed.
+--- `base` with `overlay` laid over it. Lists are merged by Kubernetes' own keys, and null removes a field. Neither argument is changed.
 ---@param base table
 ---@param overlay table
 ---@return table
@@ -238,7 +238,7 @@ function k8s.name(parts, max)
   return whole:sub(1, max - 9):gsub('[^a-z0-9]+$', '') .. '-' .. text.hash(whole):sub(1, 8)
 end
 
---- Labels that fit: `own` over `given`'s keys only where those are absent.
+--- The labels of `given`, and those of `own` that `given` lacks.
 ---@param given table?
 ---@param own table
 ---@return table

@@ -96,7 +96,7 @@ function Plan:add(role, object, options)
   put(state, role, object, after, false)
 end
 
---- Plans an object that many parents want alike: no owner, never deleted.
+--- Plans an object that several parents need with the same content. It has no owner, and it is never deleted.
 ---@param role string
 ---@param object table
 function Plan:shared(role, object)
@@ -108,7 +108,7 @@ function Plan:shared(role, object)
   put(state, role, object, nil, true)
 end
 
---- Leaves an observed child alone that the plan does not hold: it is neither changed nor deleted.
+--- Leaves an observed child alone although the plan does not hold it: it is neither changed nor deleted.
 ---@param child table as ctx.children has it
 function Plan:keep(child)
   local state = state_of(self, 'keep')
@@ -118,7 +118,7 @@ function Plan:keep(child)
   state.kept[#state.kept + 1] = { kind = child.kind, namespace = child.metadata.namespace, name = child.metadata.name }
 end
 
---- The object under a role, to be read or changed in place; nil when there is none.
+--- The object under a role, to be read or changed in place. nil when there is no such role.
 ---@param role string
 ---@return table?
 function Plan:get(role)
@@ -138,7 +138,7 @@ function Plan:roles()
   return roles
 end
 
---- Merges fields into the object under a role, lists by Kubernetes' own keys.
+--- Merges fields into the object under a role. Lists are merged by Kubernetes' own keys.
 ---@param role string
 ---@param overlay table
 function Plan:merge(role, overlay)
@@ -151,9 +151,9 @@ function Plan:merge(role, overlay)
   entry.object = k8s.merge(entry.object, overlay)
 end
 
---- Takes an object out of the plan; nothing happens when it is not there.
+--- Takes an object out of the plan and returns it. Nothing happens when it is not there.
 ---@param role string
----@return table? object what was there
+---@return table?
 function Plan:remove(role)
   local state = state_of(self, 'remove')
   check_role(role)
@@ -170,7 +170,7 @@ function Plan:remove(role)
   return entry.object
 end
 
---- Wants a queue; which fields it takes beside `name` is the transport's business.
+--- Asks for a queue. It needs a `name`; which other fields it may have depends on the transport.
 ---@param queue { name: string }
 function Plan:queue(queue)
   local state = state_of(self, 'queue')
@@ -182,7 +182,7 @@ end
 
 local EVENT = { type = true, reason = true, note = true, action = true }
 
---- Wants a Kubernetes Event about the parent.
+--- Asks for a Kubernetes Event about the parent: { type, reason, note, action }.
 ---@param event { type: 'Normal'|'Warning'|nil, reason: string, note: string, action: string? }
 function Plan:event(event)
   local state = state_of(self, 'event')
@@ -205,7 +205,7 @@ function Plan:event(event)
   state.events[#state.events + 1] = { type = kind, reason = event.reason, note = event.note, action = event.action, policy = state.policy.name }
 end
 
---- Wants to be looked at again; the smallest of all wishes counts.
+--- Asks for another pass after this many seconds. The smallest number that a policy gives counts.
 ---@param seconds number
 function Plan:requeue_after(seconds)
   local state = state_of(self, 'requeue_after')
@@ -217,7 +217,7 @@ function Plan:requeue_after(seconds)
   end
 end
 
---- Says that pods are still being replaced: a paced rollout of policies waits until nobody says so any more.
+--- Says that pods are still being replaced. A rollout of policies waits as long as a policy says so.
 function Plan:rolling_out()
   state_of(self, 'rolling_out').rolling_out = true
 end

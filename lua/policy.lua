@@ -1,4 +1,4 @@
---- policy: what the files of a bundle return, checked where it is written.
+--- policy: what the files of a bundle return, checked in the file that returns it.
 -- Each bundle has its own copy of these functions, made by policy.new(), because policy.file() reads that bundle's files.
 local json = require 'json'
 
@@ -162,7 +162,7 @@ end
 local function check_setting(setting, where, settings)
   local wrong = shape(setting, where, SETTING)
   if not wrong and setting.type and not SETTING_TYPES[setting.type] then
-    wrong = format("%s.type '%s' is none of %s", where, setting.type, known(SETTING_TYPES))
+    wrong = format("%s.type '%s' is not one of %s", where, setting.type, known(SETTING_TYPES))
   elseif not wrong and setting.remote then
     wrong = setting.type ~= 'file' and where .. '.remote is for settings of type file' or check_remote(setting.remote, where .. '.remote', settings)
   end
@@ -239,20 +239,20 @@ function policy.new(read, file)
     error(format('%s: %s', file() or '?', wrong), 0)
   end
 
-  --- A policy: a name, the hooks it has, and which policies run before it.
+  --- Defines a policy: its name, its hooks, and the policies that run before it.
   ---@param spec Definition
   function api.define(spec)
     local content, wrong = definition(spec)
     return content and make('policy', content) or refuse(wrong)
   end
 
-  --- What the bundle is about: kinds, names, settings. Exactly one file returns it.
+  --- Says what the bundle is about: kinds, names, settings. Exactly one file returns it.
   function api.manifest(spec)
     local content, wrong = manifest(spec)
     return content and make('manifest', content) or refuse(wrong)
   end
 
-  --- Code for other files, which get `content` from require 'file-name-without-.lua'.
+  --- Offers `content` to other files: `require` of the file's name without .lua gives it to them.
   ---@generic T: table
   ---@param content T
   ---@return T
@@ -260,7 +260,7 @@ function policy.new(read, file)
     return type(content) == 'table' and make('library', content) or refuse('policy.library must be given a table')
   end
 
-  --- What validate returns when the parent is wrong: (path, format, ...) or {path=, message=, reason=, condition=}.
+  --- What the hook validate returns to refuse a parent. Takes (path, format, ...) or { path, message, reason, condition }.
   ---@param spec string|Invalid
   ---@param text string?
   function api.invalid(spec, text, ...)
@@ -277,7 +277,7 @@ function policy.new(read, file)
     return make('invalid', { path = spec.path, message = spec.message, reason = spec.reason, condition = spec.condition })
   end
 
-  --- The text of a data file of this bundle; only while the bundle loads.
+  --- The text of a data file of this bundle. Works only while the bundle loads.
   ---@param name string
   ---@return string
   function api.file(name)

@@ -1,4 +1,4 @@
---- quantity: Kubernetes quantities, exactly: whole numbers of a billionth, never floating point.
+--- quantity: exact Kubernetes quantities. They are counted in billionths, never in floating point.
 local quantity = {}
 
 local SUFFIX = {
@@ -9,7 +9,7 @@ local SUFFIX = {
 
 local NANO <const> = 1000000000
 
---- whole and nano parts of |value|, or nil when the text is no quantity or too large to be exact.
+--- whole and nano parts of |value|, or nil when the text is not a quantity, or too large to be exact.
 local function parse(value)
   if math.type(value) == 'integer' then return value < 0 and -1 or 1, math.abs(value), 0 end
   if type(value) ~= 'string' then return nil end
@@ -29,7 +29,7 @@ local function parse(value)
   return sign == '-' and -1 or 1, whole, nano
 end
 
---- -1, 0 or 1 as a is below, equal to or above b; nil when either is no quantity.
+--- -1, 0 or 1 as a is below, equal to or above b; nil when one of them is not a quantity.
 ---@param a string|integer
 ---@param b string|integer
 ---@return integer?
@@ -44,7 +44,7 @@ function quantity.compare(a, b)
   return order * sign_a
 end
 
---- The sum of two quantities that are not negative, in the plainest form ("1500m", "3"); nil when either is no quantity.
+--- The sum of two quantities that are not negative, in the plainest form ("1500m", "3"); nil when one of them is not a quantity.
 ---@return string?
 function quantity.add(a, b)
   local sign_a, whole_a, nano_a = parse(a)

@@ -8,13 +8,13 @@ local schema = {}
 local Schema = {}
 Schema.__index = Schema
 
---- The value when none is given.
+--- Sets the value that a parameter has when none is given.
 function Schema:default(value)
   self.fallback = value
   return self
 end
 
---- What the parameter is for, one sentence.
+--- Says in one sentence what the parameter is for.
 function Schema:doc(text)
   self.text = text
   return self
@@ -77,7 +77,7 @@ function CHECK.string(rule, value, path)
   for _, one in ipairs(rule.enum or { value }) do
     if one == value then return value end
   end
-  fail(path, "'%s' is none of %s", value, table.concat(rule.enum, ', '))
+  fail(path, "'%s' is not one of %s", value, table.concat(rule.enum, ', '))
 end
 
 function CHECK.scalar(_, value, path)

@@ -1,4 +1,4 @@
---- text: small things with strings, none of which can run away.
+--- text: helpers for strings. The cost of each is bounded by the length of its arguments.
 local byte, char, format, find, sub = string.byte, string.char, string.format, string.find, string.sub
 local concat = table.concat
 
@@ -23,7 +23,7 @@ function text.split(s, separator)
   end
 end
 
---- Without white space at both ends.
+--- The text without white space at both ends.
 ---@param s string
 ---@return string
 function text.trim(s)
@@ -58,7 +58,7 @@ function text.sha256(s)
   return host.sha256(s)
 end
 
---- Percent-encoding of everything but letters, digits and -._~
+--- The text with everything but letters, digits and -._~ percent-encoded.
 ---@param s string
 ---@return string
 function text.url_encode(s)
@@ -72,7 +72,7 @@ end
 
 local ALPHABET <const> = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 
---- base64 of RFC 4648.
+--- The base64 text of some bytes (RFC 4648).
 ---@param s string
 ---@return string
 function text.base64_encode(s)
@@ -90,7 +90,7 @@ function text.base64_encode(s)
   return concat(out)
 end
 
---- The bytes of a base64 text, or nil when it is none.
+--- The bytes of a base64 text, or nil when the text is not base64.
 ---@param s string
 ---@return string?
 function text.base64_decode(s)

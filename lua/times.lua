@@ -11,7 +11,7 @@ local function days(year, month, day)
   return 365 * year + floor(year / 4) - floor(year / 100) + floor(year / 400) + floor((153 * (month - 3) + 2) / 5) + day - 719469
 end
 
---- Seconds since 1970 of a UTC time like "2026-01-02T03:04:05Z" (parts of a second are left out), or nil when it is none.
+--- Seconds since 1970 of a UTC time like "2026-01-02T03:04:05Z" (parts of a second are left out), or nil when the text is not such a time.
 ---@param text string?
 ---@return integer?
 function times.seconds(text)
@@ -21,7 +21,7 @@ function times.seconds(text)
   return days(tonumber(year), tonumber(month), tonumber(day)) * 86400 + tonumber(hour) * 3600 + tonumber(minute) * 60 + tonumber(second)
 end
 
---- Seconds from one time to another; nil when either is none.
+--- Seconds from one time to another, or nil when one of them is not a time.
 ---@param from string?
 ---@param to string?
 ---@return integer?

@@ -122,7 +122,7 @@ def start_logging(env):
         stream=sys.stderr, level=level if known else "INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     if not known:
-        log.warning("ASYA_LOG_LEVEL is %r, which is no level; INFO is used", level)
+        log.warning("ASYA_LOG_LEVEL is %r, which is not a valid level; INFO is used", level)
 
 
 # --- the handler

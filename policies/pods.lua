@@ -37,7 +37,7 @@ local function waiting_fault(pod, status, waiting)
     return { status = 'ImagePullError', message = ('container %s of pod %s cannot get its image (%s)%s; check the image name and imagePullSecrets')
       :format(status.name, name, reason, says(waiting.message)) }
   elseif reason == 'CreateContainerConfigError' then
-    return { status = 'ConfigError', message = ('container %s of pod %s misses a ConfigMap or Secret%s; create it, or correct its name')
+    return { status = 'ConfigError', message = ('container %s of pod %s needs a ConfigMap or Secret that does not exist%s; create it, or correct its name')
       :format(status.name, name, says(waiting.message)) }
   elseif CRASH[reason] then
     local how = ('is in %s after %d restarts%s'):format(reason, status.restartCount or 0, reason ~= 'CrashLoopBackOff' and says(waiting.message) or '')
@@ -51,7 +51,7 @@ local function unstable_fault(pod, status, running, around)
   local ended, age = k8s.get(status, 'lastState.terminated'), times.between(running.startedAt, around.now)
   local often = (status.restartCount or 0) >= around.params.crash_restarts
   if not ended or ended.exitCode == 0 or not often or not age or age >= around.params.stable_seconds then return nil end
-  local how = ('has crashed %d times and runs again since %s'):format(status.restartCount, running.startedAt)
+  local how = ('has crashed %d times and has been running again since %s'):format(status.restartCount, running.startedAt)
   return crash(pod, status, how, ended), around.params.stable_seconds - age
 end
 
@@ -75,7 +75,7 @@ local function volume_fault(pod, around)
   local age = times.between(since, around.now)
   if not age then return nil end
   if age < around.params.mount_seconds then return nil, around.params.mount_seconds - age end
-  return { status = 'VolumeError', message = ('pod %s waits for its volumes since %s%s%s; kubectl describe pod %s shows which is missing')
+  return { status = 'VolumeError', message = ('pod %s has been waiting for its volumes since %s%s%s; kubectl describe pod %s shows which one is missing')
     :format(pod.metadata.name, since, around.volumes ~= '' and (' (' .. around.volumes .. ')') or '', says(ready and ready.message), pod.metadata.name) }
 end
 

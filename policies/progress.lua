@@ -48,7 +48,7 @@ end
 local function stuck(workload)
   local failure, progressing, failed = conditions.of(workload, 'ReplicaFailure'), conditions.of(workload, 'Progressing'), conditions.of(workload, 'Failed')
   if workload.kind == 'Job' and failed and failed.status == 'True' then
-    return { reason = 'JobFailed', message = ('Job %s has failed (%s): %s; delete it, or change the actor, and it runs again')
+    return { reason = 'JobFailed', message = ('Job %s has failed (%s): %s; to run it again, delete it or change the actor')
       :format(workload.metadata.name, tostring(failed.reason), tostring(failed.message)) }
   elseif failure and failure.status == 'True' then
     return { reason = 'ReplicaFailure', message = ('pods of %s %s are refused (%s): %s')

@@ -56,7 +56,7 @@ function M.judge(scaler, hpa, ctx)
     return { 'True', 'ScalingPaused', what .. ' is paused by an annotation autoscaling.keda.sh/paused...' }
   end
   local trouble, again = blind(hpa, ctx)
-  return trouble or { 'True', 'ScaledObjectCreated', what .. ' scales it' }, again
+  return trouble or { 'True', 'ScaledObjectCreated', what .. ' scales the actor' }, again
 end
 
 return policy.library(M)

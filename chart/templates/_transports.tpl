@@ -24,7 +24,7 @@
 {{- end -}}
 {{- $config := $entry.config | default dict -}}
 {{- if hasKey $config "password" -}}
-{{- fail (printf "transports.%s.config.password: a password does not belong into values: put it into a Secret and name it in passwordSecretRef" $name) -}}
+{{- fail (printf "transports.%s.config.password: a password does not belong in values: put it into a Secret and name it in passwordSecretRef" $name) -}}
 {{- end -}}
 {{- if and $entry.enabled (eq $entry.type "sqs") (not $config.region) -}}
 {{- fail (printf "transports.%s.config.region is empty: set it to the AWS region of the queues (--set transports.%s.config.region=us-east-1)" $name $name) -}}

@@ -65,7 +65,7 @@ local function without_sandbox(since)
   } })
 end
 
---- A ready pod whose runtime has crashed and runs again since then.
+--- A ready pod whose runtime has crashed and has been running again since then.
 local function restarted(times, since)
   return pod('p', { phase = 'Running', conditions = json.array { { type = 'Ready', status = 'True' } }, containerStatuses = json.array { {
     name = 'asya-runtime', restartCount = times, state = { running = { startedAt = at(since) } }, lastState = { terminated = { exitCode = 1 } } } } })
@@ -94,7 +94,8 @@ end
 
 local function job(completed, given)
   return { apiVersion = 'batch/v1', kind = 'Job', metadata = { name = 'a', namespace = 'ns', creationTimestamp = '2026-01-01T00:00:00Z' }, spec = {},
-    status = { completionTime = completed, conditions = given and json.array { { type = given, status = 'True', reason = 'BackoffLimitExceeded' } } } }
+    status = { completionTime = completed,
+      conditions = given and json.array { { type = given, status = 'True', reason = 'BackoffLimitExceeded', message = 'm' } } } }
 end
 
 local function queue_fact(reason)
@@ -125,8 +126,8 @@ local SITUATIONS = {
     children = { deployment(2, none_ready) }, pods = { pod('p', waiting('asya-runtime', 'CreateContainerConfigError')) } } },
   { 'PendingResources', 'a pod fits no node', { children = { deployment(2, none_ready) }, pods = {
     pod('p', { phase = 'Pending', conditions = json.array { { type = 'PodScheduled', status = 'False', reason = bad_pod.PodScheduled } } }) } } },
-  { 'VolumeError', 'a pod waits for its volumes for long', { children = { deployment(2, none_ready) }, pods = { without_sandbox '03:03:00' } } },
-  { 'Creating', 'a pod waits for its volumes, but not for long', { children = { deployment(2, none_ready) }, pods = { without_sandbox '03:03:50' } } },
+  { 'VolumeError', 'a pod waits long for its volumes', { children = { deployment(2, none_ready) }, pods = { without_sandbox '03:03:00' } } },
+  { 'Creating', 'a pod waits for its volumes, but not long', { children = { deployment(2, none_ready) }, pods = { without_sandbox '03:03:50' } } },
   { 'RuntimeError', 'the runtime has crashed often and has just come up again', {
     children = { deployment(1, one_ready) }, pods = { restarted(5, '03:03:30') } } },
   { 'Running', 'the runtime has crashed often and is stable since', { children = { deployment(1, one_ready) }, pods = { restarted(5, '03:03:05') } } },
@@ -212,6 +213,31 @@ describe('status', function()
     for _, text in ipairs { 'asya-runtime', 'p-1', 'exit code 3', 'no module x', '7 restarts' } do
       assert.is_truthy(message:find(text, 1, true), message)
     end
+  end)
+
+  it('says in plain words what is wrong with a pod', function()
+    local scheduled = { type = 'PodScheduled', status = 'False', reason = 'Unschedulable', message = '0/3 nodes are available' }
+    for _, row in ipairs {
+      { pod('p', waiting('asya-runtime', 'CreateContainerConfigError')),
+        'container asya-runtime of pod p needs a ConfigMap or Secret that does not exist: because; create it, or correct its name' },
+      { pod('p', waiting('asya-runtime', 'ErrImagePull')),
+        'container asya-runtime of pod p cannot get its image (ErrImagePull): because; check the image name and imagePullSecrets' },
+      { restarted(5, '03:03:30'), 'container asya-runtime of pod p has crashed 5 times and has been running again since 2026-01-02T03:03:30Z, last with '
+        .. 'exit code 1; kubectl logs p -c asya-runtime --previous shows its last words' },
+      { without_sandbox '03:03:00',
+        'pod p has been waiting for its volumes since 2026-01-02T03:03:00Z; kubectl describe pod p shows which one is missing' },
+      { pod('p', { phase = 'Pending', conditions = json.array { scheduled } }),
+        'pod p cannot be scheduled: 0/3 nodes are available; free or add nodes, or lower what the pod asks for' },
+    } do
+      assert.equal(row[2], condition(judge { children = { deployment(2, none_ready) }, pods = { row[1] } }, 'WorkloadReady').message)
+    end
+  end)
+
+  it('says in plain words what became of a Job, and what scales an actor', function()
+    local status = judge { actor = job_actor(), children = { job(nil, 'Failed') } }
+    assert.equal('Job a has failed (BackoffLimitExceeded): m; to run it again, delete it or change the actor', condition(status, 'WorkloadReady').message)
+    status = judge { children = { deployment(2, full), scaled_object { 'Ready', 'True' } }, scaling = { enabled = true } }
+    assert.equal('ScaledObject a scales the actor', condition(status, 'ScalingReady').message)
   end)
 
   it('keeps lastTransitionTime until a condition flips, and the message current', function()

@@ -6,10 +6,10 @@ local M = {}
 -- What policies see: { file, prefix in the source, name on the page, how a policy comes by it }.
 M.MODULES = {
   { file = 'policy', pattern = 'api%.([%w_]+)', name = 'policy', how = "`require 'policy'`" },
-  { file = 'plan', pattern = 'Plan:([%w_]+)', name = 'plan', colon = true, how = 'the last argument of hooks' },
+  { file = 'plan', pattern = 'Plan:([%w_]+)', name = 'plan', colon = true, how = 'The methods of the last argument of a hook.' },
   { file = 'k8s', pattern = 'k8s%.([%w_]+)', name = 'k8s', how = "`require 'k8s'`" },
   { file = 'schema', pattern = 'schema%.([%w_]+)', name = 'schema', how = "`require 'schema'`" },
-  { file = 'schema', pattern = 'Schema:([%w_]+)', name = 'rule', colon = true, how = 'what the functions of schema return' },
+  { file = 'schema', pattern = 'Schema:([%w_]+)', name = 'rule', colon = true, how = 'The methods of what the functions of schema return.' },
   { file = 'json', pattern = 'json%.([%w_]+)', name = 'json', how = "`require 'json'`" },
   { file = 'text', pattern = 'text%.([%w_]+)', name = 'text', how = "`require 'text'`" },
   { file = 'quantity', pattern = 'quantity%.([%w_]+)', name = 'quantity', how = "`require 'quantity'`" },
@@ -48,28 +48,32 @@ function M.functions(module)
   return found
 end
 
---- The sentence in the first line of a module.
+--- The first line of a module, as a sentence.
 local function about(module)
-  return (read('lua/' .. module.file .. '.lua'):match '^%-%-%- [%w_]+: ([^\n]*)')
+  return (read('lua/' .. module.file .. '.lua'):match '^%-%-%- [%w_]+: ([^\n]*)':gsub('^%l', string.upper))
 end
 
 function M.page()
   local out = {
     '# The SDK of policies', '',
-    'Written by `lua5.4 spec/sdk/docs.lua > lua/README.md` from the sources beside it; `make spec` says when it is out of date.',
-    'Pure Lua 5.4: policies see the same functions in the binary, under `lua5.4` and under busted. The comments are LuaLS annotations.', '',
+    'These are the functions that a policy may call. [`policies/README.md`](../policies/README.md) shows how policies are written.', '',
+    'The SDK is pure Lua 5.4: the functions are the same in the binary, under `lua5.4` and under busted. Their comments are annotations that LuaLS reads.',
+    'This page is written by `lua5.4 spec/sdk/docs.lua > lua/README.md` from the sources beside it; `make spec` says when it is out of date.', '',
   }
   for _, module in ipairs(M.MODULES) do
     out[#out + 1] = ('## %s\n'):format(module.name)
-    out[#out + 1] = ('%s (%s)\n'):format(module.colon and 'Methods.' or about(module), module.how)
+    out[#out + 1] = (module.colon and module.how or ('%s (%s)'):format(about(module), module.how)) .. '\n'
     for _, fn in ipairs(M.functions(module)) do
       out[#out + 1] = ('- `%s%s%s%s`%s  \n  %s'):format(module.name, module.colon and ':' or '.', fn.name, fn.arguments,
         fn.returns and ' → `' .. fn.returns .. '`' or '', fn.text)
     end
     out[#out + 1] = ''
   end
-  out[#out + 1] = 'Beside these: `assert error ipairs next pairs pcall rawequal rawget rawlen rawset select setmetatable tonumber tostring type`,'
-  out[#out + 1] = '`math` without `random`, `string`, `table`, `utf8`. `pairs` and `next` go in sorted order; no `load`, `io`, `os`, `debug` or `coroutine`.'
+  out[#out + 1] = '## globals\n'
+  out[#out + 1] = 'Lua\'s own: `assert error ipairs next pairs pcall rawequal rawget rawlen rawset select setmetatable tonumber tostring type`,'
+  out[#out + 1] = '`math` without `random`, `string`, `table`, `utf8`. `pairs` and `next` go in sorted order.'
+  out[#out + 1] = 'There is no `load`, `io`, `os`, `debug` or `coroutine`.\n'
+  out[#out + 1] = '`log.debug`, `log.info`, `log.warn` and `log.error` take the arguments of `string.format` and write a line to the operator\'s log.'
   return table.concat(out, '\n') .. '\n'
 end
 

@@ -68,7 +68,7 @@ describe('policy', function()
       { { related = { kind } }, 'policy.manifest.related[1] needs either label or owner' },
       { { legacy_managers = { 1 } }, 'policy.manifest.legacy_managers[1] must be a string' },
       { { settings = { a = { typ = 1 } } }, "policy.manifest.settings.a: unknown field 'typ'" },
-      { { settings = { a = { type = 'float' } } }, "policy.manifest.settings.a.type 'float' is none of boolean, file, integer, json, string" },
+      { { settings = { a = { type = 'float' } } }, "policy.manifest.settings.a.type 'float' is not one of boolean, file, integer, json, string" },
       { { settings = { a = { env = 1 } } }, 'policy.manifest.settings.a.env must be a string or a list of strings' },
       { { settings = { a = { env = { 1 } } } }, 'policy.manifest.settings.a.env[1] must be a string' },
       { { settings = { a = { values = { x = 1 } } } }, 'policy.manifest.settings.a.values must be a list' },

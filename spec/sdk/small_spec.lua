@@ -133,7 +133,7 @@ describe('schema', function()
   it('names what is wrong', function()
     for _, row in ipairs {
       { { name = 'x' }, 'p.name: must have at least 2' }, { { name = 'xxxxx' }, 'at most 4' }, { { name = 'X1' }, 'does not match' },
-      { { mode = 'c' }, "p.mode: 'c' is none of a, b" }, { { count = 0 }, 'p.count: must be at least 1' }, { { count = 1.5 }, 'expected integer' },
+      { { mode = 'c' }, "p.mode: 'c' is not one of a, b" }, { { count = 0 }, 'p.count: must be at least 1' }, { { count = 1.5 }, 'expected integer' },
       { { ratio = 2 }, 'p.ratio: must be at most 1' }, { { on = 'yes' }, 'p.on: expected boolean' }, { { list = { a = 1 } }, 'p.list: expected list' },
       { { list = json.array { 'x' } }, 'p.list[0]: expected integer' }, { { map = { a = 1 } }, 'p.map.a: expected string' },
       { { deep = { inner = 'x' } }, 'p.deep.inner: expected integer' }, { { nmae = 1 }, "p: unknown parameter 'nmae'" }, { { port = {} }, 'p.port' },
