@@ -16,10 +16,12 @@
 #include "base/secret.h"
 #include "kube/answer.h"
 #include "kube/auth.h"
+#include "json/json.h"
 
 #include <string.h>
 
 #define MAX_WRITES 16
+#define STREAM_CONNECTIONS 8 /* a watch lives for ten minutes; until the last one has left a connection, the server may end others */
 #define MAX_REPEATS 10
 #define MAX_REST_MS 60000 /* of a call without a time-out */
 #define MIN_REST_MS 100
@@ -41,7 +43,7 @@ struct ao_kube_call {
 
 struct ao_kube {
 	ao_loop *loop;
-	ao_http *http;
+	ao_http *http, *streams; /* connections of their own for watches */
 	const ao_kubeconfig *config;
 	char *user_agent;
 	ao_auth *auth;
@@ -70,7 +72,11 @@ int ao_kube_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_age
 	    .user_agent = user_agent,
 	};
 	int r = ao_http_new(loop, &options, &kube->http, reterr);
+	options.max_connections = STREAM_CONNECTIONS;
+	if (r == 0)
+		r = ao_http_new(loop, &options, &kube->streams, reterr);
 	if (r < 0) {
+		ao_http_free(kube->http);
 		free(kube->user_agent);
 		free(kube);
 		return r;
@@ -113,7 +119,11 @@ const char *ao_kube_host(const ao_kube *kube)
 	return scheme ? scheme + 3 : kube->config->server;
 }
 
-ao_http *ao_kube_http(ao_kube *kube) { return kube->http; }
+void ao_kube_reset(ao_kube *kube)
+{
+	ao_http_reset(kube->http);
+	ao_http_reset(kube->streams);
+}
 
 /* ---- the line ---- */
 
@@ -226,9 +236,27 @@ static bool rest_and_repeat(ao_kube_call *call, const ao_http_response *response
 	return true;
 }
 
+/** Is this the whole answer to a write, though its stream ended badly?  Then there is no doubt what became of the write. */
+static bool is_whole(const ao_kube_call *call, const ao_http_response *response)
+{
+	ao_auto_json cJSON *object = NULL;
+	return call->write && response->error == -EIO && response->status / 100 == 2 &&
+	       ao_json_parse(response->body, response->body_len, &object, NULL) == 0;
+}
+
+/** A write that left and was not answered. */
+static void say_unsure(ao_answer_parts *parts)
+{
+	char *message = ao_xasprintf("%s; it may have been carried out", parts->answer.message);
+	free(parts->message);
+	parts->answer.message = parts->message = message;
+	parts->answer.unsure = true;
+}
+
 static void on_http_done(void *arg, const ao_http_response *response)
 {
 	ao_kube_call *call = arg;
+	ao_http_response whole = *response;
 	call->http = NULL;
 	leave_flight(call);
 	tell(call, response->status);
@@ -241,7 +269,11 @@ static void on_http_done(void *arg, const ao_http_response *response)
 	}
 	if (rest_and_repeat(call, response))
 		return;
-	ao_auto_answer ao_answer_parts parts = ao_answer_make(response);
+	if (is_whole(call, response))
+		whole.error = 0;
+	ao_auto_answer ao_answer_parts parts = ao_answer_make(&whole);
+	if (call->write && whole.error && whole.sent)
+		say_unsure(&parts);
 	answer_and_free(call, &parts.answer);
 }
 
@@ -281,20 +313,21 @@ static void send_http(ao_kube_call *call)
 		headers[count++] = type;
 	if (authorization)
 		headers[count] = authorization;
-	call->http = ao_http_send(kube->http, &(ao_http_request){
-						  .method = call->method,
-						  .url = url,
-						  .headers = headers,
-						  .body = call->body,
-						  .body_len = call->body ? strlen(call->body) : 0,
-						  .timeout_ms = time_left(call),
-						  .silence_ms = call->with.silence_ms,
-						  .max_body = call->with.max_body,
-						  .userpwd = userpwd,
-						  .on_data = call->with.on_data ? forward_data : NULL,
-						  .on_done = on_http_done,
-						  .arg = call,
-					      });
+	ao_http *http = call->with.on_data ? kube->streams : kube->http;
+	call->http = ao_http_send(http, &(ao_http_request){
+					    .method = call->method,
+					    .url = url,
+					    .headers = headers,
+					    .body = call->body,
+					    .body_len = call->body ? strlen(call->body) : 0,
+					    .timeout_ms = time_left(call),
+					    .silence_ms = call->with.silence_ms,
+					    .max_body = call->with.max_body,
+					    .userpwd = userpwd,
+					    .on_data = call->with.on_data ? forward_data : NULL,
+					    .on_done = on_http_done,
+					    .arg = call,
+					});
 }
 
 /** Sends the call now, or puts it in line, or has it refused. */
@@ -355,6 +388,7 @@ void ao_kube_free(ao_kube *kube)
 		free_call(kube->calls);
 	}
 	ao_http_free(kube->http);
+	ao_http_free(kube->streams);
 	ao_auth_free(kube->auth);
 	free(kube->user_agent);
 	free(kube);

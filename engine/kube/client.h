@@ -2,6 +2,7 @@
 /**
  * client.h -- requests to the API server: authentication, retry where the server asks for it, and answers told apart.
  *
+ * Watches have connections of their own: one that a server sends away (GOAWAY) lives on for them, and nothing waits for its end.
  * At most 16 writes are in flight; more wait in order.  429 and 5xx with Retry-After are sent again, up to 10 times and within the call's
  * time; everything else is the caller's to retry (the work queue does).  A write is refused with -EPERM when the gate says no (lease
  * lost), when it comes, when its turn comes, or when it would be sent again.
@@ -24,6 +25,7 @@ typedef struct ao_kube_answer {
 			typed-patch 500, -EPERM 401/403 or no lease, -EIO 5xx, redirects and no answer, -EAGAIN 429, -ETIME, -E2BIG */
 	const char *reason;  /* Status.reason ("AlreadyExists", "Invalid", ...), or "" */
 	const char *message; /* Status.message, the transport's error or "HTTP status N: text"; never NULL */
+	bool unsure;         /* a write that left and was not answered: the server may have carried it out, so look before it is judged */
 	const char *body;    /* the raw answer, NUL-terminated, borrowed */
 	size_t body_len;
 } ao_kube_answer;
@@ -60,8 +62,8 @@ void ao_kube_set_gate(ao_kube *kube, bool (*gate)(void *arg), void *arg);
 ao_kube_call *ao_kube_send(ao_kube *kube, const ao_kube_request *request);
 void ao_kube_cancel(ao_kube_call *call);
 
-/** The connection underneath, for ao_http_reset(). */
-ao_http *ao_kube_http(ao_kube *kube);
+/** Shuts down every connection: what is under way ends with -EIO, what comes next connects anew. */
+void ao_kube_reset(ao_kube *kube);
 
 /** For metrics: called for each attempt that ended, with status 0 when there was no answer; for a stream when it begins. */
 void ao_kube_on_answer(ao_kube *kube, void (*fn)(void *arg, const char *method, long status, uint64_t took_ms), void *arg);

@@ -129,7 +129,7 @@ static void works(ao_lease *lease)
 static void failed(ao_lease *lease, const ao_kube_answer *answer)
 {
 	if (answer->error == -ETIME) /* libcurl would go on using a dead connection */
-		ao_http_reset(ao_kube_http(lease->kube));
+		ao_kube_reset(lease->kube);
 	if (lease->last_error && strcmp(lease->last_error, answer->message) == 0)
 		return;
 	free(lease->last_error);

@@ -27,7 +27,9 @@
 
 #define MAX_STREAMS 100
 #define MAX_HTTP1_CONNECTIONS 16
+#define MAX_HTTP2_CONNECTIONS 2
 #define MAX_BODY (4u << 20)
+#define MAX_REPEATS 5
 #define POOL_SIZE 16
 #define WATCH_MS 5000
 #define SILENT_MS 10000
@@ -58,8 +60,10 @@ struct ao_http_call {
 	CURL *easy;
 	bool attached; /* in the multi handle */
 	bool launched; /* left the queue for a connection */
+	bool answered; /* a byte of an answer came */
 	bool ending;   /* on_done is about to run, or runs */
 	bool cancelled;
+	unsigned repeats; /* after the server refused it */
 	int error;        /* decided by us rather than by curl */
 	char *error_text; /* ... and why */
 	char *origin;
@@ -203,6 +207,7 @@ static void complete(ao_http_call *call, CURLcode rc)
 	detach(call);
 	response.error = call->error ? call->error : ao_easy_error(rc);
 	if (response.error) {
+		response.sent = call->launched;
 		const char *cause = call->error_text ? call->error_text : call->curl_error[0] ? call->curl_error : curl_easy_strerror(rc);
 		text = ao_xasprintf("%s: %s", host_of(call), cause);
 		cut_time(text);
@@ -280,6 +285,7 @@ static size_t header_seen(char *bytes, size_t size, size_t count, void *arg)
 	if (call->cancelled)
 		return 0;
 	call->last_byte = ao_mono_ms();
+	call->answered = true;
 	call->http->timeouts = 0;
 	if (len > 7 && memcmp(bytes, "HTTP/2 ", 7) == 0)
 		ao_conns_set_http2(call->http->conns, call->origin);
@@ -343,6 +349,23 @@ static void attach(ao_http_call *call)
 	ao_timer_start(call->timer, 0);
 }
 
+/**
+ * A server that goes away names the last request it takes; later ones it has not looked at.  Curl sends those again by itself, unless the
+ * last one it takes has its answer already: then the session is over, and all that curl says is that.
+ */
+static bool was_refused(const ao_http_call *call, CURLcode rc)
+{
+	return rc == CURLE_HTTP2 && !call->answered && !call->error && call->repeats < MAX_REPEATS;
+}
+
+static void repeat(ao_http_call *call)
+{
+	call->repeats++;
+	call->launched = false;
+	detach(call);
+	attach(call);
+}
+
 /** Does what had to wait until curl returned. */
 static void settle(ao_http *http)
 {
@@ -369,9 +392,13 @@ static void turned(void *arg)
 		if (msg->msg != CURLMSG_DONE)
 			continue;
 		CURLcode rc = msg->data.result;
-		char *call = NULL;
-		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &call);
-		complete((ao_http_call *)(void *)call, rc);
+		char *private = NULL;
+		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &private);
+		ao_http_call *call = (ao_http_call *)(void *)private;
+		if (was_refused(call, rc))
+			repeat(call);
+		else
+			complete(call, rc);
 	}
 	leave(http);
 }
@@ -498,6 +525,8 @@ static void copy_options(ao_http_options *to, const ao_http_options *from)
 	to->user_agent = ao_xstrdup(from->user_agent);
 	if (!to->max_streams)
 		to->max_streams = from->http1 ? MAX_HTTP1_CONNECTIONS : MAX_STREAMS;
+	if (!to->max_connections)
+		to->max_connections = MAX_HTTP2_CONNECTIONS;
 }
 
 int ao_http_new(ao_loop *loop, const ao_http_options *options, ao_http **ret, ao_err **reterr)
@@ -516,7 +545,7 @@ int ao_http_new(ao_loop *loop, const ao_http_options *options, ao_http **ret, ao
 	CURLM *multi = ao_curl_loop_multi(http->curl);
 	long streams = (long)http->options.max_streams;
 	http->many = http->options.http1;
-	curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, http->options.http1 ? streams : 1L);
+	curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, http->options.http1 ? streams : (long)http->options.max_connections);
 	curl_multi_setopt(multi, CURLMOPT_MAX_CONCURRENT_STREAMS, streams);
 	*ret = http;
 	return 0;

@@ -4,6 +4,8 @@
  *
  * A client has one set of TLS settings and one connection per host (HTTP/2 where the server has it, streams waiting
  * their turn beyond `max_streams`).  Two clients never share a connection: the lease has one of its own.
+ * A server that sends a client away (GOAWAY) still serves what it took; new requests go to a second connection meanwhile, and
+ * what it did not take is sent again there.
  * libcurl never leaves a dead connection by itself, so the client does: TCP keep-alive and TCP_USER_TIMEOUT; when an HTTP/2
  * connection with open calls was silent for 10 s it is asked "OPTIONS *" (no PING can be had from libcurl 7.88), and after 5 s
  * without an answer, or two requests in a row that timed out without a byte of any answer between them, its socket is shut
@@ -24,16 +26,18 @@ typedef struct ao_http_options {
 	const char *ca_pem;   /* the only trust anchors; NULL means the system's */
 	const char *cert_pem; /* client certificate and key, both or neither */
 	const char *key_pem;
-	bool insecure;          /* do not verify the server: only where a user asked for it */
-	const char *user_agent; /* NULL means none */
-	unsigned max_streams;   /* concurrent requests per connection, 0 means 100; with http1 connections per host, 0 means 16 */
-	bool http1;             /* never HTTP/2, several connections: for brokers and AWS */
-	bool direct;            /* never through a proxy: for addresses that mean this machine or its host */
+	bool insecure;            /* do not verify the server: only where a user asked for it */
+	const char *user_agent;   /* NULL means none */
+	unsigned max_streams;     /* concurrent requests per connection, 0 means 100; with http1 connections per host, 0 means 16 */
+	unsigned max_connections; /* per host that speaks HTTP/2, 0 means 2: one, and one that the server told to go away */
+	bool http1;               /* never HTTP/2, several connections: for brokers and AWS */
+	bool direct;              /* never through a proxy: for addresses that mean this machine or its host */
 } ao_http_options;
 
 typedef struct ao_http_response {
 	int error;              /* 0: the server answered; -EIO, -ETIME, -E2BIG, -EPROTO, -EINVAL (URL, PEM), or what on_data returned */
 	const char *error_text; /* for people, when error; says host and cause, never a header */
+	bool sent;              /* with error: the request had left, so the server may have done what it says */
 	long status;            /* HTTP status; 0 when it never came */
 	const char *body;       /* NUL-terminated, borrowed for the call; what on_data got is not in it */
 	size_t body_len;

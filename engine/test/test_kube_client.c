@@ -342,7 +342,7 @@ static void silence_ends_with_the_time_out(void **state)
 		skip();
 	cluster proxied = through_proxy(c);
 	assert_int_equal(ask(&proxied, "GET", "/version", NULL, NULL, NULL), 0);
-	bed("proxy", "silent");
+	set_network("silent");
 	uint64_t begin = ao_mono_ms();
 	reply r = {0};
 	ao_kube_send(proxied.kube, &(ao_kube_request){.method = "GET", .path = "/version", .timeout_ms = 400, .fn = on_reply, .arg = &r});
@@ -350,7 +350,7 @@ static void silence_ends_with_the_time_out(void **state)
 	assert_int_equal(r.error, -ETIME);
 	assert_in_range(ao_mono_ms() - begin, 390, 2000);
 	free(r.body);
-	bed("proxy", "pass");
+	set_network("pass");
 	disconnect(&proxied);
 }
 

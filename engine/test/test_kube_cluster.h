@@ -10,10 +10,12 @@
 #include "kube/store.h"
 #include "json/json.h"
 
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -57,12 +59,48 @@ static inline int ask(cluster *c, const char *method, const char *path, const ch
 	return r.error;
 }
 
-/** "bed WHAT DIR ARGUMENTS". */
+/** "bed WHAT DIR ARGUMENTS". The loop stands still meanwhile, for a second or more on a busy machine. */
 static inline void bed(const char *what, const char *arguments)
 {
 	ao_auto_str char *command = ao_xasprintf("spec/bed/bed %s '%s' %s >/dev/null", what, getenv("BED_DIR"), arguments);
 	assert_int_equal(system(command), 0);
 }
+
+/** What the bed's env file says of `key`, a number; 0: nothing. */
+static inline int bed_number(const char *key)
+{
+	ao_auto_str char *path = ao_xasprintf("%s/env", getenv("BED_DIR")), *wanted = ao_xasprintf("%s=", key);
+	char line[512];
+	int number = 0;
+	FILE *file = fopen(path, "r");
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file))
+		if (strncmp(line, wanted, strlen(wanted)) == 0)
+			number = atoi(line + strlen(wanted));
+	fclose(file);
+	return number;
+}
+
+/** One line to the control port of a proxy of the bed, which is started when need be: this takes no time. The caller frees the answer. */
+static inline char *tell_proxy(const char *proxy, const char *key, const char *line)
+{
+	char answer[4096] = "";
+	if (!bed_number(key))
+		bed(proxy, "");
+	const struct sockaddr_in address = {
+	    .sin_family = AF_INET, .sin_port = htons((uint16_t)bed_number(key)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	dprintf(fd, "%s\n", line);
+	for (size_t len = 0; !strchr(answer, '\n'); len = strlen(answer))
+		assert_true(read(fd, answer + len, sizeof(answer) - 1 - len) > 0);
+	close(fd);
+	assert_null(strstr(answer, "\"error\""));
+	return ao_xstrdup(answer);
+}
+
+/** The TCP proxy's fault from now on: "silent", "pass", ... */
+static inline void set_network(const char *fault) { free(tell_proxy("proxy", "BED_PROXY_CONTROL_PORT", fault)); }
 
 static inline bool has_bed(const char *test)
 {
@@ -80,23 +118,51 @@ static inline void connect_to(cluster *c, const char *kubeconfig)
 	snprintf(c->space, sizeof(c->space), "unit-%d", (int)getpid());
 }
 
-/** Another client on the same loop, through the bed's proxy. */
+/** Another client on the same loop, with the kubeconfig of that name in the bed. */
+static inline cluster through(const cluster *c, const char *kubeconfig)
+{
+	cluster other = *c;
+	ao_auto_err ao_err *err = NULL;
+	ao_auto_str char *file = ao_xasprintf("%s/%s", getenv("BED_DIR"), kubeconfig);
+	if (ao_kubeconfig_load(file, NULL, &other.config, &err) < 0 ||
+	    ao_kube_new(c->loop, other.config, "asya-test", &other.kube, &err) < 0)
+		fail_msg("%s: %s", file, ao_err_text(err));
+	return other;
+}
+
+/** ... through the bed's TCP proxy. */
 static inline cluster through_proxy(const cluster *c)
 {
-	cluster proxied = *c;
-	ao_auto_err ao_err *err = NULL;
-	bed("proxy", "pass");
-	ao_auto_str char *file = ao_xasprintf("%s/kubeconfig-proxy", getenv("BED_DIR"));
-	if (ao_kubeconfig_load(file, NULL, &proxied.config, &err) < 0 ||
-	    ao_kube_new(c->loop, proxied.config, "asya-test", &proxied.kube, &err) < 0)
-		fail_msg("%s: %s", file, ao_err_text(err));
-	return proxied;
+	set_network("pass");
+	return through(c, "kubeconfig-proxy");
+}
+
+static inline void clear_faults(void) { free(tell_proxy("faults", "BED_FAULTS_CONTROL_PORT", "{\"do\": \"clear\"}")); }
+
+/** From now on the proxy that speaks HTTP follows this rule, too: a JSON object (spec/bed/README.md). */
+static inline void add_fault(const char *rule)
+{
+	ao_auto_str char *line = ao_xasprintf("{\"do\": \"add\", %s", rule + 1);
+	free(tell_proxy("faults", "BED_FAULTS_CONTROL_PORT", line));
+}
+
+/** ... through the proxy that speaks HTTP, which has no rule yet. disconnect_faults() takes away those it got. */
+static inline cluster through_faults(const cluster *c)
+{
+	clear_faults();
+	return through(c, "kubeconfig-faults");
 }
 
 static inline void disconnect(cluster *c)
 {
 	ao_kube_free(c->kube);
 	ao_kubeconfig_free(c->config);
+}
+
+static inline void disconnect_faults(cluster *c)
+{
+	disconnect(c);
+	clear_faults();
 }
 
 static inline int open_cluster(void **state)

@@ -301,13 +301,13 @@ static void a_cut_watch_is_resumed(void **state)
 	create(c, "two", "a");
 	start(&s, &proxied, &CONFIG_MAPS, "test=a");
 	wait_synced(&s);
-	bed("proxy", "refuse");
+	set_network("refuse");
 	change(c, "one", "while cut");
 	delete (c, "two");
 	create(c, "three", "a");
 	pass_time(c, 1500);
 	assert_int_equal(s.updated + s.deleted, 0);
-	bed("proxy", "pass");
+	set_network("pass");
 	wait_for(&s, 3, 20000);
 	assert_int_equal(s.added, 3);
 	assert_int_equal(s.updated, 1);
@@ -330,14 +330,14 @@ static void an_expired_version_lists_again(void **state)
 	create(c, "goes", "a");
 	start(&s, &proxied, &CONFIG_MAPS, "test=a");
 	wait_synced(&s);
-	bed("proxy", "refuse");
+	set_network("refuse");
 	for (int i = 0; i < 30; i++)
 		change(c, "stays", i % 2 ? "odd" : "even");
 	delete (c, "goes");
 	create(c, "comes", "a");
 	bed("restart", "apiserver"); /* its watch cache begins anew: our version is too old for it */
-	ao_http_reset(ao_kube_http(c->kube));
-	bed("proxy", "pass");
+	ao_kube_reset(c->kube);
+	set_network("pass");
 	wait_for(&s, 3, 60000);
 	assert_int_equal(s.added, 3);
 	assert_int_equal(s.updated, 1);
@@ -392,7 +392,7 @@ static void an_initial_list_that_is_cut(void **state)
 		seen s = {0};
 		assert_int_equal(ask(&proxied, "GET", "/version", NULL, NULL, NULL), 0); /* connects */
 		ao_auto_str char *fault = ao_xasprintf("cut-after %s", counts[i]);
-		bed("proxy", fault);
+		set_network(fault);
 		start(&s, &proxied, &CONFIG_MAPS, "test=a");
 		wait_synced(&s);
 		restarts += ao_informer_restarts(s.informer);
