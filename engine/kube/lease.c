@@ -39,7 +39,8 @@ struct ao_lease {
 	ao_timer *deadline; /* when a leader that cannot renew gives up, or a release takes too long */
 	ao_kube_call *call;
 	ao_lease_record record;
-	uint64_t attempt_ms; /* when the request in flight began */
+	const char *method;  /* of the last request ... */
+	uint64_t attempt_ms; /* ... and when it began */
 	uint64_t renewed_ms; /* when our last successful renewal began */
 	bool maybe_ours;     /* a write of ours went out and was not refused */
 	char *holder;        /* seen last */
@@ -107,11 +108,16 @@ uint64_t ao_lease_overdue_ms(const ao_lease *lease)
 	return lease->phase == LEADING && since > lease->renew_deadline_ms ? since - lease->renew_deadline_ms : 0;
 }
 
-/** Candidates add up to a fifth, so that they do not move in step; a leader has nobody to avoid. */
+/**
+ * The retry period counts from the start of the last attempt: a server that takes longer than it to answer is asked again at once, and
+ * so two slow renewals fit into the deadline.  Candidates add up to a fifth, so that they do not move in step; a leader has nobody to
+ * avoid.
+ */
 static void try_later(ao_lease *lease)
 {
 	uint64_t jitter = lease->phase == LEADING ? 0 : random_number() % (lease->retry_ms / 5 + 1);
-	ao_timer_start(lease->retry, lease->retry_ms + jitter);
+	uint64_t passed = ao_mono_ms() - lease->attempt_ms, period = lease->retry_ms + jitter;
+	ao_timer_start(lease->retry, passed < period ? period - passed : 0);
 }
 
 static bool is_ours(const ao_lease *lease) { return strcmp(ao_lease_record_holder(&lease->record), lease->identity) == 0; }
@@ -174,6 +180,14 @@ static void end(ao_lease *lease)
 	lease->call = NULL;
 }
 
+/** What a lease was waiting for when its time was over. The caller frees. */
+static char *pending(const ao_lease *lease)
+{
+	return lease->call ? ao_xasprintf("%s of the lease, begun %llu ms ago, has no answer", lease->method,
+					  (unsigned long long)(ao_mono_ms() - lease->attempt_ms))
+			   : ao_xstrdup("no request was under way");
+}
+
 static void lose(ao_lease *lease, char *why)
 {
 	ao_auto_str char *text = why;
@@ -215,6 +229,7 @@ static void request(ao_lease *lease, const char *method, const char *name, const
 {
 	static const ao_resource leases = {(char *)(uintptr_t)AO_LEASE_API_VERSION, (char *)(uintptr_t)AO_LEASE_KIND, "leases", false};
 	ao_auto_str char *path = ao_resource_path(&leases, lease->namespace_, name, NULL);
+	lease->method = method;
 	lease->attempt_ms = ao_mono_ms();
 	lease->call = ao_kube_send(
 	    lease->kube,
@@ -227,6 +242,8 @@ static void after_failed_write(ao_lease *lease, const ao_kube_answer *answer)
 	bool unknown = answer->error == -ETIME || answer->error == -EIO || answer->error == -EAGAIN;
 	if (!raced)
 		failed(lease, answer);
+	else if (lease->phase == LEADING) /* or it was our own write, whose answer came too late */
+		ao_warn(AO_LEASE, lease->name, "somebody else wrote it, reading it again: %s", answer->message);
 	if (!unknown) {
 		ao_lease_record_forget(&lease->record);
 		lease->maybe_ours = lease->phase != STANDING_BY;
@@ -330,8 +347,9 @@ static void on_deadline(void *arg)
 	ao_lease *lease = arg;
 	lease->busy++;
 	if (lease->phase == LEADING) {
-		lose(lease, ao_xasprintf("not renewed within %llu ms%s%s", (unsigned long long)lease->renew_deadline_ms,
-					 lease->last_error ? ": " : "", lease->last_error ? lease->last_error : ""));
+		ao_auto_str char *what = pending(lease);
+		lose(lease, ao_xasprintf("not renewed within %llu ms: %s%s%s", (unsigned long long)lease->renew_deadline_ms, what,
+					 lease->last_error ? "; before that: " : "", lease->last_error ? lease->last_error : ""));
 	} else {
 		if (lease->phase == RELEASING && lease->maybe_ours)
 			ao_warn(AO_LEASE, lease->name, "could not be given back in time, it will expire");

@@ -1,4 +1,4 @@
---- leader: of two replicas one writes; the other takes over when it dies or leaves.
+--- leader: of several replicas one writes; another takes over when it dies or leaves, not when the server is slow.
 local cluster = require 'cluster'
 
 local eventually = cluster.eventually
@@ -61,5 +61,22 @@ describe('leader election', function()
     local hour, minute, second = lease.spec.acquireTime:match 'T(%d+):(%d+):(%d+)'
     local taken = (tonumber(hour) * 60 + tonumber(minute)) * 60 + tonumber(second)
     assert.is_true((taken - released % 86400) % 86400 <= 3, 'taken over late: ' .. lease.spec.acquireTime)
+  end)
+
+  it('stays with its leader while each renewal takes 4.5 s', function()
+    local own = cluster.namespace 'lease'
+    local faults = cluster.faults()
+    local args = ('--leader-elect --namespace %s --kubeconfig %s'):format(own, faults.kubeconfig)
+    local replicas = {}
+    for i = 1, 3 do replicas[i] = cluster.operator { args = args } end
+    eventually('one leads', 20, function() return (holder(own) or '') ~= '' end)
+    local first = holder(own)
+    local slow = faults.add { act = 'delay', ms = 4500, method = 'PUT', path = '/leases/', agent = 'asya-operator' }
+    cluster.sleep(30)
+    for _, replica in ipairs(replicas) do assert.is_true(replica.alive(), replica.log()) end
+    assert.are.equal(first, holder(own))
+    local rule = faults.list()[1]
+    assert.are.equal(slow, rule.id)
+    assert.is_true(rule.hits >= 6, 'renewals begun in 30 s: ' .. rule.hits)
   end)
 end)
