@@ -38,9 +38,10 @@ SAN = -DAO_SANITIZE -O1 -fsanitize=address,undefined -fno-sanitize-recover=undef
 # A room is a folder, named by its path below engine/; ROOMS takes those inside with it.
 ROOM_SRC := $(sort $(shell find $(ROOMS:%=engine/%) -name '*.c'))
 EMBEDDED := $(if $(filter script,$(ROOMS)),$(BUILD)/gen/embedded.c)
+GENERATED := $(EMBEDDED) $(if $(filter kube,$(ROOMS)),$(BUILD)/gen/merge_keys.c)
 EMBED_FILES := $(wildcard lua/*.lua) $(filter-out policies/README.md,$(wildcard policies/*.*)) crds/openapi/schemas.json
-LIB_OBJ := $(ROOM_SRC:%.c=$(BUILD)/obj/%.o) $(EMBEDDED:%.c=%.o)
-SAN_OBJ := $(ROOM_SRC:%.c=$(BUILD)/san/%.o) $(EMBEDDED:%.c=%.o)
+LIB_OBJ := $(ROOM_SRC:%.c=$(BUILD)/obj/%.o) $(GENERATED:%.c=%.o)
+SAN_OBJ := $(ROOM_SRC:%.c=$(BUILD)/san/%.o) $(GENERATED:%.c=%.o)
 TEST_SRC := $(sort $(foreach room,$(ROOMS),$(filter engine/test/test_$(subst /,_,$(room))_%.c,$(wildcard engine/test/$(TEST).c))))
 TEST_BIN := $(TEST_SRC:engine/test/%.c=$(BUILD)/san/%)
 
@@ -70,6 +71,10 @@ $(BUILD)/obj/engine/main.o $(BUILD)/san/engine/main.o $(BUILD)/obj/engine/operat
 $(BUILD)/gen/embedded.c: engine/script/embed.lua $(EMBED_FILES) | $(BUILD)/.deps
 	@mkdir -p $(@D)
 	lua5.4 engine/script/embed.lua $@ $(EMBED_FILES)
+
+$(BUILD)/gen/merge_keys.c: engine/kube/merge_keys.lua lua/merge_keys.lua | $(BUILD)/.deps
+	@mkdir -p $(@D)
+	lua5.4 engine/kube/merge_keys.lua $@ lua/merge_keys.lua
 
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c
 	@echo "  CC   $@"
@@ -112,7 +117,7 @@ unit: unit-build
 FUZZ ?= fuzz_*
 FUZZ_SECONDS ?= 60
 FUZZ_SAN = -DAO_SANITIZE -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=undefined -fsanitize=address,undefined
-FUZZ_OBJ := $(ROOM_SRC:%.c=$(BUILD)/fuzz/%.o) $(BUILD)/fuzz/embedded.o
+FUZZ_OBJ := $(ROOM_SRC:%.c=$(BUILD)/fuzz/%.o) $(GENERATED:$(BUILD)/gen/%.c=$(BUILD)/fuzz/%.o)
 FUZZ_BIN := $(patsubst engine/test/%.c,$(BUILD)/fuzz/%,$(wildcard engine/test/$(FUZZ).c))
 
 $(BUILD)/fuzz/.deps: $(BUILD)/.deps
@@ -125,7 +130,7 @@ $(BUILD)/fuzz/%.o: %.c | $(BUILD)/fuzz/.deps
 	@echo "  CC   $@"
 	@clang-14 -std=c11 $(DEFS) -DAO_VERSION='"fuzz"' $(PKG_CFLAGS) $(FUZZ_SAN),fuzzer-no-link -MMD -MP -c -o $@ $<
 
-$(BUILD)/fuzz/embedded.o: $(BUILD)/gen/embedded.c | $(BUILD)/fuzz/.deps
+$(BUILD)/fuzz/%.o: $(BUILD)/gen/%.c | $(BUILD)/fuzz/.deps
 	@clang-14 -std=c11 $(DEFS) -c -o $@ $<
 
 $(FUZZ_BIN): $(BUILD)/fuzz/%: $(BUILD)/fuzz/engine/test/%.o $(FUZZ_OBJ)

@@ -1,5 +1,6 @@
 --- k8s: reading and shaping Kubernetes objects the way Kubernetes itself would.
 local json = require 'json'
+local merge_keys = require 'merge_keys'
 local text = require 'text'
 local find, sub, type = string.find, string.sub, type
 
@@ -76,21 +77,12 @@ end
 
 -- ---- merging ----
 
--- Lists that Kubernetes merges by key; all others are replaced whole.
-local LIST_KEYS = {
-  containers = { 'name' }, initContainers = { 'name' }, ephemeralContainers = { 'name' }, env = { 'name' }, volumes = { 'name' },
-  volumeMounts = { 'mountPath' }, volumeDevices = { 'devicePath' }, ports = { 'containerPort', 'protocol' }, imagePullSecrets = { 'name' },
-  hostAliases = { 'ip' }, topologySpreadConstraints = { 'topologyKey', 'whenUnsatisfiable' }, ownerReferences = { 'uid' },
-  conditions = { 'type' }, claims = { 'name' },
-}
-
 local merge
 
 local function same_item(a, b, keys)
-  for i, key in ipairs(keys) do
-    local x, y = a[key], b[key]
-    if key == 'protocol' then x, y = x or 'TCP', y or 'TCP' end
-    if x ~= y or (i == 1 and x == nil) then return false end
+  if #keys == 0 then return a == b end
+  for _, key in ipairs(keys) do
+    if merge_keys.value(a, key) ~= merge_keys.value(b, key) then return false end
   end
   return true
 end
@@ -119,10 +111,9 @@ function merge(base, overlay, key)
     end
     return result
   end
-  if LIST_KEYS[key] and type(base) == 'table' and base ~= json.null and type(overlay) == 'table' and overlay ~= json.null then
-    return merge_list(base, overlay, LIST_KEYS[key])
-  end
-  return k8s.copy(overlay)
+  local lists = type(base) == 'table' and base ~= json.null and type(overlay) == 'table' and overlay ~= json.null
+  local keys = lists and merge_keys.of(key, overlay)
+  return keys and merge_list(base, overlay, keys) or k8s.copy(overlay)
 end
 
 --- `base` with `overlay` laid over it. Lists are merged by Kubernetes' own keys, and null removes a field. Neither argument is changed.

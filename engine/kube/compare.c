@@ -6,42 +6,13 @@
  */
 #include "base/mem.h"
 #include "kube/apply.h"
+#include "kube/merge_keys.h"
 #include "kube/quantity.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_PATH 1024
-
-/** How the items of a list are told apart; a list that is not in the table is compared by position. */
-typedef struct list_rule {
-	const char *list;
-	const char *keys[2]; /* no keys: a set of plain values */
-	bool strict;         /* a member that is missing in the observed item is a difference even when ours is {} */
-	const char *rival;   /* a member whose presence excludes what we leave empty */
-} list_rule;
-
-static const list_rule list_rules[] = {
-    {.list = "containers", .keys = {"name"}},
-    {.list = "initContainers", .keys = {"name"}},
-    {.list = "ephemeralContainers", .keys = {"name"}},
-    {.list = "env", .keys = {"name"}, .rival = "valueFrom"},
-    {.list = "volumes", .keys = {"name"}, .strict = true}, /* emptyDir: {} is not the same as another source */
-    {.list = "volumeMounts", .keys = {"mountPath"}},
-    {.list = "volumeDevices", .keys = {"devicePath"}},
-    {.list = "ports", .keys = {"containerPort", "protocol"}}, /* of a pod */
-    {.list = "ports", .keys = {"port", "protocol"}},          /* of a service */
-    {.list = "imagePullSecrets", .keys = {"name"}},
-    {.list = "secrets", .keys = {"name"}},
-    {.list = "hostAliases", .keys = {"ip"}},
-    {.list = "topologySpreadConstraints", .keys = {"topologyKey", "whenUnsatisfiable"}},
-    {.list = "ownerReferences", .keys = {"uid"}},
-    {.list = "conditions", .keys = {"type"}},
-    {.list = "claims", .keys = {"name"}},
-    {.list = "resourceClaims", .keys = {"name"}},
-    {.list = "schedulingGates", .keys = {"name"}},
-    {.list = "finalizers"},
-};
 
 /** Objects whose members are quantities, and members that are quantities wherever they stand. */
 static const char *const quantity_maps[] = {"limits", "requests", "capacity", "hard", NULL};
@@ -50,7 +21,7 @@ static const char *const quantity_members[] = {"sizeLimit", "divisor", "storage"
 /** Where the walk is. */
 typedef struct place {
 	ao_buf *path;
-	const list_rule *item_of; /* the values compared are items of such a list; or NULL */
+	const ao_merge_keys *item_of; /* the values compared are items of such a list; or NULL */
 	bool quantity;
 } place;
 
@@ -105,44 +76,22 @@ static void step_back(ao_buf *path, size_t len)
 
 /* ---- lists ---- */
 
-/** Does every item of ours have what the rule tells items apart by? */
-static bool rule_fits(const list_rule *rule, const cJSON *list)
+static bool same_key(const cJSON *a, const cJSON *b, const ao_merge_keys *row)
 {
-	const cJSON *item;
-	cJSON_ArrayForEach (item, list) {
-		if (rule->keys[0] ? !ao_json_at(item, rule->keys[0]) : !cJSON_IsString(item))
+	if (!row->keys[0])
+		return ao_json_equal(a, b);
+	for (const char *const *key = row->keys; *key; key++)
+		if (!ao_merge_same(a, b, *key))
 			return false;
-	}
 	return true;
 }
 
-static const list_rule *rule_of(const cJSON *list)
-{
-	for (size_t i = 0; list->string && i < AO_LEN(list_rules); i++)
-		if (strcmp(list_rules[i].list, list->string) == 0 && rule_fits(&list_rules[i], list))
-			return &list_rules[i];
-	return NULL;
-}
-
-static bool same_key(const cJSON *a, const cJSON *b, const list_rule *rule)
-{
-	if (!rule->keys[0])
-		return ao_json_equal(a, b);
-	if (!ao_json_equal(ao_json_at(a, rule->keys[0]), ao_json_at(b, rule->keys[0])))
-		return false;
-	if (!rule->keys[1])
-		return true;
-	/* the only second key that may be left out is a port's protocol, and then it is TCP */
-	const char *x = ao_json_str(a, rule->keys[1]), *y = ao_json_str(b, rule->keys[1]);
-	return strcmp(x ? x : "TCP", y ? y : "TCP") == 0;
-}
-
 /** The last item wins, as it does when a container starts with a variable given twice. */
-static const cJSON *find_item(const cJSON *list, const cJSON *like, const list_rule *rule)
+static const cJSON *find_item(const cJSON *list, const cJSON *like, const ao_merge_keys *row)
 {
 	const cJSON *item, *found = NULL;
 	cJSON_ArrayForEach (item, list) {
-		if (same_key(like, item, rule))
+		if (same_key(like, item, row))
 			found = item;
 	}
 	return found;
@@ -150,15 +99,15 @@ static const cJSON *find_item(const cJSON *list, const cJSON *like, const list_r
 
 static bool same_list(place at, const cJSON *desired, const cJSON *observed)
 {
-	const list_rule *rule = rule_of(desired);
+	const ao_merge_keys *row = ao_merge_keys_of(desired);
 	const cJSON *item, *other = observed->child;
 	int index = 0;
-	if (!rule && cJSON_GetArraySize(desired) != cJSON_GetArraySize(observed))
+	if (!row && cJSON_GetArraySize(desired) != cJSON_GetArraySize(observed))
 		return false;
 	cJSON_ArrayForEach (item, desired) {
-		size_t len = step_to_item(at.path, rule ? ao_json_at(item, rule->keys[0]) : NULL, index++);
-		const cJSON *found = rule ? find_item(observed, item, rule) : other;
-		if (!found || !same((place){at.path, rule, false}, item, found))
+		size_t len = step_to_item(at.path, row ? ao_json_at(item, row->keys[0]) : NULL, index++);
+		const cJSON *found = row ? find_item(observed, item, row) : other;
+		if (!found || !same((place){at.path, row, false}, item, found))
 			return false;
 		step_back(at.path, len);
 		other = other ? other->next : NULL;
@@ -168,13 +117,15 @@ static bool same_list(place at, const cJSON *desired, const cJSON *observed)
 
 /* ---- objects and plain values ---- */
 
+static bool is_item_of(const ao_merge_keys *row, const char *list) { return row && strcmp(row->list, list) == 0; }
+
 /** May a member of ours be missing in what is observed? */
-static bool may_be_missing(const list_rule *item_of, const cJSON *member, const cJSON *observed)
+static bool may_be_missing(const ao_merge_keys *item_of, const cJSON *member, const cJSON *observed)
 {
-	if (item_of && item_of->strict && cJSON_IsObject(member))
-		return false;
-	if (item_of && item_of->rival && ao_json_at(observed, item_of->rival))
-		return false;
+	if (is_item_of(item_of, "volumes") && cJSON_IsObject(member))
+		return false; /* emptyDir: {} is not the same as another source */
+	if (is_item_of(item_of, "env") && ao_json_at(observed, "valueFrom"))
+		return false; /* which excludes a value, be it empty */
 	return is_empty(member);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/suggest.h"
+#include "kube/merge_keys.h"
 #include "kube/schema_table.h"
 #include "json/json.h"
 
@@ -100,12 +101,9 @@ static bool same_keys(const ao_schema *s, const ao_schema_node *node, const cJSO
 {
 	if (node->list_set)
 		return ao_json_equal(a, b);
-	for (uint32_t i = 0; i < node->words; i++) {
-		const char *name = text(s, s->words[node->word + i]);
-		const cJSON *x = key_of(a, name), *y = key_of(b, name);
-		if (!ao_json_equal(x, y))
+	for (uint32_t i = 0; i < node->words; i++)
+		if (!ao_merge_same(a, b, text(s, s->words[node->word + i])))
 			return false;
-	}
 	return node->words > 0;
 }
 
