@@ -161,16 +161,21 @@ void ao_machine_redo(ao_machine *m, ao_member *p)
 	m->redos[m->redo_count++] = p;
 }
 
-void ao_machine_say(ao_machine *m, ao_news news, ao_rollout_track track, const ao_known *bundle, const char *key, const char *text)
+void ao_machine_say(ao_machine *m, ao_news news, ao_rollout_track track, const ao_goal *what, const char *key, const char *text)
 {
 	m->sayings = grow(m->sayings, sizeof(ao_saying), &m->saying_count, &m->saying_at, &m->saying_size);
-	m->sayings[m->saying_count++] =
-	    (ao_saying){news, track, ao_xstrdup(bundle ? bundle->digest : NULL), ao_xstrdup(key), ao_xstrdup(text)};
+	m->sayings[m->saying_count++] = (ao_saying){.news = news,
+						    .track = track,
+						    .digest = ao_xstrdup(what->bundle ? what->bundle->digest : NULL),
+						    .selection = ao_xstrdup(what->selection),
+						    .key = ao_xstrdup(key),
+						    .text = ao_xstrdup(text)};
 }
 
 void ao_saying_clear(ao_saying *s)
 {
 	free(s->digest);
+	free(s->selection);
 	free(s->key);
 	free(s->text);
 	*s = (ao_saying){0};
@@ -297,13 +302,21 @@ void ao_machine_set(ao_machine *m, const ao_machine_settings *settings)
 	settle(m);
 }
 
+static void pardon_for(ao_machine *m, const char *key)
+{
+	if (!ao_rollout_record_pardon_for(&m->kept, key))
+		return;
+	m->version++;
+	m->reconsider = true;
+}
+
 void ao_machine_seen(ao_machine *m, const ao_machine_parent *parent)
 {
 	ao_member *p = ao_map_get(m->members, parent->key);
 	ao_machine_parent seen = *parent;
 	seen.changed = parent->changed || !p;
-	if ((seen.changed || (seen.deleting && !p->deleting)) && ao_rollout_record_pardon_for(&m->kept, seen.key))
-		m->version++, m->reconsider = true;
+	if (p && (seen.changed || (seen.deleting && !p->deleting)))
+		pardon_for(m, seen.key); /* the first sight of a new leader is no change */
 	if (!p)
 		p = ao_member_new(m, &seen);
 	ao_member_update(m, p, &seen);
@@ -315,10 +328,22 @@ void ao_machine_gone(ao_machine *m, const char *key)
 	ao_member *p = ao_map_get(m->members, key);
 	if (!p)
 		return;
-	if (ao_rollout_record_pardon_for(&m->kept, key))
-		m->version++, m->reconsider = true;
+	pardon_for(m, key);
 	ao_member_free(m, p);
 	settle(m);
+}
+
+/** Those whose parent went while nobody led. */
+static void pardon_gone(ao_machine *m)
+{
+	for (size_t i = m->kept.refusal_count; i-- > 0;) {
+		const char *key = m->kept.refusals[i].key;
+		ao_auto_str char *gone = key && !ao_map_get(m->members, key) ? ao_xstrdup(key) : NULL;
+		if (gone) {
+			pardon_for(m, gone);
+			i = m->kept.refusal_count; /* one or more have left the list */
+		}
+	}
 }
 
 void ao_machine_synced(ao_machine *m)
@@ -327,6 +352,7 @@ void ao_machine_synced(ao_machine *m)
 	ao_map_free(m->movers);
 	m->movers = NULL;
 	ao_rollout_record_forget(&m->kept);
+	pardon_gone(m);
 	m->stale = true; /* of those who are gone it need not speak any more */
 	ao_members_release(m);
 	settle(m);
@@ -393,12 +419,9 @@ void ao_machine_loaded(ao_machine *m, const char *digest, ao_verdict verdict, co
 		if (m->lines[track].trial.stage == AO_TRIAL_LOADING && m->lines[track].trial.to.bundle == bundle)
 			ao_trial_refuse(m, track, NULL, why);
 	if (bundle->missing && in_use(m, bundle))
-		ao_machine_say(m, AO_NEWS_MISSING, AO_ROLLOUT_MAIN, bundle, NULL, why);
-	for (size_t i = 0; bundle->at_hand && i < m->count; i++)
-		if (m->order[i]->serving == bundle)
-			ao_machine_redo(m, m->order[i]);
+		ao_machine_say(m, AO_NEWS_MISSING, AO_ROLLOUT_MAIN, &(ao_goal){.bundle = bundle}, NULL, why);
 	if (bundle->at_hand)
-		ao_members_release(m);
+		ao_members_serve(m, bundle);
 	settle(m);
 }
 

@@ -56,7 +56,7 @@ void ao_machine_set(ao_machine *machine, const ao_machine_settings *settings);
 
 typedef struct ao_machine_parent {
 	const char *key;
-	const char *has; /* the bundle that his status says judged him last; NULL: none did, or it is not known */
+	const char *has; /* the bundle that his status says was carried out last, to its end; NULL: none was, or it is not known */
 	bool ready, deleting;
 	bool changed; /* his spec or labels, since he was seen last: not for a new status alone */
 } ao_machine_parent;
@@ -139,7 +139,7 @@ typedef enum {
 	AO_NEWS_LIVE,     /* `digest` has reached everybody */
 	AO_NEWS_BACK,     /* `digest` goes back, because of `text` */
 	AO_NEWS_REVERTED, /* ... has gone back */
-	AO_NEWS_FAILED,   /* parent `key` did not become ready with `digest` */
+	AO_NEWS_FAILED,   /* parent `key` did not become ready with `digest`: `text` says what was missing */
 	AO_NEWS_SLOW,     /* the same, and nobody is to blame */
 	AO_NEWS_MISSING,  /* `digest` is in use and cannot be had, because of `text`: those it serves are held as they are */
 } ao_news;

@@ -41,10 +41,12 @@ typedef struct ao_member {
 	bool chosen;                          /* is to be moved */
 	bool moving;                          /* was moved and is not through */
 	bool unconfirmed;                     /* was moved, and his status has not said yet that it was done */
+	bool touched;                         /* ... or was not well, before he was moved last */
+	bool doubt;                           /* he may have been touched by `serving`, or not: held until he is moved anew */
+	bool parked;                          /* was given up while in doubt: no edit waits for him */
 	bool was_ready;                       /* before he was moved, and has not been well since */
 	bool carried, refused, rolling_out;   /* as the last pass by `serving` reported, since he was moved */
 	bool fresh;                           /* served first, and no pass has said that it was done */
-	bool gently;                          /* place free: no pods are replaced by the move under way */
 	bool redo;                            /* is in machine->redos */
 	ao_place place;                       /* what he takes up while chosen or moving */
 	ao_rollout_mark mark;
@@ -74,7 +76,7 @@ typedef struct ao_line {
 typedef struct ao_saying {
 	ao_news news;
 	ao_rollout_track track;
-	char *digest, *key, *text;
+	char *digest, *selection, *key, *text;
 } ao_saying;
 
 #define AO_NEVER UINT64_MAX
@@ -114,7 +116,7 @@ struct ao_machine {
 ao_known *ao_machine_know(ao_machine *m, const char *digest); /* NULL for NULL */
 /** Has it asked for, unless it is at hand or cannot be had. NULL is fine. */
 void ao_machine_need(ao_machine *m, ao_known *bundle);
-void ao_machine_say(ao_machine *m, ao_news news, ao_rollout_track track, const ao_known *bundle, const char *key, const char *text);
+void ao_machine_say(ao_machine *m, ao_news news, ao_rollout_track track, const ao_goal *what, const char *key, const char *text);
 void ao_saying_clear(ao_saying *saying);
 void ao_machine_redo(ao_machine *m, ao_member *p);
 /** Where a track goes has changed: everybody's target is found anew, and the record says it before anybody is moved. */
@@ -140,6 +142,8 @@ void ao_members_forgive(ao_machine *m, ao_rollout_track track);
 void ao_members_choose(ao_machine *m);
 /** The record was written: those chosen by it are moved, and those never served are served. */
 void ao_members_release(ao_machine *m);
+/** A bundle is at hand now: those whom it serves were held until now. */
+void ao_members_serve(ao_machine *m, const ao_known *bundle);
 bool ao_member_held(const ao_member *p);
 
 /* trial.c */

@@ -13,23 +13,19 @@
 
 #define FREE_PLACES 64 /* moves that restart no pods, at one time: so many names at most does the record hold of them */
 
+/** Between what he has and what he is to get no pods are replaced. */
 static bool is_gentle(const ao_member *p)
 {
-	return p->serving &&
+	return p->serving && !p->doubt &&
 	       ((p->gentle[0] == p->serving && p->gentle[1] == p->target) || (p->gentle[1] == p->serving && p->gentle[0] == p->target));
 }
 
-/** He was moved because no pods would be replaced; that is not known any more, and it may not have happened yet. */
-static bool is_rough(const ao_member *p) { return p->moving && p->unconfirmed && p->place == AO_PLACE_FREE && !p->gently && !p->chosen; }
+/** Must he be moved? Who was given up comes back to it when no edit waits for him. */
+static bool wants(const ao_member *p) { return p->target && !p->chosen && (p->serving != p->target || (p->doubt && !p->parked)); }
+static bool waits(const ao_member *p) { return wants(p) && !p->moving; }
+static bool strays(const ao_member *p) { return wants(p) && p->moving; }
 
-static bool waits(const ao_member *p) { return p->target && p->serving != p->target && !p->chosen && !p->moving; }
-static bool strays(const ao_member *p) { return p->target && p->serving != p->target && !p->chosen && p->moving; }
-
-/** Whether he has what he had, or already what he was moved to, is not known while he is to get something else: nobody touches him. */
-bool ao_member_held(const ao_member *p)
-{
-	return !p->serving || !p->serving->at_hand || is_rough(p) || (p->unconfirmed && p->target && p->serving != p->target);
-}
+bool ao_member_held(const ao_member *p) { return !p->serving || !p->serving->at_hand || p->doubt; }
 
 /* ---- counting ---- */
 
@@ -51,7 +47,7 @@ static void count(ao_machine *m, const ao_member *p, unsigned one)
 		m->slots += one;
 	if (p->place == AO_PLACE_FREE)
 		m->free_places += one;
-	if (strays(p) || is_rough(p))
+	if (strays(p))
 		m->strays += one;
 	if (!p->serving)
 		m->unserved += one;
@@ -108,11 +104,15 @@ static void aim(ao_machine *m, ao_member *p)
 	p->in_live = selected(m, &canary->live, p);
 	p->in_to = selected(m, &canary->to, p);
 	find_target(m, p);
-	if (p->fresh && !p->chosen && p->serving != first_of(m, p))
+	if (p->fresh && p->serving != first_of(m, p)) {
 		p->serving = NULL; /* is served anew, as soon as the record allows */
+		unchoose(p);
+	}
+	if (p->unconfirmed && p->serving != p->target)
+		p->doubt = true; /* has he been touched, or not? */
 	if (!p->chosen || p->aim == p->target)
 		return;
-	if (!p->target || p->target == p->serving || !p->target->at_hand || (p->place == AO_PLACE_FREE && !is_gentle(p))) {
+	if (!p->target || (p->target == p->serving && !p->doubt) || !p->target->at_hand || (p->place == AO_PLACE_FREE && !is_gentle(p))) {
 		unchoose(p);
 	} else {
 		p->aim = p->target;
@@ -132,8 +132,10 @@ void ao_members_forgive(ao_machine *m, ao_rollout_track track)
 	for (size_t i = 0; i < m->count; i++) {
 		ao_member *p = m->order[i];
 		leave(m, p);
-		if (p->owner == track)
+		if (p->owner == track) {
 			p->mark = AO_ROLLOUT_WELL;
+			p->parked = false;
+		}
 		enter(m, p);
 	}
 }
@@ -142,24 +144,31 @@ void ao_members_forgive(ao_machine *m, ao_rollout_track track)
 
 static void arrive(ao_machine *m, ao_member *p)
 {
+	m->version += p->mark != AO_ROLLOUT_WELL;
+	m->stale = true;
 	p->moving = p->was_ready = false;
 	p->mark = AO_ROLLOUT_WELL;
-	if (!p->chosen)
-		p->place = AO_PLACE_NONE;
-	m->stale = true;
+	p->place = AO_PLACE_NONE;
 }
 
+/** The check said already that the bundle will refuse him. */
+static bool is_meant(const ao_member *p) { return p->refused && p->refuses == p->serving; }
+
 /** Only an edit that goes forward can be blamed, and only for what it did. */
-static void miss(ao_machine *m, ao_member *p, const char *text)
+static void miss(ao_machine *m, ao_member *p, bool done)
 {
 	const ao_line *line = &m->lines[p->owner];
-	bool blame = p->was_ready && line->stage == AO_ROLLOUT_FORWARD && p->serving == line->to.bundle;
+	const char *text = !done        ? "the bundle could not be carried out in time"
+			   : p->refused ? "the bundle raises an error on it, or refuses it"
+					: "not ready in time";
+	bool blame = p->was_ready && line->stage == AO_ROLLOUT_FORWARD && p->serving == line->to.bundle && !is_meant(p);
 	p->moving = false;
-	if (!p->chosen)
-		p->place = AO_PLACE_NONE;
+	p->doubt = !done; /* it may yet happen: not without a place */
+	p->parked = !done && line->stage != AO_ROLLOUT_REST;
+	p->place = AO_PLACE_NONE;
 	p->mark = blame ? AO_ROLLOUT_FAILED : AO_ROLLOUT_SLOW;
 	m->version++;
-	ao_machine_say(m, blame ? AO_NEWS_FAILED : AO_NEWS_SLOW, p->owner, p->serving, p->key, text);
+	ao_machine_say(m, blame ? AO_NEWS_FAILED : AO_NEWS_SLOW, p->owner, &(ao_goal){.bundle = p->serving}, p->key, text);
 }
 
 static bool well(const ao_machine *m, ao_member *p, bool done)
@@ -174,24 +183,21 @@ static bool well(const ao_machine *m, ao_member *p, bool done)
 
 static void settle(ao_machine *m, ao_member *p)
 {
-	if (p->deleting || p->serving != p->target || !p->serving || !p->serving->at_hand || is_rough(p))
+	if (p->deleting || p->chosen || p->serving != p->target || ao_member_held(p))
 		return; /* nobody is late on a way that he does not go */
 	if (!p->moving && !p->unconfirmed && p->mark == AO_ROLLOUT_WELL)
 		return;
-	bool done = p->carried && p->has == p->serving, is_well = well(m, p, done), meant = p->refused && p->refuses == p->serving;
-	if (done && p->unconfirmed) {
+	bool done = p->carried && (p->refused || p->has == p->serving), is_well = well(m, p, done);
+	if (done && p->unconfirmed && !p->refused) { /* a refusal leaves what is there as it is, whatever that is */
 		p->unconfirmed = false;
 		m->stale = true;
 	}
-	if (done && (meant || is_well || (p->moving && p->place == AO_PLACE_FREE && !p->refused))) {
-		if (p->mark != AO_ROLLOUT_WELL)
-			m->version++;
+	bool through = done && ((is_meant(p) && !p->touched) || is_well || (p->moving && p->place == AO_PLACE_FREE && !p->refused));
+	bool late = p->ready_since_ms == AO_NEVER && m->now_ms - p->since_ms >= m->with.settings.ready_ms;
+	if (through && (p->moving || p->mark != AO_ROLLOUT_WELL))
 		arrive(m, p);
-	} else if (p->moving && done && p->refused) {
-		miss(m, p, "the bundle raised an error on it, or refuses it");
-	} else if (p->moving && p->ready_since_ms == AO_NEVER && m->now_ms - p->since_ms >= m->with.settings.ready_ms) {
-		miss(m, p, done ? "not ready in time" : "the bundle could not be carried out in time");
-	}
+	else if (!through && p->moving && (late || (done && p->refused)))
+		miss(m, p, done);
 }
 
 void ao_member_settle(ao_machine *m, ao_member *p)
@@ -206,11 +212,16 @@ void ao_member_settle(ao_machine *m, ao_member *p)
 /** As the predecessor's record says of him. He may or may not have been touched since that was written. */
 static void take_over(ao_machine *m, ao_member *p, const ao_rollout_mover *mover)
 {
-	p->serving = ao_machine_know(m, mover->digest);
-	p->unconfirmed = true;
+	ao_known *to = ao_machine_know(m, mover->digest);
+	if (mover->done && p->has != to)
+		return; /* that was somebody else of his name */
+	p->serving = to;
+	p->unconfirmed = p->touched = !mover->done;
 	p->was_ready = mover->was_ready;
 	p->mark = mover->mark;
 	p->moving = mover->mark == AO_ROLLOUT_WELL;
+	p->parked = !p->moving && p->unconfirmed;
+	p->doubt = p->unconfirmed && (p->parked || !mover->slot);
 	p->place = !p->moving ? AO_PLACE_NONE : mover->slot ? AO_PLACE_SLOT : AO_PLACE_FREE;
 	p->since_ms = m->now_ms;
 }
@@ -229,7 +240,7 @@ static void serve_first(ao_machine *m, ao_member *p)
 static void retire(ao_member *p)
 {
 	p->deleting = true;
-	p->moving = p->unconfirmed = false;
+	p->moving = p->unconfirmed = p->doubt = p->parked = false;
 	p->mark = AO_ROLLOUT_WELL;
 	unchoose(p);
 }
@@ -237,7 +248,7 @@ static void retire(ao_member *p)
 ao_member *ao_member_new(ao_machine *m, const ao_machine_parent *parent)
 {
 	ao_member *p = ao_xcalloc(1, sizeof(*p));
-	const ao_rollout_mover *mover = m->movers ? ao_map_get(m->movers, parent->key) : NULL;
+	const ao_rollout_mover *mover = m->movers ? ao_map_remove(m->movers, parent->key) : NULL;
 	p->key = ao_xstrdup(parent->key);
 	p->ready_since_ms = AO_NEVER;
 	p->has = p->serving = ao_machine_know(m, parent->has);
@@ -250,8 +261,9 @@ ao_member *ao_member_new(ao_machine *m, const ao_machine_parent *parent)
 	p->index = m->count;
 	m->order[m->count++] = p;
 	ao_map_put(m->members, p->key, p);
+	ao_rollout_mark mark = p->mark;
 	aim(m, p);
-	p->mark = mover ? mover->mark : AO_ROLLOUT_WELL;
+	p->mark = mark; /* who decides for him is not new, only known for the first time */
 	enter(m, p);
 	ao_machine_need(m, p->serving);
 	return p;
@@ -262,9 +274,14 @@ void ao_member_update(ao_machine *m, ao_member *p, const ao_machine_parent *pare
 	leave(m, p);
 	p->has = ao_machine_know(m, parent->has);
 	p->ready = parent->ready;
+	if (p->fresh && p->has) { /* he is new no more, and has what he has */
+		p->fresh = false;
+		serve(m, p, p->has);
+	}
 	if (parent->changed) {
 		p->gentle[0] = p->gentle[1] = p->refuses = NULL;
-		p->gently = false;
+		p->parked = false; /* it may be right now */
+		p->doubt = p->doubt || (p->unconfirmed && p->place == AO_PLACE_FREE);
 		aim(m, p);
 	}
 	if (parent->deleting)
@@ -299,8 +316,12 @@ void ao_member_report(ao_machine *m, ao_member *p, const ao_machine_report *repo
 	p->refused = report->refused;
 	p->rolling_out = report->rolling_out;
 	p->carried = (report->carried || report->refused) && !report->failed;
-	p->has = report->unsure ? NULL : p->serving;
-	p->fresh = p->fresh && report->unsure;
+	if (report->unsure) {
+		p->has = NULL;
+	} else if (p->carried && !p->refused) {
+		p->has = p->serving;
+		p->fresh = false;
+	}
 	settle(m, p);
 	enter(m, p);
 }
@@ -333,7 +354,6 @@ static bool place(ao_machine *m, ao_member *p)
 		if (p->place == AO_PLACE_NONE && m->free_places >= FREE_PLACES)
 			return false;
 		p->place = AO_PLACE_FREE;
-		p->gently = true;
 		return true;
 	}
 	if (m->slots >= bound(m))
@@ -342,27 +362,9 @@ static bool place(ao_machine *m, ao_member *p)
 	return true;
 }
 
-/** A rough one goes on when there is a slot for him: the record has him already. */
-static void smooth(ao_machine *m, ao_member *p, uint64_t version)
-{
-	if (m->slots >= bound(m) || m->lines[p->owner].paused)
-		return;
-	leave(m, p);
-	p->place = AO_PLACE_SLOT;
-	m->version = version;
-	ao_machine_redo(m, p);
-	enter(m, p);
-}
-
 static void choose(ao_machine *m, ao_member *p, uint64_t version)
 {
-	if (is_rough(p) && p->serving == p->target) {
-		smooth(m, p, version);
-		return;
-	}
-	if (!waits(p) && !strays(p))
-		return;
-	if (p->deleting || m->lines[p->owner].paused || !p->target->at_hand)
+	if (!wants(p) || p->deleting || m->lines[p->owner].paused || !p->target->at_hand)
 		return;
 	ao_known *first = p->serving ? NULL : first_of(m, p);
 	if (first && first->at_hand)
@@ -399,8 +401,9 @@ void ao_members_choose(ao_machine *m)
 static void move(ao_machine *m, ao_member *p)
 {
 	ao_known *to = p->aim;
-	p->chosen = p->fresh = false;
+	p->chosen = p->fresh = p->doubt = p->parked = false;
 	p->aim = NULL;
+	p->touched = p->unconfirmed || p->moving || p->mark != AO_ROLLOUT_WELL;
 	p->moving = p->unconfirmed = true;
 	p->mark = AO_ROLLOUT_WELL;
 	p->carried = p->refused = p->rolling_out = false;
@@ -423,4 +426,16 @@ void ao_members_release(ao_machine *m)
 			serve_first(m, p);
 		enter(m, p);
 	}
+}
+
+void ao_members_serve(ao_machine *m, const ao_known *bundle)
+{
+	for (size_t i = 0; i < m->count; i++) {
+		ao_member *p = m->order[i];
+		if (p->serving != bundle)
+			continue;
+		p->since_ms = m->now_ms; /* nobody is late who was held */
+		ao_machine_redo(m, p);
+	}
+	ao_members_release(m);
 }

@@ -50,6 +50,7 @@ typedef struct ao_rollout_mover {
 	char *key;
 	char *digest; /* what he is moved to */
 	ao_rollout_mark mark;
+	bool done;      /* it was carried out, and his status says so: only his pods are waited for */
 	bool slot;      /* his pods may be being replaced: he counts against max_restarting until he is ready or marked */
 	bool was_ready; /* before he was moved: only then can he fail */
 } ao_rollout_mover;

@@ -53,7 +53,13 @@ static bool next_saying(ao_machine *m, ao_task *ret)
 		return false;
 	const ao_saying *s = &m->sayings[m->saying_at];
 	m->said = true; /* its text is borrowed until the next call */
-	*ret = (ao_task){.kind = AO_TASK_SAY, .track = s->track, .news = s->news, .key = s->key, .digest = s->digest, .text = s->text};
+	*ret = (ao_task){.kind = AO_TASK_SAY,
+			 .track = s->track,
+			 .news = s->news,
+			 .key = s->key,
+			 .digest = s->digest,
+			 .selection = s->selection,
+			 .text = s->text};
 	return true;
 }
 
@@ -90,6 +96,7 @@ static void put_mover(const ao_member *p, ao_rollout_record *record)
 	ao_rollout_record_move(record, &(ao_rollout_mover){.key = p->key,
 							   .digest = to->digest,
 							   .mark = p->chosen ? AO_ROLLOUT_WELL : p->mark,
+							   .done = !p->chosen && !p->unconfirmed,
 							   .slot = p->place == AO_PLACE_SLOT,
 							   .was_ready = p->was_ready});
 }

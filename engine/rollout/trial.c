@@ -81,7 +81,7 @@ void ao_trial_refuse(ao_machine *m, ao_rollout_track track, const char *key, con
 	const ao_goal *to = &m->lines[track].trial.to;
 	ao_rollout_choice what = choice_of(to);
 	ao_rollout_record_refuse(&m->kept, track, &what, key, why);
-	ao_machine_say(m, AO_NEWS_REFUSED, track, to->bundle, key, why);
+	ao_machine_say(m, AO_NEWS_REFUSED, track, to, key, why);
 	m->version++;
 	ao_trial_drop(m, track);
 }
@@ -100,7 +100,7 @@ static void begin(ao_machine *m, ao_rollout_track track, const ao_goal *to)
 static void go_forward(ao_machine *m, ao_rollout_track track, const ao_goal *to)
 {
 	ao_line *line = &m->lines[track];
-	ao_machine_say(m, AO_NEWS_ACCEPTED, track, to->bundle, NULL, NULL);
+	ao_machine_say(m, AO_NEWS_ACCEPTED, track, to, NULL, NULL);
 	ao_machine_goal_set(&line->to, to->bundle, to->selection);
 	line->stage = AO_ROLLOUT_FORWARD;
 	ao_members_forgive(m, track);
@@ -114,7 +114,7 @@ void ao_trial_back(ao_machine *m, ao_rollout_track track, bool refused, const ch
 	ao_rollout_choice what = choice_of(&line->to);
 	if (refused)
 		ao_rollout_record_refuse(&m->kept, track, &what, NULL, why);
-	ao_machine_say(m, AO_NEWS_BACK, track, line->to.bundle, NULL, why);
+	ao_machine_say(m, AO_NEWS_BACK, track, &line->to, NULL, why);
 	line->stage = AO_ROLLOUT_BACK;
 	ao_machine_turn(m);
 }
@@ -125,7 +125,7 @@ static void adopt(ao_machine *m)
 	ao_line *main = &m->lines[AO_ROLLOUT_MAIN];
 	ao_machine_goal_set(&main->live, m->fallback, NULL);
 	ao_rollout_record_revise(&m->kept, m->fallback->digest);
-	ao_machine_say(m, AO_NEWS_LIVE, AO_ROLLOUT_MAIN, m->fallback, NULL, NULL);
+	ao_machine_say(m, AO_NEWS_LIVE, AO_ROLLOUT_MAIN, &main->live, NULL, NULL);
 	ao_machine_turn(m);
 }
 
@@ -188,9 +188,9 @@ static bool finish(ao_machine *m, ao_rollout_track track)
 	if (line->stage == AO_ROLLOUT_REST || line->busy || line->waiting[0] || line->waiting[1])
 		return false;
 	if (line->stage == AO_ROLLOUT_BACK) {
-		ao_machine_say(m, AO_NEWS_REVERTED, track, line->to.bundle, NULL, NULL);
+		ao_machine_say(m, AO_NEWS_REVERTED, track, &line->to, NULL, NULL);
 	} else {
-		ao_machine_say(m, AO_NEWS_LIVE, track, line->to.bundle, NULL, NULL);
+		ao_machine_say(m, AO_NEWS_LIVE, track, &line->to, NULL, NULL);
 		ao_machine_goal_set(&line->live, line->to.bundle, line->to.selection);
 		if (track == AO_ROLLOUT_MAIN)
 			ao_rollout_record_revise(&m->kept, line->live.bundle->digest);
@@ -235,7 +235,7 @@ bool ao_trial_advance(ao_machine *m, ao_rollout_track track)
 	}
 	t->stage = AO_TRIAL_APPROVAL;
 	if (!t->told)
-		ao_machine_say(m, AO_NEWS_AWAITED, track, t->to.bundle, NULL, NULL);
+		ao_machine_say(m, AO_NEWS_AWAITED, track, &t->to, NULL, NULL);
 	t->told = true;
 	return false;
 }
