@@ -110,9 +110,10 @@ static void aim(ao_machine *m, ao_member *p)
 	}
 	if (p->unconfirmed && p->serving != p->target)
 		p->doubt = true; /* has he been touched, or not? */
-	if (!p->chosen || p->aim == p->target)
+	bool rough = p->place == AO_PLACE_FREE && !is_gentle(p);
+	if (!p->chosen || (p->aim == p->target && !rough))
 		return;
-	if (!p->target || (p->target == p->serving && !p->doubt) || !p->target->at_hand || (p->place == AO_PLACE_FREE && !is_gentle(p))) {
+	if (rough || !p->target || (p->target == p->serving && !p->doubt) || !p->target->at_hand) {
 		unchoose(p);
 	} else {
 		p->aim = p->target;
@@ -281,8 +282,14 @@ void ao_member_update(ao_machine *m, ao_member *p, const ao_machine_parent *pare
 	if (parent->changed) {
 		p->gentle[0] = p->gentle[1] = p->refuses = NULL;
 		p->parked = false; /* it may be right now */
-		p->doubt = p->doubt || (p->unconfirmed && p->place == AO_PLACE_FREE);
+		/* his pods may be replaced by what was refused, or gentle, until now; or he may be of a track by what is not written yet */
+		bool unwritten = m->written < m->line_version;
+		p->doubt = p->doubt || (p->unconfirmed && (p->place != AO_PLACE_SLOT || unwritten));
+		if (p->fresh && unwritten)
+			p->serving = NULL;
 		aim(m, p);
+		if (p->chosen && unwritten)
+			p->version = ++m->version;
 	}
 	if (parent->deleting)
 		retire(p);
@@ -316,12 +323,12 @@ void ao_member_report(ao_machine *m, ao_member *p, const ao_machine_report *repo
 	p->refused = report->refused;
 	p->rolling_out = report->rolling_out;
 	p->carried = (report->carried || report->refused) && !report->failed;
-	if (report->unsure) {
+	bool made = p->carried && !p->refused;
+	p->fresh = p->fresh && !made;
+	if (report->unsure)
 		p->has = NULL;
-	} else if (p->carried && !p->refused) {
+	else if (made)
 		p->has = p->serving;
-		p->fresh = false;
-	}
 	settle(m, p);
 	enter(m, p);
 }
@@ -329,8 +336,9 @@ void ao_member_report(ao_machine *m, ao_member *p, const ao_machine_report *repo
 void ao_member_checked(ao_machine *m, ao_member *p, const ao_known *bundle, const ao_machine_check *check)
 {
 	leave(m, p);
-	p->gentle[0] = check->restarts ? NULL : p->serving;
-	p->gentle[1] = check->restarts ? NULL : bundle;
+	bool gentle = !check->restarts && !ao_member_held(p); /* nobody could compare with a bundle that does not serve him */
+	p->gentle[0] = gentle ? p->serving : NULL;
+	p->gentle[1] = gentle ? bundle : NULL;
 	p->refuses = check->refuses ? bundle : NULL;
 	enter(m, p);
 }

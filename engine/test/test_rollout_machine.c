@@ -277,7 +277,7 @@ static void answer_check(world *w, ao_rollout_track track, int i, int bundle)
 				  .refuses = has_label(w->texts[bundle].refuses, b->seen.label)};
 	w->checks[track][i][bundle] = false;
 	b->seen.checked[track][bundle] = check.verdict == AO_VERDICT_GOOD;
-	happened(w, "checked", (int)track * 10 + i, bundle, (int)check.verdict);
+	happened(w, "checked", (int)track * 10 + i, bundle, (int)check.verdict + 10 * check.restarts);
 	ao_machine_checked(w->machine, track, KEYS[i], DIGESTS[bundle], &check);
 	drain(w);
 }

@@ -218,7 +218,15 @@ static unsigned bound_now(const world *w)
 	return most ? most : 1;
 }
 
-/** What is under way may have been begun when more were allowed at one time. */
+static bool few(const ao_rollout_record *record, unsigned most)
+{
+	unsigned slots = 0;
+	for (size_t i = 0; i < record->mover_count; i++)
+		slots += record->movers[i].slot;
+	return slots <= most;
+}
+
+/** What is under way, or is in a record that a successor may find, may have been begun when more were allowed at one time. */
 static void watch_bound(world *w)
 {
 	ao_rollout_counts main, canary;
@@ -227,7 +235,7 @@ static void watch_bound(world *w)
 		return;
 	ao_machine_count(w->machine, AO_ROLLOUT_MAIN, &main);
 	ao_machine_count(w->machine, AO_ROLLOUT_CANARY, &canary);
-	if (now > w->bound || main.moving + canary.moving <= now)
+	if (now > w->bound || (main.moving + canary.moving <= now && few(&w->record, now) && (!w->writing || few(&w->snapshot, now))))
 		w->bound = now;
 }
 
@@ -256,7 +264,8 @@ static int first_of(const world *w, const body *b)
 
 static bool is_hurt(const world *w, const body *b)
 {
-	return b->there && !b->deleting && !b->given_up && b->hurt_until && (b->hurt_until == NEVER || w->now < b->hurt_until + w->min_ready);
+	return b->there && !b->deleting && !b->given_up && b->hurt_until &&
+	       (b->hurt_until == NEVER || w->now < b->hurt_until + w->min_ready);
 }
 
 /** Before `bundle` is rendered on a parent that had another one. */
