@@ -8,7 +8,7 @@
  */
 #include "base/hash.h"
 #include "base/mem.h"
-#include "rollout/machine.h"
+#include "rollout/machine/machine.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

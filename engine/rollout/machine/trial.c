@@ -5,7 +5,7 @@
  * who finds that something else is wanted than what the tracks go to begins it anew.
  */
 #include "base/mem.h"
-#include "rollout/machine_private.h"
+#include "rollout/machine/machine_private.h"
 
 #include <string.h>
 

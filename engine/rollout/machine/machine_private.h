@@ -4,13 +4,14 @@
  * an edit must pass before it reaches anybody).  Private to rollout/.
  */
 #include "base/map.h"
-#include "rollout/machine.h"
+#include "rollout/machine/machine.h"
 
 /** A bundle that was heard of. */
 typedef struct ao_known {
 	char *digest;
 	bool at_hand; /* loaded */
 	bool missing; /* cannot be had */
+	bool told;    /* ... and people were told */
 	enum { AO_UNASKED, AO_ASK, AO_ASKED } asking;
 	uint64_t ask_after_ms;
 	bool marked; /* by the sweep: in use */
@@ -90,7 +91,7 @@ struct ao_machine {
 	size_t unswept;  /* how many were added since the last sweep */
 	ao_map *members; /* key -> ao_member */
 	ao_member **order;
-	size_t count, size, cursor;
+	size_t count, size;
 	ao_line lines[AO_ROLLOUT_TRACKS];
 	ao_rollout_record kept; /* refusals, revisions and the pin; the rest of it is made when it is asked for */
 	ao_map *movers;         /* of the predecessor, key -> ao_rollout_mover in kept; NULL once synced */

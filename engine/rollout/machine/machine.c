@@ -19,11 +19,11 @@
  * freed when ao_machine_drop() says so.  A canary's selection is its annotation, evaluated by ao_variant_concerns().  An edit that changes
  * the manifest is not the machine's: the driver writes a record that has it live, and begins a new machine with the new world.
  */
-#include "rollout/machine.h"
+#include "rollout/machine/machine.h"
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "rollout/machine_private.h"
+#include "rollout/machine/machine_private.h"
 
 #include <string.h>
 
@@ -418,8 +418,10 @@ void ao_machine_loaded(ao_machine *m, const char *digest, ao_verdict verdict, co
 	for (ao_rollout_track track = 0; bundle->missing && track < AO_ROLLOUT_TRACKS; track++)
 		if (m->lines[track].trial.stage == AO_TRIAL_LOADING && m->lines[track].trial.to.bundle == bundle)
 			ao_trial_refuse(m, track, NULL, why);
-	if (bundle->missing && in_use(m, bundle))
+	if (bundle->missing && !bundle->told && in_use(m, bundle)) {
+		bundle->told = true;
 		ao_machine_say(m, AO_NEWS_MISSING, AO_ROLLOUT_MAIN, &(ao_goal){.bundle = bundle}, NULL, why);
+	}
 	if (bundle->at_hand)
 		ao_members_serve(m, bundle);
 	settle(m);

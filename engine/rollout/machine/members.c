@@ -7,7 +7,7 @@
  * enter() after.
  */
 #include "base/mem.h"
-#include "rollout/machine_private.h"
+#include "rollout/machine/machine_private.h"
 
 #include <string.h>
 
@@ -401,9 +401,7 @@ void ao_members_choose(ao_machine *m)
 		if (m->order[i]->mark == AO_ROLLOUT_FAILED)
 			choose(m, m->order[i], version);
 	for (size_t i = 0; i < m->count; i++)
-		choose(m, m->order[(m->cursor + i) % m->count], version);
-	if (m->count)
-		m->cursor = (m->cursor + 1) % m->count;
+		choose(m, m->order[i], version);
 }
 
 static void move(ao_machine *m, ao_member *p)

@@ -1,6 +1,6 @@
 /* tasks.c -- what comes out of the machine: tasks, the record, and answers to questions. */
 #include "base/mem.h"
-#include "rollout/machine_private.h"
+#include "rollout/machine/machine_private.h"
 
 /* ---- tasks ---- */
 

@@ -19,7 +19,7 @@
  * Ownership: arguments are copied; strings of a task or an answer are borrowed until the next call that is not const.
  * Threads: none; it is never re-entered.
  */
-#include "rollout/record.h"
+#include "rollout/machine/record.h"
 
 #include <stdint.h>
 

@@ -1,5 +1,5 @@
 /* record.c -- copies, lists with an end, and comparing two choices. */
-#include "rollout/record.h"
+#include "rollout/machine/record.h"
 
 #include "base/mem.h"
 
