@@ -18,7 +18,8 @@ local MAY = {
   serve = { 'policy', 'kube', 'net', 'loop', 'script', 'base' },
   queues = { 'serve', 'kube', 'transport', 'loop', 'json', 'base' },
   reconcile = { 'queues', 'serve', 'policy', 'kube', 'script', 'loop', 'json', 'base' },
-  rollout = { 'reconcile', 'policy', 'kube', 'loop', 'json', 'base' },
+  ['rollout/machine'] = { 'base' },
+  rollout = { 'rollout/machine', 'reconcile', 'policy', 'kube', 'loop', 'json', 'base' },
   operator = { 'rollout', 'reconcile', 'queues', 'serve', 'policy', 'kube', 'net', 'loop', 'json', 'base' },
   cli = { 'operator', 'reconcile', 'policy', 'kube', 'script', 'loop', 'json', 'base' },
 }

@@ -1,0 +1,165 @@
+#pragma once
+/**
+ * machine_private.h -- the machine's state, shared between machine.c (events and tasks), members.c (who is moved when) and trial.c (what
+ * an edit must pass before it reaches anybody).  Private to rollout/.
+ */
+#include "base/map.h"
+#include "rollout/machine/machine.h"
+
+/** A bundle that was heard of. */
+typedef struct ao_known {
+	char *digest;
+	bool at_hand; /* loaded */
+	bool missing; /* cannot be had */
+	bool told;    /* ... and people were told */
+	enum { AO_UNASKED, AO_ASK, AO_ASKED } asking;
+	uint64_t ask_after_ms;
+	bool marked; /* by the sweep: in use */
+} ao_known;
+
+typedef struct ao_goal {
+	ao_known *bundle; /* NULL: nothing */
+	char *selection;
+} ao_goal;
+
+typedef enum { AO_PLACE_NONE, AO_PLACE_SLOT, AO_PLACE_FREE } ao_place;
+typedef enum { AO_CHECK_NONE, AO_CHECK_DUE, AO_CHECK_ASKED, AO_CHECK_DONE } ao_check_state;
+
+/** A parent. */
+typedef struct ao_member {
+	char *key;
+	size_t index;                         /* in machine->order */
+	ao_known *has;                        /* as his status says; NULL: nothing, or it is not known */
+	ao_known *serving;                    /* NULL: he was never served */
+	ao_known *target;                     /* the goal of his track */
+	ao_known *aim;                        /* chosen: the target that the record will say */
+	const ao_known *gentle[2];            /* from one to the other restarts no pods, either way */
+	const ao_known *refuses;              /* calls him invalid, and may */
+	ao_rollout_track owner;               /* whose goal the target is */
+	uint64_t version;                     /* chosen: is moved when this record is written */
+	uint64_t since_ms, ready_since_ms;    /* moving: since when; AO_NEVER: not ready */
+	bool deleting, ready, in_live, in_to; /* in_*: the canary's selections are for him */
+	bool chosen;                          /* is to be moved */
+	bool moving;                          /* was moved and is not through */
+	bool unconfirmed;                     /* was moved, and his status has not said yet that it was done */
+	bool touched;                         /* ... or was not well, before he was moved last */
+	bool doubt;                           /* he may have been touched by `serving`, or not: held until he is moved anew */
+	bool parked;                          /* was given up while in doubt: no edit waits for him */
+	bool was_ready;                       /* before he was moved, and has not been well since */
+	bool carried, refused, rolling_out;   /* as the last pass by `serving` reported, since he was moved */
+	bool fresh;                           /* served first, and no pass has said that it was done */
+	bool redo;                            /* is in machine->redos */
+	ao_place place;                       /* what he takes up while chosen or moving */
+	ao_rollout_mark mark;
+	ao_check_state check[AO_ROLLOUT_TRACKS];
+	unsigned char tries[AO_ROLLOUT_TRACKS];
+} ao_member;
+
+/** An edit that has reached nobody. */
+typedef struct ao_trial {
+	ao_trial_stage stage;
+	ao_goal to;
+	bool asked, approved, told; /* asked: the task of this stage was handed out; told: that it waits for a person */
+	uint64_t again_ms;          /* not before */
+	size_t due, pending;        /* checks to hand out, and handed out */
+	size_t cursor;
+} ao_trial;
+
+typedef struct ao_line {
+	ao_goal live, to, wanted;
+	ao_rollout_stage stage;
+	bool paused;
+	ao_trial trial;
+	unsigned total, busy, failed, slow;
+	unsigned waiting[2]; /* [1]: gently */
+} ao_line;
+
+typedef struct ao_saying {
+	ao_news news;
+	ao_rollout_track track;
+	char *digest, *selection, *key, *text;
+} ao_saying;
+
+#define AO_NEVER UINT64_MAX
+
+struct ao_machine {
+	ao_machine_options with;
+	ao_known *fallback;
+	uint64_t now_ms, ticked_ms; /* now: the sum of the steps that were short enough to be believed */
+	bool ticked, synced;
+	ao_map *known;   /* digest -> ao_known */
+	size_t unswept;  /* how many were added since the last sweep */
+	ao_map *members; /* key -> ao_member */
+	ao_member **order;
+	size_t count, size;
+	ao_line lines[AO_ROLLOUT_TRACKS];
+	ao_rollout_record kept; /* refusals, revisions and the pin; the rest of it is made when it is asked for */
+	ao_map *movers;         /* of the predecessor, key -> ao_rollout_mover in kept; NULL once synced */
+	bool reconsider;        /* what is wanted must be compared with where the tracks go */
+
+	uint64_t version, written, writing; /* of the record: as it is, as it was written last, in flight (0: none) */
+	uint64_t line_version;              /* the record that first says where the tracks go now */
+	uint64_t write_after_ms, written_ms;
+	bool stale; /* the record names movers who have arrived: no hurry */
+
+	unsigned slots, free_places; /* taken */
+	unsigned unserved, strays;   /* never served; moving to what is no more their target */
+	unsigned asks;               /* bundles to be asked for */
+
+	ao_member **redos;
+	size_t redo_count, redo_at, redo_size;
+	ao_saying *sayings;
+	bool said; /* the first of them was handed out */
+	size_t saying_count, saying_at, saying_size;
+};
+
+/* machine.c */
+ao_known *ao_machine_know(ao_machine *m, const char *digest); /* NULL for NULL */
+/** Has it asked for, unless it is at hand or cannot be had. NULL is fine. */
+void ao_machine_need(ao_machine *m, ao_known *bundle);
+void ao_machine_say(ao_machine *m, ao_news news, ao_rollout_track track, const ao_goal *what, const char *key, const char *text);
+void ao_saying_clear(ao_saying *saying);
+void ao_machine_redo(ao_machine *m, ao_member *p);
+/** Where a track goes has changed: everybody's target is found anew, and the record says it before anybody is moved. */
+void ao_machine_turn(ao_machine *m);
+void ao_machine_goal_set(ao_goal *goal, ao_known *bundle, const char *selection);
+bool ao_machine_goal_same(const ao_goal *a, const ao_goal *b);
+static inline const ao_goal *ao_line_goal(const ao_line *line) { return line->stage == AO_ROLLOUT_FORWARD ? &line->to : &line->live; }
+
+/* members.c */
+ao_member *ao_member_new(ao_machine *m, const ao_machine_parent *parent);
+void ao_member_free(ao_machine *m, ao_member *p);
+void ao_member_update(ao_machine *m, ao_member *p, const ao_machine_parent *parent);
+void ao_member_report(ao_machine *m, ao_member *p, const ao_machine_report *report);
+/** As the check by `bundle` said. */
+void ao_member_checked(ao_machine *m, ao_member *p, const ao_known *bundle, const ao_machine_check *check);
+/** Finds his track and his target anew. */
+void ao_member_aim(ao_machine *m, ao_member *p);
+/** Is he through, or late? */
+void ao_member_settle(ao_machine *m, ao_member *p);
+/** Another edit of this track begins: nobody has failed yet. */
+void ao_members_forgive(ao_machine *m, ao_rollout_track track);
+/** Chooses who is moved next, as far as there are places. */
+void ao_members_choose(ao_machine *m);
+/** The record was written: those chosen by it are moved, and those never served are served. */
+void ao_members_release(ao_machine *m);
+/** A bundle is at hand now: those whom it serves were held until now. */
+void ao_members_serve(ao_machine *m, const ao_known *bundle);
+bool ao_member_held(const ao_member *p);
+
+/* trial.c */
+/** Compares what is wanted with where the track goes: begins or drops a trial, turns round, or goes on. */
+void ao_trial_consider(ao_machine *m, ao_rollout_track track);
+/** As far as it gets without an answer. @return true: something has changed */
+bool ao_trial_advance(ao_machine *m, ao_rollout_track track);
+void ao_trial_drop(ao_machine *m, ao_rollout_track track);
+/** Refuses what is tried. */
+void ao_trial_refuse(ao_machine *m, ao_rollout_track track, const char *key, const char *why);
+/** He is new, has changed, or goes: is he to be checked? */
+void ao_trial_member(ao_machine *m, ao_member *p, bool changed);
+bool ao_trial_next(ao_machine *m, ao_rollout_track track, ao_task *ret);
+/** @return false: nobody waits for this answer */
+bool ao_trial_cased(ao_machine *m, ao_rollout_track track, const char *digest, ao_verdict verdict, const char *why);
+void ao_trial_checked(ao_machine *m, ao_rollout_track track, ao_member *p, const char *digest, const ao_machine_check *check);
+/** Turns a rollout round. @param refused  it is not tried again */
+void ao_trial_back(ao_machine *m, ao_rollout_track track, bool refused, const char *why);

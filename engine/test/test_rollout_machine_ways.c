@@ -1,0 +1,565 @@
+/* The ways that an edit can go, one by one, with a driver that answers at once. */
+#include "base/err.h"
+#include "base/mem.h"
+#include "rollout/machine/machine.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PARENTS 6
+
+static const char *const KEYS[PARENTS] = {"n/a", "n/b", "n/c", "n/d", "n/e", "n/f"};
+
+/** What the driver has, and what it has heard. */
+typedef struct driver {
+	ao_machine *machine;
+	ao_rollout_record record;
+	bool recorded, deaf; /* deaf: writes are not answered */
+	uint64_t writing, now;
+	bool birds[PARENTS]; /* for whom a canary is */
+	bool alike;          /* bundles make the same pods */
+	const char *missing; /* cannot be loaded */
+	const char *raises;  /* on n/a */
+	char said[4096];
+} driver;
+
+static bool selects(void *arg, const char *selection, const char *key)
+{
+	const driver *d = arg;
+	return strcmp(selection, "all") == 0 || (strcmp(selection, "birds") == 0 && d->birds[key[2] - 'a']) || strcmp(selection, key) == 0;
+}
+
+static void say(driver *d, const ao_task *task)
+{
+	static const char *const NEWS[] = {"accepted", "awaited", "refused", "live", "back", "reverted", "failed", "slow", "missing"};
+	size_t at = strlen(d->said);
+	snprintf(d->said + at, sizeof(d->said) - at, "%s%s %s%s%s\n", task->track == AO_ROLLOUT_CANARY ? "canary " : "", NEWS[task->news],
+		 task->digest ? task->digest : "nothing", task->key ? " " : "", task->key ? task->key : "");
+}
+
+static void written(driver *d)
+{
+	uint64_t version = d->writing;
+	d->writing = 0;
+	ao_rollout_record_clear(&d->record);
+	ao_machine_record(d->machine, &d->record);
+	d->recorded = true;
+	ao_machine_written(d->machine, version, true);
+}
+
+static void check(driver *d, const ao_task *task)
+{
+	bool raises = d->raises && strcmp(task->digest, d->raises) == 0 && strcmp(task->key, "n/a") == 0;
+	ao_machine_checked(d->machine, task->track, task->key, task->digest,
+			   &(ao_machine_check){raises ? AO_VERDICT_WRONG : AO_VERDICT_GOOD, "x.lua:1", !d->alike, false});
+}
+
+static void drive(driver *d)
+{
+	for (ao_task task; ao_machine_next(d->machine, &task);) {
+		if (task.kind == AO_TASK_LOAD) {
+			bool gone = d->missing && strcmp(task.digest, d->missing) == 0;
+			ao_machine_loaded(d->machine, task.digest, gone ? AO_VERDICT_WRONG : AO_VERDICT_GOOD, "not kept");
+		} else if (task.kind == AO_TASK_CASES) {
+			ao_machine_cased(d->machine, task.track, task.digest, AO_VERDICT_GOOD, NULL);
+		} else if (task.kind == AO_TASK_CHECK) {
+			check(d, &task);
+		} else if (task.kind == AO_TASK_SAY) {
+			say(d, &task);
+		} else if (task.kind == AO_TASK_WRITE) {
+			d->writing = task.version;
+			if (!d->deaf)
+				written(d);
+		}
+	}
+}
+
+static const ao_machine_settings TWO = {.max_restarting = 2, .max_failed = 1, .ready_ms = 10000};
+
+static void see(driver *d, int i, const char *has, bool ready)
+{
+	ao_machine_seen(d->machine, &(ao_machine_parent){.key = KEYS[i], .has = has, .ready = ready});
+	drive(d);
+}
+
+static void want(driver *d, const char *main, const char *canary, const char *selection)
+{
+	ao_rollout_choice choices[] = {{(char *)main, NULL}, {(char *)canary, (char *)selection}};
+	ao_machine_want(d->machine, &choices[0], &choices[1]);
+	drive(d);
+}
+
+/** A machine over parents that have these bundles, and what the predecessor wrote. */
+static void lead(driver *d, ao_machine_settings settings, const char *const *has, const char *main, const char *canary,
+		 const char *selection)
+{
+	ao_machine_options options = {.settings = settings, .fallback = "built-in", .selects = selects, .arg = d};
+	ao_machine_free(d->machine);
+	d->machine = ao_machine_new(&options, d->recorded ? &d->record : NULL);
+	d->writing = 0;
+	d->said[0] = '\0';
+	ao_machine_tick(d->machine, d->now);
+	for (int i = 0; i < PARENTS; i++)
+		see(d, i, has[i], true);
+	want(d, main, canary, selection);
+	ao_machine_synced(d->machine);
+	drive(d);
+}
+
+static void end(driver *d)
+{
+	ao_machine_free(d->machine);
+	ao_rollout_record_clear(&d->record);
+}
+
+static const char *const NONE[PARENTS];
+static const char *const A[PARENTS] = {"a", "a", "a", "a", "a", "a"};
+
+/** Everybody has `a`, and that is written. */
+static void begin(driver *d, ao_machine_settings settings)
+{
+	*d = (driver){.now = 1000, .birds = {true, true}};
+	d->record.tracks[AO_ROLLOUT_MAIN].live.digest = ao_xstrdup("a");
+	ao_rollout_record_revise(&d->record, "a");
+	d->recorded = true;
+	lead(d, settings, A, "a", NULL, NULL);
+	assert_string_equal(d->said, "");
+}
+
+static const char *serves(const driver *d, int i)
+{
+	const char *digest = ao_machine_serves(d->machine, KEYS[i]);
+	return digest ? digest : "";
+}
+
+/** "aabb..": the last letter of what serves each; '-' for nobody. */
+static const char *all(const driver *d)
+{
+	static char text[PARENTS + 1];
+	for (int i = 0; i < PARENTS; i++) {
+		const char *digest = serves(d, i);
+		text[i] = *digest ? digest[strlen(digest) - 1] : '-';
+	}
+	return text;
+}
+
+static unsigned count(const driver *d, char letter)
+{
+	unsigned n = 0;
+	for (const char *at = all(d); *at; at++)
+		n += *at == letter;
+	return n;
+}
+
+static void report(driver *d, int i, bool ready)
+{
+	ao_machine_reported(
+	    d->machine,
+	    &(ao_machine_report){.key = KEYS[i], .bundle = serves(d, i), .carried = true, .rolling_out = !ready, .ready = ready});
+	drive(d);
+}
+
+/** A pass for each, whose pods are ready at once but for those that `broken` serves. */
+static void pass_all(driver *d, const char *broken)
+{
+	for (int i = 0; i < PARENTS; i++)
+		if (*serves(d, i))
+			report(d, i, !broken || strcmp(serves(d, i), broken) != 0);
+}
+
+static void wait(driver *d, uint64_t ms)
+{
+	for (uint64_t until = d->now + ms; d->now < until;) {
+		d->now += 250;
+		ao_machine_tick(d->machine, d->now);
+		drive(d);
+	}
+}
+
+/* ---- forwards ---- */
+
+static void a_few_at_a_time_until_all_have_it(void **state)
+{
+	(void)state;
+	driver d;
+	begin(&d, (ao_machine_settings){.max_restarting = 2, .ready_ms = 10000, .min_ready_ms = 1000});
+	want(&d, "b", NULL, NULL);
+	assert_string_equal(all(&d), "bbaaaa");
+	report(&d, 0, false);
+	report(&d, 1, true);
+	wait(&d, 500);
+	assert_string_equal(all(&d), "bbaaaa"); /* ready, and not long enough */
+	wait(&d, 750);
+	assert_int_equal(count(&d, 'b'), 3); /* n/a is waited for still */
+	for (int i = 0; i < 4; i++) {
+		pass_all(&d, NULL);
+		wait(&d, 1250);
+	}
+	assert_string_equal(all(&d), "bbbbbb");
+	assert_string_equal(d.said, "accepted b\nlive b\n");
+	assert_false(ao_machine_busy(d.machine));
+	end(&d);
+}
+
+static void nobody_is_moved_before_it_is_written(void **state)
+{
+	(void)state;
+	driver d;
+	begin(&d, TWO);
+	d.deaf = true;
+	want(&d, "b", NULL, NULL);
+	assert_string_equal(all(&d), "aaaaaa");
+	ao_machine_written(d.machine, d.writing, false);
+	wait(&d, 500);
+	assert_string_equal(all(&d), "aaaaaa");
+	wait(&d, 1000); /* it is tried again */
+	d.deaf = false;
+	written(&d);
+	drive(&d);
+	assert_string_equal(all(&d), "bbaaaa");
+	end(&d);
+}
+
+static void what_replaces_no_pods_waits_for_nobody(void **state)
+{
+	(void)state;
+	driver d;
+	begin(&d, TWO);
+	d.alike = true;
+	want(&d, "b", NULL, NULL);
+	assert_string_equal(all(&d), "bbbbbb"); /* though nothing of theirs changes: their status does */
+	pass_all(&d, "b");
+	assert_string_equal(d.said, "accepted b\nlive b\n");
+	end(&d);
+}
+
+static void a_share_of_all_is_a_bound_too(void **state)
+{
+	(void)state;
+	driver d;
+	begin(&d, (ao_machine_settings){.max_percent = 50, .ready_ms = 10000});
+	want(&d, "b", NULL, NULL);
+	assert_string_equal(all(&d), "bbbaaa");
+	end(&d);
+}
+
+static void who_is_deleted_is_not_waited_for_and_fails_nothing(void **state)
+{
+	(void)state;
+	driver d;
+	begin(&d, TWO);
+	want(&d, "b", NULL, NULL);
+	for (int i = 0; i < 4; i++)
+		ao_machine_seen(d.machine, &(ao_machine_parent){.key = KEYS[i], .has = "a", .deleting = true});
+	drive(&d);
+	assert_string_equal(all(&d), "bbaabb");
+	report(&d, 4, true);
+	wait(&d, 9000);
+	for (int i = 0; i < 4; i++)
+		ao_machine_gone(d.machine, KEYS[i]);
+	report(&d, 5, true);
+	wait(&d, 20000);
+	assert_string_equal(d.said, "accepted b\nlive b\n");
+	end(&d);
+}
+
+static void a_newer_edit_takes_the_place_of_one_under_way(void **state)
+{
+	(void)state;
+	driver d;
+	begin(&d, TWO);
+	want(&d, "b", NULL, NULL);
+	report(&d, 0, true);
+	want(&d, "c", NULL, NULL);
+	assert_string_equal(all(&d), "bccaaa"); /* whoever was on his way goes on to where it goes now */
+	for (int i = 0; i < 6; i++)
+		pass_all(&d, NULL);
+	assert_string_equal(all(&d), "cccccc");
+	assert_string_equal(d.said, "accepted b\naccepted c\nlive c\n");
+	end(&d);
+}
+
+/* ---- back ---- */
+
+static void what_fails_goes_back_at_the_same_pace_and_is_not_tried_again(void **state)
+{
+	(void)state;
+	driver d;
+	begin(&d, TWO);
+	want(&d, "b", NULL, NULL);
+	report(&d, 0, true);
+	assert_string_equal(all(&d), "bbbaaa");
+	pass_all(&d, "b");
+	wait(&d, 10000);
+
+	assert_string_equal(d.said, "accepted b\nfailed b n/b\nfailed b n/c\nback b\n");
+	assert_string_equal(all(&d), "baaaaa"); /* the broken ones first, and two at a time */
+	pass_all(&d, NULL);
+	pass_all(&d, NULL);
+	assert_string_equal(all(&d), "aaaaaa");
+	assert_non_null(strstr(d.said, "reverted b"));
+	want(&d, "b", NULL, NULL);
+	lead(&d, TWO, A, "b", NULL, NULL);
+	assert_string_equal(all(&d), "aaaaaa");
+	assert_string_equal(d.said, "");
+	assert_int_equal(ao_machine_resume(d.machine, AO_ROLLOUT_MAIN), 0); /* a person asks */
+	drive(&d);
+	assert_string_equal(all(&d), "bbaaaa");
+	end(&d);
+}
+
+static void a_stopped_process_makes_nobody_late(void **state)
+{
+	(void)state;
+	driver d;
+	begin(&d, TWO);
+	want(&d, "b", NULL, NULL);
+	pass_all(&d, "b");
+	d.now += 3600000;
+	wait(&d, 250);
+	assert_string_equal(d.said, "accepted b\n");
+	report(&d, 0, true);
+	report(&d, 1, true);
+	assert_string_equal(all(&d), "bbbbaa");
+	end(&d);
+}
+
+static void what_raises_on_one_reaches_nobody_until_he_changes(void **state)
+{
+	(void)state;
+	driver d;
+	begin(&d, TWO);
+	d.raises = "b";
+	want(&d, "b", NULL, NULL);
+	assert_string_equal(d.said, "refused b n/a\n");
+	lead(&d, TWO, A, "b", NULL, NULL); /* the first sight of a successor is no change */
+	assert_string_equal(d.said, "");
+	d.raises = NULL;
+	ao_machine_seen(d.machine, &(ao_machine_parent){.key = "n/a", .has = "a", .ready = true, .changed = true});
+	drive(&d);
+	assert_string_equal(d.said, "accepted b\n");
+	end(&d);
+}
+
+/* ---- failovers ---- */
+
+static void a_successor_goes_on_where_the_last_one_was(void **state)
+{
+	(void)state;
+	static const char *const HALF[PARENTS] = {"b", "b", "a", "a", "a", "a"};
+	driver d;
+	begin(&d, TWO);
+	want(&d, "b", NULL, NULL);
+	report(&d, 0, true);
+	report(&d, 1, true);
+	assert_string_equal(all(&d), "bbbbaa");
+	lead(&d, TWO, HALF, "b", NULL, NULL); /* c and d may have been touched: their status does not say */
+	assert_string_equal(all(&d), "bbbbaa");
+	assert_string_equal(d.said, "");
+	lead(&d, TWO, HALF, "c", NULL, NULL); /* another edit came meanwhile */
+	assert_string_equal(all(&d), "bbccaa");
+	end(&d);
+}
+
+static void a_successor_goes_back_where_the_last_one_did(void **state)
+{
+	(void)state;
+	static const char *const HALF[PARENTS] = {"b", "b", "b", "a", "a", "a"};
+	driver d;
+	begin(&d, TWO);
+	want(&d, "b", NULL, NULL);
+	report(&d, 0, true);
+	assert_int_equal(ao_machine_abort(d.machine, AO_ROLLOUT_MAIN), 0);
+	drive(&d);
+	assert_string_equal(all(&d), "baaaaa");
+	lead(&d, TWO, HALF, "b", NULL, NULL);
+	assert_string_equal(all(&d), "baaaaa");
+	pass_all(&d, NULL);
+	pass_all(&d, NULL);
+	assert_string_equal(all(&d), "aaaaaa");
+	assert_string_equal(d.said, "reverted b\n");
+	end(&d);
+}
+
+static void what_cannot_be_had_holds_those_it_serves(void **state)
+{
+	(void)state;
+	driver d;
+	begin(&d, TWO);
+	d.missing = "a";
+	lead(&d, TWO, A, "a", NULL, NULL);
+	assert_string_equal(all(&d), "------");
+	assert_string_equal(d.said, "missing a\n");
+	want(&d, "b", NULL, NULL); /* an edit that can be had is the way out */
+	assert_string_equal(all(&d), "bb----");
+	ao_machine_seen(d.machine, &(ao_machine_parent){.key = "n/f", .has = "a", .deleting = true});
+	drive(&d);
+	assert_string_equal(all(&d), "bb---b"); /* whoever goes can go */
+	end(&d);
+}
+
+static void the_first_bundle_of_all_is_there_at_once(void **state)
+{
+	(void)state;
+	driver d = {.now = 1000};
+	lead(&d, TWO, NONE, "built-in", NULL, NULL);
+	assert_string_equal(all(&d), "nnnnnn");
+	assert_string_equal(d.said, "live built-in\n");
+	end(&d);
+	d = (driver){.now = 1000, .raises = "b"};
+	lead(&d, TWO, NONE, "b", NULL, NULL);
+	assert_string_equal(all(&d), "nnnnnn");
+	assert_string_equal(d.said, "refused b n/a\nlive built-in\n");
+	end(&d);
+}
+
+/* ---- canaries ---- */
+
+static void a_canary_reaches_only_its_own(void **state)
+{
+	(void)state;
+	driver d = {.now = 1000, .birds = {true, true}};
+	lead(&d, TWO, NONE, "built-in", "c", "birds"); /* also where nothing was ever live */
+	assert_string_equal(all(&d), "ccnnnn");
+	end(&d);
+	begin(&d, TWO);
+	want(&d, "a", "c", "all");
+	pass_all(&d, NULL);
+	pass_all(&d, NULL);
+	pass_all(&d, NULL);
+	assert_string_equal(all(&d), "cccccc");
+	want(&d, "a", "c", "birds"); /* narrower: those who leave it go at the same pace */
+	assert_int_equal(count(&d, 'c'), 4);
+	assert_int_equal(strspn(all(&d), "c") >= 2, 1);
+	end(&d);
+}
+
+static void a_canary_for_everybody_does_not_hide_what_main_does(void **state)
+{
+	(void)state;
+	driver d;
+	begin(&d, TWO);
+	want(&d, "a", "c", "all");
+	d.raises = "b";
+	want(&d, "b", "c", "all"); /* and is not blamed on the canary that is under way */
+	assert_non_null(strstr(d.said, "refused b n/a"));
+	for (int i = 0; i < 3; i++)
+		pass_all(&d, NULL);
+	assert_string_equal(all(&d), "cccccc");
+	assert_non_null(strstr(d.said, "canary live c"));
+	end(&d);
+}
+
+static void a_promoted_canary_does_not_go_back_first(void **state)
+{
+	(void)state;
+	driver d;
+	begin(&d, TWO);
+	want(&d, "a", "c", "birds");
+	pass_all(&d, NULL);
+	assert_string_equal(all(&d), "ccaaaa");
+	d.deaf = true;
+	want(&d, "c", NULL, NULL);
+	for (int i = 0; i < 4 && d.writing; i++) {
+		written(&d);
+		drive(&d);
+		assert_int_equal(strspn(all(&d), "c") >= 2, 1);
+	}
+	d.deaf = false;
+	for (int i = 0; i < 3; i++)
+		pass_all(&d, NULL);
+	assert_string_equal(all(&d), "cccccc");
+	end(&d);
+}
+
+/* ---- what people steer with ---- */
+
+static void a_pause_lasts_until_it_is_resumed(void **state)
+{
+	(void)state;
+	driver d;
+	begin(&d, TWO);
+	want(&d, "b", NULL, NULL);
+	ao_machine_pause(d.machine, AO_ROLLOUT_MAIN);
+	pass_all(&d, NULL);
+	assert_string_equal(all(&d), "bbaaaa");
+	static const char *const HALF[PARENTS] = {"b", "b", "a", "a", "a", "a"};
+	lead(&d, TWO, HALF, "b", NULL, NULL);
+	pass_all(&d, NULL);
+	assert_string_equal(all(&d), "bbaaaa");
+	assert_int_equal(ao_machine_resume(d.machine, AO_ROLLOUT_MAIN), 0);
+	drive(&d);
+	assert_string_equal(all(&d), "bbbbaa");
+	assert_int_equal(ao_machine_resume(d.machine, AO_ROLLOUT_MAIN), -ENOENT);
+	end(&d);
+}
+
+static void approval_is_waited_for(void **state)
+{
+	(void)state;
+	driver d;
+	ao_machine_settings settings = TWO;
+	settings.require_approval = true;
+	begin(&d, settings);
+	want(&d, "b", NULL, NULL);
+	assert_string_equal(d.said, "awaited b\n");
+	assert_string_equal(all(&d), "aaaaaa");
+	assert_int_equal(ao_machine_approve(d.machine, AO_ROLLOUT_CANARY), -ENOENT);
+	assert_int_equal(ao_machine_approve(d.machine, AO_ROLLOUT_MAIN), 0);
+	drive(&d);
+	assert_string_equal(all(&d), "bbaaaa");
+	end(&d);
+}
+
+static void undo_goes_to_an_earlier_revision_until_sources_change(void **state)
+{
+	(void)state;
+	static const char *const B[PARENTS] = {"b", "b", "b", "b", "b", "b"};
+	driver d;
+	begin(&d, TWO);
+	want(&d, "b", NULL, NULL);
+	for (int i = 0; i < 4; i++)
+		pass_all(&d, NULL);
+	assert_int_equal(ao_machine_undo(d.machine, 7), -ENOENT);
+	assert_int_equal(ao_machine_undo(d.machine, 1), 0);
+	drive(&d);
+	assert_int_equal(count(&d, 'a'), 2);
+	lead(&d, TWO, B, "b", NULL, NULL); /* it is remembered */
+	for (int i = 0; i < 4; i++)
+		pass_all(&d, NULL);
+	assert_string_equal(all(&d), "aaaaaa");
+	want(&d, "c", NULL, NULL);
+	assert_string_equal(all(&d), "ccaaaa"); /* sources hold another */
+	end(&d);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_few_at_a_time_until_all_have_it),
+	    cmocka_unit_test(nobody_is_moved_before_it_is_written),
+	    cmocka_unit_test(what_replaces_no_pods_waits_for_nobody),
+	    cmocka_unit_test(a_share_of_all_is_a_bound_too),
+	    cmocka_unit_test(who_is_deleted_is_not_waited_for_and_fails_nothing),
+	    cmocka_unit_test(a_newer_edit_takes_the_place_of_one_under_way),
+	    cmocka_unit_test(what_fails_goes_back_at_the_same_pace_and_is_not_tried_again),
+	    cmocka_unit_test(a_stopped_process_makes_nobody_late),
+	    cmocka_unit_test(what_raises_on_one_reaches_nobody_until_he_changes),
+	    cmocka_unit_test(a_successor_goes_on_where_the_last_one_was),
+	    cmocka_unit_test(a_successor_goes_back_where_the_last_one_did),
+	    cmocka_unit_test(what_cannot_be_had_holds_those_it_serves),
+	    cmocka_unit_test(the_first_bundle_of_all_is_there_at_once),
+	    cmocka_unit_test(a_canary_reaches_only_its_own),
+	    cmocka_unit_test(a_canary_for_everybody_does_not_hide_what_main_does),
+	    cmocka_unit_test(a_promoted_canary_does_not_go_back_first),
+	    cmocka_unit_test(a_pause_lasts_until_it_is_resumed),
+	    cmocka_unit_test(approval_is_waited_for),
+	    cmocka_unit_test(undo_goes_to_an_earlier_revision_until_sources_change),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
