@@ -372,6 +372,7 @@ static void expect_lost(cluster *c, const ao_kubeconfig *config, const char *wha
 	if (strncmp(a.why, "not renewed within 2000 ms: ", 28) || !strstr(a.why, pending))
 		fail_msg("wanted '%s' in: %s", pending, a.why);
 	do_to(strcmp(what, "proxy") ? cure : what, strcmp(what, "proxy") ? fault : cure);
+	pass_time(c->loop, 1000); /* what was sent in time, and the network still held, arrives now */
 	ao_auto_json cJSON *left = live_lease(c);
 	pass_time(c->loop, 1500);
 	ao_auto_json cJSON *later = live_lease(c);
