@@ -300,6 +300,17 @@ static void client_arrived(uv_stream_t *listener, int status)
 	read_start(c);
 }
 
+/** Every address of this machine, over IPv4 too; a node that was booted without IPv6 knows no such socket. */
+static const char *any_address(void)
+{
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 && errno == EAFNOSUPPORT)
+		return "0.0.0.0";
+	if (fd >= 0)
+		close(fd);
+	return "::";
+}
+
 /** Splits "host:port"; an empty host means every address of this machine. */
 static int resolve(const char *address, struct addrinfo **ret, ao_err **reterr)
 {
@@ -313,9 +324,7 @@ static int resolve(const char *address, struct addrinfo **ret, ao_err **reterr)
 		memmove(host, host + 1, len - 1);
 	}
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-	int rc = getaddrinfo(host[0] ? host : "::", colon + 1, &hints, ret);
-	if (rc && !host[0])
-		rc = getaddrinfo("0.0.0.0", colon + 1, &hints, ret);
+	int rc = getaddrinfo(host[0] ? host : any_address(), colon + 1, &hints, ret);
 	return rc ? ao_err_set(reterr, -EINVAL, "\"%s\": %s", address, gai_strerror(rc)) : 0;
 }
 

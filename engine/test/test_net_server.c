@@ -5,11 +5,15 @@
 #include "net/server.h"
 
 #include <arpa/inet.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -267,6 +271,38 @@ static void addresses(void **state)
 	teardown(&f);
 }
 
+/** As on a node that was booted with ipv6.disable=1: such a socket cannot be had. For the rest of this process. */
+static void lose_ipv6(void)
+{
+	struct sock_filter code[] = {
+	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3),
+	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args)),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAFNOSUPPORT),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = {.len = AO_LEN(code), .filter = code};
+	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+	assert_int_equal(socket(AF_INET6, SOCK_STREAM, 0), -1);
+}
+
+static void without_ipv6_every_address_means_those_of_ipv4(void **state)
+{
+	(void)state;
+	ao_loop *loop = ao_loop_new();
+	ao_server *server = NULL;
+	ao_auto_err ao_err *err = NULL;
+	lose_ipv6();
+	if (ao_server_new(loop, ":0", handle, NULL, &server, &err) < 0)
+		fail_msg("%s", ao_err_text(err));
+	assert_true(ao_server_port(server) > 0);
+	assert_int_equal(ao_server_new(loop, "[::1]:0", handle, NULL, &server, &err), -EIO); /* somebody wants just that */
+	ao_server_free(server);
+	assert_int_equal(ao_loop_close(loop), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +314,7 @@ int main(void)
 	    cmocka_unit_test(the_idlest_makes_room),
 	    cmocka_unit_test(may_be_freed_by_its_handler),
 	    cmocka_unit_test(addresses),
+	    cmocka_unit_test(without_ipv6_every_address_means_those_of_ipv4), /* last */
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
