@@ -30,6 +30,7 @@ void ao_easy_set_client(CURL *easy, const ao_http_options *options)
 	}
 	if (options->direct)
 		curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* which version the proxy speaks says nothing of the server's */
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, options->user_agent);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, options->http1 ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
 	curl_easy_setopt(easy, CURLOPT_PIPEWAIT, options->http1 ? 0L : 1L);

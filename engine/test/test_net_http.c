@@ -495,6 +495,33 @@ static void http1_connections_are_bounded(void **state)
 	teardown(&f);
 }
 
+static void let_through(peer_conn *conn, const char *request)
+{
+	if (strncmp(request, "CONNECT ", 8) == 0)
+		peer_send(conn, "HTTP/1.1 200 Connection established\r\n\r\n"); /* and then the server behind it is slow */
+}
+
+/** What a proxy says to CONNECT is no word about the server: its requests still wait for the one connection. */
+static void a_proxy_is_not_taken_for_the_server(void **state)
+{
+	(void)state;
+	fixture f;
+	setup(&f, let_through);
+	ao_auto_str char *proxy = ao_xasprintf("http://127.0.0.1:%d", f.peer.port);
+	setenv("HTTPS_PROXY", proxy, 1);
+	outcome o[5] = {0};
+	for (size_t i = 0; i < AO_LEN(o); i++)
+		send_call(&f, (ao_http_request){.url = "https://api.example.test:6443/", .timeout_ms = 2500}, &o[i]);
+	for (size_t i = 0; i < AO_LEN(o); i++) {
+		assert_true(ao_loop_run_until(f.loop, &o[i].done, 10000));
+		assert_int_equal(o[i].error, -ETIME);
+		drop(&o[i]);
+	}
+	unsetenv("HTTPS_PROXY");
+	assert_int_equal(f.peer.accepted, 1);
+	teardown(&f);
+}
+
 int main(void)
 {
 	for (const char *const *name = (const char *const[]){"http_proxy", "all_proxy", "ALL_PROXY", NULL}; *name; name++)
@@ -515,6 +542,7 @@ int main(void)
 	    cmocka_unit_test(silence_is_counted_from_the_last_byte),
 	    cmocka_unit_test(two_timeouts_in_a_row_or_a_reset_end_the_connections),
 	    cmocka_unit_test(http1_connections_are_bounded),
+	    cmocka_unit_test(a_proxy_is_not_taken_for_the_server),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
