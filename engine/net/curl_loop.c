@@ -3,16 +3,23 @@
  *
  * Curl tells so from inside its own calls, where it must not be called again: a timeout of 0 therefore becomes work of
  * the loop's next turn, by an idle handle, because a timer would cost each request two waits of a millisecond.
+ * A socket that libuv cannot watch (no memory for it, say) is looked at now and then: were curl told that it cannot be had, it would give
+ * up every transfer of the multi handle, and those to come.
  * A poll handle lives until its close callback and is by then unknown to curl; so does this struct, for the idle handle. */
 #include "net/curl_loop.h"
 
 #include "base/log.h"
 #include "base/mem.h"
 
+#define LOOK_MS 50
+
 typedef struct poll_watch {
 	uv_poll_t uv;
 	ao_curl_loop *curl;
 	curl_socket_t fd;
+	int events;
+	bool watched;   /* by `uv` */
+	ao_timer *look; /* else by this, or NULL */
 	struct poll_watch *prev, *next;
 } poll_watch;
 
@@ -53,11 +60,6 @@ static void poll_closed(uv_handle_t *handle) { free(uv_handle_get_data(handle));
 static poll_watch *poll_new(ao_curl_loop *curl, curl_socket_t fd)
 {
 	poll_watch *watch = ao_xcalloc(1, sizeof(*watch));
-	if (uv_poll_init(ao_loop_raw(curl->loop), &watch->uv, fd)) {
-		free(watch);
-		return NULL;
-	}
-	uv_handle_set_data((uv_handle_t *)&watch->uv, watch);
 	watch->curl = curl;
 	watch->fd = fd;
 	watch->next = curl->polls;
@@ -67,13 +69,42 @@ static poll_watch *poll_new(ao_curl_loop *curl, curl_socket_t fd)
 	return watch;
 }
 
+static void look(void *arg);
+
+static void poll_for(poll_watch *watch, int events)
+{
+	ao_loop *loop = watch->curl->loop;
+	watch->events = events;
+	watch->watched = watch->watched || uv_poll_init(ao_loop_raw(loop), &watch->uv, watch->fd) == 0;
+	if (watch->watched) {
+		uv_handle_set_data((uv_handle_t *)&watch->uv, watch);
+		uv_poll_start(&watch->uv, events, poll_ready);
+		return;
+	}
+	if (!watch->look)
+		watch->look = ao_timer_new(loop, look, watch);
+	ao_timer_start(watch->look, LOOK_MS);
+}
+
+static void look(void *arg)
+{
+	poll_watch *watch = arg;
+	poll_for(watch, watch->events);
+	if (!watch->watched)
+		action(watch->curl, watch->fd, 0); /* curl looks itself; the watch may be gone then */
+}
+
 static void poll_free(poll_watch *watch)
 {
 	*(watch->prev ? &watch->prev->next : &watch->curl->polls) = watch->next;
 	if (watch->next)
 		watch->next->prev = watch->prev;
 	curl_multi_assign(watch->curl->multi, watch->fd, NULL);
-	uv_close((uv_handle_t *)&watch->uv, poll_closed);
+	ao_timer_free(watch->look);
+	if (watch->watched)
+		uv_close((uv_handle_t *)&watch->uv, poll_closed);
+	else
+		free(watch);
 }
 
 static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
@@ -90,12 +121,10 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void
 	}
 	if (!watch) {
 		watch = poll_new(curl, fd);
-		if (!watch)
-			return -1; /* curl gives the transfer up */
 		curl_multi_assign(curl->multi, fd, watch);
 	}
 	int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-	uv_poll_start(&watch->uv, events, poll_ready);
+	poll_for(watch, events);
 	return 0;
 }
 

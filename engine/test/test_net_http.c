@@ -522,6 +522,32 @@ static void a_proxy_is_not_taken_for_the_server(void **state)
 	teardown(&f);
 }
 
+static void no_matter(uv_poll_t *handle, int status, int events) { (void)handle, (void)status, (void)events; }
+
+/** libuv refuses to watch a socket: its requests are slower, no more. */
+static void a_socket_that_cannot_be_watched_is_looked_at(void **state)
+{
+	(void)state;
+	fixture f;
+	setup(&f, say_hello);
+	uv_poll_t stale;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), held = dup(fd);
+	assert_int_equal(uv_poll_init(ao_loop_raw(f.loop), &stale, fd), 0);
+	uv_poll_start(&stale, UV_READABLE, no_matter);
+	close(fd); /* curl's socket gets this number, and libuv says that it watches it already */
+	for (int i = 0; i < 3; i++) {
+		outcome o = {0};
+		call(&f, (ao_http_request){.timeout_ms = 5000}, &o);
+		assert_int_equal(o.error, 0);
+		drop(&o);
+		if (i == 1)
+			uv_close((uv_handle_t *)&stale, NULL);
+	}
+	assert_int_equal(f.peer.accepted, 1);
+	close(held);
+	teardown(&f);
+}
+
 int main(void)
 {
 	for (const char *const *name = (const char *const[]){"http_proxy", "all_proxy", "ALL_PROXY", NULL}; *name; name++)
@@ -543,6 +569,7 @@ int main(void)
 	    cmocka_unit_test(two_timeouts_in_a_row_or_a_reset_end_the_connections),
 	    cmocka_unit_test(http1_connections_are_bounded),
 	    cmocka_unit_test(a_proxy_is_not_taken_for_the_server),
+	    cmocka_unit_test(a_socket_that_cannot_be_watched_is_looked_at),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
