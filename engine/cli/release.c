@@ -56,13 +56,22 @@ static char *path_of(const release *r, const cJSON *object)
 				ao_json_str(object, "metadata", "name"), NULL);
 }
 
+static ao_kube_object about(const release *r, const cJSON *object)
+{
+	return (ao_kube_object){.resource = &r->manifest->kinds[0].resource,
+				.namespace_ = ao_json_str(object, "metadata", "namespace"),
+				.name = ao_json_str(object, "metadata", "name")};
+}
+
 /** @return 0; -EINVAL, -ESTALE the list of finalizers has moved; as ao_kube_answer */
 static int send_removal(release *r, const cJSON *object, const cJSON *patch, ao_err **reterr)
 {
 	ao_auto_str char *path = path_of(r, object), *body = ao_json_print(patch);
 	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s%s", path, r->manifest->field_manager, r->dry_run ? "&dryRun=All" : "");
 	return ao_session_send(
-	    &r->session, &(ao_kube_request){.method = "PATCH", .path = query, .content_type = AO_JSON_PATCH, .body = body}, NULL, reterr);
+	    &r->session,
+	    &(ao_kube_request){.method = "PATCH", .path = query, .content_type = AO_JSON_PATCH, .body = body, .object = about(r, object)},
+	    NULL, reterr);
 }
 
 /** A list of finalizers that has moved is looked at again. */
@@ -78,7 +87,8 @@ static int release_one(release *r, const cJSON *object, ao_err **reterr)
 		if (moved && i < ATTEMPTS) {
 			ao_err_free(AO_TAKE(err));
 			cJSON_Delete(AO_TAKE(now));
-			code = ao_session_get(&r->session, path, &now, &err);
+			code = ao_session_send(&r->session, &(ao_kube_request){.method = "GET", .path = path, .object = about(r, object)},
+					       &now, &err);
 			if (code == 0)
 				continue;
 		}
@@ -114,7 +124,8 @@ static int release_named(release *r, const char *namespace_, const char *name, a
 	const ao_resource *resource = &r->manifest->kinds[0].resource;
 	ao_auto_str char *path = ao_resource_path(resource, namespace_, name, NULL);
 	ao_auto_json cJSON *object = NULL;
-	int code = ao_session_get(&r->session, path, &object, reterr);
+	int code = ao_session_send(
+	    &r->session, &(ao_kube_request){.method = "GET", .path = path, .object = {resource, namespace_, name, NULL}}, &object, reterr);
 	if (code < 0)
 		return code;
 	if (!r->all_classes && !ao_scope_serves(&r->session.scope, r->manifest, object)) {
@@ -140,7 +151,7 @@ static int release_listed(release *r, const char *namespace_, ao_err **reterr)
 		ao_resource_put_value(&query, more);
 		ao_auto_err ao_err *err = NULL;
 		int code = ao_session_get(&r->session, query.data, &page, &err);
-		if (code == -ENOENT)
+		if (code < 0 && ao_session_lacks(&r->session, &r->manifest->kinds[0].resource))
 			return 0; /* the kind is not installed: there is nothing to release */
 		if (code < 0)
 			return ao_err_set(reterr, code, "%s", ao_err_text(err));

@@ -2,6 +2,7 @@
 #include "cli/session.h"
 
 #include "base/mem.h"
+#include "kube/discovery.h"
 #include "version.h"
 
 #define TIMEOUT_MS 30000
@@ -76,6 +77,25 @@ int ao_session_send(ao_session *session, const ao_kube_request *request, cJSON *
 int ao_session_get(ao_session *session, const char *path, cJSON **ret, ao_err **reterr)
 {
 	return ao_session_send(session, &(ao_kube_request){.method = "GET", .path = path}, ret, reterr);
+}
+
+typedef struct doubt {
+	bool done, absent;
+} doubt;
+
+static void on_discovery(void *arg, bool absent, const char *message)
+{
+	(void)message;
+	*(doubt *)arg = (doubt){true, absent};
+}
+
+bool ao_session_lacks(ao_session *session, const ao_resource *resource)
+{
+	doubt d = {0};
+	ao_discovery *discovery = ao_discovery_start(session->kube, resource, on_discovery, &d);
+	if (!ao_loop_run_until(session->loop, &d.done, 2 * (TIMEOUT_MS + 1000)))
+		ao_discovery_free(discovery);
+	return d.absent;
 }
 
 /** Takes those of another class out of a list of policy ConfigMaps. */

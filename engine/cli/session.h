@@ -44,6 +44,9 @@ int ao_session_send(ao_session *session, const ao_kube_request *request, cJSON *
 /** GET, waited for. */
 int ao_session_get(ao_session *session, const char *path, cJSON **ret, ao_err **reterr);
 
+/** After a failed request for a collection: does the server itself say that it does not know the kind? */
+bool ao_session_lacks(ao_session *session, const ao_resource *resource);
+
 /**
  * The sources that serve in the cluster: built in, then the ConfigMaps of the operator's namespace and class, then --policies.
  * @param list  the ConfigMapList, for what they say about themselves; may be NULL; the caller frees

@@ -122,6 +122,25 @@ bool ao_span_item(ao_span array, size_t *cursor, ao_span *ret_item)
 	return i && take_value(array, i, cursor, ret_item);
 }
 
+bool ao_span_ended(ao_span walked, size_t cursor)
+{
+	size_t start = walked.at ? skip_space(walked, 0) : 0;
+	if (start >= walked.len || at(walked, start) != OPEN)
+		return false;
+	char close = walked.at[start] == '{' ? '}' : ']';
+	size_t end = skip_space(walked, cursor ? cursor : start + 1); /* an empty one is not entered */
+	return end < walked.len && walked.at[end] == close && skip_space(walked, end + 1) == walked.len;
+}
+
+bool ao_span_is_object(ao_span text)
+{
+	size_t cursor = 0;
+	ao_span key, value;
+	while (ao_span_member(text, &cursor, &key, &value))
+		;
+	return ao_span_ended(text, cursor) && text.at[skip_space(text, 0)] == '{';
+}
+
 ao_span ao_span_get(ao_span object, const char *key)
 {
 	size_t cursor = 0, len = strlen(key);

@@ -24,6 +24,11 @@ bool ao_span_member(ao_span object, size_t *cursor, ao_span *ret_key, ao_span *r
 /** Walks the items of an array the same way. */
 bool ao_span_item(ao_span array, size_t *cursor, ao_span *ret_item);
 
+/** Did a walk with this cursor stop at the end of its object or array, with nothing but spaces behind it, rather than at malformed text? */
+bool ao_span_ended(ao_span walked, size_t cursor);
+/** Is the text one object to its very end? What lies inside its members is not looked at. */
+bool ao_span_is_object(ao_span text);
+
 /** The value of the first member with that key, or an absent span. */
 ao_span ao_span_get(ao_span object, const char *key);
 /** ao_span_at(object, "metadata", "name") */

@@ -4,21 +4,43 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "json/json.h"
+#include "json/span.h"
 
 #include <string.h>
 
 #define MAX_PLAIN 300 /* bytes of a plain text answer that are worth showing */
 
-static int error_of(long status, const char *reason, const char *message)
+/**
+ * Is what the server says it does not have the very object that was asked for?  A POST may be told that its namespace is missing, and a
+ * path that is not served in a group that is gets a Status without a name.
+ */
+static bool is_about(const cJSON *status, const ao_kube_object *object)
 {
-	switch (status) {
+	const char *name = ao_json_str(status, "details", "name"), *kind = ao_json_str(status, "details", "kind");
+	if (!object || !object->resource)
+		return true;
+	bool fits = !kind || strcmp(kind, object->resource->plural) == 0 || strcmp(kind, object->resource->kind) == 0;
+	return fits && (!object->name || (name && strcmp(name, object->name) == 0));
+}
+
+/** @param status  the Status object, or NULL: then what answered is a proxy that has lost its server */
+static int not_found(const cJSON *status, const char *reason, const ao_kube_object *object)
+{
+	if (!status)
+		return -EIO;
+	return strcmp(reason, "NotFound") == 0 && is_about(status, object) ? -ENOENT : -EINVAL;
+}
+
+static int error_of(const ao_kube_answer *answer, const cJSON *status, const ao_kube_object *object)
+{
+	switch (answer->status) {
 	case 401:
 	case 403:
 		return -EPERM;
 	case 404:
-		return -ENOENT;
+		return not_found(status, answer->reason, object);
 	case 409:
-		return strcmp(reason, "AlreadyExists") == 0 ? -EEXIST : -ESTALE;
+		return !status ? -EIO : strcmp(answer->reason, "AlreadyExists") == 0 ? -EEXIST : -ESTALE;
 	case 410:
 		return -ESTALE;
 	case 408:
@@ -26,10 +48,34 @@ static int error_of(long status, const char *reason, const char *message)
 	case 429:
 		return -EAGAIN;
 	case 500: /* how the server says that an applied object does not fit its schema */
-		return strstr(message, "failed to create typed patch object") ? -EINVAL : -EIO;
-	default: /* a redirect is a proxy's that has lost its server */
-		return status >= 400 && status < 500 ? -EINVAL : -EIO;
+		return strstr(answer->message, "failed to create typed patch object") ? -EINVAL : -EIO;
+	default: /* a redirect is a proxy's that has lost its server, too */
+		return answer->status >= 400 && answer->status < 500 ? -EINVAL : -EIO;
 	}
+}
+
+static bool is_status(ao_span body) { return ao_span_is(ao_span_get(body, "kind"), "Status"); }
+
+/** @param wanted  NULL: any text */
+static bool has(ao_span metadata, const char *key, const char *wanted)
+{
+	ao_span value = ao_span_get(metadata, key);
+	return wanted ? ao_span_is(value, wanted) : value.len > 2 && *value.at == '"';
+}
+
+/** Is the body what a 2xx to such a request holds: the object itself, or for what was deleted at once a Status of success? */
+static bool is_answer(ao_span body, const char *method, const ao_kube_object *object)
+{
+	const ao_resource *resource = object->resource;
+	ao_span metadata = ao_span_get(body, "metadata");
+	if (!ao_span_is_object(body))
+		return false;
+	if (is_status(body))
+		return strcmp(method, "DELETE") == 0 && ao_span_is(ao_span_get(body, "status"), "Success");
+	return ao_span_is(ao_span_get(body, "apiVersion"), resource->api_version) &&
+	       ao_span_is(ao_span_get(body, "kind"), resource->kind) && has(metadata, "name", object->name) &&
+	       (!object->namespace_ || !*object->namespace_ || has(metadata, "namespace", object->namespace_)) &&
+	       has(metadata, "uid", object->uid);
 }
 
 /** "HTTP status 503", with the first line of a text that came with it. */
@@ -47,27 +93,37 @@ static char *plain_message(const ao_http_response *response)
 	return ao_xasprintf("HTTP status %ld%s%.*s", response->status, shown ? ": " : "", (int)shown, text);
 }
 
-ao_answer_parts ao_answer_make(const ao_http_response *response)
+static void read_failure(const ao_http_response *response, const ao_kube_object *object, ao_answer_parts *parts)
+{
+	ao_kube_answer *answer = &parts->answer;
+	if (is_status((ao_span){response->body, response->body_len}) &&
+	    ao_json_parse(response->body, response->body_len, &parts->status, NULL) == 0) {
+		const char *reason = ao_json_str(parts->status, "reason");
+		answer->reason = reason ? reason : "";
+		answer->message = ao_json_str(parts->status, "message");
+	}
+	if (!answer->message || !*answer->message)
+		answer->message = parts->message = plain_message(response);
+	answer->error = error_of(answer, parts->status, object);
+}
+
+ao_answer_parts ao_answer_make(const ao_http_response *response, const char *method, const ao_kube_object *object)
 {
 	ao_answer_parts parts = {.answer = {.status = response->status, .body = response->body, .body_len = response->body_len}};
 	ao_kube_answer *answer = &parts.answer;
+	bool good = response->status >= 200 && response->status < 300;
 	answer->reason = answer->message = "";
 	/* The server ends the connection of who is nobody to it, at times before its words are out: the status is what counts. */
 	if (response->error && response->status != 401) {
 		answer->error = response->error;
 		answer->message = response->error_text;
-		return parts;
+	} else if (!good) {
+		read_failure(response, object, &parts);
+	} else if (object && object->resource && !is_answer((ao_span){response->body, response->body_len}, method, object)) {
+		answer->error = -EPROTO;
+		answer->message = parts.message = ao_xasprintf("HTTP status %ld, but the answer is not %s %s", response->status,
+							       object->resource->kind, object->name ? object->name : "");
 	}
-	if (response->status >= 200 && response->status < 300)
-		return parts;
-	if (ao_json_parse(response->body, response->body_len, &parts.status, NULL) == 0) {
-		const char *reason = ao_json_str(parts.status, "reason");
-		answer->reason = reason ? reason : "";
-		answer->message = ao_json_str(parts.status, "message");
-	}
-	if (!answer->message || !*answer->message)
-		answer->message = parts.message = plain_message(response);
-	answer->error = error_of(response->status, answer->reason, answer->message);
 	return parts;
 }
 

@@ -1,5 +1,8 @@
 /*
  * apply.c -- one object: POST when it is absent; else, if need be, GET and a managedFields patch, then the server-side apply.
+ *
+ * A POST that finds the name taken reads who has it.  An object whose controlling owner is the one we render is ours: the answer to an
+ * earlier POST was lost, or the watch is behind.
  */
 #include "kube/apply.h"
 
@@ -15,10 +18,10 @@ struct ao_apply {
 	const ao_resource *resource;
 	const char *manager;
 	const char *const *legacy_managers;
-	bool dry_run, create, drop_replicas;
+	bool dry_run, create;
 	char *namespace_, *name;
-	char *uid;  /* of the object we mean; NULL when it is created */
-	char *body; /* what is sent in the end */
+	char *uid;      /* of the object that is written to; NULL: none yet, so it is POSTed */
+	cJSON *desired; /* what is sent in the end */
 	unsigned migrations;
 	ao_kube_call *call;
 	void (*fn)(void *arg, const ao_kube_answer *answer, bool created);
@@ -32,7 +35,7 @@ static void free_apply(ao_apply *a)
 	free(a->namespace_);
 	free(a->name);
 	free(a->uid);
-	free(a->body);
+	cJSON_Delete(a->desired);
 	free(a);
 }
 
@@ -45,20 +48,35 @@ static void finish(ao_apply *a, const ao_kube_answer *answer)
 	fn(arg, answer, created);
 }
 
-static void on_written(void *arg, const ao_kube_answer *answer)
+/** Ends with an error of our own, the server's answer being fine. */
+static void fail(ao_apply *a, const ao_kube_answer *answer, int error, const char *message)
 {
-	ao_apply *a = arg;
-	a->call = NULL;
-	if (a->create && answer->error == -EEXIST) {
-		ao_kube_answer named = *answer;
-		ao_auto_str char *message =
-		    ao_xasprintf("%s %s exists already and is not ours; rename one of them or delete it", a->resource->kind, a->name);
-		named.message = message;
-		finish(a, &named);
-		return;
-	}
-	finish(a, answer);
+	ao_kube_answer wrong = *answer;
+	wrong.error = error;
+	wrong.message = message;
+	finish(a, &wrong);
 }
+
+static void fail_as_foreign(ao_apply *a)
+{
+	ao_auto_str char *message =
+	    ao_xasprintf("%s %s exists already and is not ours; rename one of them or delete it", a->resource->kind, a->name);
+	finish(a, &(ao_kube_answer){.status = 409, .error = -EEXIST, .reason = "AlreadyExists", .message = message, .body = ""});
+}
+
+/** The uid of the controlling owner, or NULL. */
+static const char *controller_of(const cJSON *object)
+{
+	const cJSON *owner;
+	cJSON_ArrayForEach (owner, ao_json_at(object, "metadata", "ownerReferences"))
+		if (cJSON_IsTrue(ao_json_at(owner, "controller")))
+			return ao_json_str(owner, "uid");
+	return NULL;
+}
+
+static bool is_same(const char *a, const char *b) { return a && b && strcmp(a, b) == 0; }
+
+/* ---- requests ---- */
 
 static void request(ao_apply *a, const char *method, const char *path, const char *content_type, const char *body, ao_kube_fn fn)
 {
@@ -67,17 +85,33 @@ static void request(ao_apply *a, const char *method, const char *path, const cha
 					    .path = path,
 					    .content_type = content_type,
 					    .body = body,
+					    .object = {a->resource, a->namespace_, a->name, body ? a->uid : NULL},
 					    .fn = fn,
 					    .arg = a,
 					});
 }
 
+static void on_written(void *arg, const ao_kube_answer *answer)
+{
+	ao_apply *a = arg;
+	a->call = NULL;
+	if (!a->uid && answer->error == -EEXIST && controller_of(a->desired))
+		read_live(a); /* it may be ours: of a POST whose answer was lost */
+	else if (!a->uid && answer->error == -EEXIST)
+		fail_as_foreign(a);
+	else
+		finish(a, answer);
+}
+
 static void write_object(ao_apply *a)
 {
-	ao_auto_str char *path = ao_resource_path(a->resource, a->namespace_, a->create ? NULL : a->name, NULL);
+	ao_auto_str char *path = ao_resource_path(a->resource, a->namespace_, a->uid ? a->name : NULL, NULL);
 	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s&fieldValidation=Strict%s%s", path, a->manager,
-					       a->create ? "" : "&force=true", a->dry_run ? "&dryRun=All" : "");
-	request(a, a->create ? "POST" : "PATCH", query, a->create ? NULL : AO_APPLY_PATCH, a->body, on_written);
+					       a->uid ? "&force=true" : "", a->dry_run ? "&dryRun=All" : "");
+	/* with the uid of the one we mean, so that another of its name is never written to */
+	ao_json_set_str(ao_json_object(a->desired, "metadata"), "uid", a->uid);
+	ao_auto_str char *body = ao_json_print(a->desired);
+	request(a, a->uid ? "PATCH" : "POST", query, a->uid ? AO_APPLY_PATCH : NULL, body, on_written);
 }
 
 static void on_migrated(void *arg, const ao_kube_answer *answer)
@@ -92,13 +126,19 @@ static void on_migrated(void *arg, const ao_kube_answer *answer)
 		write_object(a);
 }
 
-/** Ends with an error of our own, the server's answer being fine. */
-static void fail(ao_apply *a, const ao_kube_answer *answer, int error, const char *message)
+/** Makes the entries of managedFields that we take over ours, then writes. */
+static void migrate(ao_apply *a, const cJSON *live)
 {
-	ao_kube_answer wrong = *answer;
-	wrong.error = error;
-	wrong.message = message;
-	finish(a, &wrong);
+	bool drop_replicas = !ao_json_at(a->desired, "spec", "replicas");
+	ao_auto_json cJSON *patch = a->dry_run ? NULL : ao_managed_patch(live, a->manager, a->legacy_managers, drop_replicas);
+	if (!patch) {
+		write_object(a);
+		return;
+	}
+	ao_auto_str char *body = ao_json_print(patch);
+	ao_auto_str char *path = ao_resource_path(a->resource, a->namespace_, a->name, NULL);
+	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s", path, a->manager);
+	request(a, "PATCH", query, AO_JSON_PATCH, body, on_migrated);
 }
 
 static void on_live(void *arg, const ao_kube_answer *answer)
@@ -116,35 +156,24 @@ static void on_live(void *arg, const ao_kube_answer *answer)
 		return;
 	}
 	const char *uid = ao_json_str(live, "metadata", "uid");
-	if (!uid || strcmp(uid, a->uid) != 0) {
+	bool ours = a->uid ? is_same(uid, a->uid) : uid && is_same(controller_of(live), controller_of(a->desired));
+	if (!ours && a->uid) {
 		fail(a, answer, -ESTALE, "another object has that name now");
 		return;
 	}
-	ao_auto_json cJSON *patch = ao_managed_patch(live, a->manager, a->legacy_managers, a->drop_replicas);
-	if (!patch) {
-		write_object(a);
+	if (!ours) {
+		fail_as_foreign(a);
 		return;
 	}
-	ao_auto_str char *body = ao_json_print(patch);
-	ao_auto_str char *path = ao_resource_path(a->resource, a->namespace_, a->name, NULL);
-	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s", path, a->manager);
-	request(a, "PATCH", query, AO_JSON_PATCH, body, on_migrated);
+	if (!a->uid)
+		a->uid = ao_xstrdup(uid); /* what it holds may be of an earlier rendering: from here on it is one to be changed */
+	migrate(a, live);
 }
 
 static void read_live(ao_apply *a)
 {
 	ao_auto_str char *path = ao_resource_path(a->resource, a->namespace_, a->name, NULL);
 	request(a, "GET", path, NULL, NULL, on_live);
-}
-
-/** The object as it is sent; with the uid of the one we mean, so that another of its name is never written to. */
-static char *body_of(const ao_apply_request *with)
-{
-	if (!with->observed)
-		return ao_json_print(with->desired);
-	ao_auto_json cJSON *object = cJSON_Duplicate(with->desired, 1);
-	ao_json_set_str(ao_json_object(object, "metadata"), "uid", with->observed->uid);
-	return ao_json_print(object);
 }
 
 ao_apply *ao_apply_start(const ao_apply_request *with)
@@ -161,13 +190,12 @@ ao_apply *ao_apply_start(const ao_apply_request *with)
 	    .namespace_ = ao_xstrdup(ao_json_str(with->desired, "metadata", "namespace")),
 	    .name = ao_xstrdup(ao_json_str(with->desired, "metadata", "name")),
 	    .uid = observed ? ao_xstrdup(observed->uid) : NULL,
-	    .body = body_of(with),
-	    .drop_replicas = !ao_json_at(with->desired, "spec", "replicas"),
+	    .desired = cJSON_Duplicate(with->desired, 1),
 	    .fn = with->fn,
 	    .arg = with->arg,
 	};
-	bool migrate = observed && !with->dry_run && (observed->legacy_owned || (observed->owns_replicas && a->drop_replicas));
-	if (migrate)
+	bool keeps_replicas = observed && observed->owns_replicas && !ao_json_at(with->desired, "spec", "replicas");
+	if (observed && !with->dry_run && (observed->legacy_owned || keeps_replicas))
 		read_live(a);
 	else
 		write_object(a);
@@ -179,15 +207,4 @@ void ao_apply_cancel(ao_apply *a)
 	if (a->call)
 		ao_kube_cancel(a->call);
 	free_apply(a);
-}
-
-/* ---- deletion ---- */
-
-ao_kube_call *ao_apply_delete(ao_kube *kube, const ao_resource *resource, const ao_object *observed, ao_kube_fn fn, void *arg)
-{
-	ao_auto_str char *path = ao_resource_path(resource, *observed->namespace_ ? observed->namespace_ : NULL, observed->name, NULL);
-	ao_auto_str char *body = ao_xasprintf("{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\",\"propagationPolicy\":\"Background\","
-					      "\"preconditions\":{\"uid\":\"%s\"}}",
-					      observed->uid);
-	return ao_kube_send(kube, &(ao_kube_request){.method = "DELETE", .path = path, .body = body, .fn = fn, .arg = arg});
 }

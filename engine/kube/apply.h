@@ -2,7 +2,8 @@
 /**
  * apply.h -- makes one object on the server be what we want, with the fewest requests and without touching what is not ours.
  *
- * Absent: POST (fieldValidation=Strict), so that a foreign object of that name answers AlreadyExists instead of being taken over.
+ * Absent: POST (fieldValidation=Strict), so that a foreign object of that name answers AlreadyExists instead of being taken over.  One that
+ * has the controlling owner that we render is no foreign one but ours, of a POST whose answer was lost: it is gone on with as if present.
  * Present: first, when the object is still held by an Update entry of ours or of a legacy manager, one JSON patch that turns
  * those managedFields entries into our Apply entry (dropping spec.replicas unless we set it), read
  * again and retried on 409; then a server-side apply, forced, carrying the observed uid.
@@ -23,7 +24,7 @@ typedef struct ao_apply_request {
 	const char *manager;                /* our field manager */
 	const char *const *legacy_managers; /* NULL-terminated managers whose Update entries become ours; may be NULL */
 	bool dry_run;
-	/** Once, from the loop; answer->body is the object as the server has it now. `created` tells POST from apply. */
+	/** Once, from the loop; answer->body is the object as the server has it now. `created`: `observed` was NULL. */
 	void (*fn)(void *arg, const ao_kube_answer *answer, bool created);
 	void *arg;
 } ao_apply_request;
@@ -43,7 +44,3 @@ void ao_apply_cancel(ao_apply *apply);
  * NULL
  */
 bool ao_apply_equal(const cJSON *desired, const cJSON *observed, char **ret_path);
-
-/** DELETE with a uid precondition, background propagation. -ENOENT (gone) and -ESTALE (another object has that name now) mean it is done.
- */
-ao_kube_call *ao_apply_delete(ao_kube *kube, const ao_resource *resource, const ao_object *observed, ao_kube_fn fn, void *arg);

@@ -30,9 +30,10 @@
 struct ao_kube_call {
 	ao_kube *kube;
 	char *method, *path, *content_type, *body;
-	ao_kube_request with; /* the rest of the request */
-	ao_http_call *http;   /* in flight */
-	ao_timer *timer;      /* answers a refused call, ends a rest */
+	char *namespace_, *name, *uid; /* of the object asked for */
+	ao_kube_request with;          /* the rest of the request */
+	ao_http_call *http;            /* in flight */
+	ao_timer *timer;               /* answers a refused call, ends a rest */
 	unsigned repeats;
 	bool refused, reauthorized, write, counted, in_line, told;
 	uint64_t attempt_ms;           /* when it was sent last */
@@ -180,6 +181,9 @@ static void free_call(ao_kube_call *call)
 	free(call->path);
 	free(call->content_type);
 	free(call->body);
+	free(call->namespace_);
+	free(call->name);
+	free(call->uid);
 	free(call);
 }
 
@@ -244,7 +248,7 @@ static bool is_whole(const ao_kube_call *call, const ao_http_response *response)
 	       ao_json_parse(response->body, response->body_len, &object, NULL) == 0;
 }
 
-/** A write that left and was not answered. */
+/** A write that left and was not answered, or not by the server. */
 static void say_unsure(ao_answer_parts *parts)
 {
 	char *message = ao_xasprintf("%s; it may have been carried out", parts->answer.message);
@@ -271,8 +275,9 @@ static void on_http_done(void *arg, const ao_http_response *response)
 		return;
 	if (is_whole(call, response))
 		whole.error = 0;
-	ao_auto_answer ao_answer_parts parts = ao_answer_make(&whole);
-	if (call->write && whole.error && whole.sent)
+	ao_kube_object object = {call->with.object.resource, call->namespace_, call->name, call->uid};
+	ao_auto_answer ao_answer_parts parts = ao_answer_make(&whole, call->method, &object);
+	if (call->write && (whole.error ? whole.sent : parts.answer.error == -EPROTO))
 		say_unsure(&parts);
 	answer_and_free(call, &parts.answer);
 }
@@ -359,7 +364,11 @@ ao_kube_call *ao_kube_send(ao_kube *kube, const ao_kube_request *request)
 	call->path = ao_xstrdup(request->path);
 	call->content_type = ao_xstrdup(request->content_type ? request->content_type : "application/json");
 	call->body = ao_xstrdup(request->body);
+	call->namespace_ = ao_xstrdup(request->object.namespace_);
+	call->name = ao_xstrdup(request->object.name);
+	call->uid = ao_xstrdup(request->object.uid);
 	call->with.method = call->with.path = call->with.content_type = call->with.body = NULL; /* borrowed until here */
+	call->with.object = (ao_kube_object){.resource = request->object.resource};
 	call->write = strcmp(call->method, "GET") != 0;
 	call->next = kube->calls;
 	if (call->next)

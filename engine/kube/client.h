@@ -21,22 +21,31 @@ typedef struct ao_kube_call ao_kube_call;
 
 typedef struct ao_kube_answer {
 	long status; /* HTTP status; 0: no answer */
-	int error;   /* 0 for 2xx; else -ENOENT 404, -EEXIST AlreadyExists, -ESTALE Conflict or Gone (409, 410), -EINVAL other 4xx and
-			typed-patch 500, -EPERM 401/403 or no lease, -EIO 5xx, redirects and no answer, -EAGAIN 429, -ETIME, -E2BIG */
+	int error;   /* 0 for 2xx; else -ENOENT the server says NotFound of what was asked for, -EEXIST AlreadyExists, -ESTALE Conflict or
+			Gone (409, 410), -EPROTO a 2xx that is not the object asked for, -EINVAL other 4xx and typed-patch 500, -EPERM 401/403
+			or no lease, -EIO 5xx, redirects, no answer, and a 404 or 409 without a Status, -EAGAIN 429, -ETIME, -E2BIG */
 	const char *reason;  /* Status.reason ("AlreadyExists", "Invalid", ...), or "" */
 	const char *message; /* Status.message, the transport's error or "HTTP status N: text"; never NULL */
-	bool unsure;         /* a write that left and was not answered: the server may have carried it out, so look before it is judged */
+	bool unsure;         /* a write that left, without an answer of the server: that may have carried it out, so look before it is judged */
 	const char *body;    /* the raw answer, NUL-terminated, borrowed */
 	size_t body_len;
 } ao_kube_answer;
 
 typedef void (*ao_kube_fn)(void *arg, const ao_kube_answer *answer);
 
+/** The one object that a request is about. A 2xx must bring it back, and "not found" must be said of it, to be believed. */
+typedef struct ao_kube_object {
+	const ao_resource *resource; /* borrowed until fn; NULL: the request is about something else, any 2xx is fine */
+	const char *namespace_;      /* NULL or "": there is none */
+	const char *name, *uid;      /* NULL: not known, any is fine */
+} ao_kube_object;
+
 typedef struct ao_kube_request {
 	const char *method;
 	const char *path;         /* with query, from ao_resource_path() */
 	const char *content_type; /* NULL: application/json */
 	const char *body;         /* copied; NULL: none */
+	ao_kube_object object;    /* texts copied */
 	uint64_t timeout_ms;      /* for all attempts, from the first on; 0 means 30000 */
 	size_t max_body;          /* 0 means 4 MiB */
 	ao_kube_fn fn;            /* called once, unless the call is cancelled; may be NULL */

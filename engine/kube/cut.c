@@ -70,20 +70,6 @@ static const keep *find_keep(const keep *table, ao_span key)
 
 static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
-/** Did the walk over the members of `object` stop at its very end, rather than at malformed text? */
-static bool ended_well(ao_span object, size_t cursor)
-{
-	size_t i = cursor;
-	while (i < object.len && (is_space(object.at[i]) || (!cursor && object.at[i] == '{')))
-		i++;
-	if (i >= object.len || object.at[i] != '}')
-		return false;
-	while (++i < object.len)
-		if (!is_space(object.at[i]))
-			return false;
-	return true;
-}
-
 /* ---- copying ---- */
 
 static void put_compact(ao_buf *out, ao_span s)
@@ -270,7 +256,7 @@ static bool note_metadata(ao_cut *cut, ao_span metadata, const ao_store_options 
 			cut->owns_replicas = held.owns_replicas;
 		}
 	}
-	return ended_well(metadata, cursor);
+	return ao_span_ended(metadata, cursor);
 }
 
 /* ---- the whole ---- */
@@ -293,20 +279,11 @@ static void reset(ao_cut *cut)
 	ao_buf_put(&cut->strings, "", 1);
 }
 
-static bool is_whole(ao_span object)
-{
-	size_t cursor = 0;
-	ao_span key, value;
-	while (ao_span_member(object, &cursor, &key, &value))
-		;
-	return ended_well(object, cursor);
-}
-
 int ao_cut_make(ao_cut *cut, ao_span object, const ao_store_options *options, ao_err **reterr)
 {
 	reset(cut);
 	ao_span metadata = ao_span_get(object, "metadata");
-	if (!object.at || !is_whole(object))
+	if (!ao_span_is_object(object))
 		return ao_err_set(reterr, -EINVAL, "not a JSON object");
 	if (!metadata.at || *metadata.at != '{' || !note_metadata(cut, metadata, options))
 		return ao_err_set(reterr, -EINVAL, "an object without metadata");

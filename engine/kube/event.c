@@ -148,8 +148,7 @@ static void try_later(series *s)
 static void on_written(void *arg, const ao_kube_answer *answer)
 {
 	series *s = arg;
-	bool refused = answer->status == 0 && answer->error == -EPERM; /* by the gate */
-	bool passing = (answer->status == 0 && !refused) || answer->status == 429 || answer->status >= 500;
+	bool passing = answer->error == -EIO || answer->error == -EPROTO || answer->error == -ETIME || answer->error == -EAGAIN;
 	bool arrived_before = !s->sent && s->tries && answer->error == -EEXIST;
 	bool gone = s->sent && answer->error == -ENOENT;
 	s->call = NULL;
@@ -198,6 +197,7 @@ static void write_event(series *s)
 								   .path = path,
 								   .content_type = exists ? AO_MERGE_PATCH : NULL,
 								   .body = body ? body : s->text,
+								   .object = {&resource, s->namespace_, s->name, NULL},
 								   .fn = on_written,
 								   .arg = s});
 }

@@ -2,7 +2,8 @@
  * informer.c -- list, then watch, then watch again from where it ended.
  *
  * Two ways to list.  WatchList: one stream that first sends what there is, up to a marked bookmark, and goes on as the watch.  Pages: where
- * the server refuses that.  Both mark what they see in the store; what is not marked in the end is gone.
+ * the server refuses that.  Both mark what they see in the store; what is not marked in the end is gone.  So is everything when the kind
+ * itself is gone, but that takes more than a 404: discovery.c asks.
  *
  * ao_informer_free() may come from inside any callback: streams end at once, the rest goes when the last of our frames returns.
  */
@@ -11,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "kube/discovery.h"
 #include "kube/list.h"
 #include "kube/watch.h"
 
@@ -29,8 +31,9 @@ struct ao_informer {
 	char *namespace_; /* or NULL */
 	char *path;       /* of the collection with the selector, ends with '?' or '&' */
 	ao_store *store;
-	ao_watch *watch; /* one of the two, or neither while the timer runs */
+	ao_watch *watch; /* one of the three, or none while the timer runs */
 	ao_list *list;
+	ao_discovery *discovery;
 	ao_timer *timer;
 	bool list_first;   /* the store's version is no place to resume from */
 	bool listing;      /* between ao_store_mark() and the sweep */
@@ -206,6 +209,21 @@ static void kind_is_absent(ao_informer *inf)
 		ao_timer_start(inf->timer, ABSENT_MS);
 }
 
+static void on_discovery(void *arg, bool absent, const char *message)
+{
+	ao_informer *inf = arg;
+	inf->busy++;
+	inf->discovery = NULL;
+	if (absent)
+		kind_is_absent(inf);
+	else
+		failed(inf, message);
+	leave(inf);
+}
+
+/** A 404 alone empties no store. */
+static void doubt_kind(ao_informer *inf) { inf->discovery = ao_discovery_start(inf->kube, inf->with.resource, on_discovery, inf); }
+
 /* ---- the stream ---- */
 
 static void on_event(void *arg, ao_watch_event event, ao_span object)
@@ -239,7 +257,7 @@ static void on_watch_end(void *arg, const ao_watch_end *end)
 	inf->watch = NULL;
 	bool initial = inf->listing && !inf->paged;
 	if (end->status == 404) {
-		kind_is_absent(inf);
+		doubt_kind(inf);
 	} else if (is_shut_out(inf, end->status)) {
 		shut_out(inf, end->message);
 	} else if (end->status == 410) {
@@ -292,7 +310,7 @@ static void on_list_end(void *arg, const ao_kube_answer *answer, const char *ver
 		if (!inf->freed)
 			watch(inf);
 	} else if (answer->status == 404) {
-		kind_is_absent(inf);
+		doubt_kind(inf);
 	} else if (is_shut_out(inf, answer->status)) {
 		shut_out(inf, answer->message);
 	} else if (answer->status == 410) {
@@ -305,8 +323,8 @@ static void on_list_end(void *arg, const ao_kube_answer *answer, const char *ver
 
 static void list(ao_informer *inf)
 {
-	inf->list =
-	    ao_list_start(&(ao_list_request){.kube = inf->kube, .path = inf->path, .on_item = on_item, .on_end = on_list_end, .arg = inf});
+	inf->list = ao_list_start(&(ao_list_request){
+	    .kube = inf->kube, .resource = inf->with.resource, .path = inf->path, .on_item = on_item, .on_end = on_list_end, .arg = inf});
 }
 
 static void go(ao_informer *inf)
@@ -358,6 +376,7 @@ void ao_informer_free(ao_informer *inf)
 		return;
 	ao_watch_free(inf->watch);
 	ao_list_free(inf->list);
+	ao_discovery_free(inf->discovery);
 	ao_timer_free(inf->timer);
 	inf->freed = true;
 	if (!inf->busy)

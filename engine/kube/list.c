@@ -62,11 +62,24 @@ static bool tell_items(ao_list *list, ao_span items)
 	return false;
 }
 
+/** A page that is cut off, or is no list at all, would look like one on which nothing is. */
+static bool is_page(const ao_list *list, ao_span page, ao_span items)
+{
+	ao_auto_str char *kind = ao_span_text(ao_span_get(page, "kind"));
+	size_t cursor = 0, len = kind ? strlen(kind) : 0;
+	ao_span item;
+	while (ao_span_item(items, &cursor, &item))
+		;
+	bool whole = ao_span_ended(items, cursor) || (items.len == 4 && memcmp(items.at, "null", 4) == 0);
+	return whole && ao_span_is_object(page) && ao_span_is(ao_span_get(page, "apiVersion"), list->with.resource->api_version) &&
+	       len > 4 && strcmp(kind + len - 4, "List") == 0;
+}
+
 static void take_page(ao_list *list, const ao_kube_answer *answer)
 {
-	ao_span page = {answer->body, answer->body_len}, metadata = ao_span_get(page, "metadata");
+	ao_span page = {answer->body, answer->body_len}, metadata = ao_span_get(page, "metadata"), items = ao_span_get(page, "items");
 	ao_auto_str char *version = ao_span_text(ao_span_get(metadata, "resourceVersion"));
-	if (!version) {
+	if (!version || !is_page(list, page, items)) {
 		ao_kube_answer wrong = *answer;
 		wrong.error = -EPROTO;
 		wrong.message = "the answer is no list";
@@ -75,7 +88,7 @@ static void take_page(ao_list *list, const ao_kube_answer *answer)
 	}
 	free(list->token);
 	list->token = ao_span_text(ao_span_get(metadata, "continue"));
-	if (!tell_items(list, ao_span_get(page, "items")))
+	if (!tell_items(list, items))
 		return;
 	if (list->token && *list->token)
 		get_page(list);

@@ -10,7 +10,8 @@ typedef struct ao_list ao_list;
 
 typedef struct ao_list_request {
 	ao_kube *kube;
-	const char *path; /* of the collection, ending with '?' or '&' */
+	const ao_resource *resource; /* borrowed until the end: a page must be a list of these */
+	const char *path;            /* of the collection, ending with '?' or '&' */
 	/** May call ao_list_free(). */
 	void (*on_item)(void *arg, ao_span object);
 	/**

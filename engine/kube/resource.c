@@ -44,11 +44,17 @@ static void put_part(ao_buf *path, const char *part)
 			ao_buf_printf(path, "%s%02X", escape, (unsigned char)*part);
 }
 
+char *ao_resource_group_path(const ao_resource *r)
+{
+	/* the slash of "apps/v1" is part of the path */
+	return ao_xasprintf("%s/%s", strchr(r->api_version, '/') ? "/apis" : "/api", r->api_version);
+}
+
 char *ao_resource_path(const ao_resource *r, const char *namespace_, const char *name, const char *subresource)
 {
+	ao_auto_str char *group = ao_resource_group_path(r);
 	ao_buf path = ao_buf_init(MAX_PATH);
-	/* the slash of "apps/v1" is part of the path */
-	ao_buf_printf(&path, "%s/%s", strchr(r->api_version, '/') ? "/apis" : "/api", r->api_version);
+	ao_buf_puts(&path, group);
 	if (namespace_ && !r->cluster_scoped) {
 		ao_buf_puts(&path, "/namespaces");
 		put_part(&path, namespace_);

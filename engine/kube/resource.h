@@ -27,5 +27,7 @@ bool ao_resource_is(const ao_resource *r, const char *api_version, const char *k
  * @return the caller frees
  */
 char *ao_resource_path(const ao_resource *r, const char *namespace_, const char *name, const char *subresource);
+/** "/apis/apps/v1", where the server lists what it has of that group and version. @return the caller frees */
+char *ao_resource_group_path(const ao_resource *r);
 /** Appends a value of a query, percent-escaped. */
 void ao_resource_put_value(ao_buf *query, const char *value);

@@ -335,29 +335,30 @@ int ao_store_put(ao_store *store, ao_span object, const ao_object **ret, ao_err 
 	return r;
 }
 
-int ao_store_put_answer(ao_store *store, const char *body, size_t len, const ao_object **ret, ao_err **reterr)
+int ao_store_put_answer(ao_store *store, const char *body, size_t len, ao_answered *ret, ao_err **reterr)
 {
 	int r = ao_cut_make(&store->cut, (ao_span){body, len}, &store->options, reterr);
 	if (r < 0)
 		return r;
 	const char *key = ao_cut_str(&store->cut, AO_CUT_KEY), *version = ao_cut_str(&store->cut, AO_CUT_VERSION);
 	entry *old = find(store, key), *e;
+	*ret = (ao_answered){.spec_digest = store->cut.spec_digest};
 	if (old && ao_version_older(version, old->object.resource_version)) {
-		*ret = &old->object;
+		ret->object = &old->object;
 		return 0;
 	}
 	const part *p = part_of(store, ao_cut_str(&store->cut, AO_CUT_NAMESPACE));
 	if (!old && is_digits(version) && is_digits(p->version) && !ao_version_older(p->version, version))
 		return ao_err_set(reterr, -ENOENT, "%s is gone since", key);
 	if (!is_wanted(store, (ao_span){body, len})) {
-		ao_store_remove(store, key);
+		ret->before = take(store, key);
 		return -ENOENT;
 	}
 	uint32_t mark = old ? old->mark : p->mark - 1;
-	free(commit(store, &e));
+	old = commit(store, &e);
 	e->mark = mark; /* an answer is no proof that the object is in the list under way ... */
 	e->answered = p->mark;
-	*ret = &e->object;
+	*ret = (ao_answered){&e->object, old ? &old->object : NULL, true, e->object.spec_digest};
 	return 0;
 }
 

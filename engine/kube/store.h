@@ -83,12 +83,21 @@ void ao_store_each_labelled(const ao_store *store, const char *namespace_, const
 /** The tree of an object. @return 0; -EINVAL a number that cannot be kept, ... */
 int ao_object_tree(const ao_object *object, cJSON **ret, ao_err **reterr);
 
+/** What an answer of the server did to a store. */
+typedef struct ao_answered {
+	const ao_object *object; /* what the store holds now: the answer, or something newer; NULL: nothing */
+	ao_object *before;       /* what it replaced or removed; the caller frees it with ao_object_free(); NULL: nothing */
+	bool taken;              /* `object` is the answer */
+	uint64_t spec_digest;    /* of the answer, whatever the store holds */
+} ao_answered;
+
 /**
- * After a write of ours: the server's answer goes into the cache at once when it is newer, so that the next pass sees it.
- * @param ret  what the store holds now: the answer, or something newer
+ * After a write of ours: the server's answer goes into the cache at once when it is newer, so that the next pass sees it.  The event that
+ * tells the same is no news then: what the answer shows beyond our write is the caller's to tell.
+ * @param ret  set unless -EINVAL
  * @return as ao_store_put(); -ENOENT with an error also when the watch has already told that the object is gone
  */
-int ao_store_put_answer(ao_store *store, const char *body, size_t len, const ao_object **ret, ao_err **reterr);
+int ao_store_put_answer(ao_store *store, const char *body, size_t len, ao_answered *ret, ao_err **reterr);
 
 /* ---- for informers; `namespace_` is the one the informer fills, NULL when the store has only one informer ---- */
 

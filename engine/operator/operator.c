@@ -85,7 +85,10 @@ static int fetch_live(operator_ *op, const char *component, ao_policies_found *f
 	ao_auto_str char *name = ao_policies_live_name(op->scope, component);
 	ao_auto_str char *path = ao_resource_path(&config_maps, op->namespace_, name, NULL);
 	fetch f = {0};
-	ao_kube_call *call = ao_kube_send(op->kube, &(ao_kube_request){.method = "GET", .path = path, .fn = on_fetched, .arg = &f});
+	ao_kube_call *call = ao_kube_send(
+	    op->kube,
+	    &(ao_kube_request){
+		.method = "GET", .path = path, .object = {&config_maps, op->namespace_, name, NULL}, .fn = on_fetched, .arg = &f});
 	if (!ao_loop_run_until(op->loop, &f.done, START_TIMEOUT_MS)) {
 		ao_kube_cancel(call);
 		f = (fetch){.error = -EIO, .message = ao_xstrdup("no answer")};

@@ -143,14 +143,19 @@ static void on_answer(void *arg, const ao_kube_answer *answer)
 
 static void next(ao_secrets_call *c)
 {
-	const ao_resource secrets = {.api_version = "v1", .kind = "Secret", .plural = "secrets"};
+	static const ao_resource secrets = {.api_version = "v1", .kind = "Secret", .plural = "secrets"};
 	const cJSON *ref = c->refs->child;
 	if (!ref) {
 		finish(c, 0, "", "");
 		return;
 	}
 	ao_auto_str char *path = ao_resource_path(&secrets, c->namespace_, name_of(ref), NULL);
-	c->call = ao_kube_send(c->kube, &(ao_kube_request){.method = "GET", .path = path, .timeout_ms = 10000, .fn = on_answer, .arg = c});
+	c->call = ao_kube_send(c->kube, &(ao_kube_request){.method = "GET",
+							   .path = path,
+							   .object = {&secrets, c->namespace_, name_of(ref), NULL},
+							   .timeout_ms = 10000,
+							   .fn = on_answer,
+							   .arg = c});
 }
 
 ao_secrets_call *ao_secrets_read(ao_kube *kube, const char *namespace_, const cJSON *refs, ao_secrets_fn fn, void *arg)

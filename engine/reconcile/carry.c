@@ -85,9 +85,9 @@ static void on_applied(void *arg, const ao_kube_answer *answer, bool created)
 		ao_pass_status(pass);
 		return;
 	}
-	const ao_object *object = ao_world_took(pass->reconciler->with.world, kind, answer);
-	if (object)
-		*memo_for(pass, kind, desired) = (ao_memo){ao_json_digest(desired), object->spec_digest, true};
+	uint64_t observed; /* of the answer: what came after it, and is in the cache already, has yet to be compared */
+	if (ao_world_took(pass->reconciler->with.world, kind, AO_WROTE_OBJECT, answer, &observed))
+		*memo_for(pass, kind, desired) = (ao_memo){ao_json_digest(desired), observed, true};
 	note_change(pass, created ? "created" : pass->restoring ? "restored" : "updated", kind, name);
 	pass->index++;
 	next_object(pass);
@@ -200,25 +200,35 @@ static void find_leftover(void *arg, const ao_kind *kind, const ao_object *objec
 	found->kind = kind;
 }
 
+void ao_pass_delete(ao_pass *pass, const ao_kind *kind, const ao_object *child, ao_kube_fn fn)
+{
+	free(pass->deleting_key);
+	free(pass->deleting_name);
+	free(pass->deleting_uid);
+	pass->deleting_key = ao_xstrdup(child->key);
+	pass->deleting_name = ao_xstrdup(child->name);
+	pass->deleting_uid = ao_xstrdup(child->uid);
+	pass->deleting_kind = kind;
+	pass->remove = ao_remove_start(pass->reconciler->with.kube, &kind->resource, child, fn, pass);
+}
+
 static void prune(ao_pass *pass);
 
 static void on_deleted(void *arg, const ao_kube_answer *answer)
 {
 	ao_pass *pass = arg;
 	const ao_kind *kind = pass->deleting_kind;
-	ao_store *store = ao_world_store(pass->reconciler->with.world, kind);
-	const ao_object *object = ao_store_get(store, pass->deleting_key);
-	pass->call = NULL;
-	bool gone = answer->error == -ENOENT || answer->error == -ESTALE;
-	if (answer->error && !gone && object) {
-		ao_pass_error(pass, "delete", kind, "", object->name, answer);
+	ao_world *world = pass->reconciler->with.world;
+	const ao_object *object = ao_store_get(ao_world_store(world, kind), pass->deleting_key);
+	pass->remove = NULL;
+	if (answer->error && answer->error != -ENOENT && object) {
+		ao_pass_error(pass, "delete", kind, "", pass->deleting_name, answer);
 		ao_pass_status(pass);
 		return;
 	}
-	if (object) {
-		note_change(pass, "deleted", kind, object->name);
-		ao_store_remove(store, pass->deleting_key); /* the watch will say so again, or bring it back while a finalizer holds it */
-	}
+	if (object || !answer->error)
+		note_change(pass, "deleted", kind, pass->deleting_name);
+	ao_world_deleted(world, kind, pass->deleting_key, pass->deleting_uid, answer);
 	prune(pass);
 }
 
@@ -242,12 +252,10 @@ static void prune(ao_pass *pass)
 	ao_world_each_child(pass->reconciler->with.world, object->uid, find_leftover, &found);
 	if (found.key) {
 		const ao_object *child = ao_store_get(ao_world_store(pass->reconciler->with.world, found.kind), found.key);
-		free(pass->deleting_key);
-		pass->deleting_key = found.key;
-		pass->deleting_kind = found.kind;
 		free(pass->difference);
 		pass->difference = NULL;
-		pass->call = ao_apply_delete(pass->reconciler->with.kube, &found.kind->resource, child, on_deleted, pass);
+		ao_pass_delete(pass, found.kind, child, on_deleted);
+		free(found.key);
 		return;
 	}
 	drop_old_memos(pass->parent);

@@ -25,25 +25,26 @@ static void on_finalizer_added(void *arg, const ao_kube_answer *answer)
 	const ao_kind *kind = &pass->reconciler->manifest->kinds[0];
 	pass->call = NULL;
 	if (answer->error) {
-		const ao_object *object = ao_pass_object(pass);
-		if (answer->error != -ENOENT && object)
-			ao_pass_error(pass, "add the finalizer to", kind, "parent", object->name, answer);
+		ao_pass_parent_error(pass, "add the finalizer to", answer);
 		ao_pass_finish(pass);
 		return;
 	}
-	ao_world_took(pass->reconciler->with.world, kind, answer);
-	ao_pass_render(pass);
+	ao_world_took(pass->reconciler->with.world, kind, AO_WROTE_OBJECT, answer, NULL);
+	const ao_object *object = ao_pass_object(pass);
+	if (object && object->deleting)
+		ao_pass_finish(pass); /* whoever told the cache has woken it */
+	else
+		ao_pass_render(pass);
 }
 
 static void on_finalizer_removed(void *arg, const ao_kube_answer *answer)
 {
 	ao_pass *pass = arg;
-	const ao_object *object = ao_pass_object(pass);
 	pass->call = NULL;
-	if (answer->error && answer->error != -ENOENT && object)
-		ao_pass_error(pass, "release", &pass->reconciler->manifest->kinds[0], "parent", object->name, answer);
-	else
+	if (!answer->error)
 		ao_info(AO_CORE, pass->parent->key, "released: %s", pass->left ? pass->left : "nothing of ours is left to clean up");
+	else
+		ao_pass_parent_error(pass, "release", answer);
 	ao_pass_finish(pass);
 }
 
@@ -53,9 +54,14 @@ static void send_patch(ao_pass *pass, const ao_object *object, const char *conte
 	ao_auto_str char *path = ao_resource_path(&kind->resource, object->namespace_, object->name, NULL);
 	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s", path, pass->reconciler->manifest->field_manager);
 	ao_auto_str char *text = ao_json_print(body);
-	pass->call = ao_kube_send(
-	    pass->reconciler->with.kube,
-	    &(ao_kube_request){.method = "PATCH", .path = query, .content_type = content_type, .body = text, .fn = fn, .arg = pass});
+	pass->call = ao_kube_send(pass->reconciler->with.kube,
+				  &(ao_kube_request){.method = "PATCH",
+						     .path = query,
+						     .content_type = content_type,
+						     .body = text,
+						     .object = {&kind->resource, object->namespace_, object->name, object->uid},
+						     .fn = fn,
+						     .arg = pass});
 }
 
 /** Touches metadata.finalizers alone; resourceVersion makes it fail rather than undo somebody else's finalizer. */
@@ -223,13 +229,13 @@ static void find_child(void *arg, const ao_kind *kind, const ao_object *object)
 static void on_deleted(void *arg, const ao_kube_answer *answer)
 {
 	ao_pass *pass = arg;
-	pass->call = NULL;
-	if (answer->error && answer->error != -ENOENT && answer->error != -ESTALE) {
-		ao_pass_error(pass, "delete", pass->deleting_kind, "", pass->deleting_key, answer);
+	pass->remove = NULL;
+	if (answer->error && answer->error != -ENOENT) {
+		ao_pass_error(pass, "delete", pass->deleting_kind, "", pass->deleting_name, answer);
 		ao_pass_status(pass);
 		return;
 	}
-	ao_info(AO_CORE, pass->parent->key, "deleted %s %s", pass->deleting_kind->resource.kind, pass->deleting_key);
+	ao_info(AO_CORE, pass->parent->key, "deleted %s %s", pass->deleting_kind->resource.kind, pass->deleting_name);
 	pass->requeue_after = LOOK_AGAIN_S; /* the watch tells earlier that it is gone */
 	ao_pass_finish(pass);
 }
@@ -259,9 +265,6 @@ void ao_pass_release(ao_pass *pass, const cJSON *tree)
 		pass->previous = ao_xstrdup(parent->carried);
 		ao_pass_status(pass); /* somebody else's finalizer holds it: that is worth saying */
 	} else {
-		free(pass->deleting_key);
-		pass->deleting_key = ao_xstrdup(found.object->name);
-		pass->deleting_kind = found.kind;
-		pass->call = ao_apply_delete(r->with.kube, &found.kind->resource, found.object, on_deleted, pass);
+		ao_pass_delete(pass, found.kind, found.object, on_deleted);
 	}
 }

@@ -5,6 +5,7 @@
  */
 #include "base/map.h"
 #include "kube/apply.h"
+#include "kube/remove.h"
 #include "reconcile/reconcile.h"
 
 /** What we last saw to be right about one child. */
@@ -57,13 +58,14 @@ typedef struct ao_pass {
 	char *previous;               /* digest that the parent's status says was rendered last; or NULL */
 	char *difference;             /* path of the first field that made us write; or NULL */
 	bool restoring;               /* the write in flight puts back what somebody changed */
-	const ao_kind *deleting_kind; /* prune: of the child being deleted */
-	char *deleting_key;
+	const ao_kind *deleting_kind; /* of the child being deleted */
+	char *deleting_key, *deleting_name, *deleting_uid;
 	bool failed;          /* something was not carried out, and will be when the pass is tried again */
 	bool blocked;         /* something was not carried out, and whoever does it wakes the parent */
 	double requeue_after; /* seconds; 0: none */
 	ao_kube_call *call;   /* in flight */
 	ao_apply *apply;      /* in flight */
+	ao_remove *remove;    /* in flight */
 } ao_pass;
 
 struct ao_reconciler {
@@ -83,6 +85,8 @@ const ao_object *ao_pass_object(const ao_pass *pass);
 ao_bundle *ao_pass_bundle(const ao_pass *pass, const ao_object *object);
 /** Adds what went wrong to the status's errors and marks the pass failed. */
 void ao_pass_error(ao_pass *pass, const char *verb, const ao_kind *kind, const char *role, const char *name, const ao_kube_answer *answer);
+/** The same for a write to the parent itself; that it is gone is no error, since the watch ends what there is of it. */
+void ao_pass_parent_error(ao_pass *pass, const char *verb, const ao_kube_answer *answer);
 /** The same without an answer of the API server: the caller adds reason and message, and says how the pass ends. */
 cJSON *ao_pass_note_error(ao_pass *pass, const char *verb, const char *kind, const char *role, const char *name);
 /** What policies are shown. */
@@ -109,5 +113,7 @@ void ao_pass_queue_error(ao_pass *pass, const char *verb, const char *name, cons
 /* carry.c: carries out pass->plan, then prunes, then calls ao_pass_status(). */
 void ao_pass_carry_out(ao_pass *pass);
 void ao_pass_carry_out_objects(ao_pass *pass);
+/** Deletes a child, notes which, and goes on in fn(pass). */
+void ao_pass_delete(ao_pass *pass, const ao_kind *kind, const ao_object *child, ao_kube_fn fn);
 /* status.c: runs the status hooks, writes the difference, then calls ao_pass_finish(). */
 void ao_pass_status(ao_pass *pass);

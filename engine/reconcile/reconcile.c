@@ -97,12 +97,23 @@ void ao_pass_error(ao_pass *pass, const char *verb, const ao_kind *kind, const c
 	ao_warn(AO_CORE, pass->parent->key, "cannot %s %s %s: %s", verb, kind->resource.kind, name, answer->message);
 }
 
+void ao_pass_parent_error(ao_pass *pass, const char *verb, const ao_kube_answer *answer)
+{
+	const ao_object *object = ao_pass_object(pass);
+	if (answer->error == -ENOENT)
+		ao_debug(AO_CORE, pass->parent->key, "cannot %s it: %s", verb, answer->message);
+	else if (object)
+		ao_pass_error(pass, verb, &pass->reconciler->manifest->kinds[0], "parent", object->name, answer);
+}
+
 static void free_pass(ao_pass *pass)
 {
 	if (pass->call)
 		ao_kube_cancel(pass->call);
 	if (pass->apply)
 		ao_apply_cancel(pass->apply);
+	if (pass->remove)
+		ao_remove_cancel(pass->remove);
 	ao_shared_cancel(pass->reconciler->with.shared, pass);
 	ao_queues_cancel(pass->reconciler->with.queues, pass);
 	cJSON_Delete(pass->plan);
@@ -112,6 +123,8 @@ static void free_pass(ao_pass *pass)
 	free(pass->difference);
 	free(pass->deleting_key);
 	free(pass->left);
+	free(pass->deleting_name);
+	free(pass->deleting_uid);
 	free(pass);
 }
 

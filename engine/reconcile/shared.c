@@ -87,12 +87,11 @@ static void forget(ao_shared *shared, entry *e)
 	free_entry(e);
 }
 
-/** Notes that the object is as desired while it looks like `observed`. */
-static void settle(entry *e, const ao_object *observed)
+/** Notes that the object is as desired while it looks like that. */
+static void settle(entry *e, uint64_t observed_digest)
 {
-	e->settled = observed != NULL;
-	if (observed)
-		e->observed_digest = observed->spec_digest;
+	e->settled = true;
+	e->observed_digest = observed_digest;
 	free(e->last_error);
 	e->last_error = NULL;
 }
@@ -126,6 +125,12 @@ static void end_work(entry *e, const ao_kube_answer *answer)
 	ao_queue_done(shared->queue, id, answer->error ? AO_QUEUE_RETRY : AO_QUEUE_OK);
 }
 
+static void fail(entry *e, const ao_kube_answer *answer)
+{
+	report_failure(e, answer);
+	end_work(e, answer);
+}
+
 /** Two operators of different versions would overwrite each other's for ever: the one whose mark it carries decides. */
 static bool is_foreign(entry *e, const cJSON *tree)
 {
@@ -154,41 +159,45 @@ static void on_read(void *arg, const ao_kube_answer *answer)
 {
 	entry *e = arg;
 	e->read = NULL;
-	const ao_object *observed = answer->error ? NULL : ao_world_saw(e->shared->world, e->kind, answer);
+	const ao_object *observed = answer->error ? NULL : ao_world_saw(e->shared->world, e->kind, e->key, answer);
 	ao_kube_answer nothing = {.error = -EPROTO, .reason = "", .message = "the server's answer is no such object", .body = ""};
 	if (observed && is_as_desired(e, observed)) {
-		settle(e, observed);
+		settle(e, observed->spec_digest);
 		end_work(e, answer);
 	} else if (observed)
 		apply(e, observed);
 	else
-		end_work(e, answer->error ? answer : &nothing);
+		fail(e, answer->error ? answer : &nothing);
 }
 
-/** It exists, and without the labels that we watch by: somebody made or changed it. Its name is ours, so it is made right. */
+/** It exists, and without the labels that we watch by, or as we made it when the answer was lost. Its name is ours, so it is made right. */
 static void read_unseen(entry *e)
 {
-	ao_auto_str char *path = ao_resource_path(&e->kind->resource, ao_json_str(e->desired, "metadata", "namespace"),
-						  ao_json_str(e->desired, "metadata", "name"), NULL);
-	e->read = ao_kube_send(e->shared->kube, &(ao_kube_request){.method = "GET", .path = path, .fn = on_read, .arg = e});
+	const char *namespace_ = ao_json_str(e->desired, "metadata", "namespace"), *name = ao_json_str(e->desired, "metadata", "name");
+	ao_auto_str char *path = ao_resource_path(&e->kind->resource, namespace_, name, NULL);
+	e->read = ao_kube_send(
+	    e->shared->kube,
+	    &(ao_kube_request){
+		.method = "GET", .path = path, .object = {&e->kind->resource, namespace_, name, NULL}, .fn = on_read, .arg = e});
 }
 
 static void on_applied(void *arg, const ao_kube_answer *answer, bool created)
 {
 	entry *e = arg;
+	uint64_t digest = 0;
 	e->apply = NULL;
 	if (created && answer->error == -EEXIST) {
 		read_unseen(e);
 		return;
 	}
-	if (answer->error == 0) {
-		const ao_object *observed = ao_world_took(e->shared->world, e->kind, answer);
-		if (e->applying_digest == e->desired_digest)
-			settle(e, observed);
-		ao_info(AO_CORE, e->key, "%s the %s", created ? "created" : "updated", e->role);
-	} else {
-		report_failure(e, answer);
+	if (answer->error) {
+		fail(e, answer);
+		return;
 	}
+	e->settled = false;
+	if (ao_world_took(e->shared->world, e->kind, AO_WROTE_OBJECT, answer, &digest) && e->applying_digest == e->desired_digest)
+		settle(e, digest);
+	ao_info(AO_CORE, e->key, "%s the %s", created ? "created" : "updated", e->role);
 	end_work(e, answer);
 }
 
@@ -222,7 +231,7 @@ static void work(void *arg, const char *id)
 	const ao_object *observed = e ? ao_world_find(shared->world, e->kind, e->desired) : NULL;
 	if (!e || is_as_desired(e, observed)) {
 		if (e) {
-			settle(e, observed);
+			settle(e, observed->spec_digest);
 			tell_waiters(e, &(ao_kube_answer){.status = 200, .reason = "", .message = ""});
 		}
 		ao_queue_done(shared->queue, id, AO_QUEUE_OK);

@@ -48,13 +48,11 @@ static void emit_events(ao_pass *pass, const cJSON *events, const ao_object *obj
 static void on_status_written(void *arg, const ao_kube_answer *answer)
 {
 	ao_pass *pass = arg;
-	const ao_kind *kind = &pass->reconciler->manifest->kinds[0];
-	const ao_object *object = ao_pass_object(pass);
 	pass->call = NULL;
-	if (answer->error && answer->error != -ENOENT && object)
-		ao_pass_error(pass, "write the status of", kind, "parent", object->name, answer);
-	if (!answer->error)
-		ao_world_took(pass->reconciler->with.world, kind, answer);
+	if (answer->error)
+		ao_pass_parent_error(pass, "write the status of", answer);
+	else
+		ao_world_took(pass->reconciler->with.world, &pass->reconciler->manifest->kinds[0], AO_WROTE_STATUS, answer, NULL);
 	ao_pass_finish(pass);
 }
 
@@ -71,10 +69,14 @@ static bool write_difference(ao_pass *pass, const ao_object *object, const cJSON
 	ao_auto_str char *path = ao_resource_path(&kind->resource, object->namespace_, object->name, "status");
 	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s", path, pass->reconciler->manifest->field_manager);
 	pass->parent->status_ms = ao_mono_ms();
-	pass->call = ao_kube_send(
-	    pass->reconciler->with.kube,
-	    &(ao_kube_request){
-		.method = "PATCH", .path = query, .content_type = AO_MERGE_PATCH, .body = body, .fn = on_status_written, .arg = pass});
+	pass->call = ao_kube_send(pass->reconciler->with.kube,
+				  &(ao_kube_request){.method = "PATCH",
+						     .path = query,
+						     .content_type = AO_MERGE_PATCH,
+						     .body = body,
+						     .object = {&kind->resource, object->namespace_, object->name, object->uid},
+						     .fn = on_status_written,
+						     .arg = pass});
 	return true;
 }
 

@@ -46,9 +46,16 @@ struct ao_world {
 
 static const ao_kind *parent_kind(const ao_world *world) { return &world->manifest->kinds[0]; }
 
+/** Another object, one that is to go now, or one whose generation has moved on though it looks the same (there and back in a gap of the
+ * watch). */
+static bool is_other(const ao_object *object, const ao_object *before)
+{
+	return strcmp(before->uid, object->uid) != 0 || before->deleting != object->deleting || before->generation != object->generation;
+}
+
 static void on_parent_change(ao_world *world, ao_change change, const ao_object *object, const ao_object *before)
 {
-	if (change == AO_UPDATED && before->spec_digest == object->spec_digest)
+	if (change == AO_UPDATED && before->spec_digest == object->spec_digest && !is_other(object, before))
 		return; /* only its status: our own write */
 	world->listener.on_parent(world->listener.arg, object->key);
 }
@@ -74,12 +81,10 @@ static void wake_grandparent(ao_world *world, const ao_kind *kind, const ao_obje
 	}
 }
 
-static void on_change(void *arg, ao_informer *informer, ao_change change, const ao_object *object, const ao_object *before)
+/** Wakes whom a change concerns. */
+static void tell(ao_world *world, const ao_kind *kind, ao_change change, const ao_object *object, const ao_object *before)
 {
-	(void)informer;
-	watched *w = arg;
-	ao_world *world = w->place->world;
-	switch (w->kind->role) {
+	switch (kind->role) {
 	case AO_ROLE_PARENT:
 		on_parent_change(world, change, object, before);
 		break;
@@ -88,15 +93,22 @@ static void on_change(void *arg, ao_informer *informer, ao_change change, const 
 			wake(world, object->namespace_, object->owner_name);
 		break;
 	case AO_ROLE_SHARED:
-		world->listener.on_shared(world->listener.arg, w->kind, object->key);
+		world->listener.on_shared(world->listener.arg, kind, object->key);
 		break;
 	case AO_ROLE_RELATED:
-		if (w->kind->owner)
-			wake_grandparent(world, w->kind, object);
+		if (kind->owner)
+			wake_grandparent(world, kind, object);
 		else if (*object->label)
 			wake(world, object->namespace_, object->label);
 		break;
 	}
+}
+
+static void on_change(void *arg, ao_informer *informer, ao_change change, const ao_object *object, const ao_object *before)
+{
+	(void)informer;
+	const watched *w = arg;
+	tell(w->place->world, w->kind, change, object, before);
 }
 
 /* ---- what is known ---- */
@@ -286,21 +298,58 @@ int ao_world_tree(const ao_kind *kind, const ao_object *object, cJSON **ret, ao_
 	return 0;
 }
 
-const ao_object *ao_world_took(ao_world *world, const ao_kind *kind, const ao_kube_answer *answer)
+/* ---- answers ---- */
+
+/** Is there nothing in the answer but what we wrote? */
+static bool is_ours_alone(ao_wrote wrote, const ao_object *object, const ao_object *before)
 {
-	const ao_object *object = NULL;
-	ao_auto_err ao_err *err = NULL;
-	int r = ao_store_put_answer(ao_world_store(world, kind), answer->body, answer->body_len, &object, &err);
-	if (r < 0 && r != -ENOENT) /* that one: it was deleted while the answer was on its way */
-		ao_warn(AO_CORE, NULL, "the server's answer is no %s: %s", kind->resource.kind, ao_err_text(err));
-	return object;
+	if (!before)
+		return wrote == AO_WROTE_OBJECT; /* created */
+	if (before->full_digest == object->full_digest)
+		return true;
+	if (wrote == AO_WROTE_STATUS)
+		return before->spec_digest == object->spec_digest && !is_other(object, before);
+	return strcmp(before->uid, object->uid) == 0 && (wrote == AO_WROTE_DELETION || before->deleting == object->deleting);
 }
 
-const ao_object *ao_world_saw(ao_world *world, const ao_kind *kind, const ao_kube_answer *answer)
+bool ao_world_took(ao_world *world, const ao_kind *kind, ao_wrote wrote, const ao_kube_answer *answer, uint64_t *ret_digest)
+{
+	ao_answered took = {0};
+	ao_auto_err ao_err *err = NULL;
+	int r = ao_store_put_answer(ao_world_store(world, kind), answer->body, answer->body_len, &took, &err);
+	if (r < 0 && r != -ENOENT) /* that one: it was deleted while the answer was on its way */
+		ao_warn(AO_CORE, NULL, "the server's answer is no %s: %s", kind->resource.kind, ao_err_text(err));
+	if (r == -ENOENT && took.before)
+		tell(world, kind, AO_DELETED, took.before, NULL);
+	else if (took.taken && !is_ours_alone(wrote, took.object, took.before))
+		tell(world, kind, took.before ? AO_UPDATED : AO_ADDED, took.object, took.before);
+	ao_object_free(took.before);
+	if (ret_digest && r == 0)
+		*ret_digest = took.spec_digest;
+	return r == 0;
+}
+
+void ao_world_deleted(ao_world *world, const ao_kind *kind, const char *key, const char *uid, const ao_kube_answer *answer)
+{
+	ao_store *store = ao_world_store(world, kind);
+	const ao_object *object = ao_store_get(store, key);
+	ao_span body = {answer->body, answer->body_len};
+	if (!object || strcmp(object->uid, uid) != 0)
+		return; /* the watch was here before us */
+	if (answer->error == 0 && ao_span_is(ao_span_get(body, "kind"), kind->resource.kind))
+		ao_world_took(world, kind, AO_WROTE_DELETION, answer, NULL);
+	else
+		ao_store_remove(store, key);
+}
+
+const ao_object *ao_world_saw(ao_world *world, const ao_kind *kind, const char *key, const ao_kube_answer *answer)
 {
 	const ao_object *object = NULL;
-	int r = ao_store_put(ao_world_store(world, kind), (ao_span){answer->body, answer->body_len}, &object, NULL);
-	return r < 0 ? NULL : object;
+	ao_object *before = NULL;
+	ao_store *store = ao_world_store(world, kind);
+	int r = ao_store_swap(store, (ao_span){answer->body, answer->body_len}, true, &object, &before, NULL);
+	ao_object_free(before);
+	return r == 0 || r == -ESTALE ? ao_store_get(store, key) : NULL; /* the latter: the watch knows a newer one */
 }
 
 typedef struct each_child {

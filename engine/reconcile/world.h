@@ -42,11 +42,25 @@ bool ao_world_absent(const ao_world *world, const ao_kind *kind);
 const ao_object *ao_world_find(ao_world *world, const ao_kind *kind, const cJSON *desired);
 /** Its tree with apiVersion and kind, which lists leave out. */
 int ao_world_tree(const ao_kind *kind, const ao_object *object, cJSON **ret, ao_err **reterr);
-/** Puts the server's answer to a write into the cache. */
-const ao_object *ao_world_took(ao_world *world, const ao_kind *kind, const ao_kube_answer *answer);
+/** What a write of ours was about, and so what in its answer is no news. */
+typedef enum {
+	AO_WROTE_OBJECT, /* all but that it is another object, or is to go */
+	AO_WROTE_STATUS,
+	AO_WROTE_DELETION,
+} ao_wrote;
 
-/** Puts an object into the cache that the watch does not show (it lacks the labels). Returns NULL when it is none. */
-const ao_object *ao_world_saw(ao_world *world, const ao_kind *kind, const ao_kube_answer *answer);
+/**
+ * Puts the server's answer to a write into the cache. What it shows beyond that write wakes whom its event would have woken: that one comes
+ * too late to be news.
+ * @param ret_digest  spec_digest of the answer, also when the cache holds something newer; may be NULL
+ * @return false when the object is not there (any more)
+ */
+bool ao_world_took(ao_world *world, const ao_kind *kind, ao_wrote wrote, const ao_kube_answer *answer, uint64_t *ret_digest);
+/** After a DELETE of ours, of the object of this uid: what goes on until its finalizers are done is kept as the answer shows it. */
+void ao_world_deleted(ao_world *world, const ao_kind *kind, const char *key, const char *uid, const ao_kube_answer *answer);
+
+/** Puts the object of that key, which the watch does not show (it lacks the labels), into the cache. Returns NULL when it is none. */
+const ao_object *ao_world_saw(ao_world *world, const ao_kind *kind, const char *key, const ao_kube_answer *answer);
 
 /** Calls fn for every observed child (not shared) of the parent with this uid, kind by kind in manifest order. */
 void ao_world_each_child(ao_world *world, const char *parent_uid, void (*fn)(void *arg, const ao_kind *kind, const ao_object *object),

@@ -194,7 +194,11 @@ void ao_policies_record(ao_policies *p)
 	ao_auto_str char *body = ao_json_print(object), *path = ao_resource_path(&p->resource, p->with.namespace_, name, NULL);
 	ao_auto_str char *query = ao_xasprintf("%s?force=true&fieldManager=%s", path, p->main->loaded.manifest->field_manager);
 	p->recorded = true;
-	ao_kube_send(p->with.kube,
-		     &(ao_kube_request){
-			 .method = "PATCH", .path = query, .content_type = AO_APPLY_PATCH, .body = body, .fn = on_recorded, .arg = p});
+	ao_kube_send(p->with.kube, &(ao_kube_request){.method = "PATCH",
+						      .path = query,
+						      .content_type = AO_APPLY_PATCH,
+						      .body = body,
+						      .object = {&p->resource, p->with.namespace_, name, NULL},
+						      .fn = on_recorded,
+						      .arg = p});
 }

@@ -36,6 +36,46 @@ static void finds_members_and_items(void **state)
 	assert_null(ao_span_get(span("[1]"), "a").at);
 }
 
+static void tells_an_end_from_a_break(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		bool object, array; /* ... to its very end */
+	} cases[] = {
+	    {" { \"a\" : [1, {}] , \"b\":\"}\" } \n", true, false},
+	    {"{}", true, false},
+	    {" { } ", true, false},
+	    {"[1, {\"a\":2}]", false, true},
+	    {"[ ]", false, true},
+	    {"", false, false},
+	    {"  ", false, false},
+	    {"{", false, false},
+	    {"[", false, false},
+	    {"{]", false, false},
+	    {"[}", false, false},
+	    {"{}}", false, false},
+	    {"{} {}", false, false},
+	    {"{\"a\":1", false, false},
+	    {"{\"a\":1 \"b\":2}", false, false},
+	    {"{\"a\":", false, false},
+	    {"[{} {}]", false, false},
+	    {"[1,", false, false},
+	    {"<html>", false, false},
+	    {"\"{}\"", false, false},
+	};
+	for (size_t i = 0; i < AO_LEN(cases); i++) {
+		size_t cursor = 0;
+		ao_span item;
+		assert_int_equal(ao_span_is_object(span(cases[i].text)), cases[i].object);
+		while (ao_span_item(span(cases[i].text), &cursor, &item))
+			;
+		assert_int_equal(!cases[i].object && ao_span_ended(span(cases[i].text), cursor), cases[i].array);
+	}
+	assert_false(ao_span_is_object((ao_span){0}));
+	assert_false(ao_span_ended((ao_span){0}, 0));
+}
+
 static void leaves_a_member_out(void **state)
 {
 	(void)state;
@@ -242,10 +282,15 @@ static void stays_inside_broken_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(finds_members_and_items),       cmocka_unit_test(leaves_a_member_out),
-	    cmocka_unit_test(says_when_the_text_is_cut_off), cmocka_unit_test(reads_scalars_or_says_no),
-	    cmocka_unit_test(walks_as_the_parser_does),      cmocka_unit_test(leaves_out_what_the_tree_would),
-	    cmocka_unit_test(many_escapes_take_no_time),     cmocka_unit_test(stays_inside_broken_text),
+	    cmocka_unit_test(finds_members_and_items),
+	    cmocka_unit_test(tells_an_end_from_a_break),
+	    cmocka_unit_test(leaves_a_member_out),
+	    cmocka_unit_test(says_when_the_text_is_cut_off),
+	    cmocka_unit_test(reads_scalars_or_says_no),
+	    cmocka_unit_test(walks_as_the_parser_does),
+	    cmocka_unit_test(leaves_out_what_the_tree_would),
+	    cmocka_unit_test(many_escapes_take_no_time),
+	    cmocka_unit_test(stays_inside_broken_text),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

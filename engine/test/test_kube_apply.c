@@ -1,5 +1,6 @@
 /* Creating, changing, taking over and deleting on a real API server. */
 #include "kube/apply.h"
+#include "kube/remove.h"
 
 #include "test/test_kube_cluster.h"
 #include "test/test_kube_golden.h"
@@ -247,6 +248,42 @@ static void nothing_foreign_is_overwritten(void **state)
 	assert_non_null(strstr(o.message, "foreign"));
 }
 
+static void add_owner(cJSON *object, const char *uid)
+{
+	ao_auto_str char *text =
+	    ao_xasprintf("[{\"apiVersion\":\"v1\",\"kind\":\"Owner\",\"name\":\"o\",\"uid\":\"%s\",\"controller\":true}]", uid);
+	ao_json_set(ao_json_at(object, "metadata"), "ownerReferences", parse(text));
+}
+
+/** The answer to our POST was lost, and what we want has changed since. */
+static void what_we_made_unawares_is_ours(void **state)
+{
+	cluster *c = need_cluster(state, __func__);
+	ao_auto_json cJSON *made = deployment(c, "lost", "", ENV_AB), *wanted = deployment(c, "lost", "", ENV_A);
+	static const char *const uids[] = {"u-1", "u-1", "u-2"};
+	add_owner(made, uids[0]);
+	post_as(c, "ours", made);
+	for (size_t i = 0; i < AO_LEN(uids); i++) {
+		outcome o = {0};
+		add_owner(wanted, uids[i]);
+		ao_apply_request request = request_of(c, &DEPLOYMENTS, wanted, NULL, &o);
+		request.dry_run = i == 0;
+		ao_apply_start(&request);
+		assert_true(ao_loop_run_until(c->loop, &o.done, 20000));
+		assert_true(o.created);
+		if (strcmp(uids[i], uids[0]) != 0) {
+			assert_int_equal(o.error, -EEXIST);
+			assert_non_null(strstr(o.message, "Deployment lost exists already and is not ours"));
+			continue;
+		}
+		assert_int_equal(o.error, 0);
+		ao_auto_json cJSON *now = read_back(c, "lost");
+		assert_int_equal(env_count(now), request.dry_run ? 2 : 1); /* nothing of the earlier rendering is left over */
+		assert_holds(now, "ours", request.dry_run ? "Update" : "Apply");
+		cJSON_Delete(o.object);
+	}
+}
+
 static void a_wrong_object_is_the_policy_s_error(void **state)
 {
 	cluster *c = need_cluster(state, __func__);
@@ -279,9 +316,9 @@ static void another_object_of_that_name(void **state)
 		assert_true(ao_loop_run_until(c->loop, &o.done, 20000));
 		assert_int_equal(o.error, turn ? -ESTALE : -ENOENT);
 		reply r = {0};
-		ao_apply_delete(c->kube, &DEPLOYMENTS, observed, on_reply, &r);
+		ao_remove_start(c->kube, &DEPLOYMENTS, observed, on_reply, &r);
 		assert_true(ao_loop_run_until(c->loop, &r.done, 20000));
-		assert_int_equal(r.error, turn ? -ESTALE : -ENOENT);
+		assert_int_equal(r.error, -ENOENT);
 		free(r.body);
 		if (!turn)
 			post_as(c, "somebody", ours);
@@ -289,7 +326,7 @@ static void another_object_of_that_name(void **state)
 	ao_store_free(store);
 	observed = observe(c, &DEPLOYMENTS, "again", &store);
 	reply r = {0};
-	ao_apply_delete(c->kube, &DEPLOYMENTS, observed, on_reply, &r);
+	ao_remove_start(c->kube, &DEPLOYMENTS, observed, on_reply, &r);
 	assert_true(ao_loop_run_until(c->loop, &r.done, 20000));
 	assert_int_equal(r.error, 0);
 	free(r.body);
@@ -334,6 +371,14 @@ static void cancelled_at_any_moment(void **state)
 		if (!o.done)
 			ao_apply_cancel(a);
 		cJSON_Delete(o.object);
+	}
+	for (uint64_t ms = 0; ms < 10; ms++) {
+		reply r = {0};
+		ao_remove *removal = ao_remove_start(c->kube, &DEPLOYMENTS, observed, on_reply, &r);
+		ao_loop_run_until(c->loop, &r.done, ms);
+		if (!r.done)
+			ao_remove_cancel(removal);
+		free(r.body);
 	}
 	ao_store_free(store);
 }
@@ -420,9 +465,16 @@ static void real_children_come_back_equal(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    CASE(created_then_changed),          CASE(taken_over_from_a_predecessor),  CASE(the_same_taken_over_changes_nothing),
-	    CASE(replicas_are_not_lost),         CASE(nothing_foreign_is_overwritten), CASE(a_wrong_object_is_the_policy_s_error),
-	    CASE(another_object_of_that_name),   CASE(dry_runs_change_nothing),        CASE(cancelled_at_any_moment),
+	    CASE(created_then_changed),
+	    CASE(taken_over_from_a_predecessor),
+	    CASE(the_same_taken_over_changes_nothing),
+	    CASE(replicas_are_not_lost),
+	    CASE(nothing_foreign_is_overwritten),
+	    CASE(what_we_made_unawares_is_ours),
+	    CASE(a_wrong_object_is_the_policy_s_error),
+	    CASE(another_object_of_that_name),
+	    CASE(dry_runs_change_nothing),
+	    CASE(cancelled_at_any_moment),
 	    CASE(real_children_come_back_equal),
 	};
 	return cmocka_run_group_tests(tests, NULL, end_cluster);

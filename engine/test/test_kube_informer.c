@@ -1,6 +1,7 @@
 /* The informer against a real API server, with cuts, restarts and compactions; and freed at every moment. */
 #include "kube/informer.h"
 
+#include "kube/discovery.h"
 #include "kube/list.h"
 #include "test/test_kube_cluster.h"
 
@@ -198,7 +199,7 @@ static void answers_come_before_events(void **state)
 	seen s = {0};
 	start(&s, c, &CONFIG_MAPS, "test=a");
 	wait_synced(&s);
-	const ao_object *object = NULL;
+	ao_answered answered = {0};
 	reply r = {0};
 	ao_auto_str char *path = ao_resource_path(&CONFIG_MAPS, c->space, NULL, NULL);
 	ao_kube_send(c->kube, &(ao_kube_request){.method = "POST",
@@ -207,7 +208,7 @@ static void answers_come_before_events(void **state)
 						 .fn = on_reply,
 						 .arg = &r});
 	assert_true(ao_loop_run_until(c->loop, &r.done, 10000));
-	assert_int_equal(ao_store_put_answer(ao_informer_store(s.informer), r.body, strlen(r.body), &object, NULL), 0);
+	assert_int_equal(ao_store_put_answer(ao_informer_store(s.informer), r.body, strlen(r.body), &answered, NULL), 0);
 	create(c, "next", "a");
 	while (strcmp(s.last, "next") != 0)
 		wait_for(&s, 1, 10000);
@@ -215,7 +216,7 @@ static void answers_come_before_events(void **state)
 	delete (c, "ours");
 	if (!s.deleted)
 		wait_for(&s, 1, 10000);
-	assert_int_equal(ao_store_put_answer(ao_informer_store(s.informer), r.body, strlen(r.body), &object, NULL), -ENOENT);
+	assert_int_equal(ao_store_put_answer(ao_informer_store(s.informer), r.body, strlen(r.body), &answered, NULL), -ENOENT);
 	free(r.body);
 	ao_informer_free(s.informer);
 	delete_all(c);
@@ -263,8 +264,8 @@ static void many_pages(void **state)
 	static const int moments[] = {0, 1, 100, 101, 230};
 	for (size_t i = 0; i < AO_LEN(moments); i++) {
 		pages p = {.free_after = moments[i]};
-		p.list =
-		    ao_list_start(&(ao_list_request){.kube = c->kube, .path = path, .on_item = on_item, .on_end = on_list_end, .arg = &p});
+		p.list = ao_list_start(&(ao_list_request){
+		    .kube = c->kube, .resource = &CONFIG_MAPS, .path = path, .on_item = on_item, .on_end = on_list_end, .arg = &p});
 		assert_true(ao_loop_run_until(c->loop, &p.done, 20000));
 		pass_time(c, 50);
 		assert_int_equal(p.items, moments[i] ? moments[i] : 230);
@@ -446,6 +447,46 @@ static void a_kind_that_is_installed_later(void **state)
 	ao_informer_free(s.informer);
 }
 
+typedef struct verdict {
+	bool done, absent;
+} verdict;
+
+static void on_discovery(void *arg, bool absent, const char *message)
+{
+	assert_int_equal(absent, *message == '\0');
+	*(verdict *)arg = (verdict){true, absent};
+}
+
+static void the_server_tells_what_it_knows(void **state)
+{
+	cluster *c = need_cluster(state, __func__);
+	static const struct {
+		ao_resource resource;
+		bool absent;
+	} cases[] = {
+	    {{"v1", "ConfigMap", "configmaps", false}, false},
+	    {{"apps/v1", "Deployment", "deployments", false}, false},
+	    {{"v1", "Nope", "nopes", false}, true},
+	    {{"apps/v1", "Nope", "nopes", false}, true},
+	    {{"apps/v9", "Deployment", "deployments", false}, true},
+	    {{"nobody.test/v1", "Nope", "nopes", false}, true},
+	};
+	for (size_t i = 0; i < AO_LEN(cases); i++) {
+		verdict v = {0};
+		ao_discovery_start(c->kube, &cases[i].resource, on_discovery, &v);
+		assert_true(ao_loop_run_until(c->loop, &v.done, 20000));
+		assert_int_equal(v.absent, cases[i].absent);
+	}
+	for (uint64_t ms = 0; ms < 10; ms++) {
+		verdict v = {0};
+		ao_discovery *discovery = ao_discovery_start(c->kube, &cases[5].resource, on_discovery, &v);
+		ao_loop_run_until(c->loop, &v.done, ms);
+		if (!v.done)
+			ao_discovery_free(discovery);
+	}
+	ao_discovery_free(NULL);
+}
+
 /* ---- freed at any moment ---- */
 
 static void freed_at_any_moment(void **state)
@@ -492,6 +533,7 @@ int main(void)
 	    CASE(a_restarted_server),
 	    CASE(an_initial_list_that_is_cut),
 	    CASE(a_kind_that_is_installed_later),
+	    CASE(the_server_tells_what_it_knows),
 	    CASE(freed_at_any_moment),
 	};
 	return cmocka_run_group_tests(tests, NULL, end_cluster);
