@@ -103,6 +103,11 @@ static char *cut(const char *text, size_t max)
 	return ao_xstrndup(text, len);
 }
 
+ao_event ao_event_about(const ao_resource *kind, const char *namespace_, const char *name, const char *uid)
+{
+	return (ao_event){.api_version = kind->api_version, .kind = kind->kind, .namespace_ = namespace_, .name = name, .uid = uid};
+}
+
 ao_events *ao_events_new(ao_loop *loop, ao_kube *kube, const char *component, const char *instance)
 {
 	ao_events *events = ao_xcalloc(1, sizeof(*events));
@@ -354,4 +359,13 @@ void ao_events_emit(ao_events *events, const ao_event *e)
 	s->text = event_text(events, e, s, note);
 	events->pending++;
 	write_event(s);
+}
+
+void ao_events_say(ao_events *events, ao_event about, bool warning, const char *reason, const char *action, const char *note)
+{
+	about.warning = warning;
+	about.reason = reason;
+	about.action = action;
+	about.note = note;
+	ao_events_emit(events, &about);
 }

@@ -7,6 +7,7 @@
  * Threads: the loop thread only.
  */
 #include "kube/client.h"
+#include "kube/resource.h"
 
 typedef struct ao_events ao_events;
 
@@ -19,7 +20,11 @@ typedef struct ao_event {
 	const char *note;   /* at most 1 KiB, cut on a UTF-8 border */
 } ao_event;
 
+/** An event about an object, yet without a reason; texts are borrowed until it is emitted. */
+ao_event ao_event_about(const ao_resource *kind, const char *namespace_, const char *name, const char *uid);
 /** @param component reportingController; @param instance reportingInstance */
 ao_events *ao_events_new(ao_loop *loop, ao_kube *kube, const char *component, const char *instance);
 void ao_events_free(ao_events *events);
 void ao_events_emit(ao_events *events, const ao_event *event);
+/** The same for what ao_event_about() gave. @param action NULL: as the reason */
+void ao_events_say(ao_events *events, ao_event about, bool warning, const char *reason, const char *action, const char *note);

@@ -20,17 +20,9 @@ static void say(char **slot, const char *text)
 
 void ao_queues_event(const ao_kept_queue *q, bool warning, const char *reason, const char *note)
 {
-	const ao_resource *kind = q->queues->with.parent_kind;
-	ao_events_emit(q->queues->with.events, &(ao_event){
-						   .api_version = kind->api_version,
-						   .kind = kind->kind,
-						   .namespace_ = q->owner->namespace_,
-						   .name = q->owner->name,
-						   .uid = q->owner->uid,
-						   .warning = warning,
-						   .reason = reason,
-						   .note = note,
-					       });
+	const ao_queue_owner *owner = q->owner;
+	ao_event about = ao_event_about(q->queues->with.parent_kind, owner->namespace_, owner->name, owner->uid);
+	ao_events_say(q->queues->with.events, about, warning, reason, NULL, note);
 }
 
 static void report(const ao_kept_queue *q, bool warning, const char *reason, const char *note)

@@ -1,7 +1,9 @@
 #pragma once
 /**
- * pass.h -- one pass over one parent, shared between reconcile.c (who decides when) and the files that carry it out.
- * Private to reconcile/.
+ * pass.h -- one pass over one parent: a list of operations, and one driver that runs them.
+ *
+ * reconcile.c decides which parent gets a pass and when; pass.c makes the list and runs it; each *_op.c holds operations, which say how they
+ * went and never call each other.  Private to reconcile/.
  */
 #include "base/map.h"
 #include "kube/apply.h"
@@ -43,30 +45,55 @@ typedef struct ao_parent {
 	ao_pass_times times;  /* for /debug/ */
 } ao_parent;
 
-typedef struct ao_pass {
+typedef struct ao_pass ao_pass;
+
+/** How one operation of a pass went. */
+typedef enum {
+	AO_OP_DONE,  /* the next one */
+	AO_OP_AGAIN, /* the same one once more */
+	AO_OP_STOP,  /* those that follow would come too early: only the status is left */
+	AO_OP_END,   /* the pass ends here, without a status */
+	AO_OP_WAIT,  /* a callback will say which of the above it is, by ao_pass_resume() */
+} ao_op_result;
+
+/** One step of a pass. While it runs the parent is observed; it never calls another operation. */
+typedef struct ao_op {
+	ao_op_result (*run)(ao_pass *pass, const cJSON *item);
+	const cJSON *item; /* the queue or object of the plan that it is about; or NULL */
+} ao_op;
+
+struct ao_pass {
 	ao_reconciler *reconciler;
 	ao_parent *parent;
 	uint64_t started_ms;
-	uint64_t spec_digest;         /* of the parent as this pass saw it */
-	char bundle[17];              /* digest of the bundle that judges it */
-	cJSON *plan;                  /* or NULL */
-	int queue_index;              /* of the queue that is being made right */
-	bool queue_waited;            /* for that queue once already */
-	char *left;                   /* release: what stays although the parent goes, as sentences; NULL: nothing */
-	int index;                    /* of the object that is being carried out */
-	cJSON *errors, *changed;      /* for the status */
-	char *previous;               /* digest that the parent's status says was rendered last; or NULL */
-	char *difference;             /* path of the first field that made us write; or NULL */
-	bool restoring;               /* the write in flight puts back what somebody changed */
-	const ao_kind *deleting_kind; /* of the child being deleted */
-	char *deleting_key, *deleting_name, *deleting_uid;
-	bool failed;          /* something was not carried out, and will be when the pass is tried again */
-	bool blocked;         /* something was not carried out, and whoever does it wakes the parent */
-	double requeue_after; /* seconds; 0: none */
-	ao_kube_call *call;   /* in flight */
-	ao_apply *apply;      /* in flight */
-	ao_remove *remove;    /* in flight */
-} ao_pass;
+	ao_op *ops; /* in order; the last one is the status */
+	size_t op_count, at;
+	ao_kube_call *call; /* a write to the parent in flight */
+	struct {
+		cJSON *tree;          /* the plan; or NULL */
+		uint64_t spec_digest; /* of the parent that it is for */
+		char bundle[17];      /* digest of the bundle that made it, or would; "": none was asked */
+		char *previous;       /* digest that was rendered last, maybe by an operator before this one; or NULL */
+	} plan;
+	bool queue_waited; /* for the queue of the running operation once already */
+	struct {
+		ao_apply *apply;  /* in flight */
+		char *difference; /* path of the first field that made us write; or NULL */
+		bool restoring;   /* the write puts back what somebody changed */
+	} object;
+	struct {
+		ao_remove *remove; /* in flight */
+		const ao_kind *kind;
+		char *key, *name, *uid;
+	} child; /* that is being deleted */
+	struct {
+		cJSON *errors, *changed; /* for the status */
+		char *left;              /* deletion: what stays although the parent goes, as sentences; NULL: nothing */
+		bool failed;             /* something was not carried out, and will be when the pass is tried again */
+		bool blocked;            /* something was not carried out, and whoever does it wakes the parent */
+		double requeue_after;    /* seconds; 0: none */
+	} outcome;
+};
 
 struct ao_reconciler {
 	ao_reconciler_options with;
@@ -79,6 +106,17 @@ struct ao_reconciler {
 	uint64_t schemas_version; /* ... and which they were */
 };
 
+/* ---- pass.c: the driver ---- */
+
+/** Begins a pass over an observed parent. It may have ended when this returns. */
+void ao_pass_start(ao_reconciler *reconciler, ao_parent *parent, const ao_object *object);
+/** From a callback of the running operation: goes on with the pass, which may have ended when this returns. */
+void ao_pass_resume(ao_pass *pass, ao_op_result result);
+/** Puts an operation before the status. */
+void ao_pass_push(ao_pass *pass, ao_op_result (*run)(ao_pass *pass, const cJSON *item), const cJSON *item);
+/** Drops a pass where it stands. */
+void ao_pass_free(ao_pass *pass);
+
 /** The observed parent of a running pass; NULL when it is gone or another object has its name now. */
 const ao_object *ao_pass_object(const ao_pass *pass);
 /** The bundle that judges the parent now. */
@@ -89,31 +127,51 @@ void ao_pass_error(ao_pass *pass, const char *verb, const ao_kind *kind, const c
 void ao_pass_parent_error(ao_pass *pass, const char *verb, const ao_kube_answer *answer);
 /** The same without an answer of the API server: the caller adds reason and message, and says how the pass ends. */
 cJSON *ao_pass_note_error(ao_pass *pass, const char *verb, const char *kind, const char *role, const char *name);
-/** What policies are shown. */
-int ao_pass_snapshot(ao_pass *pass, const ao_object *object, cJSON **ret, ao_err **reterr);
-/** Asks the bundle for pass->plan; sets the parent's `invalid` and `policy_error`. */
-void ao_pass_plan(ao_pass *pass, const ao_object *object);
-/** A plan, and what it says carried out; or only the status when nothing has changed. */
-void ao_pass_render(ao_pass *pass);
-/** Ends the pass and frees it. */
-void ao_pass_finish(ao_pass *pass);
+/** Adds what was done to a child to the status's changes, the log and the metrics. */
+void ao_pass_note_change(ao_pass *pass, const char *verb, const ao_kind *kind, const char *name);
+/** An Event about the parent. @param action NULL: as the reason */
+void ao_pass_event(ao_pass *pass, const ao_object *object, bool warning, const char *reason, const char *action, const char *note);
 
-/* deletion.c */
-/** Adds the finalizer, then renders. */
-void ao_pass_add_finalizer(ao_pass *pass, const ao_object *object, const cJSON *tree);
-/** A parent that is to go: its children go, then its queues, then our finalizer. */
-void ao_pass_release(ao_pass *pass, const cJSON *tree);
+/* ---- reconcile.c ---- */
 
-/* carry_queues.c */
-/** Makes the plan's queues right, then calls ao_pass_carry_out_objects(); or ao_pass_status() when the objects would come too early. */
-void ao_pass_carry_out_queues(ao_pass *pass);
-/** How one queue failed, for the status. */
-void ao_pass_queue_error(ao_pass *pass, const char *verb, const char *name, const ao_queues_fact *fact);
+/** A pass has ended, not by being dropped. */
+void ao_reconciler_finish(ao_pass *pass);
+/** What policies are shown of a parent. @return 0; as ao_world_snapshot() */
+int ao_reconciler_snapshot(const ao_reconciler *reconciler, const ao_object *parent, cJSON **ret, ao_err **reterr);
 
-/* carry.c: carries out pass->plan, then prunes, then calls ao_pass_status(). */
-void ao_pass_carry_out(ao_pass *pass);
-void ao_pass_carry_out_objects(ao_pass *pass);
-/** Deletes a child, notes which, and goes on in fn(pass). */
-void ao_pass_delete(ao_pass *pass, const ao_kind *kind, const ao_object *child, ao_kube_fn fn);
-/* status.c: runs the status hooks, writes the difference, then calls ao_pass_finish(). */
-void ao_pass_status(ao_pass *pass);
+/* ---- plan_op.c ---- */
+
+/** Asks the bundle for the plan and pushes what it takes to carry it out; nothing when nothing has changed. */
+ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item);
+/** The plan for a parent that goes: pushes the deletion of its queues. */
+ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item);
+
+/* ---- queue_op.c: one queue of the plan ---- */
+
+ao_op_result ao_op_ensure_queue(ao_pass *pass, const cJSON *queue);
+ao_op_result ao_op_delete_queue(ao_pass *pass, const cJSON *queue);
+/** Deletion: remembers a sentence about what stays; takes it. */
+void ao_pass_leave(ao_pass *pass, char *sentence);
+
+/* ---- object_op.c: one object of the plan, own or shared ---- */
+
+ao_op_result ao_op_object(ao_pass *pass, const cJSON *item);
+/** What is remembered of a child; it is made when there is none. @param id "Deployment asya/resize" */
+ao_memo *ao_parent_memo(ao_parent *parent, const char *id);
+
+/* ---- prune_op.c: children that go ---- */
+
+/** Deletes what the plan does not want, one by one; then the plan is carried out. */
+ao_op_result ao_op_prune(ao_pass *pass, const cJSON *item);
+/** A parent that goes: deletes its children, the latest kind of the manifest first, each only when the one before is gone. */
+ao_op_result ao_op_children(ao_pass *pass, const cJSON *item);
+
+/* ---- finalizer_op.c ---- */
+
+ao_op_result ao_op_add_finalizer(ao_pass *pass, const cJSON *item);
+ao_op_result ao_op_remove_finalizer(ao_pass *pass, const cJSON *item);
+
+/* ---- status_op.c ---- */
+
+/** Runs the status hooks and writes the difference: the last operation of every pass. */
+ao_op_result ao_op_status(ao_pass *pass, const cJSON *item);

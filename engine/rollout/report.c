@@ -22,17 +22,7 @@ static void annotate(ao_policies *p, const ao_object *map, const char *state)
 
 static void emit(ao_policies *p, const ao_object *map, bool warning, const char *reason, const char *note)
 {
-	ao_events_emit(p->events, &(ao_event){
-				      .api_version = "v1",
-				      .kind = "ConfigMap",
-				      .namespace_ = map->namespace_,
-				      .name = map->name,
-				      .uid = map->uid,
-				      .warning = warning,
-				      .reason = reason,
-				      .action = "LoadPolicies",
-				      .note = note,
-				  });
+	ao_events_say(p->events, ao_event_about(&p->resource, map->namespace_, map->name, map->uid), warning, reason, "LoadPolicies", note);
 }
 
 /** Says something on every ConfigMap of a track. */

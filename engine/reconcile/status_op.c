@@ -1,4 +1,4 @@
-/* status.c -- the end of each pass: asks the bundle what is true now and writes what differs from the parent's status. */
+/* status_op.c -- the end of each pass: asks the bundle what is true now and writes what differs from the parent's status. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -12,36 +12,26 @@ static cJSON *outcome_of(ao_pass *pass)
 {
 	const ao_parent *parent = pass->parent;
 	cJSON *outcome = cJSON_CreateObject();
-	ao_json_set(outcome, "errors", cJSON_Duplicate(pass->errors, 1));
-	ao_json_set(outcome, "changed", cJSON_Duplicate(pass->changed, 1));
+	ao_json_set(outcome, "errors", cJSON_Duplicate(pass->outcome.errors, 1));
+	ao_json_set(outcome, "changed", cJSON_Duplicate(pass->outcome.changed, 1));
 	if (parent->invalid)
 		ao_json_set(outcome, "invalid", cJSON_Duplicate(parent->invalid, 1));
 	if (parent->policy_error)
 		ao_json_set(outcome, "policy_error", cJSON_Duplicate(parent->policy_error, 1));
 	/* a digest is only worth keeping when all that it stands for was carried out */
 	ao_json_set_str(outcome, "rendered_digest",
-			parent->settled && !parent->invalid && !parent->policy_error ? parent->rendered : pass->previous);
-	ao_json_set_str(outcome, "bundle_digest", pass->bundle);
+			parent->settled && !parent->invalid && !parent->policy_error ? parent->rendered : pass->plan.previous);
+	ao_json_set_str(outcome, "bundle_digest", pass->plan.bundle);
 	return outcome;
 }
 
 static void emit_events(ao_pass *pass, const cJSON *events, const ao_object *object)
 {
-	const ao_resource *resource = &pass->reconciler->manifest->kinds[0].resource;
 	const cJSON *event;
 	cJSON_ArrayForEach (event, events) {
 		const char *type = ao_json_str(event, "type");
-		ao_events_emit(pass->reconciler->with.events, &(ao_event){
-								  .api_version = resource->api_version,
-								  .kind = resource->kind,
-								  .namespace_ = object->namespace_,
-								  .name = object->name,
-								  .uid = object->uid,
-								  .warning = type && strcmp(type, "Warning") == 0,
-								  .reason = ao_json_str(event, "reason"),
-								  .action = ao_json_str(event, "action"),
-								  .note = ao_json_str(event, "note"),
-							      });
+		ao_pass_event(pass, object, type && strcmp(type, "Warning") == 0, ao_json_str(event, "reason"),
+			      ao_json_str(event, "action"), ao_json_str(event, "note"));
 	}
 }
 
@@ -53,7 +43,7 @@ static void on_status_written(void *arg, const ao_kube_answer *answer)
 		ao_pass_parent_error(pass, "write the status of", answer);
 	else
 		ao_world_took(pass->reconciler->with.world, &pass->reconciler->manifest->kinds[0], AO_WROTE_STATUS, answer, NULL);
-	ao_pass_finish(pass);
+	ao_pass_resume(pass, AO_OP_END);
 }
 
 /** @return true when a write was started */
@@ -113,23 +103,17 @@ static cJSON *broken_status(const cJSON *before, const char *message, int64_t ge
 }
 
 /** The status hooks themselves failed: nobody else can tell the user, so the engine says it, as an Event and as a condition. */
-static void report_broken_status(ao_pass *pass, const ao_object *object, const ao_err *err)
+static ao_op_result report_broken_status(ao_pass *pass, const ao_object *object, const ao_err *err)
 {
 	ao_error(AO_POLICY, object->key, "%s", ao_err_text(err));
 	ao_bundle *bundle = ao_pass_bundle(pass, object);
 	ao_instruments_policy_error(pass->reconciler->with.metrics, ao_bundle_failed_policy(bundle), ao_bundle_failed_hook(bundle));
-	ao_auto_json cJSON *events = cJSON_CreateArray();
-	cJSON *event = cJSON_CreateObject();
-	ao_json_set_str(event, "type", "Warning");
-	ao_json_set_str(event, "reason", "PolicyError");
-	ao_json_set_str(event, "note", ao_err_text(err));
-	cJSON_AddItemToArray(events, event);
-	emit_events(pass, events, object);
+	ao_pass_event(pass, object, true, "PolicyError", NULL, ao_err_text(err));
 	ao_auto_json cJSON *tree = NULL, *after = NULL;
 	if (ao_object_tree(object, &tree, NULL) == 0)
 		after = broken_status(ao_json_at(tree, "status"), ao_err_text(err), object->generation);
-	if (!after || !write_difference(pass, object, ao_json_at(tree, "status"), after))
-		ao_pass_finish(pass);
+	bool written = after && write_difference(pass, object, ao_json_at(tree, "status"), after);
+	return written ? AO_OP_WAIT : AO_OP_END;
 }
 
 static double sooner(double a, double b) { return a > 0 && (b <= 0 || a < b) ? a : b; }
@@ -137,22 +121,19 @@ static double sooner(double a, double b) { return a > 0 && (b <= 0 || a < b) ? a
 /** The soonest of the wishes to be looked at again: the plan's, the status's, and what the pass itself has. */
 static double requeue_of(const ao_pass *pass, const cJSON *result)
 {
-	const cJSON *a = pass->plan ? ao_json_at(pass->plan, "requeue_after") : NULL, *b = ao_json_at(result, "requeue_after");
+	const cJSON *a = pass->plan.tree ? ao_json_at(pass->plan.tree, "requeue_after") : NULL, *b = ao_json_at(result, "requeue_after");
 	double from_plan = cJSON_IsNumber(a) ? a->valuedouble : 0, from_status = cJSON_IsNumber(b) ? b->valuedouble : 0;
-	return sooner(pass->requeue_after, sooner(from_plan, from_status));
+	return sooner(pass->outcome.requeue_after, sooner(from_plan, from_status));
 }
 
-void ao_pass_status(ao_pass *pass)
+ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 {
+	(void)item;
 	ao_reconciler *r = pass->reconciler;
 	const ao_object *object = ao_pass_object(pass);
 	ao_auto_json cJSON *snapshot = NULL, *result = NULL;
 	ao_auto_err ao_err *err = NULL;
-	if (!object) {
-		ao_pass_finish(pass);
-		return;
-	}
-	int code = ao_pass_snapshot(pass, object, &snapshot, &err);
+	int code = ao_reconciler_snapshot(pass->reconciler, object, &snapshot, &err);
 	if (code == 0) {
 		ao_json_set(snapshot, "outcome", outcome_of(pass));
 		ao_call_stats stats = {0};
@@ -161,15 +142,13 @@ void ao_pass_status(ao_pass *pass)
 		pass->parent->times.status_ns = ao_mono_ns() - started_ns;
 		ao_instruments_call(r->with.metrics, "status", &stats, pass->parent->times.status_ns);
 	}
-	if (code < 0) {
-		report_broken_status(pass, object, err);
-		return;
-	}
+	if (code < 0)
+		return report_broken_status(pass, object, err);
 	pass->parent->rolling_out = cJSON_IsTrue(ao_json_at(result, "rolling_out"));
-	if (pass->plan)
-		emit_events(pass, ao_json_at(pass->plan, "events"), object);
+	if (pass->plan.tree)
+		emit_events(pass, ao_json_at(pass->plan.tree, "events"), object);
 	emit_events(pass, ao_json_at(result, "events"), object);
-	pass->requeue_after = requeue_of(pass, result);
-	if (!write_difference(pass, object, ao_json_at(snapshot, "parent", "status"), ao_json_at(result, "status")))
-		ao_pass_finish(pass);
+	pass->outcome.requeue_after = requeue_of(pass, result);
+	bool written = write_difference(pass, object, ao_json_at(snapshot, "parent", "status"), ao_json_at(result, "status"));
+	return written ? AO_OP_WAIT : AO_OP_END;
 }

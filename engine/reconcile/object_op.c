@@ -1,0 +1,140 @@
+/* object_op.c -- one object of a plan: created, updated, or left because it is as wanted. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "reconcile/pass.h"
+
+#include <string.h>
+
+ao_memo *ao_parent_memo(ao_parent *parent, const char *id)
+{
+	ao_memo *memo = ao_map_get(parent->memos, id);
+	if (!memo) {
+		memo = ao_xcalloc(1, sizeof(*memo));
+		ao_map_put(parent->memos, id, memo);
+	}
+	return memo;
+}
+
+static ao_memo *memo_for(ao_pass *pass, const ao_kind *kind, const cJSON *desired)
+{
+	const char *namespace_ = ao_json_str(desired, "metadata", "namespace");
+	ao_auto_str char *id = ao_xasprintf("%s %s%s%s", kind->resource.kind, namespace_ ? namespace_ : "", namespace_ ? "/" : "",
+					    ao_json_str(desired, "metadata", "name"));
+	return ao_parent_memo(pass->parent, id);
+}
+
+/** The item of the plan that the running operation is about. */
+static const cJSON *current(const ao_pass *pass) { return pass->ops[pass->at].item; }
+
+static const ao_kind *kind_of(const ao_pass *pass, const cJSON *desired) { return ao_manifest_kind(pass->reconciler->manifest, desired); }
+
+static void note_failure(ao_pass *pass, const char *verb, const cJSON *item, const ao_kube_answer *answer)
+{
+	const cJSON *desired = ao_json_at(item, "object");
+	ao_pass_error(pass, verb, kind_of(pass, desired), ao_json_str(item, "role"), ao_json_str(desired, "metadata", "name"), answer);
+}
+
+/**
+ * Is this child already what the plan wants?  Yes when it is the very object we last saw to be right; or when it equals what we render in
+ * effect and nothing we rendered earlier can be left over in it, that is when the digest of the last rendering is today's, or when nobody
+ * of ours ever rendered it (taken over: left alone until something really changes).
+ */
+static bool as_wanted(ao_pass *pass, ao_memo *memo, const ao_kind *kind, const cJSON *desired, uint64_t digest, const ao_object *observed)
+{
+	bool known = memo->desired != 0;
+	if (known && memo->desired == digest && memo->observed == observed->spec_digest)
+		return true;
+	ao_auto_json cJSON *tree = NULL;
+	free(pass->object.difference);
+	pass->object.difference = NULL;
+	if (ao_world_tree(kind, observed, &tree, NULL) < 0 || !ao_apply_equal(desired, tree, &pass->object.difference))
+		return false;
+	bool leftovers = known ? memo->desired != digest : pass->plan.previous && strcmp(pass->plan.previous, pass->parent->rendered) != 0;
+	if (!leftovers)
+		*memo = (ao_memo){.desired = digest, .observed = observed->spec_digest, .seen = true};
+	return !leftovers;
+}
+
+static void on_applied(void *arg, const ao_kube_answer *answer, bool created)
+{
+	ao_pass *pass = arg;
+	const cJSON *desired = ao_json_at(current(pass), "object");
+	const ao_kind *kind = kind_of(pass, desired);
+	pass->object.apply = NULL;
+	if (answer->error) {
+		if (answer->error == -EINVAL)
+			ao_reconciler_doubt_schemas(pass->reconciler);
+		note_failure(pass, created ? "create" : "update", current(pass), answer);
+		ao_pass_resume(pass, AO_OP_STOP);
+		return;
+	}
+	uint64_t observed; /* of the answer: what came after it, and is in the cache already, has yet to be compared */
+	if (ao_world_took(pass->reconciler->with.world, kind, AO_WROTE_OBJECT, answer, &observed))
+		*memo_for(pass, kind, desired) = (ao_memo){ao_json_digest(desired), observed, true};
+	ao_pass_note_change(pass,
+			    created                  ? "created"
+			    : pass->object.restoring ? "restored"
+						     : "updated",
+			    kind, ao_json_str(desired, "metadata", "name"));
+	ao_pass_resume(pass, AO_OP_DONE);
+}
+
+static void on_shared(void *arg, const ao_kube_answer *answer)
+{
+	ao_pass *pass = arg;
+	if (answer->error)
+		note_failure(pass, "write", current(pass), answer);
+	ao_pass_resume(pass, answer->error ? AO_OP_STOP : AO_OP_DONE);
+}
+
+/** Nobody needs to ask the server: it does not know the kind, and the watch tells when it does. */
+static void note_absent(ao_pass *pass, const ao_kind *kind, const cJSON *item)
+{
+	const char *name = ao_json_str(item, "object", "metadata", "name");
+	cJSON *error = ao_pass_note_error(pass, "create", kind->resource.kind, ao_json_str(item, "role"), name);
+	ao_auto_str char *message =
+	    ao_xasprintf("%s (%s) is not installed in this cluster", kind->resource.kind, kind->resource.api_version);
+	ao_json_set_str(error, "reason", "KindAbsent");
+	ao_json_set_str(error, "message", message);
+	pass->outcome.blocked = true;
+}
+
+static ao_op_result want_shared(ao_pass *pass, const ao_kind *kind, const cJSON *item)
+{
+	const ao_reconciler_options *with = &pass->reconciler->with;
+	bool held = with->is_held(with->arg, ao_pass_object(pass));
+	return held || ao_shared_want(with->shared, kind, ao_json_str(item, "role"), ao_json_at(item, "object"), on_shared, pass)
+		   ? AO_OP_DONE
+		   : AO_OP_WAIT;
+}
+
+ao_op_result ao_op_object(ao_pass *pass, const cJSON *item)
+{
+	ao_reconciler *r = pass->reconciler;
+	const cJSON *desired = ao_json_at(item, "object");
+	const ao_kind *kind = kind_of(pass, desired);
+	if (cJSON_IsTrue(ao_json_at(item, "shared")))
+		return want_shared(pass, kind, item);
+	const ao_object *observed = ao_world_find(r->with.world, kind, desired);
+	ao_memo *memo = memo_for(pass, kind, desired);
+	uint64_t digest = ao_json_digest(desired);
+	memo->seen = true;
+	if (observed && as_wanted(pass, memo, kind, desired, digest, observed))
+		return AO_OP_DONE;
+	if (!observed && ao_world_absent(r->with.world, kind)) {
+		note_absent(pass, kind, item);
+		return AO_OP_STOP;
+	}
+	pass->object.restoring = memo->desired == digest;
+	pass->object.apply = ao_apply_start(&(ao_apply_request){
+	    .kube = r->with.kube,
+	    .resource = &kind->resource,
+	    .desired = desired,
+	    .observed = observed,
+	    .manager = r->manifest->field_manager,
+	    .legacy_managers = (const char *const *)r->manifest->legacy_managers,
+	    .fn = on_applied,
+	    .arg = pass,
+	});
+	return AO_OP_WAIT;
+}

@@ -1,0 +1,174 @@
+/* pass.c -- makes the list of a pass's operations, and runs it. */
+#include "reconcile/pass.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "reconcile/finalizer.h"
+#include "serve/instruments.h"
+
+#include <string.h>
+
+/* ---- the driver ---- */
+
+void ao_pass_free(ao_pass *pass)
+{
+	if (pass->call)
+		ao_kube_cancel(pass->call);
+	if (pass->object.apply)
+		ao_apply_cancel(pass->object.apply);
+	if (pass->child.remove)
+		ao_remove_cancel(pass->child.remove);
+	ao_shared_cancel(pass->reconciler->with.shared, pass);
+	ao_queues_cancel(pass->reconciler->with.queues, pass);
+	cJSON_Delete(pass->plan.tree);
+	cJSON_Delete(pass->outcome.errors);
+	cJSON_Delete(pass->outcome.changed);
+	free(pass->plan.previous);
+	free(pass->object.difference);
+	free(pass->child.key);
+	free(pass->child.name);
+	free(pass->child.uid);
+	free(pass->outcome.left);
+	free(pass->ops);
+	free(pass);
+}
+
+void ao_pass_resume(ao_pass *pass, ao_op_result result)
+{
+	while (result != AO_OP_WAIT) {
+		if (result == AO_OP_END || !ao_pass_object(pass)) {
+			ao_reconciler_finish(pass);
+			return;
+		}
+		if (result == AO_OP_DONE)
+			pass->at++;
+		else if (result == AO_OP_STOP)
+			pass->at = pass->op_count - 1;
+		result = pass->ops[pass->at].run(pass, pass->ops[pass->at].item);
+	}
+}
+
+void ao_pass_push(ao_pass *pass, ao_op_result (*run)(ao_pass *pass, const cJSON *item), const cJSON *item)
+{
+	size_t last = pass->op_count++; /* the status, or nothing yet */
+	pass->ops = ao_xrealloc(pass->ops, pass->op_count * sizeof(*pass->ops));
+	if (last) {
+		pass->ops[last] = pass->ops[last - 1];
+		last--;
+	}
+	pass->ops[last] = (ao_op){run, item};
+}
+
+/** kubectl delete --cascade=orphan: what there is goes on without its parent. */
+static bool is_orphaning(const cJSON *tree) { return ao_finalizer_held(tree, "orphan"); }
+
+static void list_deletion(ao_pass *pass, const cJSON *tree)
+{
+	if (is_orphaning(tree)) {
+		ao_pass_leave(pass, ao_xstrdup("its children and queues go on without it"));
+	} else {
+		ao_pass_push(pass, ao_op_children, NULL);
+		ao_pass_push(pass, ao_op_plan_deletion, NULL);
+		return; /* which pushes the queues, and the finalizer behind them */
+	}
+	ao_pass_push(pass, ao_op_remove_finalizer, NULL);
+}
+
+void ao_pass_start(ao_reconciler *reconciler, ao_parent *parent, const ao_object *object)
+{
+	const char *finalizer = reconciler->manifest->finalizer;
+	ao_auto_json cJSON *tree = NULL;
+	ao_auto_err ao_err *err = NULL;
+	ao_pass *pass = ao_xcalloc(1, sizeof(*pass));
+	*pass = (ao_pass){
+	    .reconciler = reconciler,
+	    .parent = parent,
+	    .started_ms = ao_mono_ms(),
+	    .outcome = {.errors = cJSON_CreateArray(), .changed = cJSON_CreateArray()},
+	};
+	parent->pass = pass;
+	bool readable = ao_object_tree(object, &tree, &err) == 0;
+	if (!readable)
+		ao_error(AO_CORE, object->key, "cannot be read: %s", ao_err_text(err));
+	bool held = finalizer && ao_finalizer_held(tree, finalizer);
+	if (!readable || (object->deleting && !held)) {
+		ao_reconciler_finish(pass);
+		return;
+	}
+	ao_pass_push(pass, ao_op_status, NULL);
+	if (object->deleting) {
+		list_deletion(pass, tree);
+	} else {
+		if (finalizer && !held) /* first, because from the first child on there is something to clean up */
+			ao_pass_push(pass, ao_op_add_finalizer, NULL);
+		ao_pass_push(pass, ao_op_plan, NULL);
+	}
+	ao_pass_resume(pass, AO_OP_AGAIN);
+}
+
+/* ---- what operations share ---- */
+
+const ao_object *ao_pass_object(const ao_pass *pass)
+{
+	const ao_object *object = ao_store_get(ao_world_parents(pass->reconciler->with.world), pass->parent->key);
+	return object && strcmp(object->uid, pass->parent->uid) == 0 ? object : NULL;
+}
+
+ao_bundle *ao_pass_bundle(const ao_pass *pass, const ao_object *object)
+{
+	const ao_reconciler_options *with = &pass->reconciler->with;
+	return with->bundle_of(with->arg, object);
+}
+
+cJSON *ao_pass_note_error(ao_pass *pass, const char *verb, const char *kind, const char *role, const char *name)
+{
+	cJSON *error = cJSON_CreateObject();
+	ao_json_set_str(error, "role", role);
+	ao_json_set_str(error, "kind", kind);
+	ao_json_set_str(error, "name", name);
+	ao_json_set_str(error, "verb", verb);
+	cJSON_AddItemToArray(pass->outcome.errors, error);
+	return error;
+}
+
+void ao_pass_error(ao_pass *pass, const char *verb, const ao_kind *kind, const char *role, const char *name, const ao_kube_answer *answer)
+{
+	cJSON *error = ao_pass_note_error(pass, verb, kind->resource.kind, role, name);
+	ao_json_set(error, "code", cJSON_CreateNumber((double)answer->status));
+	ao_json_set_str(error, "reason", answer->reason);
+	ao_json_set_str(error, "message", answer->message);
+	pass->outcome.failed = true;
+	ao_instruments_apply(pass->reconciler->with.metrics, kind->resource.kind, "error");
+	ao_warn(AO_CORE, pass->parent->key, "cannot %s %s %s: %s", verb, kind->resource.kind, name, answer->message);
+}
+
+void ao_pass_parent_error(ao_pass *pass, const char *verb, const ao_kube_answer *answer)
+{
+	const ao_object *object = ao_pass_object(pass);
+	if (answer->error == -ENOENT)
+		ao_debug(AO_CORE, pass->parent->key, "cannot %s it: %s", verb, answer->message);
+	else if (object)
+		ao_pass_error(pass, verb, &pass->reconciler->manifest->kinds[0], "parent", object->name, answer);
+}
+
+void ao_pass_note_change(ao_pass *pass, const char *verb, const ao_kind *kind, const char *name)
+{
+	const char *difference = pass->object.difference;
+	cJSON *change = cJSON_CreateObject();
+	ao_json_set_str(change, "verb", verb);
+	ao_json_set_str(change, "kind", kind->resource.kind);
+	ao_json_set_str(change, "name", name);
+	ao_json_set_str(change, "path", difference);
+	cJSON_AddItemToArray(pass->outcome.changed, change);
+	ao_info(AO_CORE, pass->parent->key, "%s %s %s%s%s%s", verb, kind->resource.kind, name, difference ? " (" : "",
+		difference ? difference : "", difference ? ")" : "");
+	ao_instruments_apply(pass->reconciler->with.metrics, kind->resource.kind, verb);
+}
+
+void ao_pass_event(ao_pass *pass, const ao_object *object, bool warning, const char *reason, const char *action, const char *note)
+{
+	const ao_resource *kind = &pass->reconciler->manifest->kinds[0].resource;
+	ao_event about = ao_event_about(kind, object->namespace_, object->name, object->uid);
+	ao_events_say(pass->reconciler->with.events, about, warning, reason, action, note);
+}

@@ -1,0 +1,189 @@
+/* plan_op.c -- asks the bundle what it wants for the parent, and makes operations of it. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "policy/plan.h"
+#include "policy/record.h"
+#include "reconcile/pass.h"
+#include "serve/instruments.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define STUCK_MS 60000 /* that others have had their plans is not waited for for ever */
+
+typedef struct child_check {
+	ao_parent *parent;
+	size_t found;
+	bool changed;
+} child_check;
+
+static void check_child(void *arg, const ao_kind *kind, const ao_object *object)
+{
+	child_check *check = arg;
+	ao_auto_str char *id = ao_xasprintf("%s %s", kind->resource.kind, object->key);
+	const ao_memo *memo = ao_map_get(check->parent->memos, id);
+	check->found++;
+	if (!memo || memo->observed != object->spec_digest)
+		check->changed = true;
+}
+
+/** Would rendering again give what the last good pass gave, and is all of it still there? */
+static bool nothing_to_carry_out(const ao_reconciler *r, const ao_pass *pass, const ao_object *object)
+{
+	ao_parent *parent = pass->parent;
+	if (!parent->settled || parent->spec_digest != object->spec_digest || strcmp(parent->bundle, pass->plan.bundle) != 0)
+		return false;
+	child_check check = {.parent = parent};
+	ao_world_each_child(r->with.world, object->uid, check_child, &check);
+	return !check.changed && check.found == ao_map_count(parent->memos);
+}
+
+/** Keeps the verdict on the parent that came with the plan, for status passes that do not render. */
+static void remember_plan(ao_pass *pass)
+{
+	ao_parent *parent = pass->parent;
+	cJSON_Delete(parent->invalid);
+	parent->invalid = NULL;
+	const cJSON *invalid = pass->plan.tree ? ao_json_at(pass->plan.tree, "invalid") : NULL;
+	if (cJSON_IsObject(invalid))
+		parent->invalid = cJSON_Duplicate(invalid, 1);
+}
+
+static void remember_policy_error(ao_pass *pass, const ao_plan_blame *blame, const ao_err *err)
+{
+	ao_parent *parent = pass->parent;
+	ao_error(AO_POLICY, parent->key, "%s", ao_err_text(err));
+	parent->policy_error = cJSON_CreateObject();
+	ao_json_set_str(parent->policy_error, "policy", blame->policy);
+	ao_json_set_str(parent->policy_error, "hook", blame->hook);
+	ao_json_set_str(parent->policy_error, "message", ao_err_text(err));
+	parent->unfit = strcmp(blame->hook, "schema") == 0;
+	if (parent->unfit)
+		ao_reconciler_doubt_schemas(pass->reconciler);
+}
+
+/** Asks the bundle; an error or an invalid parent leaves the plan without objects, and so the children as they are. */
+static void make_plan(ao_pass *pass, const ao_object *object)
+{
+	ao_reconciler *r = pass->reconciler;
+	ao_auto_json cJSON *snapshot = NULL;
+	ao_auto_err ao_err *err = NULL;
+	ao_call_stats stats = {0};
+	ao_plan_blame blame = {0};
+	int code = ao_reconciler_snapshot(pass->reconciler, object, &snapshot, &err);
+	uint64_t started_ns = ao_mono_ns();
+	if (code == 0)
+		code = ao_plan_make(ao_pass_bundle(pass, object), r->with.openapi, snapshot, &pass->plan.tree, &stats, &blame, &err);
+	pass->parent->times.plan_ns = ao_mono_ns() - started_ns;
+	ao_instruments_call(r->with.metrics, "plan", &stats, pass->parent->times.plan_ns);
+	if (r->with.record_dir && snapshot)
+		ao_record_write(r->with.record_dir, ao_pass_bundle(pass, object), snapshot);
+	cJSON_Delete(pass->parent->policy_error);
+	pass->parent->policy_error = NULL;
+	pass->parent->unfit = false;
+	if (code < 0) {
+		ao_instruments_policy_error(r->with.metrics, blame.policy, blame.hook);
+		remember_policy_error(pass, &blame, err);
+	}
+	remember_plan(pass);
+}
+
+/** What the parent's status says was rendered last, possibly by an operator before this one. */
+static char *read_previous_digest(const ao_pass *pass, const ao_object *object)
+{
+	ao_auto_json cJSON *tree = NULL;
+	char *const *path = pass->reconciler->manifest->digest_path;
+	if (!path || ao_object_tree(object, &tree, NULL) < 0)
+		return NULL;
+	const cJSON *at = tree;
+	for (size_t i = 0; at && path[i]; i++)
+		at = cJSON_IsObject(at) ? cJSON_GetObjectItemCaseSensitive(at, path[i]) : NULL;
+	return cJSON_IsString(at) ? ao_xstrdup(at->valuestring) : NULL;
+}
+
+static void push_each(ao_pass *pass, const char *list, ao_op_result (*run)(ao_pass *pass, const cJSON *item))
+{
+	const cJSON *item;
+	cJSON_ArrayForEach (item, ao_json_at(pass->plan.tree, list))
+		ao_pass_push(pass, run, item);
+}
+
+/** First the queues, then each object in order, because the order has a meaning; then what is no longer wanted goes. */
+static void push_plan(ao_pass *pass)
+{
+	ao_parent *parent = pass->parent;
+	size_t cursor = 0;
+	for (ao_memo *memo; (memo = ao_map_next(parent->memos, &cursor, NULL));)
+		memo->seen = false;
+	free(parent->rendered);
+	parent->rendered = ao_xasprintf("%016" PRIx64, ao_plan_digest(pass->plan.tree));
+	ao_queues_keep(pass->reconciler->with.queues, parent->uid, ao_json_at(pass->plan.tree, "queues"));
+	push_each(pass, "queues", ao_op_ensure_queue);
+	push_each(pass, "objects", ao_op_object);
+	ao_pass_push(pass, ao_op_prune, NULL);
+}
+
+ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item)
+{
+	(void)item;
+	const ao_object *object = ao_pass_object(pass);
+	ao_parent *parent = pass->parent;
+	pass->plan.spec_digest = object->spec_digest;
+	snprintf(pass->plan.bundle, sizeof(pass->plan.bundle), "%s", ao_bundle_digest(ao_pass_bundle(pass, object)));
+	if (nothing_to_carry_out(pass->reconciler, pass, object))
+		return AO_OP_STOP;
+	pass->plan.previous = parent->carried ? ao_xstrdup(parent->carried) : read_previous_digest(pass, object);
+	parent->settled = false;
+	make_plan(pass, object);
+	snprintf(parent->bundle, sizeof(parent->bundle), "%s", pass->plan.bundle);
+	if (parent->invalid || parent->policy_error) {
+		/* nothing is carried out; the same parent would fail the same way, so only a change brings it back */
+		parent->settled = true;
+		parent->spec_digest = pass->plan.spec_digest;
+		return AO_OP_STOP;
+	}
+	push_plan(pass);
+	return AO_OP_DONE;
+}
+
+/* ---- for a parent that goes ---- */
+
+/** Before every parent has had a plan it is not known whether somebody else has the same queue. */
+static bool all_planned(ao_reconciler *r)
+{
+	size_t cursor = 0;
+	for (const ao_object *object; !r->all_planned && (object = ao_store_next(ao_world_parents(r->with.world), &cursor));) {
+		const ao_parent *parent = ao_map_get(r->parents, object->key);
+		if (!object->deleting && !(parent && *parent->bundle))
+			return false;
+	}
+	r->all_planned = true;
+	return true;
+}
+
+ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item)
+{
+	(void)item;
+	const ao_object *object = ao_pass_object(pass);
+	const ao_parent *parent = pass->parent;
+	snprintf(pass->plan.bundle, sizeof(pass->plan.bundle), "%s", ao_bundle_digest(ao_pass_bundle(pass, object)));
+	pass->plan.previous = ao_xstrdup(parent->carried);
+	make_plan(pass, object);
+	const cJSON *queues = ao_json_at(pass->plan.tree, "queues"), *why = parent->policy_error ? parent->policy_error : parent->invalid;
+	if (why && !cJSON_GetArraySize(queues)) {
+		ao_auto_str char *note =
+		    ao_xasprintf("released without a plan, what it had at brokers is left there: %s", ao_json_str(why, "message"));
+		ao_warn(AO_CORE, object->key, "%s", note);
+		ao_pass_event(pass, object, true, "QueueLeft", NULL, note);
+		ao_pass_leave(pass, ao_xstrdup("what it had at brokers is left there"));
+	}
+	if (cJSON_GetArraySize(queues) && !all_planned(pass->reconciler) && ao_mono_ms() - parent->release_ms < STUCK_MS) {
+		pass->outcome.requeue_after = 1;
+		return AO_OP_END;
+	}
+	push_each(pass, "queues", ao_op_delete_queue);
+	ao_pass_push(pass, ao_op_remove_finalizer, NULL);
+	return AO_OP_DONE;
+}

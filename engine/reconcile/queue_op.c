@@ -1,0 +1,101 @@
+/*
+ * queue_op.c -- one queue of a plan: made right, or deleted when its parent goes.
+ *
+ * Objects come after the queues they work on.  But what once had its queue is kept up to date also while the broker is away.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "reconcile/pass.h"
+
+#include <string.h>
+
+#define QUEUE_AGAIN_S 30.0
+#define STUCK_MS 60000 /* a Secret that is gone is not waited for for ever */
+
+static void on_patience(void *arg) { ao_pass_resume(arg, AO_OP_AGAIN); }
+
+/** What the keeper says of the queue; it is waited for once. */
+static ao_queues_state want(ao_pass *pass, const cJSON *queue, ao_broker_verb verb, ao_queues_fact *fact)
+{
+	bool waited = pass->queue_waited;
+	ao_queues_state state =
+	    ao_queues_want(pass->reconciler->with.queues, ao_pass_object(pass), queue, verb, waited ? NULL : on_patience, pass, fact);
+	pass->queue_waited = state == AO_QUEUES_WAIT;
+	return state;
+}
+
+static void note_failure(ao_pass *pass, const char *verb, const cJSON *queue, const ao_queues_fact *fact)
+{
+	cJSON *error = ao_pass_note_error(pass, verb, "Queue", "queue", ao_json_str(queue, "name"));
+	ao_json_set_str(error, "reason", fact->reason);
+	ao_json_set_str(error, "message", fact->message);
+	pass->outcome.blocked = true;
+}
+
+ao_op_result ao_op_ensure_queue(ao_pass *pass, const cJSON *queue)
+{
+	ao_queues_fact fact;
+	ao_queues_state state = want(pass, queue, AO_BROKER_ENSURE, &fact);
+	if (state == AO_QUEUES_WAIT)
+		return AO_OP_WAIT;
+	if (state == AO_QUEUES_FAILED)
+		note_failure(pass, "ensure", queue, &fact);
+	return state == AO_QUEUES_DONE || fact.existed ? AO_OP_DONE : AO_OP_STOP;
+}
+
+/* ---- for a parent that goes ---- */
+
+void ao_pass_leave(ao_pass *pass, char *sentence)
+{
+	char *before = pass->outcome.left;
+	pass->outcome.left = before ? ao_xasprintf("%s; %s", before, sentence) : ao_xstrdup(sentence);
+	free(before);
+	free(sentence);
+}
+
+static bool is_retained(const cJSON *queue)
+{
+	const char *deletion = ao_json_str(queue, "deletion");
+	return deletion && strcmp(deletion, "Retain") == 0;
+}
+
+/** Without the Secret there is no way in; in a namespace that goes it will not come back. */
+static bool is_hopeless(const ao_pass *pass, const ao_queues_fact *fact)
+{
+	return strcmp(fact->reason, "SecretMissing") == 0 && ao_mono_ms() - pass->parent->release_ms > STUCK_MS;
+}
+
+static void give_up(ao_pass *pass, const cJSON *queue, const ao_queues_fact *fact)
+{
+	const ao_object *object = ao_pass_object(pass);
+	char *note = ao_xasprintf("queue %s is left at its broker: %s", ao_json_str(queue, "name"), fact->message);
+	ao_warn(AO_CORE, object->key, "%s", note);
+	ao_pass_event(pass, object, true, "QueueLeft", NULL, note);
+	ao_pass_leave(pass, note);
+}
+
+ao_op_result ao_op_delete_queue(ao_pass *pass, const cJSON *queue)
+{
+	ao_queues_fact fact;
+	if (is_retained(queue)) {
+		ao_pass_leave(pass, ao_xasprintf("queue %s stays at its broker, as it is to", ao_json_str(queue, "name")));
+		return AO_OP_DONE;
+	}
+	ao_queues_state state = want(pass, queue, AO_BROKER_DELETE, &fact);
+	if (state == AO_QUEUES_WAIT)
+		return AO_OP_WAIT;
+	if (state == AO_QUEUES_FAILED && is_hopeless(pass, &fact)) {
+		give_up(pass, queue, &fact);
+		return AO_OP_DONE;
+	}
+	if (state == AO_QUEUES_FAILED)
+		note_failure(pass, "delete", queue, &fact);
+	if (state != AO_QUEUES_DONE) {
+		pass->outcome.requeue_after = QUEUE_AGAIN_S; /* the keeper tells of news; that our patience ends is none */
+		return AO_OP_STOP;
+	}
+	if (fact.kept)
+		ao_pass_leave(pass, ao_xstrdup(fact.kept));
+	return AO_OP_DONE;
+}
