@@ -3,10 +3,11 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "loop/backoff.h"
+#include "loop/frame.h"
 #include "net/lines.h"
 
 #include <string.h>
-#include <sys/random.h>
 
 #define MAX_LINE (8u << 20)
 #define SILENCE_MS 90000 /* bookmarks come each minute */
@@ -21,12 +22,12 @@ struct ao_watch {
 	uint64_t started_ms, events;
 	long error_code; /* of an ERROR event, with its message */
 	char *error_message;
-	bool busy; /* a callback runs: who frees us now only says so */
-	bool freed;
+	ao_frame frame;
 };
 
-static void destroy(ao_watch *w)
+static void destroy(void *arg)
 {
+	ao_watch *w = arg;
 	ao_lines_free(&w->lines);
 	free(w->error_message);
 	free(w);
@@ -38,22 +39,16 @@ void ao_watch_free(ao_watch *w)
 		return;
 	if (w->call)
 		ao_kube_cancel(w->call);
-	w->freed = true;
-	if (!w->busy)
-		destroy(w);
+	ao_frame_free(&w->frame);
 }
 
 /** @return 0, or -ECANCELED when the callback freed the watch */
 static int tell(ao_watch *w, ao_watch_event event, ao_span object)
 {
-	w->busy = true;
+	ao_auto_frame ao_frame *frame = ao_frame_enter(&w->frame);
 	w->events++;
 	w->with.on_event(w->with.arg, event, object);
-	w->busy = false;
-	if (!w->freed)
-		return 0;
-	destroy(w);
-	return -ECANCELED;
+	return frame->freed ? -ECANCELED : 0;
 }
 
 static int take_error(ao_watch *w, ao_span status)
@@ -105,18 +100,13 @@ static void on_done(void *arg, const ao_kube_answer *answer)
 }
 
 /** The server is asked to end the streams of all clients at different times. */
-static unsigned random_timeout(void)
-{
-	unsigned random = 0;
-	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
-		random = (unsigned)ao_mono_ms();
-	return SHORTEST_S + random % (LONGEST_S - SHORTEST_S);
-}
+static unsigned random_timeout(void) { return SHORTEST_S + (unsigned)ao_jitter_ms((LONGEST_S - SHORTEST_S) * 1000) / 1000; }
 
 ao_watch *ao_watch_start(const ao_watch_request *request)
 {
 	ao_watch *w = ao_xcalloc(1, sizeof(*w));
 	*w = (ao_watch){.with = *request, .lines = ao_lines_init(MAX_LINE), .started_ms = ao_mono_ms()};
+	ao_frame_init(&w->frame, destroy, w);
 	const char *initial = request->version ? "" : "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
 	ao_auto_str char *path = ao_xasprintf("%swatch=1&allowWatchBookmarks=true&timeoutSeconds=%u&resourceVersion=%s%s", request->path,
 					      random_timeout(), request->version ? request->version : "", initial);

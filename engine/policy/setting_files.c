@@ -9,6 +9,7 @@
 #include "base/secret.h"
 #include "base/sha256.h"
 #include "base/utf8.h"
+#include "loop/backoff.h"
 #include "loop/file_watch.h"
 #include "net/fetch.h"
 #include "json/json.h"
@@ -216,10 +217,8 @@ static void start(entry *e, const char *url, const char *accept, void (*fn)(void
 /** @param fetched  NULL: nobody was asked */
 static void try_later(entry *e, const ao_fetched *fetched, const char *why)
 {
-	uint64_t wait = e->failures < 9 ? (uint64_t)FIRST_MS << e->failures : MAX_MS;
+	uint64_t wait = ao_backoff_ms(FIRST_MS, MAX_MS, e->failures);
 	uint64_t asked = fetched && fetched->retry_after_s > 0 ? (uint64_t)fetched->retry_after_s * 1000 : 0;
-	if (wait > MAX_MS)
-		wait = MAX_MS;
 	if (asked > wait)
 		wait = asked < MAX_ASKED_MS ? asked : MAX_ASKED_MS;
 	e->failures += fetched != NULL;

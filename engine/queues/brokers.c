@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "loop/backoff.h"
 #include "queues/secrets.h"
 #include "json/json.h"
 
@@ -164,8 +165,8 @@ static void needs_turn(ao_access *a)
 /** When the Secrets may be read again; in the past: now. */
 static uint64_t next_read_ms(const ao_access *a)
 {
-	uint64_t pause = (uint64_t)READ_MS << (a->read_failures < 5 ? a->read_failures : 5);
-	return a->read_ms ? a->read_ms + (pause < MAX_READ_MS ? pause : MAX_READ_MS) : 0;
+	uint64_t pause = ao_backoff_ms(READ_MS, MAX_READ_MS, a->read_failures);
+	return a->read_ms ? a->read_ms + pause : 0;
 }
 
 static void on_secrets(void *arg, const ao_secrets_answer *answer)

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/backoff.h"
 #include "queues/keeper_private.h"
 #include "json/json.h"
 
@@ -128,8 +129,7 @@ static void failed(ao_kept_queue *q, const ao_broker_answer *answer)
 		take_counts(q, answer);
 	if (news)
 		ao_warn(AO_CORE, q->owner->key, "%s (%s)", q->message, q->reason);
-	uint64_t delay = (uint64_t)FIRST_RETRY_MS << (q->failures < 5 ? q->failures : 5);
-	q->failures++;
+	uint64_t delay = ao_backoff_ms(FIRST_RETRY_MS, MAX_RETRY_MS, q->failures++);
 	if (answer->retry_ms)
 		delay = answer->retry_ms + MIN_RETRY_MS;
 	try_again(q, delay < MAX_RETRY_MS ? delay : MAX_RETRY_MS);
