@@ -1,12 +1,12 @@
-/* queue.c -- three independent facts say what a key is doing: it waits in the FIFO; it is being worked on (and is dirty when
+/* workqueue.c -- three independent facts say what a key is doing: it waits in the FIFO; it is being worked on (and is dirty when
  * it has to wait again afterwards); it is due at a later time (in a heap, with one timer for the earliest).
  *
- * Two things may make a key due: somebody asked (ao_queue_add_after), or its back-off.  They are kept apart, because work that
+ * Two things may make a key due: somebody asked (ao_workqueue_add_after), or its back-off.  They are kept apart, because work that
  * starts for any other reason makes the back-off pointless, but must not lose what was asked for.
  *
  * Work is started from an idle handle, which runs only while there is something to start: one slice, then one turn of
  * the loop, and so on. */
-#include "loop/queue.h"
+#include "loop/workqueue.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -27,10 +27,10 @@ typedef struct item {
 	size_t heap_index;
 } item;
 
-struct ao_queue {
+struct ao_workqueue {
 	ao_loop *loop;
-	ao_queue_options options;
-	ao_queue_fn fn;
+	ao_workqueue_options options;
+	ao_workqueue_fn fn;
 	void *arg;
 	ao_map *items;
 	item *first, *last; /* FIFO */
@@ -38,7 +38,7 @@ struct ao_queue {
 	size_t heap_len, heap_size;
 	uv_idle_t idle;
 	ao_timer *timer;
-	ao_queue_stats stats;
+	ao_workqueue_stats stats;
 	bool paused, freed;
 };
 
@@ -46,13 +46,13 @@ struct ao_queue {
 
 static uint64_t due(const item *it) { return it->asked_at < it->backoff_at ? it->asked_at : it->backoff_at; }
 
-static void heap_set(ao_queue *queue, size_t index, item *it)
+static void heap_set(ao_workqueue *queue, size_t index, item *it)
 {
 	queue->heap[index] = it;
 	it->heap_index = index;
 }
 
-static void heap_up(ao_queue *queue, item *it)
+static void heap_up(ao_workqueue *queue, item *it)
 {
 	size_t i = it->heap_index;
 	for (; i > 0 && due(it) < due(queue->heap[(i - 1) / 2]); i = (i - 1) / 2)
@@ -60,7 +60,7 @@ static void heap_up(ao_queue *queue, item *it)
 	heap_set(queue, i, it);
 }
 
-static void heap_down(ao_queue *queue, item *it)
+static void heap_down(ao_workqueue *queue, item *it)
 {
 	size_t i = it->heap_index;
 	for (;;) {
@@ -75,7 +75,7 @@ static void heap_down(ao_queue *queue, item *it)
 	heap_set(queue, i, it);
 }
 
-static void heap_remove(ao_queue *queue, item *it)
+static void heap_remove(ao_workqueue *queue, item *it)
 {
 	size_t hole = it->heap_index;
 	item *last = queue->heap[--queue->heap_len];
@@ -87,7 +87,7 @@ static void heap_remove(ao_queue *queue, item *it)
 	heap_down(queue, last);
 }
 
-static void heap_insert(ao_queue *queue, item *it)
+static void heap_insert(ao_workqueue *queue, item *it)
 {
 	if (queue->heap_len == queue->heap_size) {
 		queue->heap_size = queue->heap_size ? queue->heap_size * 2 : 64;
@@ -97,7 +97,7 @@ static void heap_insert(ao_queue *queue, item *it)
 	heap_up(queue, it);
 }
 
-static void set_timer(ao_queue *queue)
+static void set_timer(ao_workqueue *queue)
 {
 	if (!queue->heap_len) {
 		ao_timer_stop(queue->timer);
@@ -108,7 +108,7 @@ static void set_timer(ao_queue *queue)
 }
 
 /** Puts the item where its due times say, in the heap or out of it. */
-static void place(ao_queue *queue, item *it)
+static void place(ao_workqueue *queue, item *it)
 {
 	if (it->heap_index != NOT_IN_HEAP)
 		heap_remove(queue, it);
@@ -116,7 +116,7 @@ static void place(ao_queue *queue, item *it)
 		heap_insert(queue, it);
 }
 
-static void reschedule(ao_queue *queue, item *it)
+static void reschedule(ao_workqueue *queue, item *it)
 {
 	if (it->heap_index == NOT_IN_HEAP && due(it) == NEVER)
 		return;
@@ -126,7 +126,7 @@ static void reschedule(ao_queue *queue, item *it)
 
 /* ---- keys ---- */
 
-static item *item_of(ao_queue *queue, const char *key)
+static item *item_of(ao_workqueue *queue, const char *key)
 {
 	item *it = ao_map_get(queue->items, key);
 	if (it)
@@ -144,7 +144,7 @@ static void item_free(item *it)
 }
 
 /** Forgets a key when nothing is left to be known about it. */
-static void drop_if_idle(ao_queue *queue, item *it)
+static void drop_if_idle(ao_workqueue *queue, item *it)
 {
 	if (it->waiting || it->active || it->failures || it->heap_index != NOT_IN_HEAP)
 		return;
@@ -155,7 +155,7 @@ static void drop_if_idle(ao_queue *queue, item *it)
 static void hand_out(uv_idle_t *handle);
 
 /** The idle handle runs exactly while there is work that may be started. */
-static void set_idle(ao_queue *queue)
+static void set_idle(ao_workqueue *queue)
 {
 	if (queue->first && queue->stats.active < queue->options.max_active && !queue->paused)
 		uv_idle_start(&queue->idle, hand_out);
@@ -163,7 +163,7 @@ static void set_idle(ao_queue *queue)
 		uv_idle_stop(&queue->idle);
 }
 
-static void enqueue(ao_queue *queue, item *it)
+static void enqueue(ao_workqueue *queue, item *it)
 {
 	it->waiting = true;
 	it->next = NULL;
@@ -176,7 +176,7 @@ static void enqueue(ao_queue *queue, item *it)
 	set_idle(queue);
 }
 
-static void wake(ao_queue *queue, item *it)
+static void wake(ao_workqueue *queue, item *it)
 {
 	if (it->waiting || it->dirty)
 		return;
@@ -190,7 +190,7 @@ static void wake(ao_queue *queue, item *it)
 
 static void delay_passed(void *arg)
 {
-	ao_queue *queue = arg;
+	ao_workqueue *queue = arg;
 	uint64_t now = ao_mono_ms();
 	while (queue->heap_len && due(queue->heap[0]) <= now) {
 		item *it = queue->heap[0];
@@ -204,13 +204,13 @@ static void delay_passed(void *arg)
 
 static double seconds_since(uint64_t ns) { return (double)(uv_hrtime() - ns) / 1e9; }
 
-static void tell_time(const ao_queue *queue, bool worked, uint64_t since_ns)
+static void tell_time(const ao_workqueue *queue, bool worked, uint64_t since_ns)
 {
 	if (queue->options.on_time)
 		queue->options.on_time(queue->arg, worked, seconds_since(since_ns));
 }
 
-static void start_first(ao_queue *queue)
+static void start_first(ao_workqueue *queue)
 {
 	item *it = queue->first;
 	queue->first = it->next;
@@ -232,7 +232,7 @@ static void start_first(ao_queue *queue)
 
 static void hand_out(uv_idle_t *handle)
 {
-	ao_queue *queue = uv_handle_get_data((uv_handle_t *)handle);
+	ao_workqueue *queue = uv_handle_get_data((uv_handle_t *)handle);
 	uint64_t end = uv_hrtime() + queue->options.slice_ms * 1000000;
 	while (!queue->freed && !queue->paused && queue->first && queue->stats.active < queue->options.max_active) {
 		start_first(queue);
@@ -245,11 +245,11 @@ static void hand_out(uv_idle_t *handle)
 
 /* ---- what the header offers ---- */
 
-ao_queue *ao_queue_new(ao_loop *loop, const ao_queue_options *options, ao_queue_fn fn, void *arg)
+ao_workqueue *ao_workqueue_new(ao_loop *loop, const ao_workqueue_options *options, ao_workqueue_fn fn, void *arg)
 {
-	ao_queue *queue = ao_xcalloc(1, sizeof(*queue));
-	*queue = (ao_queue){.loop = loop, .options = *options, .fn = fn, .arg = arg, .items = ao_map_new()};
-	ao_queue_options *o = &queue->options;
+	ao_workqueue *queue = ao_xcalloc(1, sizeof(*queue));
+	*queue = (ao_workqueue){.loop = loop, .options = *options, .fn = fn, .arg = arg, .items = ao_map_new()};
+	ao_workqueue_options *o = &queue->options;
 	o->max_active = o->max_active ? o->max_active : 1;
 	o->base_ms = o->base_ms ? o->base_ms : 5;
 	o->max_ms = o->max_ms ? o->max_ms : 300000;
@@ -262,7 +262,7 @@ ao_queue *ao_queue_new(ao_loop *loop, const ao_queue_options *options, ao_queue_
 
 static void queue_closed(uv_handle_t *handle) { free(uv_handle_get_data(handle)); }
 
-void ao_queue_free(ao_queue *queue)
+void ao_workqueue_free(ao_workqueue *queue)
 {
 	if (!queue)
 		return;
@@ -276,12 +276,12 @@ void ao_queue_free(ao_queue *queue)
 	uv_close((uv_handle_t *)&queue->idle, queue_closed);
 }
 
-void ao_queue_add(ao_queue *queue, const char *key) { wake(queue, item_of(queue, key)); }
+void ao_workqueue_add(ao_workqueue *queue, const char *key) { wake(queue, item_of(queue, key)); }
 
-void ao_queue_add_after(ao_queue *queue, const char *key, uint64_t delay_ms)
+void ao_workqueue_add_after(ao_workqueue *queue, const char *key, uint64_t delay_ms)
 {
 	if (!delay_ms) {
-		ao_queue_add(queue, key);
+		ao_workqueue_add(queue, key);
 		return;
 	}
 	item *it = item_of(queue, key);
@@ -292,7 +292,7 @@ void ao_queue_add_after(ao_queue *queue, const char *key, uint64_t delay_ms)
 	reschedule(queue, it);
 }
 
-void ao_queue_done(ao_queue *queue, const char *key, ao_queue_result result)
+void ao_workqueue_done(ao_workqueue *queue, const char *key, ao_workqueue_result result)
 {
 	item *it = ao_map_get(queue->items, key);
 	ao_require(it && it->active);
@@ -300,7 +300,7 @@ void ao_queue_done(ao_queue *queue, const char *key, ao_queue_result result)
 	queue->stats.active--;
 	queue->stats.done++;
 	tell_time(queue, true, it->started_ns);
-	if (result == AO_QUEUE_OK) {
+	if (result == AO_WORKQUEUE_OK) {
 		it->failures = 0;
 	} else {
 		queue->stats.retries++;
@@ -309,7 +309,7 @@ void ao_queue_done(ao_queue *queue, const char *key, ao_queue_result result)
 	if (it->dirty) { /* something changed meanwhile: now, whatever the back-off says */
 		it->dirty = false;
 		enqueue(queue, it);
-	} else if (result == AO_QUEUE_RETRY) {
+	} else if (result == AO_WORKQUEUE_RETRY) {
 		it->backoff_at = ao_mono_ms() + ao_backoff_ms(queue->options.base_ms, queue->options.max_ms, it->failures - 1);
 		reschedule(queue, it);
 	}
@@ -317,7 +317,7 @@ void ao_queue_done(ao_queue *queue, const char *key, ao_queue_result result)
 	set_idle(queue);
 }
 
-void ao_queue_forget(ao_queue *queue, const char *key)
+void ao_workqueue_forget(ao_workqueue *queue, const char *key)
 {
 	item *it = ao_map_get(queue->items, key);
 	if (!it)
@@ -328,21 +328,21 @@ void ao_queue_forget(ao_queue *queue, const char *key)
 	drop_if_idle(queue, it);
 }
 
-void ao_queue_pause(ao_queue *queue)
+void ao_workqueue_pause(ao_workqueue *queue)
 {
 	queue->paused = true;
 	set_idle(queue);
 }
 
-void ao_queue_resume(ao_queue *queue)
+void ao_workqueue_resume(ao_workqueue *queue)
 {
 	queue->paused = false;
 	set_idle(queue);
 }
 
-ao_queue_stats ao_queue_get_stats(const ao_queue *queue)
+ao_workqueue_stats ao_workqueue_get_stats(const ao_workqueue *queue)
 {
-	ao_queue_stats stats = queue->stats;
+	ao_workqueue_stats stats = queue->stats;
 	stats.delayed = queue->heap_len;
 	size_t cursor = 0;
 	for (const item *it; stats.active && (it = ao_map_next(queue->items, &cursor, NULL));) {

@@ -1,12 +1,12 @@
 #pragma once
 /**
- * queue.h -- the work queue: keys that want attention, each at most once at a time.
+ * workqueue.h -- the work queue: keys that want attention, each at most once at a time.
  *
  * The rules are client-go's.  Adding a key that waits already changes nothing.  Adding one that is being worked on
  * makes it run once more afterwards, never twice at the same time.  A failed key comes back after base * 2^failures,
  * up to a ceiling; a success forgets the failures.
- * Work is asynchronous: the handler starts it, and ao_queue_done() says later that it has ended.
- * The queue hands out work from the loop, never from inside ao_queue_add(), at most `slice_ms` at a stretch so that
+ * Work is asynchronous: the handler starts it, and ao_workqueue_done() says later that it has ended.
+ * The queue hands out work from the loop, never from inside ao_workqueue_add(), at most `slice_ms` at a stretch so that
  * lease and probes get their turn.
  * Threads: the loop thread only.
  */
@@ -14,43 +14,43 @@
 
 #include <stddef.h>
 
-typedef struct ao_queue ao_queue;
+typedef struct ao_workqueue ao_workqueue;
 
-/** Starts work on `key` (borrowed for the call). Must lead to exactly one ao_queue_done(). */
-typedef void (*ao_queue_fn)(void *arg, const char *key);
+/** Starts work on `key` (borrowed for the call). Must lead to exactly one ao_workqueue_done(). */
+typedef void (*ao_workqueue_fn)(void *arg, const char *key);
 
 typedef enum {
-	AO_QUEUE_OK,    /* forget the failures of this key */
-	AO_QUEUE_RETRY, /* count a failure, come back after the back-off */
-} ao_queue_result;
+	AO_WORKQUEUE_OK,    /* forget the failures of this key */
+	AO_WORKQUEUE_RETRY, /* count a failure, come back after the back-off */
+} ao_workqueue_result;
 
-typedef struct ao_queue_options {
+typedef struct ao_workqueue_options {
 	size_t max_active; /* keys worked on at the same time; 0 means 1 */
 	uint64_t base_ms;  /* first back-off; 0 means 5 */
 	uint64_t max_ms;   /* ceiling of the back-off; 0 means 300000 */
 	uint64_t slice_ms; /* longest stretch of starting work before the loop gets its turn; 0 means 10 */
 	/** Told how long a key waited before its work began, and (`worked`) how long the work took; may be NULL. Must not use the queue. */
 	void (*on_time)(void *arg, bool worked, double seconds);
-} ao_queue_options;
+} ao_workqueue_options;
 
 /** For metrics. */
-typedef struct ao_queue_stats {
+typedef struct ao_workqueue_stats {
 	size_t waiting, active, delayed;
 	uint64_t adds, retries, done;
 	double unfinished, longest; /* seconds that active work has taken so far: the sum, and the oldest alone */
-} ao_queue_stats;
+} ao_workqueue_stats;
 
-ao_queue *ao_queue_new(ao_loop *loop, const ao_queue_options *options, ao_queue_fn fn, void *arg);
-void ao_queue_free(ao_queue *queue); /* waiting keys are dropped; nothing may be active, or it is never reported */
+ao_workqueue *ao_workqueue_new(ao_loop *loop, const ao_workqueue_options *options, ao_workqueue_fn fn, void *arg);
+void ao_workqueue_free(ao_workqueue *queue); /* waiting keys are dropped; nothing may be active, or it is never reported */
 
-void ao_queue_add(ao_queue *queue, const char *key);
+void ao_workqueue_add(ao_workqueue *queue, const char *key);
 /** Adds after a delay; an earlier pending time for the same key wins. */
-void ao_queue_add_after(ao_queue *queue, const char *key, uint64_t delay_ms);
-void ao_queue_done(ao_queue *queue, const char *key, ao_queue_result result);
+void ao_workqueue_add_after(ao_workqueue *queue, const char *key, uint64_t delay_ms);
+void ao_workqueue_done(ao_workqueue *queue, const char *key, ao_workqueue_result result);
 /** Drops the failures and the delayed wake-up of a key that is gone for good. */
-void ao_queue_forget(ao_queue *queue, const char *key);
+void ao_workqueue_forget(ao_workqueue *queue, const char *key);
 /** Stops handing out work; what is active goes on. */
-void ao_queue_pause(ao_queue *queue);
+void ao_workqueue_pause(ao_workqueue *queue);
 /** Hands out work again. */
-void ao_queue_resume(ao_queue *queue);
-ao_queue_stats ao_queue_get_stats(const ao_queue *queue);
+void ao_workqueue_resume(ao_workqueue *queue);
+ao_workqueue_stats ao_workqueue_get_stats(const ao_workqueue *queue);

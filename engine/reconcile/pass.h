@@ -98,7 +98,7 @@ struct ao_pass {
 struct ao_reconciler {
 	ao_reconciler_options with;
 	const ao_manifest *manifest;
-	ao_queue *queue;
+	ao_workqueue *queue;
 	ao_map *parents;          /* key -> ao_parent */
 	char *label;              /* controller="...", for metrics */
 	bool all_planned;         /* every parent has had a plan since we began: it is known who has which queue */

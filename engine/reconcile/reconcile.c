@@ -41,7 +41,7 @@ static void forget(ao_reconciler *r, const char *key)
 		ao_queues_forget(r->with.queues, parent->uid);
 		free_parent(parent);
 	}
-	ao_queue_forget(r->queue, key);
+	ao_workqueue_forget(r->queue, key);
 }
 
 /** What we remember of this object; nothing when another object of the same name was there before. */
@@ -103,11 +103,11 @@ void ao_reconciler_finish(ao_pass *pass)
 	count_pass(r, report.failed, report.refused, requeue_after, took_ms);
 	ao_debug(AO_CORE, key, "pass ended after %llu ms%s", (unsigned long long)took_ms, failed ? ", will be tried again" : "");
 	bool gone = !ao_store_get(ao_world_parents(r->with.world), key);
-	ao_queue_done(r->queue, key, failed && !gone ? AO_QUEUE_RETRY : AO_QUEUE_OK);
+	ao_workqueue_done(r->queue, key, failed && !gone ? AO_WORKQUEUE_RETRY : AO_WORKQUEUE_OK);
 	if (gone)
 		forget(r, key);
 	else if (!failed && requeue_after > 0)
-		ao_queue_add_after(r->queue, key, (uint64_t)(requeue_after * 1000));
+		ao_workqueue_add_after(r->queue, key, (uint64_t)(requeue_after * 1000));
 	if (r->with.on_pass && *bundle)
 		r->with.on_pass(r->with.arg, &report);
 }
@@ -120,7 +120,7 @@ static void start_pass(void *arg, const char *key)
 	const ao_object *object = ao_store_get(ao_world_parents(r->with.world), key);
 	if (!object) {
 		ao_auto_str char *gone = ao_xstrdup(key); /* the queue may free its own when it is told */
-		ao_queue_done(r->queue, gone, AO_QUEUE_OK);
+		ao_workqueue_done(r->queue, gone, AO_WORKQUEUE_OK);
 		forget(r, gone);
 		return;
 	}
@@ -138,7 +138,7 @@ static void on_schemas(void *arg)
 	for (ao_parent *parent; (parent = ao_map_next(r->parents, &cursor, NULL));)
 		if (parent->unfit && ao_openapi_version(r->with.openapi) != r->schemas_version) {
 			parent->settled = false;
-			ao_queue_add(r->queue, parent->key);
+			ao_workqueue_add(r->queue, parent->key);
 		}
 }
 
@@ -174,8 +174,8 @@ ao_reconciler *ao_reconciler_new(const ao_reconciler_options *options)
 	ao_metric_add(r->with.metrics, "controller_runtime_reconcile_errors_total", r->label, 0);
 	ao_metric_add(r->with.metrics, "controller_runtime_terminal_reconcile_errors_total", r->label, 0);
 	r->parents = ao_map_new();
-	r->queue =
-	    ao_queue_new(options->loop, &(ao_queue_options){.max_active = options->max_concurrent, .on_time = on_time}, start_pass, r);
+	r->queue = ao_workqueue_new(options->loop, &(ao_workqueue_options){.max_active = options->max_concurrent, .on_time = on_time},
+				    start_pass, r);
 	return r;
 }
 
@@ -190,7 +190,7 @@ void ao_reconciler_free(ao_reconciler *r)
 		free_parent(parent);
 	}
 	ao_map_free(r->parents);
-	ao_queue_free(r->queue);
+	ao_workqueue_free(r->queue);
 	free(r->label);
 	free(r);
 }
@@ -200,28 +200,28 @@ void ao_reconciler_redo(ao_reconciler *r, const char *key)
 	ao_parent *parent = ao_map_get(r->parents, key);
 	if (parent)
 		parent->settled = false;
-	ao_queue_add(r->queue, key);
+	ao_workqueue_add(r->queue, key);
 }
 
-void ao_reconciler_parent_changed(ao_reconciler *r, const char *key) { ao_queue_add(r->queue, key); }
+void ao_reconciler_parent_changed(ao_reconciler *r, const char *key) { ao_workqueue_add(r->queue, key); }
 
 void ao_reconciler_dependent_changed(ao_reconciler *r, const char *key)
 {
 	const ao_parent *parent = ao_map_get(r->parents, key);
 	uint64_t since = parent && parent->status_ms ? ao_mono_ms() - parent->status_ms : STATUS_INTERVAL_MS;
 	if (since >= STATUS_INTERVAL_MS)
-		ao_queue_add(r->queue, key);
+		ao_workqueue_add(r->queue, key);
 	else
-		ao_queue_add_after(r->queue, key, STATUS_INTERVAL_MS - since);
+		ao_workqueue_add_after(r->queue, key, STATUS_INTERVAL_MS - since);
 }
 
-void ao_reconciler_pause(ao_reconciler *r) { ao_queue_pause(r->queue); }
-void ao_reconciler_resume(ao_reconciler *r) { ao_queue_resume(r->queue); }
+void ao_reconciler_pause(ao_reconciler *r) { ao_workqueue_pause(r->queue); }
+void ao_reconciler_resume(ao_reconciler *r) { ao_workqueue_resume(r->queue); }
 
 void ao_reconciler_collect(ao_reconciler *r)
 {
 	ao_metrics *m = r->with.metrics;
-	ao_queue_stats stats = ao_queue_get_stats(r->queue);
+	ao_workqueue_stats stats = ao_workqueue_get_stats(r->queue);
 	ao_auto_str char *name = ao_xasprintf("name=%s", strchr(r->label, '"'));
 	ao_metric_set(m, "workqueue_depth", name, (double)stats.waiting);
 	ao_metric_set(m, "workqueue_adds_total", name, (double)stats.adds);
@@ -265,4 +265,4 @@ int ao_reconciler_tell(const ao_reconciler *r, const ao_object *object, cJSON **
 	return 0;
 }
 
-ao_queue_stats ao_reconciler_stats(const ao_reconciler *r) { return ao_queue_get_stats(r->queue); }
+ao_workqueue_stats ao_reconciler_stats(const ao_reconciler *r) { return ao_workqueue_get_stats(r->queue); }

@@ -11,7 +11,7 @@
  * Threads: the loop thread only.
  */
 #include "kube/event.h"
-#include "loop/queue.h"
+#include "loop/workqueue.h"
 #include "policy/plan.h"
 #include "queues/keeper.h"
 #include "reconcile/shared.h"
@@ -71,4 +71,4 @@ void ao_reconciler_collect(ao_reconciler *reconciler);
  * @return 0; as ao_world_snapshot()
  */
 int ao_reconciler_tell(const ao_reconciler *reconciler, const ao_object *parent, cJSON **ret_snapshot, cJSON **ret_times, ao_err **reterr);
-ao_queue_stats ao_reconciler_stats(const ao_reconciler *reconciler);
+ao_workqueue_stats ao_reconciler_stats(const ao_reconciler *reconciler);

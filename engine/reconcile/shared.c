@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "loop/queue.h"
+#include "loop/workqueue.h"
 
 #include <string.h>
 
@@ -37,7 +37,7 @@ struct ao_shared {
 	ao_kube *kube;
 	ao_world *world;
 	ao_events *events;
-	ao_queue *queue;
+	ao_workqueue *queue;
 	ao_map *entries; /* id -> entry */
 };
 
@@ -83,7 +83,7 @@ static bool has_parent_in(ao_world *world, const char *namespace_)
 static void forget(ao_shared *shared, entry *e)
 {
 	ao_map_remove(shared->entries, e->id);
-	ao_queue_forget(shared->queue, e->id);
+	ao_workqueue_forget(shared->queue, e->id);
 	free_entry(e);
 }
 
@@ -122,7 +122,7 @@ static void end_work(entry *e, const ao_kube_answer *answer)
 	ao_shared *shared = e->shared;
 	ao_auto_str char *id = ao_xstrdup(e->id);
 	tell_waiters(e, answer);
-	ao_queue_done(shared->queue, id, answer->error ? AO_QUEUE_RETRY : AO_QUEUE_OK);
+	ao_workqueue_done(shared->queue, id, answer->error ? AO_WORKQUEUE_RETRY : AO_WORKQUEUE_OK);
 }
 
 static void fail(entry *e, const ao_kube_answer *answer)
@@ -224,7 +224,7 @@ static void work(void *arg, const char *id)
 	entry *e = ao_map_get(shared->entries, id);
 	const char *namespace_ = e ? ao_json_str(e->desired, "metadata", "namespace") : NULL;
 	if (e && !e->pinned && !e->waiters && namespace_ && !has_parent_in(shared->world, namespace_)) {
-		ao_queue_done(shared->queue, id, AO_QUEUE_OK);
+		ao_workqueue_done(shared->queue, id, AO_WORKQUEUE_OK);
 		forget(shared, e);
 		return;
 	}
@@ -234,7 +234,7 @@ static void work(void *arg, const char *id)
 			settle(e, observed->spec_digest);
 			tell_waiters(e, &(ao_kube_answer){.status = 200, .reason = "", .message = ""});
 		}
-		ao_queue_done(shared->queue, id, AO_QUEUE_OK);
+		ao_workqueue_done(shared->queue, id, AO_WORKQUEUE_OK);
 		return;
 	}
 	apply(e, observed);
@@ -247,7 +247,7 @@ ao_shared *ao_shared_new(ao_loop *loop, ao_kube *kube, ao_world *world, ao_event
 	shared->world = world;
 	shared->events = events;
 	shared->entries = ao_map_new();
-	shared->queue = ao_queue_new(loop, &(ao_queue_options){.max_active = 4, .base_ms = 500, .max_ms = 60000}, work, shared);
+	shared->queue = ao_workqueue_new(loop, &(ao_workqueue_options){.max_active = 4, .base_ms = 500, .max_ms = 60000}, work, shared);
 	return shared;
 }
 
@@ -259,7 +259,7 @@ void ao_shared_free(ao_shared *shared)
 	for (entry *e; (e = ao_map_next(shared->entries, &cursor, NULL));)
 		free_entry(e);
 	ao_map_free(shared->entries);
-	ao_queue_free(shared->queue);
+	ao_workqueue_free(shared->queue);
 	free(shared);
 }
 
@@ -299,7 +299,7 @@ bool ao_shared_want(ao_shared *shared, const ao_kind *kind, const char *role, co
 		*w = (waiter){fn, arg, e->waiters};
 		e->waiters = w;
 	}
-	ao_queue_add(shared->queue, e->id);
+	ao_workqueue_add(shared->queue, e->id);
 	return false;
 }
 
@@ -307,7 +307,7 @@ void ao_shared_pin(ao_shared *shared, const ao_kind *kind, const char *role, con
 {
 	entry *e = upsert(shared, kind, role, desired);
 	e->pinned = true;
-	ao_queue_add(shared->queue, e->id);
+	ao_workqueue_add(shared->queue, e->id);
 }
 
 void ao_shared_cancel(ao_shared *shared, void *arg)
@@ -329,5 +329,5 @@ void ao_shared_changed(ao_shared *shared, const ao_kind *kind, const char *key)
 {
 	ao_auto_str char *id = ao_xasprintf("%s %s", kind->resource.kind, key);
 	if (ao_map_get(shared->entries, id))
-		ao_queue_add(shared->queue, id);
+		ao_workqueue_add(shared->queue, id);
 }

@@ -1,7 +1,7 @@
 /* client-go's rules, one test each. */
 #include "base/clock.h"
 #include "base/mem.h"
-#include "loop/queue.h"
+#include "loop/workqueue.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,13 +16,13 @@
 /** A worker that notes what it was given; it finishes by itself or when the test says so. */
 typedef struct worker {
 	ao_loop *loop;
-	ao_queue *queue;
+	ao_workqueue *queue;
 	char *started[MAX_STARTS];
 	uint64_t at[MAX_STARTS];
 	size_t count, want;
 	int active, most_active;
 	bool finish, done;
-	ao_queue_result result;
+	ao_workqueue_result result;
 	uint64_t work_ms; /* busy for that long */
 	size_t turns;
 } worker;
@@ -39,25 +39,25 @@ static void work(void *arg, const char *key)
 	w->done = w->count >= w->want;
 	if (w->finish) {
 		w->active--;
-		ao_queue_done(w->queue, key, w->result);
+		ao_workqueue_done(w->queue, key, w->result);
 	}
 }
 
-static void finish(worker *w, const char *key, ao_queue_result result)
+static void finish(worker *w, const char *key, ao_workqueue_result result)
 {
 	w->active--;
-	ao_queue_done(w->queue, key, result);
+	ao_workqueue_done(w->queue, key, result);
 }
 
-static void setup(worker *w, ao_queue_options options)
+static void setup(worker *w, ao_workqueue_options options)
 {
 	*w = (worker){.loop = ao_loop_new(), .finish = true};
-	w->queue = ao_queue_new(w->loop, &options, work, w);
+	w->queue = ao_workqueue_new(w->loop, &options, work, w);
 }
 
 static void teardown(worker *w)
 {
-	ao_queue_free(w->queue);
+	ao_workqueue_free(w->queue);
 	assert_int_equal(ao_loop_close(w->loop), 0);
 	for (size_t i = 0; i < w->count; i++)
 		free(w->started[i]);
@@ -83,18 +83,18 @@ static void waits_once_and_in_order(void **state)
 {
 	(void)state;
 	worker w;
-	setup(&w, (ao_queue_options){.max_active = 4});
-	ao_queue_add(w.queue, "b");
-	ao_queue_add(w.queue, "a");
-	ao_queue_add(w.queue, "b");
-	ao_queue_add(w.queue, "c");
+	setup(&w, (ao_workqueue_options){.max_active = 4});
+	ao_workqueue_add(w.queue, "b");
+	ao_workqueue_add(w.queue, "a");
+	ao_workqueue_add(w.queue, "b");
+	ao_workqueue_add(w.queue, "c");
 	assert_int_equal(w.count, 0); /* never from inside add */
-	assert_int_equal(ao_queue_get_stats(w.queue).waiting, 3);
+	assert_int_equal(ao_workqueue_get_stats(w.queue).waiting, 3);
 	assert_int_equal(quiet(&w, 3), 3);
 	assert_string_equal(w.started[0], "b");
 	assert_string_equal(w.started[1], "a");
 	assert_string_equal(w.started[2], "c");
-	ao_queue_stats stats = ao_queue_get_stats(w.queue);
+	ao_workqueue_stats stats = ao_workqueue_get_stats(w.queue);
 	assert_int_equal(stats.adds, 3);
 	assert_int_equal(stats.done, 3);
 	assert_int_equal(stats.waiting + stats.active + stats.delayed, 0);
@@ -105,17 +105,17 @@ static void added_while_active_runs_once_more_afterwards(void **state)
 {
 	(void)state;
 	worker w;
-	setup(&w, (ao_queue_options){.max_active = 4});
+	setup(&w, (ao_workqueue_options){.max_active = 4});
 	w.finish = false;
-	ao_queue_add(w.queue, "a");
+	ao_workqueue_add(w.queue, "a");
 	assert_int_equal(run(&w, 1, 1000), 1);
 	for (int i = 0; i < 3; i++)
-		ao_queue_add(w.queue, "a");
+		ao_workqueue_add(w.queue, "a");
 	assert_int_equal(quiet(&w, 1), 1); /* not beside the first */
-	finish(&w, "a", AO_QUEUE_OK);
+	finish(&w, "a", AO_WORKQUEUE_OK);
 	assert_int_equal(quiet(&w, 2), 2);
 	assert_int_equal(w.most_active, 1);
-	finish(&w, "a", AO_QUEUE_OK);
+	finish(&w, "a", AO_WORKQUEUE_OK);
 	assert_int_equal(quiet(&w, 2), 2);
 	teardown(&w);
 }
@@ -124,20 +124,20 @@ static void no_more_than_max_active(void **state)
 {
 	(void)state;
 	worker w;
-	setup(&w, (ao_queue_options){.max_active = 3});
+	setup(&w, (ao_workqueue_options){.max_active = 3});
 	w.finish = false;
 	for (int i = 0; i < 10; i++)
-		ao_queue_add(w.queue, (char[]){(char)('a' + i), 0});
+		ao_workqueue_add(w.queue, (char[]){(char)('a' + i), 0});
 	assert_int_equal(quiet(&w, 3), 3);
-	assert_int_equal(ao_queue_get_stats(w.queue).waiting, 7);
-	finish(&w, "b", AO_QUEUE_OK);
+	assert_int_equal(ao_workqueue_get_stats(w.queue).waiting, 7);
+	finish(&w, "b", AO_WORKQUEUE_OK);
 	assert_int_equal(quiet(&w, 4), 4);
 	w.finish = true;
-	finish(&w, "a", AO_QUEUE_OK);
+	finish(&w, "a", AO_WORKQUEUE_OK);
 	assert_int_equal(run(&w, 10, 1000), 10);
 	assert_int_equal(w.most_active, 3);
-	finish(&w, "c", AO_QUEUE_OK);
-	finish(&w, "d", AO_QUEUE_OK);
+	finish(&w, "c", AO_WORKQUEUE_OK);
+	finish(&w, "d", AO_WORKQUEUE_OK);
 	teardown(&w);
 }
 
@@ -145,17 +145,17 @@ static void back_off_grows_to_the_ceiling(void **state)
 {
 	(void)state;
 	worker w;
-	setup(&w, (ao_queue_options){.base_ms = 10, .max_ms = 60});
-	w.result = AO_QUEUE_RETRY;
-	ao_queue_add(w.queue, "a");
+	setup(&w, (ao_workqueue_options){.base_ms = 10, .max_ms = 60});
+	w.result = AO_WORKQUEUE_RETRY;
+	ao_workqueue_add(w.queue, "a");
 	assert_int_equal(run(&w, 7, 10000), 7);
 	static const uint64_t at_least[] = {10, 20, 40, 60, 60, 60};
 	for (size_t i = 0; i < 6; i++)
 		assert_true(w.at[i + 1] - w.at[i] >= at_least[i]);
-	assert_int_equal(ao_queue_get_stats(w.queue).retries, 7);
-	assert_int_equal(ao_queue_get_stats(w.queue).delayed, 1);
+	assert_int_equal(ao_workqueue_get_stats(w.queue).retries, 7);
+	assert_int_equal(ao_workqueue_get_stats(w.queue).delayed, 1);
 
-	w.result = AO_QUEUE_OK;
+	w.result = AO_WORKQUEUE_OK;
 	assert_int_equal(run(&w, 8, 10000), 8);
 	assert_int_equal(quiet(&w, 8), 8); /* nothing left behind */
 	teardown(&w);
@@ -165,14 +165,14 @@ static void success_starts_the_back_off_anew(void **state)
 {
 	(void)state;
 	worker w;
-	setup(&w, (ao_queue_options){.base_ms = 20});
-	w.result = AO_QUEUE_RETRY;
-	ao_queue_add(w.queue, "a");
+	setup(&w, (ao_workqueue_options){.base_ms = 20});
+	w.result = AO_WORKQUEUE_RETRY;
+	ao_workqueue_add(w.queue, "a");
 	assert_int_equal(run(&w, 6, 20000), 6); /* 20 to 320 ms */
-	w.result = AO_QUEUE_OK;
+	w.result = AO_WORKQUEUE_OK;
 	assert_int_equal(run(&w, 7, 20000), 7); /* 640 ms */
-	w.result = AO_QUEUE_RETRY;
-	ao_queue_add(w.queue, "a");
+	w.result = AO_WORKQUEUE_RETRY;
+	ao_workqueue_add(w.queue, "a");
 	assert_int_equal(run(&w, 9, 20000), 9);
 	assert_true(w.at[8] - w.at[7] < 640);
 	teardown(&w);
@@ -182,15 +182,15 @@ static void add_overtakes_the_back_off(void **state)
 {
 	(void)state;
 	worker w;
-	setup(&w, (ao_queue_options){.base_ms = 60000});
-	w.result = AO_QUEUE_RETRY;
-	ao_queue_add(w.queue, "a");
+	setup(&w, (ao_workqueue_options){.base_ms = 60000});
+	w.result = AO_WORKQUEUE_RETRY;
+	ao_workqueue_add(w.queue, "a");
 	run(&w, 1, 1000);
-	assert_int_equal(ao_queue_get_stats(w.queue).delayed, 1);
-	w.result = AO_QUEUE_OK;
-	ao_queue_add(w.queue, "a");
+	assert_int_equal(ao_workqueue_get_stats(w.queue).delayed, 1);
+	w.result = AO_WORKQUEUE_OK;
+	ao_workqueue_add(w.queue, "a");
 	assert_int_equal(run(&w, 2, 1000), 2);
-	assert_int_equal(ao_queue_get_stats(w.queue).delayed, 0); /* and success makes it pointless */
+	assert_int_equal(ao_workqueue_get_stats(w.queue).delayed, 0); /* and success makes it pointless */
 	teardown(&w);
 }
 
@@ -198,14 +198,14 @@ static void failed_while_dirty_runs_at_once(void **state)
 {
 	(void)state;
 	worker w;
-	setup(&w, (ao_queue_options){.base_ms = 60000});
+	setup(&w, (ao_workqueue_options){.base_ms = 60000});
 	w.finish = false;
-	ao_queue_add(w.queue, "a");
+	ao_workqueue_add(w.queue, "a");
 	run(&w, 1, 1000);
-	ao_queue_add(w.queue, "a");
-	finish(&w, "a", AO_QUEUE_RETRY);
+	ao_workqueue_add(w.queue, "a");
+	finish(&w, "a", AO_WORKQUEUE_RETRY);
 	assert_int_equal(run(&w, 2, 1000), 2);
-	finish(&w, "a", AO_QUEUE_OK);
+	finish(&w, "a", AO_WORKQUEUE_OK);
 	teardown(&w);
 }
 
@@ -213,21 +213,21 @@ static void the_earlier_wake_up_wins(void **state)
 {
 	(void)state;
 	worker w;
-	setup(&w, (ao_queue_options){0});
+	setup(&w, (ao_workqueue_options){0});
 	uint64_t start = ao_mono_ms();
-	ao_queue_add_after(w.queue, "a", 60000);
-	ao_queue_add_after(w.queue, "a", 300);
-	ao_queue_add_after(w.queue, "a", 90000);
-	ao_queue_add_after(w.queue, "b", 50);
-	ao_queue_add_after(w.queue, "c", 150);
-	assert_int_equal(ao_queue_get_stats(w.queue).delayed, 3);
+	ao_workqueue_add_after(w.queue, "a", 60000);
+	ao_workqueue_add_after(w.queue, "a", 300);
+	ao_workqueue_add_after(w.queue, "a", 90000);
+	ao_workqueue_add_after(w.queue, "b", 50);
+	ao_workqueue_add_after(w.queue, "c", 150);
+	assert_int_equal(ao_workqueue_get_stats(w.queue).delayed, 3);
 	assert_int_equal(run(&w, 3, 5000), 3);
 	assert_string_equal(w.started[0], "b");
 	assert_string_equal(w.started[1], "c");
 	assert_string_equal(w.started[2], "a");
 	assert_true(w.at[2] - start >= 300);
 	assert_int_equal(quiet(&w, 3), 3);
-	assert_int_equal(ao_queue_get_stats(w.queue).delayed, 0);
+	assert_int_equal(ao_workqueue_get_stats(w.queue).delayed, 0);
 	teardown(&w);
 }
 
@@ -235,12 +235,12 @@ static void what_was_asked_for_survives_other_work(void **state)
 {
 	(void)state;
 	worker w;
-	setup(&w, (ao_queue_options){.base_ms = 1});
-	ao_queue_add_after(w.queue, "a", 400);
-	ao_queue_add(w.queue, "a");
-	w.result = AO_QUEUE_RETRY; /* an earlier back-off, then success: the wake-up is still due */
+	setup(&w, (ao_workqueue_options){.base_ms = 1});
+	ao_workqueue_add_after(w.queue, "a", 400);
+	ao_workqueue_add(w.queue, "a");
+	w.result = AO_WORKQUEUE_RETRY; /* an earlier back-off, then success: the wake-up is still due */
 	assert_int_equal(run(&w, 1, 1000), 1);
-	w.result = AO_QUEUE_OK;
+	w.result = AO_WORKQUEUE_OK;
 	assert_int_equal(run(&w, 2, 1000), 2);
 	assert_int_equal(run(&w, 3, 5000), 3);
 	assert_true(w.at[2] - w.at[0] >= 100);
@@ -251,15 +251,15 @@ static void due_while_active_makes_it_dirty(void **state)
 {
 	(void)state;
 	worker w;
-	setup(&w, (ao_queue_options){.max_active = 2});
+	setup(&w, (ao_workqueue_options){.max_active = 2});
 	w.finish = false;
-	ao_queue_add(w.queue, "a");
+	ao_workqueue_add(w.queue, "a");
 	run(&w, 1, 1000);
-	ao_queue_add_after(w.queue, "a", 5);
+	ao_workqueue_add_after(w.queue, "a", 5);
 	assert_int_equal(quiet(&w, 1), 1);
-	finish(&w, "a", AO_QUEUE_OK);
+	finish(&w, "a", AO_WORKQUEUE_OK);
 	assert_int_equal(run(&w, 2, 1000), 2);
-	finish(&w, "a", AO_QUEUE_OK);
+	finish(&w, "a", AO_WORKQUEUE_OK);
 	teardown(&w);
 }
 
@@ -267,19 +267,19 @@ static void forgotten_keys_do_not_come_back(void **state)
 {
 	(void)state;
 	worker w;
-	setup(&w, (ao_queue_options){.base_ms = 20});
-	w.result = AO_QUEUE_RETRY;
-	ao_queue_add(w.queue, "a");
-	ao_queue_add_after(w.queue, "b", 20);
+	setup(&w, (ao_workqueue_options){.base_ms = 20});
+	w.result = AO_WORKQUEUE_RETRY;
+	ao_workqueue_add(w.queue, "a");
+	ao_workqueue_add_after(w.queue, "b", 20);
 	run(&w, 1, 1000);
-	ao_queue_forget(w.queue, "a");
-	ao_queue_forget(w.queue, "b");
-	ao_queue_forget(w.queue, "never seen");
-	assert_int_equal(ao_queue_get_stats(w.queue).delayed, 0);
+	ao_workqueue_forget(w.queue, "a");
+	ao_workqueue_forget(w.queue, "b");
+	ao_workqueue_forget(w.queue, "never seen");
+	assert_int_equal(ao_workqueue_get_stats(w.queue).delayed, 0);
 	assert_int_equal(quiet(&w, 1), 1);
-	ao_queue_add(w.queue, "a"); /* waiting is not forgotten */
-	ao_queue_forget(w.queue, "a");
-	w.result = AO_QUEUE_OK;
+	ao_workqueue_add(w.queue, "a"); /* waiting is not forgotten */
+	ao_workqueue_forget(w.queue, "a");
+	w.result = AO_WORKQUEUE_OK;
 	assert_int_equal(run(&w, 2, 1000), 2);
 	teardown(&w);
 }
@@ -288,14 +288,14 @@ static void pause_stops_handing_out(void **state)
 {
 	(void)state;
 	worker w;
-	setup(&w, (ao_queue_options){0});
-	ao_queue_add(w.queue, "a");
-	ao_queue_pause(w.queue);
-	ao_queue_add(w.queue, "b");
-	ao_queue_add_after(w.queue, "c", 1);
+	setup(&w, (ao_workqueue_options){0});
+	ao_workqueue_add(w.queue, "a");
+	ao_workqueue_pause(w.queue);
+	ao_workqueue_add(w.queue, "b");
+	ao_workqueue_add_after(w.queue, "c", 1);
 	assert_int_equal(quiet(&w, 0), 0);
-	assert_int_equal(ao_queue_get_stats(w.queue).waiting, 3);
-	ao_queue_resume(w.queue);
+	assert_int_equal(ao_workqueue_get_stats(w.queue).waiting, 3);
+	ao_workqueue_resume(w.queue);
 	assert_int_equal(run(&w, 3, 1000), 3);
 	teardown(&w);
 }
@@ -310,7 +310,7 @@ static void a_slice_leaves_the_loop_its_turns(void **state)
 {
 	(void)state;
 	worker w;
-	setup(&w, (ao_queue_options){.slice_ms = 5});
+	setup(&w, (ao_workqueue_options){.slice_ms = 5});
 	uv_check_t check;
 	uv_check_init(ao_loop_raw(w.loop), &check);
 	uv_handle_set_data((uv_handle_t *)&check, &w);
@@ -320,7 +320,7 @@ static void a_slice_leaves_the_loop_its_turns(void **state)
 	for (int i = 0; i < 40; i++) {
 		key[1] = (char)('0' + i / 10);
 		key[2] = (char)('0' + i % 10);
-		ao_queue_add(w.queue, key);
+		ao_workqueue_add(w.queue, key);
 	}
 	assert_int_equal(run(&w, 40, 10000), 40);
 	assert_true(w.turns >= 8); /* 80 ms of work in slices of 5 */
@@ -336,7 +336,7 @@ static void many_delayed_keys_come_in_order(void **state)
 {
 	(void)state;
 	worker w;
-	setup(&w, (ao_queue_options){.max_active = 10});
+	setup(&w, (ao_workqueue_options){.max_active = 10});
 	uint64_t low[500], high[500]; /* between which a key is due */
 	char key[16];
 	unsigned random = 1;
@@ -345,10 +345,10 @@ static void many_delayed_keys_come_in_order(void **state)
 		unsigned delay = 1 + (random >> 16) % 100;
 		snprintf(key, sizeof(key), "%d", i);
 		low[i] = ao_mono_ms() + delay;
-		ao_queue_add_after(w.queue, key, delay);
+		ao_workqueue_add_after(w.queue, key, delay);
 		high[i] = ao_mono_ms() + delay;
 		if (i % 7 == 0)
-			ao_queue_forget(w.queue, key);
+			ao_workqueue_forget(w.queue, key);
 	}
 	assert_int_equal(quiet(&w, 428), 428);
 	for (size_t i = 1; i < w.count; i++)
@@ -362,7 +362,7 @@ static void free_from_work(void *arg, const char *key)
 {
 	worker *w = arg;
 	(void)key;
-	ao_queue_free(w->queue);
+	ao_workqueue_free(w->queue);
 	w->done = true;
 }
 
@@ -370,12 +370,12 @@ static void can_be_freed_by_its_work_and_with_work_left(void **state)
 {
 	(void)state;
 	worker w = {.loop = ao_loop_new()};
-	w.queue = ao_queue_new(w.loop, &(ao_queue_options){0}, free_from_work, &w);
-	ao_queue_add(w.queue, "a");
-	ao_queue_add(w.queue, "b");
-	ao_queue_add_after(w.queue, "c", 5);
+	w.queue = ao_workqueue_new(w.loop, &(ao_workqueue_options){0}, free_from_work, &w);
+	ao_workqueue_add(w.queue, "a");
+	ao_workqueue_add(w.queue, "b");
+	ao_workqueue_add_after(w.queue, "c", 5);
 	assert_true(ao_loop_run_until(w.loop, &w.done, 1000));
-	ao_queue_free(NULL);
+	ao_workqueue_free(NULL);
 	assert_int_equal(ao_loop_close(w.loop), 0);
 }
 
