@@ -5,6 +5,8 @@
 	"\"bindings\":[\"" name "\",\"other-" name "\"],\"deadLetter\":{\"name\":\"" name "-dlq\"},"                                       \
 	"\"arguments\":{\"x-dead-letter-exchange\":\"\",\"x-dead-letter-routing-key\":\"" name "-dlq\"}}"
 
+#define QUORUM(more) "{\"name\":\"unit-quorum\",\"forceRecreate\":true,\"arguments\":{\"x-queue-type\":\"quorum\"" more "}}"
+
 static void a_queue_is_made_with_all_that_belongs_to_it(void **state)
 {
 	NEED_RABBIT();
@@ -245,33 +247,62 @@ static void deleting_keeps_what_it_is_told_to_keep(void **state)
 	teardown(&r);
 }
 
-/** Quorum queues know no "if empty": asked for it, the broker closes the connection under everybody. */
-static void quorum_queues_are_deleted_with_care_too(void **state)
+/**
+ * Quorum queues know no "if empty": asked for it, the broker closes the connection under everybody; not asked, it deletes what has come
+ * since we looked.
+ */
+static void quorum_queues_are_neither_replaced_nor_deleted_if_empty(void **state)
+{
+	static const char *const wanted[][2] = {
+	    {QUORUM(""), "x-max-length is '7', wanted is absent"},
+	    {"{\"name\":\"unit-quorum\",\"forceRecreate\":true}", "x-max-length is '7', wanted is absent"},
+	    {"{\"name\":\"unit-quorum\",\"forceRecreate\":true,\"arguments\":{\"x-max-length\":8}}", "x-max-length is '7', wanted is '8'"},
+	};
+	NEED_RABBIT();
+	rig r = setup();
+	plain_drop("unit-quorum");
+	expect(call(&r, AO_BROKER_ENSURE, QUORUM(",\"x-max-length\":7")), 0, "");
+	for (size_t i = 0; i < AO_LEN(wanted); i++) {
+		ao_broker_answer a = call_for(&r, AO_BROKER_ENSURE, wanted[i][0], 0, wanted[i][1]);
+		expect(a, -EINVAL, "QueueMismatch");
+		assert_true(a.exists);
+		expect(call_for(&r, AO_BROKER_ENSURE, wanted[i][0], 0, "is not replaced, because the broker would also delete"), -EINVAL,
+		       "QueueMismatch");
+		expect(call(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-bystander\"}"), 0, "");
+		assert_int_equal(plain_count("unit-quorum"), 0);
+	}
+	const char *careful = "{\"name\":\"unit-quorum\",\"ifEmpty\":true,\"arguments\":{\"x-queue-type\":\"quorum\",\"x-max-length\":7}}";
+	plain_publish("", "unit-quorum", 2);
+	expect(call_for(&r, AO_BROKER_DELETE, careful, 0, "message"), -EBUSY, "QueueNotEmpty");
+	amqp_connection_state_t plain = plain_open();
+	amqp_queue_purge(plain, 1, amqp_cstring_bytes("unit-quorum"));
+	amqp_destroy_connection(plain);
+	ao_broker_answer a = call_for(&r, AO_BROKER_DELETE, careful, 0, "because the broker would also delete");
+	expect(a, 0, "");
+	assert_true(a.kept && a.exists && plain_count("unit-quorum") == 0);
+	expect(call(&r, AO_BROKER_DELETE, QUORUM(",\"x-max-length\":7")), 0, "");
+	assert_int_equal(plain_count("unit-quorum"), -1);
+	plain_drop("unit-bystander");
+	teardown(&r);
+}
+
+/** What is there decides how it is deleted, not what is wanted: a classic one is, if it is empty. */
+static void a_classic_queue_gives_way_to_a_quorum_queue(void **state)
 {
 	NEED_RABBIT();
 	rig r = setup();
-	const char *known = "{\"name\":\"unit-quorum\",\"ifEmpty\":true,\"arguments\":{\"x-queue-type\":\"quorum\"}}";
-	const char *unknown = "{\"name\":\"unit-quorum\",\"forceRecreate\":true,\"arguments\":{\"x-max-length\":7}}";
-	for (int i = 0; i < 2; i++) {
-		ao_broker_verb verb = i ? AO_BROKER_DELETE : AO_BROKER_ENSURE;
-		plain_drop("unit-quorum");
-		expect(call(&r, AO_BROKER_ENSURE, known), 0, "");
-		plain_publish("", "unit-quorum", 2);
-		expect(call_for(&r, verb, i ? known : unknown, 0, "message"), -EBUSY, "QueueNotEmpty");
-		amqp_connection_state_t plain = plain_open();
-		amqp_queue_purge(plain, 1, amqp_cstring_bytes("unit-quorum"));
-		amqp_destroy_connection(plain);
-		reply o[2];
-		start_call(&r, verb, i ? known : unknown, 0, &o[0]);
-		start_call(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-bystander\"}", 0, &o[1]);
-		for (size_t k = 0; k < AO_LEN(o); k++) {
-			finish_call(&r, &o[k]);
-			expect(o[k].a, 0, "");
-		}
-		assert_int_equal(plain_count("unit-quorum"), i ? -1 : 0);
-		assert_int_equal(ao_broker_get_stats(r.broker).connects, 2); /* of the first time */
-	}
-	plain_drop("unit-bystander");
+	plain_drop("unit-quorum");
+	expect(call(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-quorum\"}"), 0, "");
+	plain_publish("", "unit-quorum", 2);
+	expect(call_for(&r, AO_BROKER_ENSURE, QUORUM(""), 0, "holds 2 messages"), -EBUSY, "QueueNotEmpty");
+	amqp_connection_state_t plain = plain_open();
+	amqp_queue_purge(plain, 1, amqp_cstring_bytes("unit-quorum"));
+	amqp_destroy_connection(plain);
+	ao_broker_answer a = call(&r, AO_BROKER_ENSURE, QUORUM(""));
+	expect(a, 0, "");
+	assert_true(a.created);
+	assert_int_equal(ao_broker_get_stats(r.broker).connects, 1);
+	expect(call(&r, AO_BROKER_DELETE, QUORUM("")), 0, "");
 	teardown(&r);
 }
 
@@ -425,7 +456,8 @@ int main(void)
 	    cmocka_unit_test(an_exchange_that_differs_is_named),
 	    cmocka_unit_test(what_is_not_ours_is_only_looked_at),
 	    cmocka_unit_test(deleting_keeps_what_it_is_told_to_keep),
-	    cmocka_unit_test(quorum_queues_are_deleted_with_care_too),
+	    cmocka_unit_test(quorum_queues_are_neither_replaced_nor_deleted_if_empty),
+	    cmocka_unit_test(a_classic_queue_gives_way_to_a_quorum_queue),
 	    cmocka_unit_test(only_a_queue_as_wanted_is_deleted),
 	    cmocka_unit_test(many_at_once_over_one_connection),
 	    cmocka_unit_test(channels_survive_refusals),

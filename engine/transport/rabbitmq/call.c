@@ -57,6 +57,7 @@ void ao_rabbit_call_free(ao_rabbit_call *call)
 	ao_rabbit_queue_free(call->queue);
 	free(call->message);
 	free(call->kept);
+	free(call->difference);
 	free(call);
 }
 
@@ -117,7 +118,7 @@ bool ao_rabbit_call_send(ao_rabbit_call *call, ao_amqp *amqp, unsigned channel)
 		r = send_bind(q, call->binding, amqp, channel);
 		break;
 	case AO_RABBIT_REMOVE:
-		r = send_delete(call->subject, !call->unconditional && !call->subject->replicated, amqp, channel);
+		r = send_delete(call->subject, !call->unconditional, amqp, channel);
 		break;
 	case AO_RABBIT_DELETE:
 		r = send_delete(&q->main, false, amqp, channel);
@@ -210,6 +211,27 @@ static bool keep(ao_rabbit_call *call, const char *what)
 	return true;
 }
 
+/** It holds nothing now, but what came between this look and the deletion would be lost. */
+static bool keep_replicated(ao_rabbit_call *call)
+{
+	static const char why[] =
+	    "because the broker would also delete what comes at that moment, as quorum queues and streams know no condition";
+	const char *name = text_of(call->subject->name);
+	if (call->verb == AO_BROKER_DELETE)
+		call->kept = ao_xasprintf("queue %s stays at its broker, empty as it is, %s; delete it yourself", name, why);
+	else
+		ao_rabbit_call_fail(call, -EINVAL, "QueueMismatch",
+				    "queue %s exists with other settings: %s. It is not replaced, %s; delete it yourself", name,
+				    call->difference, why);
+	return true;
+}
+
+/** A dead letter queue whose queue has just gone gets nothing more. */
+static bool must_be_conditional(const ao_rabbit_call *call)
+{
+	return call->verb == AO_BROKER_ENSURE || call->subject == &call->queue->main;
+}
+
 static bool weighed(ao_rabbit_call *call, const amqp_queue_declare_ok_t *ok)
 {
 	char what[96];
@@ -218,7 +240,7 @@ static bool weighed(ao_rabbit_call *call, const amqp_queue_declare_ok_t *ok)
 		call->exists = true;
 	}
 	if (!ok->message_count && !ok->consumer_count)
-		return go_to(call, AO_RABBIT_REMOVE);
+		return call->unconditional && must_be_conditional(call) ? keep_replicated(call) : go_to(call, AO_RABBIT_REMOVE);
 	if (ok->message_count)
 		snprintf(what, sizeof(what), "holds %u message%s", ok->message_count, ok->message_count == 1 ? "" : "s");
 	else
@@ -248,6 +270,7 @@ static bool proved(ao_rabbit_call *call, const amqp_queue_declare_ok_t *ok)
 {
 	if (call->subject == &call->queue->main && !call->queue->if_empty)
 		return go_to(call, AO_RABBIT_DELETE);
+	call->unconditional = call->subject->replicated;
 	return weighed(call, ok);
 }
 
@@ -340,11 +363,16 @@ static bool differs(ao_rabbit_call *call, const char *text)
 	ao_rabbit_queue *q = call->queue;
 	bool main = call->step == AO_RABBIT_MAIN, dead = call->step == AO_RABBIT_DEAD;
 	bool *tried = main ? &call->recreated_main : &call->recreated_dead;
+	ao_auto_str char *what = ao_rabbit_difference(text);
+	call->exists = call->exists || main;
 	if ((main || dead) && q->force_recreate && !*tried) {
 		*tried = true;
-		return turn_to(call, main ? &q->main : &q->dead, AO_RABBIT_WEIGH);
+		turn_to(call, main ? &q->main : &q->dead, AO_RABBIT_WEIGH);
+		call->unconditional = ao_rabbit_is_replicated(text, call->subject->replicated);
+		free(call->difference);
+		call->difference = AO_TAKE(what);
+		return false;
 	}
-	ao_auto_str char *what = ao_rabbit_difference(text);
 	if (main || dead)
 		ao_rabbit_call_fail(
 		    call, -EINVAL, "QueueMismatch",
@@ -401,7 +429,7 @@ bool ao_rabbit_call_blamed(ao_rabbit_call *call, const ao_amqp_farewell *farewel
 	ao_auto_str char *quoted = ao_xasprintf("'%s'", text_of(call->subject->name));
 	if (!strstr(farewell->text, quoted))
 		return false;
-	call->step = AO_RABBIT_WEIGH; /* once more, as close to the deletion as can be */
+	call->step = AO_RABBIT_WEIGH;
 	call->unconditional = true;
 	return true;
 }

@@ -44,7 +44,8 @@ struct ao_rabbit_call {
 	size_t binding;
 	bool missing; /* the queue was not there at first */
 	bool recreated_main, recreated_dead;
-	bool unconditional; /* the broker knows no conditions for `subject` (quorum queues, streams) */
+	bool unconditional; /* what is there as `subject` is deleted only whatever it holds (quorum queues, streams) */
+	char *difference;   /* of `subject` from what is wanted; NULL: not known */
 	unsigned losses;    /* connections that ended under it */
 
 	/* the answer */

@@ -14,7 +14,7 @@ typedef struct ao_rabbit_queue_spec {
 	amqp_bytes_t name;
 	amqp_table_t arguments;
 	bool durable;
-	bool replicated; /* its arguments make it a quorum queue or a stream: the broker then deletes only unconditionally */
+	bool replicated; /* its arguments make it a quorum queue or a stream */
 } ao_rabbit_queue_spec;
 
 typedef struct ao_rabbit_queue {

@@ -25,8 +25,9 @@
  *   exchange              {name, type}: declared durable; type absent: topic
  *   bindings              [routing key, ...]: bound to the exchange; there without one is an error
  *   deadLetter            {name, arguments}: a second queue, declared durable; how messages get there is in `arguments`
- *   forceRecreate         a queue that differs is replaced when it is empty and has no consumers
- *   ifEmpty               DELETE only: -EBUSY QueueNotEmpty when it holds messages, or has consumers that may hold some
+ *   forceRecreate         a queue that differs is replaced when it is empty and has no consumers; a quorum queue or a stream never is
+ *   ifEmpty               DELETE only: -EBUSY QueueNotEmpty when it holds messages, or has consumers that may hold some; a quorum queue or
+ *                         a stream stays, because the broker deletes these with whatever has come since we looked
  * ENSURE never removes a binding and never purges.  DELETE takes only what is as described here, and the dead letter queue only when that
  * is empty and unused.
  *

@@ -3,7 +3,6 @@
 
 #include "base/mem.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 /** "the value 'X' of type 'T'" is X in quotes; "none" is absent. */
@@ -39,4 +38,14 @@ char *ao_rabbit_difference(const char *text)
 		return ao_xasprintf("%.*s is %s, wanted is %s", (int)(end - name), name, is_typed, should_typed);
 	}
 	return ao_xasprintf("%.*s is %s, wanted is %s", (int)(end - name), name, is, should);
+}
+
+bool ao_rabbit_is_replicated(const char *text, bool wanted)
+{
+	static const char before[] = "inequivalent arg 'x-queue-type'", current[] = " but current is ";
+	const char *found = strstr(text, before);
+	found = found ? strstr(found, current) : NULL;
+	if (!found)
+		return wanted;
+	return strstr(found, "'quorum'") || strstr(found, "'stream'");
 }
