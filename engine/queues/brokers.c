@@ -28,8 +28,8 @@ typedef struct server {
 	char id[65];
 	ao_broker *broker;
 	size_t refs;
-	bool down;        /* the last call did not get through, or not in */
-	bool unreachable; /* ... not through */
+	bool unreachable; /* the last call did not get through */
+	bool refused;     /* ... it did, but not in */
 } server;
 
 struct ao_access {
@@ -64,7 +64,7 @@ struct ao_access_call {
 struct ao_brokers {
 	ao_loop *loop;
 	ao_kube *kube;
-	void (*on_back)(void *arg, ao_access *access);
+	ao_brokers_back_fn on_back;
 	void *arg;
 	ao_map *accesses, *servers;
 	ao_access *first; /* those with calls to send */
@@ -93,6 +93,8 @@ static void server_id(const ao_access *a, const cJSON *values, char ret[65])
 	for (unsigned i = 0; i < 32; i++)
 		snprintf(ret + 2 * i, 3, "%02x", digest[i]);
 }
+
+static bool is_down(const server *s) { return s->unreachable || s->refused; }
 
 static void server_put(server *s)
 {
@@ -148,7 +150,7 @@ static void resolve(ao_access *a, const cJSON *values)
 	a->stale = false;
 	server_put(a->server);
 	a->server = s;
-	a->read_failures += r < 0;
+	a->read_failures = r < 0 ? a->read_failures + !a->secrets : 0;
 	set_error(a, r, r < 0 ? "InvalidConfiguration" : "", r < 0 ? ao_err_text(err) : "");
 }
 
@@ -172,12 +174,10 @@ static uint64_t next_read_ms(const ao_access *a)
 static void on_secrets(void *arg, const ao_secrets_answer *answer)
 {
 	ao_access *a = arg;
-	bool back = !answer->error && a->read_failures;
+	unsigned failures = a->read_failures;
 	a->read = NULL;
 	a->read_ms = ao_mono_ms();
-	a->read_failures = answer->error ? a->read_failures + 1 : 0;
-	if (back)
-		a->brokers->on_back(a->brokers->arg, a);
+	a->read_failures++;
 	if (!answer->error) {
 		resolve(a, answer->values);
 	} else if (answer->error == -EIO && a->server) {
@@ -187,6 +187,8 @@ static void on_secrets(void *arg, const ao_secrets_answer *answer)
 		a->server = NULL;
 		set_error(a, answer->error, answer->reason, answer->message);
 	}
+	if (failures && !a->read_failures)
+		a->brokers->on_back(a->brokers->arg, a, true);
 	needs_turn(a);
 }
 
@@ -256,7 +258,7 @@ const char *ao_access_transport(const ao_access *a) { return a->transport; }
 bool ao_access_prompt(const ao_access *a)
 {
 	uint64_t now = ao_mono_ms();
-	if (a->server && a->server->down)
+	if (a->server && is_down(a->server))
 		return false;
 	for (const ao_access_call *c = a->calls; c; c = c->next)
 		if (now - c->since_ms > PROMPT_MS)
@@ -279,11 +281,11 @@ static void on_answer(void *arg, const ao_broker_answer *answer)
 	ao_access *a = c->access;
 	server *s = c->server;
 	ao_brokers *b = a->brokers;
-	bool down = answer->error == -EIO || answer->error == -ETIME || answer->error == -EPERM;
-	bool back = s && s->down && !down;
+	bool unreachable = answer->error == -EIO || answer->error == -ETIME;
+	bool back = s && s->unreachable && !unreachable;
 	if (s) {
-		s->down = down;
-		s->unreachable = down && answer->error != -EPERM;
+		s->unreachable = unreachable;
+		s->refused = answer->error == -EPERM;
 	}
 	if (answer->error == -EPERM && s && s == a->server && a->secrets && ao_mono_ms() - a->read_ms >= READ_MS)
 		a->stale = true;
@@ -296,7 +298,7 @@ static void on_answer(void *arg, const ao_broker_answer *answer)
 	size_t cursor = 0;
 	for (ao_access *each; back && (each = ao_map_next(b->accesses, &cursor, NULL));)
 		if (each->server == s)
-			b->on_back(b->arg, each);
+			b->on_back(b->arg, each, false);
 	server_put(s);
 }
 
@@ -371,7 +373,7 @@ void ao_access_cancel(ao_access_call *c)
 
 /* ---- all of them ---- */
 
-ao_brokers *ao_brokers_new(ao_loop *loop, ao_kube *kube, void (*on_back)(void *arg, ao_access *access), void *arg)
+ao_brokers *ao_brokers_new(ao_loop *loop, ao_kube *kube, ao_brokers_back_fn on_back, void *arg)
 {
 	ao_brokers *b = ao_xcalloc(1, sizeof(*b));
 	*b = (ao_brokers){.loop = loop, .kube = kube, .on_back = on_back, .arg = arg, .accesses = ao_map_new(), .servers = ao_map_new()};
@@ -403,7 +405,7 @@ static void collect_round(ao_brokers *b, ao_metrics *metrics, int round)
 	size_t cursor = 0;
 	for (const ao_access *a; (a = ao_map_next(b->accesses, &cursor, NULL));) {
 		const server *s = a->server;
-		bool works = s && !s->down, applies = round == 0 ? !works : round == 1 ? works : s && s->unreachable;
+		bool works = s && !is_down(s), applies = round == 0 ? !works : round == 1 ? works : s && s->unreachable;
 		ao_auto_str char *labels = ao_metric_labels("transport", a->transport);
 		if (applies)
 			ao_metric_set(metrics, "transport_up", labels, works);

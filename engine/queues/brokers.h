@@ -15,8 +15,13 @@ typedef struct ao_brokers ao_brokers;
 typedef struct ao_access ao_access;
 typedef struct ao_access_call ao_access_call;
 
-/** @param on_back  a broker that did not work answers again: called for each access to it; may only start calls */
-ao_brokers *ao_brokers_new(ao_loop *loop, ao_kube *kube, void (*on_back)(void *arg, ao_access *access), void *arg);
+/**
+ * Something is in order again, called for each access that it concerns; may only start calls.
+ * @param may_enter  false: the broker is reached again, which cures no refusal and no mismatch; true: there are Secrets to enter it with
+ */
+typedef void (*ao_brokers_back_fn)(void *arg, ao_access *access, bool may_enter);
+
+ao_brokers *ao_brokers_new(ao_loop *loop, ao_kube *kube, ao_brokers_back_fn on_back, void *arg);
 /** Every access must have been given back. NULL is fine. */
 void ao_brokers_free(ao_brokers *brokers);
 /** Secrets may have changed: the next call of each access reads them again. */

@@ -11,6 +11,7 @@
 #define FIRST_RETRY_MS 1000
 #define MAX_RETRY_MS 30000
 #define MIN_RETRY_MS 100
+#define MIN_WAKE_MS 5000 /* one that nobody but itself fails to reach its broker with must not follow the others' successes */
 
 static void say(char **slot, const char *text)
 {
@@ -195,10 +196,15 @@ void ao_queues_look(ao_kept_queue *q)
 	q->call = ao_access_send(q->access, AO_BROKER_INSPECT, q->want, on_looked, q);
 }
 
-void ao_queues_on_back(void *arg, ao_access *access)
+void ao_queues_on_back(void *arg, ao_access *access, bool may_enter)
 {
 	ao_queues *queues = arg;
-	for (ao_kept_queue *q = queues->first; q; q = q->after)
-		if (q->access == access && q->error && !q->call)
-			try_again(q, 0);
+	uint64_t now = ao_mono_ms();
+	for (ao_kept_queue *q = queues->first; q; q = q->after) {
+		bool concerned = may_enter || q->error == -EIO || q->error == -ETIME;
+		if (q->access != access || !q->error || q->call || !concerned || (q->woken_ms && now - q->woken_ms < MIN_WAKE_MS))
+			continue;
+		q->woken_ms = now;
+		try_again(q, 0);
+	}
 }

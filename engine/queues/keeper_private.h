@@ -34,6 +34,7 @@ struct ao_kept_queue {
 	int error;              /* of the last answer */
 	char *reason, *message; /* never NULL */
 	unsigned failures;
+	uint64_t woken_ms; /* when it was last tried because its broker was reached again; 0: never */
 	ao_timer *retry;
 	int64_t messages, in_flight;
 	char *kept; /* the last DELETE was answered, but this queue stays, as the text says; or NULL */
@@ -68,8 +69,8 @@ void ao_queues_ask(ao_kept_queue *q);
 void ao_queues_look(ao_kept_queue *q);
 /** Ends the call in flight, if any, and stops trying again. */
 void ao_queues_stop(ao_kept_queue *q);
-/** A broker works again: those that failed there are tried now. */
-void ao_queues_on_back(void *arg, ao_access *access);
+/** A broker works again: those that failed there for that reason are tried now. */
+void ao_queues_on_back(void *arg, ao_access *access, bool may_enter);
 
 /* health.c */
 void ao_queues_on_health(void *arg);

@@ -294,6 +294,27 @@ describe('queues of actors', function()
     sh('kill %s', pid)
   end)
 
+  it('that are refused, and those that differ, are tried again at their own pace', function()
+    rabbitmqctl '-q add_user narrow narrow'
+    rabbitmqctl [[-q set_permissions narrow '^asya(-differs.*)?$' '.*' '.*']]
+    local ns, refused, differs = namespace 'narrow', fresh 'refused', fresh 'differs'
+    brokers.declare(differs, { ['x-message-ttl'] = 600000 })
+    operator { change = function(c) c.username = 'narrow' end }
+    cluster.apply(cluster.actor(refused, ns) .. '---\n' .. cluster.actor(differs, ns))
+    await_transport(ns, refused, 'False', 'AccessDenied')
+    await_transport(ns, differs, 'False', 'QueueMismatch')
+    --- Each refusal costs a channel.
+    local function closed() return json.decode(manage('GET', '/api/overview')).churn_rates.channel_closed end
+    cluster.sleep(6) -- the broker counts every five seconds
+    local before = closed()
+    cluster.sleep(12)
+    local count = closed() - before
+    assert.is_true(count < 30, count .. ' channels closed in twelve seconds')
+    cluster.kubectl('annotate asyncactors --all -n %s asya.sh/skip-queue-cleanup=true', ns)
+    cluster.kubectl('delete asyncactors --all -n %s --timeout=60s', ns)
+    rabbitmqctl '-q delete_user narrow'
+  end)
+
   it('and their brokers are counted in metrics', function()
     local ns, name = namespace(), fresh 'metric'
     operator { args = '--metrics-bind-address 127.0.0.1:18490' }
