@@ -126,7 +126,8 @@ local REMOTE = {
 local SETTING_TYPES = { string = true, integer = true, boolean = true, json = true, file = true }
 local MANIFEST = {
   parent = 'table', children = 'table', related = 'table?', finalizer = 'string?', field_manager = 'string', legacy_managers = 'table?',
-  lease = 'string', component = 'string', rendered_digest = 'string?', policies_label = 'string?', gauge = 'table?', debug_path = 'string?',
+  lease = 'string', component = 'string', rendered_digest = 'string?', queue_records = 'string?', policies_label = 'string?',
+  gauge = 'table?', debug_path = 'string?',
   class_annotation = 'string?',
   settings = 'table?', cases = 'table?',
 }

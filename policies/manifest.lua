@@ -31,6 +31,7 @@ return policy.manifest {
   lease = 'asya-operator.asya.sh',
   component = 'asya-operator',
   rendered_digest = 'status.renderedDigest',
+  queue_records = 'status.queues',
   policies_label = 'asya.sh/policies',
   gauge = { name = 'asya_actors', help = 'Actors by namespace and status.', label = 'status', path = 'status.status' },
   debug_path = 'actors', -- /debug/actors/NAMESPACE/NAME

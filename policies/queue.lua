@@ -74,7 +74,9 @@ end
 --- What becomes of the queue when the actor goes.
 local function deletion(actor, config)
   if k8s.get(actor, { 'metadata', 'annotations', SKIP }) == 'true' then return 'Retain' end
-  return k8s.get(config, 'queues.deletionPolicy') or (transports.auto_create(config) and 'Delete' or 'Retain')
+  local asked = k8s.get(config, 'queues.deletionPolicy')
+  if asked ~= nil and asked ~= '' then return asked end
+  return transports.auto_create(config) and 'Delete' or 'Retain'
 end
 
 return policy.define {

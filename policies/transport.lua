@@ -39,7 +39,8 @@ local QUEUES = {
   autoCreate = flag():doc 'Create, repair and delete queues; true when there is no `queues` at all.',
   forceRecreate = flag():doc 'Replace an empty queue whose arguments cannot be changed in place.',
   type = schema.string { enum = { 'classic', 'quorum' } }:doc 'RabbitMQ: the type of new queues.',
-  deletionPolicy = schema.string { enum = { 'Delete', 'DeleteIfEmpty', 'Retain' } }:doc 'What becomes of the queue when its actor goes.',
+  deletionPolicy = schema.string { enum = { '', 'Delete', 'DeleteIfEmpty', 'Retain' } }
+    :doc 'What becomes of a queue that was made for an actor when that goes.',
   dlq = schema.table {
     enabled = flag():doc 'Keep messages that could not be processed in a dead letter queue.',
     maxRetryCount = whole { min = 0 }:doc 'Deliveries before a message is given up; 0 means 3.',

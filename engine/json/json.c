@@ -297,6 +297,21 @@ cJSON *ao_json_object(cJSON *obj, const char *key)
 	return found;
 }
 
+cJSON *ao_json_at_path(const cJSON *tree, char *const *path)
+{
+	const cJSON *at = tree;
+	for (; at && *path; path++)
+		at = cJSON_GetObjectItemCaseSensitive(at, *path);
+	return (cJSON *)at;
+}
+
+void ao_json_put_path(cJSON *tree, char *const *path, cJSON *value)
+{
+	for (; path[1]; path++)
+		tree = ao_json_object(tree, path[0]);
+	ao_json_set(tree, path[0], value);
+}
+
 void ao_json_set_str(cJSON *obj, const char *key, const char *text)
 {
 	if (text)

@@ -59,6 +59,10 @@ cJSON *ao_json_at_(const cJSON *object, ...) __attribute__((sentinel));
 const char *ao_json_str_(const cJSON *object, ...) __attribute__((sentinel));
 #define ao_json_str(...) ao_json_str_(__VA_ARGS__, (const char *)NULL)
 
+/** What is at a path given as a list of keys, NULL-terminated; NULL when there is nothing. Borrowed. */
+cJSON *ao_json_at_path(const cJSON *tree, char *const *path);
+/** Puts something there, with the objects that it needs around it; takes `value`. */
+void ao_json_put_path(cJSON *tree, char *const *path, cJSON *value);
 /** obj.key, an object, made when missing or not an object. Borrowed from `obj`. */
 cJSON *ao_json_object(cJSON *obj, const char *key);
 /** Sets or replaces obj.key; takes `value`. Aborts when `obj` is not an object. */

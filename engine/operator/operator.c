@@ -344,6 +344,7 @@ static void start_leading(void *arg)
 	    .kube = op->kube,
 	    .events = op->events,
 	    .parent_kind = &manifest_of(op)->kinds[0].resource,
+	    .records_path = manifest_of(op)->records_path,
 	    .health_ms = health_ms(op),
 	    .on_change = on_queue_change,
 	    .arg = op,

@@ -147,6 +147,7 @@ int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 	m->finalizer = ao_xstrdup(ao_json_str(json, "finalizer"));
 	m->legacy_managers = string_list(ao_json_at(json, "legacy_managers"), m->field_manager);
 	m->digest_path = split_path(ao_json_str(json, "rendered_digest"));
+	m->records_path = split_path(ao_json_str(json, "queue_records"));
 	m->policies_label = ao_xstrdup(ao_json_str(json, "policies_label"));
 	m->class_annotation = ao_xstrdup(ao_json_str(json, "class_annotation"));
 	*ret = AO_TAKE(m);
@@ -171,6 +172,7 @@ void ao_manifest_free(ao_manifest *m)
 	free(m->lease);
 	free(m->component);
 	free_list(m->digest_path);
+	free_list(m->records_path);
 	free(m->gauge);
 	free(m->gauge_help);
 	free(m->gauge_label);

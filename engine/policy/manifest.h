@@ -38,6 +38,7 @@ typedef struct ao_manifest {
 	char *lease;            /* name of the Lease */
 	char *component;        /* names us in Events and metrics */
 	char **digest_path;     /* NULL-terminated path in the parent where the digest of what was rendered is kept; NULL: nowhere */
+	char **records_path;    /* NULL-terminated path in the parent where it is kept whose its queues are; NULL: nowhere */
 	char *gauge;            /* name of the metric that counts parents by their state; NULL: none */
 	char *gauge_help, *gauge_label;
 	char **gauge_path;      /* NULL-terminated path in the parent of what it counts by */

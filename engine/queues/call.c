@@ -87,7 +87,7 @@ static void report_made(const ao_kept_queue *q, bool again, const ao_broker_answ
 /** What somebody else took away meanwhile is not worth a word. */
 static void report_deleted(ao_kept_queue *q, const ao_broker_answer *answer)
 {
-	ao_auto_str char *messages = ao_broker_count_text(answer->messages);
+	ao_auto_str char *messages = ao_broker_count_text(answer->error ? -1 : answer->messages);
 	ao_auto_str char *note = ao_xasprintf("deleted queue %s with %s", q->name, messages);
 	q->messages = q->in_flight = -1;
 	free(q->kept);
@@ -96,6 +96,10 @@ static void report_deleted(ao_kept_queue *q, const ao_broker_answer *answer)
 		report(q, false, "Deleted", note);
 	if (answer->kept)
 		ao_queues_kept(q, true, ao_xstrdup(answer->kept));
+	if (q->only_looked && (answer->exists || answer->error))
+		ao_queues_kept(q, true,
+			       ao_xasprintf("queue %s stays at its broker with %s: it was not made for this %s", q->name, messages,
+					    q->queues->with.parent_kind->kind));
 }
 
 static void succeeded(ao_kept_queue *q, const ao_broker_answer *answer)
@@ -103,6 +107,8 @@ static void succeeded(ao_kept_queue *q, const ao_broker_answer *answer)
 	bool news = q->good != q->asked_digest || q->error || q->digest != q->asked_digest,
 	     counted = q->messages != answer->messages || q->in_flight != answer->in_flight;
 	take_counts(q, answer);
+	if (q->asked == AO_BROKER_ENSURE)
+		news |= ao_queues_saw(q, answer);
 	if (q->asked == AO_BROKER_DELETE)
 		report_deleted(q, answer);
 	else
@@ -120,6 +126,8 @@ static void failed(ao_kept_queue *q, const ao_broker_answer *answer)
 {
 	bool news =
 	    q->good || q->digest != q->asked_digest || strcmp(q->reason, answer->reason) != 0 || strcmp(q->message, answer->message) != 0;
+	if (q->asked == AO_BROKER_ENSURE)
+		news |= ao_queues_saw(q, answer);
 	q->good = 0;
 	q->failed_digest = q->asked_digest;
 	q->error = answer->error;
@@ -142,7 +150,7 @@ static void on_asked(void *arg, const ao_broker_answer *answer)
 	ao_kept_queue *q = arg;
 	q->call = NULL;
 	q->answered_ms = ao_mono_ms();
-	if (answer->error)
+	if (answer->error && !q->only_looked) /* who only wants to say what stays does not wait for a broker */
 		failed(q, answer);
 	else
 		succeeded(q, answer);
@@ -163,7 +171,8 @@ void ao_queues_ask(ao_kept_queue *q)
 	ao_queues_stop(q);
 	q->asked = q->verb;
 	q->asked_digest = q->digest;
-	q->call = ao_access_send(q->access, q->verb, q->want, on_asked, q);
+	q->only_looked = q->verb == AO_BROKER_DELETE && !ao_whose_may_delete(&q->whose);
+	q->call = ao_access_send(q->access, q->only_looked ? AO_BROKER_INSPECT : q->verb, q->want, on_asked, q);
 }
 
 /* ---- looking ---- */

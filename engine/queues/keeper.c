@@ -40,9 +40,9 @@ static void leave_shared(ao_kept_queue *q)
 }
 
 /** Another parent that has the same queue and keeps it, or NULL. */
-static const ao_kept_queue *sharer(const ao_kept_queue *q)
+static ao_kept_queue *sharer(const ao_kept_queue *q)
 {
-	for (const ao_kept_queue *each = ao_map_get(q->queues->shared, q->shared_id); each; each = each->next_shared)
+	for (ao_kept_queue *each = ao_map_get(q->queues->shared, q->shared_id); each; each = each->next_shared)
 		if (each != q && each->verb != AO_BROKER_DELETE)
 			return each;
 	return NULL;
@@ -103,13 +103,20 @@ static ao_queue_owner *owner_of(ao_queues *queues, const ao_object *parent)
 				  .name = ao_xstrdup(parent->name),
 				  .uid = ao_xstrdup(parent->uid)};
 	ao_map_put(queues->owners, parent->uid, owner);
+	ao_queues_recall(queues, owner, parent);
 	return owner;
 }
 
-static ao_kept_queue *find(const ao_queue_owner *owner, const char *name)
+static bool is_it(const ao_kept_queue *q, const cJSON *planned)
 {
-	for (ao_kept_queue *q = owner ? owner->first : NULL; q; q = q->next)
-		if (strcmp(q->name, name) == 0)
+	const char *name = ao_json_str(planned, "name"), *transport = ao_json_str(planned, "transport");
+	return strcmp(q->name, name ? name : "") == 0 && strcmp(ao_access_transport(q->access), transport ? transport : "") == 0;
+}
+
+static ao_kept_queue *find(const ao_queue_owner *owner, const cJSON *planned)
+{
+	for (ao_kept_queue *q = owner->first; q; q = q->next)
+		if (is_it(q, planned))
 			return q;
 	return NULL;
 }
@@ -147,11 +154,14 @@ static ao_kept_queue *upsert(ao_queues *queues, const ao_object *parent, const c
 {
 	const char *name = ao_json_str(queue, "name");
 	ao_queue_owner *owner = owner_of(queues, parent);
-	ao_kept_queue *q = find(owner, name ? name : "");
+	ao_kept_queue *q = find(owner, queue);
 	ao_access *access = ao_access_get(queues->brokers, parent->namespace_, queue);
-	if (!q)
+	if (!q) {
 		q = add_queue(queues, owner, name ? name : "");
-	if (q->access == access) {
+		q->access = access;
+		ao_queues_recall_one(q);
+		join_shared(q);
+	} else if (q->access == access) {
 		ao_access_put(access);
 	} else {
 		ao_queues_stop(q);
@@ -196,11 +206,13 @@ static bool failed_just_now(const ao_kept_queue *q)
 
 static ao_queues_state state_of(ao_kept_queue *q, void (*fn)(void *arg), void *arg)
 {
-	const ao_kept_queue *other = q->verb == AO_BROKER_DELETE ? sharer(q) : NULL;
+	ao_kept_queue *other = q->verb == AO_BROKER_DELETE ? sharer(q) : NULL;
 	if (other) {
 		ao_queues_stop(q);
 		if (!q->kept)
 			ao_queues_kept(q, false, ao_xasprintf("queue %s stays at its broker: %s has it, too", q->name, other->owner->key));
+		if (ao_whose_may_delete(&q->whose))
+			ao_queues_inherit(other);
 		return AO_QUEUES_DONE;
 	}
 	if (q->good == q->digest)
@@ -234,14 +246,12 @@ void ao_queues_cancel(ao_queues *queues, void *arg)
 			q->waiter = NULL;
 }
 
-static bool is_planned(const cJSON *planned, const char *name)
+static bool is_planned(const cJSON *planned, const ao_kept_queue *q)
 {
 	const cJSON *queue;
-	cJSON_ArrayForEach (queue, planned) {
-		const char *other = ao_json_str(queue, "name");
-		if (other && strcmp(other, name) == 0)
+	cJSON_ArrayForEach (queue, planned)
+		if (is_it(q, queue))
 			return true;
-	}
 	return false;
 }
 
@@ -252,7 +262,7 @@ void ao_queues_keep(ao_queues *queues, const char *uid, const cJSON *planned)
 		return;
 	for (ao_kept_queue **at = &owner->first; *at;) {
 		ao_kept_queue *q = *at;
-		if (is_planned(planned, q->name)) {
+		if (is_planned(planned, q)) {
 			at = &q->next;
 			continue;
 		}
@@ -267,6 +277,7 @@ void ao_queues_forget(ao_queues *queues, const char *uid)
 	ao_queue_owner *owner = ao_map_remove(queues->owners, uid);
 	if (!owner)
 		return;
+	cJSON_Delete(owner->records);
 	free(owner->key);
 	free(owner->namespace_);
 	free(owner->name);
@@ -290,6 +301,12 @@ static cJSON *fact_of(const ao_kept_queue *q)
 	ao_json_set_str(fact, "reason", pending ? "QueuePending" : q->reason);
 	ao_json_set_str(fact, "message", pending ? "waiting for the broker" : q->message);
 	return fact;
+}
+
+cJSON *ao_queues_records(ao_queues *queues, const ao_object *parent)
+{
+	const ao_queue_owner *owner = owner_of(queues, parent);
+	return owner->records ? cJSON_Duplicate(owner->records, 1) : NULL;
 }
 
 cJSON *ao_queues_facts(const ao_queues *queues, const char *uid)

@@ -19,6 +19,7 @@ typedef struct ao_queues_options {
 	ao_kube *kube;
 	ao_events *events;
 	const ao_resource *parent_kind; /* what Events are about */
+	char *const *records_path;      /* where a parent says whose its queues are, as ao_queues_records() made it; NULL: nowhere */
 	uint64_t health_ms;             /* 0: queues are never looked at unasked */
 	/** Something about a parent's queues is other than before; `work`: more than counts. */
 	void (*on_change)(void *arg, const char *parent_key, bool work);
@@ -60,6 +61,12 @@ void ao_queues_keep(ao_queues *queues, const char *parent_uid, const cJSON *plan
 /** Forgets a parent. */
 void ao_queues_forget(ao_queues *queues, const char *parent_uid);
 
+/**
+ * For the parent's status: [{name, transport, owner}], owner as in whose.h.  A queue of which nothing is known yet is left out. The caller
+ * frees.
+ * @return NULL while nothing may be written, because an operator without records may have left queues to this parent
+ */
+cJSON *ao_queues_records(ao_queues *queues, const ao_object *parent);
 /** For policies: [{name, transport, ready, messages, in_flight, reason, message}]; counts that are not known are left out. */
 cJSON *ao_queues_facts(const ao_queues *queues, const char *parent_uid);
 void ao_queues_collect(ao_queues *queues, ao_metrics *metrics);

@@ -1,8 +1,9 @@
 #pragma once
-/** keeper_private.h -- shared between keeper.c (what is wanted), call.c (asking brokers) and health.c. Private to queues/. */
+/** keeper_private.h -- shared between keeper.c (what is wanted), call.c (asking brokers), records.c (whose they are) and health.c. Private to queues/. */
 #include "base/map.h"
 #include "queues/brokers.h"
 #include "queues/keeper.h"
+#include "queues/whose.h"
 
 typedef struct ao_kept_queue ao_kept_queue;
 
@@ -10,6 +11,8 @@ typedef struct ao_kept_queue ao_kept_queue;
 typedef struct ao_queue_owner {
 	char *key, *namespace_, *name, *uid;
 	ao_kept_queue *first; /* in the order of the plan that first had them */
+	cJSON *records;       /* what is known of its queues, as its status has it; NULL: nothing, and `heir` says why */
+	bool heir;            /* it was judged by an operator that kept no records */
 } ao_queue_owner;
 
 struct ao_kept_queue {
@@ -22,12 +25,14 @@ struct ao_kept_queue {
 	uint64_t digest; /* of verb, want and access */
 	uint64_t good;   /* the digest that was last found to be right; 0: none */
 	bool existed;
+	ao_whose whose;
 	bool told_shared;
 	char *shared_id;            /* broker and name */
 	ao_kept_queue *next_shared; /* another parent's queue of the same id */
 
 	ao_access_call *call;
 	ao_broker_verb asked;   /* verb of `call` */
+	bool only_looked;       /* ... which for DELETE was to look at what stays */
 	uint64_t asked_digest;  /* digest when it was sent */
 	uint64_t answered_ms;   /* of the last ENSURE or DELETE; 0: never */
 	uint64_t failed_digest; /* what the last failure was about */
@@ -71,6 +76,16 @@ void ao_queues_look(ao_kept_queue *q);
 void ao_queues_stop(ao_kept_queue *q);
 /** A broker works again: those that failed there for that reason are tried now. */
 void ao_queues_on_back(void *arg, ao_access *access, bool may_enter);
+
+/* records.c */
+/** Reads what the parent's status says of its queues. */
+void ao_queues_recall(const ao_queues *queues, ao_queue_owner *owner, const ao_object *parent);
+/** What is known of a queue that is new to us. Its access must be set. */
+void ao_queues_recall_one(ao_kept_queue *q);
+/** What a broker said of it, when asked to ensure it. @return whether the parent's status has to say something new */
+bool ao_queues_saw(ao_kept_queue *q, const ao_broker_answer *answer);
+/** Another parent's queue, which goes, is the same: from now on it is this one's. */
+void ao_queues_inherit(ao_kept_queue *q);
 
 /* health.c */
 void ao_queues_on_health(void *arg);

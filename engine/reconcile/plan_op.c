@@ -97,9 +97,7 @@ static char *read_previous_digest(const ao_pass *pass, const ao_object *object)
 	char *const *path = pass->reconciler->manifest->digest_path;
 	if (!path || ao_object_tree(object, &tree, NULL) < 0)
 		return NULL;
-	const cJSON *at = tree;
-	for (size_t i = 0; at && path[i]; i++)
-		at = cJSON_IsObject(at) ? cJSON_GetObjectItemCaseSensitive(at, path[i]) : NULL;
+	const cJSON *at = ao_json_at_path(tree, path);
 	return cJSON_IsString(at) ? ao_xstrdup(at->valuestring) : NULL;
 }
 

@@ -102,6 +102,15 @@ static cJSON *broken_status(const cJSON *before, const char *message, int64_t ge
 	return status;
 }
 
+/** Whose its queues are is written whatever policies say: it must outlive us. @param written  an object with the status in it */
+static void put_records(const ao_pass *pass, const ao_object *object, cJSON *written)
+{
+	char *const *path = pass->reconciler->manifest->records_path;
+	cJSON *records = path ? ao_queues_records(pass->reconciler->with.queues, object) : NULL;
+	if (records)
+		ao_json_put_path(written, path, records);
+}
+
 /** The status hooks themselves failed: nobody else can tell the user, so the engine says it, as an Event and as a condition. */
 static ao_op_result report_broken_status(ao_pass *pass, const ao_object *object, const ao_err *err)
 {
@@ -109,10 +118,12 @@ static ao_op_result report_broken_status(ao_pass *pass, const ao_object *object,
 	ao_bundle *bundle = ao_pass_bundle(pass, object);
 	ao_instruments_policy_error(pass->reconciler->with.metrics, ao_bundle_failed_policy(bundle), ao_bundle_failed_hook(bundle));
 	ao_pass_event(pass, object, true, "PolicyError", NULL, ao_err_text(err));
-	ao_auto_json cJSON *tree = NULL, *after = NULL;
-	if (ao_object_tree(object, &tree, NULL) == 0)
-		after = broken_status(ao_json_at(tree, "status"), ao_err_text(err), object->generation);
-	bool written = after && write_difference(pass, object, ao_json_at(tree, "status"), after);
+	ao_auto_json cJSON *tree = NULL, *after = cJSON_CreateObject();
+	if (ao_object_tree(object, &tree, NULL) < 0)
+		return AO_OP_END;
+	ao_json_set(after, "status", broken_status(ao_json_at(tree, "status"), ao_err_text(err), object->generation));
+	put_records(pass, object, after);
+	bool written = write_difference(pass, object, ao_json_at(tree, "status"), ao_json_at(after, "status"));
 	return written ? AO_OP_WAIT : AO_OP_END;
 }
 
@@ -149,6 +160,7 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 		emit_events(pass, ao_json_at(pass->plan.tree, "events"), object);
 	emit_events(pass, ao_json_at(result, "events"), object);
 	pass->outcome.requeue_after = requeue_of(pass, result);
+	put_records(pass, object, result);
 	bool written = write_difference(pass, object, ao_json_at(snapshot, "parent", "status"), ao_json_at(result, "status"));
 	return written ? AO_OP_WAIT : AO_OP_END;
 }

@@ -41,6 +41,7 @@ typedef struct ao_broker_answer {
 	bool created;        /* ... and this call made it */
 	bool repaired;       /* something about it was changed in place */
 	bool deleted;        /* this call took it away */
+	bool tried;          /* error: it was not there, and this call may have made it all the same */
 	int64_t messages;    /* waiting, ready to be delivered; of one that was deleted: how many went with it; -1: not known */
 	int64_t in_flight;   /* delivered and not acknowledged; -1: not known */
 	uint64_t retry_ms;   /* when it makes sense to ask again; 0: after the caller's own back-off */

@@ -110,7 +110,8 @@ static void too_late(void *arg)
 	unsigned long long limit = c->timeout_ms;
 	ao_auto_str char *text = c->started ? ao_xasprintf("queue \"%s\": %s: not done within %llu ms", name, host, limit)
 					    : ao_xasprintf("queue \"%s\": %s: other calls took %llu ms", name, host, limit);
-	fail(c, -ETIME, "BrokerTimeout", NULL, text);
+	fail(c, -ETIME, "BrokerTimeout",
+	     &(ao_broker_answer){.messages = -1, .in_flight = -1, .tried = c->task && ao_sqs_task_tried(c->task)}, text);
 }
 
 /* ---- the steps ---- */

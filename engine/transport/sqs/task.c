@@ -85,6 +85,7 @@ static void dispose(ao_sqs_task *task)
 }
 
 void ao_sqs_task_cancel(ao_sqs_task *task) { dispose(task); }
+bool ao_sqs_task_tried(const ao_sqs_task *task) { return task->answer.tried; }
 
 static void finish(ao_sqs_task *task)
 {
@@ -195,6 +196,7 @@ static void on_created(void *arg, const ao_sqs_reply *reply)
 {
 	ao_sqs_task *task = arg;
 	task->call = NULL;
+	task->answer.tried = reply->error && reply->error != -EEXIST;
 	if (reply->error == -EEXIST && !task->created_twice) {
 		task->created_twice = true;
 		look_up(task);
@@ -226,6 +228,7 @@ static void create(ao_sqs_task *task)
 		ao_json_set(body, "Attributes", cJSON_Duplicate(wanted->attributes, true));
 	if (wanted->tags->child)
 		ao_json_set(body, "tags", cJSON_Duplicate(wanted->tags, true)); /* in small letters, here alone */
+	task->answer.tried = true;
 	ask(task, "CreateQueue", body, on_created);
 }
 

@@ -35,5 +35,7 @@ typedef struct ao_sqs_task_request {
 /** @param account  borrowed for the task's life */
 ao_sqs_task *ao_sqs_task_start(ao_sqs_account *account, const ao_sqs_task_request *request);
 void ao_sqs_task_cancel(ao_sqs_task *task);
+/** It has begun to create the queue, and has no answer yet. */
+bool ao_sqs_task_tried(const ao_sqs_task *task);
 
 void ao_sqs_account_clear(ao_sqs_account *account); /* the API, too; no task may be left */
