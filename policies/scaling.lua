@@ -123,7 +123,9 @@ local function keda_annotations(actor)
   return found
 end
 
+--- Without modifiers there is no scalingModifiers: an empty one keeps the old ones alive.
 local function scaled_object(actor, trigger, params)
+  local formula = modifiers(actor)
   return {
     apiVersion = 'keda.sh/v1alpha1',
     kind = 'ScaledObject',
@@ -139,7 +141,7 @@ local function scaled_object(actor, trigger, params)
       triggers = json.array { trigger },
       advanced = {
         restoreToOriginalReplicaCount = scaling(actor, 'advanced.restoreToOriginalReplicaCount'),
-        scalingModifiers = modifiers(actor),
+        scalingModifiers = next(formula) and formula,
         horizontalPodAutoscalerConfig = { behavior = behavior(params) },
       },
     },

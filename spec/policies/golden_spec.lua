@@ -19,6 +19,7 @@ local function compare(theirs, ours, path)
   if WANTED[path] then return nil end
   if type(theirs) ~= 'table' or type(ours) ~= 'table' then
     if theirs == nil and ours == '' then return nil end -- an empty value is stored as none
+    if ours == nil and type(theirs) == 'table' and next(theirs) == nil then return nil end -- an empty object says nothing
     return theirs ~= ours and ('%s: %s against %s'):format(path, tostring(theirs), tostring(ours)) or nil
   end
   for key, value in pairs(theirs) do
