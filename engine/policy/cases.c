@@ -1,4 +1,4 @@
-/* cases.c -- each document of each file is one case; settings of its own mean a bundle of its own. */
+/* cases.c -- each document of each file is one case.  A case with settings of its own gets a bundle of its own. */
 #include "policy/cases.h"
 
 #include "base/mem.h"
@@ -16,7 +16,7 @@ typedef struct runner {
 	size_t count;
 } runner;
 
-/** The bundle a case asks for: with its settings, or with those of the manifest. `*own` when the caller is to free it. */
+/** The bundle for a case: with the settings of the case, or with those of the manifest. `*own` is set when the caller must free it. */
 static int bundle_for(runner *run, const cJSON *case_, ao_bundle **ret, bool *own, ao_err **reterr)
 {
 	const cJSON *settings = ao_json_at(case_, "settings");

@@ -19,7 +19,7 @@ int ao_load_sources(const ao_load_options *options, ao_sources *sources, ao_err 
 	return options->policies_dir ? ao_sources_dir(sources, options->policies_dir, reterr) : 0;
 }
 
-/** @param ret  the one document of the file, or NULL for an empty one */
+/** @param ret  the one document of the file, or NULL when the file is empty */
 static int read_config(const char *path, cJSON **ret, ao_err **reterr)
 {
 	ao_auto_buf ao_buf text = ao_buf_init(MAX_CONFIG);
@@ -35,7 +35,7 @@ static int read_config(const char *path, cJSON **ret, ao_err **reterr)
 	return 0;
 }
 
-/** Parameters of policies that the bundle does not have, each with the name that may have been meant. @return NULL: there are none */
+/** Parameters of policies that the bundle does not have, each with the name that may have been meant. @return NULL when there are none */
 static char *find_unclaimed(const ao_bundle *bundle, const cJSON *settings)
 {
 	const cJSON *params, *policy;
@@ -73,7 +73,7 @@ int ao_load(const ao_load_options *options, const ao_sources *sources, ao_loaded
 	const char *class_ = ao_load_scope(options)->class_;
 	if (r == 0 && *class_ && !manifest->class_annotation) {
 		ao_manifest_free(manifest);
-		r = ao_err_set(reterr, -EINVAL, "manifest: without class_annotation an operator of class %s would take all there are",
+		r = ao_err_set(reterr, -EINVAL, "manifest: without class_annotation an operator of class %s would take all objects",
 			       class_);
 	}
 	if (r < 0)

@@ -1,8 +1,9 @@
 #pragma once
 /**
- * load.h -- from files and settings to a bundle that can be called: what every verb of the command line begins with.
+ * load.h -- makes a bundle that can be called from files and settings.  Every verb of the command line begins with this.
  *
- * Sources, later wins by file name: the files built into the binary, --policies DIR, then what the caller brings (ConfigMaps).
+ * Sources in this order: the files built into the binary, --policies DIR, then what the caller brings (ConfigMaps).  A later file replaces
+ * an earlier one of the same name.
  * Threads: the loop thread only.
  */
 #include "policy/scope.h"
@@ -15,7 +16,7 @@ typedef struct ao_load_options {
 	const cJSON *flags;                /* settings given as flags: {name: text}, or NULL */
 	const ao_limits *limits;           /* of calls; NULL: the usual ones */
 	const ao_scope *scope;             /* whose policies and parents; NULL: AO_SCOPE_ALL */
-	ao_setting_files *files;           /* who reads and fetches the files that settings ask for; NULL: see ao_settings_from */
+	ao_setting_files *files;           /* reads and fetches the files that settings ask for; NULL: see ao_settings_from */
 	void (*on_note)(const char *text); /* what a person should know about how settings were read; may be NULL */
 } ao_load_options;
 
@@ -24,14 +25,14 @@ typedef struct ao_loaded {
 	ao_bundle *bundle;
 	ao_manifest *manifest;
 	cJSON *settings; /* the operator's, by name */
-	char *unclaimed; /* which of its `params` belong to no policy of it, as a sentence: one may still come, or it is a typo; or NULL */
+	char *unclaimed; /* a sentence that names the `params` of policies that the bundle does not have (yet); or NULL */
 } ao_loaded;
 
 static inline const ao_scope *ao_load_scope(const ao_load_options *options) { return options->scope ? options->scope : &AO_SCOPE_ALL; }
 
 /** The files of the binary and of --policies. */
 int ao_load_sources(const ao_load_options *options, ao_sources *sources, ao_err **reterr);
-/** @return 0; -EINVAL naming file and line, setting, or field */
+/** @return 0; -EINVAL with file and line, setting, or field */
 int ao_load(const ao_load_options *options, const ao_sources *sources, ao_loaded *ret, ao_err **reterr);
 void ao_loaded_clear(ao_loaded *loaded);
 #define ao_auto_loaded __attribute__((cleanup(ao_loaded_clear)))
@@ -39,7 +40,7 @@ void ao_loaded_clear(ao_loaded *loaded);
 /**
  * Adds the files of policy ConfigMaps to `sources`.
  *
- * @param list  a ConfigMapList as the server sent it; sorted by name here, so that later names win
+ * @param list  a ConfigMapList as the server sent it; it is sorted by name here, so that later names win
  * @return the number of ConfigMaps; their texts become files, anything else in them is ignored
  */
 size_t ao_load_config_maps(ao_sources *sources, const cJSON *list);

@@ -1,4 +1,4 @@
-/* manifest.c -- the manifest from JSON; every missing field is named. */
+/* manifest.c -- reads the manifest from JSON.  An error names the field that is missing. */
 #include "policy/manifest.h"
 
 #include "base/mem.h"

@@ -1,8 +1,9 @@
 #pragma once
 /**
- * manifest.h -- what a bundle says about itself, read once into plain structs: which kinds to watch, who owns them,
- * under which names we act.  The only place where the engine learns what it operates on.
- * Ownership: the struct owns its strings.  Threads: any.
+ * manifest.h -- what a bundle says about itself, read once into plain structs: which kinds are watched, what owns them, and the names that
+ * we use.  This is the only place where the engine learns what it operates on.
+ * Ownership: the struct owns its strings.
+ * Threads: any.
  */
 #include "kube/resource.h"
 #include "kube/store.h"
@@ -15,7 +16,7 @@
 typedef enum {
 	AO_ROLE_PARENT,  /* what users write */
 	AO_ROLE_CHILD,   /* owned by a parent through a controller reference */
-	AO_ROLE_SHARED,  /* made by us, owned by nobody, never deleted */
+	AO_ROLE_SHARED,  /* made by us, without an owner, never deleted */
 	AO_ROLE_RELATED, /* only looked at; belongs to the parent named by a label, or to the parent of the child that owns it */
 } ao_kind_role;
 
@@ -41,7 +42,7 @@ typedef struct ao_manifest {
 	char **records_path;    /* NULL-terminated path in the parent where it is kept whose its queues are; NULL: nowhere */
 	char *gauge;            /* name of the metric that counts parents by their state; NULL: none */
 	char *gauge_help, *gauge_label;
-	char **gauge_path;      /* NULL-terminated path in the parent of what it counts by */
+	char **gauge_path;      /* NULL-terminated path in the parent of the value that it counts by */
 	char *debug_path;       /* what /debug/ calls parents */
 	char *policies_label;   /* ConfigMaps of our namespace with this label "true" hold policies; or NULL */
 	char *class_annotation; /* says which operator an object belongs to, see scope.h; NULL: there is only one */

@@ -1,4 +1,4 @@
-/* plan.c -- the bundle's word, then the server's schemas. */
+/* plan.c -- asks the bundle, then checks its answer against the server's schemas. */
 #include "policy/plan.h"
 
 #include "base/hash.h"

@@ -7,7 +7,7 @@
 #include "policy/manifest.h"
 #include "script/bundle.h"
 
-/** Whose fault it was when no plan could be made. */
+/** The policy and hook that are to blame when no plan could be made. */
 typedef struct ao_plan_blame {
 	char policy[64];
 	char hook[16]; /* "render", ...; "schema" when an object does not fit */
@@ -18,14 +18,14 @@ typedef struct ao_plan_blame {
  *
  * @param openapi  NULL: objects are not checked
  * @param blame    filled in on failure; may be NULL
- * @param reterr   what ao_bundle_plan() says, or "policy 'workload', role 'workload': Deployment resize: spec.replicas: must be ..."
+ * @param reterr   as ao_bundle_plan() says, or "policy 'workload', role 'workload': Deployment resize: spec.replicas: must be ..."
  * @return as ao_bundle_plan(); -EINVAL when an object does not fit its schema
  */
 int ao_plan_make(ao_bundle *bundle, const ao_openapi *openapi, const cJSON *snapshot, cJSON **ret, ao_call_stats *stats,
 		 ao_plan_blame *blame, ao_err **reterr);
 
-/** What tells two plans apart: one digest over all objects that are not shared. */
+/** A digest over all objects of a plan that are not shared: different plans have different digests. */
 uint64_t ao_plan_digest(const cJSON *plan);
 
-/** Schemas for the kinds of a manifest; `kube` NULL: offline. Borrows both. */
+/** The schemas of the kinds of a manifest. `kube` NULL means offline. Borrows both arguments. */
 int ao_plan_schemas(const ao_manifest *manifest, ao_kube *kube, ao_openapi **ret, ao_err **reterr);

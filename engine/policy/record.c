@@ -1,4 +1,4 @@
-/* record.c -- redact, ask again, write to a file beside and rename. */
+/* record.c -- redacts a snapshot, plans it again, writes a temporary file and renames it. */
 #include "policy/record.h"
 
 #include "base/log.h"
@@ -22,7 +22,10 @@ static bool sounds_secret(const char *name)
 	return false;
 }
 
-/** {name, value} of an environment variable, and members whose own name says it; references to Secrets only hold names. */
+/**
+ * Redacts {name, value} of an environment variable, and members whose own name says that they are secret.  References to Secrets stay: they
+ * hold only names.
+ */
 void ao_record_redact(cJSON *value)
 {
 	cJSON *member, *next;

@@ -1,17 +1,17 @@
 #pragma once
 /**
- * record.h -- snapshots on disk: what the policies saw and what they made of it, to be replayed elsewhere.
+ * record.h -- snapshots on disk: what the policies saw and what they made of it.  They can be replayed on another machine.
  *
  * A record is JSON: {version, operator, bundle, settings, snapshot, plan | error}.  Values that look like secrets are replaced before the
- * policies are asked, so that the plan in a record is the plan of the snapshot in it.  The last snapshot of a parent is
- * DIR/<namespace>_<name>.json, the last one that failed DIR/<namespace>_<name>.failed.json.
+ * policies are asked, so that the plan in a record is the plan of the snapshot in it.  The last snapshot of a parent is in
+ * DIR/<namespace>_<name>.json, and the last one that failed is in DIR/<namespace>_<name>.failed.json.
  * Threads: the loop thread only.
  */
 #include "script/bundle.h"
 
-/** A record of one plan, as it would be written; the caller frees. */
+/** A record of one plan, as it would be written. The caller frees it. */
 cJSON *ao_record_make(ao_bundle *bundle, const cJSON *snapshot);
-/** Writes a record of one plan; trouble is logged. */
+/** Writes a record of one plan. An error is logged. */
 void ao_record_write(const char *dir, ao_bundle *bundle, const cJSON *snapshot);
 
 /** Replaces what looks like a secret in env values, annotations and settings. */

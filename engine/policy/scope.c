@@ -1,4 +1,4 @@
-/* scope.c -- names out of flags and the environment, and the annotation that tells whose an object is. */
+/* scope.c -- reads names from flags and the environment, and the annotation that names an object's class. */
 #include "policy/scope.h"
 
 #include "base/mem.h"
@@ -11,7 +11,7 @@
 
 const ao_scope AO_SCOPE_ALL = {.class_ = (char *)""};
 
-/** A name as namespaces have it, so that it can be part of the name of a Lease or a ConfigMap. */
+/** A name must be valid for a namespace, so that it can be part of the name of a Lease or a ConfigMap. */
 static int check_name(const char *what, const char *name, size_t len, ao_err **reterr)
 {
 	bool good = len && len <= MAX_NAME && name[0] != '-' && name[len - 1] != '-';
@@ -19,8 +19,8 @@ static int check_name(const char *what, const char *name, size_t len, ao_err **r
 		good = islower((unsigned char)name[i]) || isdigit((unsigned char)name[i]) || name[i] == '-';
 	if (good)
 		return 0;
-	return ao_err_set(reterr, -EINVAL, "%s: '%.*s' is no name: use a-z, 0-9 and '-' between them, at most %d", what, (int)len, name,
-			  MAX_NAME);
+	return ao_err_set(reterr, -EINVAL, "%s: '%.*s' is not a valid name: use a-z, 0-9 and '-' between them, at most %d", what, (int)len,
+			  name, MAX_NAME);
 }
 
 static bool has(char *const *names, const char *name)

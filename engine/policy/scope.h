@@ -2,9 +2,9 @@
 /**
  * scope.h -- which parents are ours: those of one class, in some namespaces or in all.
  *
- * An object belongs to the class that its annotation names (the manifest says which annotation); without one, or with an empty one, to the
- * default class "".  This goes for parents, for ConfigMaps with policies, and for shared objects: what carries the mark of another class
- * is not ours to change.
+ * An object belongs to the class that its annotation names; the manifest says which annotation.  An object without the annotation, or with
+ * an empty one, belongs to the default class "".  This holds for parents, for ConfigMaps with policies, and for shared objects.  We never
+ * change an object of another class.
  * Threads: any.
  */
 #include "policy/manifest.h"
@@ -18,24 +18,24 @@ typedef struct ao_scope {
 extern const ao_scope AO_SCOPE_ALL;
 
 /**
- * Reads what the command line says, or else the environment (ASYA_OPERATOR_CLASS, ASYA_WATCH_NAMESPACES).
+ * Reads the command line, and what it does not say from the environment (ASYA_OPERATOR_CLASS, ASYA_WATCH_NAMESPACES).
  *
  * @param class_      or NULL
  * @param namespaces  "a,b", or NULL; empty means all
- * @return 0; -EINVAL naming what is no name
+ * @return 0; -EINVAL with the text that is not a valid name
  */
 int ao_scope_read(const char *class_, const char *namespaces, ao_scope *ret, ao_err **reterr);
 void ao_scope_clear(ao_scope *scope);
 #define ao_auto_scope __attribute__((cleanup(ao_scope_clear)))
 
-/** What a name that there is one of for each class is for this one: "base" or "base-class". The caller frees. */
+/** The name for our class of something that each class has one of: "base", or "base-class". The caller frees it. */
 char *ao_scope_name(const ao_scope *scope, const char *base);
 bool ao_scope_covers(const ao_scope *scope, const char *namespace_);
 /** Is the object of our class? */
 bool ao_scope_serves(const ao_scope *scope, const ao_manifest *manifest, const cJSON *object);
-/** Gives an object that we make the mark of our class; the default class needs none. */
+/** Marks an object that we make with our class. The default class needs no mark. */
 void ao_scope_sign(const ao_scope *scope, const ao_manifest *manifest, cJSON *object);
 
-/** "a,b, c" as a NULL-terminated list of names, each one once. @return 0; -EINVAL "`what`: 'X' is no name: ..." */
+/** "a,b, c" as a NULL-terminated list of names, each one once. @return 0; -EINVAL "`what`: 'X' is not a valid name: ..." */
 int ao_scope_names(const char *what, const char *text, char ***ret, ao_err **reterr);
 void ao_scope_free_names(char **names); /* NULL is fine */

@@ -1,4 +1,4 @@
-/* setting_files.c -- an entry a setting; its id says what is asked for, and another id is another entry. */
+/* setting_files.c -- one entry for each setting.  Its id says what is asked for: a setting with a new id gets a new entry. */
 #include "policy/setting_files.h"
 
 #include "base/clock.h"
@@ -84,11 +84,11 @@ void ao_setting_files_each(const ao_setting_files *files, void (*fn)(void *arg, 
 		fn(arg, e->setting, e->text != NULL);
 }
 
-/** The log has it once, the Event each time: Events are forgotten after an hour. */
+/** Logs a failure once, but sends an Event each time, because the server forgets Events after an hour. */
 static void failed(entry *e, const char *why)
 {
-	ao_auto_str char *note =
-	    ao_xasprintf("%s: %s; %s", e->label, why, e->text ? "the file as it was read before stays" : "what is there stays as it is");
+	ao_auto_str char *note = ao_xasprintf("%s: %s; %s", e->label, why,
+					      e->text ? "the file that was read before is still used" : "what is there stays as it is");
 	count(e, "error");
 	news(e, true, "FileMissing", note);
 	if (!e->trouble || strcmp(e->trouble, why) != 0)
@@ -122,12 +122,12 @@ static int read_path(const char *path, char **ret, ao_err **reterr)
 	if (r < 0)
 		return r;
 	if (!content.len || !ao_utf8_is_text(content.data, content.len))
-		return ao_err_set(reterr, -EINVAL, "%s is %s", path, content.len ? "no UTF-8 text" : "empty");
+		return ao_err_set(reterr, -EINVAL, "%s is %s", path, content.len ? "not UTF-8 text" : "empty");
 	*ret = ao_buf_steal(&content);
 	return 0;
 }
 
-/** @return true when the entry has another text than before */
+/** @return true when the text of the entry has changed */
 static bool look_at_path(entry *e)
 {
 	ao_auto_str char *text = NULL;
@@ -159,7 +159,7 @@ static bool leads_nowhere(const ao_fetched *fetched) { return fetched->error == 
 static void try_later(entry *e, const ao_fetched *fetched, const char *why);
 static void on_listed(void *arg, const ao_fetched *fetched);
 
-/** @param ret  NULL when there is none; for ao_secret_free() */
+/** @param ret  the token, or NULL when there is none; free it with ao_secret_free() */
 static int read_token(const entry *e, char **ret, ao_err **reterr)
 {
 	const char *in_env = e->token_env ? getenv(e->token_env) : NULL;
@@ -169,12 +169,12 @@ static int read_token(const entry *e, char **ret, ao_err **reterr)
 		return ao_err_wrap(reterr, "its token");
 	ao_auto_secret char *token = e->token_file ? ao_buf_steal(&file) : ao_xstrdup(in_env && *in_env ? in_env : NULL);
 	if (token && !ao_secret_clean(token))
-		return ao_err_set(reterr, -EINVAL, "its token: %s holds none", e->token_file ? e->token_file : e->token_env);
+		return ao_err_set(reterr, -EINVAL, "its token: %s holds no token", e->token_file ? e->token_file : e->token_env);
 	*ret = AO_TAKE(token);
 	return 0;
 }
 
-/** The system's CAs and those of `ca_file`, or NULL: the system's alone. */
+/** @param ret  the system's CAs and those of `ca_file`; NULL when there is no `ca_file`: the system's alone */
 static int read_ca(const entry *e, char **ret, ao_err **reterr)
 {
 	const char *system = getenv("SSL_CERT_FILE");
@@ -182,7 +182,7 @@ static int read_ca(const entry *e, char **ret, ao_err **reterr)
 	if (!e->ca_file)
 		return 0;
 	if (ao_file_read(system && *system ? system : SYSTEM_CA, &pem, NULL) < 0)
-		ao_buf_clear(&pem); /* a machine without any: theirs alone */
+		ao_buf_clear(&pem); /* the system has none: those of ca_file alone */
 	ao_buf_puts(&pem, "\n");
 	int r = ao_file_read(e->ca_file, &pem, reterr);
 	if (r < 0)
@@ -191,7 +191,7 @@ static int read_ca(const entry *e, char **ret, ao_err **reterr)
 	return 0;
 }
 
-/** Asks for one URL; token and CAs are read each time. */
+/** Fetches one URL. The token and the CAs are read again each time. */
 static void start(entry *e, const char *url, const char *accept, void (*fn)(void *arg, const ao_fetched *fetched))
 {
 	ao_auto_secret char *token = NULL;
@@ -214,7 +214,7 @@ static void start(entry *e, const char *url, const char *accept, void (*fn)(void
 						      .arg = e});
 }
 
-/** @param fetched  NULL: nobody was asked */
+/** @param fetched  NULL when no request was sent */
 static void try_later(entry *e, const ao_fetched *fetched, const char *why)
 {
 	uint64_t wait = ao_backoff_ms(FIRST_MS, MAX_MS, e->failures);
@@ -240,7 +240,7 @@ static void on_end(void *arg, const ao_fetched *fetched)
 	e->files->with.on_change(e->files->with.arg);
 }
 
-/** The URL of the file in a release, when it is on the release's own server: only that one may see the token. The caller frees. */
+/** The URL of the file in a release. NULL when it is on another server, which must not see the token. The caller frees it. */
 static char *find_asset(const entry *e, const ao_fetched *listed)
 {
 	ao_auto_json cJSON *release = NULL;
@@ -304,7 +304,7 @@ static void begin(entry *e)
 		failed(e, e->wrong);
 	} else if (e->path) {
 		look_at_path(e);
-		ao_timer_start(e->timer, LOOK_MS); /* the watch does not see what happens until its own first look */
+		ao_timer_start(e->timer, LOOK_MS); /* the watch does not see changes before its own first look */
 		e->watch = ao_file_watch_new(e->files->with.loop, e->path, LOOK_MS, on_path, e);
 	} else {
 		attempt(e);
@@ -331,7 +331,7 @@ static entry *new_entry(ao_setting_files *files, const ao_file_wanted *w, char *
 	e->timer = ao_timer_new(files->with.loop, again, e);
 	e->pinned = w->sha256 && ao_sha256_read(w->sha256, e->sha256);
 	if (!e->wrong && w->sha256 && !e->pinned)
-		e->wrong = ao_xasprintf("the checksum '%.80s' is no SHA-256 of 64 hex digits", w->sha256);
+		e->wrong = ao_xasprintf("the checksum '%.80s' is not a valid SHA-256 of 64 hex digits", w->sha256);
 	return e;
 }
 

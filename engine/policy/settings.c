@@ -1,4 +1,8 @@
-/* settings.c -- one value per declared setting, from the last source that has one; files last, because others say where they are. */
+/*
+ * settings.c -- each declared setting gets its value from the last source that has one.
+ *
+ * Settings of type file come last, because other settings say where their files are.
+ */
 #include "policy/settings.h"
 
 #include "base/mem.h"
@@ -72,7 +76,7 @@ static int from_json(const origin *from, const char *type, const cJSON *value, c
 	return 0;
 }
 
-/** The first variable of a setting that has a value; it may have several, older names last. */
+/** The first environment variable of a setting that has a value. A setting may have several, older names last. */
 static const char *in_environment(const cJSON *declared, const char **ret_name)
 {
 	const cJSON *env = ao_json_at(declared, "env"), *name = cJSON_IsArray(env) ? env->child : env;
@@ -85,7 +89,7 @@ static const char *in_environment(const cJSON *declared, const char **ret_name)
 	return NULL;
 }
 
-/** One of those the manifest allows, where it says so. */
+/** Is the value one that the manifest allows, where the manifest has a list of them? */
 static int check_choice(const origin *from, const cJSON *declared, const cJSON *value, ao_err **reterr)
 {
 	const cJSON *choices = ao_json_at(declared, "values"), *choice;
@@ -98,7 +102,7 @@ static int check_choice(const origin *from, const cJSON *declared, const cJSON *
 	return known.len ? wrong(from, known.data, reterr) : 0;
 }
 
-/** @param ret  the value of one setting, or NULL when no source has one; a file still is its path */
+/** @param ret  the value of one setting, or NULL when no source has one; a setting of type file still holds its path */
 static int collect_one(const cJSON *declared, const ao_settings_from *with, cJSON **ret, origin *from, ao_err **reterr)
 {
 	const char *name = declared->string, *type = ao_json_str(declared, "type"), *env = NULL;
@@ -131,7 +135,7 @@ static int collect_one(const cJSON *declared, const ao_settings_from *with, cJSO
 
 /* ---- files ---- */
 
-/** Does the file lie behind a URL, as other settings say? */
+/** Do other settings say that the file is behind a URL? */
 static bool is_remote(const cJSON *declared, const cJSON *settings)
 {
 	const cJSON *when = ao_json_at(declared, "remote", "when"), *condition;
@@ -141,14 +145,14 @@ static bool is_remote(const cJSON *declared, const cJSON *settings)
 	return when != NULL;
 }
 
-/** The setting that a field of `remote` names, or NULL; empty counts as unset. */
+/** The value of the setting that a field of `remote` names, or NULL. An empty value counts as unset. */
 static const char *named(const cJSON *remote, const char *field, const cJSON *settings)
 {
 	const char *name = ao_json_str(remote, field), *value = name ? ao_json_str(settings, name) : NULL;
 	return value && *value ? value : NULL;
 }
 
-/** Percent-encodes what may not stand in a path; slashes stay. */
+/** Percent-encodes what is not allowed in a path; slashes stay. */
 static void put_encoded(ao_buf *out, const char *text)
 {
 	for (; *text; text++)
@@ -161,8 +165,8 @@ static void put_encoded(ao_buf *out, const char *text)
 /**
  * "{base}/{repo}/x" with the settings of these names put in.
  *
- * @param hint     gets "repo (acme/x)" for each but the first, which is where, not what
- * @param missing  gets the name of one that has no value
+ * @param hint     gets "repo (acme/x)" for each setting but the first, which names a host
+ * @param missing  gets the names of settings that have no value
  */
 static void put_url(const char *template, const cJSON *settings, ao_buf *url, ao_buf *hint, ao_buf *missing)
 {
@@ -193,7 +197,7 @@ static int get_remote(const cJSON *declared, const cJSON *settings, const ao_set
 	ao_auto_buf ao_buf release = ao_buf_init(MAX_URL), ignored = ao_buf_init(MAX_URL), unset = ao_buf_init(MAX_URL);
 	ao_auto_buf ao_buf url = ao_buf_init(MAX_URL), hint = ao_buf_init(MAX_URL), missing = ao_buf_init(MAX_URL);
 	put_url(ao_json_str(remote, "url"), settings, &url, &hint, &missing);
-	ao_auto_str char *wrong_text = missing.len    ? ao_xasprintf("its address cannot be told: set %s", missing.data)
+	ao_auto_str char *wrong_text = missing.len    ? ao_xasprintf("its address is not known: set %s", missing.data)
 				       : url.overflow ? ao_xstrdup("its address is too long")
 						      : NULL;
 	wanted->url = url.data ? url.data : "";
@@ -209,7 +213,7 @@ static int get_remote(const cJSON *declared, const cJSON *settings, const ao_set
 	if (!with->files && with->on_note) {
 		ao_auto_str char *note =
 		    ao_xasprintf("%s: %s%s; the built-in file is used here", wanted->label, wrong_text ? wrong_text : wanted->url,
-				 wrong_text ? "" : " is fetched by a running operator only");
+				 wrong_text ? "" : " is fetched only by a running operator");
 		with->on_note(note);
 	}
 	return ao_setting_files_get(with->files, wanted, ret, NULL);

@@ -1,4 +1,4 @@
-/* variant.c -- sources put together, and which parents a canary is for. */
+/* variant.c -- puts sources together, and decides which parents a canary is for. */
 #include "policy/variant.h"
 
 #include "base/hash.h"
@@ -86,11 +86,11 @@ bool ao_variant_same_manifest(const ao_variant *a, const ao_variant *b)
 /* ---- canaries ---- */
 
 typedef struct requirement {
-	char *key, *value; /* value NULL: only that there is one */
+	char *key, *value; /* value NULL: the label must be there, with any value */
 	bool negated;
 } requirement;
 
-/** The next requirement of a selector; false at its end. `wrong` when it is none. */
+/** Reads the next requirement of a selector. Sets `wrong` when it is malformed. @return false at the end of the selector */
 static bool next_requirement(const char **at, requirement *ret, bool *wrong)
 {
 	*at += strspn(*at, " ,");
@@ -137,12 +137,12 @@ int ao_variant_limit(ao_variant *variant, const char *selector, const char *perc
 		return 0;
 	}
 	if (!selector || !*selector)
-		return ao_err_set(reterr, -EINVAL, "the canary says neither a selector nor a percentage of whom it is for");
+		return ao_err_set(reterr, -EINVAL, "the canary names neither a selector nor a percentage of parents");
 	for (const char *at = selector; !wrong && next_requirement(&at, &r, &wrong);)
 		clear_requirement(&r);
 	if (wrong)
 		return ao_err_set(reterr, -EINVAL,
-				  "the canary's selector \"%.100s\" is none: write key=value, key!=value, key or !key, with commas",
+				  "the canary's selector \"%.100s\" is not valid: write key=value, key!=value, key or !key, with commas",
 				  selector);
 	variant->selector = ao_xstrdup(selector);
 	return 0;

@@ -218,7 +218,7 @@ static void another_checksum_is_refused(void **state)
 	assert_script(f, "one\n");
 	set(f, "pin", "abc");
 	assert_script(f, "false");
-	assert_non_null(strstr(f->note, "the checksum 'abc' is no SHA-256"));
+	assert_non_null(strstr(f->note, "the checksum 'abc' is not a valid SHA-256"));
 }
 
 static void what_is_missing_in_the_address_is_named(void **state)
@@ -229,7 +229,7 @@ static void what_is_missing_in_the_address_is_named(void **state)
 	set(f, "base", "");
 	ao_setting_files_start(f->files);
 	assert_script(f, "false");
-	assert_non_null(strstr(f->note, "script of all: its address cannot be told: set base and version; "));
+	assert_non_null(strstr(f->note, "script of all: its address is not known: set base and version; "));
 	ao_loop_run_until(f->loop, &never, 200);
 	assert_int_equal(requests(f), 0);
 	assert_int_equal(f->news, 1);
@@ -311,7 +311,7 @@ static void a_path_is_watched(void **state)
 	f->told = false;
 	unlink(path);
 	await(f, &f->told);
-	assert_non_null(strstr(f->note, "the file as it was read before stays"));
+	assert_non_null(strstr(f->note, "the file that was read before is still used"));
 	assert_script(f, "local\n");
 	write_text(path, "");
 	await(f, &f->told);

@@ -143,9 +143,9 @@ describe('namespaced mode', function()
     for _, name in ipairs(names) do cluster.sh('kubectl delete namespace %s --wait=false', name) end
   end)
 
-  it('refuses what is no name of a namespace', function()
+  it('refuses what is not a valid name of a namespace', function()
     local text, ok = cluster.sh('%s/asya-operator run --watch-namespaces one,Two', cluster.build)
     assert.is_false(ok)
-    assert.is_truthy(text:find("namespaces to watch: 'Two' is no name", 1, true), text)
+    assert.is_truthy(text:find("namespaces to watch: 'Two' is not a valid name", 1, true), text)
   end)
 end)

@@ -165,7 +165,7 @@ describe('policies in a ConfigMap', function()
     await_stamp('bird', ns, nil)
   end)
 
-  it('refuse a canary that says not whom it is for', function()
+  it('refuse a canary that does not say which actors it is for', function()
     operator()
     put(own, 'try', { ['stamp.lua'] = stamp 'new' }, 'asya.sh/policies-canary')
     await_state(own, 'try', 'neither a selector nor a percentage')
