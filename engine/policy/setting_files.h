@@ -5,8 +5,8 @@
  * Asking never waits, and a missing file is never fatal.  The failure is logged once.  A URL is tried again with a back-off,
  * a path every two seconds.  on_change is called when the file is there.
  *
- * A URL is fetched once, because it names a version.  When the URL leads nowhere and there is a token, the file is looked up in the release:
- * private repositories hand out their files only in this way.  A path is watched for as long as it is asked for.
+ * A URL is fetched once, because it names a version.  When the URL leads nowhere and there is a token, the file is looked up in the
+ * release: private repositories hand out their files only in this way.  A path is watched for as long as it is asked for.
  *
  * Before ao_setting_files_start() nothing is sent, and no callback is called: a process that stands by only reads paths.
  *

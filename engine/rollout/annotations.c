@@ -1,4 +1,4 @@
-/* annotations.c -- a map of objects that have something to be written or being written. */
+/* annotations.c -- a map of the objects whose annotation is being written, or waits to be written. */
 #include "rollout/annotations.h"
 
 #include "base/log.h"

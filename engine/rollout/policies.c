@@ -1,8 +1,8 @@
 /*
- * policies.c -- what happens when: an edit, a preflight, a rollout, a fall-back.
+ * policies.c -- decides what happens next: an edit is loaded, preflighted, rolled out, or taken back.
  *
- * There is at most one preflight and one rollout.  look() compares what the ConfigMaps hold with what serves, starts the first thing that
- * is to do, and is called again when that has ended.
+ * There is at most one preflight and one rollout.  look() compares what the ConfigMaps hold with the bundle that serves, and starts the
+ * first thing that has to be done.  It is called again when that has ended.
  */
 #include "rollout/policies.h"
 
@@ -23,7 +23,7 @@ static void look_soon(ao_policies *p) { ao_timer_start(p->look, LOOK_MS); }
 
 static void forget_refusal(ao_policies *p) { free(AO_TAKE(p->refused_by)); }
 
-/* ---- who is served by what ---- */
+/* ---- which bundle serves a parent ---- */
 
 static ao_variant *variant_of(ao_policies *p, const ao_object *parent)
 {
@@ -81,7 +81,7 @@ static void set_variant(ao_variant **slot, ao_variant *variant)
 	ao_variant_unref(old);
 }
 
-/** Everybody is back where he was before; those that were reached get their old plan again. */
+/** Gives all parents their old bundle back. Those that the new one had reached get their old plan again. */
 static void fall_back(ao_policies *p, const char *why)
 {
 	const ao_variant *failed = p->track == AO_TRACK_MAIN ? p->main : p->canary;
@@ -120,7 +120,7 @@ static double number(const ao_variant *v, const char *name, double fallback)
 	return cJSON_IsNumber(value) && value->valuedouble >= 0 ? value->valuedouble : fallback;
 }
 
-/** Each parent that changes keeps what it has until its turn comes. */
+/** Each parent that changes keeps its old bundle until its turn comes. */
 static void start_rollout(ao_policies *p, ao_map *changes)
 {
 	size_t cursor = 0;
@@ -152,12 +152,12 @@ static void start_rollout(ao_policies *p, ao_map *changes)
 
 /* ---- the preflight ---- */
 
-/** It is known what serves. */
+/** Called once it is known which bundle serves. */
 static void tell_started(ao_policies *p)
 {
 	void (*fn)(void *arg) = p->on_started;
 	p->on_started = NULL;
-	p->first = false; /* from now on somebody has something */
+	p->first = false; /* from now on some bundle was live */
 	ao_policies_note_params(p);
 	if (fn)
 		fn(p->on_started_arg);
@@ -169,14 +169,14 @@ static void drop_candidate(ao_policies *p)
 	p->candidate = NULL;
 }
 
-/** Everything that was made for the old manifest goes; the new one is live from the start. */
+/** Drops everything that was made for the old manifest. The new bundle is live at once, without a rollout. */
 static void change_manifest(ao_policies *p)
 {
 	set_variant(&p->main, p->candidate);
 	set_variant(&p->good, p->candidate);
 	drop_candidate(p);
 	ao_policies_record(p);
-	ao_info(AO_POLICY, NULL, "the manifest has changed: watching anew");
+	ao_info(AO_POLICY, NULL, "the manifest has changed: starting all watches again");
 	p->with.on_manifest(p->with.arg);
 }
 
@@ -186,13 +186,14 @@ static void go_live(ao_policies *p, ao_preflight_result *result)
 		change_manifest(p);
 		return;
 	}
-	if (p->first && p->track == AO_TRACK_MAIN) { /* nobody had anything before; a canary is for its own at any time */
+	if (p->first &&
+	    p->track == AO_TRACK_MAIN) { /* no bundle was live before, so there is nothing to roll out; a canary always has a rollout */
 		set_variant(&p->good, p->candidate);
 		set_variant(&p->main, p->candidate);
 		ao_preflight_changes_free(AO_TAKE(result->changes));
 		result->changes = ao_map_new();
 	}
-	start_rollout(p, AO_TAKE(result->changes)); /* before the slots change: it asks who has what now */
+	start_rollout(p, AO_TAKE(result->changes)); /* before the slots change: it looks up which bundle serves each parent now */
 	if (p->track == AO_TRACK_MAIN)
 		set_variant(&p->main, p->candidate);
 	else
@@ -220,7 +221,7 @@ static void on_preflight(void *arg, ao_preflight_result *result)
 	go_live(p, result);
 }
 
-/** A canary that is taken back, or another one that takes its place, concerns those that the old one served, too. */
+/** Is the candidate for this parent? The end of a canary is for the parents that the canary served, and the main policies for the others. */
 static bool concerns(void *arg, const ao_object *parent)
 {
 	const ao_policies *p = arg;
@@ -255,7 +256,7 @@ static void start_preflight(ao_policies *p, ao_track track, ao_variant *candidat
 	});
 }
 
-/* ---- what there is to do ---- */
+/* ---- what is to be done ---- */
 
 static void add_list(cJSON *items, const ao_informer *informer)
 {
@@ -275,7 +276,7 @@ static cJSON *list_of(const ao_informer *informer)
 	return list;
 }
 
-/** Loads and runs the cases. @return NULL when there is nothing new to try */
+/** Loads the bundle and runs its cases. @return NULL when there is nothing new to try */
 static ao_variant *new_candidate(ao_policies *p, ao_track track, const cJSON *const *lists, const ao_variant *serving, const char *selector,
 				 const char *percent)
 {
@@ -292,7 +293,7 @@ static ao_variant *new_candidate(ao_policies *p, ao_track track, const cJSON *co
 		r = ao_variant_run_cases(p->with.load, candidate, &err);
 	if (r < 0 && !again)
 		ao_policies_rejected(p, track, whole ? candidate : NULL, ao_err_text(err));
-	if (same && p->rejected[track]) { /* put right again */
+	if (same && p->rejected[track]) { /* the edit was undone */
 		free(p->rejected[track]);
 		p->rejected[track] = NULL;
 		ao_policies_rolled_out(p, track);
@@ -451,7 +452,7 @@ static int load_first(ao_policies *p, const ao_policies_found *found, ao_err **r
 	if (r == 0)
 		return 0;
 	ao_load_options builtin = *p->with.load;
-	if (!live.count && !builtin.policies_dir) { /* the built-in ones were tried just now */
+	if (!live.count && !builtin.policies_dir) { /* what was tried just now are the built-in policies */
 		if (reterr)
 			*reterr = AO_TAKE(err);
 		return r;
@@ -464,7 +465,9 @@ static int load_first(ao_policies *p, const ao_policies_found *found, ao_err **r
 	return ao_variant_load_files(&builtin, &(ao_sources){0}, &p->main, reterr);
 }
 
-/** Nobody has said yet what is good: the ConfigMaps may serve from the start when they load; their preflight comes before the first pass.
+/**
+ * At the very first start no bundle is known to be good yet.  Then the ConfigMaps may serve from the start if they load.  Their preflight
+ * comes before the first pass.
  */
 int ao_policies_new(const ao_policies_options *options, const ao_policies_found *found, ao_policies **ret, ao_err **reterr)
 {

@@ -1,4 +1,4 @@
-/* preflight.c -- rounds over the keys of all parents, until none has changed since it was looked at. */
+/* preflight.c -- looks at all parents, round by round, until none has changed since it was looked at. */
 #include "rollout/preflight.h"
 
 #include "base/clock.h"
@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define SLICE_MS 5
-#define MAX_ROUNDS 5 /* parents that change all the time must not keep a bundle out for ever */
+#define MAX_ROUNDS 5 /* parents that change all the time must not block a bundle for ever */
 
 struct ao_preflight {
 	ao_preflight_options with;
@@ -16,7 +16,7 @@ struct ao_preflight {
 	char **keys;  /* of this round */
 	size_t count, at;
 	unsigned rounds;
-	bool news; /* this round looked at somebody */
+	bool news; /* this round looked at a parent */
 	ao_preflight_result result;
 	ao_err *err;
 	char *key;
@@ -83,7 +83,7 @@ static size_t pods_of(const cJSON *snapshot, const cJSON *object)
 	return cJSON_IsNumber(running) && running->valuedouble > 0 ? (size_t)running->valuedouble : 0;
 }
 
-/** Counts what differs from `before` to `after`; @return true when a template of running pods does */
+/** Counts what differs between two plans. @return true when the template of running pods does */
 static bool compare(const cJSON *snapshot, const cJSON *before, const cJSON *after, seen_parent *seen)
 {
 	const cJSON *item, *old = ao_json_at(before, "objects"), *new = ao_json_at(after, "objects");
@@ -145,16 +145,16 @@ static int judge(ao_preflight *p, cJSON *snapshot, const cJSON *plan)
 	return ao_bundle_status(p->with.candidate, snapshot, &status, NULL, &p->err);
 }
 
-/** @return 0; negative when the candidate must not go live, with p->err */
+/** @return 0; negative when the candidate must not go live, with the reason in p->err */
 static int look_at(ao_preflight *p, const ao_object *parent, seen_parent *seen)
 {
 	ao_auto_json cJSON *snapshot = NULL, *before = NULL, *after = NULL;
 	if (ao_world_snapshot(p->with.world, parent, &snapshot, NULL) < 0)
-		return 0; /* unreadable for either bundle */
+		return 0; /* neither bundle can read it */
 	int was = ao_plan_make(p->with.bundle_of(p->with.arg, parent), p->with.openapi, snapshot, &before, NULL, NULL, NULL);
 	int is = ao_plan_make(p->with.candidate, p->with.openapi, snapshot, &after, NULL, NULL, was < 0 ? NULL : &p->err);
 	if (is < 0)
-		return was < 0 ? 0 : is; /* no worse than it was */
+		return was < 0 ? 0 : is; /* the old bundle fails on it, too */
 	seen->refused = cJSON_IsObject(ao_json_at(after, "invalid")) && !cJSON_IsObject(ao_json_at(before, "invalid"));
 	bool restarts = !seen->refused && compare(snapshot, before, after, seen);
 	seen->queues = seen->refused ? 0 : count_queues(before, after);

@@ -1,10 +1,10 @@
 #pragma once
 /**
- * preflight.h -- what a new bundle would make of every live parent, before it is let near one.
+ * preflight.h -- finds out what a new bundle would make of every live parent, before the bundle serves any of them.
  *
- * Each parent is planned by the bundle that serves it now and by the new one, and judged by the new one's status hooks.  An error on a
- * parent that the old bundle can plan fails the preflight.  Runs in slices of 5 ms between other work; parents that change meanwhile are
- * looked at again.
+ * Each parent is planned by the bundle that serves it now and by the new one.  Then the status hooks of the new one are called.  The
+ * preflight fails when the new bundle fails on a parent that the old one can plan.  It runs in slices of 5 ms between other work, and looks
+ * again at parents that change meanwhile.
  * Threads: the loop thread only.
  */
 #include "base/map.h"
@@ -19,12 +19,12 @@ typedef struct ao_preflight_change {
 } ao_preflight_change;
 
 typedef struct ao_preflight_result {
-	const char *error; /* NULL: passed; else whose plan failed and why */
-	const char *key;   /* of that parent */
+	const char *error; /* NULL: passed; else why a plan failed */
+	const char *key;   /* the parent whose plan failed */
 	size_t parents;    /* looked at */
 	size_t children;   /* that would be changed, made or removed */
 	size_t pods;       /* that would be replaced */
-	size_t queues;     /* that would be asked for in another way, or no more */
+	size_t queues;     /* that would be asked for in another way, or not any more */
 	size_t refused;    /* parents that the new bundle refuses and the old one did not */
 	ao_map *changes;   /* key -> ao_preflight_change, of parents that change; free with ao_preflight_changes_free() when taken */
 } ao_preflight_result;
@@ -38,7 +38,7 @@ typedef struct ao_preflight_options {
 	ao_bundle *(*bundle_of)(void *arg, const ao_object *parent);
 	/** Is the candidate meant for this parent? NULL: for all. */
 	bool (*concerns)(void *arg, const ao_object *parent);
-	/** Once, from the loop; the preflight is gone afterwards. `changes` may be taken (AO_TAKE). */
+	/** Called once, from the loop. The preflight is freed afterwards. `changes` may be taken (AO_TAKE). */
 	void (*on_done)(void *arg, ao_preflight_result *result);
 	void *arg;
 } ao_preflight_options;

@@ -1,11 +1,11 @@
-/* report.c -- tells people what became of an edit: log, Event, annotation, metrics, /readyz; and keeps what is live. */
+/* report.c -- tells people what became of an edit (log, Event, annotation, metrics, /readyz), and keeps the live files. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "rollout/policies_private.h"
 
 #include <string.h>
 
-#define MAX_LIVE (900 * 1024) /* bytes of files; a ConfigMap holds 1 MiB */
+#define MAX_LIVE (900 * 1024) /* bytes of files; a ConfigMap can hold 1 MiB */
 
 static const char *const TRACK[] = {"policies", "canary policies", "the end of canary policies"};
 
@@ -25,7 +25,7 @@ static void emit(ao_policies *p, const ao_object *map, bool warning, const char 
 	ao_events_say(p->events, ao_event_about(&p->resource, map->namespace_, map->name, map->uid), warning, reason, "LoadPolicies", note);
 }
 
-/** Says something on every ConfigMap of a track. */
+/** Writes an Event and the annotation on every ConfigMap of a track. */
 static void say(ao_policies *p, ao_track track, bool warning, const char *reason, const char *note)
 {
 	ao_informer *informer = track == AO_TRACK_MAIN ? p->maps : p->canary_maps;
@@ -98,12 +98,12 @@ void ao_policies_note_params(ao_policies *p)
 {
 	const char *text = p->main->loaded.unclaimed;
 	if (text && (!p->noted || strcmp(p->noted, text) != 0))
-		ao_warn(AO_POLICY, NULL, "%s (they apply once a ConfigMap brings it)", text);
+		ao_warn(AO_POLICY, NULL, "%s (the parameters apply once a ConfigMap brings the policy)", text);
 	free(p->noted);
 	p->noted = ao_xstrdup(text);
 }
 
-/** What keeps us from doing all that was asked for, or NULL. */
+/** Why not everything that was asked for is done, or NULL. */
 static const char *trouble_of(const ao_policies *p) { return p->trouble ? p->trouble : p->main->loaded.unclaimed; }
 
 void ao_policies_tell(const ao_policies *p, ao_buf *out)
@@ -146,7 +146,8 @@ static void on_recorded(void *arg, const ao_kube_answer *answer)
 	ao_auto_err ao_err *err = NULL;
 	if (answer->error) {
 		ao_kube_answer_err(answer, "cannot keep the live policies", &err);
-		ao_warn(AO_POLICY, NULL, "%s: a restart in namespace %s will preflight them anew", ao_err_text(err), p->with.namespace_);
+		ao_warn(AO_POLICY, NULL, "%s: after a restart in namespace %s they are preflighted again", ao_err_text(err),
+			p->with.namespace_);
 	}
 }
 
@@ -168,7 +169,8 @@ static cJSON *live_object(const ao_policies *p, const char *name)
 	}
 	if (bytes <= MAX_LIVE)
 		return object;
-	ao_warn(AO_POLICY, NULL, "the policies of all ConfigMaps together are larger than one: a restart will preflight them anew");
+	ao_warn(AO_POLICY, NULL,
+		"the policies of all ConfigMaps do not fit into one ConfigMap: after a restart they are preflighted again");
 	cJSON_Delete(object);
 	return NULL;
 }

@@ -1,4 +1,4 @@
-/* rollout.c -- one small state per changed parent; a timer looks at those that are on their way. */
+/* rollout.c -- one small state for each changed parent.  A timer looks at the parents that are under way. */
 #include "rollout/rollout.h"
 
 #include "base/clock.h"
@@ -14,7 +14,7 @@ typedef enum { HELD, RELEASED, DONE, FAILED } stage;
 typedef struct member {
 	stage stage;
 	bool restarts, was_ready, carried, rolling_out;
-	uint64_t since_ms; /* released */
+	uint64_t since_ms; /* when it was released */
 } member;
 
 struct ao_rollout {
@@ -25,7 +25,7 @@ struct ao_rollout {
 	bool ended;
 };
 
-/** @return NULL when the parent is gone, or to go: there is nothing to wait for, and nothing that could fail */
+/** @return NULL when the parent is gone or being deleted: there is nothing to wait for, and nothing that could fail */
 static const ao_object *find_standing(const ao_rollout *r, const char *key)
 {
 	const ao_object *object = ao_store_get(ao_world_parents(r->with.world), key);
@@ -68,7 +68,9 @@ static void release(ao_rollout *r, const char *key, member *m)
 	ao_reconciler_redo(r->with.reconciler, key);
 }
 
-/** One that is carried out, has all its new pods and is ready is done; one that is late has failed, unless it was not ready before either.
+/**
+ * A parent is done when its plan is carried out, all its new pods are there, and it is ready.  A parent that is late has failed, unless it
+ * was not ready before the rollout either.
  */
 static void look_at(ao_rollout *r, const char *key, member *m)
 {

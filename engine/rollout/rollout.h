@@ -1,11 +1,11 @@
 #pragma once
 /**
- * rollout.h -- a new bundle reaches the parents it changes a few at a time.
+ * rollout.h -- brings a new bundle to the parents that it changes, a few at a time.
  *
- * Parents whose pods would be replaced are released at most `max_restarting` at once: the next comes when one is carried out and ready
- * again.  One that was ready before and is not within `ready_ms` has failed; more than `max_failed` of those end the rollout as failed.
- * One that is deleted, whenever, is done.
- * Ready is the parent's own condition of that type.
+ * At most `max_restarting` parents whose pods would be replaced are released at once: the next one follows when one of them is carried out
+ * and ready again.  A parent that was ready before and is not ready again within `ready_ms` has failed.  When more than `max_failed` have
+ * failed, the rollout ends as failed.  A parent that is deleted meanwhile is done.
+ * A parent is ready when its own condition Ready is true.
  * Threads: the loop thread only.
  */
 #include "base/map.h"
@@ -23,7 +23,7 @@ typedef struct ao_rollout_options {
 	size_t max_restarting;
 	size_t max_failed;
 	uint64_t ready_ms;
-	/** Once, from the loop; the rollout is still there and to be freed by the caller. `failed` NULL: everybody has the new bundle. */
+	/** Called once, from the loop. The caller frees the rollout. `failed` NULL: all parents have the new bundle. */
 	void (*on_done)(void *arg, const char *failed);
 	void *arg;
 } ao_rollout_options;
@@ -33,9 +33,9 @@ void ao_rollout_free(ao_rollout *rollout); /* NULL is fine */
 
 /** Must this parent still be served by the bundle it had before? */
 bool ao_rollout_holds(const ao_rollout *rollout, const char *key);
-/** From the reconciler, at the end of each pass. */
+/** Called by the reconciler at the end of each pass. */
 void ao_rollout_on_pass(ao_rollout *rollout, const ao_pass_report *report);
-/** Calls fn for each parent that was released so far. */
+/** Calls fn for each parent that has been released so far. */
 void ao_rollout_each_released(const ao_rollout *rollout, void (*fn)(void *arg, const char *key), void *arg);
 
 typedef struct ao_rollout_stats {
