@@ -1,4 +1,4 @@
-/* debug.c -- an index, a list, and one parent. */
+/* debug.c -- the pages: an index, a list, and one parent. */
 #include "operator/debug.h"
 
 #include "base/mem.h"
@@ -42,7 +42,7 @@ void ao_debug_reply(const ao_debug *debug, const char *rest, ao_server_reply *re
 	size_t len = strlen(path);
 	if (!debug->manifest || !debug->reconciler) {
 		reply->status = 503;
-		ao_buf_puts(&reply->body, "this process does not lead, so it knows no objects; ask the one that does\n");
+		ao_buf_puts(&reply->body, "this process does not lead, so it knows no objects; ask the process that leads\n");
 		return;
 	}
 	if (strcmp(rest, "") == 0 || strcmp(rest, "/") == 0) {

@@ -1,8 +1,8 @@
 #pragma once
 /**
- * debug.h -- /debug/<parents>/NAMESPACE/NAME: what the policies are shown of one parent, what they make of it, how its passes went.
+ * debug.h -- /debug/<parents>/NAMESPACE/NAME: what the policies see of one parent, what they make of it, and how its passes went.
  *
- * Made when somebody asks; secrets are taken out before the policies are asked, as in a --record.
+ * A page is made when somebody asks for it.  Secrets are taken out before the policies are asked, as --record does.
  * Threads: the loop thread only.
  */
 #include "net/server.h"
@@ -16,5 +16,5 @@ typedef struct ao_debug {
 	void *arg;
 } ao_debug;
 
-/** @param rest what follows "/debug" in the path */
+/** @param rest  what follows "/debug" in the path */
 void ao_debug_reply(const ao_debug *debug, const char *rest, ao_server_reply *reply);

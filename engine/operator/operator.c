@@ -2,8 +2,8 @@
  * operator.c -- start, lead, stop.
  *
  * Start: reach the server, read the policy ConfigMaps, load the bundle (the built-in one when that fails), open the probe ports.
- * Lead: when the lease is ours, list everything, and only when all of it is known begin to work.
- * Stop: no new passes, half a second for those in flight, the lease given back.
+ * Lead: when the lease is ours, list everything.  Work begins only when all of it is known.
+ * Stop: begin no new passes, give those in flight half a second, and give the lease back.
  */
 #include "operator/operator.h"
 
@@ -32,16 +32,16 @@ typedef struct operator_ {
 	ao_kubeconfig *config;
 	const char *namespace_;
 	const ao_scope *scope;
-	char *lease_name; /* the manifest's, with our class */
+	char *lease_name; /* the manifest's name of the lease, with our class */
 	ao_kube *kube;
 	ao_lease *lease; /* NULL without leader election */
 	ao_metrics *metrics;
 	ao_serve *serve;
 	ao_setting_files *files;
-	ao_load_options load; /* with the files */
+	ao_load_options load; /* those of `options`, with `files` */
 	ao_heartbeat *heartbeat;
 	ao_policies *policies;
-	ao_variant *basis; /* whose manifest everything was made for */
+	ao_variant *basis; /* the variant for whose manifest everything here was made */
 	ao_events *events;
 	ao_world *world;
 	ao_shared *shared;
@@ -76,8 +76,8 @@ static void on_fetched(void *arg, const ao_kube_answer *answer)
 }
 
 /**
- * Reads the policies that were live last.  It is also the first request of all: when nobody answers, the configuration is wrong or the
- * server is down, and the process ends with that line.
+ * Reads the policies that were live last.  This is also the very first request.  When it gets no answer, the configuration is wrong or the
+ * server is down, and the process ends with a line that says so.
  */
 static int fetch_live(operator_ *op, const char *component, ao_policies_found *found, cJSON **ret, ao_err **reterr)
 {
@@ -95,7 +95,8 @@ static int fetch_live(operator_ *op, const char *component, ao_policies_found *f
 	}
 	int r = 0;
 	if (f.error == -EPERM) {
-		ao_warn(AO_CORE, NULL, "may not read policy ConfigMaps in namespace %s, using the others: %s", op->namespace_, f.message);
+		ao_warn(AO_CORE, NULL, "not allowed to read policy ConfigMaps in namespace %s, using the other policies: %s",
+			op->namespace_, f.message);
 		found->forbidden = true;
 	} else if (f.error && f.error != -ENOENT) {
 		r = ao_err_set(reterr, f.error, "cannot use the API server %s (%s): %s; check its address and credentials",
@@ -145,7 +146,7 @@ static void on_file_read(void *arg, const char *setting, const char *result)
 	ao_instruments_file_read(((operator_ *)arg)->metrics, setting, result);
 }
 
-/** About the operator itself, so in its own namespace: what the file is for may not be there yet. */
+/** The Event is about the operator's Lease, in the operator's own namespace, because the object that needs the file may not exist yet. */
 static void on_files_news(void *arg, bool warning, const char *reason, const char *note)
 {
 	operator_ *op = arg;
@@ -208,7 +209,7 @@ static void on_health(void *arg, ao_checks *checks)
 	ao_checks_add_health(checks, ao_heartbeat_late_ms(op->heartbeat), op->lease ? ao_lease_overdue_ms(op->lease) : 0);
 }
 
-/** Standing by is ready, and so is a cache that is filling: neither gets better by sending nobody here. */
+/** A process that stands by is ready, and so is one whose caches are filling: to take its traffic away would help neither. */
 static void on_ready(void *arg, ao_checks *checks)
 {
 	operator_ *op = arg;
@@ -274,7 +275,8 @@ static void pin_shared(operator_ *op)
 	cJSON_ArrayForEach (item, ao_json_at(result, "objects")) {
 		const cJSON *object = ao_json_at(item, "object");
 		const char *namespace_ = ao_json_str(object, "metadata", "namespace");
-		if (namespace_ && !ao_scope_covers(op->scope, namespace_)) /* we do not see it, and may have no right to write it */
+		if (namespace_ &&
+		    !ao_scope_covers(op->scope, namespace_)) /* we do not see that namespace, and may not have the right to write there */
 			continue;
 		ao_shared_pin(op->shared, ao_manifest_kind(manifest_of(op), object), ao_json_str(item, "role"), object);
 	}
@@ -287,7 +289,7 @@ static void on_live(void *arg)
 		pin_shared(op);
 }
 
-/** What the policy ConfigMaps hold has been tried on every parent: now may the first of them be changed. */
+/** The policies of the ConfigMaps have been tried on every parent. From now on parents may be changed. */
 static void on_policies_ready(void *arg)
 {
 	operator_ *op = arg;
@@ -296,7 +298,7 @@ static void on_policies_ready(void *arg)
 		ao_reconciler_resume(op->reconciler);
 }
 
-/** Objects are checked against what this very server says before the first one is sent. */
+/** The server's schemas are known, or could not be had. Only now may the first object be checked and sent. */
 static void on_schemas(void *arg)
 {
 	operator_ *op = arg;
@@ -322,13 +324,13 @@ static void on_queue_change(void *arg, const char *key, bool work)
 		ao_reconciler_dependent_changed(op->reconciler, key);
 }
 
-/** The setting healthCheckInterval: how often queues are looked at. */
+/** How often queues are looked at: the setting healthCheckInterval. */
 static uint64_t health_ms(const operator_ *op)
 {
 	uint64_t ms = QUEUE_HEALTH_MS;
 	const char *text = ao_json_str(op->basis->loaded.settings, "healthCheckInterval");
 	if (text && !ao_duration_read(text, &ms))
-		ao_warn(AO_CORE, NULL, "healthCheckInterval \"%s\" is no duration like \"5m\" or \"30s\"; using 5m", text);
+		ao_warn(AO_CORE, NULL, "healthCheckInterval \"%s\" is not a valid duration (write 5m or 30s); using 5m", text);
 	return ms;
 }
 

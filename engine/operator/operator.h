@@ -1,6 +1,6 @@
 #pragma once
 /**
- * operator.h -- the running operator: from a kubeconfig and a bundle to a loop that ends on SIGTERM or with the lease.
+ * operator.h -- the running operator: a loop, made from a kubeconfig and a bundle, that ends on SIGTERM or when the lease is lost.
  * Threads: called once, from the main thread, which becomes the loop thread.
  */
 #include "policy/load.h"

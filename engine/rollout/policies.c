@@ -221,7 +221,7 @@ static void on_preflight(void *arg, ao_preflight_result *result)
 	go_live(p, result);
 }
 
-/** Is the candidate for this parent? The end of a canary is for the parents that the canary served, and the main policies for the others. */
+/** Is the candidate for this parent? The end of a canary is for the parents that the canary served, main policies for the others. */
 static bool concerns(void *arg, const ao_object *parent)
 {
 	const ao_policies *p = arg;

@@ -1,4 +1,4 @@
-/* instruments.c -- a table of what there is, and small functions that know the labels. */
+/* instruments.c -- a table of all metrics, and small functions that know the labels. */
 #include "serve/instruments.h"
 
 #include "base/file.h"
@@ -13,7 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The bounds of controller-runtime and of client-go's work queue (powers of ten as they come out of multiplying), for existing dashboards.
+/*
+ * The bounds of controller-runtime and of client-go's work queue, so that existing dashboards keep working.  The powers of ten are not
+ * round, because client-go gets them by multiplying.
  */
 static const double pass_bounds[] = {0.005, 0.01, 0.025, 0.05, 0.1,  0.15, 0.2,  0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6,
 				     0.7,   0.8,  0.9,   1,    1.25, 1.5,  1.75, 2,    2.5, 3,    3.5, 4,    4.5, 5,
@@ -97,7 +99,10 @@ static double count_fds(void)
 	return count;
 }
 
-/** From the 22nd field of stat, in ticks since the machine started; the name in the second may hold anything but ends with the last ')'. */
+/**
+ * Reads the 22nd field of stat, in ticks since the machine started.  The name in the second field may hold anything, but it ends with the
+ * last ')'.
+ */
 static double start_time(void)
 {
 	ao_auto_buf ao_buf stat = ao_buf_init(4096);
@@ -206,7 +211,7 @@ void ao_instruments_stream(ao_metrics *m, const ao_manifest *manifest, const cha
 		const ao_resource *resource = &manifest->kinds[i].resource;
 		ao_auto_str char *of_kind = ao_resource_path(resource, NULL, NULL, NULL);
 		size_t plural = strlen(resource->plural), group = strlen(of_kind) - plural, end = strcspn(path, "?");
-		/* between group and plural there may be a namespace */
+		/* there may be a namespace between group and plural */
 		if (strncmp(path, of_kind, group) != 0 || end < group + plural || path[end - plural - 1] != '/' ||
 		    strncmp(path + end - plural, resource->plural, plural) != 0)
 			continue;
@@ -216,7 +221,7 @@ void ao_instruments_stream(ao_metrics *m, const ao_manifest *manifest, const cha
 	}
 }
 
-/** The text at the path, or "" */
+/** The text at the path, or "". The caller frees it. */
 static char *text_at(const ao_object *object, char *const *path)
 {
 	ao_span at = {object->text, object->len};

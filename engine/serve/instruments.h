@@ -1,8 +1,8 @@
 #pragma once
 /**
- * instruments.h -- which metrics there are, and what is counted where it happens.
+ * instruments.h -- the metrics that there are, and functions that count events where they happen.
  *
- * Labels are names of kinds, policies, transports, namespaces, never values of users' fields.
+ * Labels are names of kinds, policies, transports and namespaces.  They are never values of users' fields.
  * Threads: the loop thread only.
  */
 #include "kube/store.h"
@@ -11,27 +11,27 @@
 #include "script/bundle.h"
 #include "serve/metrics.h"
 
-/** Describes every metric of the operator but the one that the manifest names. */
+/** Describes every metric of the operator, except the one that the manifest names. */
 void ao_instruments_describe(ao_metrics *metrics);
 /** Fills in the process_* gauges from /proc. */
 void ao_instruments_process(ao_metrics *metrics);
 
-/** One call of a bundle, "plan" or "status". */
+/** Counts one call of a bundle: "plan" or "status". */
 void ao_instruments_call(ao_metrics *metrics, const char *call, const ao_call_stats *stats, uint64_t took_ns);
 void ao_instruments_policy_error(ao_metrics *metrics, const char *policy, const char *hook);
 /** @param result "created", "updated", "restored", "deleted" or "error" */
 void ao_instruments_apply(ao_metrics *metrics, const char *kind, const char *result);
-/** A request to the API server; `status` 0: no answer. */
+/** Counts a request to the API server; `status` 0: no answer. */
 void ao_instruments_request(ao_metrics *metrics, const char *host, const char *method, long status, uint64_t took_ms);
 
-/** An attempt to read a file that a setting asks for has ended: "ok" or "error". */
+/** Counts an attempt to read a file that a setting asks for: "ok" or "error". */
 void ao_instruments_file_read(ao_metrics *metrics, const char *setting, const char *result);
-/** Which of those files are there. */
+/** Sets the gauges that say which of those files are there. */
 void ao_instruments_files(ao_metrics *metrics, const ao_setting_files *files);
 
-/** We lead: what is counted by kind begins at 0, and parents are counted as the manifest says. */
+/** Called when we begin to lead: counters by kind begin at 0, and parents are counted as the manifest says. */
 void ao_instruments_lead(ao_metrics *metrics, const ao_manifest *manifest);
-/** A watch has ended, and is begun again: its path. Those of other paths than the manifest's kinds are not counted. */
+/** Counts a watch of this path that has ended and is begun again. Paths of kinds that are not in the manifest are not counted. */
 void ao_instruments_stream(ao_metrics *metrics, const ao_manifest *manifest, const char *path);
-/** Counts the parents by what the manifest names; none of them is parsed as a whole. */
+/** Counts the parents by the field that the manifest names. Only that field is read, the objects are not parsed as a whole. */
 void ao_instruments_parents(ao_metrics *metrics, const ao_manifest *manifest, const ao_store *parents);

@@ -1,4 +1,4 @@
-/* metrics.c -- families in the order they were described, series sorted within. */
+/* metrics.c -- families in the order in which they were described; the series of a family are sorted. */
 #include "serve/metrics.h"
 
 #include "base/log.h"
@@ -111,7 +111,7 @@ bool ao_metrics_describe_histogram(ao_metrics *metrics, const char *name, const 
 
 /* ---- series ---- */
 
-/** What the text format wants escaped; in help texts quotes are left alone. */
+/** Escapes what the text format wants escaped. In help texts quotes stay as they are. */
 static void put_escaped(ao_buf *out, const char *text, bool quotes)
 {
 	for (const char *c = text; *c; c++)
@@ -147,7 +147,7 @@ void ao_metric_clear(ao_metrics *metrics, const char *name)
 	f->series = ao_map_new();
 }
 
-/** The series, made when it is new; NULL when there is no room for it. */
+/** The series with these labels, which is made when it is new; NULL when there is no room for it. */
 static series *touch(ao_metrics *metrics, family *f, const char *labels)
 {
 	series *s = ao_map_get(f->series, labels);
@@ -208,7 +208,7 @@ void ao_metrics_on_collect(ao_metrics *metrics, void (*fn)(void *arg), void *arg
 
 /* ---- the page ---- */
 
-/** The shortest text that reads back as this very number, as Go's client prints it. */
+/** The shortest text that reads back as exactly this number, as Go's client prints it. */
 static void put_number(ao_buf *out, double value)
 {
 	char text[40];

@@ -2,10 +2,10 @@
 /**
  * metrics.h -- counters, gauges and histograms in the Prometheus text format.
  *
- * A series is a name and its labels as they are printed: ao_metric_add(m, "reconcile_total", "result=\"success\"", 1).  Labels whose
- * values come from outside are made by ao_metric_labels(), which escapes them.
- * Series appear when first touched; ao_metrics_describe() gives a family its help text and type, which are printed from then on.
- * A family keeps AO_METRIC_SERIES series; what comes after that is counted in metrics_values_dropped_total instead.
+ * A series is a name and its labels as they are printed: ao_metric_add(m, "reconcile_total", "result=\"success\"", 1).  Make labels whose
+ * values come from outside with ao_metric_labels(), which escapes them.
+ * A series appears when it is first touched.  ao_metrics_describe() gives a family its help text and type, which are printed from then on.
+ * A family keeps AO_METRIC_SERIES series.  Values of further series are dropped and counted in metrics_values_dropped_total.
  * Threads: the loop thread only.
  */
 #include "base/buf.h"
@@ -22,7 +22,7 @@ ao_metrics *ao_metrics_new(void);
 void ao_metrics_free(ao_metrics *metrics);
 /** Texts are copied. @return false when the name is taken: nothing was changed */
 bool ao_metrics_describe(ao_metrics *metrics, const char *name, ao_metric_type type, const char *help);
-/** A histogram with bounds of its own, in ascending order; static. Others have some from 1 ms to 60 s. */
+/** Describes a histogram with bounds of its own: static, in ascending order. Other histograms have bounds from 1 ms to 60 s. */
 bool ao_metrics_describe_histogram(ao_metrics *metrics, const char *name, const double *bounds, size_t count, const char *help);
 
 /** `name="value",...` with the values escaped; the caller frees. */
@@ -36,9 +36,9 @@ void ao_metric_set(ao_metrics *metrics, const char *name, const char *labels, do
 void ao_metric_raise(ao_metrics *metrics, const char *name, const char *labels, double value);
 /** Forgets every series of a family. */
 void ao_metric_clear(ao_metrics *metrics, const char *name);
-/** Into the buckets of the histogram. */
+/** Counts a value in the buckets of a histogram. */
 void ao_metric_observe(ao_metrics *metrics, const char *name, const char *labels, double seconds);
 
-/** Calls fn(arg) before each print, so that gauges are read when somebody looks. */
+/** Calls fn(arg) before each print, so that gauges are read only when they are asked for. */
 void ao_metrics_on_collect(ao_metrics *metrics, void (*fn)(void *arg), void *arg);
 void ao_metrics_print(ao_metrics *metrics, ao_buf *out);

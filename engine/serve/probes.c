@@ -1,4 +1,4 @@
-/* probes.c -- lists of checks as text, and the heartbeat. */
+/* probes.c -- writes lists of checks as text, and runs the heartbeat. */
 #include "serve/probes.h"
 
 #include "base/clock.h"
@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define BEAT_MS 1000
-#define LEASE_LIMIT_MS 5000 /* past its renew deadline; the process should have ended by then */
+#define LEASE_LIMIT_MS 5000 /* after the renew deadline; the process should have ended by then */
 
 void ao_checks_add(ao_checks *checks, const char *name, char *failure, char *note)
 {
@@ -78,7 +78,7 @@ static const ao_check *find(const ao_checks *checks, const char *name, size_t le
 	return NULL;
 }
 
-/** As kube-apiserver: a wrong name is told, so that a typing error does not leave a check in unnoticed. */
+/** Warns of wrong names as kube-apiserver does, so that nobody believes a check to be excluded because of a typing error. */
 static void warn_of_excludes(const ao_checks *checks, const char *query, ao_buf *out)
 {
 	const char *name, *value;

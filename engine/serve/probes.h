@@ -1,9 +1,9 @@
 #pragma once
 /**
- * probes.h -- checks and how they are told: /healthz, /livez and /readyz in the words of kube-apiserver.
+ * probes.h -- checks, and the answers of /healthz, /livez and /readyz in the words of kube-apiserver.
  *
  * GET /readyz: "ok", or 500 and every check.  ?verbose: every check.  /readyz/NAME: that one.  ?exclude=NAME: all but that one.
- * What a check has to say beside its verdict follows the list as "note: NAME: ...", so that the list itself reads as kube-apiserver's.
+ * The note of a check follows the list as "note: NAME: ...", so that the list itself reads like kube-apiserver's.
  * Threads: the loop thread only.
  */
 #include "loop/loop.h"
@@ -22,24 +22,27 @@ typedef struct ao_checks {
 	size_t count;
 } ao_checks;
 
-/** @param failure,note owned from now on; may be NULL */
+/** @param failure,note  taken; may be NULL */
 void ao_checks_add(ao_checks *checks, const char *name, char *failure, char *note);
 void ao_checks_clear(ao_checks *checks);
 /** Answers for `probe` ("readyz"); `rest` is what follows it in the path: "", "/", "/NAME" or "/readyz", which is all of them. */
 void ao_checks_reply(const ao_checks *checks, const char *probe, const char *rest, const char *query, ao_server_reply *reply);
 
 /**
- * The heartbeat: a timer that should fire every second.  How late it comes is how long anything else on the loop may have to wait.
+ * The heartbeat is a timer that should fire every second.  When it is late, everything else on the loop has to wait as long.
  */
 typedef struct ao_heartbeat ao_heartbeat;
 
-#define AO_LAG_LIMIT_MS 5000 /* a loop this late is stuck often enough that a fresh process is better: the liveness probe fails */
+#define AO_LAG_LIMIT_MS 5000 /* a loop that is this late is better started anew: the liveness probe fails */
 
-/** @param on_beat told how late each beat came; may be NULL */
+/** @param on_beat  called at each beat, with how late it came; may be NULL */
 ao_heartbeat *ao_heartbeat_new(ao_loop *loop, void (*on_beat)(void *arg, uint64_t late_ms), void *arg);
 void ao_heartbeat_free(ao_heartbeat *heartbeat); /* NULL is fine */
-/** How late the last beat came, or the one that is due still is. */
+/** How late the last beat came, or how long the next one is overdue. */
 uint64_t ao_heartbeat_late_ms(const ao_heartbeat *heartbeat);
 
-/** What is worth a restart: a loop that lags, and a leader that neither renews nor ends. Not a server or broker that is away. */
+/**
+ * Adds the checks of what a restart mends: a loop that lags, and a leader that neither renews nor ends.  A server or a broker that is away
+ * is not among them.
+ */
 void ao_checks_add_health(ao_checks *checks, uint64_t late_ms, uint64_t lease_overdue_ms);

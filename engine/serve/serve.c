@@ -1,4 +1,4 @@
-/* serve.c -- two servers at most: controller-runtime's ports and paths. */
+/* serve.c -- at most two servers, with the ports and paths of controller-runtime. */
 #include "serve/serve.h"
 
 #include "base/mem.h"
@@ -10,7 +10,7 @@ struct ao_serve {
 	ao_server *probes, *metrics;
 };
 
-/** What follows `name` in the path; NULL when the path is another one. */
+/** What follows `name` in the path, or NULL when the path does not begin with it. */
 static const char *below(const char *path, const char *name)
 {
 	size_t len = strlen(name);
@@ -51,12 +51,12 @@ static void on_metrics(void *arg, const ao_server_request *request, ao_server_re
 		reply->status = 404;
 		ao_buf_puts(&reply->body, "there is /metrics and /debug/\n");
 	}
-	if (reply->body.overflow) { /* half a page would be read as a whole one */
+	if (reply->body.overflow) { /* half a page could be taken for a whole one */
 		ao_buf_free(&reply->body);
 		reply->body = ao_buf_init(1024);
 		reply->status = 500;
 		reply->content_type = "text/plain; charset=utf-8";
-		ao_buf_puts(&reply->body, "the answer is larger than this server sends\n");
+		ao_buf_puts(&reply->body, "the answer is larger than this server can send\n");
 	}
 }
 

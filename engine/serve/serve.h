@@ -2,9 +2,9 @@
 /**
  * serve.h -- /healthz, /livez, /readyz, /metrics and /debug/ of the running operator.
  *
- * Everything is answered by the loop itself, so an answer is the loop's heartbeat.  A degraded bundle (the built-in one serving
- * because the configured one is broken) does not make the process unready: restarting it would not help; ?verbose says it.
- * /debug/ is on the port of the metrics and only for clients on this host, unless `debug_remote`.
+ * The loop itself answers everything, so that an answer proves that the loop runs.  A degraded bundle (the built-in one serves because the
+ * configured one is broken) does not make the process unready, because a restart would not help.  ?verbose says it.
+ * /debug/ is on the port of the metrics, and only for clients on this host unless `debug_remote` is set.
  * Threads: the loop thread only.
  */
 #include "serve/metrics.h"
@@ -16,7 +16,7 @@ typedef struct ao_serve_options {
 	const char *metrics_address, *probe_address; /* "0" or "": off */
 	ao_metrics *metrics;
 	bool debug_remote;
-	void (*health)(void *arg, ao_checks *checks); /* what is worth a restart */
+	void (*health)(void *arg, ao_checks *checks); /* adds the checks of what a restart mends */
 	void (*ready)(void *arg, ao_checks *checks);
 	void (*debug)(void *arg, const char *rest, ao_server_reply *reply);
 	void *arg;
