@@ -1,4 +1,4 @@
-/* args.c -- one table per verb, from which parsing and help both come. */
+/* args.c -- one table for each verb; parsing and help both come from it. */
 #include "cli/args.h"
 
 #include "base/mem.h"

@@ -1,6 +1,6 @@
 #pragma once
 /**
- * args.h -- command line flags in kubectl's manner: --name value, --name=value, -n value, also -name for those used to Go's.
+ * args.h -- command line flags in kubectl's manner: --name value, --name=value, -n value, and also -name, as Go programs take it.
  * Threads: any.
  */
 #include "base/err.h"
@@ -23,15 +23,15 @@ typedef struct ao_verb {
 	const char *about; /* what it does, for --help */
 	const ao_flag *flags;
 	size_t flag_count;
-	/** A flag the table does not have; may be NULL. @return true when it is known; *value is then its value */
+	/** Called for a flag that is not in the table; may be NULL. @return true when the flag is known; then *value is its value */
 	bool (*other)(void *arg, const char *name, const char *value);
 	void *arg;
-	const char **arguments; /* gets what is no flag; room for argc, zeroed by the caller; NULL: there must be none */
+	const char **arguments; /* gets the arguments that are not flags; room for argc, zeroed by the caller; NULL: none are allowed */
 } ao_verb;
 
 /**
- * Parses argv[1..]; targets borrow from argv.
- * @return 0 go on; 1 help was asked for and printed; -EINVAL "unknown flag: --x" and the like
+ * Parses argv[1..].  Targets borrow from argv.
+ * @return 0 to go on; 1 help was asked for and printed; -EINVAL "unknown flag: --x" and the like
  */
 int ao_args_parse(const ao_verb *verb, int argc, char **argv, ao_err **reterr);
 void ao_args_help(const ao_verb *verb);

@@ -1,4 +1,4 @@
-/* check.c -- do these policies load, in which order do they run, do their cases hold, and what does the cluster say of its own. */
+/* check.c -- do these policies load, in which order do they run, do their cases hold?  --live: what does the cluster say of its own? */
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/page.h"
@@ -16,7 +16,7 @@ static void print_bundle(const ao_bundle *bundle)
 		printf("%-16s %-24s %s\n", ao_json_str(policy, "name"), ao_json_str(policy, "file"), ao_json_str(policy, "origin"));
 }
 
-/** What each policy ConfigMap says became of it. */
+/** Prints what became of each policy ConfigMap, as its annotation says. */
 static void print_states(const ao_bundle *bundle, const cJSON *list)
 {
 	const cJSON *map;
@@ -25,7 +25,7 @@ static void print_states(const ao_bundle *bundle, const cJSON *list)
 		const char *state = ao_json_str(map, "metadata", "annotations", key);
 		bool bad = state && (strncmp(state, "rejected", 8) == 0 || strncmp(state, "rolled back", 11) == 0);
 		printf("configmap %s: ", ao_json_str(map, "metadata", "name"));
-		ao_page_print(bad ? AO_RED : AO_GREEN, "%s\n", state ? state : "nobody has looked at it yet");
+		ao_page_print(bad ? AO_RED : AO_GREEN, "%s\n", state ? state : "no operator has looked at it yet");
 	}
 }
 
@@ -81,7 +81,7 @@ int ao_cli_check(int argc, char **argv)
 	const ao_flag flags[] = {
 	    {"policies", 0, .text = &load.policies_dir, .value = "DIR", .help = "policy files that replace built-in ones of the same name"},
 	    {"config", 0, .text = &load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
-	    {"live", 0, .yes = &live, .help = "with the policy ConfigMaps of the cluster, and what became of them"},
+	    {"live", 0, .yes = &live, .help = "include the policy ConfigMaps of the cluster, and say what became of them"},
 	    {"output", 'o', .text = &output, .value = "FORMAT", .help = "text or json (default text)"},
 	    AO_SESSION_FLAGS(&session),
 	};

@@ -1,8 +1,8 @@
 /*
- * diff.c -- what a bundle would change in the live cluster, asked of the server itself by dry run, before anyone applies it.
+ * diff.c -- what a bundle would change in the live cluster, before anyone applies it.  The server itself says so in a dry run.
  *
- * The world is listed as the operator lists it; each parent is planned, and each child that is not as planned is sent with dryRun=All: what
- * comes back, defaults filled in, is compared with what is there.
+ * The world is listed as the operator lists it, and each parent is planned.  Each child that is not as planned is sent with dryRun=All.
+ * The answer has the server's defaults.  It is compared with what is there.
  */
 #include "base/mem.h"
 #include "cli/cli.h"
@@ -80,7 +80,7 @@ static void on_tried(void *arg, const ao_kube_answer *answer, bool created)
 				: ao_json_parse(answer->body, answer->body_len, &t->object, &t->err);
 }
 
-/** What only the server writes says nothing about a change. */
+/** Leaves out the fields that only the server writes: they say nothing about a change. */
 static void drop_servers_own(cJSON *object)
 {
 	static const char *const OWN[] = {"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"};
@@ -161,7 +161,7 @@ static void diff_parent(diff *d, const ao_object *parent)
 {
 	ao_auto_json cJSON *snapshot = NULL, *plan = NULL;
 	ao_auto_err ao_err *err = NULL;
-	ao_auto_str char *uid = ao_xstrdup(parent->uid); /* the parent may change while answers are waited for */
+	ao_auto_str char *uid = ao_xstrdup(parent->uid); /* the parent may change while we wait for answers */
 	d->parents++;
 	int r = ao_world_snapshot(d->world, parent, &snapshot, &err);
 	if (r == 0)
@@ -181,7 +181,7 @@ static void diff_parent(diff *d, const ao_object *parent)
 static void diff_all(diff *d)
 {
 	size_t cursor = 0;
-	ao_auto_json cJSON *keys = cJSON_CreateArray(); /* the store changes while answers are waited for */
+	ao_auto_json cJSON *keys = cJSON_CreateArray(); /* the store may change while we wait for answers */
 	for (const ao_object *p; (p = ao_store_next(ao_world_parents(d->world), &cursor));)
 		if (!p->deleting && (!d->namespace_ || strcmp(p->namespace_, d->namespace_) == 0))
 			cJSON_AddItemToArray(keys, cJSON_CreateString(p->key));
@@ -235,7 +235,7 @@ static void print_changes(const diff *d)
 		cJSON_GetArraySize(d->changes));
 }
 
-/** Like the operator it fetches what settings ask for; what cannot be had is said and left as it is in the cluster. */
+/** Fetches the files that settings ask for, as the operator does. A file that cannot be had is named, and what needs it is not changed. */
 static int load_with_files(diff *d, const ao_load_options *load, const ao_sources *sources, ao_err **reterr)
 {
 	bool arrived = false;
@@ -310,7 +310,7 @@ int ao_cli_diff(int argc, char **argv)
 	};
 	int r = ao_args_parse(
 	    &(ao_verb){.usage = "asya-operator diff [flags]",
-		       .about = "Shows what these policies would change in the live cluster: exit 1 when they would, 2 on errors.",
+		       .about = "Shows what these policies would change in the live cluster: exit 1 when there are any, 2 on errors.",
 		       .flags = flags,
 		       .flag_count = AO_LEN(flags)},
 	    argc, argv, &err);

@@ -1,4 +1,4 @@
-/* page.c -- the pager gets our stdout; when it cannot be started nothing changes. */
+/* page.c -- the pager gets our stdout.  When it cannot be started, nothing changes. */
 #include "cli/page.h"
 
 #include <stdarg.h>

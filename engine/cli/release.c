@@ -1,8 +1,9 @@
 /*
- * deletion.c -- takes our finalizer off parents, so that they can go when no operator is there any more.
+ * release.c -- takes our finalizer off parents, so that they can be deleted when there is no operator any more.
  *
- * An operator that runs would put it back.  The lease decides who may write: with --take-lease we become its holder by force, wait until
- * the last one's time is over, and let it expire when we have ended, which is when an operator that is still there begins again.
+ * An operator that runs would put the finalizer back, but only the holder of the lease may write.  So with --take-lease we become the
+ * holder by force, and wait until the time of the last holder is over.  We do not give the lease back at the end.  An operator that is
+ * still there begins again when the lease has expired.
  */
 #include "base/clock.h"
 #include "base/mem.h"
@@ -16,10 +17,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ATTEMPTS 5        /* at a finalizer whose list moves under us */
+#define ATTEMPTS 5        /* to take a finalizer out of a list that others change meanwhile */
 #define TAKE_MS 30000     /* to become the lease's holder */
-#define LEASE_MS 60000    /* what is left of our time: for whoever removes the operator */
-#define HOLDER_SECONDS 15 /* of a holder that does not say */
+#define LEASE_MS 60000    /* how long the lease lasts after we have ended: time to remove the operator */
+#define HOLDER_SECONDS 15 /* of a holder that does not say how long */
 #define MAX_QUERY (64 * 1024)
 
 typedef struct release {
@@ -30,13 +31,13 @@ typedef struct release {
 	bool everywhere, dry_run, all_classes, take_lease;
 	ao_lease *lease;
 	bool leads, lost;
-	char *why; /* it was lost */
+	char *why; /* why it was lost */
 	size_t found, failed;
 } release;
 
 /* ---- one parent ---- */
 
-/** "thing.group.io/name", as kubectl writes it, and where it is when that is not one place. */
+/** Prints "thing.group.io/name", as kubectl writes it, and with -A the namespace. */
 static void say(const release *r, const cJSON *object, const char *what)
 {
 	const ao_resource *resource = &r->manifest->kinds[0].resource;
@@ -63,7 +64,7 @@ static ao_kube_object about(const release *r, const cJSON *object)
 				.name = ao_json_str(object, "metadata", "name")};
 }
 
-/** @return 0; -EINVAL, -ESTALE the list of finalizers has moved; as ao_kube_answer */
+/** @return 0; -EINVAL, -ESTALE the list of finalizers has changed; else as ao_kube_answer */
 static int send_removal(release *r, const cJSON *object, const cJSON *patch, ao_err **reterr)
 {
 	ao_auto_str char *path = path_of(r, object), *body = ao_json_print(patch);
@@ -74,7 +75,7 @@ static int send_removal(release *r, const cJSON *object, const cJSON *patch, ao_
 	    NULL, reterr);
 }
 
-/** A list of finalizers that has moved is looked at again. */
+/** Takes the finalizer off one parent. Looks again when its list of finalizers has changed meanwhile. */
 static int release_one(release *r, const cJSON *object, ao_err **reterr)
 {
 	ao_auto_str char *path = path_of(r, object);
@@ -99,7 +100,7 @@ static int release_one(release *r, const cJSON *object, ao_err **reterr)
 	}
 }
 
-/** What fails is said, and the others are released all the same. */
+/** Prints what failed. The other parents are released all the same. */
 static void note(release *r, int code, ao_err *err)
 {
 	if (code < 0) {
@@ -117,7 +118,7 @@ static void try_one(release *r, const cJSON *object)
 	note(r, code, err);
 }
 
-/* ---- which ones ---- */
+/* ---- which parents ---- */
 
 static int release_named(release *r, const char *namespace_, const char *name, ao_err **reterr)
 {
@@ -130,14 +131,14 @@ static int release_named(release *r, const char *namespace_, const char *name, a
 		return code;
 	if (!r->all_classes && !ao_scope_serves(&r->session.scope, r->manifest, object)) {
 		const char *class_ = ao_json_str(object, "metadata", "annotations", r->manifest->class_annotation);
-		return ao_err_set(reterr, -EINVAL, "%s %s is of operator class '%s': say so with --operator-class, or --all-classes",
+		return ao_err_set(reterr, -EINVAL, "%s %s is of operator class '%s': name it with --operator-class, or use --all-classes",
 				  resource->kind, name, class_ ? class_ : "");
 	}
 	try_one(r, object);
 	return 0;
 }
 
-/** Page by page, so that a large cluster fits. */
+/** Lists page by page, so that a large cluster fits into memory. */
 static int release_listed(release *r, const char *namespace_, ao_err **reterr)
 {
 	ao_auto_str char *path = ao_resource_path(&r->manifest->kinds[0].resource, namespace_, NULL, NULL), *more = ao_xstrdup("");
@@ -202,7 +203,7 @@ static bool may_write(void *arg)
 	return !r->lease || ao_lease_held(r->lease);
 }
 
-/** @param held_ms  for how long its holder may believe to hold it without asking; 0: nobody holds it */
+/** @param held_ms  how long the holder may go on without renewing the lease; 0: there is no holder */
 static int seize(release *r, const char *name, uint64_t held_ms, ao_err **reterr)
 {
 	int code = ao_lease_new(r->session.loop, r->session.config, AO_USER_AGENT,
@@ -220,7 +221,7 @@ static int seize(release *r, const char *name, uint64_t held_ms, ao_err **reterr
 	if (!ao_loop_run_until(r->session.loop, &r->leads, TAKE_MS))
 		return ao_err_set(reterr, -ETIME, "cannot take the lease %s in namespace %s", name, r->session.namespace_);
 	if (held_ms)
-		fprintf(stderr, "took the lease %s; waiting %d s until the operator that held it has surely stopped\n", name,
+		fprintf(stderr, "took the lease %s; waiting %d s until the operator that held it must have stopped\n", name,
 			(int)(held_ms / 1000));
 	if (ao_loop_run_until(r->session.loop, &r->lost, held_ms))
 		return ao_err_set(reterr, -EPERM, "lost the lease %s again: %s", name, r->why);
@@ -235,14 +236,14 @@ static int settle_lease(release *r, ao_err **reterr)
 	ao_auto_str char *path = ao_resource_path(&leases, r->session.namespace_, name, NULL);
 	ao_auto_json cJSON *lease = NULL;
 	int64_t seconds = HOLDER_SECONDS;
-	ao_session_get(&r->session, path, &lease, NULL); /* none, or one that we may not read: nobody is known to hold it */
+	ao_session_get(&r->session, path, &lease, NULL); /* without a lease, or the right to read it, no holder is known */
 	const char *holder = ao_json_str(lease, "spec", "holderIdentity"), *renewed = ao_json_str(lease, "spec", "renewTime");
 	bool held = holder && *holder;
 	ao_json_int(ao_json_at(lease, "spec", "leaseDurationSeconds"), &seconds);
 	if (r->take_lease && !lease)
 		fprintf(
 		    stderr,
-		    "warning: there is no lease %s in namespace %s; an operator that runs without --leader-elect is not stopped by one\n",
+		    "warning: there is no lease %s in namespace %s; an operator that runs without --leader-elect is not stopped by it\n",
 		    name, r->session.namespace_);
 	if (r->take_lease)
 		return seize(r, name, held ? (uint64_t)seconds * 1000 : 0, reterr);
@@ -250,7 +251,7 @@ static int settle_lease(release *r, ao_err **reterr)
 	ao_time_micro_text(ao_wall_ms() - seconds * 1000, since);
 	if (held && renewed && strcmp(renewed, since) > 0 && !r->dry_run)
 		fprintf(stderr,
-			"warning: %s holds the lease %s and will put the finalizer back, but on what is being deleted: stop it, or use "
+			"warning: %s holds the lease %s and will put the finalizer back on all that is not being deleted: stop it, or use "
 			"--take-lease\n",
 			holder, name);
 	return 0;
@@ -270,7 +271,7 @@ static int run(release *r, const ao_session_flags *flags, ao_err **reterr)
 	if (code == 0)
 		code = ao_manifest_read(manifest, &r->manifest, reterr);
 	if (code == 0 && !r->manifest->finalizer)
-		code = ao_err_set(reterr, -EINVAL, "the policies name no finalizer, so that there is none to release");
+		code = ao_err_set(reterr, -EINVAL, "the policies name no finalizer, so there is none to release");
 	if (code == 0)
 		code = settle_lease(r, reterr);
 	if (code == 0)
@@ -281,35 +282,37 @@ static int run(release *r, const ao_session_flags *flags, ao_err **reterr)
 static int check(const release *r, ao_err **reterr)
 {
 	if (r->names[0] && (r->everywhere || r->selector))
-		return ao_err_set(reterr, -EINVAL, "names go with neither -A nor -l");
+		return ao_err_set(reterr, -EINVAL, "names cannot be used with -A or -l");
 	if (!r->names[0] && !r->everywhere && !r->selector && !r->namespace_)
-		return ao_err_set(reterr, -EINVAL, "say which: names, -l SELECTOR, -n NAMESPACE for all in it, or -A; see --help");
+		return ao_err_set(reterr, -EINVAL, "say which ones: names, -l SELECTOR, -n NAMESPACE for all in it, or -A; see --help");
 	if (r->everywhere && r->namespace_)
 		return ao_err_set(reterr, -EINVAL, "-A and -n exclude each other");
 	if (r->take_lease && (r->all_classes || r->dry_run))
 		return ao_err_set(reterr, -EINVAL,
-				  "--take-lease stops the operator of one class: it goes with neither --all-classes nor --dry-run");
+				  "--take-lease stops the operator of one class: it cannot be used with --all-classes or --dry-run");
 	return 0;
 }
 
 static int parse(release *r, ao_session_flags *session, int argc, char **argv, ao_err **reterr)
 {
 	const ao_flag flags[] = {
-	    {"namespace", 'n', .text = &r->namespace_, .value = "NS", .help = "where the names are; alone: everything in it"},
+	    {"namespace", 'n', .text = &r->namespace_, .value = "NS", .help = "where the named ones are; without names: everything in it"},
 	    {"all-namespaces", 'A', .yes = &r->everywhere, .help = "everything in all namespaces, or in those of --watch-namespaces"},
 	    {"selector", 'l', .text = &r->selector, .value = "SELECTOR", .help = "only what has these labels"},
 	    {"dry-run", 0, .yes = &r->dry_run, .help = "ask the server, change nothing"},
 	    {"all-classes", 0, .yes = &r->all_classes, .help = "of every operator class"},
-	    {"take-lease", 0, .yes = &r->take_lease, .help = "first take the operator's lease: it stops, and begins again a minute after"},
+	    {"take-lease", 0, .yes = &r->take_lease,
+	     .help = "first take the operator's lease: the operator stops, and begins again a minute afterwards"},
 	    AO_SESSION_FLAGS(session),
 	};
 	return ao_args_parse(
 	    &(ao_verb){
 		.usage = "asya-operator release [NAME...] [flags]",
 		.about =
-		    "Takes the operator's finalizer off, so that objects can be deleted without an operator. What runs for them and their\n"
-		    "queues stay as they are. What is being deleted already goes at once, and with it, by garbage collection, what it\n"
-		    "owns; queues stay. An operator that runs puts the finalizer back on the others: uninstall it, or --take-lease.",
+		    "Takes the operator's finalizer off objects, so that they can be deleted without an operator. What runs for them and\n"
+		    "their queues stay as they are. An object that is being deleted already is gone at once, and garbage collection\n"
+		    "deletes what it owns, but not its queues. An operator that runs puts the finalizer back on the other objects:\n"
+		    "uninstall it, or use --take-lease.",
 		.flags = flags,
 		.flag_count = AO_LEN(flags),
 		.arguments = r->names},

@@ -1,4 +1,4 @@
-/* render.c -- what the policies make of a file of parents, without any cluster. */
+/* render.c -- prints what the policies make of a file of parents, without a cluster. */
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -21,13 +21,13 @@ static int read_parents(const char *path, cJSON **ret, ao_err **reterr)
 	return r < 0 ? r : ao_yaml_parse(text.data ? text.data : "", text.len, strcmp(path, "-") == 0 ? "stdin" : path, ret, reterr);
 }
 
-/** @return 1 when the bundle knows what to do with it, 0 when it is something else */
+/** @return 1 when the document is a parent of this bundle, else 0 */
 static int is_parent(const ao_manifest *manifest, const cJSON *document)
 {
 	return ao_manifest_kind(manifest, document) == &manifest->kinds[0];
 }
 
-/** Adds what one parent becomes to `items`, and which policy set each of its fields to `explain` unless that is NULL. */
+/** Adds the children of one parent to `items`. Unless `explain` is NULL, adds to it which policy set each field. */
 static int render_one(const ao_loaded *loaded, const ao_openapi *openapi, const char *file, const cJSON *parent, cJSON *items,
 		      cJSON *explain, ao_err **reterr)
 {
@@ -141,7 +141,7 @@ int ao_cli_render(int argc, char **argv)
 	    {"filename", 'f', .text = &file, .value = "FILE", .help = "what to render, - for standard input"},
 	    {"policies", 0, .text = &load.policies_dir, .value = "DIR", .help = "policy files that replace built-in ones of the same name"},
 	    {"config", 0, .text = &load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
-	    {"explain", 0, .yes = &explain, .help = "for each field the policy that set it, instead of the children"},
+	    {"explain", 0, .yes = &explain, .help = "print which policy set each field, instead of the children"},
 	    {"output", 'o', .text = &output, .value = "FORMAT", .help = "yaml or json (default yaml)"},
 	};
 	int r = ao_args_parse(&(ao_verb){.usage = "asya-operator render -f FILE [flags]",
@@ -151,7 +151,7 @@ int ao_cli_render(int argc, char **argv)
 			      argc, argv, &err);
 	if (r > 0)
 		return 0;
-	static const ao_limits patient = {.steps = 100000000, .wall_ms = 10000}; /* finding out who set what takes its time */
+	static const ao_limits patient = {.steps = 100000000, .wall_ms = 10000}; /* to find out which policy set what takes longer */
 	bool json = strcmp(output, "json") == 0;
 	load.limits = explain ? &patient : NULL;
 	if (r == 0 && !file)

@@ -1,4 +1,4 @@
-/* replay.c -- a recorded snapshot through the policies again, offline. */
+/* replay.c -- runs the policies on a recorded snapshot again, offline. */
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/args.h"
@@ -22,13 +22,13 @@ static int read_record(const char *path, cJSON **ret, ao_err **reterr)
 	if (r < 0)
 		return ao_err_wrap(reterr, "%s", path);
 	if (!cJSON_IsObject(ao_json_at(record, "snapshot")))
-		return ao_err_set(reterr, -EINVAL, "%s: is no record: it has no snapshot (asya-operator run --record DIR writes them)",
+		return ao_err_set(reterr, -EINVAL, "%s: not a record: it has no snapshot (asya-operator run --record DIR writes them)",
 				  path);
 	*ret = AO_TAKE(record);
 	return 0;
 }
 
-/** A case as spec/policies/cases and ConfigMaps hold them: green when the policies make this plan, or any plan when none could be made. */
+/** A case for spec/policies/cases or a ConfigMap. It passes when the policies make this plan; after a failure, when they make any plan. */
 static int print_case(const cJSON *record)
 {
 	ao_auto_json cJSON *case_ = cJSON_CreateObject();
@@ -46,7 +46,7 @@ static int print_case(const cJSON *record)
 	return 0;
 }
 
-/** @return 0 the same, 1 something else came out */
+/** @return 0 the outcome is the recorded one, 1 it is another */
 static int compare(const cJSON *record, const cJSON *plan, const char *error)
 {
 	const cJSON *was = ao_json_at(record, "plan"), *one;

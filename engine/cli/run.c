@@ -19,7 +19,7 @@ typedef struct run_args {
 	cJSON *settings;
 } run_args;
 
-/** Flags of settings, and those of controller-runtime that are accepted so that existing command lines keep working. */
+/** Knows the flags of settings, and flags of controller-runtime, which are accepted so that existing command lines keep working. */
 static bool other_flag(void *arg, const char *name, const char *value)
 {
 	run_args *args = arg;
@@ -48,7 +48,7 @@ static int parse_workers(const char *flag, size_t *ret, ao_err **reterr)
 	if (text && (*end || end == text)) {
 		if (flag)
 			return ao_err_set(reterr, -EINVAL, "--max-concurrent-reconciles: expected an integer, got '%s'", flag);
-		ao_warn(AO_MAIN, NULL, "ASYA_MAX_CONCURRENT_RECONCILES: '%s' is no integer, ignored", env);
+		ao_warn(AO_MAIN, NULL, "ASYA_MAX_CONCURRENT_RECONCILES: '%s' is not an integer, ignored", env);
 		text = NULL;
 	}
 	*ret = !text ? 10 : n > 0 ? (size_t)n : 1;
@@ -83,7 +83,7 @@ static int parse(run_args *args, int argc, char **argv, ao_err **reterr)
 	     .help = "policy files that replace built-in ones of the same name"},
 	    {"config", 0, .text = &o->load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
 	    {"operator-class", 0, .text = &args->class_, .value = "CLASS",
-	     .help = "serve the parents whose annotation names this class (default: those that name none)"},
+	     .help = "serve the parents whose annotation names this class (default: those without a class)"},
 	    {"watch-namespaces", 0, .text = &args->namespaces, .value = "NS,NS", .help = "only these namespaces (default: all)"},
 	    {"leader-elect", 0, .yes = &o->leader_elect, .help = "work only while holding the lease"},
 	    {"metrics-bind-address", 0, .text = &o->metrics_address, .value = "ADDR",
@@ -93,7 +93,7 @@ static int parse(run_args *args, int argc, char **argv, ao_err **reterr)
 	    {"max-concurrent-reconciles", 0, .text = &args->workers, .value = "N",
 	     .help = "parents worked on at the same time (default 10)"},
 	    {"record", 0, .text = &o->record_dir, .value = "DIR", .help = "write each snapshot and its plan there, for `replay`"},
-	    {"debug", 0, .yes = &o->debug_remote, .help = "/debug/ on the metrics port answers other hosts, too, not only this one"},
+	    {"debug", 0, .yes = &o->debug_remote, .help = "let /debug/ on the metrics port answer other hosts, too, not only this one"},
 	    {"log-level", 0, .text = &args->log_level, .value = "LEVEL", .help = "debug, info, warn or error (default info)"},
 	    {"log-format", 0, .text = &args->log_format, .value = "FORMAT", .help = "text or json (default text)"},
 	    {"zap-log-level", 0, .text = &args->log_level, .value = "LEVEL", .help = "same as --log-level"},

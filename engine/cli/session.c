@@ -1,4 +1,4 @@
-/* session.c -- the loop runs while an answer is waited for, and not in between. */
+/* session.c -- the loop runs while we wait for an answer, and not in between. */
 #include "cli/session.h"
 
 #include "base/mem.h"
@@ -98,7 +98,7 @@ bool ao_session_lacks(ao_session *session, const ao_resource *resource)
 	return d.absent;
 }
 
-/** Takes those of another class out of a list of policy ConfigMaps. */
+/** Takes the ConfigMaps of other classes out of a list of policy ConfigMaps. */
 static void drop_others(const ao_session *session, const ao_manifest *manifest, cJSON *list)
 {
 	cJSON *items = ao_json_at(list, "items"), *item, *next;

@@ -1,6 +1,6 @@
 #pragma once
 /**
- * session.h -- a cluster for verbs that need one: kubectl's flags, and requests that are waited for.
+ * session.h -- a cluster for verbs that need one: kubectl's flags, and requests that wait for their answer.
  * Threads: the main thread.
  */
 #include "cli/args.h"
@@ -11,15 +11,16 @@ typedef struct ao_session_flags {
 	const char *kubeconfig, *context, *namespace_, *class_, *watched;
 } ao_session_flags;
 
-/** The entries of a verb's table for these flags. */
+/** The entries for these flags in the table of a verb. */
 #define AO_SESSION_FLAGS(f)                                                                                                                \
 	{"kubeconfig", 0, .text = &(f)->kubeconfig, .value = "FILE", .help = "how to reach the cluster"},                                  \
 	    {"context", 0, .text = &(f)->context, .value = "NAME", .help = "context of the kubeconfig"},                                   \
 	    {"operator-namespace", 0, .text = &(f)->namespace_, .value = "NS",                                                             \
 	     .help = "where the operator and its policy ConfigMaps are"},                                                                  \
-	    {"operator-class", 0, .text = &(f)->class_, .value = "CLASS", .help = "its class (default: none)"},                            \
+	    {"operator-class", 0, .text = &(f)->class_, .value = "CLASS", .help = "the operator's class (default: none)"},                 \
 	{                                                                                                                                  \
-		"watch-namespaces", 0, .text = &(f)->watched, .value = "NS,NS", .help = "the namespaces it watches (default: all)"         \
+		"watch-namespaces", 0, .text = &(f)->watched, .value = "NS,NS",                                                            \
+				       .help = "the namespaces that the operator watches (default: all)"                                   \
 	}
 
 typedef struct ao_session {
@@ -30,25 +31,25 @@ typedef struct ao_session {
 	ao_scope scope;         /* whose parents and policies it serves */
 } ao_session;
 
-/** @return 0; -EINVAL, -ENOENT no usable kubeconfig, or a class that is no name */
+/** @return 0; -EINVAL, -ENOENT no usable kubeconfig, or the class is not a valid name */
 int ao_session_open(const ao_session_flags *flags, ao_session *ret, ao_err **reterr);
 void ao_session_close(ao_session *session); /* one that was not opened is fine */
 #define ao_auto_session __attribute__((cleanup(ao_session_close)))
 
 /**
- * A request, waited for: with a method, a path, and what else it needs but a callback.
+ * Sends a request and waits for its answer.  The request has a method, a path, and anything else but a callback.
  * @param ret  the object of the answer; may be NULL
  * @return 0; as ao_kube_answer
  */
 int ao_session_send(ao_session *session, const ao_kube_request *request, cJSON **ret, ao_err **reterr);
-/** GET, waited for. */
+/** Sends a GET and waits for its answer. */
 int ao_session_get(ao_session *session, const char *path, cJSON **ret, ao_err **reterr);
 
 /** After a failed request for a collection: does the server itself say that it does not know the kind? */
 bool ao_session_lacks(ao_session *session, const ao_resource *resource);
 
 /**
- * The sources that serve in the cluster: built in, then the ConfigMaps of the operator's namespace and class, then --policies.
- * @param list  the ConfigMapList, for what they say about themselves; may be NULL; the caller frees
+ * The sources that serve in the cluster: the built-in ones, then the ConfigMaps of the operator's namespace and class, then --policies.
+ * @param list  gets the ConfigMapList, whose annotations say what became of them; may be NULL; the caller frees it
  */
 int ao_session_sources(ao_session *session, const ao_load_options *load, ao_sources *ret, cJSON **list, ao_err **reterr);

@@ -95,8 +95,8 @@ static int fetch_live(operator_ *op, const char *component, ao_policies_found *f
 	}
 	int r = 0;
 	if (f.error == -EPERM) {
-		ao_warn(AO_CORE, NULL, "not allowed to read policy ConfigMaps in namespace %s, using the other policies: %s",
-			op->namespace_, f.message);
+		ao_warn(AO_CORE, NULL, "not allowed to read policy ConfigMaps in namespace %s, using the others: %s", op->namespace_,
+			f.message);
 		found->forbidden = true;
 	} else if (f.error && f.error != -ENOENT) {
 		r = ao_err_set(reterr, f.error, "cannot use the API server %s (%s): %s; check its address and credentials",

@@ -79,8 +79,8 @@ describe('release', function()
 
   it('says what cannot be done', function()
     for _, row in ipairs {
-      { '', 'say which', 2 }, { 'a -A', 'names go with neither', 2 }, { '-A -n x', 'exclude each other', 2 }, { '--nmae a', 'unknown flag: --nmae', 2 },
-      { '--take-lease --all-classes -A', 'goes with neither', 2 }, { 'nobody -n ' .. ns, 'not found', 1 },
+      { '', 'say which', 2 }, { 'a -A', 'names cannot be used with', 2 }, { '-A -n x', 'exclude each other', 2 }, { '--nmae a', 'unknown flag: --nmae', 2 },
+      { '--take-lease --all-classes -A', 'cannot be used with', 2 }, { 'nobody -n ' .. ns, 'not found', 1 },
       { '-A --watch-namespaces A', "'A' is not a valid name", 1 }, { '-A --kubeconfig /nowhere', '/nowhere', 1 },
     } do
       local text, code = release(row[1])

@@ -72,7 +72,7 @@ describe('the tools', function()
     local own = cluster.namespace 'operator'
     cluster.kubectl('create configmap team -n %s --from-file=stamp.lua=%s', own, cluster.write(cluster.temp 'stamp.lua', STAMP))
     cluster.kubectl('label configmap team -n %s asya.sh/policies=true', own)
-    assert.is_truthy(run('check --live --operator-namespace %s', own):find('nobody has looked at it yet', 1, true))
+    assert.is_truthy(run('check --live --operator-namespace %s', own):find('no operator has looked at it yet', 1, true))
     cluster.operator { args = '--namespace ' .. own }
     eventually('it is live', 20, function()
       local text = run('check --live --operator-namespace %s', own)
