@@ -1,10 +1,12 @@
 /*
  * arena.c -- size classes with free lists over a region that is handed out from its start upwards.
  *
- * Sizes are rounded up to a class: multiples of 16 up to 256 bytes, then four classes to each doubling, so that at most a fifth of
- * a block is waste.  A released block goes on the list of its class; nothing is split or joined, except that the last block
- * of the region grows and vanishes in place.  Everything that changes lives in the region, its header at the start, so copying the used
- * part back restores blocks, lists and all pointers between them.
+ * Sizes are rounded up to a class: multiples of 16 up to 256 bytes, then four classes to each doubling, so that at most a fifth of a block
+ * is waste.  A released block goes on the list of its class.  Blocks are never split or joined; only the last block of the region grows and
+ * vanishes in place.
+ *
+ * Everything that changes lives in the region, with its header at the start.  So copying the used part back restores blocks, lists and all
+ * pointers between them.
  */
 #include "script/arena.h"
 
@@ -16,11 +18,11 @@
 #include <sys/mman.h>
 
 #define ALIGN 16
-#define SMALL 256                        /* up to here a class for each multiple of ALIGN */
+#define SMALL 256                        /* up to this size each multiple of ALIGN has a class */
 #define SMALL_CLASSES (SMALL / ALIGN)    /* 16 */
 #define CLASSES (SMALL_CLASSES + 4 * 32) /* up to 2^40 bytes */
 #define PAGE 4096
-#define SLACK (512 * 1024) /* touched memory beyond the image that is worth keeping */
+#define SLACK (512 * 1024) /* so much touched memory beyond the image is kept */
 
 typedef struct free_block {
 	struct free_block *next;
@@ -42,7 +44,7 @@ struct ao_arena {
 
 static header *head(const ao_arena *arena) { return (header *)(void *)arena->base; }
 
-/** The class of a size, and in *ret_rounded what its blocks measure. */
+/** The class of a size; *ret_rounded gets the size of its blocks. */
 static size_t class_of(size_t size, size_t *ret_rounded)
 {
 	if (size <= SMALL) {
@@ -78,7 +80,7 @@ void ao_arena_free(ao_arena *arena)
 	free(arena);
 }
 
-/** Moves the end of the used part; false when the region ends before. */
+/** Moves the end of the used part. @return false when the region is too small */
 static bool move_top(ao_arena *arena, size_t top)
 {
 	if (top > arena->size)
@@ -136,7 +138,7 @@ void *ao_arena_realloc(ao_arena *arena, void *block, size_t old, size_t size)
 		return move_top(arena, head(arena)->top - had + need) ? block : NULL;
 	void *moved = ao_arena_alloc(arena, size);
 	if (!moved)
-		return size < old ? block : NULL; /* a block on the list of a smaller class is waste, not harm */
+		return size < old ? block : NULL; /* a block on the list of a smaller class is wasted, but harmless */
 	memcpy(moved, block, old < size ? old : size);
 	ao_arena_release(arena, block, old);
 	return moved;

@@ -1,20 +1,21 @@
 #pragma once
 /**
- * arena.h -- a heap in one region of memory that never moves, whose state can be kept and brought back by copying.
+ * arena.h -- a heap in one region of memory that never moves.  Its state can be kept, and brought back, by copying.
  *
- * Blocks carry no header: the caller says how large a block is when it resizes or releases it, as Lua's allocator does.
- * Ownership: releasing the arena releases every block.  Threads: one owner at a time.
+ * Blocks carry no header: the caller says how large a block is when it resizes or releases it, as Lua does.
+ * Ownership: freeing the arena frees every block.
+ * Threads: one owner at a time.
  */
 #include <stddef.h>
 
 typedef struct ao_arena ao_arena;
 
-/** @param size  the most that blocks and bookkeeping may take; only touched pages cost memory. @return NULL when the system refuses */
+/** @param size  the most that blocks and bookkeeping can take; only touched pages cost memory. @return NULL when the system refuses */
 ao_arena *ao_arena_new(size_t size);
 void ao_arena_free(ao_arena *arena); /* NULL is fine */
 
 void *ao_arena_alloc(ao_arena *arena, size_t size); /* aligned to 16; NULL when full */
-/** Resizes a block of `old` bytes. @return the block, perhaps elsewhere; NULL when full (never when shrinking): the old one stays */
+/** Resizes a block of `old` bytes. @return the block, which may have moved; NULL when full (never when shrinking): the old one stays */
 void *ao_arena_realloc(ao_arena *arena, void *block, size_t old, size_t size);
 void ao_arena_release(ao_arena *arena, void *block, size_t size); /* NULL is fine */
 

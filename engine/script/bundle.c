@@ -1,8 +1,8 @@
 /*
- * bundle.c -- the few entry points of lua/bundle.lua, called with JSON in and out.
+ * bundle.c -- calls the few entry points of lua/bundle.lua, with JSON in and out.
  *
- * After each call the machine is rewound; one that cannot be (sanitizer builds) is thrown away and loaded again before the next call,
- * from the copies of sources and settings kept for that.
+ * After each call the machine is rewound.  Sanitizer builds cannot rewind it: they throw it away, and load it again before the next call
+ * from copies of sources and settings.
  */
 #include "script/bundle.h"
 
@@ -104,7 +104,7 @@ static int check_sizes(const ao_sources *sources, const ao_vm *vm, ao_err **rete
 	return 0;
 }
 
-/** Makes a machine with the bundle in it. @param load  gets manifest and policies */
+/** Makes a machine and loads the bundle into it. @param load  gets manifest and policies */
 static int start(ao_bundle *bundle, loading *load, ao_err **reterr)
 {
 	ao_auto_vm ao_vm *vm = NULL;

@@ -2,11 +2,12 @@
 /**
  * bundle.h -- a loaded set of policies: snapshot in, plan out.
  *
- * A bundle lives in a virtual machine of its own, with limits on steps, heap, string length, output and depth.  The machine's
- * heap is an arena whose image is taken after loading and copied back before each call: nothing survives a call, and no call
- * depends on what ran before it (sanitizer builds load afresh instead).  The same snapshot gives the same plan.
- * Policies are pure: no I/O happens behind any of these calls.
- * Ownership: arguments are borrowed, results belong to the caller.  Threads: the loop thread only, never re-entrant.
+ * A bundle lives in a virtual machine of its own, with limits on steps, heap, string length, output and depth.  The heap of the machine is
+ * an arena.  Its image is taken after loading and copied back before each call; sanitizer builds load the bundle again instead.  So no
+ * state survives a call, and the same snapshot always gives the same plan.
+ * Policies are pure: none of these calls does I/O.
+ * Ownership: arguments are borrowed, results belong to the caller.
+ * Threads: the loop thread only, never re-entrant.
  */
 #include "json/json.h"
 
@@ -28,11 +29,11 @@ typedef struct ao_sources {
 	size_t count;
 } ao_sources;
 
-/** Adds a file, or replaces the one of that name: later sources win. Copies everything. */
+/** Adds a file, or replaces the file of that name: later sources win. Copies everything. */
 void ao_sources_put(ao_sources *sources, const char *name, const char *text, size_t len, const char *origin);
 /** The files compiled into the binary from policies/. */
 void ao_sources_builtin(ao_sources *sources);
-/** All regular, not hidden files of a folder (at most 256 files of 1 MiB). @return 0; -ENOENT, -E2BIG, -EIO with the path */
+/** Adds all regular files of a folder that are not hidden (at most 256 files of 1 MiB). @return 0; -ENOENT, -E2BIG, -EIO with the path */
 int ao_sources_dir(ao_sources *sources, const char *path, ao_err **reterr);
 void ao_sources_clear(ao_sources *sources);
 #define ao_auto_sources __attribute__((cleanup(ao_sources_clear)))
@@ -55,11 +56,11 @@ typedef struct ao_limits {
 int ao_bundle_load(const ao_sources *sources, const cJSON *settings, const ao_limits *limits, ao_bundle **ret, ao_err **reterr);
 void ao_bundle_free(ao_bundle *bundle);
 
-/** Without loading policies: the manifest alone, so that a caller learns which settings to collect. The caller frees. */
+/** Reads the manifest alone, so that a caller knows which settings to collect. Loads no policies. The caller frees it. */
 int ao_bundle_peek_manifest(const ao_sources *sources, cJSON **ret, ao_err **reterr);
 
 const cJSON *ao_bundle_manifest(const ao_bundle *bundle); /* borrowed */
-const cJSON *ao_bundle_settings(const ao_bundle *bundle); /* what it was loaded with; borrowed */
+const cJSON *ao_bundle_settings(const ao_bundle *bundle); /* the settings it was loaded with; borrowed */
 const cJSON *ao_bundle_policies(const ao_bundle *bundle); /* [{name, file, origin, doc}] in the order they run; borrowed */
 const char *ao_bundle_digest(const ao_bundle *bundle);    /* 16 hex digits over names, texts and settings */
 
@@ -71,7 +72,7 @@ typedef struct ao_hook_time {
 
 #define AO_HOOK_TIMES 64
 
-/** What a call cost; filled in on success and failure alike. */
+/** What a call cost. Filled in on success and on failure. */
 typedef struct ao_call_stats {
 	uint64_t steps;
 	size_t heap_peak;
@@ -94,7 +95,7 @@ int ao_bundle_status(ao_bundle *bundle, const cJSON *snapshot, cJSON **ret, ao_c
 int ao_bundle_case(ao_bundle *bundle, const cJSON *case_, cJSON **ret, ao_err **reterr);
 int ao_bundle_shared(ao_bundle *bundle, cJSON **ret, ao_call_stats *stats, ao_err **reterr);
 
-/** Where the last failed call was: policy and hook names, or "". Borrowed until the next call. */
+/** Names of the policy and the hook in which the last call failed, or "". Borrowed until the next call. */
 const char *ao_bundle_failed_policy(const ao_bundle *bundle);
 const char *ao_bundle_failed_hook(const ao_bundle *bundle);
 

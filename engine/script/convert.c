@@ -1,8 +1,8 @@
 /*
- * convert.c -- recursion over trees, no deeper than MAX_DEPTH.
+ * convert.c -- recursion over trees, not deeper than MAX_DEPTH.
  *
- * Any push may raise (no memory), so nothing is held by C locals alone: on the way out each node is hung into the tree before
- * the next call into Lua.  The path of a value is a chain of frames on the C stack, written out only for an error.
+ * Any push may raise when there is no memory, so C locals alone must not own anything: each node is put into the tree before the next call
+ * into Lua.  The path of a value is a chain of frames on the C stack.  It is written out only for an error.
  */
 #include "script/convert.h"
 
@@ -50,7 +50,7 @@ static void push_number(lua_State *L, double n)
 		lua_pushnumber(L, n);
 }
 
-/* Not lua_pushstring: that one caches by address, and what it allocates would depend on where the tree lies. */
+/* Not lua_pushstring(): it caches by address, so what it allocates would depend on where the tree lies in memory. */
 static void push_text(lua_State *L, const char *text) { lua_pushlstring(L, text, strlen(text)); }
 
 /** @param base  stack index of null; that of array_mt follows */
@@ -138,7 +138,7 @@ static void write_path(const frame *at, ao_buf *out)
 		ao_buf_printf(out, "[\"%s\"]", at->key);
 }
 
-/** An item of a list of the result may say which policy made it: objects[].policy. */
+/** Finds the policy that made a value: an item of a list of the result may name it (objects[].policy). */
 static void blame(walk *w, const frame *at)
 {
 	lua_State *L = w->L;
@@ -181,7 +181,7 @@ static void charge(walk *w, size_t bytes)
 	}
 }
 
-/** Hangs a new node into the tree: `parent` NULL makes it the root. @param key  NULL: an item of an array, or the root */
+/** Puts a new node into the tree. `parent` NULL makes it the root. @param key  NULL: an item of an array, or the root */
 static cJSON *hang(walk *w, cJSON *parent, const char *key, cJSON *node)
 {
 	ao_require(node);
@@ -218,7 +218,7 @@ static double check_number(walk *w, const frame *at)
 	return n == 0 ? 0 : n; /* no -0 */
 }
 
-/** What the keys of a table tell. */
+/** What the keys of a table say about it. */
 typedef struct shape {
 	size_t strings, integers;
 	lua_Integer largest;
@@ -240,7 +240,7 @@ static shape look_at_keys(walk *w, const frame *at)
 		}
 		lua_Integer i = lua_tointeger(L, -2);
 		if (i < 1)
-			refuse(w, at, "a list starts at 1, this one has a key below");
+			refuse(w, at, "a list starts at 1, but this one has a key below 1");
 		s.integers++;
 		if (i > s.largest)
 			s.largest = i;
@@ -284,7 +284,7 @@ static int by_key(const void *a, const void *b)
 	return strcmp((*x)->string, (*y)->string);
 }
 
-/** lua_next() goes in an order of its own: the same table must give the same text. */
+/** Sorts the keys, because the order of lua_next() is not fixed and the same table must give the same text. */
 static void sort_keys(ao_taken *taken, cJSON *node, size_t count)
 {
 	if (count < 2)

@@ -1,6 +1,7 @@
 /*
- * host.c -- trusted code gets base, string, table, math and utf8, less what touches the outside or the collector;
- * policies see none of this but what lua/sandbox.lua picks from it.
+ * host.c -- gives trusted code the libraries base, string, table, math and utf8, without what touches the outside or the collector.
+ *
+ * Policies get only what lua/sandbox.lua picks from these.
  */
 #include "script/host.h"
 
@@ -80,7 +81,7 @@ static int l_log(lua_State *L)
 	return 0;
 }
 
-/** A block of 64 bytes takes the time of some instructions: it counts as four steps. */
+/** Counts a block of 64 bytes as four steps, because it takes the time of some instructions. */
 static int l_sha256(lua_State *L)
 {
 	size_t len;

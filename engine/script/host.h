@@ -4,7 +4,7 @@
  */
 #include "script/vm.h"
 
-/** Opens the libraries that trusted code may use, `require` over the embedded SDK, and `host`. Raises. */
+/** Opens the libraries that trusted code may use, a `require` that finds the embedded SDK, and `host`. Raises. */
 void ao_host_open(lua_State *L);
 
 /** Pushes an SDK module, loaded at first use. Raises. */

@@ -1,4 +1,4 @@
-/* sources.c -- files of a bundle in memory, by name; few enough that a list is searched from its start. */
+/* sources.c -- the files of a bundle in memory, by name.  They are so few that a list is searched from its start. */
 #include "base/file.h"
 #include "base/mem.h"
 #include "script/bundle.h"
@@ -53,7 +53,7 @@ void ao_sources_clear(ao_sources *sources)
 	*sources = (ao_sources){0};
 }
 
-/** Mounted ConfigMaps hold links into a hidden folder: links count as what they point at. */
+/** Follows links, because a mounted ConfigMap holds links into a hidden folder. */
 static int is_source(const struct dirent *entry) { return entry->d_name[0] != '.'; }
 
 static int read_one(ao_sources *found, const char *folder, const char *name, ao_err **reterr)

@@ -1,4 +1,4 @@
-/* text.c -- bytes that Lua made, cleaned. */
+/* text.c -- cleans bytes that come from Lua. */
 #include "script/text.h"
 
 #include "base/mem.h"

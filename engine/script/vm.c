@@ -1,11 +1,13 @@
 /*
- * vm.c -- how a state is held within its limits.
+ * vm.c -- holds a Lua state within its limits.
  *
- * Steps: the count hook fires every HOOK_EVERY instructions and the allocator adds what it hands out.  Once anything is spent the
- * hook fires at every instruction and raises each time, so a pcall that catches the error gets no further.
- * Memory: the allocator refuses growth past the heap cap and strings past the string cap.  Lua then collects and asks again; refused
- * twice in a row is spent.  The collector is stopped after loading: a call is short, and what it leaves is wiped.
- * Errors: the message handler notes text and position in plain C memory, because there may be none left in Lua.
+ * Steps: the count hook fires every HOOK_EVERY instructions, and the allocator adds what it hands out.  Once a limit is spent, the hook
+ * fires at every instruction and raises each time, so that a pcall that catches the error gets no further.
+ *
+ * Memory: the allocator refuses growth past the heap cap and strings past the string cap.  Lua then collects garbage and asks again.  When
+ * it is refused twice in a row, the limit is spent.  The collector is stopped after loading: a call is short, and what it leaves is wiped.
+ *
+ * Errors: the message handler keeps text and position in plain C memory, because Lua may have no memory left.
  */
 #include "script/vm.h"
 
@@ -21,11 +23,11 @@
 #define HOOK_EVERY 100
 #define DEFAULT_STEPS 1000000
 #define DEFAULT_MS 500
-#define LOAD_FACTOR 4 /* compiling everything takes longer than a call, and happens seldom */
+#define LOAD_FACTOR 4 /* to compile everything takes longer than a call, but happens seldom */
 #define STEP_BYTES 64
 #define MAX_ADMITTED ((size_t)2 << 20) /* bytes; an object in the API server is smaller */
 #define STRING_SLACK 64                /* a string's header and end */
-#define MAX_REFUSALS 16                /* collections that a call may force by running into the heap cap */
+#define MAX_REFUSALS 16                /* how often a call may force a collection at the heap cap */
 #define MAX_LEVELS 100                 /* of the call stack, searched for a policy's frame */
 #define MAX_FRAMES 8                   /* shown */
 #define MAX_MESSAGE 2048
@@ -43,8 +45,8 @@ struct ao_vm {
 	uint64_t instructions, allocated, growths; /* of this call */
 	uint64_t deadline_ms;
 	unsigned refusals, log_lines;
-	bool admitting; /* strings come in from the snapshot: they are as long as the API server let them be */
-	bool refused;   /* the last request for more memory was */
+	bool admitting; /* strings come from the snapshot, and may be as long as the API server allows */
+	bool refused;   /* the last request for more memory was refused */
 	ao_spent spent;
 
 	char policy[128], hook[32];
@@ -52,7 +54,7 @@ struct ao_vm {
 	ao_hook_time times[AO_HOOK_TIMES];
 	size_t time_count;
 	char where[LUA_IDSIZE + 16]; /* "x.lua:7" when the limit was hit */
-	char *message;               /* of the first error nobody caught */
+	char *message;               /* of the first error that was not caught */
 	char *frames;
 
 	ao_vm_log_fn on_log;
@@ -71,7 +73,7 @@ static bool is_policy_frame(lua_State *L, lua_Debug *ar)
 	return ar->currentline > 0 && strncmp(ar->short_src, SDK_PREFIX, strlen(SDK_PREFIX)) != 0;
 }
 
-/** Notes the innermost line that is not the SDK's. Allocates nothing. */
+/** Notes the innermost line that is not in the SDK. Allocates nothing. */
 static void note_where(ao_vm *vm)
 {
 	lua_Debug ar;
@@ -85,7 +87,7 @@ static void note_where(ao_vm *vm)
 		}
 }
 
-/** The policies' frames, innermost first; none when the message alone tells as much. */
+/** Lists the frames of policies, innermost first. Lists none when the message alone says as much. */
 static void note_frames(ao_vm *vm)
 {
 	int least = strncmp(vm->message, SDK_PREFIX, strlen(SDK_PREFIX)) == 0 ? 1 : 2;
@@ -179,7 +181,7 @@ static void *resize(ao_vm *vm, void *block, size_t old, size_t size)
 static void *allocate(void *ud, void *block, size_t old, size_t size)
 {
 	ao_vm *vm = ud;
-	bool is_string = !block && old == LUA_TSTRING; /* without a block, `old` tells what it is for */
+	bool is_string = !block && old == LUA_TSTRING; /* without a block, `old` says what the memory is for */
 	if (!block)
 		old = 0;
 	if (size == 0) {
@@ -224,7 +226,7 @@ int ao_vm_new(const ao_limits *limits, ao_vm **ret, ao_err **reterr)
 	ao_auto_vm ao_vm *vm = ao_xcalloc(1, sizeof(*vm));
 	vm->limits = with_defaults(limits);
 #ifndef AO_SANITIZE
-	vm->arena = ao_arena_new(2 * vm->limits.heap); /* rounding and holes take their part of it */
+	vm->arena = ao_arena_new(2 * vm->limits.heap); /* twice the cap: rounding and holes take some of it */
 	if (!vm->arena)
 		return ao_err_set(reterr, -E2BIG, "cannot reserve %zu bytes of address space", 2 * vm->limits.heap);
 #endif
@@ -284,7 +286,7 @@ static int run_body(lua_State *L)
 	return 0;
 }
 
-/** Text for an error of any type, without calling into Lua: a policy may throw a table with a nasty __tostring. */
+/** The text of an error value of any type. Does not call into Lua, because a policy may raise a table with a harmful __tostring. */
 static char *describe(lua_State *L)
 {
 	if (lua_type(L, 1) == LUA_TSTRING) {
@@ -355,7 +357,7 @@ static void begin(ao_vm *vm)
 	vm->deadline_ms = ao_mono_ms() + vm->max_ms;
 }
 
-/** Adds the time since the hook began to its account. */
+/** Adds the time since the hook began to what it has taken so far. */
 static void take_time(ao_vm *vm)
 {
 	uint64_t now = ao_mono_ns(), passed = now - vm->entered_ns;
