@@ -1,4 +1,4 @@
-/* auth.c -- a token and the time it was read. */
+/* auth.c -- keeps a token and the time when it was read. */
 #include "kube/auth.h"
 
 #include "base/clock.h"
@@ -14,9 +14,9 @@
 
 struct ao_auth {
 	const ao_kubeconfig *config;
-	char *token;      /* last good one of the file */
-	uint64_t read_ms; /* when the file was tried last; 0: never, or that it must be now */
-	bool failed;      /* ... and could not be used: said once */
+	char *token;      /* the last good token of the file */
+	uint64_t read_ms; /* when the file was last tried; 0: it must be read now */
+	bool failed;      /* ... and could not be used; this is logged once */
 };
 
 ao_auth *ao_auth_new(const ao_kubeconfig *config)

@@ -1,9 +1,9 @@
 /*
- * config.c -- kubeconfig files merged as kubectl merges them, or what the kubelet puts into every pod (incluster.c).
+ * config.c -- merges kubeconfig files as kubectl does, or reads what the kubelet puts into every pod (incluster.c).
  *
- * The files become one tree: {"clusters": {NAME: {"name", "cluster", "file"}}, "users", "contexts", "current-context"}, of which the chosen
- * context is read.  What a file says and we would not do (a plugin, another user's name) is refused, never passed over: a silent
- * difference would be a request as somebody else.
+ * The files become one tree: {"clusters": {NAME: {"name", "cluster", "file"}}, "users", "contexts", "current-context"}.  Then the chosen
+ * context is read.  A field that we do not support (a plugin, another user's name) is refused and never passed over, because without it
+ * we would act as another user.
  */
 #include "kube/config.h"
 
@@ -24,7 +24,7 @@
 
 /* ---- reading and merging files ---- */
 
-/** Adds the entries of one list. The first file that has a name wins; within one file a name may be there once. */
+/** Adds the entries of one list. The first file that has a name wins. Within one file a name may occur only once. */
 static int add_section(cJSON *merged, const cJSON *config, const char *section, const char *path, ao_err **reterr)
 {
 	const cJSON *entries = ao_json_at(config, section), *entry;
@@ -54,7 +54,7 @@ static int add_tree(cJSON *merged, const cJSON *config, const char *path, ao_err
 		return ao_err_set(reterr, -EINVAL, "the file is empty; point --kubeconfig or KUBECONFIG at a real one");
 	const char *kind = ao_json_str(config, "kind");
 	if (!cJSON_IsObject(config) || (kind && strcmp(kind, "Config") != 0))
-		return ao_err_set(reterr, -EINVAL, "that is no kubeconfig; point --kubeconfig or KUBECONFIG at a real one");
+		return ao_err_set(reterr, -EINVAL, "that is not a kubeconfig; point --kubeconfig or KUBECONFIG at a real one");
 	for (size_t i = 0; i < AO_LEN(sections); i++) {
 		int r = add_section(merged, config, sections[i], path, reterr);
 		if (r < 0)
@@ -85,7 +85,7 @@ static int add_file(cJSON *merged, const char *path, ao_err **reterr)
 	return r;
 }
 
-/** The files of $KUBECONFIG; those that do not exist are passed over as long as one does. */
+/** Reads the files of $KUBECONFIG. Files that do not exist are passed over, as long as one exists. */
 static int add_list(cJSON *merged, const char *list, ao_err **reterr)
 {
 	ao_auto_str char *copy = ao_xstrdup(list);
@@ -106,7 +106,7 @@ static int add_list(cJSON *merged, const char *list, ao_err **reterr)
 
 /* ---- one entry ---- */
 
-/** What an entry says. */
+/** One entry of a list. */
 typedef struct entry {
 	const char *singular, *name, *file;
 	const cJSON *fields; /* may be NULL */
@@ -121,7 +121,7 @@ static void list_names(const cJSON *section, ao_buf *out)
 		ao_buf_puts(out, "none");
 }
 
-/** @param user  what names the entry: "context 'x'", or NULL for the command line */
+/** @param user  what refers to the entry: "context 'x'", or NULL for the command line */
 static int find(const cJSON *merged, const char *singular, const char *name, const char *user, entry *ret, ao_err **reterr)
 {
 	ao_auto_str char *section = ao_xasprintf("%ss", singular);
@@ -136,7 +136,7 @@ static int find(const cJSON *merged, const char *singular, const char *name, con
 			  names.data);
 }
 
-/** The text of a field; absent, null and "" give NULL. */
+/** The text of a field. Absent, null and "" give NULL. */
 static int get_text(const entry *e, const char *key, const char **ret, ao_err **reterr)
 {
 	const cJSON *value = ao_json_at(e->fields, key);
@@ -155,7 +155,7 @@ static int copy_text(const entry *e, const char *key, char **ret, ao_err **reter
 	return r;
 }
 
-/** A file name, made absolute by the folder of the kubeconfig that says it. */
+/** A file name. When it is relative, it is relative to the folder of the kubeconfig. */
 static int copy_path(const entry *e, const char *key, char **ret, ao_err **reterr)
 {
 	const char *path = NULL, *slash = strrchr(e->file, '/');
@@ -169,7 +169,7 @@ static int copy_path(const entry *e, const char *key, char **ret, ao_err **reter
 	return 0;
 }
 
-/** A PEM from "<key>-data" (base64), else from the file that "<key>" names; neither leaves *ret alone. */
+/** Reads a PEM from "<key>-data" (base64), else from the file that "<key>" names. Without both, *ret stays as it is. */
 static int read_pem(const entry *e, const char *key, char **ret, ao_err **reterr)
 {
 	ao_auto_str char *data_key = ao_xasprintf("%s-data", key), *path = NULL;
@@ -181,7 +181,7 @@ static int read_pem(const entry *e, const char *key, char **ret, ao_err **reterr
 	if (r < 0 || (!data && !path))
 		return r;
 	if (data && !ao_base64_decode(data, &pem))
-		return ao_err_set(reterr, -EINVAL, "%s of %s '%s' is no base64", data_key, e->singular, e->name);
+		return ao_err_set(reterr, -EINVAL, "%s of %s '%s' is not base64", data_key, e->singular, e->name);
 	r = data ? 0 : ao_file_read(path, &pem, reterr);
 	if (r < 0) {
 		ao_err_wrap(reterr, "%s of %s '%s'", key, e->singular, e->name);
@@ -194,7 +194,7 @@ static int read_pem(const entry *e, const char *key, char **ret, ao_err **reterr
 	return 0;
 }
 
-/** Fields that change who or where we are, in ways that are not built. */
+/** Refuses a field that would change who we are or which server we use, in a way that is not supported. */
 static int refuse(const entry *e, const char *key, const char *instead, ao_err **reterr)
 {
 	const cJSON *value = ao_json_at(e->fields, key);
@@ -219,7 +219,7 @@ static int read_server(const entry *e, ao_kubeconfig *config, ao_err **reterr)
 	if (memchr(host, '@', strcspn(host, "/?#")))
 		return ao_err_set(reterr, -EINVAL, "server of cluster '%s' must hold no user name; put it into the user", e->name);
 	if (strpbrk(host, "?# \t\r\n") || !*host || *host == '/')
-		return ao_err_set(reterr, -EINVAL, "server of cluster '%s' is no address; set it to https://HOST:PORT", e->name);
+		return ao_err_set(reterr, -EINVAL, "server of cluster '%s' is not an address; set it to https://HOST:PORT", e->name);
 	size_t len = strlen(config->server);
 	while (config->server[len - 1] == '/')
 		config->server[--len] = '\0';
@@ -317,7 +317,7 @@ static int read_named(const cJSON *merged, const entry *context, const char *sin
 	if (r < 0)
 		return r;
 	bool is_user = strcmp(singular, "user") == 0;
-	if (!name) /* a server that wants no user is one, too */
+	if (!name) /* a server may want no user */
 		return is_user ? 0 : ao_err_set(reterr, -EINVAL, "context '%s' names no cluster", context->name);
 	ao_auto_str char *namer = ao_xasprintf("context '%s'", context->name);
 	r = find(merged, singular, name, namer, &e, reterr);
@@ -361,8 +361,8 @@ static int add_home(cJSON *merged, char **ret_source, ao_err **reterr)
 		return ao_err_set(reterr, -ENOENT,
 				  "no credentials: this pod has no %s/token; set automountServiceAccountToken: true, or use --kubeconfig",
 				  AO_INCLUSTER_FILES);
-	return ao_err_set(reterr, -ENOENT, "no kubeconfig: %s does not exist, KUBECONFIG is not set and this is no pod; use --kubeconfig",
-			  *ret_source);
+	return ao_err_set(reterr, -ENOENT,
+			  "no kubeconfig: %s does not exist, KUBECONFIG is not set and this is not a pod; use --kubeconfig", *ret_source);
 }
 
 static int load_files(const char *path, const char *context, ao_kubeconfig *config, ao_err **reterr)

@@ -1,9 +1,10 @@
 #pragma once
 /**
- * config.h -- where the API server is and who we are: a kubeconfig file, or the pod's own service account.
+ * config.h -- where the API server is and who we are, from a kubeconfig file or from the pod's own service account.
  *
- * Errors are one line that names the file, the field and the fix; they never hold a credential.
- * Ownership: the struct owns its strings.  Threads: any.
+ * An error is one line that names the file, the field and the fix.  It never holds a credential.
+ * Ownership: the struct owns its strings.
+ * Threads: any.
  */
 #include "base/err.h"
 
@@ -17,16 +18,16 @@ typedef struct ao_kubeconfig {
 	char *token_file;          /* bearer token that is re-read; wins over `token` */
 	char *username, *password; /* basic auth, as kubeconfig still allows */
 	bool insecure;
-	char *namespace_; /* of the context, or of the pod; "default" when neither says */
+	char *namespace_; /* of the context or of the pod, else "default" */
 	char *source;     /* for messages: the file's path or "in-cluster" */
 } ao_kubeconfig;
 
 /**
  * Loads the configuration as kubectl would.
  *
- * Order: `path` (--kubeconfig; must exist); $KUBECONFIG (colon-separated list, merged, first wins); in-cluster when
- * KUBERNETES_SERVICE_HOST and the service account's files exist; ~/.kube/config.  Relative file names in a
- * kubeconfig are relative to it.  exec and auth-provider plugins are refused with a message that says what to use instead.
+ * The first of these that there is: `path` (--kubeconfig; it must exist), $KUBECONFIG (a list with colons, merged, the first file wins),
+ * in-cluster (KUBERNETES_SERVICE_HOST and the service account's files exist), ~/.kube/config.  Relative file names in a kubeconfig are
+ * relative to its folder.  exec and auth-provider plugins are refused with a message that says what to use instead.
  *
  * @param path     --kubeconfig, or NULL
  * @param context  --context, or NULL for the file's current-context

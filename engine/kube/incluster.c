@@ -1,4 +1,4 @@
-/* incluster.c -- the token stays in its file, because the kubelet replaces it; the rest is read once. */
+/* incluster.c -- the token stays in its file, because the kubelet replaces it.  The rest is read once. */
 #include "kube/incluster.h"
 
 #include "base/file.h"

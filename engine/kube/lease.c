@@ -1,16 +1,18 @@
 /*
  * lease.c -- a small state machine around one Lease object (lease_record.c knows what is in it).
  *
- * Standing by: look each retry period; take it when it is free.  Leading: write each retry period what we know, without looking first; look
- * only when the server says that what we know is old.  The deadline counts from the START of the last renewal that
- * succeeded: when it passes, we have lost, and whatever is in flight is cancelled.  Releasing: write an empty holder, for 1 s at most.
- * Expiry of another holder is judged by when we last saw its record change, on the monotonic clock, so that clocks
- * that differ between nodes cannot make two leaders.
+ * Standing by: read the lease each retry period, and take it when it is free.
+ * Leading: write what we know each retry period, without reading first.  Read only when the server says that what we know is old.
+ * Releasing: write an empty holder, for at most 1 s.
  *
- * A renewal that times out does so twice before the deadline: libcurl would put the next one on the same dead connection, so the connection
- * is reset and the next attempt starts at once.
+ * The deadline counts from the START of the last renewal that succeeded.  When it passes, we have lost the lease, and any request in flight
+ * is cancelled.  Another holder's lease expires a while after we last saw its record change, on our monotonic clock, so that clocks that
+ * differ between nodes cannot make two leaders.
  *
- * Callbacks are the last thing a frame does, and may free the lease.
+ * Two renewals can time out before the deadline.  libcurl would send the second one on the same dead connection, so the connection is reset
+ * after the first, and the next attempt starts at once.
+ *
+ * Callbacks are the last thing that a frame does, and may free the lease.
  */
 #include "kube/lease.h"
 
@@ -36,16 +38,16 @@ struct ao_lease {
 	phase phase;
 	ao_kube *kube;
 	ao_timer *retry;    /* the next attempt */
-	ao_timer *deadline; /* when a leader that cannot renew gives up, or a release takes too long */
+	ao_timer *deadline; /* the end of a leader that cannot renew, or of a release that takes too long */
 	ao_kube_call *call;
 	ao_lease_record record;
 	const char *method;  /* of the last request ... */
 	uint64_t attempt_ms; /* ... and when it began */
 	uint64_t renewed_ms; /* when our last successful renewal began */
 	bool maybe_ours;     /* a write of ours went out and was not refused */
-	char *holder;        /* seen last */
-	bool tell_holder;    /* ... and on_holder does not know */
-	char *last_error;    /* logged last: a repeated failure is said once */
+	char *holder;        /* the holder that was seen last */
+	bool tell_holder;    /* ... and has not been told to on_holder */
+	char *last_error;    /* what was logged last, because a repeated failure is logged once */
 	void (*released)(void *arg);
 	void *released_arg;
 	unsigned busy; /* our frames on the stack that run callbacks */
@@ -109,9 +111,9 @@ uint64_t ao_lease_overdue_ms(const ao_lease *lease)
 }
 
 /**
- * The retry period counts from the start of the last attempt: a server that takes longer than it to answer is asked again at once, and
- * so two slow renewals fit into the deadline.  Candidates add up to a fifth, so that they do not move in step; a leader has nobody to
- * avoid.
+ * The retry period counts from the start of the last attempt.  So a server that takes longer to answer is asked again at once, and two slow
+ * renewals fit into the deadline.  Candidates add up to a fifth, so that they do not all ask at the same time.  A leader is alone, and adds
+ * nothing.
  */
 static void try_later(ao_lease *lease)
 {
@@ -147,7 +149,7 @@ static void failed(ao_lease *lease, const ao_kube_answer *answer)
 		ao_warn(AO_LEASE, lease->name, "%s", answer->message);
 }
 
-/** Takes the Lease out of an answer. @return false when it is none */
+/** Takes the Lease out of an answer. @return false when the answer is not an object */
 static bool see(ao_lease *lease, const ao_kube_answer *answer)
 {
 	cJSON *object = NULL;
@@ -169,7 +171,7 @@ static bool see(ao_lease *lease, const ao_kube_answer *answer)
 	return true;
 }
 
-/** The end of everything: no timer, no request. */
+/** Ends everything: from now on no timer runs, and no request. */
 static void end(ao_lease *lease)
 {
 	lease->phase = OVER;
@@ -180,7 +182,7 @@ static void end(ao_lease *lease)
 	lease->call = NULL;
 }
 
-/** What a lease was waiting for when its time was over. The caller frees. */
+/** Says what a lease was waiting for when its time was over. The caller frees it. */
 static char *pending(const ao_lease *lease)
 {
 	return lease->call ? ao_xasprintf("%s of the lease, begun %llu ms ago, has no answer", lease->method,
@@ -242,7 +244,7 @@ static void after_failed_write(ao_lease *lease, const ao_kube_answer *answer)
 	bool unknown = answer->error == -ETIME || answer->error == -EIO || answer->error == -EAGAIN;
 	if (!raced)
 		failed(lease, answer);
-	else if (lease->phase == LEADING) /* or it was our own write, whose answer came too late */
+	else if (lease->phase == LEADING) /* it may have been our own write, whose answer came too late */
 		ao_warn(AO_LEASE, lease->name, "somebody else wrote it, reading it again: %s", answer->message);
 	if (!unknown) {
 		ao_lease_record_forget(&lease->record);
@@ -287,7 +289,7 @@ static void write_record(ao_lease *lease)
 	request(lease, exists ? "PUT" : "POST", exists ? lease->name : NULL, body, on_written);
 }
 
-/** What to do with what a look showed. */
+/** Decides what to do after the lease was read. */
 static void decide(ao_lease *lease)
 {
 	bool ours = is_ours(lease);
@@ -330,7 +332,7 @@ static void on_read(void *arg, const ao_kube_answer *answer)
 
 static void read_record(ao_lease *lease) { request(lease, "GET", lease->name, NULL, on_read); }
 
-/** A leader renews what it knows without reading first, unless its time is over (the process was stopped); everybody else looks. */
+/** A leader writes without reading first, unless its time is over because the process was stopped. All others read. */
 static void step(void *arg)
 {
 	ao_lease *lease = arg;
@@ -421,7 +423,7 @@ void ao_lease_release(ao_lease *lease, void (*done)(void *arg), void *arg)
 	if (!maybe_ours)
 		return;
 	if (unknown || !lease->record.object)
-		read_record(lease); /* what was in flight may have arrived */
+		read_record(lease); /* the write in flight may have arrived */
 	else
 		write_record(lease);
 }

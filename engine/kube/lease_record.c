@@ -1,4 +1,4 @@
-/* lease_record.c -- client-go's rules for leaseTransitions, acquireTime and expiry; unknown fields of the object are kept. */
+/* lease_record.c -- client-go's rules for leaseTransitions, acquireTime and expiry.  Unknown fields of the object are kept. */
 #include "kube/lease_record.h"
 
 #include "base/clock.h"
@@ -70,7 +70,7 @@ cJSON *ao_lease_record_claimed(const ao_lease_record *record, const ao_lease_cla
 	ao_time_micro_text(wall_ms, now);
 	cJSON *object = next(record, claim, (claim->lease_ms + 999) / 1000, now), *spec = ao_json_object(object, "spec");
 	if (strcmp(ao_lease_record_holder(record), claim->identity) != 0) {
-		int64_t transitions = -1; /* the first holder of all is no transition */
+		int64_t transitions = -1; /* the very first holder does not count as a transition */
 		if (record->object) {
 			transitions = 0;
 			ao_json_int(ao_json_at(spec, "leaseTransitions"), &transitions);

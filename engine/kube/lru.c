@@ -1,4 +1,4 @@
-/* lru.c -- the entries of a hash map on a ring, most recent first; the ring's head is no entry. */
+/* lru.c -- the entries of a hash map on a ring, most recent first.  The head of the ring is not an entry. */
 #include "kube/lru.h"
 
 #include "base/map.h"

@@ -1,4 +1,4 @@
-/* managed.c -- managedFields by spans for the store, as a tree for the one patch that changes them. */
+/* managed.c -- reads managedFields as spans for the store, and as a tree for the one patch that changes them. */
 #include "kube/managed.h"
 
 #include "base/mem.h"
@@ -46,7 +46,7 @@ static bool is_one_of(const char *manager, const char *ours, const char *const *
 	return false;
 }
 
-/** Does this entry become ours: an Update of ours or of a predecessor, or our own Apply? */
+/** Does this entry become part of ours? It does when it is an Update of ours or of a predecessor, or our own Apply. */
 static bool is_ours(const cJSON *entry, const char *ours, const char *const *legacy, bool *ret_update)
 {
 	const char *manager = ao_json_str(entry, "manager"), *operation = ao_json_str(entry, "operation"),
@@ -57,7 +57,7 @@ static bool is_ours(const cJSON *entry, const char *ours, const char *const *leg
 	return *ret_update ? is_one_of(manager, ours, legacy) : strcmp(operation, "Apply") == 0 && strcmp(manager, ours) == 0;
 }
 
-/** Adds the members of `from` to `into`, deeply: the union of two field sets. */
+/** Adds the members of `from` to `into` at every depth: the union of two sets of fields. */
 static void merge_fields(cJSON *into, const cJSON *from)
 {
 	const cJSON *member;

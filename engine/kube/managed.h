@@ -1,10 +1,12 @@
 #pragma once
 /**
- * managed.h -- metadata.managedFields: who holds what, and the patch that makes it ours.
+ * managed.h -- metadata.managedFields: which manager holds which fields, and the patch that makes them ours.
  *
- * A force-apply beside an Update entry never removes a field, because the Update entry goes on owning it; so such entries of ours (a POST)
- * and of a predecessor become one Apply entry of ours first.  spec.replicas is let go of unless we set it: a field that its last owner
- * stops applying falls back to its default, and a default of 1 would scale a workload down.
+ * A force-apply beside an Update entry never removes a field, because the Update entry still owns it.  So Update entries of ours (a POST)
+ * and of a predecessor become one Apply entry of ours first.
+ *
+ * We give up spec.replicas unless we set it.  A field falls back to its default when its last owner stops applying it, and the default of 1
+ * would scale a workload down.
  * Threads: any.
  */
 #include "json/json.h"
@@ -19,11 +21,11 @@ typedef struct ao_managed {
 ao_managed ao_managed_scan(ao_span fields, const char *const *managers);
 
 /**
- * The JSON patch after which `manager` holds by Apply all that it and the legacy managers hold by Update now.
+ * The JSON patch after which `manager` holds by Apply all fields that it and the legacy managers hold by Update now.
  *
  * @param live           the object with its managedFields
  * @param legacy         NULL-terminated; may be NULL
- * @param drop_replicas  we do not set spec.replicas: leave it to whoever else does
+ * @param drop_replicas  we do not set spec.replicas: leave it to its other owners
  * @return the patch (the caller frees), or NULL when nothing is to be done
  */
 cJSON *ao_managed_patch(const cJSON *live, const char *manager, const char *const *legacy, bool drop_replicas);

@@ -1,4 +1,4 @@
-/* openapi.c -- one index, then one document after the other; each is compiled as it comes and its text forgotten. */
+/* openapi.c -- fetches an index, then one document after the other.  Each is compiled when it comes, and its text is freed. */
 #include "kube/openapi.h"
 
 #include "base/log.h"
@@ -14,9 +14,9 @@
 
 typedef struct group {
 	const char *api_version; /* borrowed from a kind */
-	char *url;               /* where the index says its document is now; NULL: the server has none */
+	char *url;               /* where its document is, as the index says; NULL: the server has none */
 	char *have;              /* the URL whose document is compiled */
-	ao_schema *schema;       /* or NULL: the built-in one serves */
+	ao_schema *schema;       /* or NULL: the built-in one is used */
 	struct group *next;
 } group;
 
@@ -92,7 +92,7 @@ static void finish(ao_openapi *o)
 	o->fetching = NULL;
 	for (size_t i = 0; i < count; i++)
 		if (all[i].fn)
-			all[i].fn(all[i].arg); /* the last may free us */
+			all[i].fn(all[i].arg); /* the last call may free us */
 }
 
 static bool of_interest(void *arg, const char *api_version, const char *kind)
@@ -129,7 +129,7 @@ static void on_document(void *arg, const ao_kube_answer *answer)
 	fetch_from(o, g->next);
 }
 
-/** Fetches the documents of `g` and those behind it, one at a time: each is half a megabyte of text while it lasts. */
+/** Fetches the documents of `g` and of the groups after it, one at a time, because each is half a megabyte of text. */
 static void fetch_from(ao_openapi *o, group *g)
 {
 	while (g && (!g->url || (g->have && strcmp(g->url, g->have) == 0)))

@@ -1,4 +1,4 @@
-/* quantity.c -- quantities as a whole number of nano-units, in 128 bits: exact, no floating point. */
+/* quantity.c -- keeps a quantity as a whole number of nano-units in 128 bits, which is exact.  There is no floating point. */
 #include "kube/quantity.h"
 
 #include <ctype.h>
@@ -18,7 +18,7 @@ static bool multiply(wide *value, wide factor)
 	return true;
 }
 
-/** value * 10^power; what is finer than one unit is rounded up, as Kubernetes does. */
+/** value * 10^power. What is smaller than a nano-unit is rounded up, as Kubernetes does. */
 static bool scale_ten(wide *value, long power)
 {
 	bool rest = false;
@@ -60,7 +60,7 @@ typedef struct quantity {
 	wide nano;
 } quantity;
 
-/** @return false when the text is no quantity, or beyond 2^126 nano-units on the way */
+/** @return false when the text is not a quantity, or is beyond 2^126 nano-units on the way */
 static bool parse(const char *text, quantity *ret)
 {
 	bool negative = *text == '-', digit = false, point = false;

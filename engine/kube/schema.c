@@ -1,4 +1,4 @@
-/* schema.c -- walks an object and its schema side by side.  The path of what is wrong is put together on the way back up. */
+/* schema.c -- walks an object and its schema side by side.  The path of an error is put together on the way back up. */
 #include "kube/schema.h"
 
 #include "base/mem.h"
@@ -57,7 +57,7 @@ static const char *type_of(const cJSON *value)
 				       : "a number";
 }
 
-/** The value itself is not in the text: it may be a secret. */
+/** Leaves the value itself out of the text, because it may be a secret. */
 static int wrong_type(const ao_schema_node *node, const cJSON *value, ao_err **reterr)
 {
 	static const char *const NAMES[] = {"anything",   "an object", "a list",    "a string",
@@ -66,7 +66,7 @@ static int wrong_type(const ao_schema_node *node, const cJSON *value, ao_err **r
 	return ao_err_set(reterr, -EINVAL, ": must be %s, is %s%s", NAMES[node->type], type_of(value), quote ? "; write it in quotes" : "");
 }
 
-/** Puts a step in front of the path; the dot between two names is added where the deeper one begins with a name. */
+/** Puts a step in front of the path. Adds a dot when the path so far begins with a name. */
 static int below(int r, ao_err **reterr, const char *name)
 {
 	if (reterr && *reterr) {
@@ -94,7 +94,7 @@ static int unknown_field(const ao_schema *s, const ao_schema_node *node, const c
 
 /* ---- lists ---- */
 
-/** The value of a list item that the server tells items apart by: one member, or the item itself for a set. */
+/** The value by which the server tells list items apart: one member of the item, or the item itself in a set. */
 static const cJSON *key_of(const cJSON *item, const char *key) { return key ? ao_json_at(item, key) : item; }
 
 static bool same_keys(const ao_schema *s, const ao_schema_node *node, const cJSON *a, const cJSON *b)
@@ -175,7 +175,7 @@ static int check_object(const ao_schema *s, const ao_schema_node *node, cJSON *o
 
 /* ---- any value ---- */
 
-/** An empty table of Lua is neither list nor object: the schema knows. */
+/** Settles what an empty table of Lua is: it could be a list or an object, and the schema knows which. */
 static void settle_empty(const ao_schema_node *node, cJSON *value)
 {
 	bool empty = (cJSON_IsObject(value) || cJSON_IsArray(value)) && !value->child;
@@ -185,7 +185,7 @@ static void settle_empty(const ao_schema_node *node, cJSON *value)
 
 static int check_string(const ao_schema *s, const ao_schema_node *node, const cJSON *value, ao_err **reterr)
 {
-	if (!node->words || !*value->valuestring) /* the server takes "" for absent */
+	if (!node->words || !*value->valuestring) /* to the server "" is the same as absent */
 		return 0;
 	ao_auto_buf ao_buf all = ao_buf_init(1000);
 	for (uint32_t i = 0; i < node->words; i++) {
@@ -194,7 +194,7 @@ static int check_string(const ao_schema *s, const ao_schema_node *node, const cJ
 			return 0;
 		ao_buf_printf(&all, "%s%s", i ? ", " : "", word);
 	}
-	return ao_err_set(reterr, -EINVAL, ": \"%.100s\" is none of %s", value->valuestring, all.data);
+	return ao_err_set(reterr, -EINVAL, ": \"%.100s\" is not one of %s", value->valuestring, all.data);
 }
 
 static int check_integer(const ao_schema_node *node, const cJSON *value, ao_err **reterr)

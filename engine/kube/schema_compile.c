@@ -1,8 +1,8 @@
 /*
- * schema_compile.c -- from the text of an OpenAPI document to the table.
+ * schema_compile.c -- compiles the text of an OpenAPI document to the table.
  *
- * The text is walked as spans, never parsed to a tree: apps/v1 is 720 KB, of which the kinds we render need a tenth.  A definition is
- * compiled once, under its name; its index is known before its members are, so that it may refer to itself.
+ * The text is walked as spans and never parsed to a tree, because apps/v1 is 720 KB, and the kinds that we render need a tenth of it.
+ * A definition is compiled once, under its name.  Its index is known before its members are compiled, so that it may refer to itself.
  */
 #include "base/buf.h"
 #include "base/map.h"
@@ -56,7 +56,7 @@ static uint32_t new_node(compiler *c)
 	return index;
 }
 
-/** The place of a text in the pool; equal texts share one. */
+/** The place of a text in the pool. Equal texts share a place. */
 static uint32_t pooled(compiler *c, const char *text)
 {
 	uintptr_t known = (uintptr_t)ao_map_get(c->words, text);
@@ -121,14 +121,14 @@ static bool lists(ao_span list, const char *name)
 	return false;
 }
 
-/** "" and 0 are how the server's own types spell "no default"; they are required all the same. */
+/** Is there a real default? The server's own types write "" and 0 for "no default"; such a field must be given if it is required. */
 static bool has_default(ao_span text)
 {
 	ao_span value = ao_span_get(text, "default");
 	return value.at && !ao_span_is(value, "") && !(value.len == 1 && *value.at == '0');
 }
 
-/** Members are compiled first: a node's properties lie side by side, and those of its members must not come between. */
+/** Compiles the members first: the properties of a node lie side by side, and those of its members must not come between them. */
 static void add_properties(compiler *c, uint32_t node, ao_span properties, ao_span required)
 {
 	found *all = NULL;
@@ -193,7 +193,7 @@ static void compile_typed(compiler *c, uint32_t node, ao_span text)
 	ao_schema_node *n = &c->schema->nodes[node];
 	if (ao_span_is(type, "object") && ao_span_get(text, "properties").at == NULL &&
 	    ao_span_get(text, "additionalProperties").at == NULL)
-		n->type = AO_ANY; /* RawExtension, FieldsV1: an object of its own rules */
+		n->type = AO_ANY; /* RawExtension, FieldsV1: an object with rules of its own */
 	else if (ao_span_is(type, "object"))
 		compile_object(c, node, text);
 	else if (ao_span_is(type, "array"))
@@ -210,7 +210,7 @@ static void compile_typed(compiler *c, uint32_t node, ao_span text)
 	}
 }
 
-/** `oneOf` and `anyOf` stand for "string or number" wherever the server uses them for types; one `allOf` wraps a reference. */
+/** Where the server uses `oneOf` and `anyOf` for types, they mean "string or number". An `allOf` of one item wraps a reference. */
 static uint32_t compile_plain(compiler *c, ao_span text)
 {
 	ao_span all = ao_span_get(text, "allOf"), first = {0}, reference = ao_span_get(text, "$ref");
@@ -312,7 +312,7 @@ int ao_schema_compile(const char *document, size_t len, bool (*wanted)(void *arg
 		*ret = AO_TAKE(c.schema);
 	}
 	compiler_clear(&c);
-	return r == 0 ? 0 : ao_err_set(reterr, r, r == -E2BIG ? "the OpenAPI document holds too much" : "no OpenAPI v3 document");
+	return r == 0 ? 0 : ao_err_set(reterr, r, r == -E2BIG ? "the OpenAPI document holds too much" : "not an OpenAPI v3 document");
 }
 
 void ao_schema_free(ao_schema *s)

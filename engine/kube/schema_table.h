@@ -1,8 +1,8 @@
 #pragma once
 /**
- * schema_table.h -- what schema_compile.c makes and schema.c reads.  Private to kube/.
+ * schema_table.h -- the table that schema_compile.c makes and schema.c reads.  Private to kube/.
  *
- * A node is one type; properties of a node lie side by side, sorted by name; texts lie NUL-terminated in one pool.
+ * A node is one type.  The properties of a node lie side by side, sorted by name.  All texts lie in one pool, each ended by a NUL.
  */
 #include "kube/schema.h"
 
@@ -11,7 +11,7 @@
 #define AO_NO_NODE UINT32_MAX
 
 typedef enum {
-	AO_ANY, /* whatever it is, it passes: no type is given, or unknown fields are preserved */
+	AO_ANY, /* anything passes: no type is given, or unknown fields are preserved */
 	AO_OBJECT,
 	AO_ARRAY,
 	AO_STRING,

@@ -130,7 +130,7 @@ static void falls_back_to_the_home_folder(void **state)
 	setenv("HOME", folder, 1);
 	assert_int_equal(ao_kubeconfig_load(NULL, NULL, &config, &err), -ENOENT);
 	assert_non_null(
-	    strstr(ao_err_text(err), "/.kube/config does not exist, KUBECONFIG is not set and this is no pod; use --kubeconfig"));
+	    strstr(ao_err_text(err), "/.kube/config does not exist, KUBECONFIG is not set and this is not a pod; use --kubeconfig"));
 	setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1", 1);
 	if (access(AO_INCLUSTER_FILES "/token", F_OK) < 0) {
 		assert_int_equal(ao_kubeconfig_load(NULL, NULL, &config, &err), -ENOENT);
@@ -170,8 +170,8 @@ static void names_what_is_missing(void **state)
 	} cases[] = {
 	    {"empty", "", NULL, "the file is empty; point --kubeconfig or KUBECONFIG at a real one"},
 	    {"comments", "# nothing\n---\n", NULL, "the file is empty"},
-	    {"list", "[1, 2]", NULL, "that is no kubeconfig"},
-	    {"pod", "{apiVersion: v1, kind: Pod}", NULL, "that is no kubeconfig"},
+	    {"list", "[1, 2]", NULL, "that is not a kubeconfig"},
+	    {"pod", "{apiVersion: v1, kind: Pod}", NULL, "that is not a kubeconfig"},
 	    {"no-yaml", "a: [", NULL, "no-yaml:"},
 	    {"map", "clusters: {c: {}}", NULL, "'clusters' must be a list of entries with a name"},
 	    {"nameless", "users: [{user: {}}]", NULL, "an entry of 'users' has no name"},
@@ -204,11 +204,11 @@ static void says_what_is_wrong_with_a_cluster(void **state)
 	} cases[] = {
 	    {"no-scheme", "server: 'h:6443'", "server of cluster 'c' must begin with https://"},
 	    {"password", "server: 'https://a:secret@h'", "server of cluster 'c' must hold no user name"},
-	    {"no-host", "server: 'https:///x'", "server of cluster 'c' is no address"},
-	    {"query", "server: 'https://h?a'", "server of cluster 'c' is no address"},
+	    {"no-host", "server: 'https:///x'", "server of cluster 'c' is not an address"},
+	    {"query", "server: 'https://h?a'", "server of cluster 'c' is not an address"},
 	    {"number", "server: 5", "server of cluster 'c' must be text; put it in quotes"},
 	    {"bad-base64", "server: 'https://h', certificate-authority-data: '!!'",
-	     "certificate-authority-data of cluster 'c' is no base64"},
+	     "certificate-authority-data of cluster 'c' is not base64"},
 	    {"no-pem",
 	     "server: 'https://h', certificate-authority-data: Q0VSVA==", "certificate-authority-data of cluster 'c' holds no PEM"},
 	    {"nul", "server: 'https://h', certificate-authority-data: 'LS0tLS1CRUdJTiAA'",

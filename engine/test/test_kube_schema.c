@@ -39,7 +39,7 @@ static const struct row {
     {DEPLOYMENT("[{\"name\":\"a\",\"imagePullPolcy\":\"Always\"}]"),
      "spec.template.spec.containers[0].imagePullPolcy: unknown field; did you mean imagePullPolicy?"},
     {DEPLOYMENT("[{\"name\":\"a\",\"imagePullPolicy\":\"Sometimes\"}]"),
-     "spec.template.spec.containers[0].imagePullPolicy: \"Sometimes\" is none of Always, IfNotPresent, Never"},
+     "spec.template.spec.containers[0].imagePullPolicy: \"Sometimes\" is not one of Always, IfNotPresent, Never"},
     {DEPLOYMENT("[{\"image\":\"a\"}]"), "spec.template.spec.containers[0].name: is missing"},
     {DEPLOYMENT("[{\"name\":\"a\"},{\"name\":\"a\"}]"), "spec.template.spec.containers[1]: name a is in the list already, at [0]"},
     {DEPLOYMENT("[{\"name\":\"a\",\"env\":[{\"name\":\"X\"},{\"name\":\"Y\"},{\"name\":\"X\"}]}]"),
