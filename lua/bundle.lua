@@ -39,7 +39,7 @@ local function fail(text, ...)
   error(format(text, ...), 0)
 end
 
---- A copy that shares nothing: what a policy does to it is gone after the call.
+--- A deep copy, so that what a policy does to it is gone after the call.
 local function copy(value)
   if type(value) ~= 'table' or value == json.null then
     return value
@@ -74,7 +74,7 @@ end
 ---@field files table<string, Source>
 ---@field loaded table<string, { kind: string, content: any }|'loading'>
 
---- The loader of one set of files. Its environment is shared by all files but for their globals, of which there are none.
+--- The loader of one set of files. All files share one environment; they cannot set globals in it.
 local function new_loader(files, host)
   local loader = { files = {}, loaded = {}, stack = {}, open = true }
   for _, file in ipairs(files) do
@@ -99,7 +99,7 @@ end
 
 local load_file
 
---- `require` as files of the bundle see it.
+--- The `require` that files of the bundle get.
 local function require_for(loader)
   return function(module)
     if type(module) ~= 'string' then
@@ -229,7 +229,7 @@ local function collect(loader)
   return by_name, manifest
 end
 
---- Checks each policy's parameters against its schema, defaults filled in. Those of nobody are for a policy that may come later.
+--- Checks each policy's parameters against its schema, and fills in defaults. Parameters without a policy are for one that may come later.
 local function apply_params(list, given)
   if type(given) ~= 'table' or given[1] ~= nil then
     fail('params must be a table: policy name to parameters')
@@ -239,7 +239,7 @@ local function apply_params(list, given)
   end
 end
 
---- The settings given, and the manifest's defaults for those that are not.
+--- The settings that were given, and the manifest's defaults for the others.
 local function settings_with_defaults(manifest, given)
   local settings = {}
   for name, setting in next, manifest.settings do
@@ -281,7 +281,7 @@ function bundle.load(files, settings, host)
   }, Bundle)
 end
 
---- The manifest of files that are not loaded as a whole, so that it is known which settings they want.
+--- The manifest alone, without loading the other files. It says which settings the bundle needs.
 ---@param files Source[]
 ---@param host table
 ---@return table
@@ -319,7 +319,7 @@ local function finder(children)
   end
 end
 
---- What each policy is told beside the parent; one table for each, because params differ.
+--- What each policy gets beside the parent: a table of its own, because params differ.
 ---@param self Bundle
 ---@param snapshot table
 ---@return table<Policy, table>
@@ -365,7 +365,7 @@ local function each(self, hook, p, call)
   self.host.enter('', '')
 end
 
---- Asks every policy whether the parent is right; the first complaint wins.
+--- Asks each policy whether the parent is valid. The first refusal wins.
 local function validate(self, actor, ctx)
   for _, it in ipairs(self.list) do
     if it.def.validate then
@@ -384,7 +384,7 @@ local function validate(self, actor, ctx)
 end
 
 --- What is wanted for a parent: { invalid, objects, queues, events, requeue_after }.
--- An invalid parent that is to go still says which queues go with it.
+-- For an invalid parent that is being deleted, the queues are planned all the same, so that they are deleted, too.
 ---@param snapshot table { now, parent, children, related, queues, explain }; with explain = true the plan says who set each field
 ---@return table
 function Bundle:plan(snapshot)
@@ -427,7 +427,7 @@ function Bundle:shared()
   return { objects = plan.finish(p, { host = self.host, kinds = self.kinds }).objects }
 end
 
---- Runs a case (see cases.lua): { failure }, nil when it holds.
+--- Runs a case (see cases.lua). Returns { failure }, where failure is nil when the case holds.
 ---@param case table
 ---@return { failure: string? }
 function Bundle:case(case)

@@ -6,7 +6,7 @@
 --   settings: the operator's settings (default: the manifest's cases.settings)
 --   children, related, outcome: what is observed (default: nothing)
 --   expect:   {Kind: fields that must be there}; ABSENT means it must not
---   queues:   with expect: the queues planned, in order, each with the fields that must be there; when observed, give `observed_queues`
+--   queues:   with expect: the queues planned, in order, each with the fields that must be there; observed ones are `observed_queues`
 --   invalid:  texts that the refusal must hold, instead of expect
 --   status:   fields of the status that must be there
 --   snapshot: all of the above at once, as an operator recorded it; with `plan`, which must come out exactly
@@ -17,7 +17,7 @@ local M = {}
 
 local NOW <const> = '2026-01-02T03:04:05Z'
 
---- The first path where `wanted` is not found in `got`: maps may hold more, lists may not. nil when all is there.
+--- The first path where `got` does not hold what `wanted` asks for, or nil. Maps may hold more, lists may not.
 ---@return string?
 function M.difference(wanted, got, path)
   path = path or ''
@@ -40,7 +40,7 @@ function M.find(plan, kind)
   end
 end
 
---- `given` with what it lacks taken from `base`, map by map; lists are taken whole.
+--- `given`, and from `base` what it lacks, map by map. Lists are taken whole.
 local function filled(base, given)
   if given == nil then return k8s.copy(base) end
   local maps = type(base) == 'table' and type(given) == 'table' and not json.is_array(base) and not json.is_array(given)
@@ -78,7 +78,7 @@ local function check_invalid(wanted, invalid)
   end
 end
 
---- What is wrong with a plan in the light of a case; nil when nothing is.
+--- How a plan differs from what a case expects, or nil.
 ---@return string?
 function M.judge_plan(case, plan)
   if case.plan then

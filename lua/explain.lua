@@ -22,7 +22,7 @@ local function leaves(value, path, out)
   return out
 end
 
---- Starts to watch a plan. Returns a function to be called after each policy with its name.
+--- Starts to watch a plan. Returns a function that must be called after each policy, with its name.
 ---@param plan Plan
 ---@return fun(policy: string)
 ---@return table<string, table> by role: path -> policy
@@ -39,7 +39,7 @@ function M.new(plan)
   end, by_role
 end
 
---- What was found out: { { kind, name, fields = { { path, policy } } } }, in the order of the plan.
+--- The result: { { kind, name, fields = { { path, policy } } } }, in the order of the plan.
 ---@param objects table[] of the finished plan
 ---@param by_role table<string, table>
 ---@return table[]

@@ -38,7 +38,7 @@ function k8s.get(object, path, default)
   return value
 end
 
---- The value as a positive integer, be it a number or text; else `default`: zero and absent mean the same.
+--- The value as a positive integer; it may be a number or a text. Anything else gives `default`, and so does zero.
 ---@param value any
 ---@param default any
 ---@return any

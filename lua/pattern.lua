@@ -1,6 +1,6 @@
 --- pattern: Lua patterns matched by Lua code.
--- The stock matcher is C: no step budget reaches into it, and a pattern of forty bytes can keep it busy for hours. Here every step is a step
--- of the virtual machine. A pattern is taken apart into items once per call, then matched with backtracking.
+-- The stock matcher is C. No step budget reaches into it, and a pattern of forty bytes can keep it busy for hours. Here every step is one
+-- of the virtual machine. A pattern is split into items once per call. Then the items are matched with backtracking.
 local byte, find, sub, char = string.byte, string.find, string.sub, string.char
 local concat = table.concat
 local error, tostring, type = error, tostring, type
@@ -86,7 +86,7 @@ end
 
 local QUANTIFIER = { ['*'] = 'most', ['+'] = 'most', ['-'] = 'least', ['?'] = 'maybe' }
 
---- One byte test with what follows it.
+--- A test of one byte, and the repetition that follows it.
 local function add_test(p, at, bytes, items)
   local mark = sub(p, at, at)
   local kind = QUANTIFIER[mark]
@@ -128,7 +128,7 @@ end
 
 local OPEN <const>, POSITION <const> = -1, -2
 
---- How far a run of bytes goes that pass a test.
+--- Where a run of bytes that pass a test ends.
 local function run_length(s, at, bytes)
   local n = 0
   while true do
@@ -152,7 +152,7 @@ local function balance(s, at, item)
   end
 end
 
---- The text of an earlier capture must come again.
+--- Matches the text of an earlier capture.
 local function back_reference(m, at, index)
   local length = index >= 1 and m.lengths[index]
   if not length or index > m.count or length == OPEN then error('invalid capture index %' .. index, 0) end
@@ -164,7 +164,7 @@ end
 
 local match
 
---- Goes on behind a new capture; a failure takes it back.
+--- Matches the rest after a new capture. A failure takes the capture back.
 local function open_capture(m, i, at, length)
   if m.count >= MAX_CAPTURES then error('too many captures', 0) end
   m.count = m.count + 1
@@ -206,7 +206,7 @@ local function match_least(m, i, at, bytes)
   end
 end
 
---- Items that neither branch nor nest: where the subject goes on, or nil.
+--- Matches an item that neither branches nor nests. Returns where the subject goes on, or nil.
 local function step(m, item, at)
   local kind = item.kind
   if kind == 'balance' then return balance(m.s, at, item) end
@@ -217,7 +217,7 @@ local function step(m, item, at)
   return not item.bytes[before] and item.bytes[here] and at or nil
 end
 
---- Items that may have to be tried in several ways: each goes on with the rest of the pattern by itself.
+--- Items that may have to be tried in several ways. Each of them matches the rest of the pattern by itself.
 local BRANCH = {
   most = function(m, i, at, item) return match_most(m, i, at, item.bytes) end,
   least = function(m, i, at, item) return match_least(m, i, at, item.bytes) end,

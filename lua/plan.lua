@@ -31,7 +31,7 @@ function plan.new()
   return setmetatable({ [STATE] = { objects = {}, by_role = {}, kept = {}, queues = {}, events = {} } }, Plan)
 end
 
---- Tells who works on the plan from now on, and in which hook.
+--- Sets the policy and the hook that work on the plan from now on.
 ---@param p Plan
 ---@param policy { name: string, file: string }
 ---@param hook string

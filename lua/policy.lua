@@ -140,7 +140,7 @@ local function kinds(value, where, fields)
   return copy, wrong
 end
 
---- What is wrong with where a file comes from: it must speak of settings that there are.
+--- Returns what is wrong with `remote` of a file, or nil. It may name only settings that exist.
 local function check_remote(remote, where, settings)
   local wrong = shape(remote, where, REMOTE)
   if wrong then

@@ -1,4 +1,4 @@
-{{- /* `helm upgrade --reuse-values` from the older chart hands over its values only: ours lie under them then. */ -}}
+{{- /* `helm upgrade --reuse-values` from the older chart hands over only the values of that chart. Then ours lie under them. */ -}}
 {{- define "asya.complete" -}}
 {{- if not (hasKey .Values "policies") -}}
 {{- range $key, $value := mergeOverwrite (.Files.Get "defaults.yaml" | fromYaml) (deepCopy .Values) -}}
@@ -42,7 +42,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- set (include "asya.labels" .top | fromYaml) "app.kubernetes.io/name" .name | toYaml -}}
 {{- end -}}
 
-{{- /* Which actors are ours, for the operator and for what releases them. */ -}}
+{{- /* Which actors are ours: for the operator, and for the Job that releases them. */ -}}
 {{- define "asya.scope" -}}
 - name: ASYA_OPERATOR_CLASS
   value: {{ .Values.operatorClass | quote }}
@@ -78,7 +78,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- fail "runtime.github.version is empty and runtime.source is github: set it to a release (--set runtime.github.version=v1.0.0), or set runtime.source=local" -}}
 {{- end -}}
 {{- if and .Values.releaseOnUninstall (not .Values.leaderElection.enabled) -}}
-{{- fail "releaseOnUninstall needs leaderElection.enabled: it is by the lease that the running operator is told to stop" -}}
+{{- fail "releaseOnUninstall needs leaderElection.enabled: the lease tells the running operator to stop" -}}
 {{- end -}}
 {{- end -}}
 
@@ -86,7 +86,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- (.Values.runtime.github).version | default .Values.runtime.githubRelease | default "" -}}
 {{- end -}}
 
-{{- /* The file of the script; empty when it is the one in the policies: so are the paths where the older chart and its image had theirs. */ -}}
+{{- /* The file of the script. Empty when it is the one in the policies, and for the paths where the older chart and its image had their script. */ -}}
 {{- define "asya.runtime.path" -}}
 {{- $path := (.Values.runtime.local).path | default .Values.runtime.localPath | default "" -}}
 {{- if and (eq .Values.runtime.source "local") (not (has $path (list "/runtime/asya_runtime.py" "../src/asya-runtime/asya_runtime.py"))) -}}
@@ -115,7 +115,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end -}}
 
-{{- /* In the watched file, not in the environment: another version is live without a restart. */ -}}
+{{- /* These are in the watched file, not in the environment, so that another version is live without a restart. */ -}}
 {{- define "asya.runtime" -}}
 {{- $github := .Values.runtime.github | default dict -}}
 {{- if eq .Values.runtime.source "github" -}}

@@ -1,4 +1,4 @@
-{{- /* Lays .from over .into, which it changes: maps key by key, null takes away, anything else replaces. */ -}}
+{{- /* Lays .from over .into, and changes .into: maps are merged key by key, null removes a key, anything else replaces. */ -}}
 {{- define "asya.overlay" -}}
 {{- range $key, $value := .from -}}
 {{- $old := get $.into $key -}}
@@ -12,7 +12,7 @@
 {{- end -}}
 {{- end -}}
 
-{{- /* Makes an entry what the operator takes: its type named, what is empty left out. Fails where it could not work. */ -}}
+{{- /* Makes an entry as the operator takes it: with its type, and without empty fields. Fails when the entry could not work. */ -}}
 {{- define "asya.transport" -}}
 {{- $name := .name -}}
 {{- $entry := .entry -}}
@@ -67,12 +67,12 @@ nothing is laid under it, so that actors keep exactly the settings they were mad
 {{- end -}}
 {{- end -}}
 {{- if not $enabled -}}
-{{- fail "no transport is enabled, so that no actor could run: set transports.rabbitmq.enabled=true or transports.sqs.enabled=true" -}}
+{{- fail "no transport is enabled, so no actor could run: set transports.rabbitmq.enabled=true or transports.sqs.enabled=true" -}}
 {{- end -}}
 {{- dict "transports" $all | toJson -}}
 {{- end -}}
 
-{{- /* The ports of the enabled transports: brokers, their management API, AWS or what stands for it. */ -}}
+{{- /* The ports of the enabled transports: brokers, their management API, AWS or its stand-in. */ -}}
 {{- define "asya.ports" -}}
 {{- $ports := list -}}
 {{- range $name, $entry := (include "asya.transports" . | fromJson).transports -}}
