@@ -245,7 +245,7 @@ static void after_failed_write(ao_lease *lease, const ao_kube_answer *answer)
 	if (!raced)
 		failed(lease, answer);
 	else if (lease->phase == LEADING) /* it may have been our own write, whose answer came too late */
-		ao_warn(AO_LEASE, lease->name, "somebody else wrote it, reading it again: %s", answer->message);
+		ao_warn(AO_LEASE, lease->name, "it was written by another process, reading it again: %s", answer->message);
 	if (!unknown) {
 		ao_lease_record_forget(&lease->record);
 		lease->maybe_ours = lease->phase != STANDING_BY;

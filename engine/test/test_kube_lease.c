@@ -330,7 +330,7 @@ static void says_that_somebody_else_wrote_it(void **state)
 {
 	cluster *c = need_cluster(state, __func__);
 	ao_auto_str char *text = logged(lead_beside_another_writer, c);
-	const char *first = strstr(text, "somebody else wrote it, reading it again: ");
+	const char *first = strstr(text, "it was written by another process, reading it again: ");
 	if (!first || !strstr(first, "the object has been modified"))
 		fail_msg("wanted what was met in: %s", text);
 }
