@@ -3,14 +3,17 @@
 local cases = require 'cases'
 local explain = require 'explain'
 local json = require 'json'
+local plain = require 'plain'
 local plan = require 'plan'
 local policy = require 'policy'
 local sandbox = require 'sandbox'
 local schema = require 'schema'
+local seal = require 'seal'
 
-local error, getmetatable, ipairs, load, next, pcall, require, setmetatable, tostring, type =
-  error, getmetatable, ipairs, load, next, pcall, require, setmetatable, tostring, type
-local find, format, sub = string.find, string.format, string.sub
+local error, getmetatable, ipairs, load, next, pcall, require, setmetatable, type =
+  error, getmetatable, ipairs, load, next, pcall, require, setmetatable, type
+local find, sub = string.find, string.sub
+local format, text_of = plain.format, plain.text
 local concat, insert, sort = table.concat, table.insert, table.sort
 
 ---@class Source
@@ -32,6 +35,8 @@ Bundle.__index = Bundle
 
 local bundle = {}
 
+local PIECE <const> = 64 -- bytes of a file that are compiled at once
+
 --- Modules of the SDK that policies may require; 'policy' is the bundle's own.
 local MODULES = { 'json', 'k8s', 'schema', 'text', 'quantity', 'conditions', 'times' }
 
@@ -39,16 +44,21 @@ local function fail(text, ...)
   error(format(text, ...), 0)
 end
 
---- A deep copy, so that what a policy does to it is gone after the call.
-local function copy(value)
-  if type(value) ~= 'table' or value == json.null then
-    return value
+--- A copy that shares nothing that can be changed: what a policy does to it, no other one sees, nor the next call.
+local function copy(value, copies)
+  if type(value) ~= 'table' or copies[value] then
+    return copies[value] or value
+  end
+  local mt = getmetatable(value)
+  if mt == false then
+    return value -- sealed
   end
   local result = {}
+  copies[value] = result
   for key, item in next, value do
-    result[key] = copy(item)
+    result[key] = type(item) == 'table' and copy(item, copies) or item
   end
-  return setmetatable(result, getmetatable(value))
+  return mt and setmetatable(result, mt) or result
 end
 
 local function sorted_keys(t)
@@ -62,45 +72,62 @@ end
 
 --- Loading --------------------------------------------------------------------------------------------------
 
---- A module that policies can read and not change.
-local function frozen(module, name)
-  return setmetatable({}, {
-    __index = module, __metatable = false,
-    __newindex = function(_, key) error(format("module '%s' cannot be changed (field '%s')", name, tostring(key)), 2) end,
-  })
-end
-
 ---@class Loader
 ---@field files table<string, Source>
 ---@field loaded table<string, { kind: string, content: any }|'loading'>
+---@field stack string[] the files that are loading, each because the one before requires it
+
+--- What went wrong in a file, with its name in front.
+local function named(name, wrong)
+  if type(wrong) ~= 'string' then
+    wrong = format('error value is a %s', type(wrong))
+  end
+  return sub(wrong, 1, #name + 1) == name .. ':' and wrong or name .. ': ' .. wrong
+end
+
+--- Goes back to the file that requires the one on top.
+local function leave(loader)
+  loader.stack[#loader.stack] = nil
+  local below = loader.stack[#loader.stack]
+  loader.host.enter(below or '', below and 'load' or '')
+end
+
+--- After an error that somebody caught: the files it ended are not loading any more, and who wants them next sees it, too.
+local function unwind(loader, depth)
+  while #loader.stack > depth do
+    loader.loaded[loader.stack[#loader.stack]] = nil
+    leave(loader)
+  end
+end
 
 --- The loader of one set of files. All files share one environment; they cannot set globals in it.
 local function new_loader(files, host)
-  local loader = { files = {}, loaded = {}, stack = {}, open = true }
+  local loader = { files = {}, loaded = {}, stack = {}, open = true, host = host }
   for _, file in ipairs(files) do
     loader.files[file.name] = file
   end
   loader.api, loader.kind_of = policy.new(function(name)
     local file = loader.files[name]
     if not loader.open then
-      return nil, format("policy.file('%s'): only while the bundle loads: keep the text in a local at the top of the file", tostring(name))
+      return nil, format("policy.file('%s'): only while the bundle loads: keep the text in a local at the top of the file", name)
     elseif type(name) ~= 'string' or not file then
-      return nil, format("policy.file: there is no file '%s' in the bundle", tostring(name))
+      return nil, format("policy.file: there is no file '%s' in the bundle", name)
     end
     return file.source
   end, function() return loader.stack[#loader.stack] end)
-  loader.modules = { policy = frozen(loader.api, 'policy') }
+  loader.modules = { policy = seal.new(loader.api, "module 'policy'") }
   for _, name in ipairs(MODULES) do
-    loader.modules[name] = frozen(require(name), name)
+    loader.modules[name] = seal.new(require(name), format("module '%s'", name))
   end
-  loader.base = sandbox.new(host)
+  loader.base = sandbox.new(host, function() return #loader.stack end, function(depth) unwind(loader, depth) end)
   return loader
 end
 
 local load_file
 
---- The `require` that files of the bundle get.
+--- `require` as one file of the bundle sees it: what it does to what a library holds, no other file sees.
 local function require_for(loader)
+  local libraries = {}
   return function(module)
     if type(module) ~= 'string' then
       error('require takes the name of a module', 2)
@@ -117,7 +144,17 @@ local function require_for(loader)
     if it.kind ~= 'library' then
       error(format("%s is a %s: only what returns policy.library{...} can be required", file, it.kind), 2)
     end
-    return it.content
+    libraries[file] = libraries[file] or copy(it.content, {})
+    return libraries[file]
+  end
+end
+
+--- Compiling takes no step that would be counted, so the text is handed over in pieces, by steps that are.
+local function pieces(text)
+  local at = 1 - PIECE
+  return function()
+    at = at + PIECE
+    return sub(text, at, at + PIECE - 1)
   end
 end
 
@@ -137,10 +174,11 @@ function load_file(loader, name)
   end
   loader.loaded[name] = 'loading'
   loader.stack[#loader.stack + 1] = name
+  loader.host.enter(name, 'load')
   local env = sandbox.env_for(loader.base, name, require_for(loader))
-  local chunk, wrong = load(loader.files[name].source, '@' .. name, 't', env)
+  local chunk, wrong = load(pieces(loader.files[name].source), '@' .. name, 't', env)
   if not chunk then
-    fail('%s', sub(wrong, 1, #name + 1) == name .. ':' and wrong or name .. ': ' .. wrong)
+    fail('%s', named(name, wrong))
   end
   local kind, content = loader.kind_of(chunk())
   if kind ~= 'policy' and kind ~= 'manifest' and kind ~= 'library' then
@@ -148,7 +186,7 @@ function load_file(loader, name)
   end
   it = { kind = kind, content = content }
   loader.loaded[name] = it
-  loader.stack[#loader.stack] = nil
+  leave(loader)
   return it
 end
 
@@ -229,25 +267,27 @@ local function collect(loader)
   return by_name, manifest
 end
 
---- Checks each policy's parameters against its schema, and fills in defaults. Parameters without a policy are for one that may come later.
-local function apply_params(list, given)
+--- Checks each policy's parameters against its schema, defaults filled in. Those of nobody are for a policy that may come later.
+local function apply_params(list, given, host)
   if type(given) ~= 'table' or given[1] ~= nil then
     fail('params must be a table: policy name to parameters')
   end
   for _, it in ipairs(list) do
+    host.enter(it.file, 'load')
     it.params = schema.apply(it.def.params, given[it.name] or {}, format("%s: params of policy '%s'", it.file, it.name))
   end
+  host.enter('', '')
 end
 
 --- The settings that were given, and the manifest's defaults for the others.
 local function settings_with_defaults(manifest, given)
   local settings = {}
   for name, setting in next, manifest.settings do
-    settings[name] = copy(setting.default)
+    settings[name] = copy(setting.default, {})
   end
   for name, value in next, given do
     if name ~= 'params' then
-      settings[name] = copy(value)
+      settings[name] = copy(value, {})
     end
   end
   return settings
@@ -273,7 +313,7 @@ function bundle.load(files, settings, host)
   local by_name, manifest = collect(loader)
   local list = in_order(by_name)
   settings = settings or {}
-  apply_params(list, settings.params or {})
+  apply_params(list, settings.params or {}, host)
   loader.open = false
   return setmetatable({
     list = list, host = host, kind_of = loader.kind_of, manifest_ = manifest, kinds = declared_kinds(manifest),
@@ -298,7 +338,8 @@ function bundle.peek(files, host)
     if ok and it.kind == 'manifest' then
       return it.content
     end
-    first_error = first_error or not ok and it or nil
+    unwind(loader, 0)
+    first_error = first_error or not ok and named(name, it) or nil
   end
   return error(first_error or 'the bundle has no manifest: one of its *.lua files must return policy.manifest{...}', 0)
 end
@@ -312,10 +353,10 @@ local function finder(children)
     if not by_id then
       by_id = {}
       for _, child in ipairs(children) do
-        by_id[tostring(child.kind) .. ' ' .. tostring(child.metadata and child.metadata.name)] = child
+        by_id[text_of(child.kind) .. ' ' .. text_of(child.metadata and child.metadata.name)] = child
       end
     end
-    return by_id[tostring(kind) .. ' ' .. tostring(name)]
+    return by_id[text_of(kind) .. ' ' .. text_of(name)]
   end
 end
 
@@ -326,10 +367,10 @@ end
 local function contexts(self, snapshot)
   local children = snapshot.children or json.array {}
   local related, queues, child = snapshot.related or json.array {}, snapshot.queues or {}, finder(children)
-  local settings, result = copy(self.settings), {}
+  local settings, result = copy(self.settings, {}), {}
   for _, it in ipairs(self.list) do
     result[it] = {
-      params = copy(it.params), settings = settings, now = snapshot.now, children = children, related = related, queues = queues,
+      params = copy(it.params, {}), settings = settings, now = snapshot.now, children = children, related = related, queues = queues,
       absent = snapshot.absent or json.array {},
       child = child, outcome = snapshot.outcome,
     }
@@ -337,12 +378,14 @@ local function contexts(self, snapshot)
   return result
 end
 
+--- The parent, and who it is: a copy, for owner references that no policy has had a hand in.
 local function parent_of(snapshot)
   local parent = snapshot.parent
   if type(parent) ~= 'table' or type(parent.metadata) ~= 'table' then
     fail('the snapshot has no parent')
   end
-  return parent
+  local metadata = parent.metadata
+  return parent, { metadata = { name = metadata.name, namespace = metadata.namespace, uid = metadata.uid } }
 end
 
 --- Calls one hook of each policy that has it, in order.
@@ -388,7 +431,8 @@ end
 ---@param snapshot table { now, parent, children, related, queues, explain }; with explain = true the plan says who set each field
 ---@return table
 function Bundle:plan(snapshot)
-  local actor, ctx, p = parent_of(snapshot), contexts(self, snapshot), plan.new()
+  local actor, parent = parent_of(snapshot)
+  local ctx, p = contexts(self, snapshot), plan.new()
   local invalid = validate(self, actor, ctx)
   if invalid and not actor.metadata.deletionTimestamp then
     return { invalid = invalid, objects = json.array {}, queues = json.array {}, events = json.array {} }
@@ -403,7 +447,7 @@ function Bundle:plan(snapshot)
     end)
   end
   each(self, 'queues', p, function(fn, it) return fn(actor, ctx[it], p) end)
-  local done = plan.finish(p, { host = self.host, kinds = self.kinds, parent = actor, parent_kind = self.manifest_.parent })
+  local done = plan.finish(p, { host = self.host, kinds = self.kinds, parent = parent, parent_kind = self.manifest_.parent })
   if after then done.explain = explain.result(done.objects, by_role) end
   done.invalid = invalid
   return done
@@ -413,9 +457,10 @@ end
 ---@param snapshot table as for plan, with `outcome`
 ---@return table
 function Bundle:status(snapshot)
-  local actor, ctx, p, status = parent_of(snapshot), contexts(self, snapshot), plan.new(), {}
+  local actor, parent = parent_of(snapshot)
+  local ctx, p, status = contexts(self, snapshot), plan.new(), {}
   each(self, 'status', p, function(fn, it) return fn(actor, ctx[it], status, p) end)
-  local done = plan.finish(p, { host = self.host, kinds = self.kinds, parent = actor, parent_kind = self.manifest_.parent })
+  local done = plan.finish(p, { host = self.host, kinds = self.kinds, parent = parent, parent_kind = self.manifest_.parent })
   return { status = status, events = done.events, requeue_after = done.requeue_after, rolling_out = done.rolling_out }
 end
 

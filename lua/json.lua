@@ -1,5 +1,7 @@
 --- json: null, arrays and objects as Lua values, and their JSON text.
 -- An object is a plain table, an array one that json.array() has marked (so that an empty one stays an array), null is json.null.
+local seal = require 'seal'
+
 local byte, format, find, sub, rep = string.byte, string.format, string.find, string.sub, string.rep
 local concat, sort = table.concat, table.sort
 local floor, mtype, tointeger = math.floor, math.type, math.tointeger
@@ -11,21 +13,20 @@ local json = {}
 local MAX_INTEGER <const> = 2 ^ 53 // 1 | 0
 local MAX_DEPTH <const> = 64
 
---- The metatable of arrays.
-json.array_mt = { __name = 'json.array' }
+local ARRAY = { __name = 'json.array' } -- the metatable of arrays; C takes it from one
 
 --- JSON's null: there, but nothing.
-json.null = setmetatable({}, { __tostring = function() return 'null' end, __metatable = false })
+json.null = seal.new({}, 'null')
 
 --- Marks a table as an array, and returns it. Without an argument: a new empty array.
 ---@param list table?
 ---@return table
-function json.array(list) return setmetatable(list or {}, json.array_mt) end
+function json.array(list) return setmetatable(list or {}, ARRAY) end
 
 --- Is this a marked array?
 ---@param value any
 ---@return boolean
-function json.is_array(value) return getmetatable(value) == json.array_mt end
+function json.is_array(value) return getmetatable(value) == ARRAY end
 
 -- ---- writing ----
 

@@ -1,6 +1,7 @@
 --- k8s: reading and shaping Kubernetes objects the way Kubernetes itself would.
 local json = require 'json'
 local merge_keys = require 'merge_keys'
+local plain = require 'plain'
 local text = require 'text'
 local find, sub, type = string.find, string.sub, type
 
@@ -132,7 +133,7 @@ function k8s.contains(wanted, there, path)
   if type(wanted) ~= 'table' or wanted == json.null then return wanted == there, path end
   if type(there) ~= 'table' or (#wanted > 0 and #wanted ~= #there) then return false, path end
   for key, value in pairs(wanted) do
-    local same, where = k8s.contains(value, there[key], path == '' and tostring(key) or path .. '.' .. tostring(key))
+    local same, where = k8s.contains(value, there[key], path == '' and plain.text(key) or path .. '.' .. plain.text(key))
     if not same then return false, where end
   end
   return true
@@ -168,7 +169,7 @@ function k8s.container(pod, name) return (k8s.find(k8s.get(pod, 'containers'), n
 
 local function add_named(pod, field, item, what)
   local list = list_of(pod, field)
-  if k8s.find(list, item.name) then error(("%s '%s' exists already"):format(what, tostring(item.name)), 3) end
+  if k8s.find(list, item.name) then error(("%s '%s' exists already"):format(what, plain.text(item.name)), 3) end
   list[#list + 1] = item
 end
 
@@ -183,7 +184,7 @@ function k8s.add_volume(pod, volume) add_named(pod, 'volumes', volume, 'volume')
 function k8s.add_mount(container, mount)
   local list = list_of(container, 'volumeMounts')
   if k8s.find(list, mount.mountPath, 'mountPath') then
-    error(("container '%s' mounts something at %s already"):format(tostring(container.name), mount.mountPath), 2)
+    error(("container '%s' mounts something at %s already"):format(plain.text(container.name), plain.text(mount.mountPath)), 2)
   end
   list[#list + 1] = mount
 end
@@ -223,7 +224,7 @@ end
 ---@param max integer?
 ---@return string
 function k8s.name(parts, max)
-  local whole = table.concat(parts, '-')
+  local whole = plain.concat(parts, '-')
   max = max or 63
   if #whole <= max then return whole end
   return whole:sub(1, max - 9):gsub('[^a-z0-9]+$', '') .. '-' .. text.hash(whole):sub(1, 8)

@@ -6,6 +6,8 @@ local concat = table.concat
 local error, tostring, type = error, tostring, type
 local mtype = math.type
 
+local host = rawget(_G, 'host') or require 'host' -- C's in the binary
+
 local pattern = {}
 
 local MAX_CAPTURES <const> = 32
@@ -320,7 +322,7 @@ function pattern.find(s, p, init, plain)
   s, p = text_of(s, 'find'), text_of(p, 'find')
   init = start_of(init, #s)
   if init > #s + 1 then return nil end
-  if plain or not find(p, '[%^%$%*%+%?%.%(%[%%%-]') then return find(s, p, init, true) end
+  if plain or not find(p, '[%^%$%*%+%?%.%(%[%%%-]') then return host.find(s, p, init) end
   local m, first, stop = search(s, p, init)
   if not m then return nil end
   local list, count = captures(m, first, stop, false)

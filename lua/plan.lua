@@ -2,18 +2,17 @@
 -- Objects stand under roles, so that a later policy finds them without knowing names. Nothing is checked against a cluster here.
 local json = require 'json'
 local k8s = require 'k8s'
+local plain = require 'plain'
+local seal = require 'seal'
 
-local error, ipairs, pairs, setmetatable, tostring, type = error, ipairs, pairs, setmetatable, tostring, type
-local format = string.format
+local error, ipairs, pairs, setmetatable, type = error, ipairs, pairs, setmetatable, type
+local format = plain.format
 local remove = table.remove
 
-local STATE = {} -- key of a plan's own data, which policies cannot name
+local STATES = setmetatable({}, { __mode = 'k' }) -- plan -> its data, which lies beside it, out of the reach of policies
 
 ---@class Plan
 local Plan = {}
-Plan.__index = Plan
-Plan.__metatable = false
-Plan.__name = 'plan'
 
 local plan = {}
 
@@ -28,7 +27,9 @@ local ALLOWED = {
 --- An empty plan.
 ---@return Plan
 function plan.new()
-  return setmetatable({ [STATE] = { objects = {}, by_role = {}, kept = {}, queues = {}, events = {} } }, Plan)
+  local p = seal.new(Plan, 'the plan')
+  STATES[p] = { objects = {}, by_role = {}, kept = {}, queues = {}, events = {} }
+  return p
 end
 
 --- Sets the policy and the hook that work on the plan from now on.
@@ -36,12 +37,13 @@ end
 ---@param policy { name: string, file: string }
 ---@param hook string
 function plan.enter(p, policy, hook)
-  p[STATE].policy, p[STATE].hook = policy, hook
+  local state = STATES[p]
+  state.policy, state.hook = policy, hook
 end
 
 --- The plan's data, for method `name` called by a policy. Raises at the caller's caller.
 local function state_of(p, name)
-  local state = type(p) == 'table' and p[STATE]
+  local state = STATES[p]
   if not state then
     error(format('call it as plan:%s(...), with a colon', name), 3)
   end
@@ -86,7 +88,7 @@ function Plan:add(role, object, options)
   end
   for key in pairs(options or {}) do
     if key ~= 'after' then
-      error(format("role '%s': unknown option '%s' (known: after)", role, tostring(key)), 2)
+      error(format("role '%s': unknown option '%s' (known: after)", role, key), 2)
     end
   end
   local after = options and options.after
@@ -191,7 +193,7 @@ function Plan:event(event)
   end
   for key, value in pairs(event) do
     if not EVENT[key] then
-      error(format("event: unknown field '%s' (known: action, note, reason, type)", tostring(key)), 2)
+      error(format("event: unknown field '%s' (known: action, note, reason, type)", key), 2)
     elseif type(value) ~= 'string' then
       error(format('event.%s must be a string', key), 2)
     end
@@ -320,7 +322,7 @@ end
 ---@param around { host: table, kinds: table, parent: table?, parent_kind: table } `parent` nil: shared objects only
 ---@return Finished
 function plan.finish(p, around)
-  local state, host = p[STATE], around.host
+  local state, host = STATES[p], around.host
   local parent = around.parent
   local reference = parent and owner_reference(parent, around.parent_kind)
   local objects, seen = json.array {}, {}
@@ -332,7 +334,7 @@ function plan.finish(p, around)
       entry.object.metadata.namespace = parent.metadata.namespace
     end
     local metadata = entry.object.metadata
-    local id = format('%s %s/%s', entry.object.kind, metadata.namespace or '', metadata.name)
+    local id = entry.object.kind .. ' ' .. (metadata.namespace or '') .. '/' .. metadata.name
     if seen[id] then
       blame(host, entry, "%s is in the plan already, as role '%s' of policy '%s'", id, seen[id].role, seen[id].policy.name)
     end

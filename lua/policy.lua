@@ -1,9 +1,10 @@
 --- policy: what the files of a bundle return, checked in the file that returns it.
 -- Each bundle has its own copy of these functions, made by policy.new(), because policy.file() reads that bundle's files.
 local json = require 'json'
+local plain = require 'plain'
 
-local error, ipairs, next, pairs, rawget, select, setmetatable, tostring, type = error, ipairs, next, pairs, rawget, select, setmetatable, tostring, type
-local find, format = string.find, string.format
+local error, ipairs, next, pairs, rawget, select, setmetatable, type = error, ipairs, next, pairs, rawget, select, setmetatable, type
+local find, format = string.find, plain.format
 local concat, sort = table.concat, table.sort
 
 ---@class Definition
@@ -65,7 +66,7 @@ local function shape(value, where, fields)
   end
   for key in pairs(value) do
     if type(key) ~= 'string' or not fields[key] then
-      return format("%s: unknown field '%s' (known: %s)", where, tostring(key), known(fields))
+      return format("%s: unknown field '%s' (known: %s)", where, key, known(fields))
     end
   end
   local names = {}
@@ -147,7 +148,7 @@ local function check_remote(remote, where, settings)
     return wrong
   end
   local function stranger(name)
-    return name and not settings[name] and format("%s: there is no setting '%s'", where, tostring(name)) or nil
+    return name and not settings[name] and format("%s: there is no setting '%s'", where, name) or nil
   end
   wrong = stranger(remote.sha256) or stranger(remote.token_file) or stranger(remote.ca_file)
   for name in pairs(remote.when) do
@@ -180,7 +181,7 @@ end
 
 local function check_settings(settings)
   for name, setting in pairs(settings) do
-    local where = 'policy.manifest.settings.' .. tostring(name)
+    local where = format('policy.manifest.settings.%s', name)
     local wrong = type(name) ~= 'string' and where .. ': a name must be a string'
       or name == 'params' and where .. ': the name is taken by the parameters of policies'
       or check_setting(setting, where, settings)

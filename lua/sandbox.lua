@@ -1,12 +1,14 @@
 --- sandbox: the environment policies run in, built from an allow-list.
 -- What could run away inside C is Lua here, so that the machine's own count covers it; what would differ from run to run (the order of pairs,
--- addresses in tostring) does not exist.
+-- addresses in tostring) does not exist. What is shared by policies is sealed, and no policy ever holds a metatable that is in use.
 local pattern = require 'pattern'
+local plain = require 'plain'
+local seal = require 'seal'
 
 local assert, error, getmetatable, ipairs, next, pcall, rawequal, rawget, rawlen, rawset, select, setmetatable, tonumber, tostring, type =
   assert, error, getmetatable, ipairs, next, pcall, rawequal, rawget, rawlen, rawset, select, setmetatable, tonumber, tostring, type
-local rep, format, gsub, sub, find = string.rep, string.format, string.gsub, string.sub, string.find
-local concat, sort, raw_unpack, raw_pack = table.concat, table.sort, table.unpack, table.pack
+local rep, sub = string.rep, string.sub
+local sort, raw_unpack, raw_pack = table.sort, table.unpack, table.pack
 local mtype = math.type
 local lua_string, lua_math, lua_utf8 = string, math, utf8
 
@@ -35,11 +37,11 @@ local function sorted_keys(t)
 end
 
 local function safe_pairs(t)
-  local mt = getmetatable(t)
-  local own = type(mt) == 'table' and rawget(mt, '__pairs')
-  if own then return own(t) end
   if type(t) ~= 'table' then error(("bad argument #1 to 'pairs' (table expected, got %s)"):format(type(t)), 2) end
-  local keys, i = sorted_keys(t), 0
+  local mt = getmetatable(t)
+  local own = mt and rawget(mt, '__pairs')
+  if own then return own(t) end
+  local keys, i = sorted_keys(mt == false and seal.content(t) or t), 0
   return function()
     i = i + 1
     local key = keys[i]
@@ -53,7 +55,7 @@ end
 
 local function safe_next(t, key)
   if type(t) ~= 'table' then error(("bad argument #1 to 'next' (table expected, got %s)"):format(type(t)), 2) end
-  local keys = sorted_keys(t)
+  local keys = sorted_keys(seal.content(t) or t)
   if key == nil then return keys[1], keys[1] ~= nil and t[keys[1]] or nil end
   for i, each in ipairs(keys) do
     if each == key then return keys[i + 1], keys[i + 1] ~= nil and t[keys[i + 1]] or nil end
@@ -63,64 +65,79 @@ end
 
 -- ---- base functions ----
 
---- A function or a table is never told apart by its address.
-local function safe_tostring(value)
-  local mt = type(value) == 'table' and getmetatable(value)
-  local own = type(mt) == 'table' and rawget(mt, '__tostring')
-  if own then
-    local text = own(value)
-    if type(text) ~= 'string' then error("'__tostring' must return a string", 2) end
-    return text
+-- The metafields that a policy can set. Those of the collector are not among them: finalizers run where no budget reaches.
+local METAFIELDS = {
+  '__index', '__newindex', '__call', '__tostring', '__pairs', '__len', '__eq', '__lt', '__le', '__concat', '__unm', '__add', '__sub', '__mul',
+  '__div', '__idiv', '__mod', '__pow', '__band', '__bor', '__bxor', '__bnot', '__shl', '__shr',
+}
+local FORBIDDEN = { '__gc', '__mode', '__close', '__metatable' }
+
+local MADE = {} -- marks the metatables that safe_setmetatable has made
+
+--- Tables behind __index and __newindex become functions: a chain of them then takes steps, where C would follow it in one.
+local BEHIND = {
+  __index = function(behind) return function(_, key) return behind[key] end end,
+  __newindex = function(behind) return function(_, key, value) behind[key] = value end end,
+}
+
+--- A metatable with what `mt` holds now. Only functions: C would follow chains of callable tables in one step as well.
+local function metatable_like(mt)
+  local made = { [MADE] = true }
+  for _, name in ipairs(FORBIDDEN) do
+    if rawget(mt, name) ~= nil then error("metatable field '" .. name .. "' is not allowed", 3) end
   end
-  local kind = type(value)
-  return (kind == 'table' or kind == 'function' or kind == 'userdata' or kind == 'thread') and kind or tostring(value)
+  for _, name in ipairs(METAFIELDS) do
+    local field = rawget(mt, name)
+    if type(field) == 'table' and BEHIND[name] then field = BEHIND[name](field) end
+    if field ~= nil and type(field) ~= 'function' then
+      error(("metatable field '%s' must be a function%s, is a %s"):format(name, BEHIND[name] and ' or a table' or '', type(field)), 3)
+    end
+    made[name] = field
+  end
+  return made
 end
 
-local function safe_getmetatable(value)
-  if type(value) == 'string' then return false end
-  return getmetatable(value)
-end
-
-local FROZEN = {} -- the proxies of libraries
-
-local FORBIDDEN = { __gc = true, __mode = true, __close = true }
-
+--- Copies the metafields: what is done to `mt` afterwards changes nothing.
 local function safe_setmetatable(t, mt)
   if type(t) ~= 'table' then error(("bad argument #1 to 'setmetatable' (table expected, got %s)"):format(type(t)), 2) end
   if mt ~= nil and type(mt) ~= 'table' then error("bad argument #2 to 'setmetatable' (nil or table expected)", 2) end
-  for name in next, FORBIDDEN do
-    if mt and rawget(mt, name) ~= nil then error("metatable field '" .. name .. "' is not allowed", 2) end
-  end
-  return setmetatable(t, mt)
+  if seal.content(t) then error(('%s keeps its metatable'):format(plain.text(t)), 2) end
+  return setmetatable(t, mt and metatable_like(mt))
 end
 
---- Setting one of these later would get around safe_setmetatable.
+--- A copy of what setmetatable was given, false for a metatable of ours.
+local function safe_getmetatable(value)
+  if type(value) == 'string' then return false end
+  local mt = getmetatable(value)
+  if not mt then return mt end
+  if not mt[MADE] then return false end
+  local copy = {}
+  for _, name in ipairs(METAFIELDS) do copy[name] = mt[name] end
+  return copy
+end
+
 local function safe_rawset(t, key, value)
-  if FORBIDDEN[key] then error("field '" .. key .. "' is not allowed", 2) end
-  if FROZEN[t] then error('libraries cannot be changed', 2) end
+  if seal.content(t) then error(seal.refusal(t, key), 2) end
   return rawset(t, key, value)
 end
 
 --- An error of the budget cannot be caught: what is spent is spent.
-local function make_pcall(host)
-  local function pass(ok, ...)
+local function make_pcall(host, mark, unwind)
+  local function pass(at, ok, ...)
     if not ok and host.spent() then error((...), 0) end
+    if not ok and unwind then unwind(at) end
     return ok, ...
   end
-  return function(fn, ...) return pass(pcall(fn, ...)) end
+  return function(fn, ...) return pass(mark and mark(), pcall(fn, ...)) end
 end
 
 -- ---- string ----
 
---- Texts of tables come from safe_tostring; %p would show an address; widths have two digits at most, as in stock Lua.
-local function safe_format(text, ...)
-  if type(text) ~= 'string' then error("bad argument #1 to 'format' (string expected)", 2) end
-  if find(gsub(text, '%%%%', ''), '%%[-+ #0%d.]*p') then error("'%p' is not allowed in format", 2) end
-  local arguments = raw_pack(...)
-  for i = 1, arguments.n do
-    if type(arguments[i]) == 'table' or type(arguments[i]) == 'function' then arguments[i] = safe_tostring(arguments[i]) end
-  end
-  return format(text, raw_unpack(arguments, 1, arguments.n))
+--- An argument of rep as a text.
+local function text_or_number(value, position)
+  if type(value) == 'string' then return value end
+  if type(value) == 'number' then return tostring(value) end
+  error(("bad argument #%d to 'rep' (string expected, got %s)"):format(position, type(value)), 3)
 end
 
 local function make_string(host)
@@ -129,14 +146,14 @@ local function make_string(host)
   S.find, S.match, S.gmatch, S.gsub = pattern.find, pattern.match, pattern.gmatch, pattern.gsub
 
   function S.rep(s, n, separator)
-    s, separator = tostring(s), separator or ''
+    s, separator = text_or_number(s, 1), separator == nil and '' or text_or_number(separator, 3)
     n = mtype(n) == 'integer' and n or error("bad argument #2 to 'rep' (integer expected)", 2)
     if n <= 0 or (#s == 0 and #separator == 0) then return '' end
     if n > host.max_string // (#s + #separator) then error('resulting string too large', 2) end
     return rep(s, n, separator)
   end
 
-  S.format = safe_format
+  S.format = plain.format
   return S
 end
 
@@ -148,15 +165,7 @@ local function check_table(t, name)
   if type(t) ~= 'table' then error(("bad argument #1 to '%s' (table expected, got %s)"):format(name, type(t)), 3) end
 end
 
-function T.concat(list, separator, first, last)
-  check_table(list, 'concat')
-  first, last, separator = first or 1, last or #list, separator or ''
-  for i = first, last do
-    local kind = type(list[i])
-    if kind ~= 'string' and kind ~= 'number' then error(("invalid value (at index %d) in table for 'concat'"):format(i), 2) end
-  end
-  return concat(list, separator, first, last)
-end
+T.concat = plain.concat
 
 function T.insert(list, ...)
   check_table(list, 'insert')
@@ -238,16 +247,7 @@ end
 
 -- ---- the environment ----
 
---- A library that can be read and not changed.
-local function frozen(library, name)
-  local proxy = setmetatable({}, {
-    __index = library,
-    __newindex = function(_, key) error(("library '%s' cannot be changed (field '%s')"):format(name, tostring(key)), 2) end,
-    __metatable = false,
-  })
-  FROZEN[proxy] = true
-  return proxy
-end
+local HOSTS = setmetatable({}, { __mode = 'k' }) -- what sandbox.new returned -> its host
 
 local function copy_without(library, ...)
   local copy = {}
@@ -258,18 +258,22 @@ end
 
 --- Everything policies may use, by name. Methods of strings become the safe ones for all of this machine.
 ---@param host table
+---@param mark (fun(): any)? what `unwind` is given when pcall has caught an error: what this said before the call
+---@param unwind fun(at: any)?
 ---@return table
-function sandbox.new(host)
+function sandbox.new(host, mark, unwind)
   local S = make_string(host)
   getmetatable('').__index = S
-  return setmetatable({
+  local base = setmetatable({
     assert = assert, error = error, getmetatable = safe_getmetatable, ipairs = ipairs, next = safe_next, pairs = safe_pairs,
-    pcall = make_pcall(host), rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = safe_rawset, select = select,
-    setmetatable = safe_setmetatable, tonumber = tonumber, tostring = safe_tostring, type = type,
-    math = frozen(copy_without(lua_math, 'random', 'randomseed'), 'math'),
-    string = frozen(S, 'string'), table = frozen(T, 'table'), utf8 = frozen(copy_without(lua_utf8), 'utf8'),
-    _VERSION = 'Lua 5.4', [sandbox] = host,
-  }, { __index = function(_, name) error(("unknown global '%s'"):format(safe_tostring(name)), 2) end })
+    pcall = make_pcall(host, mark, unwind), rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = safe_rawset, select = select,
+    setmetatable = safe_setmetatable, tonumber = tonumber, tostring = plain.text, type = type,
+    math = seal.new(copy_without(lua_math, 'random', 'randomseed'), "library 'math'"), string = seal.new(S, "library 'string'"),
+    table = seal.new(T, "library 'table'"), utf8 = seal.new(copy_without(lua_utf8), "library 'utf8'"),
+    _VERSION = 'Lua 5.4',
+  }, { __index = function(_, name) error(("unknown global '%s'"):format(plain.text(name)), 2) end })
+  HOSTS[base] = host
+  return base
 end
 
 local LEVELS = { 'debug', 'info', 'warn', 'error' }
@@ -277,9 +281,9 @@ local LEVELS = { 'debug', 'info', 'warn', 'error' }
 local function make_log(host, file)
   local policy, log = sub(file, -4) == '.lua' and sub(file, 1, -5) or file, {}
   for _, level in ipairs(LEVELS) do
-    log[level] = function(text, ...) host.log(level, policy, select('#', ...) > 0 and safe_format(text, ...) or safe_tostring(text)) end
+    log[level] = function(text, ...) host.log(level, policy, select('#', ...) > 0 and plain.format(text, ...) or plain.text(text)) end
   end
-  return frozen(log, 'log')
+  return seal.new(log, "library 'log'")
 end
 
 --- The globals of one file: it can read what base has and its own require and log, and set nothing.
@@ -288,11 +292,8 @@ end
 ---@param require function
 ---@return table
 function sandbox.env_for(base, file, require)
-  local own = setmetatable({ require = require, log = make_log(base[sandbox], file) }, { __index = base })
-  return setmetatable({}, { __index = own,
-    __newindex = function(_, name) error(("assignment to global '%s': use local"):format(safe_tostring(name)), 2) end,
-    __metatable = false,
-  })
+  local own = setmetatable({ require = require, log = make_log(HOSTS[base], file) }, { __index = base })
+  return seal.new(own, 'the environment', "assignment to global '%s': use local")
 end
 
 return sandbox

@@ -1,12 +1,14 @@
 --- schema: what a policy's parameters may be, with defaults and documentation. Closed: an unknown key is an error.
 local json = require 'json'
+local plain = require 'plain'
 
 local schema = {}
 
 ---@class Schema
 ---@field kind string
 local Schema = {}
-Schema.__index = Schema
+
+local RULE = { __index = Schema } -- apart from the methods, which whoever has a rule can reach
 
 --- Sets the value that a parameter has when none is given.
 function Schema:default(value)
@@ -22,7 +24,7 @@ end
 
 ---@return Schema
 local function make(kind, rules)
-  local made = setmetatable({ kind = kind }, Schema)
+  local made = setmetatable({ kind = kind }, RULE)
   for key, value in pairs(rules or {}) do made[key] = value end
   return made
 end
@@ -52,7 +54,7 @@ local function describe(value)
   if value == json.null then return 'null' end
   if json.is_array(value) then return 'a list' end
   if type(value) == 'table' then return 'a mapping' end
-  return ("%s '%s'"):format(math.type(value) or type(value), tostring(value))
+  return ("%s '%s'"):format(math.type(value) or type(value), plain.text(value))
 end
 
 local function expect(ok, path, what, value)
@@ -62,8 +64,8 @@ end
 local check
 
 local function check_bounds(rule, value, path)
-  if rule.min and value < rule.min then fail(path, 'must be at least %s, is %s', tostring(rule.min), tostring(value)) end
-  if rule.max and value > rule.max then fail(path, 'must be at most %s, is %s', tostring(rule.max), tostring(value)) end
+  if rule.min and value < rule.min then fail(path, 'must be at least %s, is %s', plain.text(rule.min), plain.text(value)) end
+  if rule.max and value > rule.max then fail(path, 'must be at most %s, is %s', plain.text(rule.max), plain.text(value)) end
   return value
 end
 
@@ -77,7 +79,7 @@ function CHECK.string(rule, value, path)
   for _, one in ipairs(rule.enum or { value }) do
     if one == value then return value end
   end
-  fail(path, "'%s' is not one of %s", value, table.concat(rule.enum, ', '))
+  fail(path, "'%s' is not one of %s", value, plain.concat(rule.enum, ', '))
 end
 
 function CHECK.scalar(_, value, path)
@@ -112,7 +114,7 @@ end
 function CHECK.map(rule, value, path)
   expect(type(value) == 'table' and not json.is_array(value), path, 'mapping', value)
   local map = {}
-  for key, each in pairs(value) do map[key] = check(rule.item, each, path .. '.' .. tostring(key)) end
+  for key, each in pairs(value) do map[key] = check(rule.item, each, path .. '.' .. plain.text(key)) end
   return map
 end
 

@@ -11,9 +11,10 @@ local text = {}
 ---@param separator string
 ---@return string[]
 function text.split(s, separator)
+  if separator == '' then error('text.split: the separator must not be empty', 2) end
   local parts, from = {}, 1
   while true do
-    local first, last = find(s, separator, from, true)
+    local first, last = host.find(s, separator, from)
     if not first then
       parts[#parts + 1] = sub(s, from)
       return parts

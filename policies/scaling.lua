@@ -182,6 +182,7 @@ local function check(actor, ctx)
   if #name > 54 then
     return wrong('metadata.name', "'%s' has %d characters; with scaling at most 54 fit KEDA's keda-hpa-<name>", name, #name)
   end
+  if math.type(min) ~= 'integer' then return wrong('spec.scaling.minReplicas', 'must be a whole number') end
   if min > max then return wrong('spec.scaling.minReplicas', '%d is above maxReplicas %d; lower it', min, max) end
   local advanced = modifiers(actor)
   if advanced.formula and not advanced.target then

@@ -25,6 +25,13 @@ end
 --- The shape of a pod template as far as policies build on it; the API server knows the rest.
 local check
 
+--- The fields of a mapping and what each must be, in an order made once.
+local function fields(shapes)
+  local list = {}
+  for name, shape in pairs(shapes) do list[#list + 1] = { name = name, shape = shape } end
+  return list
+end
+
 local function text(value, path)
   if type(value) == 'string' then return nil end
   return wrong(path, 'must be a string, is %s; put it in quotes', describe(value))
@@ -48,25 +55,46 @@ local function map_of_text(value, path)
   end
 end
 
+local KINDS = { Deployment = true, StatefulSet = true, Job = true }
+
+local function kind_of_workload(value, path)
+  if KINDS[value] then return nil end
+  return wrong(path, 'must be Deployment, StatefulSet or Job, is %s', type(value) == 'string' and ("'%s'"):format(value) or describe(value))
+end
+
+local VARIABLE = fields { name = text, value = text }
+
+local function variable(value, path, ctx)
+  local bad = check(VARIABLE, value, path, ctx)
+  if not bad and (value.name == nil or value.name == json.null) then bad = wrong(path .. '.name', 'is missing') end
+  return bad
+end
+
 local function env(value, path, ctx)
   local limit = ctx.params.max_env
   if json.is_array(value) and #value > limit then
     return wrong(path, 'has %d entries, at most %d are allowed; put them in a ConfigMap and use envFrom', #value, limit)
   end
-  return list_of { name = text, value = text }(value, path, ctx)
+  return list_of(variable)(value, path, ctx)
 end
 
-local CONTAINER = {
+local CONTAINER = fields {
   name = text, image = text, command = list_of(text), args = list_of(text), env = env,
-  ports = list_of {}, envFrom = list_of {}, volumeMounts = list_of { name = text, mountPath = text },
+  ports = list_of {}, envFrom = list_of {}, volumeMounts = list_of(fields { name = text, mountPath = text }),
 }
 
-local TEMPLATE = {
-  metadata = { labels = map_of_text, annotations = map_of_text },
-  spec = {
-    containers = list_of(CONTAINER), initContainers = list_of(CONTAINER), volumes = list_of { name = text },
+local TEMPLATE = fields {
+  metadata = fields { labels = map_of_text, annotations = map_of_text },
+  spec = fields {
+    containers = list_of(CONTAINER), initContainers = list_of(CONTAINER), volumes = list_of(fields { name = text }),
     tolerations = list_of {}, imagePullSecrets = list_of {}, nodeSelector = map_of_text, serviceAccountName = text,
   },
+}
+
+-- The schema of the CRD says the same where there is one: not offline, and not with an older CRD.
+local SPEC = fields {
+  workload = fields { kind = kind_of_workload, type = kind_of_workload, template = TEMPLATE },
+  sidecar = fields { resources = {}, env = list_of(variable) },
 }
 
 function check(shape, value, path, ctx)
@@ -74,9 +102,10 @@ function check(shape, value, path, ctx)
   if type(value) ~= 'table' or value == json.null or json.is_array(value) then
     return wrong(path, 'must be a mapping, is %s', describe(value))
   end
-  for key, inner in pairs(shape) do
-    if value[key] ~= nil and value[key] ~= json.null then
-      local bad = check(inner, value[key], path .. '.' .. key, ctx)
+  for _, field in ipairs(shape) do
+    local inner = value[field.name]
+    if inner ~= nil and inner ~= json.null then
+      local bad = check(field.shape, inner, path .. '.' .. field.name, ctx)
       if bad then return bad end
     end
   end
@@ -175,7 +204,7 @@ return policy.define {
       }
     end
     local template = k8s.get(actor, 'spec.workload.template') or {}
-    local bad = check(TEMPLATE, template, 'spec.workload.template', ctx)
+    local bad = check(SPEC, k8s.get(actor, 'spec') or {}, 'spec', ctx)
       or check_containers(k8s.get(template, 'spec') or {})
       or check_clashes(actor, template)
       or check_name(actor)

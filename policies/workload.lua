@@ -43,7 +43,7 @@ end
 
 --- The user's labels stay; ours fill in what they leave out.
 local function pod_metadata(template, actor)
-  local metadata = template.metadata or {}
+  local metadata = k8s.get(template, 'metadata') or {}
   metadata.labels = k8s.merge(actors.labels(actor), k8s.get(metadata, 'labels') or {})
   metadata.creationTimestamp = nil
   return metadata

@@ -22,6 +22,8 @@ uint64_t ao_mono_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
+uint64_t ao_cpu_ms(void) { return now_ms(CLOCK_THREAD_CPUTIME_ID); }
+
 int64_t ao_wall_ms(void) { return (int64_t)now_ms(CLOCK_REALTIME); }
 
 /** Splits rounding down, so that moments before 1970 read right, too. @return the milliseconds within the second */

@@ -1,6 +1,6 @@
 #pragma once
 /**
- * clock.h -- two clocks: a monotonic one for deadlines, the wall clock for what people and the API read.
+ * clock.h -- a monotonic clock for deadlines, the wall clock for what people and the API read, and a thread's own time.
  * Threads: any.
  */
 #include <stdbool.h>
@@ -11,6 +11,7 @@
 uint64_t ao_mono_ms(void); /* milliseconds; never goes back, so the only clock a lease deadline may use */
 uint64_t ao_mono_ns(void); /* the same clock, for what takes less than that */
 int64_t ao_wall_ms(void);  /* milliseconds since 1970, UTC */
+uint64_t ao_cpu_ms(void);  /* milliseconds that the calling thread has run: a machine with no time for it adds none */
 
 void ao_time_text(int64_t wall_ms, char out[AO_TIME_TEXT]);        /* 2026-01-02T15:04:05.123Z */
 void ao_time_second_text(int64_t wall_ms, char out[AO_TIME_TEXT]); /* 2026-01-02T15:04:05Z, metav1.Time */

@@ -13,6 +13,7 @@
  *   -EPROTO  the peer answered something that makes no sense
  *   -E2BIG   a cap was reached
  *   -ETIME   a deadline or a step budget was spent
+ *   -EINTR   the sandbox's clock ended it, which says nothing about the input: try again, blame nobody
  *   -EIO     the network or the disk failed: retry with back-off
  *   -EPERM   we are not allowed to (no lease, RBAC)
  * Threads: any; an ao_err belongs to one owner at a time.

@@ -151,7 +151,7 @@ int ao_cli_render(int argc, char **argv)
 			      argc, argv, &err);
 	if (r > 0)
 		return 0;
-	static const ao_limits patient = {.steps = 100000000, .wall_ms = 10000}; /* to find out which policy set what takes longer */
+	static const ao_limits patient = {.steps = 100000000, .cpu_ms = 10000}; /* finding out who set what takes its time */
 	bool json = strcmp(output, "json") == 0;
 	load.limits = explain ? &patient : NULL;
 	if (r == 0 && !file)

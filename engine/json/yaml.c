@@ -1,8 +1,8 @@
 /*
  * yaml.c -- libyaml's parser events to JSON trees.
  *
- * An anchor points at the finished tree of its node, which lives in its document; an alias copies it, against a budget of
- * nodes, so that a few lines cannot become gigabytes.
+ * An anchor points at the finished tree of its node, which lives in its document; an alias copies it, against budgets of nodes and of bytes,
+ * so that a few lines cannot become gigabytes.
  */
 #include "json/yaml.h"
 
@@ -17,7 +17,8 @@
 #include <yaml.h>
 
 #define MAX_NODES 200000
-#define MANY 32 /* members from which on a table is cheaper than walking the list */
+#define MAX_COPIED ((size_t)4 << 20) /* bytes of memory that aliases may take */
+#define MANY 32                      /* members from which on a table is cheaper than walking the list */
 #define TAG "tag:yaml.org,2002:"
 
 typedef struct reader {
@@ -27,7 +28,7 @@ typedef struct reader {
 	size_t len;
 	ao_map *anchors; /* name -> cJSON of this document */
 	cJSON *aside;    /* what anchors may point at and the document does not hold: sources of merges, keys */
-	size_t nodes;
+	size_t nodes, copied;
 	ao_json_level levels[AO_JSON_MAX_DEPTH];
 	size_t depth;
 	ao_err **reterr;
@@ -138,26 +139,35 @@ static int spend(reader *r, size_t nodes)
 
 static int too_deep(reader *r) { return fail(r, -E2BIG, "nested too deeply"); }
 
-/** Counts the nodes of a tree, and how many arrays and objects lie within each other. */
-static size_t measure(const cJSON *value, size_t *ret_height)
+static size_t size_of_text(const char *text) { return text ? strlen(text) + 1 : 0; }
+
+/** What a tree is made of, and how many arrays and objects lie within each other. */
+typedef struct extent {
+	size_t nodes, bytes, height;
+} extent;
+
+static extent measure(const cJSON *value)
 {
-	size_t count = 1, highest = 0;
+	extent all = {.nodes = 1, .bytes = sizeof(*value) + size_of_text(value->string) + size_of_text(value->valuestring)};
 	const cJSON *item;
 	cJSON_ArrayForEach (item, value) {
-		size_t height = 0;
-		count += measure(item, &height);
-		if (height > highest)
-			highest = height;
+		extent one = measure(item);
+		all.nodes += one.nodes;
+		all.bytes += one.bytes;
+		all.height = one.height > all.height ? one.height : all.height;
 	}
-	*ret_height = highest + (cJSON_IsObject(value) || cJSON_IsArray(value));
-	return count;
+	all.height += cJSON_IsObject(value) || cJSON_IsArray(value);
+	return all;
 }
 
 static int copy(reader *r, const cJSON *value, cJSON **ret)
 {
-	size_t height = 0;
-	int code = spend(r, measure(value, &height));
-	if (code == 0 && r->depth + height > AO_JSON_MAX_DEPTH)
+	extent all = measure(value);
+	int code = spend(r, all.nodes);
+	r->copied += all.bytes;
+	if (code == 0 && r->copied > MAX_COPIED)
+		code = fail(r, -E2BIG, "aliases stand for more than 4 MiB");
+	if (code == 0 && r->depth + all.height > AO_JSON_MAX_DEPTH)
 		code = too_deep(r);
 	if (code == 0)
 		*ret = cJSON_Duplicate(value, 1);

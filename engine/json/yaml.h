@@ -16,7 +16,7 @@
  *
  * @param name    what errors call it: "actor.yaml:12:3: duplicate key 'image'"
  * @param ret     a JSON array of the documents, empty ones left out; the caller frees
- * @return 0; -EINVAL malformed; -E2BIG too many nodes after aliases (200,000), or too deep
+ * @return 0; -EINVAL malformed; -E2BIG too many nodes after aliases (200,000), aliases that stand for more than 4 MiB, or too deep
  */
 int ao_yaml_parse(const char *text, size_t len, const char *name, cJSON **ret, ao_err **reterr);
 

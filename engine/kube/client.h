@@ -26,8 +26,8 @@ typedef struct ao_kube_answer {
 			or no lease, -EIO 5xx, redirects, no answer, and a 404 or 409 without a Status, -EAGAIN 429, -ETIME, -E2BIG */
 	const char *reason;  /* Status.reason ("AlreadyExists", "Invalid", ...), or "" */
 	const char *message; /* Status.message, the transport's error or "HTTP status N: text"; never NULL */
-	bool unsure;         /* a write that left, without an answer of the server: that may have carried it out, so look before it is judged */
-	const char *body;    /* the raw answer, NUL-terminated, borrowed */
+	bool unsure; /* a write that left, without an answer of the server: that may have carried it out, so look before it is judged */
+	const char *body; /* the raw answer, NUL-terminated, borrowed */
 	size_t body_len;
 } ao_kube_answer;
 

@@ -24,6 +24,7 @@
 
 #define START_TIMEOUT_MS 30000
 #define DRAIN_MS 500
+#define PIN_AGAIN_MS 5000 /* after the sandbox's clock has stopped the policies */
 #define QUEUE_HEALTH_MS 300000
 
 typedef struct operator_ {
@@ -48,7 +49,7 @@ typedef struct operator_ {
 	ao_queues *queues;
 	ao_openapi *openapi;
 	ao_reconciler *reconciler;
-	ao_timer *drain;
+	ao_timer *drain, *pin;
 	uint64_t drain_until_ms;
 	bool stopping;
 	int result;
@@ -269,6 +270,8 @@ static void pin_shared(operator_ *op)
 	ao_variant_unref(live);
 	if (r < 0) {
 		ao_error(AO_POLICY, NULL, "%s", ao_err_text(err));
+		if (r == -EINTR)
+			ao_timer_start(op->pin, PIN_AGAIN_MS);
 		return;
 	}
 	const cJSON *item;
@@ -524,6 +527,7 @@ static void stop(operator_ *op)
 	ao_serve_free(op->serve);
 	ao_kube_free(op->kube);
 	ao_timer_free(op->drain);
+	ao_timer_free(op->pin);
 	ao_heartbeat_free(op->heartbeat);
 	ao_variant_unref(op->basis);
 	free(op->lease_name);
@@ -545,6 +549,7 @@ int ao_operator_run(const ao_operator_options *options, ao_err **reterr)
 	    ao_setting_files_new(&(ao_setting_files_options){op.loop, on_files_change, on_file_read, on_files_news, &op});
 	op.heartbeat = ao_heartbeat_new(op.loop, on_beat, &op);
 	op.drain = ao_timer_new(op.loop, on_drain, &op);
+	op.pin = ao_timer_new(op.loop, on_live, &op);
 	ao_loop_on_signal(op.loop, SIGTERM, on_signal, &op);
 	ao_loop_on_signal(op.loop, SIGINT, on_signal, &op);
 	int r = start(&op, reterr);

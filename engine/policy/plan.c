@@ -33,6 +33,8 @@ int ao_plan_make(ao_bundle *bundle, const ao_openapi *openapi, const cJSON *snap
 	ao_auto_json cJSON *plan = NULL;
 	ao_plan_blame ignored = {0}, *b = blame ? blame : &ignored;
 	int r = ao_bundle_plan(bundle, snapshot, &plan, stats, reterr);
+	if (r == -EINTR)
+		return r;
 	if (r < 0) {
 		put(b->policy, sizeof(b->policy), ao_bundle_failed_policy(bundle));
 		put(b->hook, sizeof(b->hook), ao_bundle_failed_hook(bundle));

@@ -17,8 +17,8 @@ typedef struct ao_plan_blame {
  * Runs the plan hooks on a snapshot, then checks and settles every object (see schema.h).
  *
  * @param openapi  NULL: objects are not checked
- * @param blame    filled in on failure; may be NULL
- * @param reterr   as ao_bundle_plan() says, or "policy 'workload', role 'workload': Deployment resize: spec.replicas: must be ..."
+ * @param blame    filled in on failure, but for -EINTR; may be NULL
+ * @param reterr   what ao_bundle_plan() says, or "policy 'workload', role 'workload': Deployment resize: spec.replicas: must be ..."
  * @return as ao_bundle_plan(); -EINVAL when an object does not fit its schema
  */
 int ao_plan_make(ao_bundle *bundle, const ao_openapi *openapi, const cJSON *snapshot, cJSON **ret, ao_call_stats *stats,

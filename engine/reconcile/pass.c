@@ -166,6 +166,12 @@ void ao_pass_note_change(ao_pass *pass, const char *verb, const ao_kind *kind, c
 	ao_instruments_apply(pass->reconciler->with.metrics, kind->resource.kind, verb);
 }
 
+void ao_pass_interrupted(ao_pass *pass, const ao_err *err)
+{
+	pass->outcome.failed = true;
+	ao_warn(AO_CORE, pass->parent->key, "%s: will be tried again", ao_err_text(err));
+}
+
 void ao_pass_event(ao_pass *pass, const ao_object *object, bool warning, const char *reason, const char *action, const char *note)
 {
 	const ao_resource *kind = &pass->reconciler->manifest->kinds[0].resource;

@@ -129,6 +129,8 @@ void ao_pass_parent_error(ao_pass *pass, const char *verb, const ao_kube_answer 
 cJSON *ao_pass_note_error(ao_pass *pass, const char *verb, const char *kind, const char *role, const char *name);
 /** Adds what was done to a child to the status's changes, the log and the metrics. */
 void ao_pass_note_change(ao_pass *pass, const char *verb, const ao_kind *kind, const char *name);
+/** The sandbox's clock stopped a call of the policies: nobody is to blame, the pass will be tried again. */
+void ao_pass_interrupted(ao_pass *pass, const ao_err *err);
 /** An Event about the parent. @param action NULL: as the reason */
 void ao_pass_event(ao_pass *pass, const ao_object *object, bool warning, const char *reason, const char *action, const char *note);
 

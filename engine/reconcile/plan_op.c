@@ -64,8 +64,11 @@ static void remember_policy_error(ao_pass *pass, const ao_plan_blame *blame, con
 		ao_reconciler_doubt_schemas(pass->reconciler);
 }
 
-/** Asks the bundle; an error or an invalid parent leaves the plan without objects, and so the children as they are. */
-static void make_plan(ao_pass *pass, const ao_object *object)
+/**
+ * Asks the bundle; an error or an invalid parent leaves the plan without objects, and so the children as they are.
+ * @return false when the sandbox's clock stopped it: all is as it was, and the pass, which is to end, will be tried again
+ */
+static bool make_plan(ao_pass *pass, const ao_object *object)
 {
 	ao_reconciler *r = pass->reconciler;
 	ao_auto_json cJSON *snapshot = NULL;
@@ -78,6 +81,10 @@ static void make_plan(ao_pass *pass, const ao_object *object)
 		code = ao_plan_make(ao_pass_bundle(pass, object), r->with.openapi, snapshot, &pass->plan.tree, &stats, &blame, &err);
 	pass->parent->times.plan_ns = ao_mono_ns() - started_ns;
 	ao_instruments_call(r->with.metrics, "plan", &stats, pass->parent->times.plan_ns);
+	if (code == -EINTR) {
+		ao_pass_interrupted(pass, err);
+		return false;
+	}
 	if (r->with.record_dir && snapshot)
 		ao_record_write(r->with.record_dir, ao_pass_bundle(pass, object), snapshot);
 	cJSON_Delete(pass->parent->policy_error);
@@ -88,6 +95,7 @@ static void make_plan(ao_pass *pass, const ao_object *object)
 		remember_policy_error(pass, &blame, err);
 	}
 	remember_plan(pass);
+	return true;
 }
 
 /** What the parent's status says was rendered last, possibly by an operator before this one. */
@@ -134,7 +142,8 @@ ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item)
 		return AO_OP_STOP;
 	pass->plan.previous = parent->carried ? ao_xstrdup(parent->carried) : read_previous_digest(pass, object);
 	parent->settled = false;
-	make_plan(pass, object);
+	if (!make_plan(pass, object))
+		return AO_OP_END;
 	snprintf(parent->bundle, sizeof(parent->bundle), "%s", pass->plan.bundle);
 	if (parent->invalid || parent->policy_error) {
 		/* nothing is carried out; the same parent would fail the same way, so only a change brings it back */
@@ -168,7 +177,8 @@ ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item)
 	const ao_parent *parent = pass->parent;
 	snprintf(pass->plan.bundle, sizeof(pass->plan.bundle), "%s", ao_bundle_digest(ao_pass_bundle(pass, object)));
 	pass->plan.previous = ao_xstrdup(parent->carried);
-	make_plan(pass, object);
+	if (!make_plan(pass, object))
+		return AO_OP_END;
 	const cJSON *queues = ao_json_at(pass->plan.tree, "queues"), *why = parent->policy_error ? parent->policy_error : parent->invalid;
 	if (why && !cJSON_GetArraySize(queues)) {
 		ao_auto_str char *note =

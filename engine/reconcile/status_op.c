@@ -153,6 +153,11 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 		pass->parent->times.status_ns = ao_mono_ns() - started_ns;
 		ao_instruments_call(r->with.metrics, "status", &stats, pass->parent->times.status_ns);
 	}
+	if (code == -EINTR) {
+		ao_pass_interrupted(pass, err);
+		pass->parent->settled = false; /* the Events of the plan are told with the status */
+		return AO_OP_END;
+	}
 	if (code < 0)
 		return report_broken_status(pass, object, err);
 	pass->parent->rolling_out = cJSON_IsTrue(ao_json_at(result, "rolling_out"));

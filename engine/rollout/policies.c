@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/backoff.h"
 #include "rollout/policies_private.h"
 
 #include <string.h>
@@ -18,6 +19,10 @@
 #define MAX_RESTARTING 5
 #define MAX_FAILED 1
 #define READY_MS 300000
+#define AGAIN_MS 1000 /* after the sandbox's clock has stopped loading or a case */
+#define MAX_AGAIN_MS 60000
+#define FIRST_TRIES 3 /* of loading at the start, where nothing waits for the loop */
+#define PATIENCE 5    /* times that the clock may do so before the operator starts with what it has */
 
 static void look_soon(ao_policies *p) { ao_timer_start(p->look, LOOK_MS); }
 
@@ -221,7 +226,14 @@ static void on_preflight(void *arg, ao_preflight_result *result)
 	go_live(p, result);
 }
 
-/** Is the candidate for this parent? The end of a canary is for the parents that the canary served, main policies for the others. */
+static void on_interrupted(void *arg, unsigned times)
+{
+	ao_policies *p = arg;
+	if (p->on_started && times == PATIENCE)
+		tell_started(p);
+}
+
+/** A canary that is taken back, or another one that takes its place, concerns those that the old one served, too. */
 static bool concerns(void *arg, const ao_object *parent)
 {
 	const ao_policies *p = arg;
@@ -251,6 +263,7 @@ static void start_preflight(ao_policies *p, ao_track track, ao_variant *candidat
 	    .candidate = candidate->loaded.bundle,
 	    .bundle_of = bundle_of,
 	    .concerns = concerns,
+	    .on_interrupted = on_interrupted,
 	    .on_done = on_preflight,
 	    .arg = p,
 	});
@@ -276,7 +289,15 @@ static cJSON *list_of(const ao_informer *informer)
 	return list;
 }
 
-/** Loads the bundle and runs its cases. @return NULL when there is nothing new to try */
+/** Nobody is to blame for what the sandbox's clock stops. */
+static void try_again(ao_policies *p, ao_track track, const ao_err *err)
+{
+	uint64_t wait_ms = ao_backoff_ms(AGAIN_MS, MAX_AGAIN_MS, p->interrupted[track]++);
+	ao_warn(AO_POLICY, NULL, "%s: tried again in %llu s", ao_err_text(err), (unsigned long long)wait_ms / 1000);
+	ao_timer_start(p->look, wait_ms);
+}
+
+/** Loads and runs the cases. @return NULL when there is nothing new to try */
 static ao_variant *new_candidate(ao_policies *p, ao_track track, const cJSON *const *lists, const ao_variant *serving, const char *selector,
 				 const char *percent)
 {
@@ -291,6 +312,12 @@ static ao_variant *new_candidate(ao_policies *p, ao_track track, const cJSON *co
 		    strcmp(serving->selector ? serving->selector : "", candidate->selector ? candidate->selector : "") == 0;
 	if (r == 0 && !again && !same)
 		r = ao_variant_run_cases(p->with.load, candidate, &err);
+	if (r == -EINTR) {
+		try_again(p, track, err);
+		ao_variant_unref(candidate);
+		return NULL;
+	}
+	p->interrupted[track] = 0;
 	if (r < 0 && !again)
 		ao_policies_rejected(p, track, whole ? candidate : NULL, ao_err_text(err));
 	if (same && p->rejected[track]) { /* the edit was undone */
@@ -331,6 +358,13 @@ static bool look_at_canary(ao_policies *p, const cJSON *main_list)
 	return candidate != NULL;
 }
 
+/** At the start it is better to have the right policies a little later, but not to do nothing for ever. */
+static bool is_worth_waiting_for(const ao_policies *p)
+{
+	unsigned times = p->interrupted[AO_TRACK_MAIN];
+	return p->on_started && times && times < PATIENCE;
+}
+
 static void look(void *arg)
 {
 	ao_policies *p = arg;
@@ -349,6 +383,8 @@ static void look(void *arg)
 	ao_variant *candidate = new_candidate(p, AO_TRACK_MAIN, (const cJSON *const[]){list, NULL}, p->main, NULL, NULL);
 	if (candidate)
 		start_preflight(p, AO_TRACK_MAIN, candidate);
+	else if (is_worth_waiting_for(p))
+		return;
 	else if (p->rollout || !look_at_canary(p, list))
 		tell_started(p);
 }
@@ -448,7 +484,9 @@ static int load_first(ao_policies *p, const ao_policies_found *found, ao_err **r
 	ao_auto_sources ao_sources live = {0};
 	ao_auto_err ao_err *err = NULL;
 	read_live(found->live, &live);
-	int r = ao_variant_load_files(p->with.load, &live, &p->main, &err);
+	int r = -EINTR;
+	for (unsigned tries = 0; r == -EINTR && tries < FIRST_TRIES; tries++)
+		r = ao_variant_load_files(p->with.load, &live, &p->main, &err);
 	if (r == 0)
 		return 0;
 	ao_load_options builtin = *p->with.load;

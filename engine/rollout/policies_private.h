@@ -32,10 +32,11 @@ struct ao_policies {
 	ao_track track;
 	ao_preflight *preflight;
 	ao_rollout *rollout;
-	ao_annotations *notes; /* writes on ConfigMaps; NULL until there is something to write */
-	ao_map *held_by;       /* key -> ao_variant, for parents that the rollout has not reached */
-	char *rejected[3];     /* digest or message of what was refused last, by track, so that it is said only once */
-	char *refused_by; /* key of the parent that the last refused bundle failed on; a change of the parent is another try; or NULL */
+	ao_annotations *notes;   /* what ConfigMaps are annotated with; NULL until there is something to say */
+	ao_map *held_by;         /* key -> ao_variant, for parents that the rollout has not reached */
+	char *rejected[3];       /* digest or message of what was refused last, by track: said once */
+	unsigned interrupted[3]; /* how often in a row the sandbox's clock stopped loading and cases, by track */
+	char *refused_by;        /* key of the parent that the last refused bundle failed on: another try when it changes; or NULL */
 	ao_track refused_track;
 	char *trouble; /* what /readyz says; NULL: all is well */
 	char *noted;   /* what was said last about the live bundle's parameters; or NULL */

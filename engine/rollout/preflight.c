@@ -2,12 +2,16 @@
 #include "rollout/preflight.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "loop/backoff.h"
 
 #include <string.h>
 
 #define SLICE_MS 5
-#define MAX_ROUNDS 5 /* parents that change all the time must not block a bundle for ever */
+#define MAX_ROUNDS 5  /* parents that change all the time must not keep a bundle out for ever */
+#define AGAIN_MS 1000 /* after a call that the sandbox's clock has stopped */
+#define MAX_AGAIN_MS 60000
 
 struct ao_preflight {
 	ao_preflight_options with;
@@ -16,7 +20,8 @@ struct ao_preflight {
 	char **keys;  /* of this round */
 	size_t count, at;
 	unsigned rounds;
-	bool news; /* this round looked at a parent */
+	unsigned interrupted; /* times in a row */
+	bool news;            /* this round looked at somebody */
 	ao_preflight_result result;
 	ao_err *err;
 	char *key;
@@ -132,7 +137,7 @@ static size_t count_queues(const cJSON *before, const cJSON *after)
 
 /* ---- one parent ---- */
 
-static int judge(ao_preflight *p, cJSON *snapshot, const cJSON *plan)
+static int judge(ao_preflight *p, cJSON *snapshot, const cJSON *plan, ao_err **reterr)
 {
 	ao_auto_json cJSON *status = NULL, *outcome = cJSON_CreateObject();
 	const cJSON *invalid = ao_json_at(plan, "invalid");
@@ -142,19 +147,21 @@ static int judge(ao_preflight *p, cJSON *snapshot, const cJSON *plan)
 		ao_json_set(outcome, "invalid", cJSON_Duplicate(invalid, 1));
 	ao_json_set_str(outcome, "bundle_digest", ao_bundle_digest(p->with.candidate));
 	ao_json_set(snapshot, "outcome", AO_TAKE(outcome));
-	return ao_bundle_status(p->with.candidate, snapshot, &status, NULL, &p->err);
+	return ao_bundle_status(p->with.candidate, snapshot, &status, NULL, reterr);
 }
 
-/** @return 0; negative when the candidate must not go live, with the reason in p->err */
-static int look_at(ao_preflight *p, const ao_object *parent, seen_parent *seen)
+/** @return 0; -EINTR the clock stopped a call: look again later; negative when the candidate must not go live */
+static int look_at(ao_preflight *p, const ao_object *parent, seen_parent *seen, ao_err **reterr)
 {
 	ao_auto_json cJSON *snapshot = NULL, *before = NULL, *after = NULL;
 	if (ao_world_snapshot(p->with.world, parent, &snapshot, NULL) < 0)
-		return 0; /* neither bundle can read it */
-	int was = ao_plan_make(p->with.bundle_of(p->with.arg, parent), p->with.openapi, snapshot, &before, NULL, NULL, NULL);
-	int is = ao_plan_make(p->with.candidate, p->with.openapi, snapshot, &after, NULL, NULL, was < 0 ? NULL : &p->err);
+		return 0; /* unreadable for either bundle */
+	int was = ao_plan_make(p->with.bundle_of(p->with.arg, parent), p->with.openapi, snapshot, &before, NULL, NULL, reterr);
+	if (was == -EINTR)
+		return was;
+	int is = ao_plan_make(p->with.candidate, p->with.openapi, snapshot, &after, NULL, NULL, reterr);
 	if (is < 0)
-		return was < 0 ? 0 : is; /* the old bundle fails on it, too */
+		return was < 0 && is != -EINTR ? 0 : is; /* no worse than it was */
 	seen->refused = cJSON_IsObject(ao_json_at(after, "invalid")) && !cJSON_IsObject(ao_json_at(before, "invalid"));
 	bool restarts = !seen->refused && compare(snapshot, before, after, seen);
 	seen->queues = seen->refused ? 0 : count_queues(before, after);
@@ -163,27 +170,45 @@ static int look_at(ao_preflight *p, const ao_object *parent, seen_parent *seen)
 		change->restarts = restarts;
 		free(ao_map_put(p->result.changes, parent->key, change));
 	}
-	return judge(p, snapshot, after);
+	return judge(p, snapshot, after, reterr);
 }
 
-/** @return false when the candidate has failed */
-static bool look(ao_preflight *p, const char *key)
+static void wait_for_better_times(ao_preflight *p, const char *key, const ao_err *err)
+{
+	uint64_t wait_ms = ao_backoff_ms(AGAIN_MS, MAX_AGAIN_MS, p->interrupted++);
+	ao_warn(AO_POLICY, key, "preflight: %s: tried again in %llu s", ao_err_text(err), (unsigned long long)wait_ms / 1000);
+	ao_timer_start(p->timer, wait_ms);
+	if (p->with.on_interrupted)
+		p->with.on_interrupted(p->with.arg, p->interrupted);
+}
+
+/** @return 0; -EINTR not now, the timer runs; negative when the candidate has failed, with p->err */
+static int look(ao_preflight *p, const char *key)
 {
 	const ao_object *parent = ao_store_get(ao_world_parents(p->with.world), key);
 	if (!parent || parent->deleting || (p->with.concerns && !p->with.concerns(p->with.arg, parent)))
-		return true;
+		return 0;
 	seen_parent *known = ao_map_get(p->seen, key);
 	if (known && known->spec_digest == parent->spec_digest)
-		return true;
+		return 0;
 	p->news = true;
 	free(ao_map_remove(p->result.changes, key));
 	seen_parent *seen = ao_xcalloc(1, sizeof(*seen));
 	seen->spec_digest = parent->spec_digest;
 	free(ao_map_put(p->seen, key, seen));
-	if (look_at(p, parent, seen) == 0)
-		return true;
-	p->key = ao_xstrdup(key);
-	return false;
+	ao_auto_err ao_err *err = NULL;
+	int r = look_at(p, parent, seen, &err);
+	if (r == -EINTR) {
+		free(ao_map_remove(p->seen, key));
+		wait_for_better_times(p, key, err);
+		return r;
+	}
+	p->interrupted = 0;
+	if (r < 0) {
+		p->key = ao_xstrdup(key);
+		p->err = AO_TAKE(err);
+	}
+	return r;
 }
 
 /* ---- rounds ---- */
@@ -229,7 +254,11 @@ static void slice(void *arg)
 			begin_round(p);
 			continue;
 		}
-		if (!look(p, p->keys[p->at++])) {
+		int r = look(p, p->keys[p->at]);
+		if (r == -EINTR)
+			return;
+		p->at++;
+		if (r < 0) {
 			finish(p);
 			return;
 		}

@@ -2,9 +2,9 @@
 /**
  * preflight.h -- finds out what a new bundle would make of every live parent, before the bundle serves any of them.
  *
- * Each parent is planned by the bundle that serves it now and by the new one.  Then the status hooks of the new one are called.  The
- * preflight fails when the new bundle fails on a parent that the old one can plan.  It runs in slices of 5 ms between other work, and looks
- * again at parents that change meanwhile.
+ * Each parent is planned by the bundle that serves it now and by the new one, and judged by the new one's status hooks.  An error on a
+ * parent that the old bundle can plan fails the preflight.  Runs in slices of 5 ms between other work; parents that change meanwhile are
+ * looked at again, and so are those on which the sandbox's clock stopped a bundle, each time after a longer pause.
  * Threads: the loop thread only.
  */
 #include "base/map.h"
@@ -38,7 +38,9 @@ typedef struct ao_preflight_options {
 	ao_bundle *(*bundle_of)(void *arg, const ao_object *parent);
 	/** Is the candidate meant for this parent? NULL: for all. */
 	bool (*concerns)(void *arg, const ao_object *parent);
-	/** Called once, from the loop. The preflight is freed afterwards. `changes` may be taken (AO_TAKE). */
+	/** The sandbox's clock stops it again and again; `times` counts. May be NULL. */
+	void (*on_interrupted)(void *arg, unsigned times);
+	/** Once, from the loop; the preflight is gone afterwards. `changes` may be taken (AO_TAKE). */
 	void (*on_done)(void *arg, ao_preflight_result *result);
 	void *arg;
 } ao_preflight_options;

@@ -40,18 +40,19 @@ void ao_sources_clear(ao_sources *sources);
 
 /** Limits of one call; 0 means the default. */
 typedef struct ao_limits {
-	uint64_t steps;   /* VM instructions plus one per 64 bytes allocated; default 1,000,000 */
-	size_t heap;      /* bytes; default 16 MiB */
-	size_t string;    /* longest string; default 256 KiB */
-	size_t output;    /* bytes of text in a result; default 2 MiB */
-	uint64_t wall_ms; /* the last resort: a clock that the step hook reads; default 500 */
+	uint64_t steps;  /* VM instructions plus one per 64 bytes allocated; default 1,000,000 */
+	size_t heap;     /* bytes; default 16 MiB */
+	size_t string;   /* longest string; default 256 KiB */
+	size_t output;   /* bytes of text in a result; default 2 MiB */
+	uint64_t cpu_ms; /* the last resort: the thread's own time, which the step hook reads; default 500 */
 } ao_limits;
 
 /**
  * Compiles and loads a bundle.
  *
  * @param settings  the operator's settings by name (an object), or NULL for none; `params` in it holds policy parameters by policy name
- * @return 0; -EINVAL a file does not compile, is not a policy, or its parameters are wrong ("workload.lua:12: ..."); -ETIME, -E2BIG a limit
+ * @return 0; -EINVAL a file does not compile, is not a policy, or its parameters are wrong ("workload.lua:12: ..."); -ETIME, -E2BIG a limit;
+ *         -EINTR the clock
  */
 int ao_bundle_load(const ao_sources *sources, const cJSON *settings, const ao_limits *limits, ao_bundle **ret, ao_err **reterr);
 void ao_bundle_free(ao_bundle *bundle);
@@ -86,8 +87,8 @@ typedef struct ao_call_stats {
  * @param snapshot  see policies/README.md; NULL for shared
  * @param stats     may be NULL
  * @param reterr    "policy 'x', render: x.lua:12: attempt to index a nil value ..." and the last frames
- * @return 0; -EINVAL the policy raised or returned the wrong shape (path named); -ETIME steps or wall clock spent; -E2BIG the cap on heap,
- *         strings or output
+ * @return 0; -EINVAL the policy raised or returned the wrong shape (path named); -ETIME steps spent; -E2BIG the cap on heap, strings or output;
+ *         -EINTR stopped by the clock: the call is to be made again, and no policy is blamed
  */
 int ao_bundle_plan(ao_bundle *bundle, const cJSON *snapshot, cJSON **ret, ao_call_stats *stats, ao_err **reterr);
 int ao_bundle_status(ao_bundle *bundle, const cJSON *snapshot, cJSON **ret, ao_call_stats *stats, ao_err **reterr);

@@ -18,6 +18,7 @@
 #define MAX_DEPTH AO_JSON_MAX_DEPTH
 #define WRAP_DEPTH 4 /* what a snapshot adds around an object: snapshot, children, the object */
 #define MIN_ITEM 8
+#define TABLES_EVERY 16 /* one in so many looks at the clock */
 #define PATH_TEXT 512
 
 static const char null_key, array_key; /* registry */
@@ -25,11 +26,14 @@ static const char null_key, array_key; /* registry */
 void ao_convert_open(lua_State *L)
 {
 	ao_host_require(L, "json");
-	if (lua_getfield(L, -1, "null") == LUA_TNIL || lua_getfield(L, -2, "array_mt") != LUA_TTABLE)
-		luaL_error(L, "the SDK's json module has no null and array_mt");
-	lua_rawsetp(L, LUA_REGISTRYINDEX, &array_key);
+	lua_getfield(L, -1, "null");
 	lua_rawsetp(L, LUA_REGISTRYINDEX, &null_key);
-	lua_pop(L, 1);
+	lua_getfield(L, -1, "array");
+	lua_call(L, 0, 1);
+	if (!lua_getmetatable(L, -1))
+		luaL_error(L, "the SDK's arrays have no metatable");
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &array_key);
+	lua_pop(L, 2);
 }
 
 /* --- to Lua --- */
@@ -53,7 +57,7 @@ static void push_number(lua_State *L, double n)
 /* Not lua_pushstring(): it caches by address, so what it allocates would depend on where the tree lies in memory. */
 static void push_text(lua_State *L, const char *text) { lua_pushlstring(L, text, strlen(text)); }
 
-/** @param base  stack index of null; that of array_mt follows */
+/** @param base  stack index of null; that of the arrays' metatable follows */
 static void push_value(lua_State *L, const cJSON *value, int base, int depth)
 {
 	if (depth > MAX_DEPTH + WRAP_DEPTH)
@@ -114,7 +118,8 @@ typedef struct walk {
 	lua_State *L;
 	ao_taken *taken;
 	size_t cap;
-	int base; /* stack index of null; that of array_mt follows */
+	int base;        /* stack index of null; that of the arrays' metatable follows */
+	unsigned tables; /* seen */
 } walk;
 
 static bool is_plain_key(const char *key)
@@ -170,6 +175,16 @@ static void refuse(walk *w, const frame *at, const char *what)
 	lua_pushfstring(w->L, "%s: %s", text, what);
 	lua_error(w->L);
 	abort(); /* lua_error() does not return */
+}
+
+/** A table that was large once takes long to walk, however little it holds. */
+static void check_clock(walk *w, const frame *at)
+{
+	if (w->tables++ % TABLES_EVERY != 0 || !ao_vm_is_out_of_time(ao_vm_of(w->L)))
+		return;
+	blame(w, at);
+	ao_vm_spend(ao_vm_of(w->L), AO_SPENT_CLOCK);
+	luaL_error(w->L, "clock");
 }
 
 static void charge(walk *w, size_t bytes)
@@ -326,6 +341,7 @@ static void take_table(walk *w, const frame *at, cJSON *parent, const char *key)
 	if (at->depth >= MAX_DEPTH)
 		refuse(w, at, "nested more than 64 levels deep");
 	luaL_checkstack(w->L, 4, NULL);
+	check_clock(w, at);
 	shape s = look_at_keys(w, at);
 	if (is_array(w, at, &s))
 		take_array(w, at, hang(w, parent, key, cJSON_CreateArray()), s.largest);

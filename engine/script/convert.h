@@ -2,14 +2,13 @@
 /**
  * convert.h -- JSON trees to Lua values and back; private to script/.
  *
- * To Lua: null becomes json.null, an array becomes a table with the metatable json.array_mt, an object becomes a plain table, and integers
- * stay integers.
- * To JSON: a plain table with keys 1..n is an array, too, and an empty plain table is an object.  Keys come out sorted.
- * JSON -> Lua -> JSON is the identity, except for the order of keys.
+ * null is json.null, an array a table with the metatable of json.array(), an object a plain table, integers stay integers.
+ * On the way out a plain table with keys 1..n is an array too, an empty one an object; keys come out sorted.
+ * JSON -> Lua -> JSON is the identity, the order of keys apart.
  */
 #include "script/vm.h"
 
-/** Takes json.null and json.array_mt from the SDK's module json. Call it before any conversion. Raises. */
+/** Takes null and the metatable of arrays from the SDK's module json. Raises; before any conversion. */
 void ao_convert_open(lua_State *L);
 
 /** Pushes `value`; NULL pushes nil. Raises. */

@@ -93,9 +93,26 @@ static int l_sha256(lua_State *L)
 	return 1;
 }
 
+/** The stock search compares the whole text at each place where its first letter stands; memmem() is linear. */
+static int l_find(lua_State *L)
+{
+	size_t len, wanted_len;
+	const char *text = luaL_checklstring(L, 1, &len), *wanted = luaL_checklstring(L, 2, &wanted_len);
+	lua_Integer from = luaL_checkinteger(L, 3);
+	luaL_argcheck(L, from >= 1 && (lua_Unsigned)from <= len + 1, 3, "out of bounds");
+	const char *begin = text + from - 1, *found = memmem(begin, len - (size_t)(begin - text), wanted, wanted_len);
+	ao_vm_charge(ao_vm_of(L), wanted_len + (found ? (size_t)(found - begin) : len - (size_t)(begin - text)));
+	if (!found)
+		return 0;
+	lua_pushinteger(L, found - text + 1);
+	lua_pushinteger(L, found - text + (lua_Integer)wanted_len);
+	return 2;
+}
+
 static void push_host(lua_State *L)
 {
-	static const luaL_Reg functions[] = {{"enter", l_enter}, {"spent", l_spent}, {"log", l_log}, {"sha256", l_sha256}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"enter", l_enter},   {"spent", l_spent}, {"log", l_log},
+					     {"sha256", l_sha256}, {"find", l_find},   {NULL, NULL}};
 	luaL_newlib(L, functions);
 	lua_pushinteger(L, (lua_Integer)ao_vm_limits(ao_vm_of(L))->string);
 	lua_setfield(L, -2, "max_string");

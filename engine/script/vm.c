@@ -1,13 +1,13 @@
 /*
  * vm.c -- holds a Lua state within its limits.
  *
- * Steps: the count hook fires every HOOK_EVERY instructions, and the allocator adds what it hands out.  Once a limit is spent, the hook
- * fires at every instruction and raises each time, so that a pcall that catches the error gets no further.
- *
- * Memory: the allocator refuses growth past the heap cap and strings past the string cap.  Lua then collects garbage and asks again.  When
- * it is refused twice in a row, the limit is spent.  The collector is stopped after loading: a call is short, and what it leaves is wiped.
- *
- * Errors: the message handler keeps text and position in plain C memory, because Lua may have no memory left.
+ * Steps: the count hook fires every HOOK_EVERY instructions and the allocator adds what it hands out.  Once anything is spent the
+ * hook fires at every instruction and raises each time, so a pcall that catches the error gets no further.
+ * Memory: the allocator refuses growth past the heap cap and strings past the string cap.  Lua then collects and asks again; refused
+ * twice in a row is spent.  The collector is stopped after loading: a call is short, and what it leaves is wiped.
+ * Clock: the time the thread has run, not the time that has passed, looked at in the hook.  It ends what steps do not show (long strings
+ * compared, many arguments passed on).
+ * Errors: the message handler notes text and position in plain C memory, because there may be none left in Lua.
  */
 #include "script/vm.h"
 
@@ -27,12 +27,13 @@
 #define STEP_BYTES 64
 #define MAX_ADMITTED ((size_t)2 << 20) /* bytes; an object in the API server is smaller */
 #define STRING_SLACK 64                /* a string's header and end */
-#define MAX_REFUSALS 16                /* how often a call may force a collection at the heap cap */
-#define MAX_LEVELS 100                 /* of the call stack, searched for a policy's frame */
+#define MAX_REFUSALS 16                /* collections that a call may force by running into the heap cap */
+#define MAX_LEVELS 250                 /* of the call stack, searched for a policy's frame; C calls nest to 200 */
 #define MAX_FRAMES 8                   /* shown */
 #define MAX_MESSAGE 2048
 #define MAX_LOG_LINES 100 /* of one call */
 #define SDK_PREFIX "sdk/" /* chunk names of trusted code */
+#define LOADING "load"    /* the hook that lua/bundle.lua enters with a file in the policy's place while it runs the file */
 
 struct ao_vm {
 	lua_State *L;
@@ -43,7 +44,7 @@ struct ao_vm {
 	bool kept, running;
 
 	uint64_t instructions, allocated, growths; /* of this call */
-	uint64_t deadline_ms;
+	uint64_t cpu_start_ms, ask_ms;             /* the thread's time when it began; when to ask for it next, monotonic */
 	unsigned refusals, log_lines;
 	bool admitting; /* strings come from the snapshot, and may be as long as the API server allows */
 	bool refused;   /* the last request for more memory was refused */
@@ -111,6 +112,19 @@ static void note_frames(ao_vm *vm)
 
 static uint64_t steps_of(const ao_vm *vm) { return vm->instructions + vm->allocated / STEP_BYTES; }
 
+/** The thread's time takes a system call: it is asked for only once it can be up. */
+bool ao_vm_is_out_of_time(ao_vm *vm)
+{
+	uint64_t now = ao_mono_ms();
+	if (now < vm->ask_ms)
+		return false;
+	uint64_t ran = ao_cpu_ms() - vm->cpu_start_ms;
+	if (ran >= vm->max_ms)
+		return true;
+	vm->ask_ms = now + vm->max_ms - ran;
+	return false;
+}
+
 static void on_count(lua_State *L, lua_Debug *ar)
 {
 	(void)ar;
@@ -119,8 +133,8 @@ static void on_count(lua_State *L, lua_Debug *ar)
 		vm->instructions += HOOK_EVERY;
 		if (steps_of(vm) > vm->max_steps)
 			ao_vm_spend(vm, AO_SPENT_STEPS);
-		else if (ao_mono_ms() >= vm->deadline_ms)
-			ao_vm_spend(vm, AO_SPENT_WALL);
+		else if (ao_vm_is_out_of_time(vm))
+			ao_vm_spend(vm, AO_SPENT_CLOCK);
 		else
 			return;
 	}
@@ -217,7 +231,7 @@ static ao_limits with_defaults(const ao_limits *limits)
 	l.heap = l.heap ? l.heap : (size_t)16 << 20;
 	l.string = l.string ? l.string : (size_t)256 << 10;
 	l.output = l.output ? l.output : (size_t)2 << 20;
-	l.wall_ms = l.wall_ms ? l.wall_ms : DEFAULT_MS;
+	l.cpu_ms = l.cpu_ms ? l.cpu_ms : DEFAULT_MS;
 	return l;
 }
 
@@ -311,6 +325,18 @@ static int on_error(lua_State *L)
 	return 1;
 }
 
+/** A message from a hook gets the policy in front, one from loading the file, where it does not begin with it anyway. */
+static void name_culprit(const ao_vm *vm, ao_err **reterr)
+{
+	size_t len = strlen(vm->policy);
+	if (!len || !reterr)
+		return;
+	if (strcmp(vm->hook, LOADING) != 0)
+		ao_err_wrap(reterr, "policy '%s', %s", vm->policy, vm->hook);
+	else if (strncmp((*reterr)->msg, vm->policy, len) != 0 || (*reterr)->msg[len] != ':')
+		ao_err_wrap(reterr, "%s", vm->policy);
+}
+
 static int failure(ao_vm *vm, int status, ao_err **reterr)
 {
 	const ao_limits *l = &vm->limits;
@@ -320,8 +346,9 @@ static int failure(ao_vm *vm, int status, ao_err **reterr)
 		vm->spent = AO_SPENT_HEAP;
 	if (vm->spent == AO_SPENT_STEPS)
 		code = ao_err_set(reterr, -ETIME, "step budget of %llu spent%s%s%s", (unsigned long long)vm->max_steps, open, where, close);
-	else if (vm->spent == AO_SPENT_WALL)
-		code = ao_err_set(reterr, -ETIME, "stopped after %llu ms%s%s%s", (unsigned long long)vm->max_ms, open, where, close);
+	else if (vm->spent == AO_SPENT_CLOCK)
+		code = ao_err_set(reterr, -EINTR, "stopped by the clock after %llu ms%s%s%s", (unsigned long long)vm->max_ms, open, where,
+				  close);
 	else if (vm->spent == AO_SPENT_HEAP)
 		ao_err_set(reterr, code, "heap of %zu bytes used up%s%s%s", l->heap, open, where, close);
 	else if (vm->spent == AO_SPENT_STRING)
@@ -331,8 +358,7 @@ static int failure(ao_vm *vm, int status, ao_err **reterr)
 	else
 		code = ao_err_set(reterr, -EINVAL, "%s%s", vm->message ? vm->message : "error while handling an error",
 				  vm->frames ? vm->frames : "");
-	if (vm->policy[0])
-		ao_err_wrap(reterr, "policy '%s', %s", vm->policy, vm->hook);
+	name_culprit(vm, reterr);
 	return code;
 }
 
@@ -349,12 +375,13 @@ static void begin(ao_vm *vm)
 	vm->spent = AO_SPENT_NOTHING;
 	vm->heap_peak = vm->heap;
 	vm->max_steps = vm->limits.steps;
-	vm->max_ms = vm->limits.wall_ms;
+	vm->max_ms = vm->limits.cpu_ms;
 	if (!vm->kept) {
 		vm->max_steps = LOAD_FACTOR * (vm->max_steps > DEFAULT_STEPS ? vm->max_steps : DEFAULT_STEPS);
 		vm->max_ms = LOAD_FACTOR * (vm->max_ms > DEFAULT_MS ? vm->max_ms : DEFAULT_MS);
 	}
-	vm->deadline_ms = ao_mono_ms() + vm->max_ms;
+	vm->cpu_start_ms = ao_cpu_ms();
+	vm->ask_ms = ao_mono_ms() + vm->max_ms;
 }
 
 /** Adds the time since the hook began to what it has taken so far. */

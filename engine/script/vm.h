@@ -14,8 +14,8 @@
 
 typedef struct ao_vm ao_vm;
 
-/** Why a call had to stop. Once it is set, the call fails, whatever the Lua code does about it. */
-typedef enum { AO_SPENT_NOTHING, AO_SPENT_STEPS, AO_SPENT_WALL, AO_SPENT_HEAP, AO_SPENT_STRING, AO_SPENT_OUTPUT } ao_spent;
+/** Why a call had to stop. Once set, the call fails whatever the Lua code does about it. */
+typedef enum { AO_SPENT_NOTHING, AO_SPENT_STEPS, AO_SPENT_CLOCK, AO_SPENT_HEAP, AO_SPENT_STRING, AO_SPENT_OUTPUT } ao_spent;
 
 typedef void (*ao_vm_log_fn)(void *arg, const char *level, const char *policy, const char *text);
 
@@ -26,7 +26,7 @@ void ao_vm_free(ao_vm *vm); /* NULL is fine */
 /**
  * Calls body(L, arg) in protected mode, with fresh budgets.  The body must hold nothing that a raised error would leak.
  * @param stats  may be NULL
- * @return 0; -EINVAL something raised; -ETIME, -E2BIG a limit
+ * @return 0; -EINVAL something raised; -ETIME, -E2BIG a limit; -EINTR the clock
  */
 int ao_vm_run(ao_vm *vm, void (*body)(lua_State *L, void *arg), void *arg, ao_call_stats *stats, ao_err **reterr);
 
@@ -47,7 +47,9 @@ void ao_vm_enter(ao_vm *vm, const char *policy, const char *hook);
 void ao_vm_spend(ao_vm *vm, ao_spent what);
 /** Counts work that neither instructions nor allocations show, in bytes, as allocations are counted. */
 void ao_vm_charge(ao_vm *vm, size_t bytes);
-/** Allows longer strings while a snapshot is pushed than those that policies may make. */
+/** For long work in C, which spends AO_SPENT_CLOCK then. */
+bool ao_vm_is_out_of_time(ao_vm *vm);
+/** While a snapshot is pushed its strings may be longer than those that policies may make. */
 void ao_vm_admit(ao_vm *vm, bool admitting);
 bool ao_vm_is_spent(const ao_vm *vm);
 void ao_vm_log(ao_vm *vm, const char *level, const char *policy, const char *text);

@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	ao_auto_sources ao_sources sources = {0};
 	ao_sources_put(&sources, "manifest.lua", MANIFEST, strlen(MANIFEST), "fuzz");
 	ao_sources_put(&sources, "policy.lua", (const char *)data, len, "fuzz");
-	const ao_limits limits = {.steps = 200000, .heap = 4u << 20, .output = 64u << 10, .wall_ms = 2000};
+	const ao_limits limits = {.steps = 200000, .heap = 4u << 20, .output = 64u << 10, .cpu_ms = 2000};
 	ao_auto_bundle ao_bundle *bundle = NULL;
 	ao_auto_err ao_err *err = NULL, *err_plan = NULL;
 	int r = ao_bundle_load(&sources, NULL, &limits, &bundle, &err);

@@ -167,7 +167,16 @@ static void large_files_are_read_or_refused_soon(void **state)
 	ao_auto_str char *merges = repeated("base: &b {a: 1, b: 2, c: 3, d: 4}\nlist:\n", "- {<<: *b, e: %d}\n", 30000, "");
 	ao_auto_str char *open = repeated("", "&a%d [", AO_JSON_MAX_DEPTH - 1, ""), *close = repeated("", "]", AO_JSON_MAX_DEPTH - 1, "");
 	ao_auto_str char *items = repeated("", "1, ", 100000, "1"), *anchors = ao_xasprintf("%s%s%s", open, items, close);
+	/* 150 KB of text that were 962 MB in memory: a long text named often, alone, in a mapping, and merged */
+	ao_auto_str char *letters = repeated("", "xxxxxxxxxx", 10000, ""),
+			 *named = ao_xasprintf("a: &a %s\nb: &b {k: *a}\nlist:\n", letters);
+	ao_auto_str char *texts = repeated(named, "- *a\n", 9600, ""), *maps = repeated(named, "- *b\n", 9600, "");
+	ao_auto_str char *merged = repeated(named, "- <<: *b\n", 9600, ""), *some = repeated(named, "- *a\n", 30, "");
 	clock_t start = clock();
+	assert_int_equal(parse_code(texts), -E2BIG);
+	assert_int_equal(parse_code(maps), -E2BIG);
+	assert_int_equal(parse_code(merged), -E2BIG);
+	assert_int_equal(parse_code(some), 0);
 	assert_int_equal(parse_code(many), 0);
 	assert_int_equal(parse_code(too_many), -E2BIG);
 	assert_int_equal(parse_code(merges), -E2BIG);

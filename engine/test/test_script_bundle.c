@@ -25,7 +25,11 @@ static const bad_file bad_files[] = {
     {"a.lua", "return {}", "a.lua: a file must return", NULL},
     {"a.lua", "return { name = 'x', render = function() end }", "a.lua: a file must return", NULL},
     {"a.lua", "\x1bLuaS", "a.lua: attempt to load a binary chunk", NULL},
-    {"a.lua", "while true do end", "step budget", NULL},
+    {"a.lua", "while true do end", "a.lua: step budget of 4000000 spent (a.lua:1)", NULL},
+    {"a.lua", "error('boom', 0)", "a.lua: boom", NULL},
+    {"a.lua", "error()", "a.lua: error value is a nil", NULL},
+    {"a.lua", "error(setmetatable({}, { __tostring = function() while true do end end }))", "a.lua: error value is a table", NULL},
+    {"a.lua", "require 'schema'.string { [{}] = 1 }\nrequire 'text'.split()", "a.lua: sdk/text.lua:", NULL},
     {"a.lua", "x = 1", "a.lua:1: assignment to global 'x': use local", NULL},
     {"a.lua", "local y = x", "a.lua:1: unknown global 'x'", NULL},
     {"a.lua", DEFINE("a", "rendr = 1"), "a.lua: policy.define: unknown field 'rendr' (known: ", NULL},
@@ -82,6 +86,9 @@ static void test_files_that_do_not_go_together_are_named(void **state)
 	    {DEFINE("x", ""), DEFINE("x", ""), "b.lua: there is a policy 'x' already, in a.lua"},
 	    {"local b = require 'b'", "local a = require 'a'", "a.lua requires itself: a.lua -> b.lua -> a.lua"},
 	    {"local b = require 'b'", "return\n\n1 + nil", "b.lua:3: "},
+	    {"pcall(require, 'b')\nreturn require 'policy'.define { nam = 'a' }", "error {}", "a.lua: policy.define: unknown field 'nam'"},
+	    {"pcall(require, 'b')\n" DEFINE("a", ""), "error {}", "b.lua: error value is a table"},
+	    {"pcall(require, 'b')\nerror {}", "error 'b'", "a.lua: error value is a table"},
 	};
 	for (size_t i = 0; i < AO_LEN(cases); i++) {
 		ao_auto_sources ao_sources sources = {0};

@@ -35,7 +35,7 @@ static void trip_body(lua_State *L, void *arg)
 static int setup(void **state)
 {
 	ao_vm *vm = NULL;
-	ao_limits limits = {.steps = UINT64_MAX / 8, .wall_ms = 100000};
+	ao_limits limits = {.steps = UINT64_MAX / 8, .cpu_ms = 100000};
 	assert_int_equal(ao_vm_new(&limits, &vm, NULL), 0);
 	assert_int_equal(ao_vm_run(vm, open_body, NULL, NULL, NULL), 0);
 	*state = vm;

@@ -73,6 +73,9 @@ function M.page()
   out[#out + 1] = 'Lua\'s own: `assert error ipairs next pairs pcall rawequal rawget rawlen rawset select setmetatable tonumber tostring type`,'
   out[#out + 1] = '`math` without `random`, `string`, `table`, `utf8`. `pairs` and `next` go in sorted order.'
   out[#out + 1] = 'There is no `load`, `io`, `os`, `debug` or `coroutine`.\n'
+  out[#out + 1] = 'Libraries, modules, the log and the plan can be read, not changed. Each file has a copy of its own of what it requires.'
+  out[#out + 1] = '`setmetatable` copies the metafields it is given, and `getmetatable` returns a copy: a metatable that is in use never changes.'
+  out[#out + 1] = 'A metafield is a function, `__index` and `__newindex` may be tables, and there is no `__gc`, `__mode`, `__close` or `__metatable`.\n'
   out[#out + 1] = '`log.debug`, `log.info`, `log.warn` and `log.error` take the arguments of `string.format` and write a line to the operator\'s log.'
   return table.concat(out, '\n') .. '\n'
 end

@@ -35,8 +35,18 @@ describe('the sandbox', function()
     { 'rawset(string, "upper", 1)', 'cannot be changed' },
     { 'getmetatable("").__index = {}', 'index a boolean' },
     { 'setmetatable({}, { __gc = function() end })', '__gc' },
-    { 'rawset(setmetatable({}, {}), "__gc", 1)', '__gc' },
+    { 'rawset(log, "info", 1)', "library 'log' cannot be changed (field 'info')" },
+    { 'rawset(_ENV, "x", 1)', "the environment cannot be changed (field 'x')" },
+    { 'table.insert(string, 1)', "library 'string' cannot be changed" },
+    { 'setmetatable(string, {})', "library 'string' keeps its metatable" },
     { 'setmetatable({}, { __mode = "k" })', '__mode' },
+    { 'setmetatable({}, { __close = function() end })', '__close' },
+    { 'setmetatable({}, { __metatable = {} })', '__metatable' },
+    { 'setmetatable({}, { __call = setmetatable({}, { __call = print }) })', "unknown global 'print'" },
+    { 'setmetatable({}, { __call = {} })', "metatable field '__call' must be a function, is a table" },
+    { 'setmetatable({}, { __index = 5 })', "metatable field '__index' must be a function or a table, is a number" },
+    { 'return string.rep({}, 1)', "bad argument #1 to 'rep' (string expected, got table)" },
+    { 'return ("x"):rep(2, {})', "bad argument #3 to 'rep' (string expected, got table)" },
     { 'return ("x"):rep(1 << 40)', 'too large' },
     { 'return ("xy"):rep(200000)', 'too large' },
     { 'return table.unpack({}, 1, 1e7 // 1 | 0)', 'too many results' },
@@ -59,6 +69,40 @@ describe('the sandbox', function()
       for k in pairs(t) do out = out .. tostring(k) .. ' ' end
       return out]])
     assert.equal('1a', run 'local t = { a = 1, [1] = 2 }; local k = next(t); return k .. next(t, k)')
+  end)
+
+  it('copies what a metatable holds: what is done to it later changes nothing, and nobody gets it back', function()
+    assert.equal('1 nil 1', run [[
+      local mt = { __index = { a = 1 } }
+      local t = setmetatable({}, mt)
+      local before = tostring(t.a)
+      mt.__index, mt.__gc = { b = 2 }, function() while true do end end
+      getmetatable(t).__index = { b = 2 }
+      return before .. ' ' .. tostring(t.b) .. ' ' .. t.a]])
+    assert.equal('function', run 'return type(getmetatable(setmetatable({}, { __index = {} })).__index)')
+    assert.is_nil(run 'return getmetatable {}')
+    assert.is_false(run 'return getmetatable(string)')
+  end)
+
+  it('has classes that inherit, and metafields of all kinds', function()
+    assert.equal('base own 3 true called 7 a=1', run [[
+      local Base = { hello = function() return 'base' end }
+      local Own = setmetatable({ bye = function() return 'own' end }, { __index = Base })
+      local x = setmetatable({}, {
+        __index = Own, __len = function() return 3 end, __eq = function() return true end, __call = function() return 'called' end,
+        __add = function(_, n) return n end, __pairs = function() return function(_, k) if not k then return 'a', 1 end end end,
+      })
+      local pairs_ = ''
+      for k, v in pairs(x) do pairs_ = pairs_ .. k .. '=' .. v end
+      return table.concat({ x.hello(), x.bye(), #x, tostring(x == setmetatable({}, getmetatable(x))), x(), x + 7, pairs_ }, ' ')]])
+    assert.equal('1', run "local store = {} setmetatable({}, { __newindex = store }).a = '1' return store.a")
+    assert.equal('text', run "return tostring(setmetatable({}, { __tostring = function() return 'text' end }))")
+  end)
+
+  it('lets libraries be looked at', function()
+    assert.equal('concat insert move pack remove sort unpack ', run 'local out = "" for k in pairs(table) do out = out .. k .. " " end return out')
+    assert.equal('concat', run 'return (next(table))')
+    assert.equal("library 'table'", run 'return tostring(table)')
   end)
 
   it('shows no addresses', function()

@@ -1,0 +1,59 @@
+--- plain: values as texts in which no address is seen, made by steps that are counted: tostring, string.format and table.concat for policies
+-- and for what the SDK does with their values.
+local error, getmetatable, rawget, tostring, type = error, getmetatable, rawget, tostring, type
+local find, format, gsub = string.find, string.format, string.gsub
+local concat, pack, unpack = table.concat, table.pack, table.unpack
+
+local plain = {}
+
+local ADDRESSED = { table = true, ['function'] = true, userdata = true, thread = true }
+
+--- As tostring; tables and functions are not told apart.
+---@param value any
+---@return string
+function plain.text(value)
+  local kind = type(value)
+  local mt = kind == 'table' and getmetatable(value)
+  if kind == 'table' and mt == false then return tostring(value) end -- sealed: it says its name
+  local own = mt and rawget(mt, '__tostring')
+  if own then
+    local text = own(value)
+    if type(text) ~= 'string' then error("'__tostring' must return a string", 2) end
+    return text
+  end
+  return ADDRESSED[kind] and kind or tostring(value)
+end
+
+--- As string.format, without %p; widths have two digits at most, as in stock Lua.
+---@param text string
+---@return string
+function plain.format(text, ...)
+  if type(text) ~= 'string' then error("bad argument #1 to 'format' (string expected)", 2) end
+  if find(gsub(text, '%%%%', ''), '%%[-+ #0%d.]*p') then error("'%p' is not allowed in format", 2) end
+  local arguments = pack(...)
+  for i = 1, arguments.n do
+    if ADDRESSED[type(arguments[i])] then arguments[i] = plain.text(arguments[i]) end
+  end
+  return format(text, unpack(arguments, 1, arguments.n))
+end
+
+--- As table.concat, which would ask a list for its length and its items in C, however many it says it has.
+---@param list table
+---@param separator string?
+---@param first integer?
+---@param last integer?
+---@return string
+function plain.concat(list, separator, first, last)
+  if type(list) ~= 'table' then error(("bad argument #1 to 'concat' (table expected, got %s)"):format(type(list)), 2) end
+  local items, count = {}, 0
+  for i = first or 1, last or #list do
+    local item = list[i]
+    local kind = type(item)
+    if kind ~= 'string' and kind ~= 'number' then error(("invalid value (at index %d) in table for 'concat'"):format(i), 2) end
+    count = count + 1
+    items[count] = item
+  end
+  return concat(items, separator)
+end
+
+return plain

@@ -1,0 +1,42 @@
+--- seal: what policies are handed and must not change: libraries, modules, the log, the plan, null, their globals.
+-- A sealed table is empty; what it shows lies behind it, where assignment, rawset, table.sort and the rest do not reach. Its metatable is
+-- protected, so that neither policies nor the SDK's own setmetatable can take it or put another in its place.
+local plain = require 'plain'
+
+local error, next, setmetatable = error, next, setmetatable
+local format = plain.format
+
+local seal = {}
+
+local CONTENT = setmetatable({}, { __mode = 'k' }) -- sealed table -> what it shows
+
+--- A table that shows `content` and cannot be changed.
+---@param content table
+---@param name string what it is, for messages
+---@param refusal string? instead of "... cannot be changed": what is said to who sets field %s
+---@return table
+function seal.new(content, name, refusal)
+  local sealed = setmetatable({}, {
+    __index = content,
+    __newindex = function(sealed, key) error(refusal and format(refusal, key) or seal.refusal(sealed, key), 2) end,
+    __len = function() return #content end,
+    __pairs = function() return next, content end,
+    __tostring = function() return name end,
+    __metatable = false,
+  })
+  CONTENT[sealed] = content
+  return sealed
+end
+
+--- What a sealed table shows; nil for any other value.
+---@param value any
+---@return table?
+function seal.content(value) return CONTENT[value] end
+
+--- What is said to who wants to set a field.
+---@param sealed table
+---@param key any
+---@return string
+function seal.refusal(sealed, key) return format("%s cannot be changed (field '%s')", sealed, key) end
+
+return seal
