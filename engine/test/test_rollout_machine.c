@@ -131,6 +131,15 @@ static void pass_time(world *w)
 	tick(w);
 }
 
+/** What nobody needs is freed. */
+static void drop(world *w, int bundle)
+{
+	if (!ao_machine_drop(w->machine, DIGESTS[bundle]))
+		return;
+	happened(w, "dropped", bundle, 0, 0);
+	w->loaded[bundle] = false;
+}
+
 static void step(world *w)
 {
 	unsigned what = chance(w, 100);
@@ -154,7 +163,7 @@ static void step(world *w)
 	else if (what < 99)
 		crash(w);
 	else
-		answer(w, 1);
+		drop(w, (int)chance(w, BUNDLES));
 }
 
 /* ---- in the end ---- */

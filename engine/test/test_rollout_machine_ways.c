@@ -268,6 +268,22 @@ static void who_is_deleted_is_not_waited_for_and_fails_nothing(void **state)
 	end(&d);
 }
 
+static void who_is_new_gets_what_is_live_first(void **state)
+{
+	(void)state;
+	driver d;
+	begin(&d, TWO);
+	ao_machine_gone(d.machine, "n/f");
+	want(&d, "b", NULL, NULL);
+	see(&d, 5, NULL, false);
+	assert_string_equal(all(&d), "bbaaaa"); /* and his turn comes */
+	for (int i = 0; i < 4; i++)
+		pass_all(&d, NULL);
+	assert_string_equal(all(&d), "bbbbbb");
+	assert_string_equal(d.said, "accepted b\nlive b\n");
+	end(&d);
+}
+
 static void a_newer_edit_takes_the_place_of_one_under_way(void **state)
 {
 	(void)state;
@@ -546,6 +562,7 @@ int main(void)
 	    cmocka_unit_test(what_replaces_no_pods_waits_for_nobody),
 	    cmocka_unit_test(a_share_of_all_is_a_bound_too),
 	    cmocka_unit_test(who_is_deleted_is_not_waited_for_and_fails_nothing),
+	    cmocka_unit_test(who_is_new_gets_what_is_live_first),
 	    cmocka_unit_test(a_newer_edit_takes_the_place_of_one_under_way),
 	    cmocka_unit_test(what_fails_goes_back_at_the_same_pace_and_is_not_tried_again),
 	    cmocka_unit_test(a_stopped_process_makes_nobody_late),

@@ -180,6 +180,8 @@ static bool pass(world *w, int i)
 		b->stale = true;
 		return true;
 	}
+	if (bundle != NOTHING && !w->loaded[bundle])
+		broken(w, "%d serves %s and is not at hand", bundle, KEYS[i]);
 	if (!serves || !b->there || b->uid != b->seen.uid)
 		return true; /* held, or a pass of one who is gone: its writes come to nothing */
 	bool refused = has_label(w->texts[bundle].raises | w->texts[bundle].refuses, b->seen.label), fails = !refused && rarely(w, 6);

@@ -103,7 +103,7 @@ struct ao_machine {
 	bool stale; /* the record names movers who have arrived: no hurry */
 
 	unsigned slots, free_places; /* taken */
-	unsigned unserved, strays;   /* never served; moving to what is no more their target */
+	unsigned strays;             /* members on their way to what is no more their target */
 	unsigned asks;               /* bundles to be asked for */
 
 	ao_member **redos;

@@ -49,8 +49,6 @@ static void count(ao_machine *m, const ao_member *p, unsigned one)
 		m->free_places += one;
 	if (strays(p))
 		m->strays += one;
-	if (!p->serving)
-		m->unserved += one;
 }
 
 static void leave(ao_machine *m, const ao_member *p) { count(m, p, -1u); }

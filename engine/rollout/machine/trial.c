@@ -4,13 +4,15 @@
  * A trial goes through loading, cases and checks, and waits for a person where that is asked for.  It is not in the record: a successor
  * who finds that something else is wanted than what the tracks go to begins it anew.
  */
+#include "base/buf.h"
 #include "base/mem.h"
 #include "rollout/machine/machine_private.h"
 
 #include <string.h>
 
 #define AGAIN_MS 5000
-#define MAX_TRIES 5 /* parents that change all the time must not keep an edit out for ever */
+#define MAX_WHY 1000 /* bytes: names beyond are left out */
+#define MAX_TRIES 5  /* parents that change all the time must not keep an edit out for ever */
 
 static ao_rollout_choice choice_of(const ao_goal *goal)
 {
@@ -209,8 +211,12 @@ static bool fail(ao_machine *m, ao_rollout_track track)
 	bool way = track == AO_ROLLOUT_CANARY || line->live.bundle;
 	if (line->stage != AO_ROLLOUT_FORWARD || !way || line->failed <= m->with.settings.max_failed)
 		return false;
-	ao_auto_str char *why = ao_xasprintf("%u of the changed workloads did not become ready again", line->failed);
-	ao_trial_back(m, track, true, why);
+	ao_auto_buf ao_buf why = ao_buf_init(MAX_WHY);
+	ao_buf_printf(&why, "%u of the changed workloads did not become ready again:", line->failed);
+	for (size_t i = 0; i < m->count; i++)
+		if (m->order[i]->owner == track && m->order[i]->mark == AO_ROLLOUT_FAILED)
+			ao_buf_printf(&why, " %s", m->order[i]->key);
+	ao_trial_back(m, track, true, why.data);
 	m->reconsider = true;
 	return true;
 }
