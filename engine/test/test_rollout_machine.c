@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 
-#define HISTORIES 1500
+#define HISTORIES 3000
 #define STEPS 400
 #define ROUNDS 400
 
@@ -200,7 +200,7 @@ static const char *unfinished(const world *w, const ao_rollout_record *now)
 			continue;
 		if (b->deleting)
 			return "somebody cannot go";
-		int goal = goal_of(w, b);
+		int goal = goal_of(&w->record, b);
 		bool refused = has_label(w->texts[goal].raises | w->texts[goal].refuses, b->label);
 		if (!refused && (b->children != goal || b->status != goal || b->children_spec != b->spec))
 			return "somebody has not what is his";

@@ -29,12 +29,29 @@ static void judge_late(world *w, body *b, const char *why)
 	b->given_up = true;
 }
 
+/** What is live has reached every parent that goes there. */
+static void judge_live(const world *w, ao_rollout_track track, int bundle)
+{
+	ao_rollout_record now;
+	ao_machine_record(w->machine, &now);
+	for (int i = 0; i < PARENTS; i++) {
+		const body *b = &w->bodies[i];
+		bool refused = has_label(w->texts[bundle].raises | w->texts[bundle].refuses, b->seen.label);
+		if (b->there && b->seen.there && b->uid == b->seen.uid && !b->seen.deleting && b->established && !b->given_up && !refused &&
+		    track_of(&now, b) == track && track_of(&w->record, b) == track && b->children != bundle)
+			broken(w, "%d is live, and has not reached %s", bundle, KEYS[i]);
+	}
+	ao_rollout_record_clear(&now);
+}
+
 static void hear(world *w, const ao_task *task)
 {
 	int bundle = number_of(task->digest), parent = task->key ? parent_of(task->key) : NOTHING;
 	happened(w, "said", (int)task->news, bundle, parent);
 	if (task->news == AO_NEWS_ACCEPTED && bundle != NOTHING)
 		judge_accepted(w, task->track, bundle, task->selection);
+	else if (task->news == AO_NEWS_LIVE && bundle > 0) /* the built-in one may be live before it has reached a parent */
+		judge_live(w, task->track, bundle);
 	else if (task->news == AO_NEWS_REFUSED || (task->news == AO_NEWS_BACK && !strstr(task->text, "wanted")))
 		refuse(w, task->track, bundle, selection_of(task->selection), parent);
 	else if (task->news == AO_NEWS_FAILED || task->news == AO_NEWS_SLOW)

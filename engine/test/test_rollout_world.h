@@ -199,10 +199,10 @@ static bool selects(void *arg, const char *selection, const char *key)
 	return label_in(selection, w->bodies[parent_of(key)].seen.label);
 }
 
-/** Of the pods that a bundle makes of a spec: many bundles make the same. */
+/** Of the pods that a bundle makes of a spec: of each spec, about half of the bundles make the same. */
 static unsigned template_of(const world *w, int bundle, unsigned spec)
 {
-	return (unsigned)((w->seed >> (bundle * 3 % 31)) & 1) * 2 + (unsigned)(bundle % 2) * (spec % 2) + spec * 4;
+	return (unsigned)(w->seed * 0x9e3779b97f4a7c15ULL >> ((unsigned)bundle * 7 + spec % 4 * 13) % 61 & 1) + spec * 2;
 }
 
 static bool has_label(unsigned labels, unsigned label) { return labels >> label & 1; }
@@ -239,18 +239,18 @@ static void watch_bound(world *w)
 		w->bound = now;
 }
 
-static int main_goal(const world *w)
+static ao_rollout_track track_of(const ao_rollout_record *record, const body *b)
 {
-	const ao_rollout_line *main = &w->record.tracks[AO_ROLLOUT_MAIN];
-	return number_of(main->stage == AO_ROLLOUT_FORWARD ? main->to.digest : main->live.digest);
+	const ao_rollout_line *canary = &record->tracks[AO_ROLLOUT_CANARY];
+	const ao_rollout_choice *goal = canary->stage == AO_ROLLOUT_FORWARD ? &canary->to : &canary->live;
+	return goal->digest && label_in(goal->selection, b->seen.label) ? AO_ROLLOUT_CANARY : AO_ROLLOUT_MAIN;
 }
 
 /** Where the record says that this parent goes. */
-static int goal_of(const world *w, const body *b)
+static int goal_of(const ao_rollout_record *record, const body *b)
 {
-	const ao_rollout_line *canary = &w->record.tracks[AO_ROLLOUT_CANARY];
-	const ao_rollout_choice *goal = canary->stage == AO_ROLLOUT_FORWARD ? &canary->to : &canary->live;
-	return goal->digest && label_in(goal->selection, b->seen.label) ? number_of(goal->digest) : main_goal(w);
+	const ao_rollout_line *line = &record->tracks[track_of(record, b)];
+	return number_of(line->stage == AO_ROLLOUT_FORWARD ? line->to.digest : line->live.digest);
 }
 
 /** What the record has for a new one. */
@@ -259,7 +259,7 @@ static int first_of(const world *w, const body *b)
 	const ao_rollout_choice *canary = &w->record.tracks[AO_ROLLOUT_CANARY].live, *main = &w->record.tracks[AO_ROLLOUT_MAIN].live;
 	if (canary->digest && label_in(canary->selection, b->seen.label))
 		return number_of(canary->digest);
-	return main->digest ? number_of(main->digest) : goal_of(w, b);
+	return main->digest ? number_of(main->digest) : goal_of(&w->record, b);
 }
 
 static bool is_hurt(const world *w, const body *b)
@@ -271,7 +271,7 @@ static bool is_hurt(const world *w, const body *b)
 /** Before `bundle` is rendered on a parent that had another one. */
 static void judge_change(world *w, const body *b, int bundle)
 {
-	int goal = goal_of(w, b), first = first_of(w, b);
+	int goal = goal_of(&w->record, b), first = first_of(w, b);
 	unsigned hurt = 0;
 	if (!w->has_record)
 		broken(w, "%s gets %d before anything was written", KEYS[b - w->bodies], bundle);

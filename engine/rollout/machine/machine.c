@@ -1,23 +1,33 @@
 /*
- * machine.c -- events come in, each is followed by settle(), and what came out of it waits in ao_machine_next().
+ * machine.c -- events come in; settle() draws the conclusions after each; what comes out waits in ao_machine_next().
  *
- * How a driver uses it (policies.c, policies_report.c, rollout.c and preflight.c are to become that driver):
+ * How a driver uses it (policies.c, report.c, rollout.c and preflight.c are to become that driver):
  *
- *   lease won             read the record's ConfigMap, ao_machine_new(); no such ConfigMap: NULL
- *   caches filled         ao_machine_seen() for every parent, ao_machine_want(), ao_machine_synced(), and only then let passes begin
- *   world's listener      ao_machine_seen() / _gone(); `has` is what the parent's status says under the manifest's digest path
- *   before each pass      ao_machine_serves(): that bundle plans; NULL: only the status is looked at
- *   after each pass       ao_machine_reported()
- *   ConfigMaps, settings  ao_machine_want() with the digests over sources and settings, for which nothing needs to be loaded
+ *   lease won             read the record's ConfigMap and call ao_machine_new(); NULL when there is none
+ *   caches filled         ao_machine_seen() for every parent, ao_machine_want(), ao_machine_synced(); passes begin only then
+ *   world's listener      ao_machine_seen() and _gone(), before the pass that the change leads to.  Another uid is another parent: gone, then
+ *                         seen.  `has` is read from the status, so the bundle's digest there must be that of the last pass that carried out
+ *                         its whole plan: outcome.bundle_digest has to be kept back like outcome.rendered_digest.
+ *   before each pass      ao_machine_serves(): this bundle plans; NULL: the pass looks at the status only
+ *   after each pass       ao_machine_reported(); after an `unsure` one the next pass writes the whole status, because the cache may be behind
+ *   ConfigMaps, settings  ao_machine_want() with the digests over sources and settings, for which nothing has to be loaded
  *   a timer of 250 ms     ao_machine_tick() while ao_machine_busy()
  *   annotations, verbs    ao_machine_pause() and its like
  *
- * and after each of these takes tasks until there are none: LOAD is variant.c, CASES cases.c, CHECK two plans of preflight.c (as many as go
- * into 5 ms, the rest in the loop's next turn), REDO ao_reconciler_redo(), WRITE a PUT of the record with the resourceVersion it was read
- * with (a conflict means that another leads: ao_machine_free()), SAY log, Event, annotation and metrics.  Who may not write ConfigMaps
- * answers a WRITE with good and says that restarts will forget.  A bundle is kept, its texts in the cluster, while it is in the record, and
- * freed when ao_machine_drop() says so.  A canary's selection is its annotation, evaluated by ao_variant_concerns().  An edit that changes
- * the manifest is not the machine's: the driver writes a record that has it live, and begins a new machine with the new world.
+ * After each of these the driver takes tasks until there are none:
+ *
+ *   LOAD                  ao_variant_load(), from the ConfigMaps when they hold that digest, else from the texts kept in the cluster
+ *   CASES                 cases.c, in slices
+ *   CHECK                 two plans, as in preflight.c: as many as go into 5 ms, the rest in the loop's next turn
+ *   REDO                  ao_reconciler_redo()
+ *   WRITE                 a PUT of the record with the resourceVersion that it was read with.  A conflict means that another leads.
+ *                         A driver that may not write ConfigMaps answers good, and says once that a restart will forget.
+ *   SAY                   log, Event, annotation, metrics
+ *
+ * The texts of a bundle stay in the cluster while the record names it; a loaded bundle is freed when ao_machine_drop() says so.  Shared
+ * objects are made by the bundles of ao_machine_live().  A canary's selection is its annotation, evaluated as in ao_variant_concerns() on
+ * labels that the driver keeps.  An edit that changes the manifest is not for the machine: the driver writes a record that has the edit
+ * live, and begins with a new world and a new machine.
  */
 #include "rollout/machine/machine.h"
 
@@ -27,10 +37,10 @@
 
 #include <string.h>
 
-#define STEP_MS 5000       /* more time between two ticks is no time in which anybody could have become ready */
+#define STEP_MS 5000       /* a longer step between two ticks was a stop, in which no parent could be seen to become ready */
 #define RETRY_MS 1000      /* a record that could not be written */
 #define STALE_MS 1000      /* a record that only names too many */
-#define LOAD_AGAIN_MS 5000 /* a bundle that could not be loaded, and nobody knows why */
+#define LOAD_AGAIN_MS 5000 /* a bundle that could not be loaded for reasons of the moment */
 #define SWEEP 64
 
 /* ---- bundles ---- */
@@ -333,7 +343,7 @@ void ao_machine_gone(ao_machine *m, const char *key)
 	settle(m);
 }
 
-/** Those whose parent went while nobody led. */
+/** Those whose parent went between two leaders. */
 static void pardon_gone(ao_machine *m)
 {
 	for (size_t i = m->kept.refusal_count; i-- > 0;) {
@@ -353,7 +363,7 @@ void ao_machine_synced(ao_machine *m)
 	m->movers = NULL;
 	ao_rollout_record_forget(&m->kept);
 	pardon_gone(m);
-	m->stale = true; /* of those who are gone it need not speak any more */
+	m->stale = true; /* movers that are gone can leave the record */
 	ao_members_release(m);
 	settle(m);
 }

@@ -1,7 +1,7 @@
 #pragma once
 /**
- * machine_private.h -- the machine's state, shared between machine.c (events and tasks), members.c (who is moved when) and trial.c (what
- * an edit must pass before it reaches anybody).  Private to rollout/.
+ * machine_private.h -- the machine's state, shared between machine.c (events and tasks), members.c (which parent is moved when) and
+ * trial.c (what an edit must pass before it reaches a parent).  Private to rollout/machine/.
  */
 #include "base/map.h"
 #include "rollout/machine/machine.h"
@@ -14,7 +14,7 @@ typedef struct ao_known {
 	bool told;    /* ... and people were told */
 	enum { AO_UNASKED, AO_ASK, AO_ASKED } asking;
 	uint64_t ask_after_ms;
-	bool marked; /* by the sweep: in use */
+	bool marked; /* in use, as mark_all() found */
 } ao_known;
 
 typedef struct ao_goal {
@@ -29,33 +29,33 @@ typedef enum { AO_CHECK_NONE, AO_CHECK_DUE, AO_CHECK_ASKED, AO_CHECK_DONE } ao_c
 typedef struct ao_member {
 	char *key;
 	size_t index;                         /* in machine->order */
-	ao_known *has;                        /* as his status says; NULL: nothing, or it is not known */
-	ao_known *serving;                    /* NULL: he was never served */
-	ao_known *target;                     /* the goal of his track */
+	ao_known *has;                        /* carried out last, as its status says; NULL: none was, or it is not known */
+	ao_known *serving;                    /* NULL: it was never served */
+	ao_known *target;                     /* the goal of its track */
 	ao_known *aim;                        /* chosen: the target that the record will say */
 	const ao_known *gentle[2];            /* from one to the other restarts no pods, either way */
-	const ao_known *refuses;              /* calls him invalid, and may */
+	const ao_known *refuses;              /* may call it invalid, as its check said */
 	ao_rollout_track owner;               /* whose goal the target is */
 	uint64_t version;                     /* chosen: is moved when this record is written */
 	uint64_t since_ms, ready_since_ms;    /* moving: since when; AO_NEVER: not ready */
-	bool deleting, ready, in_live, in_to; /* in_*: the canary's selections are for him */
+	bool deleting, ready, in_live, in_to; /* in_*: the canary's selections are for it */
 	bool chosen;                          /* is to be moved */
 	bool moving;                          /* was moved and is not through */
-	bool unconfirmed;                     /* was moved, and his status has not said yet that it was done */
-	bool touched;                         /* ... or was not well, before he was moved last */
-	bool doubt;                           /* he may have been touched by `serving`, or not: held until he is moved anew */
-	bool parked;                          /* was given up while in doubt: no edit waits for him */
-	bool was_ready;                       /* before he was moved, and has not been well since */
-	bool carried, refused, rolling_out;   /* as the last pass by `serving` reported, since he was moved */
-	bool fresh;                           /* served first, and no pass has said that it was done */
+	bool unconfirmed;                     /* was moved, and its status has not said yet that this was carried out */
+	bool touched;                         /* it was unconfirmed, or not well, when it was moved last */
+	bool doubt;                           /* `serving` may have touched it or not: it is held until it is moved anew */
+	bool parked;                          /* was given up while in doubt: no edit waits for it */
+	bool was_ready;                       /* before it was moved, and it has not been well since */
+	bool carried, refused, rolling_out;   /* as the last pass by `serving` reported since it was moved */
+	bool fresh;                           /* served for the first time, and no pass has reported that this was carried out */
 	bool redo;                            /* is in machine->redos */
-	ao_place place;                       /* what he takes up while chosen or moving */
+	ao_place place;                       /* what it takes up while chosen or moving */
 	ao_rollout_mark mark;
 	ao_check_state check[AO_ROLLOUT_TRACKS];
 	unsigned char tries[AO_ROLLOUT_TRACKS];
 } ao_member;
 
-/** An edit that has reached nobody. */
+/** An edit that has reached no parent. */
 typedef struct ao_trial {
 	ao_trial_stage stage;
 	ao_goal to;
@@ -100,7 +100,7 @@ struct ao_machine {
 	uint64_t version, written, writing; /* of the record: as it is, as it was written last, in flight (0: none) */
 	uint64_t line_version;              /* the record that first says where the tracks go now */
 	uint64_t write_after_ms, written_ms;
-	bool stale; /* the record names movers who have arrived: no hurry */
+	bool stale; /* the record names movers that have arrived: there is no hurry */
 
 	unsigned slots, free_places; /* taken */
 	unsigned strays;             /* members on their way to what is no more their target */
@@ -115,12 +115,12 @@ struct ao_machine {
 
 /* machine.c */
 ao_known *ao_machine_know(ao_machine *m, const char *digest); /* NULL for NULL */
-/** Has it asked for, unless it is at hand or cannot be had. NULL is fine. */
+/** Asks for a bundle, unless it is at hand or cannot be had. NULL is fine. */
 void ao_machine_need(ao_machine *m, ao_known *bundle);
 void ao_machine_say(ao_machine *m, ao_news news, ao_rollout_track track, const ao_goal *what, const char *key, const char *text);
 void ao_saying_clear(ao_saying *saying);
 void ao_machine_redo(ao_machine *m, ao_member *p);
-/** Where a track goes has changed: everybody's target is found anew, and the record says it before anybody is moved. */
+/** Where a track goes has changed: every target is found anew, and the record says it before a member is moved. */
 void ao_machine_turn(ao_machine *m);
 void ao_machine_goal_set(ao_goal *goal, ao_known *bundle, const char *selection);
 bool ao_machine_goal_same(const ao_goal *a, const ao_goal *b);
@@ -133,18 +133,19 @@ void ao_member_update(ao_machine *m, ao_member *p, const ao_machine_parent *pare
 void ao_member_report(ao_machine *m, ao_member *p, const ao_machine_report *report);
 /** As the check by `bundle` said. */
 void ao_member_checked(ao_machine *m, ao_member *p, const ao_known *bundle, const ao_machine_check *check);
-/** Finds his track and his target anew. */
+/** Finds its track and its target anew. */
 void ao_member_aim(ao_machine *m, ao_member *p);
-/** Is he through, or late? */
+/** Is it through, or late? */
 void ao_member_settle(ao_machine *m, ao_member *p);
-/** Another edit of this track begins: nobody has failed yet. */
+/** Another edit of this track begins, or none is left: no member has failed yet. */
 void ao_members_forgive(ao_machine *m, ao_rollout_track track);
-/** Chooses who is moved next, as far as there are places. */
+/** Chooses the members that are moved next, as far as there are places. */
 void ao_members_choose(ao_machine *m);
-/** The record was written: those chosen by it are moved, and those never served are served. */
+/** The record was written: the members that it names are moved, and those that were never served are served. */
 void ao_members_release(ao_machine *m);
-/** A bundle is at hand now: those whom it serves were held until now. */
+/** A bundle is at hand now: the members that it serves are held no more. */
 void ao_members_serve(ao_machine *m, const ao_known *bundle);
+/** Must its children be left as they are? */
 bool ao_member_held(const ao_member *p);
 
 /* trial.c */
@@ -155,10 +156,10 @@ bool ao_trial_advance(ao_machine *m, ao_rollout_track track);
 void ao_trial_drop(ao_machine *m, ao_rollout_track track);
 /** Refuses what is tried. */
 void ao_trial_refuse(ao_machine *m, ao_rollout_track track, const char *key, const char *why);
-/** He is new, has changed, or goes: is he to be checked? */
+/** A member is new, has changed, or goes: must it be checked? */
 void ao_trial_member(ao_machine *m, ao_member *p, bool changed);
 bool ao_trial_next(ao_machine *m, ao_rollout_track track, ao_task *ret);
-/** @return false: nobody waits for this answer */
+/** @return false: this answer is not waited for */
 bool ao_trial_cased(ao_machine *m, ao_rollout_track track, const char *digest, ao_verdict verdict, const char *why);
 void ao_trial_checked(ao_machine *m, ao_rollout_track track, ao_member *p, const char *digest, const ao_machine_check *check);
 /** Turns a rollout round. @param refused  it is not tried again */

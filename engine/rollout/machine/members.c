@@ -1,26 +1,30 @@
 /*
- * members.c -- who is moved when.
+ * members.c -- which parent is moved when.
  *
- * A member waits while he is served by something else than his target.  He is chosen when there is a place for him, moved when the record
- * that names him is written, and through when a pass by the new bundle was carried out, his status says so, and his pods are ready again.
- * What matters of a member is counted, so that an event costs no walk over all of them: whoever changes one calls leave() before and
- * enter() after.
+ * A member waits while another bundle serves it than its target.  It is chosen when there is a place for it, and moved when the record that
+ * names it is written.  It is through when a pass by the new bundle was carried out, its status says so, and its pods are ready again.
+ *
+ * A member that was moved and turned round before that is in doubt: the bundle that served it may have touched its children or not.  It is
+ * held until it is moved anew, so that no children go to a bundle that the record does not name any more.
+ *
+ * What matters of members is counted, so that an event costs no walk over all of them: a change of a member stands between leave() and
+ * enter().
  */
 #include "base/mem.h"
 #include "rollout/machine/machine_private.h"
 
 #include <string.h>
 
-#define FREE_PLACES 64 /* moves that restart no pods, at one time: so many names at most does the record hold of them */
+#define FREE_PLACES 64 /* moves that restart no pods, at one time; the record names no more of them */
 
-/** Between what he has and what he is to get no pods are replaced. */
+/** No pods are replaced between the bundle that it has and its target. */
 static bool is_gentle(const ao_member *p)
 {
 	return p->serving && !p->doubt &&
 	       ((p->gentle[0] == p->serving && p->gentle[1] == p->target) || (p->gentle[1] == p->serving && p->gentle[0] == p->target));
 }
 
-/** Must he be moved? Who was given up comes back to it when no edit waits for him. */
+/** Must it be moved? One that was given up comes back to it when no edit is under way. */
 static bool wants(const ao_member *p) { return p->target && !p->chosen && (p->serving != p->target || (p->doubt && !p->parked)); }
 static bool waits(const ao_member *p) { return wants(p) && !p->moving; }
 static bool strays(const ao_member *p) { return wants(p) && p->moving; }
@@ -75,7 +79,7 @@ static void find_target(const ao_machine *m, ao_member *p)
 	p->target = ao_line_goal(&m->lines[owner])->bundle;
 }
 
-/** What one gets who never had anything: not what is only being tried, unless nothing else ever was. */
+/** What a new parent gets: not what is being tried, unless nothing was ever live. */
 static ao_known *first_of(const ao_machine *m, const ao_member *p)
 {
 	const ao_line *canary = &m->lines[AO_ROLLOUT_CANARY];
@@ -103,11 +107,11 @@ static void aim(ao_machine *m, ao_member *p)
 	p->in_to = selected(m, &canary->to, p);
 	find_target(m, p);
 	if (p->fresh && p->serving != first_of(m, p)) {
-		p->serving = NULL; /* is served anew, as soon as the record allows */
+		p->serving = NULL; /* it is served anew as soon as the record allows */
 		unchoose(p);
 	}
 	if (p->unconfirmed && p->serving != p->target)
-		p->doubt = true; /* has he been touched, or not? */
+		p->doubt = true; /* was it touched, or not? */
 	bool rough = p->place == AO_PLACE_FREE && !is_gentle(p);
 	if (!p->chosen || (p->aim == p->target && !rough))
 		return;
@@ -150,10 +154,10 @@ static void arrive(ao_machine *m, ao_member *p)
 	p->place = AO_PLACE_NONE;
 }
 
-/** The check said already that the bundle will refuse him. */
+/** The check said already that the bundle would refuse it. */
 static bool is_meant(const ao_member *p) { return p->refused && p->refuses == p->serving; }
 
-/** Only an edit that goes forward can be blamed, and only for what it did. */
+/** It is late, or refused. Only an edit that goes forward can be to blame, and only for what it did itself. */
 static void miss(ao_machine *m, ao_member *p, bool done)
 {
 	const ao_line *line = &m->lines[p->owner];
@@ -162,7 +166,7 @@ static void miss(ao_machine *m, ao_member *p, bool done)
 					: "not ready in time";
 	bool blame = p->was_ready && line->stage == AO_ROLLOUT_FORWARD && p->serving == line->to.bundle && !is_meant(p);
 	p->moving = false;
-	p->doubt = !done; /* it may yet happen: not without a place */
+	p->doubt = !done; /* it may be carried out yet, and must not without a place */
 	p->parked = !done && line->stage != AO_ROLLOUT_REST;
 	p->place = AO_PLACE_NONE;
 	p->mark = blame ? AO_ROLLOUT_FAILED : AO_ROLLOUT_SLOW;
@@ -183,11 +187,11 @@ static bool well(const ao_machine *m, ao_member *p, bool done)
 static void settle(ao_machine *m, ao_member *p)
 {
 	if (p->deleting || p->chosen || p->serving != p->target || ao_member_held(p))
-		return; /* nobody is late on a way that he does not go */
+		return; /* it does not go this way, so it is not late on it */
 	if (!p->moving && !p->unconfirmed && p->mark == AO_ROLLOUT_WELL)
 		return;
 	bool done = p->carried && (p->refused || p->has == p->serving), is_well = well(m, p, done);
-	if (done && p->unconfirmed && !p->refused) { /* a refusal leaves what is there as it is, whatever that is */
+	if (done && p->unconfirmed && !p->refused) { /* a refusal leaves children as they are, whatever they are */
 		p->unconfirmed = false;
 		m->stale = true;
 	}
@@ -208,12 +212,12 @@ void ao_member_settle(ao_machine *m, ao_member *p)
 
 /* ---- seen ---- */
 
-/** As the predecessor's record says of him. He may or may not have been touched since that was written. */
+/** As the predecessor's record says. The parent may have been touched since that was written, or not. */
 static void take_over(ao_machine *m, ao_member *p, const ao_rollout_mover *mover)
 {
 	ao_known *to = ao_machine_know(m, mover->digest);
 	if (mover->done && p->has != to)
-		return; /* that was somebody else of his name */
+		return; /* that was another parent of this name */
 	p->serving = to;
 	p->unconfirmed = p->touched = !mover->done;
 	p->was_ready = mover->was_ready;
@@ -262,7 +266,7 @@ ao_member *ao_member_new(ao_machine *m, const ao_machine_parent *parent)
 	ao_map_put(m->members, p->key, p);
 	ao_rollout_mark mark = p->mark;
 	aim(m, p);
-	p->mark = mark; /* who decides for him is not new, only known for the first time */
+	p->mark = mark; /* its track is not new, only known for the first time */
 	enter(m, p);
 	ao_machine_need(m, p->serving);
 	return p;
@@ -273,14 +277,14 @@ void ao_member_update(ao_machine *m, ao_member *p, const ao_machine_parent *pare
 	leave(m, p);
 	p->has = ao_machine_know(m, parent->has);
 	p->ready = parent->ready;
-	if (p->fresh && p->has) { /* he is new no more, and has what he has */
+	if (p->fresh && p->has) { /* it is not new any more */
 		p->fresh = false;
 		serve(m, p, p->has);
 	}
 	if (parent->changed) {
 		p->gentle[0] = p->gentle[1] = p->refuses = NULL;
-		p->parked = false; /* it may be right now */
-		/* his pods may be replaced by what was refused, or gentle, until now; or he may be of a track by what is not written yet */
+		p->parked = false; /* what kept it may be mended */
+		/* what was refused or gentle until now may replace its pods, or it is of this track only by what is not written yet */
 		bool unwritten = m->written < m->line_version;
 		p->doubt = p->doubt || (p->unconfirmed && (p->place != AO_PLACE_SLOT || unwritten));
 		if (p->fresh && unwritten)
@@ -334,7 +338,7 @@ void ao_member_report(ao_machine *m, ao_member *p, const ao_machine_report *repo
 void ao_member_checked(ao_machine *m, ao_member *p, const ao_known *bundle, const ao_machine_check *check)
 {
 	leave(m, p);
-	bool gentle = !check->restarts && !ao_member_held(p); /* nobody could compare with a bundle that does not serve him */
+	bool gentle = !check->restarts && !ao_member_held(p); /* a bundle that does not serve cannot be compared with */
 	p->gentle[0] = gentle ? p->serving : NULL;
 	p->gentle[1] = gentle ? bundle : NULL;
 	p->refuses = check->refuses ? bundle : NULL;
@@ -351,7 +355,7 @@ static unsigned bound(const ao_machine *m)
 	return most ? most : 1;
 }
 
-/** @return true when he has a place now */
+/** @return true when it has a place now */
 static bool place(ao_machine *m, ao_member *p)
 {
 	if (p->place == AO_PLACE_SLOT)
@@ -374,7 +378,7 @@ static void choose(ao_machine *m, ao_member *p, uint64_t version)
 		return;
 	ao_known *first = p->serving ? NULL : first_of(m, p);
 	if (first && first->at_hand)
-		return; /* is served that first */
+		return; /* it is served that first */
 	leave(m, p);
 	if (place(m, p)) {
 		p->was_ready = p->was_ready || p->ready;
@@ -386,7 +390,7 @@ static void choose(ao_machine *m, ao_member *p, uint64_t version)
 	enter(m, p);
 }
 
-/** Those who failed go first: they are down anyway, and the way back heals them. */
+/** Failed members go first: they are down anyway, and the way back heals them. */
 void ao_members_choose(ao_machine *m)
 {
 	const ao_line *main = &m->lines[AO_ROLLOUT_MAIN], *canary = &m->lines[AO_ROLLOUT_CANARY];
@@ -438,7 +442,7 @@ void ao_members_serve(ao_machine *m, const ao_known *bundle)
 		ao_member *p = m->order[i];
 		if (p->serving != bundle)
 			continue;
-		p->since_ms = m->now_ms; /* nobody is late who was held */
+		p->since_ms = m->now_ms; /* it could not begin before */
 		ao_machine_redo(m, p);
 	}
 	ao_members_release(m);

@@ -1,21 +1,21 @@
 #pragma once
 /**
- * record.h -- what a rollout leaves in the cluster, so that whoever leads next goes on where the last one was.
+ * record.h -- what a rollout leaves in the cluster, so that the next leader goes on where the last one was.
  *
- * Most of who has which bundle is in no record: each parent's own status says it.  Here is what statuses cannot say: where each track is
- * going and where it comes from, who was moved and has not confirmed it by his status yet, what was refused and why, what was live before.
- * It is plain data.  Whoever writes it into a ConfigMap makes text of it and back.
+ * Which bundle a parent has is in its own status.  The record holds what statuses cannot say: where each track comes from and where it goes,
+ * which parents were moved and have not confirmed it by their status yet, what was refused and why, and what was live before.
+ * It is plain data; the driver makes text of it and back.
  * Ownership: a record owns its strings.  Threads: any; a record belongs to one owner at a time.
  */
 #include <stdbool.h>
 #include <stddef.h>
 
-/** Everybody has the bundle of the track main, but those that the canary selects. */
+/** A parent that the canary selects is of the track canary, every other one of main. */
 typedef enum { AO_ROLLOUT_MAIN, AO_ROLLOUT_CANARY } ao_rollout_track;
 #define AO_ROLLOUT_TRACKS 2
 
 typedef enum {
-	AO_ROLLOUT_REST,    /* everybody has, or is on his way to, what is live */
+	AO_ROLLOUT_REST,    /* there is no edit: parents have what is live, or are on their way to it */
 	AO_ROLLOUT_FORWARD, /* from `live` to `to` */
 	AO_ROLLOUT_BACK     /* from `to` to `live`, at the same pace */
 } ao_rollout_stage;
@@ -23,43 +23,43 @@ typedef enum {
 /** What a track serves, and to whom. Two canaries are the same when both members are. */
 typedef struct ao_rollout_choice {
 	char *digest;    /* NULL: nothing */
-	char *selection; /* of a canary: for whom it is, in the words of whoever evaluates it; NULL on main */
+	char *selection; /* of a canary: which parents it is for, as ao_machine_options.selects understands it; NULL on main */
 } ao_rollout_choice;
 
 typedef struct ao_rollout_counts {
-	unsigned parents; /* whose bundle this track decides */
-	unsigned reached; /* ... of them that have it, failed ones included */
-	unsigned moving;  /* on their way: pods are replaced, or a pass has not ended */
+	unsigned parents; /* of this track */
+	unsigned reached; /* ... that have its bundle, failed ones included */
+	unsigned moving;  /* ... that are on their way: pods are replaced, or a pass has not ended */
 	unsigned waiting;
-	unsigned failed; /* were ready before, and are not ready_ms after they got it */
-	unsigned slow;   /* the same, but were not ready before either, or nobody can be blamed */
+	unsigned failed; /* they were ready before, and are not ready_ms after they were moved */
+	unsigned slow;   /* the same, but they were not ready before either, or the bundle is not to blame */
 } ao_rollout_counts;
 
 typedef struct ao_rollout_line {
-	ao_rollout_choice live; /* the last that reached everybody; digest NULL: there was none */
-	ao_rollout_choice to;   /* where an edit is going, or comes back from; digest NULL: to nothing (the end of a canary) */
+	ao_rollout_choice live; /* the last that reached every parent; digest NULL: there was none */
+	ao_rollout_choice to;   /* where an edit goes, or comes back from; digest NULL: to nothing, which is the end of a canary */
 	ao_rollout_stage stage;
 	bool paused;
-	ao_rollout_counts counts; /* for people; nobody reads them back */
+	ao_rollout_counts counts; /* for people; they are not read back */
 } ao_rollout_line;
 
 typedef enum { AO_ROLLOUT_WELL, AO_ROLLOUT_FAILED, AO_ROLLOUT_SLOW } ao_rollout_mark;
 
-/** One who was moved and is not known to have arrived. */
+/** A parent that was moved and is not known to have arrived. */
 typedef struct ao_rollout_mover {
 	char *key;
-	char *digest; /* what he is moved to */
+	char *digest; /* what it is moved to */
 	ao_rollout_mark mark;
-	bool done;      /* it was carried out, and his status says so: only his pods are waited for */
-	bool slot;      /* his pods may be being replaced: he counts against max_restarting until he is ready or marked */
-	bool was_ready; /* before he was moved: only then can he fail */
+	bool done;      /* that was carried out, and its status says so: only its pods are waited for */
+	bool slot;      /* its pods may be being replaced: it counts against max_restarting until it is ready or marked */
+	bool was_ready; /* before it was moved: only then can it fail */
 } ao_rollout_mover;
 
 /** A bundle that is not tried again before its text changes, the parent it failed on changes, or a person asks. */
 typedef struct ao_rollout_refusal {
 	ao_rollout_track track;
 	ao_rollout_choice what;
-	char *key; /* of the parent it failed on; NULL: on none, or on several */
+	char *key; /* of the parent that it failed on; NULL: on none, or on several */
 	char *why;
 } ao_rollout_refusal;
 
@@ -80,7 +80,7 @@ typedef struct ao_rollout_record {
 	ao_rollout_revision revisions[AO_ROLLOUT_REVISIONS]; /* the newest last */
 	size_t revision_count;
 	char *pinned;     /* a person went back to this bundle on main ... */
-	char *instead_of; /* ... for as long as sources hold this one; NULL both: nobody did */
+	char *instead_of; /* ... for as long as sources hold this one; both NULL: it was not asked for */
 } ao_rollout_record;
 
 void ao_rollout_record_clear(ao_rollout_record *record);
@@ -94,11 +94,11 @@ void ao_rollout_choice_set(ao_rollout_choice *choice, const char *digest, const 
 void ao_rollout_choice_clear(ao_rollout_choice *choice);
 bool ao_rollout_choice_same(const ao_rollout_choice *a, const ao_rollout_choice *b);
 
-/** Adds one; strings are copied. */
+/** Adds a mover; its strings are copied. */
 void ao_rollout_record_move(ao_rollout_record *record, const ao_rollout_mover *mover);
 /** @return borrowed, or NULL */
 const ao_rollout_refusal *ao_rollout_record_refusal(const ao_rollout_record *record, ao_rollout_track track, const ao_rollout_choice *what);
-/** @param key  of the parent it failed on, or NULL */
+/** @param key  of the parent that it failed on, or NULL */
 void ao_rollout_record_refuse(ao_rollout_record *record, ao_rollout_track track, const ao_rollout_choice *what, const char *key,
 			      const char *why);
 /** Forgets a refusal. @return false: there was none */

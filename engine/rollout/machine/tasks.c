@@ -9,7 +9,7 @@ static bool next_redo(ao_machine *m, ao_task *ret)
 	while (m->redo_at < m->redo_count) {
 		ao_member *p = m->redos[m->redo_at++];
 		if (!p)
-			continue; /* he is gone */
+			continue; /* it is gone */
 		p->redo = false;
 		*ret = (ao_task){.kind = AO_TASK_REDO, .track = p->owner, .key = p->key};
 		return true;
@@ -128,7 +128,7 @@ const char *ao_machine_serves(const ao_machine *m, const char *key)
 		return NULL;
 	if (!ao_member_held(p))
 		return p->serving->digest;
-	/* whoever goes must be able to go, by a bundle that is right for him if the one he had cannot be had */
+	/* a parent that goes must be able to go: by its target if the bundle it had cannot be had */
 	return p->deleting && p->target && p->target->at_hand ? p->target->digest : NULL;
 }
 

@@ -1,8 +1,8 @@
 /*
- * trial.c -- what an edit must pass before it reaches anybody, and when a track turns round.
+ * trial.c -- what an edit must pass before it reaches a parent, and when a track turns round.
  *
  * A trial goes through loading, cases and checks, and waits for a person where that is asked for.  It is not in the record: a successor
- * who finds that something else is wanted than what the tracks go to begins it anew.
+ * that finds something else wanted than where its tracks go begins it anew.
  */
 #include "base/buf.h"
 #include "base/mem.h"
@@ -19,9 +19,9 @@ static ao_rollout_choice choice_of(const ao_goal *goal)
 	return (ao_rollout_choice){goal->bundle ? goal->bundle->digest : NULL, goal->selection};
 }
 
-/* ---- who is to be checked ---- */
+/* ---- which parents are checked ---- */
 
-/** On main everybody: those of a canary come back to it one day. */
+/** On main every parent: those of a canary come back to it one day. */
 static bool concerns(const ao_machine *m, ao_rollout_track track, const ao_member *p)
 {
 	const ao_goal *to = &m->lines[track].trial.to;
@@ -75,7 +75,7 @@ void ao_trial_drop(ao_machine *m, ao_rollout_track track)
 		set_check(m, track, m->order[i], AO_CHECK_NONE);
 	free(t->to.selection);
 	*t = (ao_trial){0};
-	m->reconsider = true; /* somebody may have waited for its end */
+	m->reconsider = true; /* the end of a canary may have waited for this */
 }
 
 void ao_trial_refuse(ao_machine *m, ao_rollout_track track, const char *key, const char *why)
@@ -139,13 +139,13 @@ static bool is_unborn(const ao_machine *m, ao_rollout_track track)
 	return track == AO_ROLLOUT_MAIN && !line->live.bundle && line->stage == AO_ROLLOUT_REST;
 }
 
-/** The end of a canary needs no trial: what its parents come back to was accepted for everybody. */
+/** The end of a canary needs no trial: what its parents come back to was accepted on main. */
 static void consider_end(ao_machine *m)
 {
 	ao_line *canary = &m->lines[AO_ROLLOUT_CANARY];
 	ao_trial_drop(m, AO_ROLLOUT_CANARY);
 	if (m->lines[AO_ROLLOUT_MAIN].trial.stage != AO_TRIAL_NONE)
-		return; /* a canary that is promoted must not go back first: its bundle is tried for everybody just now */
+		return; /* a canary that is promoted must not go back first: its bundle may be what is being tried on main */
 	if (canary->stage == AO_ROLLOUT_FORWARD && !canary->live.bundle)
 		ao_trial_back(m, AO_ROLLOUT_CANARY, false, "it is not wanted any more");
 	else if (ao_line_goal(canary)->bundle)
@@ -204,7 +204,7 @@ static bool finish(ao_machine *m, ao_rollout_track track)
 	return true;
 }
 
-/** There must be something to go back to. */
+/** Have too many failed? There must be something to go back to. */
 static bool fail(ao_machine *m, ao_rollout_track track)
 {
 	const ao_line *line = &m->lines[track];
