@@ -20,6 +20,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "kube/lease_record.h"
+#include "loop/backoff.h"
+#include "loop/frame.h"
 #include "json/json.h"
 
 #include <string.h>
@@ -50,17 +52,15 @@ struct ao_lease {
 	char *last_error;    /* what was logged last, because a repeated failure is logged once */
 	void (*released)(void *arg);
 	void *released_arg;
-	unsigned busy; /* our frames on the stack that run callbacks */
-	bool freed;
+	ao_frame frame;
 };
 
 static void step(void *arg);
 static void read_record(ao_lease *lease);
 
-/* ---- frames ---- */
-
-static void destroy(ao_lease *lease)
+static void destroy(void *arg)
 {
+	ao_lease *lease = arg;
 	ao_lease_record_clear(&lease->record);
 	free(lease->holder);
 	free(lease->last_error);
@@ -70,14 +70,13 @@ static void destroy(ao_lease *lease)
 	free(lease);
 }
 
-static void leave(ao_lease *lease)
+/** Says who holds it now, as the last thing of a turn. */
+static void report_holder(ao_lease *lease)
 {
-	if (lease->tell_holder && !lease->freed && lease->with.on_holder) {
-		lease->tell_holder = false;
-		lease->with.on_holder(lease->with.arg, lease->holder);
-	}
-	if (--lease->busy == 0 && lease->freed)
-		destroy(lease);
+	if (!lease->tell_holder || lease->frame.freed || !lease->with.on_holder)
+		return;
+	lease->tell_holder = false;
+	lease->with.on_holder(lease->with.arg, lease->holder);
 }
 
 /* ---- identity and time ---- */
@@ -117,7 +116,7 @@ uint64_t ao_lease_overdue_ms(const ao_lease *lease)
  */
 static void try_later(ao_lease *lease)
 {
-	uint64_t jitter = lease->phase == LEADING ? 0 : random_number() % (lease->retry_ms / 5 + 1);
+	uint64_t jitter = lease->phase == LEADING ? 0 : ao_jitter_ms(lease->retry_ms / 5);
 	uint64_t passed = ao_mono_ms() - lease->attempt_ms, period = lease->retry_ms + jitter;
 	ao_timer_start(lease->retry, passed < period ? period - passed : 0);
 }
@@ -263,7 +262,7 @@ static void after_failed_write(ao_lease *lease, const ao_kube_answer *answer)
 static void on_written(void *arg, const ao_kube_answer *answer)
 {
 	ao_lease *lease = arg;
-	lease->busy++;
+	ao_auto_frame ao_frame *frame = ao_frame_enter(&lease->frame);
 	lease->call = NULL;
 	if (answer->error) {
 		after_failed_write(lease, answer);
@@ -276,7 +275,7 @@ static void on_written(void *arg, const ao_kube_answer *answer)
 	} else {
 		renewed(lease);
 	}
-	leave(lease);
+	report_holder(lease);
 }
 
 static void write_record(ao_lease *lease)
@@ -307,7 +306,7 @@ static void decide(ao_lease *lease)
 static void on_read(void *arg, const ao_kube_answer *answer)
 {
 	ao_lease *lease = arg;
-	lease->busy++;
+	ao_auto_frame ao_frame *frame = ao_frame_enter(&lease->frame);
 	lease->call = NULL;
 	if (answer->error == -ENOENT && lease->phase == RELEASING) {
 		finish_release(lease);
@@ -327,7 +326,7 @@ static void on_read(void *arg, const ao_kube_answer *answer)
 		works(lease);
 		decide(lease);
 	}
-	leave(lease);
+	report_holder(lease);
 }
 
 static void read_record(ao_lease *lease) { request(lease, "GET", lease->name, NULL, on_read); }
@@ -347,7 +346,7 @@ static void step(void *arg)
 static void on_deadline(void *arg)
 {
 	ao_lease *lease = arg;
-	lease->busy++;
+	ao_auto_frame ao_frame *frame = ao_frame_enter(&lease->frame);
 	if (lease->phase == LEADING) {
 		ao_auto_str char *what = pending(lease);
 		lose(lease, ao_xasprintf("not renewed within %llu ms: %s%s%s", (unsigned long long)lease->renew_deadline_ms, what,
@@ -357,7 +356,7 @@ static void on_deadline(void *arg)
 			ao_warn(AO_LEASE, lease->name, "could not be given back in time, it will expire");
 		finish_release(lease);
 	}
-	leave(lease);
+	report_holder(lease);
 }
 
 /* ---- from outside ---- */
@@ -386,6 +385,7 @@ int ao_lease_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_ag
 	if (r < 0)
 		return r;
 	ao_lease *lease = ao_xcalloc(1, sizeof(*lease));
+	ao_frame_init(&lease->frame, destroy, lease);
 	lease->kube = kube;
 	lease->namespace_ = ao_xstrdup(options->namespace_);
 	lease->name = ao_xstrdup(options->name);
@@ -430,13 +430,11 @@ void ao_lease_release(ao_lease *lease, void (*done)(void *arg), void *arg)
 
 void ao_lease_free(ao_lease *lease)
 {
-	if (!lease || lease->freed)
+	if (!lease || lease->frame.freed)
 		return;
 	end(lease);
 	ao_timer_free(lease->retry);
 	ao_timer_free(lease->deadline);
 	ao_kube_free(lease->kube);
-	lease->freed = true;
-	if (!lease->busy)
-		destroy(lease);
+	ao_frame_free(&lease->frame);
 }

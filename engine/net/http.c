@@ -2,7 +2,7 @@
  *
  * Re-entrancy.  on_data runs inside curl, where handles must be neither added nor removed: what a callback sends then
  * waits in `calls` unattached, what it cancels goes to `dead`, and both are settled in turned(), after curl has returned.
- * on_done always runs outside curl.  ao_http_free() from any callback marks the client and the last frame destroys it.
+ * on_done always runs outside curl.  ao_http_free() is legal in any callback: the client enters a frame where it calls back.
  *
  * Time.  Deadlines are ours, not CURLOPT_TIMEOUT_MS: curl does not count while a request waits for a free stream.
  *
@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/frame.h"
 #include "net/conns.h"
 #include "net/curl_loop.h"
 #include "net/easy.h"
@@ -50,8 +51,7 @@ struct ao_http {
 	bool http1_seen;         /* an HTTP/1.1 server: one connection would make its requests wait for each other */
 	bool many;               /* ... and curl was told */
 	unsigned timeouts;       /* in a row, without a byte of any answer */
-	unsigned busy;           /* our frames on the stack that run callbacks */
-	bool freed;
+	ao_frame frame;
 };
 
 struct ao_http_call {
@@ -175,15 +175,7 @@ static void fill_status(ao_http_call *call, ao_http_response *response)
 		response->content_type = header->value;
 }
 
-/** The client's own frames end with this: the last one destroys a client that was freed meanwhile. */
-static void destroy(ao_http *http);
-static void leave(ao_http *http)
-{
-	if (--http->busy == 0 && http->freed)
-		destroy(http);
-}
-
-/** Cuts " after 3 ms" out of curl's words: who says a failure once compares texts. */
+/** Cuts " after 3 ms" out of curl's words, because a failure that is said only once is known again by its text. */
 static void cut_time(char *text)
 {
 	char *at = strstr(text, " after ");
@@ -196,9 +188,9 @@ static void cut_time(char *text)
 static void complete(ao_http_call *call, CURLcode rc)
 {
 	ao_http *http = call->http;
+	ao_auto_frame ao_frame *frame = ao_frame_enter(&http->frame);
 	ao_auto_str char *text = NULL;
 	ao_http_response response = {.retry_after_s = -1, .content_type = "", .body = "", .error_text = "", .location = ""};
-	http->busy++;
 	unlink_call(call);
 	call->ending = true;
 	if (call->timer)
@@ -220,7 +212,6 @@ static void complete(ao_http_call *call, CURLcode rc)
 	if (call->on_done)
 		call->on_done(call->arg, &response);
 	dispose(call);
-	leave(http);
 }
 
 static void fail(ao_http_call *call, int error, char *why)
@@ -384,11 +375,11 @@ static void settle(ao_http *http)
 static void turned(void *arg)
 {
 	ao_http *http = arg;
+	ao_auto_frame ao_frame *frame = ao_frame_enter(&http->frame);
 	CURLMsg *msg;
 	int left;
-	http->busy++;
 	settle(http);
-	while (!http->freed && (msg = curl_multi_info_read(ao_curl_loop_multi(http->curl), &left))) {
+	while (!frame->freed && (msg = curl_multi_info_read(ao_curl_loop_multi(http->curl), &left))) {
 		if (msg->msg != CURLMSG_DONE)
 			continue;
 		CURLcode rc = msg->data.result;
@@ -400,7 +391,6 @@ static void turned(void *arg)
 		else
 			complete(call, rc);
 	}
-	leave(http);
 }
 
 /* ---- finding dead connections ---- */
@@ -529,32 +519,11 @@ static void copy_options(ao_http_options *to, const ao_http_options *from)
 		to->max_connections = MAX_HTTP2_CONNECTIONS;
 }
 
-int ao_http_new(ao_loop *loop, const ao_http_options *options, ao_http **ret, ao_err **reterr)
-{
-	global_init();
-	ao_http *http = ao_xcalloc(1, sizeof(*http));
-	int rc = ao_curl_loop_new(loop, turned, http, &http->curl, reterr);
-	if (rc) {
-		free(http);
-		return rc;
-	}
-	http->loop = loop;
-	http->conns = ao_conns_new();
-	http->watch = ao_timer_new(loop, watch_tick, http);
-	copy_options(&http->options, options);
-	CURLM *multi = ao_curl_loop_multi(http->curl);
-	long streams = (long)http->options.max_streams;
-	http->many = http->options.http1;
-	curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, http->options.http1 ? streams : (long)http->options.max_connections);
-	curl_multi_setopt(multi, CURLMOPT_MAX_CONCURRENT_STREAMS, streams);
-	*ret = http;
-	return 0;
-}
-
 static void free_text(const char *text) { free((void *)(uintptr_t)text); }
 
-static void destroy(ao_http *http)
+static void destroy(void *arg)
 {
+	ao_http *http = arg;
 	settle(http);
 	ao_curl_loop_free(http->curl);
 	while (http->pooled)
@@ -568,13 +537,37 @@ static void destroy(ao_http *http)
 	free(http);
 }
 
+int ao_http_new(ao_loop *loop, const ao_http_options *options, ao_http **ret, ao_err **reterr)
+{
+	global_init();
+	ao_http *http = ao_xcalloc(1, sizeof(*http));
+	int rc = ao_curl_loop_new(loop, turned, http, &http->curl, reterr);
+	if (rc) {
+		free(http);
+		return rc;
+	}
+	ao_frame_init(&http->frame, destroy, http);
+	http->loop = loop;
+	http->conns = ao_conns_new();
+	http->watch = ao_timer_new(loop, watch_tick, http);
+	copy_options(&http->options, options);
+	CURLM *multi = ao_curl_loop_multi(http->curl);
+	long streams = (long)http->options.max_streams;
+	http->many = http->options.http1;
+	curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, http->options.http1 ? streams : (long)http->options.max_connections);
+	curl_multi_setopt(multi, CURLMOPT_MAX_CONCURRENT_STREAMS, streams);
+	*ret = http;
+	return 0;
+}
+
 void ao_http_free(ao_http *http)
 {
-	if (!http || http->freed)
+	if (!http || http->frame.freed)
 		return;
 	while (http->calls)
 		ao_http_cancel(http->calls);
-	http->freed = true;
-	if (!http->busy && !ao_curl_loop_inside(http->curl))
-		destroy(http);
+	if (ao_curl_loop_inside(http->curl))
+		http->frame.freed = true; /* turned() destroys it when curl has returned */
+	else
+		ao_frame_free(&http->frame);
 }
