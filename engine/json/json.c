@@ -327,3 +327,13 @@ bool ao_json_int(const cJSON *value, int64_t *ret)
 	*ret = (int64_t)value->valuedouble;
 	return true;
 }
+
+cJSON *ao_json_patch_step(const char *op, const char *path, cJSON *value)
+{
+	cJSON *step = cJSON_CreateObject();
+	ao_json_set_str(step, "op", op);
+	ao_json_set_str(step, "path", path);
+	if (value)
+		ao_json_set(step, "value", value);
+	return step;
+}

@@ -72,5 +72,8 @@ void ao_json_set_str(cJSON *obj, const char *key, const char *text);
 /** An integral number within +-2^53; false leaves *ret alone. */
 bool ao_json_int(const cJSON *value, int64_t *ret);
 
+/** One step of a JSON patch. Takes `value`, which may be NULL. */
+cJSON *ao_json_patch_step(const char *op, const char *path, cJSON *value);
+
 static inline void ao_json_freep(cJSON **value) { cJSON_Delete(*value); }
 #define ao_auto_json __attribute__((cleanup(ao_json_freep)))

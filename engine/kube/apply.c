@@ -22,6 +22,7 @@ struct ao_apply {
 	char *namespace_, *name;
 	char *uid;      /* of the object that is written to; NULL: none yet, so it is POSTed */
 	cJSON *desired; /* what is sent in the end */
+	char *refusal;  /* what the server said when it would have made null of an object that is to be empty; or NULL */
 	unsigned migrations;
 	ao_kube_call *call;
 	void (*fn)(void *arg, const ao_kube_answer *answer, bool created);
@@ -36,6 +37,7 @@ static void free_apply(ao_apply *a)
 	free(a->name);
 	free(a->uid);
 	cJSON_Delete(a->desired);
+	free(a->refusal);
 	free(a);
 }
 
@@ -91,6 +93,12 @@ static void request(ao_apply *a, const char *method, const char *path, const cha
 					});
 }
 
+/** The server makes null of an object of a custom resource that loses its last field, and then refuses it. */
+static bool is_refused_as_null(const ao_apply *a, const ao_kube_answer *answer)
+{
+	return a->uid && !a->dry_run && !a->refusal && answer->error == -EINVAL && strstr(answer->message, "Invalid value: \"null\"");
+}
+
 static void on_written(void *arg, const ao_kube_answer *answer)
 {
 	ao_apply *a = arg;
@@ -99,7 +107,10 @@ static void on_written(void *arg, const ao_kube_answer *answer)
 		read_live(a); /* it may be ours: of a POST whose answer was lost */
 	else if (!a->uid && answer->error == -EEXIST)
 		fail_as_foreign(a);
-	else
+	else if (is_refused_as_null(a, answer)) {
+		a->refusal = ao_xstrdup(answer->message);
+		read_live(a);
+	} else
 		finish(a, answer);
 }
 
@@ -126,11 +137,29 @@ static void on_migrated(void *arg, const ao_kube_answer *answer)
 		write_object(a);
 }
 
-/** Makes the entries of managedFields that we take over ours, then writes. */
-static void migrate(ao_apply *a, const cJSON *live)
+/** @return NULL when there is nothing to be emptied: the server then says again what is wrong */
+static cJSON *emptying_patch(const ao_apply *a, const cJSON *live)
+{
+	const cJSON *version = ao_json_at(live, "metadata", "resourceVersion");
+	cJSON *patch = version ? ao_apply_emptied(a->desired, live, a->refusal) : NULL;
+	if (patch)
+		cJSON_AddItemToArray(patch, ao_json_patch_step("replace", "/metadata/resourceVersion", cJSON_Duplicate(version, 1)));
+	return patch;
+}
+
+/** What has to be patched before the apply can be sent; or NULL. */
+static cJSON *patch_before(const ao_apply *a, const cJSON *live)
 {
 	bool drop_replicas = !ao_json_at(a->desired, "spec", "replicas");
-	ao_auto_json cJSON *patch = a->dry_run ? NULL : ao_managed_patch(live, a->manager, a->legacy_managers, drop_replicas);
+	if (a->dry_run)
+		return NULL;
+	return a->refusal ? emptying_patch(a, live) : ao_managed_patch(live, a->manager, a->legacy_managers, drop_replicas);
+}
+
+/** Makes the entries of managedFields that we take over ours, or empties what an apply cannot, then writes. */
+static void prepare(ao_apply *a, const cJSON *live)
+{
+	ao_auto_json cJSON *patch = patch_before(a, live);
 	if (!patch) {
 		write_object(a);
 		return;
@@ -167,7 +196,7 @@ static void on_live(void *arg, const ao_kube_answer *answer)
 	}
 	if (!a->uid)
 		a->uid = ao_xstrdup(uid); /* what it holds may be of an earlier rendering: from here on it is one to be changed */
-	migrate(a, live);
+	prepare(a, live);
 }
 
 static void read_live(ao_apply *a)

@@ -6,7 +6,8 @@
  * has the controlling owner that we render is no foreign one but ours, of a POST whose answer was lost: it is gone on with as if present.
  * Present: first, when the object is still held by an Update entry of ours or of a legacy manager, one JSON patch that turns
  * those managedFields entries into our Apply entry (dropping spec.replicas unless we set it), read
- * again and retried on 409; then a server-side apply, forced, carrying the observed uid.
+ * again and retried on 409; then a server-side apply, forced, carrying the observed uid.  Of an object of a custom resource that it is to
+ * empty the server makes null, which it then refuses: that object is emptied by a JSON patch, and the apply sent again.
  * Threads: the loop thread only.
  */
 #include "kube/client.h"
@@ -44,3 +45,12 @@ void ao_apply_cancel(ao_apply *apply);
  * NULL
  */
 bool ao_apply_equal(const cJSON *desired, const cJSON *observed, char **ret_path);
+
+/**
+ * The objects that `desired` wants empty and for which the server refused an apply, since it would have made them null.
+ *
+ * @param live     the object as it is
+ * @param refusal  what the server said
+ * @return a JSON patch that empties them (the caller frees), or NULL when there are none
+ */
+cJSON *ao_apply_emptied(const cJSON *desired, const cJSON *live, const char *refusal);

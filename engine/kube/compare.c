@@ -175,3 +175,86 @@ bool ao_apply_equal(const cJSON *desired, const cJSON *observed, char **ret_path
 		*ret_path = ao_buf_steal(&path);
 	return equal;
 }
+
+/* ---- what a server-side apply cannot empty ---- */
+
+/** The same place in two ways. */
+typedef struct emptied {
+	ao_buf pointer; /* "/spec/volumes/0/emptyDir" */
+	ao_buf path;    /* "spec.volumes[].emptyDir" */
+	char *refusal;  /* what the server said, without the numbers of items: it counts those of a list that it has not stored */
+	cJSON *patch;
+} emptied;
+
+static char *without_indexes(const char *text)
+{
+	char *copy = ao_xstrdup(text), *to = copy;
+	for (const char *from = copy; *from; from++) {
+		size_t digits = *from == '[' ? strspn(from + 1, "0123456789") : 0;
+		*to++ = *from;
+		if (digits && from[1 + digits] == ']')
+			from += digits;
+	}
+	*to = '\0';
+	return copy;
+}
+
+static void step_down(emptied *e, const cJSON *container, const cJSON *child)
+{
+	int index = 0;
+	for (const cJSON *item = container->child; item != child; item = item->next)
+		index++;
+	if (cJSON_IsArray(container)) {
+		ao_buf_puts(&e->path, "[]");
+		ao_buf_printf(&e->pointer, "/%d", index);
+		return;
+	}
+	step_to_member(&e->path, child->string);
+	ao_buf_puts(&e->pointer, "/");
+	for (const char *c = child->string; *c; c++)
+		ao_buf_printf(&e->pointer, *c == '~' ? "~0" : *c == '/' ? "~1" : "%c", *c);
+}
+
+/** Did the server complain that this place would be null? */
+static bool is_refused(const emptied *e)
+{
+	if (e->path.overflow || e->pointer.overflow || !e->path.len)
+		return false;
+	ao_auto_str char *words = ao_xasprintf("%s: Invalid value: \"null\"", e->path.data);
+	return strstr(e->refusal, words) != NULL;
+}
+
+static void find_emptied(emptied *e, const cJSON *desired, const cJSON *live)
+{
+	const ao_merge_keys *row = cJSON_IsArray(desired) ? ao_merge_keys_of(desired) : NULL;
+	const cJSON *member, *other = live->child;
+	if (cJSON_IsObject(desired) && !desired->child && live->child && is_refused(e))
+		cJSON_AddItemToArray(e->patch, ao_json_patch_step("replace", e->pointer.data, cJSON_CreateObject()));
+	cJSON_ArrayForEach (member, desired) {
+		const cJSON *found = cJSON_IsObject(desired) ? ao_json_at(live, member->string)
+				     : row                   ? find_item(live, member, row)
+							     : other;
+		bool objects = cJSON_IsObject(member) && cJSON_IsObject(found), lists = cJSON_IsArray(member) && cJSON_IsArray(found);
+		if (objects || lists) {
+			size_t pointer_len = e->pointer.len, path_len = e->path.len;
+			step_down(e, live, found);
+			find_emptied(e, member, found);
+			step_back(&e->pointer, pointer_len);
+			step_back(&e->path, path_len);
+		}
+		other = other ? other->next : NULL;
+	}
+}
+
+cJSON *ao_apply_emptied(const cJSON *desired, const cJSON *live, const char *refusal)
+{
+	emptied e = {ao_buf_init(MAX_PATH), ao_buf_init(MAX_PATH), without_indexes(refusal), cJSON_CreateArray()};
+	find_emptied(&e, desired, live);
+	free(e.refusal);
+	ao_buf_free(&e.pointer);
+	ao_buf_free(&e.path);
+	if (e.patch->child)
+		return e.patch;
+	cJSON_Delete(e.patch);
+	return NULL;
+}

@@ -81,15 +81,6 @@ static void take_over(cJSON *merged, const cJSON *entry)
 	merge_fields(ao_json_object(merged, "fieldsV1"), ao_json_at(entry, "fieldsV1"));
 }
 
-static cJSON *replace(const char *path, cJSON *value)
-{
-	cJSON *operation = cJSON_CreateObject();
-	ao_json_set_str(operation, "op", "replace");
-	ao_json_set_str(operation, "path", path);
-	ao_json_set(operation, "value", value);
-	return operation;
-}
-
 cJSON *ao_managed_patch(const cJSON *live, const char *manager, const char *const *legacy, bool drop_replicas)
 {
 	ao_auto_json cJSON *entries = cJSON_CreateArray(), *merged = cJSON_CreateObject();
@@ -116,7 +107,7 @@ cJSON *ao_managed_patch(const cJSON *live, const char *manager, const char *cons
 		return NULL;
 	cJSON_InsertItemInArray(entries, 0, AO_TAKE(merged));
 	cJSON *patch = cJSON_CreateArray();
-	cJSON_AddItemToArray(patch, replace("/metadata/managedFields", AO_TAKE(entries)));
-	cJSON_AddItemToArray(patch, replace("/metadata/resourceVersion", cJSON_Duplicate(version, 1)));
+	cJSON_AddItemToArray(patch, ao_json_patch_step("replace", "/metadata/managedFields", AO_TAKE(entries)));
+	cJSON_AddItemToArray(patch, ao_json_patch_step("replace", "/metadata/resourceVersion", cJSON_Duplicate(version, 1)));
 	return patch;
 }

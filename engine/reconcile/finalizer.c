@@ -20,15 +20,6 @@ static int index_of(const cJSON *object, const char *finalizer)
 
 bool ao_finalizer_held(const cJSON *object, const char *finalizer) { return index_of(object, finalizer) >= 0; }
 
-static cJSON *step(const char *op, const char *path, const char *value)
-{
-	cJSON *step = cJSON_CreateObject();
-	ao_json_set_str(step, "op", op);
-	ao_json_set_str(step, "path", path);
-	ao_json_set_str(step, "value", value);
-	return step;
-}
-
 cJSON *ao_finalizer_removal(const cJSON *object, const char *finalizer)
 {
 	int index = index_of(object, finalizer);
@@ -36,7 +27,7 @@ cJSON *ao_finalizer_removal(const cJSON *object, const char *finalizer)
 		return NULL;
 	ao_auto_str char *path = ao_xasprintf("/metadata/finalizers/%d", index);
 	cJSON *patch = cJSON_CreateArray();
-	cJSON_AddItemToArray(patch, step("test", path, finalizer));
-	cJSON_AddItemToArray(patch, step("remove", path, NULL));
+	cJSON_AddItemToArray(patch, ao_json_patch_step("test", path, cJSON_CreateString(finalizer)));
+	cJSON_AddItemToArray(patch, ao_json_patch_step("remove", path, NULL));
 	return patch;
 }

@@ -300,6 +300,97 @@ static void a_wrong_object_is_the_policy_s_error(void **state)
 	assert_non_null(created);
 }
 
+/* ---- custom resources ---- */
+
+static const ao_resource BOXES = {"apply.unit.test/v1", "Box", "boxes", false};
+
+static const char CRD[] =
+    "{\"apiVersion\":\"apiextensions.k8s.io/v1\",\"kind\":\"CustomResourceDefinition\",\"metadata\":{\"name\":\"boxes.apply.unit.test\"},"
+    "\"spec\":{\"group\":\"apply.unit.test\",\"scope\":\"Namespaced\",\"names\":{\"plural\":\"boxes\",\"kind\":\"Box\"},\"versions\":[{"
+    "\"name\":\"v1\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\",\"properties\":{\"spec\":{"
+    "\"type\":\"object\",\"properties\":{\"size\":{\"type\":\"integer\"},\"lid\":{\"type\":\"object\",\"properties\":{\"hue\":"
+    "{\"type\":\"string\"},\"by\":{\"type\":\"string\"}}},\"volumes\":{\"type\":\"array\",\"x-kubernetes-list-type\":\"map\","
+    "\"x-kubernetes-list-map-keys\":[\"name\"],\"items\":{\"type\":\"object\",\"required\":[\"name\"],\"properties\":{\"name\":"
+    "{\"type\":\"string\"},\"emptyDir\":{\"type\":\"object\",\"properties\":{\"limit\":{\"type\":\"string\"}}}}}}}}}}}}]}}";
+
+static cJSON *box(cluster *c, const char *name, const char *spec)
+{
+	ao_auto_str char *text = ao_xasprintf(
+	    "{\"apiVersion\":\"apply.unit.test/v1\",\"kind\":\"Box\",\"metadata\":{\"name\":\"%s\",\"namespace\":\"%s\"},\"spec\":%s}",
+	    name, c->space, spec);
+	return parse(text);
+}
+
+static cJSON *apply_box(cluster *c, const char *name, const char *spec, outcome *o)
+{
+	ao_auto_json cJSON *desired = box(c, name, spec);
+	return apply(c, &BOXES, desired, false, o);
+}
+
+static void boxes_exist(cluster *c)
+{
+	outcome o = {.error = -ENOENT};
+	ask(c, "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", NULL, CRD, NULL);
+	for (int i = 0; o.error && i < 100; i++) {
+		cJSON_Delete(apply_box(c, "first", "{}", &o));
+		usleep(100000);
+	}
+	assert_int_equal(o.error, 0);
+}
+
+static void assert_spec(const cJSON *object, const char *spec)
+{
+	ao_auto_json cJSON *wanted = parse(spec);
+	ao_auto_str char *found = ao_json_print(ao_json_at(object, "spec"));
+	if (!ao_json_equal(ao_json_at(object, "spec"), wanted))
+		fail_msg("%s, wanted %s", found, spec);
+}
+
+/** The server would make null of an object that loses its last field, and refuse that. */
+static void objects_of_custom_resources_are_emptied(void **state)
+{
+	static const char *const full =
+	    "{\"size\":1,\"lid\":{\"hue\":\"red\"},\"volumes\":[{\"name\":\"a\"},{\"name\":\"b\",\"emptyDir\":{\"limit\":\"1\"}}]}";
+	static const char *const rows[] = {
+	    "{\"size\":2,\"lid\":{},\"volumes\":[{\"name\":\"a\"},{\"name\":\"b\",\"emptyDir\":{\"limit\":\"1\"}}]}",
+	    "{\"size\":2,\"lid\":{\"hue\":\"red\"},\"volumes\":[{\"name\":\"a\"},{\"name\":\"b\",\"emptyDir\":{}}]}",
+	    "{\"size\":2,\"lid\":{},\"volumes\":[{\"name\":\"b\",\"emptyDir\":{}}]}",
+	    "{\"size\":2,\"volumes\":[{\"name\":\"a\",\"emptyDir\":{}},{\"name\":\"b\"}]}",
+	};
+	cluster *c = need_cluster(state, __func__);
+	boxes_exist(c);
+	for (size_t i = 0; i < AO_LEN(rows); i++) {
+		ao_auto_str char *name = ao_xasprintf("box-%zu", i);
+		outcome o;
+		cJSON_Delete(apply_box(c, name, full, &o));
+		for (int again = 0; again < 2; again++) {
+			ao_auto_json cJSON *object = apply_box(c, name, rows[i], &o);
+			if (o.error)
+				fail_msg("row %zu: %s", i, o.message);
+			assert_spec(object, rows[i]);
+		}
+		ao_auto_json cJSON *object = apply_box(c, name, "{\"size\":3}", &o);
+		assert_int_equal(o.error, 0);
+		assert_spec(object, "{\"size\":3}");
+	}
+}
+
+/** What somebody else put there is no reason to refuse anything, and stays. */
+static void objects_that_others_fill_are_not_emptied(void **state)
+{
+	cluster *c = need_cluster(state, __func__);
+	outcome o;
+	boxes_exist(c);
+	cJSON_Delete(apply_box(c, "theirs", "{\"lid\":{\"hue\":\"red\"}}", &o));
+	ao_auto_str char *path = path_of(c, &BOXES, "theirs", "?fieldManager=somebody");
+	assert_int_equal(ask(c, "PATCH", path, AO_MERGE_PATCH, "{\"spec\":{\"lid\":{\"by\":\"me\"}}}", NULL), 0);
+	ao_auto_json cJSON *object = apply_box(c, "theirs", "{\"lid\":{}}", &o);
+	assert_int_equal(o.error, 0);
+	assert_spec(object, "{\"lid\":{\"by\":\"me\"}}");
+	assert_int_equal(
+	    ask(c, "DELETE", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/boxes.apply.unit.test", NULL, NULL, NULL), 0);
+}
+
 static void another_object_of_that_name(void **state)
 {
 	cluster *c = need_cluster(state, __func__);
@@ -476,6 +567,8 @@ int main(void)
 	    CASE(dry_runs_change_nothing),
 	    CASE(cancelled_at_any_moment),
 	    CASE(real_children_come_back_equal),
+	    CASE(objects_of_custom_resources_are_emptied),
+	    CASE(objects_that_others_fill_are_not_emptied),
 	};
 	return cmocka_run_group_tests(tests, NULL, end_cluster);
 }

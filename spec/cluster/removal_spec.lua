@@ -157,15 +157,16 @@ end
 
 -- ---- the cluster ----
 
-local function write(items)
+--- kubectl VERB of all of them, several at a time; the API server refuses what is no actor.
+local function send(verb, items)
   local folder = cluster.temp 'removal'
   cluster.sh('mkdir -p %s', folder)
-  for first = 1, #items, 50 do
+  for first = 1, #items, 20 do
     local documents = {}
-    for i = first, math.min(first + 49, #items) do documents[#documents + 1] = json.encode(items[i]) end
+    for i = first, math.min(first + 19, #items) do documents[#documents + 1] = json.encode(items[i]) end
     cluster.write(('%s/%04d.yaml'):format(folder, first), table.concat(documents, '\n---\n'))
   end
-  return folder
+  cluster.sh('ls %s/*.yaml | xargs -P 6 -n 1 kubectl %s -f', folder, verb)
 end
 
 local function named(actor, i, namespace)
@@ -174,21 +175,29 @@ local function named(actor, i, namespace)
   return actor
 end
 
+--- Why the actor is not carried out, or nil.
+local function refusal(actor)
+  for _, kind in ipairs { 'WorkloadReady', 'ScalingReady' } do
+    local c = cluster.condition(actor, kind)
+    if c and c.status == 'False' and (c.reason:find 'Error$' or c.reason == 'ImmutableField') then return c.message end
+  end
+end
+
 --- Waits until the latest generation of every actor is carried out, or found to be impossible; of those in `only`, if given.
--- Returns the names of those that are.
+-- Returns by name which are, and why the others are not.
 local function settled(namespace, only)
-  local done
+  local done, refused
   cluster.eventually('all actors of ' .. namespace .. ' are carried out', 600, function()
-    done = {}
+    done, refused = {}, {}
     for _, actor in ipairs(cluster.list('asyncactors', namespace)) do
-      local name, workload = actor.metadata.name, cluster.condition(actor, 'WorkloadReady')
-      local impossible = workload and (workload.reason:find 'Error$' or workload.reason == 'ImmutableField')
-      done[name] = workload and not impossible and actor.status.observedGeneration == actor.metadata.generation
-      if not done[name] and not impossible and (not only or only[name]) then return false, name end
+      local name = actor.metadata.name
+      refused[name] = refusal(actor)
+      done[name] = not refused[name] and actor.status and actor.status.observedGeneration == actor.metadata.generation
+      if not done[name] and not refused[name] and (not only or only[name]) then return false, name end
     end
     return true
   end)
-  return done
+  return done, refused
 end
 
 --- The children of a namespace by actor, kind and name, without what the server says of them.
@@ -242,18 +251,18 @@ describe('what an actor no longer says', function()
       before[i], after[i], reference[i] = named(edit.before, i, edited), named(edit.after, i, edited), named(edit.after, i, fresh)
     end
     cluster.operator { transports = TRANSPORTS, binary = cluster.build .. '/asya-operator' }
-    cluster.sh('kubectl create -f %s', write(before))
-    cluster.sh('kubectl create -f %s', write(reference)) -- the API server refuses what is no actor
+    send('create', before)
+    send('create', reference)
     settled(edited)
     local possible = settled(fresh)
-    cluster.sh('kubectl replace -f %s', write(after))
-    settled(edited, possible)
+    send('replace', after)
+    local _, refused = settled(edited, possible)
     local ours, theirs, wrong, compared = children(edited), children(fresh), {}, 0
     for i, edit in ipairs(all) do
       local name = after[i].metadata.name
       if possible[name] then
         compared = compared + 1
-        local found = difference(ours[name] or {}, theirs[name] or {}, '')
+        local found = refused[name] or difference(ours[name] or {}, theirs[name] or {}, '')
         if found then wrong[#wrong + 1] = ('%s (%s): %s'):format(edit.what, edit.before.spec.workload.kind, found) end
       end
     end
