@@ -377,6 +377,31 @@ static void many_at_once_over_one_connection(void **state)
 	teardown(&r);
 }
 
+/** Thousands of queues at a restart do not look like a broker that is down. */
+static void waiting_in_line_is_no_time_out(void **state)
+{
+	NEED_RABBIT();
+	enum { COUNT = 3000, TIMEOUT_MS = 1500 };
+	rig r = setup();
+	reply *o = ao_xcalloc(COUNT, sizeof(*o));
+	uint64_t start = ao_mono_ms();
+	int late = 0;
+	for (int pass = 0; pass < 2; pass++) {
+		for (int i = 0; i < COUNT; i++) {
+			ao_auto_str char *queue = ao_xasprintf("{\"name\":\"unit-line-%d\"}", i);
+			start_call(&r, pass ? AO_BROKER_DELETE : AO_BROKER_ENSURE, queue, TIMEOUT_MS, &o[i]);
+		}
+		for (int i = 0; i < COUNT; i++) {
+			finish_call(&r, &o[i]);
+			late += o[i].a.error == -ETIME;
+		}
+	}
+	assert_int_equal(late, 0);
+	print_message("%d queues made and deleted in %d ms, none late\n", COUNT, (int)(ao_mono_ms() - start));
+	free(o);
+	teardown(&r);
+}
+
 static void channels_survive_refusals(void **state)
 {
 	NEED_RABBIT();
@@ -460,6 +485,7 @@ int main(void)
 	    cmocka_unit_test(a_classic_queue_gives_way_to_a_quorum_queue),
 	    cmocka_unit_test(only_a_queue_as_wanted_is_deleted),
 	    cmocka_unit_test(many_at_once_over_one_connection),
+	    cmocka_unit_test(waiting_in_line_is_no_time_out),
 	    cmocka_unit_test(channels_survive_refusals),
 	    cmocka_unit_test(unacknowledged_messages_are_known_from_management),
 	    cmocka_unit_test(without_management_the_rest_works),

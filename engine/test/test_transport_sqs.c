@@ -405,6 +405,26 @@ static void many_at_once_share_what_they_can(void **state)
 	fprintf(stderr, "%d queues looked at in %llu ms\n", MANY, (unsigned long long)(ao_mono_ms() - began));
 }
 
+/** A long line does not look like a server that is down. */
+static void waiting_in_line_is_no_time_out(void **state)
+{
+	enum { COUNT = 500, TIMEOUT_MS = 1500 };
+	bench *b = need_server(state, __func__);
+	outcome *all = ao_xcalloc(COUNT, sizeof(*all));
+	int late = 0;
+	for (int i = 0; i < COUNT; i++) {
+		ao_auto_str char *queue = ao_xasprintf("{\"name\":\"unit-line-%d\",\"create\":true}", i);
+		begin(b->broker, AO_BROKER_ENSURE, queue, TIMEOUT_MS, &all[i]);
+	}
+	for (int i = 0; i < COUNT; i++) {
+		assert_true(ao_loop_run_until(b->loop, &all[i].done, 60000));
+		late += all[i].answer.error == -ETIME;
+		forget(&all[i]);
+	}
+	assert_int_equal(late, 0);
+	free(all);
+}
+
 static void calls_and_brokers_end_at_any_moment(void **state)
 {
 	bench *b = need_server(state, __func__);
@@ -482,6 +502,7 @@ int main(void)
 	    TEST(a_server_error_is_tried_again_and_then_given_up),
 	    TEST(unreachable_and_silent_servers_are_told_apart),
 	    TEST(many_at_once_share_what_they_can),
+	    TEST(waiting_in_line_is_no_time_out),
 	    TEST(calls_and_brokers_end_at_any_moment),
 	    TEST(a_broker_is_freed_by_its_own_answer),
 	};

@@ -53,7 +53,7 @@ typedef void (*ao_broker_fn)(void *arg, const ao_broker_answer *answer);
 typedef struct ao_broker_request {
 	ao_broker_verb verb;
 	const cJSON *queue;  /* what is wanted, in the broker's own terms; has "name"; copied */
-	uint64_t timeout_ms; /* for the whole call; 0 means 30000 */
+	uint64_t timeout_ms; /* of the call once it is its turn; before that, of a broker that answers nobody. 0 means 30000 */
 	ao_broker_fn fn;     /* called once unless cancelled; strings borrowed for the call */
 	void *arg;
 } ao_broker_request;

@@ -33,7 +33,8 @@ struct ao_rabbit_call {
 	ao_broker_fn fn;
 	void *arg;
 	ao_broker_verb verb;
-	uint64_t timeout_ms, deadline;
+	uint64_t timeout_ms, deadline; /* the latter counts from when it is handed to a channel; see line_deadline() before that */
+	bool handed;
 	ao_rabbit_queue *queue; /* NULL when the request made no sense */
 	atomic_bool cancelled;
 

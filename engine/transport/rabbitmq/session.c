@@ -43,6 +43,8 @@ struct ao_rabbit_session {
 	bool sent;          /* since the turn began: something to flush */
 	uint64_t connects;
 	uint64_t answers;    /* that this connection gave */
+	uint64_t answered;   /* ao_mono_ms() of the last one on any connection; 0: none yet */
+	uint64_t line_due;   /* no call in `waiting` is late before that */
 	uint64_t idle_since; /* 0: there is work */
 	unsigned failures;   /* attempts in a row */
 	uint64_t pause_until;
@@ -161,6 +163,7 @@ static void take_back_calls(ao_rabbit_session *session, const ao_amqp_farewell *
 		session->slots[i].state = SHUT;
 		if (!call)
 			continue;
+		session->line_due = 0;
 		if (ao_rabbit_call_blamed(call, farewell) || ++call->losses <= MAX_LOSSES)
 			ao_rabbit_list_put_back(&session->waiting, call);
 		else
@@ -237,6 +240,7 @@ static void send_step(ao_rabbit_session *session, slot *s)
 static void after_step(ao_rabbit_session *session, slot *s, bool over)
 {
 	session->answers++;
+	session->answered = ao_mono_ms();
 	session->failures = 0;
 	if (over)
 		finish(session, AO_TAKE(s->call));
@@ -296,6 +300,9 @@ static void hand_out(ao_rabbit_session *session)
 	slot *s;
 	while (session->amqp && ao_amqp_ready(session->amqp) && !session->leaving && session->waiting.first && (s = free_slot(session))) {
 		s->call = ao_rabbit_list_pop(&session->waiting);
+		if (!s->call->handed)
+			s->call->deadline = ao_mono_ms() + s->call->timeout_ms;
+		s->call->handed = true;
 		if (atomic_load(&s->call->cancelled))
 			finish(session, AO_TAKE(s->call));
 		else if (s->state == OPEN)
@@ -314,6 +321,15 @@ static void time_out(ao_rabbit_session *session, ao_rabbit_call *call, const cha
 	fail(session, call, -ETIME, text);
 }
 
+static uint64_t sooner(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+/** As long as the broker answers the calls before it, a call in line is not late. */
+static uint64_t line_deadline(const ao_rabbit_session *session, const ao_rabbit_call *call)
+{
+	uint64_t patient = session->answered + call->timeout_ms;
+	return patient > call->deadline ? patient : call->deadline;
+}
+
 /** @return how many calls ran out of time */
 static size_t expire_waiting(ao_rabbit_session *session, uint64_t now)
 {
@@ -321,9 +337,13 @@ static size_t expire_waiting(ao_rabbit_session *session, uint64_t now)
 	ao_rabbit_list all = session->waiting;
 	ao_rabbit_call *call;
 	size_t expired = 0;
+	if (now < session->line_due)
+		return 0;
 	session->waiting = (ao_rabbit_list){0};
+	session->line_due = UINT64_MAX;
 	while ((call = ao_rabbit_list_pop(&all))) {
-		if (now < call->deadline) {
+		if (now < line_deadline(session, call)) {
+			session->line_due = sooner(session->line_due, line_deadline(session, call));
 			ao_rabbit_list_put(&session->waiting, call);
 			continue;
 		}
@@ -402,16 +422,14 @@ static void leave_if_idle(ao_rabbit_session *session)
 	session->leaving = session->sent = true;
 }
 
-static uint64_t sooner(uint64_t a, uint64_t b) { return a < b ? a : b; }
-
 uint64_t ao_rabbit_session_due(const ao_rabbit_session *session)
 {
 	uint64_t due = session->amqp ? ao_amqp_due(session->amqp) : UINT64_MAX;
 	for (size_t i = 0; i < CHANNELS; i++)
 		if (session->slots[i].call)
 			due = sooner(due, session->slots[i].call->deadline);
-	for (const ao_rabbit_call *call = session->waiting.first; call; call = call->next)
-		due = sooner(due, call->deadline);
+	if (session->waiting.first)
+		due = sooner(due, session->line_due);
 	uint64_t since = silent_since(session);
 	if (since != UINT64_MAX)
 		due = sooner(due, since + patience_ms(session));
@@ -473,7 +491,12 @@ void ao_rabbit_session_free(ao_rabbit_session *session)
 	free(session);
 }
 
-void ao_rabbit_session_add(ao_rabbit_session *session, ao_rabbit_list *calls) { ao_rabbit_list_append(&session->waiting, calls); }
+void ao_rabbit_session_add(ao_rabbit_session *session, ao_rabbit_list *calls)
+{
+	if (calls->first)
+		session->line_due = 0; /* when they are late is found out in the next turn */
+	ao_rabbit_list_append(&session->waiting, calls);
+}
 void ao_rabbit_session_take(ao_rabbit_session *session, ao_rabbit_list *ret) { ao_rabbit_list_append(ret, &session->finished); }
 
 int ao_rabbit_session_fd(const ao_rabbit_session *session, short *ret_events)

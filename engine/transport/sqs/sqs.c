@@ -29,6 +29,7 @@ typedef struct broker {
 	ao_timer *pump;
 	call *first, *last; /* waiting first to last, and at work */
 	ao_broker_stats stats;
+	uint64_t answered_ms; /* when SQS last answered a call, ao_mono_ms(); 0: never */
 	ao_frame frame;
 } broker;
 
@@ -88,6 +89,8 @@ static void answer(call *c, const ao_broker_answer *what)
 	ao_auto_frame ao_frame *frame = ao_frame_enter(&b->frame);
 	if (what->error)
 		b->stats.errors++;
+	if (what->error != -EIO && what->error != -ETIME)
+		b->answered_ms = ao_mono_ms();
 	c->ending = true;
 	c->fn(c->arg, what);
 	dispose(c);
@@ -103,9 +106,21 @@ static void fail(call *c, int error, const char *reason, const ao_broker_answer 
 	answer(c, &what);
 }
 
+/** As long as SQS answers those before it, a call in line is not late. @return how long it may go on; 0: it is late */
+static uint64_t patience_ms(const call *c)
+{
+	uint64_t now = ao_mono_ms(), patient = broker_of(c)->answered_ms + c->timeout_ms;
+	return !c->started && patient > now ? patient - now : 0;
+}
+
 static void too_late(void *arg)
 {
 	call *c = arg;
+	uint64_t more = patience_ms(c);
+	if (more) {
+		ao_timer_start(c->timer, more + GRACE_MS);
+		return;
+	}
 	const char *host = ao_sqs_api_host(broker_of(c)->account.api), *name = c->wanted ? c->wanted->name : "";
 	unsigned long long limit = c->timeout_ms;
 	ao_auto_str char *text = c->started ? ao_xasprintf("queue \"%s\": %s: not done within %llu ms", name, host, limit)
@@ -173,6 +188,8 @@ static void need_dead(call *c, bool fresh)
 static void start(call *c)
 {
 	c->started = true;
+	c->deadline_ms = ao_mono_ms() + c->timeout_ms;
+	ao_timer_start(c->timer, c->timeout_ms + GRACE_MS);
 	broker_of(c)->stats.in_flight++;
 	if (!c->wanted)
 		fail(c, -EINVAL, "InvalidConfiguration", NULL, c->wrong);
@@ -211,7 +228,6 @@ static ao_broker_call *broker_send(ao_broker *base, const ao_broker_request *req
 		c->wrong = ao_xasprintf("queue: %s", ao_err_text(err));
 	c->dead = (ao_sqs_dead_waiter){.fn = on_dead, .arg = c};
 	c->timeout_ms = request->timeout_ms ? request->timeout_ms : TIMEOUT_MS;
-	c->deadline_ms = ao_mono_ms() + c->timeout_ms;
 	c->timer = ao_timer_new(b->loop, too_late, c);
 	ao_timer_start(c->timer, c->timeout_ms + GRACE_MS);
 	ao_timer_start(b->pump, 0);
