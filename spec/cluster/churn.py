@@ -5,7 +5,7 @@
 
 Each actor of the namespace has an editor of its own, which raises spec.scaling.maxReplicas by one and waits until the ScaledObject says
 the same before it edits again: an edit that is lost stays lost, because no later one brings it along.  Meanwhile random pods are deleted,
-ten a second, so that the statuses of the actors are being written all the time.  Prints what was done; ends with 1 at the first edit that
+three a second, so that the statuses of the actors are being written all the time.  Prints what was done; ends with 1 at the first edit that
 is not followed within SECONDS (60).
 """
 import http.client
@@ -20,7 +20,7 @@ import urllib.parse
 
 NAMESPACE, EDITS = sys.argv[1], int(sys.argv[2])
 PATIENCE = float(sys.argv[3]) if len(sys.argv) > 3 else 60
-PODS_A_SECOND = 10
+PODS_A_SECOND = 3
 ACTORS = f"/apis/asya.sh/v1alpha1/namespaces/{NAMESPACE}/asyncactors"
 SCALERS = f"/apis/keda.sh/v1alpha1/namespaces/{NAMESPACE}/scaledobjects"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
