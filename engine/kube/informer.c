@@ -5,7 +5,7 @@
  * the server refuses that.  Both mark what they see in the store; what is not marked in the end is gone.  So is everything when the kind
  * itself is gone, but that takes more than a 404: discovery.c asks.
  *
- * ao_informer_free() may come from inside any callback: streams end at once, the rest goes when the last of our frames returns.
+ * ao_informer_free() may come from inside any callback: streams end at once, the rest goes when the last of our functions returns.
  */
 #include "kube/informer.h"
 
@@ -15,9 +15,10 @@
 #include "kube/discovery.h"
 #include "kube/list.h"
 #include "kube/watch.h"
+#include "loop/backoff.h"
+#include "loop/frame.h"
 
 #include <string.h>
-#include <sys/random.h>
 
 #define FIRST_BACKOFF_MS 800
 #define MAX_BACKOFF_MS 30000
@@ -40,28 +41,21 @@ struct ao_informer {
 	bool paged;        /* the server does not do WatchList */
 	unsigned unlisted; /* WatchList streams that ended without their mark, in a row */
 	bool synced, absent, forbidden;
-	uint64_t backoff_ms, failed_ms, expired_ms, streams;
+	uint64_t failed_ms, expired_ms, streams;
 	unsigned failures; /* in a row */
-	unsigned busy;     /* our frames on the stack that run callbacks */
-	bool freed;
+	unsigned backoffs; /* since the last time of quiet */
+	ao_frame frame;
 };
 
 static void go(ao_informer *inf);
 
-/* ---- frames ---- */
-
-static void destroy(ao_informer *inf)
+static void destroy(void *arg)
 {
+	ao_informer *inf = arg;
 	ao_store_free(inf->store);
 	free(inf->namespace_);
 	free(inf->path);
 	free(inf);
-}
-
-static void leave(ao_informer *inf)
-{
-	if (--inf->busy == 0 && inf->freed)
-		destroy(inf);
 }
 
 /* ---- what changed ---- */
@@ -70,7 +64,7 @@ static const char *plural(const ao_informer *inf) { return inf->with.resource->p
 
 static void report(ao_informer *inf, ao_change change, const ao_object *object, const ao_object *before)
 {
-	if (inf->with.on_change && !inf->freed)
+	if (inf->with.on_change && !inf->frame.freed)
 		inf->with.on_change(inf->with.arg, inf, change, object, before);
 }
 
@@ -105,7 +99,7 @@ static void put(ao_informer *inf, ao_span text)
 /** Everything that `version` holds has been put: what was not is gone. */
 static void sweep(ao_informer *inf, const char *version)
 {
-	for (ao_object *gone; !inf->freed && (gone = ao_store_take_stale(inf->store, inf->namespace_, version));)
+	for (ao_object *gone; !inf->frame.freed && (gone = ao_store_take_stale(inf->store, inf->namespace_, version));)
 		report_deleted(inf, gone);
 	inf->listing = false;
 }
@@ -115,7 +109,7 @@ static void become_synced(ao_informer *inf, bool absent)
 	bool tell = !inf->synced || inf->absent != absent;
 	inf->synced = true;
 	inf->absent = absent;
-	if (tell && inf->with.on_synced && !inf->freed)
+	if (tell && inf->with.on_synced && !inf->frame.freed)
 		inf->with.on_synced(inf->with.arg, inf, absent);
 }
 
@@ -133,22 +127,14 @@ static void finish_list(ao_informer *inf, const char *version)
 
 static void on_timer(void *arg) { go(arg); }
 
-static uint64_t jitter(uint64_t below)
-{
-	uint64_t random = 0;
-	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
-		random = ao_mono_ms();
-	return random % (below + 1);
-}
-
 static void back_off(ao_informer *inf)
 {
 	uint64_t now = ao_mono_ms();
-	if (now - inf->failed_ms > QUIET_MS || !inf->backoff_ms)
-		inf->backoff_ms = FIRST_BACKOFF_MS;
+	if (now - inf->failed_ms > QUIET_MS)
+		inf->backoffs = 0;
 	inf->failed_ms = now;
-	ao_timer_start(inf->timer, inf->backoff_ms + jitter(inf->backoff_ms));
-	inf->backoff_ms = inf->backoff_ms * 2 < MAX_BACKOFF_MS ? inf->backoff_ms * 2 : MAX_BACKOFF_MS;
+	uint64_t wait = ao_backoff_ms(FIRST_BACKOFF_MS, MAX_BACKOFF_MS, inf->backoffs++);
+	ao_timer_start(inf->timer, wait + ao_jitter_ms(wait));
 }
 
 /** Says it once: at once while we know nothing yet, else when the first resumption fails, too. */
@@ -205,20 +191,19 @@ static void kind_is_absent(ao_informer *inf)
 	ao_store_mark(inf->store, inf->namespace_);
 	sweep(inf, "");
 	become_synced(inf, true);
-	if (!inf->freed)
+	if (!inf->frame.freed)
 		ao_timer_start(inf->timer, ABSENT_MS);
 }
 
 static void on_discovery(void *arg, bool absent, const char *message)
 {
 	ao_informer *inf = arg;
-	inf->busy++;
+	ao_auto_frame ao_frame *frame = ao_frame_enter(&inf->frame);
 	inf->discovery = NULL;
 	if (absent)
 		kind_is_absent(inf);
 	else
 		failed(inf, message);
-	leave(inf);
 }
 
 /** A 404 alone empties no store. */
@@ -229,8 +214,8 @@ static void doubt_kind(ao_informer *inf) { inf->discovery = ao_discovery_start(i
 static void on_event(void *arg, ao_watch_event event, ao_span object)
 {
 	ao_informer *inf = arg;
+	ao_auto_frame ao_frame *frame = ao_frame_enter(&inf->frame);
 	ao_auto_str char *version = ao_span_text(ao_span_at(object, "metadata", "resourceVersion"));
-	inf->busy++;
 	works(inf);
 	if (event == AO_WATCH_PUT)
 		put(inf, object);
@@ -241,7 +226,6 @@ static void on_event(void *arg, ao_watch_event event, ao_span object)
 	/* what is sent initially has versions in no order */
 	if (!inf->listing && version)
 		ao_store_set_version(inf->store, inf->namespace_, version);
-	leave(inf);
 }
 
 /** A refusal of WatchList itself, rather than of us or at this moment. */
@@ -253,7 +237,7 @@ static bool is_refusal(long status)
 static void on_watch_end(void *arg, const ao_watch_end *end)
 {
 	ao_informer *inf = arg;
-	inf->busy++;
+	ao_auto_frame ao_frame *frame = ao_frame_enter(&inf->frame);
 	inf->watch = NULL;
 	bool initial = inf->listing && !inf->paged;
 	if (end->status == 404) {
@@ -273,7 +257,6 @@ static void on_watch_end(void *arg, const ao_watch_end *end)
 	} else {
 		go(inf); /* its time was over */
 	}
-	leave(inf);
 }
 
 static void watch(ao_informer *inf)
@@ -294,20 +277,19 @@ static void watch(ao_informer *inf)
 static void on_item(void *arg, ao_span object)
 {
 	ao_informer *inf = arg;
-	inf->busy++;
+	ao_auto_frame ao_frame *frame = ao_frame_enter(&inf->frame);
 	put(inf, object);
-	leave(inf);
 }
 
 static void on_list_end(void *arg, const ao_kube_answer *answer, const char *version)
 {
 	ao_informer *inf = arg;
-	inf->busy++;
+	ao_auto_frame ao_frame *frame = ao_frame_enter(&inf->frame);
 	inf->list = NULL;
 	if (!answer->error) {
 		works(inf);
 		finish_list(inf, version);
-		if (!inf->freed)
+		if (!inf->frame.freed)
 			watch(inf);
 	} else if (answer->status == 404) {
 		doubt_kind(inf);
@@ -318,7 +300,6 @@ static void on_list_end(void *arg, const ao_kube_answer *answer, const char *ver
 	} else {
 		failed(inf, answer->message);
 	}
-	leave(inf);
 }
 
 static void list(ao_informer *inf)
@@ -357,6 +338,7 @@ static char *collection_path(const ao_informer_options *options)
 ao_informer *ao_informer_new(ao_loop *loop, ao_kube *kube, const ao_informer_options *options)
 {
 	ao_informer *inf = ao_xcalloc(1, sizeof(*inf));
+	ao_frame_init(&inf->frame, destroy, inf);
 	inf->kube = kube;
 	inf->with = *options;
 	inf->with.namespace_ = inf->with.label_selector = NULL; /* borrowed until here */
@@ -372,15 +354,13 @@ void ao_informer_start(ao_informer *informer) { go(informer); }
 
 void ao_informer_free(ao_informer *inf)
 {
-	if (!inf || inf->freed)
+	if (!inf || inf->frame.freed)
 		return;
 	ao_watch_free(inf->watch);
 	ao_list_free(inf->list);
 	ao_discovery_free(inf->discovery);
 	ao_timer_free(inf->timer);
-	inf->freed = true;
-	if (!inf->busy)
-		destroy(inf);
+	ao_frame_free(&inf->frame);
 }
 
 ao_store *ao_informer_store(ao_informer *informer) { return informer->store; }

@@ -2,6 +2,7 @@
 #include "kube/list.h"
 
 #include "base/mem.h"
+#include "loop/frame.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -15,14 +16,14 @@ struct ao_list {
 	char *token; /* of the page to get; NULL: the first */
 	unsigned limit;
 	ao_kube_call *call;
-	bool busy; /* a callback runs: who frees us now only says so */
-	bool freed;
+	ao_frame frame;
 };
 
 static void get_page(ao_list *list);
 
-static void destroy(ao_list *list)
+static void destroy(void *arg)
 {
+	ao_list *list = arg;
 	free(list->path);
 	free(list->token);
 	free(list);
@@ -34,9 +35,7 @@ void ao_list_free(ao_list *list)
 		return;
 	if (list->call)
 		ao_kube_cancel(list->call);
-	list->freed = true;
-	if (!list->busy)
-		destroy(list);
+	ao_frame_free(&list->frame);
 }
 
 static void finish(ao_list *list, const ao_kube_answer *answer, const char *version)
@@ -52,14 +51,10 @@ static bool tell_items(ao_list *list, ao_span items)
 {
 	size_t cursor = 0;
 	ao_span item;
-	list->busy = true;
-	while (!list->freed && ao_span_item(items, &cursor, &item))
+	ao_auto_frame ao_frame *frame = ao_frame_enter(&list->frame);
+	while (!frame->freed && ao_span_item(items, &cursor, &item))
 		list->with.on_item(list->with.arg, item);
-	list->busy = false;
-	if (!list->freed)
-		return true;
-	destroy(list);
-	return false;
+	return !frame->freed;
 }
 
 /** A page that is cut off, or is no list at all, would look like one on which nothing is. */
@@ -130,6 +125,7 @@ ao_list *ao_list_start(const ao_list_request *request)
 {
 	ao_list *list = ao_xcalloc(1, sizeof(*list));
 	*list = (ao_list){.with = *request, .path = ao_xstrdup(request->path), .limit = FIRST_LIMIT};
+	ao_frame_init(&list->frame, destroy, list);
 	list->with.path = NULL;
 	get_page(list);
 	return list;
