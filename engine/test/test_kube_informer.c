@@ -209,6 +209,7 @@ static void answers_come_before_events(void **state)
 						 .arg = &r});
 	assert_true(ao_loop_run_until(c->loop, &r.done, 10000));
 	assert_int_equal(ao_store_put_answer(ao_informer_store(s.informer), r.body, strlen(r.body), &answered, NULL), 0);
+	ao_object_free(answered.before); /* when the event came before the answer */
 	create(c, "next", "a");
 	while (strcmp(s.last, "next") != 0)
 		wait_for(&s, 1, 10000);
