@@ -35,7 +35,7 @@ typedef struct server {
 struct ao_access {
 	ao_brokers *brokers;
 	size_t refs;
-	char *id, *place, *namespace_, *transport, *type;
+	char *id, *entry, *place, *namespace_, *transport, *type;
 	cJSON *config, *secrets;
 	server *server; /* NULL: not made yet, or `error` says why not */
 	bool stale;     /* its Secrets are to be read again */
@@ -82,7 +82,7 @@ static void server_id(const ao_access *a, const cJSON *values, char ret[65])
 	unsigned len = 0;
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	ao_require(md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1);
-	add_text(md, a->place);
+	add_text(md, a->entry);
 	const cJSON *value;
 	cJSON_ArrayForEach (value, values) {
 		add_text(md, value->string);
@@ -209,18 +209,19 @@ ao_access *ao_access_get(ao_brokers *b, const char *namespace_, const cJSON *que
 	const char *type = ao_json_str(queue, "type"), *transport = ao_json_str(queue, "transport");
 	bool refs = cJSON_IsObject(secrets) && secrets->child;
 	ao_auto_str char *config_text = ao_json_canonical(config), *refs_text = refs ? ao_json_canonical(secrets) : ao_xstrdup("");
-	ao_auto_str char *place = ao_xasprintf("%s %s %s", transport ? transport : "", type ? type : "", config_text ? config_text : "");
-	ao_auto_str char *id = ao_xasprintf("%s %s %s", refs ? namespace_ : "", refs_text, place);
+	ao_auto_str char *entry = ao_xasprintf("%s %s %s", transport ? transport : "", type ? type : "", config_text ? config_text : "");
+	ao_auto_str char *id = ao_xasprintf("%s %s %s", refs ? namespace_ : "", refs_text, entry);
 	ao_access *a = ao_map_get(b->accesses, id);
 	if (a) {
 		a->refs++;
 		return a;
 	}
 	a = ao_xcalloc(1, sizeof(*a));
-	*a = (ao_access){.brokers = b, .refs = 1, .id = AO_TAKE(id), .place = AO_TAKE(place), .namespace_ = ao_xstrdup(namespace_)};
+	*a = (ao_access){.brokers = b, .refs = 1, .id = AO_TAKE(id), .entry = AO_TAKE(entry), .namespace_ = ao_xstrdup(namespace_)};
 	a->transport = ao_xstrdup(transport ? transport : "");
 	a->type = ao_xstrdup(type ? type : "");
 	a->config = config ? cJSON_Duplicate(config, 1) : cJSON_CreateObject();
+	a->place = ao_broker_place(a->type, a->config);
 	a->secrets = refs ? cJSON_Duplicate(secrets, 1) : NULL;
 	ao_map_put(b->accesses, a->id, a);
 	return a;
@@ -242,6 +243,7 @@ void ao_access_put(ao_access *a)
 	cJSON_Delete(a->config);
 	cJSON_Delete(a->secrets);
 	free(a->id);
+	free(a->entry);
 	free(a->place);
 	free(a->namespace_);
 	free(a->transport);

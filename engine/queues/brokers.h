@@ -34,7 +34,7 @@ ao_access *ao_access_get(ao_brokers *brokers, const char *namespace_, const cJSO
 void ao_access_put(ao_access *access); /* its calls must have ended; NULL is fine */
 /** Tells two accesses apart. */
 const char *ao_access_id(const ao_access *access);
-/** Tells two brokers apart, whoever asks them. */
+/** Tells two brokers apart, whoever asks them and by whatever name in the configuration. */
 const char *ao_access_place(const ao_access *access);
 /** The name the broker has in the configuration. */
 const char *ao_access_transport(const ao_access *access);

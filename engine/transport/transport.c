@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "transport/broker.h"
+#include "json/json.h"
 
 #include <string.h>
 
@@ -10,10 +11,21 @@ static const ao_broker_type *const TYPES[] = {&ao_rabbitmq_type, &ao_sqs_type};
 
 int ao_broker_new(ao_loop *loop, const char *type, const cJSON *config, const cJSON *secrets, ao_broker **ret, ao_err **reterr)
 {
-	for (size_t i = 0; i < sizeof(TYPES) / sizeof(*TYPES); i++)
+	for (size_t i = 0; i < AO_LEN(TYPES); i++)
 		if (strcmp(TYPES[i]->name, type) == 0)
 			return TYPES[i]->make(loop, config, secrets, ret, reterr);
 	return ao_err_set(reterr, -EINVAL, "type: \"%s\" is not a type of transport; use rabbitmq or sqs", type);
+}
+
+char *ao_broker_place(const char *type, const cJSON *config)
+{
+	char *place = NULL;
+	for (size_t i = 0; i < AO_LEN(TYPES); i++)
+		if (strcmp(TYPES[i]->name, type) == 0)
+			place = TYPES[i]->place(config);
+	ao_auto_str char *text = place ? NULL : ao_json_canonical(config);
+	ao_auto_str char *found = place ? place : ao_xstrdup(text ? text : "");
+	return ao_xasprintf("%s %s", type, found);
 }
 
 void ao_broker_free(ao_broker *broker)

@@ -72,6 +72,11 @@ typedef struct ao_broker_stats {
  * @return 0; -EINVAL with the path of the wrong key ("config.tls.caa: unknown key; did you mean ca?")
  */
 int ao_broker_new(ao_loop *loop, const char *type, const cJSON *config, const cJSON *secrets, ao_broker **ret, ao_err **reterr);
+/**
+ * Where the queues of a broker are, as a text that is the same for all configurations that say so in the same words: host, port and virtual
+ * host; endpoint or region, and account.  The caller frees.
+ */
+char *ao_broker_place(const char *type, const cJSON *config);
 /** Cancels every call and closes connections in the background; NULL is fine. */
 void ao_broker_free(ao_broker *broker);
 

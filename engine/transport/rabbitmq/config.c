@@ -1,11 +1,13 @@
 /* config.c -- the shape is a table; what a table cannot say (hosts, TLS) follows it. */
 #include "transport/rabbitmq/config.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "transport/rabbitmq/amqp_tls.h"
 #include "transport/shape.h"
 #include "json/json.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,7 @@
 #define MAX_PORT 65535
 #define MAX_HEARTBEAT 3600
 #define MAX_IDLE 86400
+#define MAX_PLACE 16384
 
 static const ao_shape SECRET_REF[] = {AO_SHAPE("name", TEXT), AO_SHAPE("key", TEXT), AO_SHAPE("optional", BOOL), {0}};
 static const ao_shape TLS[] = {
@@ -199,6 +202,31 @@ int ao_rabbit_config_new(const cJSON *config, const cJSON *secrets, ao_rabbit_co
 	else
 		*ret = c;
 	return r;
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/** The order of hosts says nothing, and names of hosts know no case. */
+char *ao_rabbit_config_place(const cJSON *config)
+{
+	ao_rabbit_config *c = NULL;
+	char *hosts[AO_RABBIT_MAX_HOSTS];
+	ao_buf place = ao_buf_init(MAX_PLACE);
+	if (ao_rabbit_config_new(config, NULL, &c, NULL) < 0)
+		return NULL;
+	for (size_t i = 0; i < c->hosts; i++) {
+		hosts[i] = ao_xasprintf("%s:%s", c->at[i].host, c->at[i].port);
+		for (char *at = hosts[i]; *at; at++)
+			*at = (char)tolower((unsigned char)*at);
+	}
+	qsort(hosts, c->hosts, sizeof(*hosts), by_name);
+	for (size_t i = 0; i < c->hosts; i++) {
+		ao_buf_printf(&place, "%s ", hosts[i]);
+		free(hosts[i]);
+	}
+	ao_buf_puts(&place, c->vhost);
+	ao_rabbit_config_free(c);
+	return ao_buf_steal(&place);
 }
 
 void ao_rabbit_config_free(ao_rabbit_config *c)

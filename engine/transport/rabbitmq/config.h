@@ -30,4 +30,6 @@ typedef struct ao_rabbit_config {
 
 /** @return 0; -EINVAL with the path of what is wrong */
 int ao_rabbit_config_new(const cJSON *config, const cJSON *secrets, ao_rabbit_config **ret, ao_err **reterr);
+/** As ao_broker_place(), without the type; NULL when the configuration makes no sense. */
+char *ao_rabbit_config_place(const cJSON *config);
 void ao_rabbit_config_free(ao_rabbit_config *config); /* wipes what is secret; NULL is fine */

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "loop/frame.h"
 #include "transport/broker.h"
+#include "transport/shape.h"
 #include "transport/sqs/dead.h"
 #include "json/json.h"
 
@@ -292,5 +293,21 @@ static int broker_make(ao_loop *loop, const cJSON *config, const cJSON *secrets,
 	return 0;
 }
 
-const ao_broker_type ao_sqs_type = {
-    .name = "sqs", .make = broker_make, .free = broker_free, .send = broker_send, .cancel = broker_cancel, .stats = broker_stats};
+static char *broker_place(const cJSON *config)
+{
+	ao_sqs_config read = {0};
+	char *place = NULL;
+	ao_auto_str char *account = ao_shape_text(config, "accountId", "");
+	if (ao_sqs_config_read(config, &read, NULL) == 0)
+		place = ao_xasprintf("%s %s", read.endpoint, account);
+	ao_sqs_config_clear(&read);
+	return place;
+}
+
+const ao_broker_type ao_sqs_type = {.name = "sqs",
+				    .make = broker_make,
+				    .free = broker_free,
+				    .send = broker_send,
+				    .cancel = broker_cancel,
+				    .stats = broker_stats,
+				    .place = broker_place};
