@@ -60,10 +60,9 @@ function M.transports(ctx)
   return older and k8s.merge(older, registry) or registry
 end
 
---- The transport an actor names: { name, type, enabled, config }, or nil when the registry does not have it.
+--- A transport by its name: { name, type, enabled, config }, or nil when the registry does not have it.
 -- An entry without a type has the one its name says.
-function M.transport(actor, ctx)
-  local name = k8s.get(actor, 'spec.transport')
+function M.transport_named(name, ctx)
   local entry = type(name) == 'string' and k8s.get(M.transports(ctx), { name })
   if type(entry) ~= 'table' then return nil end
   return {
@@ -73,5 +72,8 @@ function M.transport(actor, ctx)
     config = k8s.get(entry, 'config') or {},
   }
 end
+
+--- The transport that an actor names, or nil.
+function M.transport(actor, ctx) return M.transport_named(k8s.get(actor, 'spec.transport'), ctx) end
 
 return policy.library(M)

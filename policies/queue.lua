@@ -79,21 +79,46 @@ local function deletion(actor, config)
   return transports.auto_create(config) and 'Delete' or 'Retain'
 end
 
+--- A transport that can be asked, or nil.
+local function usable(transport)
+  return transport and transport.enabled and not transports.problem(transport) and transport or nil
+end
+
+--- The actor's queue at a transport, as a plan has it.
+local function queue_at(transport, actor)
+  local config, want = transport.config, WANT[transport.type](actor, transport.config)
+  want.name, want.create = actors.queue_name(actor), transports.auto_create(config)
+  want.forceRecreate = k8s.get(config, 'queues.forceRecreate') == true or nil
+  return {
+    name = want.name, transport = transport.name, type = transport.type, config = config, secrets = secrets(transport), want = want,
+    deletion = deletion(actor, config),
+  }
+end
+
+--- Plans the queues that were made for the actor at transports that it has left: each goes when it is empty, or with the actor.
+local function leave_others(actor, ctx, plan)
+  for _, record in ipairs(k8s.get(actor, 'status.queues') or {}) do
+    local transport = record.owner == 'Actor' and record.transport ~= actor.spec.transport and usable(actors.transport_named(record.transport, ctx))
+    if transport then
+      local queue = queue_at(transport, actor)
+      if not actor.metadata.deletionTimestamp then
+        queue.leaving = true
+        if queue.deletion == 'Delete' then queue.deletion = 'DeleteIfEmpty' end
+      end
+      plan:queue(queue)
+    end
+  end
+end
+
 return policy.define {
   name = 'queue',
   after = { 'validate' },
   doc = 'The queue asya-<actor> with its dead letter queue and bindings.',
 
   queues = function(actor, ctx, plan)
-    local transport = actors.transport(actor, ctx)
-    if ctx.settings.disableQueueManagement == 'true' or not transport or not transport.enabled or transports.problem(transport) then return end
-    local name, config = actors.queue_name(actor), transport.config
-    local want = WANT[transport.type](actor, config)
-    want.name, want.create = name, transports.auto_create(config)
-    want.forceRecreate = k8s.get(config, 'queues.forceRecreate') == true or nil
-    plan:queue {
-      name = name, transport = transport.name, type = transport.type, config = config, secrets = secrets(transport), want = want,
-      deletion = deletion(actor, config),
-    }
+    if ctx.settings.disableQueueManagement == 'true' then return end
+    local transport = usable(actors.transport(actor, ctx))
+    if transport then plan:queue(queue_at(transport, actor)) end
+    leave_others(actor, ctx, plan)
   end,
 }

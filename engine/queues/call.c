@@ -11,6 +11,7 @@
 #define FIRST_RETRY_MS 1000
 #define MAX_RETRY_MS 30000
 #define MIN_RETRY_MS 100
+#define SAY_LEFT_AFTER 4 /* failures, so that those who still read it have time to go */
 #define MIN_WAKE_MS 5000 /* one that nobody but itself fails to reach its broker with must not follow the others' successes */
 
 static void say(char **slot, const char *text)
@@ -113,6 +114,8 @@ static void succeeded(ao_kept_queue *q, const ao_broker_answer *answer)
 		report_deleted(q, answer);
 	else
 		report_made(q, q->existed, answer);
+	if (q->asked == AO_BROKER_DELETE && q->leaving)
+		ao_queues_unrecord(q);
 	q->good = q->asked_digest;
 	q->existed = q->asked == AO_BROKER_ENSURE;
 	q->error = 0;
@@ -120,6 +123,16 @@ static void succeeded(ao_kept_queue *q, const ao_broker_answer *answer)
 	say(&q->reason, "");
 	say(&q->message, "");
 	tell(q, news || counted, news);
+}
+
+/** A queue that a parent has left and that others still use, or that holds messages, is worth saying once; it goes when it can. */
+static void report_left(ao_kept_queue *q)
+{
+	if (!q->leaving || q->told_left || q->failures < SAY_LEFT_AFTER)
+		return;
+	q->told_left = true;
+	ao_auto_str char *note = ao_xasprintf("at %s, where nobody reads it any more: %s", ao_access_transport(q->access), q->message);
+	ao_queues_event(q, true, "QueueKept", note);
 }
 
 static void failed(ao_kept_queue *q, const ao_broker_answer *answer)
@@ -139,6 +152,7 @@ static void failed(ao_kept_queue *q, const ao_broker_answer *answer)
 	if (news)
 		ao_warn(AO_CORE, q->owner->key, "%s (%s)", q->message, q->reason);
 	uint64_t delay = ao_backoff_ms(FIRST_RETRY_MS, MAX_RETRY_MS, q->failures++);
+	report_left(q);
 	if (answer->retry_ms)
 		delay = answer->retry_ms + MIN_RETRY_MS;
 	try_again(q, delay < MAX_RETRY_MS ? delay : MAX_RETRY_MS);

@@ -64,6 +64,8 @@ static void join_shared(ao_kept_queue *q)
 	q->next_shared = ao_map_get(q->queues->shared, q->shared_id);
 	ao_map_put(q->queues->shared, q->shared_id, q);
 	for (ao_kept_queue *each = q->next_shared; each; each = each->next_shared) {
+		if (each->owner == q->owner)
+			continue; /* by another way to the same broker */
 		tell_shared(each, q);
 		tell_shared(q, each);
 	}
@@ -174,6 +176,7 @@ static ao_kept_queue *upsert(ao_queues *queues, const ao_object *parent, const c
 	cJSON_Delete(q->want);
 	q->want = want_of(queue, verb);
 	q->verb = verb;
+	q->leaving = false;
 	uint64_t parts[] = {(uint64_t)verb, ao_json_digest(q->want), ao_hash_str(ao_access_id(q->access))};
 	q->digest = ao_hash(AO_HASH_INIT, parts, sizeof(parts)) | 1;
 	return q;
@@ -209,10 +212,12 @@ static ao_queues_state state_of(ao_kept_queue *q, void (*fn)(void *arg), void *a
 	ao_kept_queue *other = q->verb == AO_BROKER_DELETE ? sharer(q) : NULL;
 	if (other) {
 		ao_queues_stop(q);
-		if (!q->kept)
+		if (!q->kept && other->owner != q->owner)
 			ao_queues_kept(q, false, ao_xasprintf("queue %s stays at its broker: %s has it, too", q->name, other->owner->key));
 		if (ao_whose_may_delete(&q->whose))
 			ao_queues_inherit(other);
+		if (q->leaving)
+			ao_queues_unrecord(q);
 		return AO_QUEUES_DONE;
 	}
 	if (q->good == q->digest)
@@ -237,6 +242,33 @@ ao_queues_state ao_queues_want(ao_queues *queues, const ao_object *parent, const
 	if (ret)
 		*ret = (ao_queues_fact){q->reason, q->message, q->existed, q->kept};
 	return state;
+}
+
+static bool is_retained(const cJSON *queue)
+{
+	const char *deletion = ao_json_str(queue, "deletion");
+	return deletion && strcmp(deletion, "Retain") == 0;
+}
+
+void ao_queues_leave(ao_queues *queues, const ao_object *parent, const cJSON *queue)
+{
+	ao_kept_queue *q = upsert(queues, parent, queue, AO_BROKER_DELETE);
+	q->leaving = true;
+	if (!is_retained(queue) || q->good == q->digest)
+		return;
+	ao_queues_stop(q);
+	ao_queues_kept(q, true,
+		       ao_xasprintf("queue %s stays at %s, where nobody reads it any more", q->name, ao_access_transport(q->access)));
+	ao_queues_unrecord(q);
+	q->good = q->digest;
+}
+
+void ao_queues_moved(ao_queues *queues, const char *uid)
+{
+	ao_queue_owner *owner = ao_map_get(queues->owners, uid);
+	for (ao_kept_queue *q = owner ? owner->first : NULL; q; q = q->next)
+		if (q->leaving && !q->call && !q->failures)
+			state_of(q, NULL, NULL);
 }
 
 void ao_queues_cancel(ao_queues *queues, void *arg)
@@ -314,7 +346,8 @@ cJSON *ao_queues_facts(const ao_queues *queues, const char *uid)
 	cJSON *facts = cJSON_CreateArray();
 	const ao_queue_owner *owner = ao_map_get(queues->owners, uid);
 	for (const ao_kept_queue *q = owner ? owner->first : NULL; q; q = q->next)
-		cJSON_AddItemToArray(facts, fact_of(q));
+		if (!q->leaving)
+			cJSON_AddItemToArray(facts, fact_of(q));
 	return facts;
 }
 

@@ -2,10 +2,11 @@
 /**
  * keeper.h -- keeps the queues that plans want: made, looked at now and then, tried again when their broker does not answer, deleted.
  *
- * A queue of a plan is {name, transport, type, config, secrets, want, deletion}: `want` is the broker's own description (rabbitmq.h,
- * sqs.h). A failure is tried again by the keeper itself, after a back-off or as soon as the broker works again; the parent is told when
- * something about its queues has changed.  At each health interval every queue is looked at; one that is missing is made again. Threads:
- * the loop thread only.  Callbacks run on the loop, never from inside a function of this file.
+ * A queue of a plan is {name, transport, type, config, secrets, want, deletion, leaving}: `want` is the broker's own description
+ * (rabbitmq.h, sqs.h). A failure is tried again by the keeper itself, after a back-off or as soon as the broker works again; the parent is
+ * told when something about its queues has changed.  At each health interval every queue is looked at; one that is missing is made again.
+ *
+ * Threads: the loop thread only.  Callbacks run on the loop; only on_change may also be called from inside a function of this file.
  */
 #include "kube/event.h"
 #include "kube/store.h"
@@ -54,6 +55,13 @@ void ao_queues_free(ao_queues *queues); /* NULL is fine */
  */
 ao_queues_state ao_queues_want(ao_queues *queues, const ao_object *parent, const cJSON *queue, ao_broker_verb verb, void (*fn)(void *arg),
 			       void *arg, ao_queues_fact *ret);
+/**
+ * Wants a queue gone that the parent reads no more, because it has moved to another broker: one that `leaving` in its plan says so of. Nothing
+ * is asked before ao_queues_moved(); one that is not empty is looked at again and again until it is.
+ */
+void ao_queues_leave(ao_queues *queues, const ao_object *parent, const cJSON *queue);
+/** Whatever of a parent read those queues is gone. */
+void ao_queues_moved(ao_queues *queues, const char *parent_uid);
 /** Waits no longer with this arg. */
 void ao_queues_cancel(ao_queues *queues, void *arg);
 /** Forgets those queues of a parent that are not in `planned`; they stay at their brokers. */
@@ -67,6 +75,6 @@ void ao_queues_forget(ao_queues *queues, const char *parent_uid);
  * @return NULL while nothing may be written, because an operator without records may have left queues to this parent
  */
 cJSON *ao_queues_records(ao_queues *queues, const ao_object *parent);
-/** For policies: [{name, transport, ready, messages, in_flight, reason, message}]; counts that are not known are left out. */
+/** For policies, without those that the parent leaves: [{name, transport, ready, messages, in_flight, reason, message}]; counts that are not known are left out. */
 cJSON *ao_queues_facts(const ao_queues *queues, const char *parent_uid);
 void ao_queues_collect(ao_queues *queues, ao_metrics *metrics);

@@ -26,7 +26,8 @@ struct ao_kept_queue {
 	uint64_t good;   /* the digest that was last found to be right; 0: none */
 	bool existed;
 	ao_whose whose;
-	bool told_shared;
+	bool leaving; /* the parent has moved to another broker: it goes as soon as nobody needs it there */
+	bool told_left, told_shared;
 	char *shared_id;            /* broker and name */
 	ao_kept_queue *next_shared; /* another parent's queue of the same id */
 
@@ -84,6 +85,8 @@ void ao_queues_recall(const ao_queues *queues, ao_queue_owner *owner, const ao_o
 void ao_queues_recall_one(ao_kept_queue *q);
 /** What a broker said of it, when asked to ensure it. @return whether the parent's status has to say something new */
 bool ao_queues_saw(ao_kept_queue *q, const ao_broker_answer *answer);
+/** It is gone, or nobody's business any more: the parent's status need not remember it. */
+void ao_queues_unrecord(ao_kept_queue *q);
 /** Another parent's queue, which goes, is the same: from now on it is this one's. */
 void ao_queues_inherit(ao_kept_queue *q);
 

@@ -83,6 +83,14 @@ bool ao_queues_saw(ao_kept_queue *q, const ao_broker_answer *answer)
 	return news;
 }
 
+void ao_queues_unrecord(ao_kept_queue *q)
+{
+	cJSON *record = record_of(q);
+	q->whose = (ao_whose){0};
+	if (record)
+		cJSON_Delete(cJSON_DetachItemViaPointer(q->owner->records, record));
+}
+
 void ao_queues_inherit(ao_kept_queue *q)
 {
 	if (!ao_whose_inherit(&q->whose))

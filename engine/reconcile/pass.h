@@ -152,6 +152,8 @@ ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item);
 
 ao_op_result ao_op_ensure_queue(ao_pass *pass, const cJSON *queue);
 ao_op_result ao_op_delete_queue(ao_pass *pass, const cJSON *queue);
+/** Deletion: says which queues of the parent's stay because the plan does not reach them. */
+ao_op_result ao_op_leave_queues(ao_pass *pass, const cJSON *item);
 /** Deletion: remembers a sentence about what stays; takes it. */
 void ao_pass_leave(ao_pass *pass, char *sentence);
 

@@ -192,6 +192,7 @@ ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item)
 		return AO_OP_END;
 	}
 	push_each(pass, "queues", ao_op_delete_queue);
+	ao_pass_push(pass, ao_op_leave_queues, NULL);
 	ao_pass_push(pass, ao_op_remove_finalizer, NULL);
 	return AO_OP_DONE;
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "queues/whose.h"
 #include "reconcile/pass.h"
 
 #include <string.h>
@@ -36,6 +37,10 @@ static void note_failure(ao_pass *pass, const char *verb, const cJSON *queue, co
 ao_op_result ao_op_ensure_queue(ao_pass *pass, const cJSON *queue)
 {
 	ao_queues_fact fact;
+	if (cJSON_IsTrue(ao_json_at(queue, "leaving"))) {
+		ao_queues_leave(pass->reconciler->with.queues, ao_pass_object(pass), queue);
+		return AO_OP_DONE;
+	}
 	ao_queues_state state = want(pass, queue, AO_BROKER_ENSURE, &fact);
 	if (state == AO_QUEUES_WAIT)
 		return AO_OP_WAIT;
@@ -66,10 +71,10 @@ static bool is_hopeless(const ao_pass *pass, const ao_queues_fact *fact)
 	return strcmp(fact->reason, "SecretMissing") == 0 && ao_mono_ms() - pass->parent->release_ms > STUCK_MS;
 }
 
-static void give_up(ao_pass *pass, const cJSON *queue, const ao_queues_fact *fact)
+/** Takes the text. */
+static void give_up(ao_pass *pass, char *note)
 {
 	const ao_object *object = ao_pass_object(pass);
-	char *note = ao_xasprintf("queue %s is left at its broker: %s", ao_json_str(queue, "name"), fact->message);
 	ao_warn(AO_CORE, object->key, "%s", note);
 	ao_pass_event(pass, object, true, "QueueLeft", NULL, note);
 	ao_pass_leave(pass, note);
@@ -86,7 +91,7 @@ ao_op_result ao_op_delete_queue(ao_pass *pass, const cJSON *queue)
 	if (state == AO_QUEUES_WAIT)
 		return AO_OP_WAIT;
 	if (state == AO_QUEUES_FAILED && is_hopeless(pass, &fact)) {
-		give_up(pass, queue, &fact);
+		give_up(pass, ao_xasprintf("queue %s is left at its broker: %s", ao_json_str(queue, "name"), fact.message));
 		return AO_OP_DONE;
 	}
 	if (state == AO_QUEUES_FAILED)
@@ -97,5 +102,32 @@ ao_op_result ao_op_delete_queue(ao_pass *pass, const cJSON *queue)
 	}
 	if (fact.kept)
 		ao_pass_leave(pass, ao_xstrdup(fact.kept));
+	return AO_OP_DONE;
+}
+
+static bool is_planned(const ao_pass *pass, const cJSON *record)
+{
+	const char *name = ao_json_str(record, "name"), *transport = ao_json_str(record, "transport");
+	const cJSON *queue;
+	cJSON_ArrayForEach (queue, ao_json_at(pass->plan.tree, "queues")) {
+		const char *its_name = ao_json_str(queue, "name"), *its_transport = ao_json_str(queue, "transport");
+		if (its_name && its_transport && strcmp(its_name, name) == 0 && strcmp(its_transport, transport) == 0)
+			return true;
+	}
+	return false;
+}
+
+ao_op_result ao_op_leave_queues(ao_pass *pass, const cJSON *item)
+{
+	(void)item;
+	ao_auto_json cJSON *records = ao_queues_records(pass->reconciler->with.queues, ao_pass_object(pass));
+	const cJSON *record;
+	cJSON_ArrayForEach (record, records) {
+		const char *name = ao_json_str(record, "name"), *transport = ao_json_str(record, "transport");
+		bool ours = ao_whose_of_word(ao_json_str(record, "owner")) == AO_WHOSE_PARENT;
+		if (name && transport && ours && !is_planned(pass, record))
+			give_up(pass,
+				ao_xasprintf("queue %s is left at %s: the configuration does not lead there any more", name, transport));
+	}
 	return AO_OP_DONE;
 }

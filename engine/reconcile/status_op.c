@@ -161,6 +161,8 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	if (code < 0)
 		return report_broken_status(pass, object, err);
 	pass->parent->rolling_out = cJSON_IsTrue(ao_json_at(result, "rolling_out"));
+	if (pass->parent->settled && !pass->parent->rolling_out)
+		ao_queues_moved(r->with.queues, object->uid);
 	if (pass->plan.tree)
 		emit_events(pass, ao_json_at(pass->plan.tree, "events"), object);
 	emit_events(pass, ao_json_at(result, "events"), object);
