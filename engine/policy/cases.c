@@ -4,20 +4,25 @@
 #include "base/mem.h"
 #include "json/yaml.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define SUFFIX ".case.yaml"
 #define MAX_CASES 500
 
-typedef struct runner {
+struct ao_cases {
 	const ao_loaded *loaded;
-	const ao_sources *sources;
-	ao_bundle *usual; /* with the manifest's settings for cases; loaded when first needed */
-	size_t count;
-} runner;
+	const ao_sources *files;
+	ao_sources sources;
+	ao_bundle *usual;  /* with the manifest's settings for cases; loaded when first needed */
+	size_t file;       /* that is opened next */
+	size_t count;      /* of cases that were begun */
+	cJSON *documents;  /* of the file that was opened last, or NULL */
+	const cJSON *next; /* among them; NULL: another file must be opened */
+};
 
 /** The bundle for a case: with the settings of the case, or with those of the manifest. `*own` is set when the caller must free it. */
-static int bundle_for(runner *run, const cJSON *case_, ao_bundle **ret, bool *own, ao_err **reterr)
+static int bundle_for(ao_cases *run, const cJSON *case_, ao_bundle **ret, bool *own, ao_err **reterr)
 {
 	const cJSON *settings = ao_json_at(case_, "settings");
 	*own = settings != NULL;
@@ -31,13 +36,13 @@ static int bundle_for(runner *run, const cJSON *case_, ao_bundle **ret, bool *ow
 	const cJSON *params = ao_json_at(run->loaded->settings, "params");
 	if (params && !ao_json_at(all, "params"))
 		ao_json_set(all, "params", cJSON_Duplicate(params, 1));
-	int r = ao_bundle_load(run->sources, all, NULL, ret, reterr);
+	int r = ao_bundle_load(&run->sources, all, NULL, ret, reterr);
 	if (r == 0 && !*own)
 		run->usual = *ret;
 	return r;
 }
 
-static int run_case(runner *run, const cJSON *case_, ao_err **reterr)
+static int run_case(ao_cases *run, const cJSON *case_, ao_err **reterr)
 {
 	ao_bundle *bundle = NULL;
 	bool own = false;
@@ -55,38 +60,80 @@ static int run_case(runner *run, const cJSON *case_, ao_err **reterr)
 	return r < 0 ? ao_err_wrap(reterr, "case '%s'", title ? title : "(without a title)") : 0;
 }
 
-static int run_file(runner *run, const ao_source *file, ao_cases_count *count, ao_err **reterr)
+static bool holds_cases(const char *name)
 {
-	ao_auto_json cJSON *documents = NULL;
-	int r = ao_yaml_parse(file->text, file->len, file->name, &documents, reterr), first = 0;
-	const cJSON *case_;
-	for (case_ = documents ? documents->child : NULL; r == 0 && case_ && run->count < MAX_CASES; case_ = case_->next) {
-		ao_auto_err ao_err *err = NULL;
-		run->count++;
-		int one = run_case(run, case_, &err);
-		if (count)
-			*(one < 0 ? &count->failed : &count->passed) += 1;
-		if (one < 0 && first == 0)
-			first = ao_err_set(reterr, one, "%s: %s", file->name, ao_err_text(err));
-		if (one < 0 && !count)
-			break;
+	size_t len = strlen(name), suffix = strlen(SUFFIX);
+	return len > suffix && strcmp(name + len - suffix, SUFFIX) == 0;
+}
+
+/** @return 1 the next case is known; 0 none is left; negative: the file is malformed */
+static int open_file(ao_cases *cases, ao_err **reterr)
+{
+	while (cases->file < cases->files->count) {
+		const ao_source *file = &cases->files->items[cases->file++];
+		if (!holds_cases(file->name))
+			continue;
+		cJSON_Delete(AO_TAKE(cases->documents));
+		int r = ao_yaml_parse(file->text, file->len, file->name, &cases->documents, reterr);
+		if (r < 0)
+			return r;
+		cases->next = cases->documents->child;
+		if (cases->next)
+			return 1;
 	}
-	return r < 0 ? r : first;
+	return 0;
+}
+
+ao_cases *ao_cases_new(const ao_loaded *loaded, ao_sources *sources, const ao_sources *files)
+{
+	ao_cases *cases = ao_xcalloc(1, sizeof(*cases));
+	*cases = (ao_cases){.loaded = loaded, .files = files, .sources = *sources};
+	*sources = (ao_sources){0};
+	return cases;
+}
+
+void ao_cases_free(ao_cases *cases)
+{
+	if (!cases)
+		return;
+	ao_sources_clear(&cases->sources);
+	ao_bundle_free(cases->usual);
+	cJSON_Delete(cases->documents);
+	free(cases);
+}
+
+int ao_cases_next(ao_cases *cases, ao_err **reterr)
+{
+	int r = cases->next ? 1 : open_file(cases, reterr);
+	if (r <= 0 || cases->count == MAX_CASES)
+		return r < 0 ? r : 0;
+	const cJSON *case_ = cases->next;
+	r = run_case(cases, case_, reterr);
+	if (r != -EINTR) {
+		cases->next = case_->next;
+		cases->count++;
+	}
+	return r < 0 ? ao_err_wrap(reterr, "%s", cases->files->items[cases->file - 1].name) : 1;
 }
 
 int ao_cases_run(const ao_loaded *loaded, const ao_sources *sources, const ao_sources *files, ao_cases_count *count, ao_err **reterr)
 {
-	runner run = {.loaded = loaded, .sources = sources};
-	int r = 0;
-	for (size_t i = 0; i < files->count && (r == 0 || count); i++) {
-		size_t len = strlen(files->items[i].name), suffix = strlen(SUFFIX);
+	ao_cases cases = {.loaded = loaded, .files = files, .sources = *sources};
+	int first = 0, r;
+	do {
 		ao_auto_err ao_err *err = NULL;
-		if (len <= suffix || strcmp(files->items[i].name + len - suffix, SUFFIX) != 0)
-			continue;
-		int one = run_file(&run, &files->items[i], count, &err);
-		if (one < 0 && r == 0)
-			r = ao_err_set(reterr, one, "%s", ao_err_text(err));
-	}
-	ao_bundle_free(run.usual);
-	return r;
+		size_t before = cases.count;
+		r = ao_cases_next(&cases, &err);
+		if (r == -EINTR) {
+			cases.next = cases.next->next;
+			cases.count++;
+		}
+		count->passed += r > 0;
+		count->failed += r < 0 && cases.count > before;
+		if (r < 0 && first == 0)
+			first = ao_err_set(reterr, r, "%s", ao_err_text(err));
+	} while (r != 0);
+	ao_bundle_free(cases.usual);
+	cJSON_Delete(cases.documents);
+	return first;
 }

@@ -3,7 +3,6 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "policy/cases.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,14 +50,15 @@ int ao_variant_load(const ao_load_options *options, const cJSON *const *lists, a
 	return 0;
 }
 
-int ao_variant_run_cases(const ao_load_options *options, const ao_variant *variant, ao_err **reterr)
+int ao_variant_cases(const ao_load_options *options, const ao_variant *variant, ao_cases **ret, ao_err **reterr)
 {
 	ao_auto_sources ao_sources all = {0};
 	int r = ao_load_sources(options, &all, reterr);
 	if (r < 0)
 		return r;
 	put_all(&all, &variant->own);
-	return ao_cases_run(&variant->loaded, &all, &variant->own, NULL, reterr);
+	*ret = ao_cases_new(&variant->loaded, &all, &variant->own);
+	return 0;
 }
 
 ao_variant *ao_variant_ref(ao_variant *variant)

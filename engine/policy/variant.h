@@ -6,7 +6,7 @@
  * Threads: the loop thread only.
  */
 #include "kube/store.h"
-#include "policy/load.h"
+#include "policy/cases.h"
 
 typedef struct ao_variant {
 	unsigned references;
@@ -26,8 +26,8 @@ typedef struct ao_variant {
 int ao_variant_load(const ao_load_options *options, const cJSON *const *lists, ao_variant **ret, ao_err **reterr);
 /** The same with files that were kept from an earlier run. */
 int ao_variant_load_files(const ao_load_options *options, const ao_sources *own, ao_variant **ret, ao_err **reterr);
-/** Runs the cases among the variant's own files. @return 0; -EINVAL with the first case that failed */
-int ao_variant_run_cases(const ao_load_options *options, const ao_variant *variant, ao_err **reterr);
+/** The cases among the variant's own files; they live as long as the variant. @return 0; as ao_load_sources() */
+int ao_variant_cases(const ao_load_options *options, const ao_variant *variant, ao_cases **ret, ao_err **reterr);
 ao_variant *ao_variant_ref(ao_variant *variant);
 void ao_variant_unref(ao_variant *variant); /* NULL is fine */
 

@@ -19,7 +19,7 @@
 #define MAX_RESTARTING 5
 #define MAX_FAILED 1
 #define READY_MS 300000
-#define AGAIN_MS 1000 /* after the sandbox's clock has stopped loading or a case */
+#define AGAIN_MS 1000 /* after the sandbox's clock has stopped loading */
 #define MAX_AGAIN_MS 60000
 #define FIRST_TRIES 3 /* of loading at the start, where nothing waits for the loop */
 #define PATIENCE 5    /* times that the clock may do so before the operator starts with what it has */
@@ -214,9 +214,10 @@ static void on_preflight(void *arg, ao_preflight_result *result)
 	ao_policies *p = arg;
 	p->preflight = NULL;
 	if (result->error && p->track != AO_TRACK_UNCANARY) {
-		ao_auto_str char *why = ao_xasprintf("%s: %s", result->key, result->error);
+		const char *key = result->key;
+		ao_auto_str char *why = ao_xasprintf("%s%s%s", key ? key : "", key ? ": " : "", result->error);
 		ao_policies_rejected(p, p->track, p->candidate, why);
-		p->refused_by = ao_xstrdup(result->key);
+		p->refused_by = ao_xstrdup(key);
 		p->refused_track = p->track;
 		drop_candidate(p);
 		look_soon(p);
@@ -256,11 +257,13 @@ static void start_preflight(ao_policies *p, ao_track track, ao_variant *candidat
 	forget_refusal(p);
 	p->candidate = candidate;
 	p->track = track;
+	ao_cases *cases = AO_TAKE(p->cases);
 	p->preflight = ao_preflight_start(&(ao_preflight_options){
 	    .loop = p->with.loop,
 	    .world = p->world,
 	    .openapi = p->openapi,
 	    .candidate = candidate->loaded.bundle,
+	    .cases = cases,
 	    .bundle_of = bundle_of,
 	    .concerns = concerns,
 	    .on_interrupted = on_interrupted,
@@ -297,7 +300,7 @@ static void try_again(ao_policies *p, ao_track track, const ao_err *err)
 	ao_timer_start(p->look, wait_ms);
 }
 
-/** Loads and runs the cases. @return NULL when there is nothing new to try */
+/** Loads it, with its cases. @return NULL when there is nothing new to try */
 static ao_variant *new_candidate(ao_policies *p, ao_track track, const cJSON *const *lists, const ao_variant *serving, const char *selector,
 				 const char *percent)
 {
@@ -310,8 +313,9 @@ static ao_variant *new_candidate(ao_policies *p, ao_track track, const cJSON *co
 	bool whole = r == 0, again = p->rejected[track] && strcmp(p->rejected[track], mark) == 0;
 	bool same = r == 0 && serving && strcmp(ao_variant_digest(serving), mark) == 0 && serving->percent == candidate->percent &&
 		    strcmp(serving->selector ? serving->selector : "", candidate->selector ? candidate->selector : "") == 0;
+	ao_cases_free(AO_TAKE(p->cases));
 	if (r == 0 && !again && !same)
-		r = ao_variant_run_cases(p->with.load, candidate, &err);
+		r = ao_variant_cases(p->with.load, candidate, &p->cases, &err);
 	if (r == -EINTR) {
 		try_again(p, track, err);
 		ao_variant_unref(candidate);
@@ -455,6 +459,7 @@ void ao_policies_rest(ao_policies *p)
 	ao_preflight_cancel(p->preflight);
 	p->preflight = NULL;
 	drop_candidate(p);
+	ao_cases_free(AO_TAKE(p->cases));
 	ao_rollout_free(p->rollout);
 	p->rollout = NULL;
 	forget_held(p);

@@ -29,13 +29,14 @@ struct ao_policies {
 	bool first;         /* no bundle was ever live here: the first one serves without a rollout */
 
 	ao_variant *candidate; /* in preflight */
+	ao_cases *cases;       /* of the candidate that was loaded last, until its preflight takes them; or NULL */
 	ao_track track;
 	ao_preflight *preflight;
 	ao_rollout *rollout;
 	ao_annotations *notes;   /* what ConfigMaps are annotated with; NULL until there is something to say */
 	ao_map *held_by;         /* key -> ao_variant, for parents that the rollout has not reached */
 	char *rejected[3];       /* digest or message of what was refused last, by track: said once */
-	unsigned interrupted[3]; /* how often in a row the sandbox's clock stopped loading and cases, by track */
+	unsigned interrupted[3]; /* how often in a row the sandbox's clock stopped loading, by track */
 	char *refused_by;        /* key of the parent that the last refused bundle failed on: another try when it changes; or NULL */
 	ao_track refused_track;
 	char *trouble; /* what /readyz says; NULL: all is well */

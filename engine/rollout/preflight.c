@@ -1,4 +1,4 @@
-/* preflight.c -- looks at all parents, round by round, until none has changed since it was looked at. */
+/* preflight.c -- runs the cases, then looks at all parents, round by round, until none has changed since it was looked at. */
 #include "rollout/preflight.h"
 
 #include "base/clock.h"
@@ -57,6 +57,7 @@ void ao_preflight_cancel(ao_preflight *p)
 	if (!p)
 		return;
 	ao_timer_free(p->timer);
+	ao_cases_free(p->with.cases);
 	free_keys(p);
 	free_values(p->seen);
 	free_values(p->result.changes);
@@ -182,7 +183,24 @@ static void wait_for_better_times(ao_preflight *p, const char *key, const ao_err
 		p->with.on_interrupted(p->with.arg, p->interrupted);
 }
 
-/** @return 0; -EINTR not now, the timer runs; negative when the candidate has failed, with p->err */
+/** @return as step() */
+static int run_case(ao_preflight *p)
+{
+	ao_auto_err ao_err *err = NULL;
+	int r = ao_cases_next(p->with.cases, &err);
+	if (r == -EINTR) {
+		wait_for_better_times(p, NULL, err);
+		return r;
+	}
+	p->interrupted = 0;
+	if (r < 0)
+		p->err = AO_TAKE(err);
+	if (r == 0)
+		ao_cases_free(AO_TAKE(p->with.cases));
+	return r < 0 ? r : 0;
+}
+
+/** @return as step() */
 static int look(ao_preflight *p, const char *key)
 {
 	const ao_object *parent = ao_store_get(ao_world_parents(p->with.world), key);
@@ -241,24 +259,31 @@ static void finish(ao_preflight *p)
 	ao_preflight_cancel(p);
 }
 
+/** @return 0 there is more to do; 1 that was all; -EINTR not now, the timer runs; negative when the candidate has failed, with p->err */
+static int step(ao_preflight *p)
+{
+	if (p->with.cases)
+		return run_case(p);
+	if (p->at == p->count) {
+		if (p->rounds && (!p->news || p->rounds >= MAX_ROUNDS))
+			return 1;
+		begin_round(p);
+		return 0;
+	}
+	int r = look(p, p->keys[p->at]);
+	p->at += r != -EINTR;
+	return r;
+}
+
 static void slice(void *arg)
 {
 	ao_preflight *p = arg;
 	uint64_t until_ms = ao_mono_ms() + SLICE_MS;
 	do {
-		if (p->at == p->count) {
-			if (p->rounds && (!p->news || p->rounds >= MAX_ROUNDS)) {
-				finish(p);
-				return;
-			}
-			begin_round(p);
-			continue;
-		}
-		int r = look(p, p->keys[p->at]);
+		int r = step(p);
 		if (r == -EINTR)
 			return;
-		p->at++;
-		if (r < 0) {
+		if (r != 0) {
 			finish(p);
 			return;
 		}

@@ -2,12 +2,14 @@
 /**
  * preflight.h -- finds out what a new bundle would make of every live parent, before the bundle serves any of them.
  *
- * Each parent is planned by the bundle that serves it now and by the new one, and judged by the new one's status hooks.  An error on a
- * parent that the old bundle can plan fails the preflight.  Runs in slices of 5 ms between other work; parents that change meanwhile are
- * looked at again, and so are those on which the sandbox's clock stopped a bundle, each time after a longer pause.
+ * First its cases are run.  Then each parent is planned by the bundle that serves it now and by the new one, and judged by the new one's
+ * status hooks.  A case that fails, or an error on a parent that the old bundle can plan, fails the preflight.
+ * Runs in slices of 5 ms between other work.  Parents that change meanwhile are looked at again, and so is what the sandbox's clock has
+ * stopped, each time after a longer pause.
  * Threads: the loop thread only.
  */
 #include "base/map.h"
+#include "policy/cases.h"
 #include "policy/plan.h"
 #include "reconcile/world.h"
 
@@ -19,8 +21,8 @@ typedef struct ao_preflight_change {
 } ao_preflight_change;
 
 typedef struct ao_preflight_result {
-	const char *error; /* NULL: passed; else why a plan failed */
-	const char *key;   /* the parent whose plan failed */
+	const char *error; /* NULL: passed; else why a case or a plan failed */
+	const char *key;   /* the parent whose plan failed; NULL: it was a case */
 	size_t parents;    /* looked at */
 	size_t children;   /* that would be changed, made or removed */
 	size_t pods;       /* that would be replaced */
@@ -34,6 +36,7 @@ typedef struct ao_preflight_options {
 	ao_world *world;
 	const ao_openapi *openapi;
 	ao_bundle *candidate; /* borrowed until on_done */
+	ao_cases *cases;      /* of it; taken; or NULL */
 	/** The bundle that serves a parent now. */
 	ao_bundle *(*bundle_of)(void *arg, const ao_object *parent);
 	/** Is the candidate meant for this parent? NULL: for all. */

@@ -89,13 +89,69 @@ static void cases_count_and_name_the_first_failure(void **state)
 	assert_string_equal(ao_err_text(err), "x.case.yaml: case 'bad': Deployment.spec.replicas: wanted 2, got 1");
 }
 
+static void cases_are_run_one_by_one(void **state)
+{
+	(void)state;
+	ao_auto_sources ao_sources sources = {0}, files = {0};
+	ao_auto_loaded ao_loaded loaded = {0};
+	ao_auto_err ao_err *err = NULL;
+	ao_load_options options = {0};
+	const char *good = "title: good\nexpect: {Deployment: {spec: {replicas: 1}}}\n---\n",
+		   *bad = "title: bad\nexpect: {Deployment: ABSENT}\n";
+	ao_auto_str char *first = ao_xasprintf("%s%s", good, good), *second = ao_xasprintf("%s%s", bad, "---\ntitle: [\n");
+	ao_sources_put(&files, "1.case.yaml", first, strlen(first), "test");
+	ao_sources_put(&files, "2.case.yaml", bad, strlen(bad), "test");
+	ao_sources_put(&files, "3.case.yaml", second, strlen(second), "test");
+	ao_sources_put(&files, "4.yaml", bad, strlen(bad), "test");
+	assert_int_equal(ao_load_sources(&options, &sources, NULL), 0);
+	assert_int_equal(ao_load(&options, &sources, &loaded, NULL), 0);
+	ao_cases *cases = ao_cases_new(&loaded, &sources, &files);
+	assert_int_equal(sources.count, 0);
+	assert_int_equal(ao_cases_next(cases, &err), 1);
+	assert_int_equal(ao_cases_next(cases, &err), 1);
+	assert_int_equal(ao_cases_next(cases, &err), -EINVAL);
+	assert_string_equal(ao_err_text(err), "2.case.yaml: case 'bad': Deployment is there");
+	assert_int_equal(ao_cases_next(cases, &err), -EINVAL);
+	assert_int_equal(strncmp(ao_err_text(err), "3.case.yaml:", 12), 0);
+	assert_int_equal(ao_cases_next(cases, &err), 0);
+	assert_int_equal(ao_cases_next(cases, &err), 0);
+	ao_cases_free(cases);
+}
+
+/** A policy that is slow inside single instructions, in one case. */
+static void a_case_that_the_clock_stops_is_the_next_one_again(void **state)
+{
+	(void)state;
+	ao_auto_sources ao_sources sources = {0}, files = {0};
+	ao_auto_loaded ao_loaded loaded = {0};
+	ao_cases_count count = {0};
+	ao_load_options options = {0};
+	const char *slow = "local a, b = ('x'):rep(200000), ('x'):rep(199999) .. 'y'\n"
+			   "return require 'policy'.define { name = 'slow', render = function(actor) if actor.spec.slow then while a <= b "
+			   "do end end end }\n";
+	const char *text = "title: slow\nactor: {spec: {slow: true}}\n---\ntitle: good\nexpect: {Deployment: {spec: {replicas: 1}}}\n";
+	ao_sources_put(&files, "x.case.yaml", text, strlen(text), "test");
+	assert_int_equal(ao_load_sources(&options, &sources, NULL), 0);
+	ao_sources_put(&sources, "slow.lua", slow, strlen(slow), "test");
+	assert_int_equal(ao_load(&options, &sources, &loaded, NULL), 0);
+	ao_auto_err ao_err *err = NULL;
+	assert_int_equal(ao_cases_run(&loaded, &sources, &files, &count, &err), -EINTR);
+	assert_string_equal(ao_err_text(err),
+			    "x.case.yaml: case 'slow': policy 'slow', render: stopped by the clock after 500 ms (slow.lua:2)");
+	assert_int_equal(count.passed, 1);
+	assert_int_equal(count.failed, 1);
+	ao_cases *cases = ao_cases_new(&loaded, &sources, &files);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(ao_cases_next(cases, &err), -EINTR);
+	ao_cases_free(cases);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(a_selector_names_parents),
-	    cmocka_unit_test(a_percentage_is_a_share_of_them),
-	    cmocka_unit_test(records_hide_secrets),
-	    cmocka_unit_test(cases_count_and_name_the_first_failure),
+	    cmocka_unit_test(a_selector_names_parents), cmocka_unit_test(a_percentage_is_a_share_of_them),
+	    cmocka_unit_test(records_hide_secrets),     cmocka_unit_test(cases_count_and_name_the_first_failure),
+	    cmocka_unit_test(cases_are_run_one_by_one), cmocka_unit_test(a_case_that_the_clock_stops_is_the_next_one_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
