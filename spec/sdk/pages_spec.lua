@@ -73,3 +73,15 @@ describe('the commands of', function()
     end)
   end
 end)
+
+describe('engine/ARCHITECTURE.md', function()
+  it('names files that are there', function()
+    local missing = {}
+    for line in io.lines 'engine/ARCHITECTURE.md' do
+      for name in line:gmatch '[%w_/]+/[%w_]+%.[ch]%f[%W]' do
+        if not there('engine/' .. name) then missing[#missing + 1] = name end
+      end
+    end
+    assert.same({}, missing)
+  end)
+end)
