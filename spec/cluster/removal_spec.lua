@@ -220,10 +220,17 @@ local function children(namespace)
   return found
 end
 
+--- An empty object says as much as an absent one, but for a volume's source.
+local function is_nothing(value, path)
+  return value == nil or type(value) == 'table' and next(value) == nil and not path:find '%.emptyDir$'
+end
+
 --- The first path at which two values differ.
 local function difference(a, b, path)
+  if is_nothing(a, path) and is_nothing(b, path) then return nil end
   if type(a) ~= 'table' or type(b) ~= 'table' then
-    if a ~= b then return ('%s: %s, fresh: %s'):format(path, json.encode(a), json.encode(b)) end
+    local function shown(value) return value == nil and 'absent' or json.encode(value) end
+    if a ~= b then return ('%s: %s, fresh: %s'):format(path, shown(a), shown(b)) end
     return nil
   end
   local keys = {}
