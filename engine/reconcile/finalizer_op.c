@@ -31,22 +31,6 @@ static void on_removed(void *arg, const ao_kube_answer *answer)
 	ao_pass_resume(pass, AO_OP_END);
 }
 
-static void send_patch(ao_pass *pass, const ao_object *object, const char *content_type, const cJSON *body, ao_kube_fn fn)
-{
-	const ao_kind *kind = &pass->reconciler->manifest->kinds[0];
-	ao_auto_str char *path = ao_resource_path(&kind->resource, object->namespace_, object->name, NULL);
-	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s", path, pass->reconciler->manifest->field_manager);
-	ao_auto_str char *text = ao_json_print(body);
-	pass->call = ao_kube_send(pass->reconciler->with.kube,
-				  &(ao_kube_request){.method = "PATCH",
-						     .path = query,
-						     .content_type = content_type,
-						     .body = text,
-						     .object = {&kind->resource, object->namespace_, object->name, object->uid},
-						     .fn = fn,
-						     .arg = pass});
-}
-
 /** Touches metadata.finalizers alone; resourceVersion makes it fail rather than undo somebody else's finalizer. */
 ao_op_result ao_op_add_finalizer(ao_pass *pass, const cJSON *item)
 {
@@ -61,7 +45,7 @@ ao_op_result ao_op_add_finalizer(ao_pass *pass, const cJSON *item)
 	cJSON_AddItemToArray(finalizers, cJSON_CreateString(pass->reconciler->manifest->finalizer));
 	ao_json_set(metadata, "finalizers", finalizers);
 	ao_json_set_str(metadata, "resourceVersion", object->resource_version);
-	send_patch(pass, object, AO_MERGE_PATCH, patch, on_added);
+	ao_pass_patch(pass, object, NULL, AO_MERGE_PATCH, patch, on_added);
 	return AO_OP_WAIT;
 }
 
@@ -75,6 +59,6 @@ ao_op_result ao_op_remove_finalizer(ao_pass *pass, const cJSON *item)
 	if (!patch)
 		return AO_OP_END;
 	ao_queues_forget(pass->reconciler->with.queues, object->uid); /* nothing is tried again for a parent that has been let go */
-	send_patch(pass, object, AO_JSON_PATCH, patch, on_removed);
+	ao_pass_patch(pass, object, NULL, AO_JSON_PATCH, patch, on_removed);
 	return AO_OP_WAIT;
 }

@@ -67,12 +67,11 @@ static void list_deletion(ao_pass *pass, const cJSON *tree)
 {
 	if (is_orphaning(tree)) {
 		ao_pass_leave(pass, ao_xstrdup("its children and queues go on without it"));
-	} else {
-		ao_pass_push(pass, ao_op_children, NULL);
-		ao_pass_push(pass, ao_op_plan_deletion, NULL);
-		return; /* which pushes the queues, and the finalizer behind them */
+		ao_pass_push(pass, ao_op_remove_finalizer, NULL);
+		return;
 	}
-	ao_pass_push(pass, ao_op_remove_finalizer, NULL);
+	ao_pass_push(pass, ao_op_children, NULL);
+	ao_pass_push(pass, ao_op_plan_deletion, NULL); /* which pushes the queues, and the finalizer behind them */
 }
 
 void ao_pass_start(ao_reconciler *reconciler, ao_parent *parent, const ao_object *object)
@@ -119,6 +118,23 @@ ao_bundle *ao_pass_bundle(const ao_pass *pass, const ao_object *object)
 {
 	const ao_reconciler_options *with = &pass->reconciler->with;
 	return with->bundle_of(with->arg, object);
+}
+
+void ao_pass_patch(ao_pass *pass, const ao_object *object, const char *subresource, const char *content_type, const cJSON *patch,
+		   ao_kube_fn fn)
+{
+	const ao_kind *kind = &pass->reconciler->manifest->kinds[0];
+	ao_auto_str char *path = ao_resource_path(&kind->resource, object->namespace_, object->name, subresource);
+	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s", path, pass->reconciler->manifest->field_manager);
+	ao_auto_str char *text = ao_json_print(patch);
+	pass->call = ao_kube_send(pass->reconciler->with.kube,
+				  &(ao_kube_request){.method = "PATCH",
+						     .path = query,
+						     .content_type = content_type,
+						     .body = text,
+						     .object = {&kind->resource, object->namespace_, object->name, object->uid},
+						     .fn = fn,
+						     .arg = pass});
 }
 
 cJSON *ao_pass_note_error(ao_pass *pass, const char *verb, const char *kind, const char *role, const char *name)

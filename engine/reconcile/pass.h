@@ -121,6 +121,9 @@ void ao_pass_free(ao_pass *pass);
 const ao_object *ao_pass_object(const ao_pass *pass);
 /** The bundle that judges the parent now. */
 ao_bundle *ao_pass_bundle(const ao_pass *pass, const ao_object *object);
+/** Sends a patch of the parent, or of a subresource of it (NULL: none); `fn` is called with the pass. */
+void ao_pass_patch(ao_pass *pass, const ao_object *object, const char *subresource, const char *content_type, const cJSON *patch,
+		   ao_kube_fn fn);
 /** Adds what went wrong to the status's errors and marks the pass failed. */
 void ao_pass_error(ao_pass *pass, const char *verb, const ao_kind *kind, const char *role, const char *name, const ao_kube_answer *answer);
 /** The same for a write to the parent itself; that it is gone is no error, since the watch ends what there is of it. */

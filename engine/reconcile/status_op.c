@@ -49,24 +49,13 @@ static void on_status_written(void *arg, const ao_kube_answer *answer)
 /** @return true when a write was started */
 static bool write_difference(ao_pass *pass, const ao_object *object, const cJSON *before, const cJSON *after)
 {
-	const ao_kind *kind = &pass->reconciler->manifest->kinds[0];
 	cJSON *difference = ao_json_merge_diff(before, after);
 	if (!difference)
 		return false;
 	ao_auto_json cJSON *patch = cJSON_CreateObject();
 	ao_json_set(patch, "status", difference);
-	ao_auto_str char *body = ao_json_print(patch);
-	ao_auto_str char *path = ao_resource_path(&kind->resource, object->namespace_, object->name, "status");
-	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s", path, pass->reconciler->manifest->field_manager);
 	pass->parent->status_ms = ao_mono_ms();
-	pass->call = ao_kube_send(pass->reconciler->with.kube,
-				  &(ao_kube_request){.method = "PATCH",
-						     .path = query,
-						     .content_type = AO_MERGE_PATCH,
-						     .body = body,
-						     .object = {&kind->resource, object->namespace_, object->name, object->uid},
-						     .fn = on_status_written,
-						     .arg = pass});
+	ao_pass_patch(pass, object, "status", AO_MERGE_PATCH, patch, on_status_written);
 	return true;
 }
 

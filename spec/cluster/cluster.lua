@@ -84,6 +84,15 @@ function M.eventually(what, seconds, fn)
   error(('not within %d s: %s (%s)'):format(seconds, what, tostring(detail)), 2)
 end
 
+--- Waits for an Event of this reason about the actor; returns its text.
+function M.event(namespace, name, reason, seconds)
+  return M.eventually(('an Event %s of %s'):format(reason, name), seconds, function()
+    for _, each in ipairs(M.list('events.events.k8s.io', namespace)) do
+      if each.regarding.name == name and each.reason == reason then return each.note end
+    end
+  end)
+end
+
 local minor
 --- The minor version of the server: 37.
 function M.minor()

@@ -8,14 +8,7 @@ local fresh, namespace, operator, queue = brokers.fresh, brokers.namespace, brok
 
 local OTHER = { ['x-message-ttl'] = 600000 }
 
---- Waits for an Event of this reason about the actor; returns its text.
-local function event(ns, name, reason)
-  return eventually(('an Event %s of %s'):format(reason, name), 15, function()
-    for _, each in ipairs(cluster.list('events.events.k8s.io', ns)) do
-      if each.regarding.name == name and each.reason == reason then return each.note end
-    end
-  end)
-end
+local function event(ns, name, reason) return cluster.event(ns, name, reason, 15) end
 
 local function has(text, ...)
   for _, part in ipairs { ... } do assert.is_truthy(text:find(part, 1, true), ('"%s" is missing in: %s'):format(part, text)) end

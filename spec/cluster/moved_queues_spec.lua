@@ -35,13 +35,7 @@ local function await_records(ns, name, wanted)
   end)
 end
 
-local function event(ns, name, reason)
-  return eventually(('an Event %s of %s'):format(reason, name), 60, function()
-    for _, each in ipairs(cluster.list('events.events.k8s.io', ns)) do
-      if each.regarding.name == name and each.reason == reason then return each.note end
-    end
-  end)
-end
+local function event(ns, name, reason) return cluster.event(ns, name, reason, 60) end
 
 describe('an actor that moves to another transport', function()
   if not cluster.available or not os.getenv 'BED_RABBITMQCTL' then
