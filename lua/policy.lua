@@ -119,7 +119,8 @@ local RELATED = {
   apiVersion = 'string', kind = 'string', plural = 'string', label = 'string?', owner = 'string?', selector = 'string?', projection = 'string?',
 }
 local SETTING = {
-  env = 'any?', flag = 'string?', type = 'string?', default = 'any?', values = 'table?', label = 'string?', remote = 'table?', doc = 'string?',
+  env = 'any?', flag = 'string?', type = 'string?', default = 'any?', values = 'table?', label = 'string?', remote = 'table?',
+  engine = 'boolean?', doc = 'string?',
 }
 local REMOTE = {
   when = 'table', url = 'string', release = 'string?', sha256 = 'string?', token_file = 'string?', token_env = 'string?', ca_file = 'string?',
@@ -127,7 +128,7 @@ local REMOTE = {
 local SETTING_TYPES = { string = true, integer = true, boolean = true, json = true, file = true }
 local MANIFEST = {
   parent = 'table', children = 'table', related = 'table?', finalizer = 'string?', field_manager = 'string', legacy_managers = 'table?',
-  lease = 'string', component = 'string', rendered_digest = 'string?', queue_records = 'string?', policies_label = 'string?',
+  lease = 'string', component = 'string', rendered_digest = 'string?', bundle_digest = 'string?', queue_records = 'string?', policies_label = 'string?',
   gauge = 'table?', debug_path = 'string?',
   class_annotation = 'string?',
   settings = 'table?', cases = 'table?',

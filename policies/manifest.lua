@@ -31,6 +31,7 @@ return policy.manifest {
   lease = 'asya-operator.asya.sh',
   component = 'asya-operator',
   rendered_digest = 'status.renderedDigest',
+  bundle_digest = 'status.bundleDigest',
   queue_records = 'status.queues',
   policies_label = 'asya.sh/policies',
   gauge = { name = 'asya_actors', help = 'Actors by namespace and status.', label = 'status', path = 'status.status' },
@@ -58,7 +59,7 @@ return policy.manifest {
   },
 
   settings = {
-    rollout = { env = 'ASYA_POLICY_ROLLOUT', type = 'json',
+    rollout = { env = 'ASYA_POLICY_ROLLOUT', type = 'json', engine = true,
       doc = 'How a new bundle reaches actors: {maxRestarting: 5, maxFailed: 1, readySeconds: 300}.' },
     transports = { env = 'ASYA_TRANSPORT_CONFIG', type = 'json',
       doc = 'The transport registry: {"transports": {NAME: {type, enabled, config}}}.' },
@@ -93,7 +94,7 @@ return policy.manifest {
     runtimeCAFile = { env = 'ASYA_RUNTIME_CA_FILE', doc = 'File with CAs to trust beside those of the system when the release is fetched.' },
     disableQueueManagement = { env = 'ASYA_DISABLE_QUEUE_MANAGEMENT', type = 'string',
       doc = 'Exactly "true": queues are never created, repaired or deleted.' },
-    healthCheckInterval = { env = 'ASYA_QUEUE_HEALTH_CHECK_INTERVAL', type = 'string',
+    healthCheckInterval = { env = 'ASYA_QUEUE_HEALTH_CHECK_INTERVAL', type = 'string', engine = true,
       doc = 'How often queues are looked at, as "5m" or "30s"; 5m. "0": only when something else happens.' },
   },
 }

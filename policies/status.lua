@@ -206,11 +206,9 @@ end
 local function set_origin(status, actor, ctx, before)
   local outcome = ctx.outcome
   status.renderedDigest = outcome.rendered_digest
-  -- The bundle that made what there is: one that would make the same again has not made it.
-  local same = status.renderedDigest ~= nil and status.renderedDigest == before.renderedDigest
-  status.bundleDigest = same and before.bundleDigest or outcome.bundle_digest
-  -- One that the server refused was not carried out.
-  local judged = #outcome.errors == 0 and not outcome.policy_error
+  status.bundleDigest = outcome.bundle_digest
+  -- One that the server refused was not carried out, nor was one that is held.
+  local judged = #outcome.errors == 0 and not outcome.policy_error and not outcome.held
   status.observedGeneration = judged and actor.metadata.generation or before.observedGeneration
 end
 

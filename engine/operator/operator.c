@@ -1,8 +1,8 @@
 /*
  * operator.c -- start, lead, stop.
  *
- * Start: reach the server, read the policy ConfigMaps, load the bundle (the built-in one when that fails), open the probe ports.
- * Lead: when the lease is ours, list everything.  Work begins only when all of it is known.
+ * Start: reach the server, load the policies of the binary and of --policies, open the probe ports.
+ * Lead: when the lease is ours, read what the one before us left, then list everything.  Work begins only when all of it is known.
  * Stop: begin no new passes, give those in flight half a second, and give the lease back.
  */
 #include "operator/operator.h"
@@ -62,28 +62,24 @@ typedef struct fetch {
 	bool done;
 	int error;
 	char *message;
-	cJSON *object;
 } fetch;
 
 static void on_fetched(void *arg, const ao_kube_answer *answer)
 {
 	fetch *f = arg;
-	ao_auto_err ao_err *err = NULL;
 	f->done = true;
 	f->error = answer->error;
-	if (answer->error == 0)
-		f->error = ao_json_parse(answer->body, answer->body_len, &f->object, &err);
-	f->message = ao_xstrdup(err ? ao_err_text(err) : answer->message);
+	f->message = ao_xstrdup(answer->message);
 }
 
 /**
- * Reads the policies that were live last.  This is also the very first request.  When it gets no answer, the configuration is wrong or the
- * server is down, and the process ends with a line that says so.
+ * May we read ConfigMaps?  This is also the very first request.  When it gets no answer, the configuration is wrong or the server is down,
+ * and the process ends with a line that says so.
  */
-static int fetch_live(operator_ *op, const char *component, ao_policies_found *found, cJSON **ret, ao_err **reterr)
+static int ask_for_record(operator_ *op, const char *component, bool *ret_forbidden, ao_err **reterr)
 {
 	ao_resource config_maps = {.api_version = "v1", .kind = "ConfigMap", .plural = "configmaps"};
-	ao_auto_str char *name = ao_policies_live_name(op->scope, component);
+	ao_auto_str char *name = ao_policies_record_name(op->scope, component);
 	ao_auto_str char *path = ao_resource_path(&config_maps, op->namespace_, name, NULL);
 	fetch f = {0};
 	ao_kube_call *call = ao_kube_send(
@@ -96,14 +92,15 @@ static int fetch_live(operator_ *op, const char *component, ao_policies_found *f
 	}
 	int r = 0;
 	if (f.error == -EPERM) {
-		ao_warn(AO_CORE, NULL, "not allowed to read policy ConfigMaps in namespace %s, using the others: %s", op->namespace_,
-			f.message);
-		found->forbidden = true;
+		ao_warn(AO_CORE, NULL,
+			"not allowed to read policy ConfigMaps in namespace %s, using the others; a restart will not know which policies "
+			"were live: %s",
+			op->namespace_, f.message);
+		*ret_forbidden = true;
 	} else if (f.error && f.error != -ENOENT) {
 		r = ao_err_set(reterr, f.error, "cannot use the API server %s (%s): %s; check its address and credentials",
 			       op->config->server, op->config->source, f.message);
 	}
-	found->live = *ret = f.object;
 	free(f.message);
 	return r;
 }
@@ -114,12 +111,12 @@ static void on_manifest(void *arg);
 static int prepare_policies(operator_ *op, ao_err **reterr)
 {
 	ao_auto_sources ao_sources sources = {0};
-	ao_auto_json cJSON *manifest = NULL, *live = NULL;
-	ao_policies_found found = {0};
+	ao_auto_json cJSON *manifest = NULL;
+	bool forbidden = false;
 	ao_sources_builtin(&sources);
 	int r = ao_bundle_peek_manifest(&sources, &manifest, reterr);
 	if (r == 0)
-		r = fetch_live(op, ao_json_str(manifest, "component"), &found, &live, reterr);
+		r = ask_for_record(op, ao_json_str(manifest, "component"), &forbidden, reterr);
 	if (r < 0)
 		return r;
 	return ao_policies_new(&(ao_policies_options){.loop = op->loop,
@@ -127,10 +124,11 @@ static int prepare_policies(operator_ *op, ao_err **reterr)
 						      .namespace_ = op->namespace_,
 						      .load = &op->load,
 						      .metrics = op->metrics,
+						      .forbidden = forbidden,
 						      .on_live = on_live,
 						      .on_manifest = on_manifest,
 						      .arg = op},
-			       &found, &op->policies, reterr);
+			       &op->policies, reterr);
 }
 
 static void on_files_change(void *arg)
@@ -232,6 +230,7 @@ static void on_ready(void *arg, ao_checks *checks)
 
 static ao_bundle *bundle_of(void *arg, const ao_object *parent) { return ao_policies_bundle_of(((operator_ *)arg)->policies, parent); }
 static bool is_held(void *arg, const ao_object *parent) { return ao_policies_holds(((operator_ *)arg)->policies, parent); }
+static bool is_apart(void *arg, const ao_object *parent) { return ao_policies_apart(((operator_ *)arg)->policies, parent); }
 
 static void on_debug(void *arg, const char *rest, ao_server_reply *reply)
 {
@@ -244,8 +243,8 @@ static void on_debug(void *arg, const char *rest, ao_server_reply *reply)
 static void on_parent(void *arg, const char *key)
 {
 	operator_ *op = arg;
-	ao_reconciler_parent_changed(op->reconciler, key);
 	ao_policies_parent_changed(op->policies, key);
+	ao_reconciler_parent_changed(op->reconciler, key);
 }
 static void on_dependent(void *arg, const char *key) { ao_reconciler_dependent_changed(((operator_ *)arg)->reconciler, key); }
 
@@ -337,9 +336,8 @@ static uint64_t health_ms(const operator_ *op)
 	return ms;
 }
 
-static void start_leading(void *arg)
+static void build_world(operator_ *op)
 {
-	operator_ *op = arg;
 	ao_world_listener listener = {on_parent, on_dependent, on_shared_change, on_synced, on_installed, op};
 	ao_instruments_lead(op->metrics, manifest_of(op));
 	op->world = ao_world_new(op->loop, op->kube, manifest_of(op), op->scope, &listener);
@@ -362,6 +360,7 @@ static void start_leading(void *arg)
 	    .queues = op->queues,
 	    .bundle_of = bundle_of,
 	    .is_held = is_held,
+	    .is_apart = is_apart,
 	    .on_pass = on_pass,
 	    .arg = op,
 	    .openapi = op->openapi,
@@ -372,7 +371,7 @@ static void start_leading(void *arg)
 	});
 	ao_setting_files_start(op->files);
 	ao_reconciler_pause(op->reconciler); /* until everything is known */
-	ao_policies_lead(op->policies, op->world, op->reconciler, op->openapi, op->events);
+	ao_policies_lead(op->policies, op->world, op->reconciler, op->openapi);
 	ao_world_start(op->world);
 }
 
@@ -395,20 +394,35 @@ static void end_leading(operator_ *op)
 static int take_basis(operator_ *op, ao_err **reterr)
 {
 	ao_variant_unref(op->basis);
-	op->basis = ao_policies_live(op->policies);
+	op->basis = ao_policies_basis(op->policies);
+	ao_openapi_free(op->openapi);
+	op->openapi = NULL;
 	return ao_plan_schemas(manifest_of(op), op->kube, &op->openapi, reterr);
 }
 
-static void on_manifest(void *arg)
+/** It is known now what was live, and so which world to watch. */
+static void on_recalled(void *arg)
 {
 	operator_ *op = arg;
-	end_leading(op);
 	if (take_basis(op, &op->err) < 0) {
 		op->result = op->err->code;
 		ao_loop_stop(op->loop);
 		return;
 	}
-	start_leading(op);
+	if (!op->stopping)
+		build_world(op);
+}
+
+static void start_leading(void *arg)
+{
+	operator_ *op = arg;
+	ao_policies_recall(op->policies, op->events, on_recalled, op);
+}
+
+static void on_manifest(void *arg)
+{
+	end_leading(arg);
+	start_leading(arg);
 }
 
 static void on_lost(void *arg, const char *why)

@@ -55,19 +55,25 @@ static char *find_unclaimed(const ao_bundle *bundle, const cJSON *settings)
 	return ao_xstrdup(text.data);
 }
 
-int ao_load(const ao_load_options *options, const ao_sources *sources, ao_loaded *ret, ao_err **reterr)
+int ao_load_settings(const ao_load_options *options, const ao_sources *sources, cJSON **ret, cJSON **ret_seen, ao_err **reterr)
 {
-	ao_auto_json cJSON *peeked = NULL, *config = NULL, *settings = NULL;
-	ao_auto_bundle ao_bundle *bundle = NULL;
+	ao_auto_json cJSON *peeked = NULL, *config = NULL;
 	int r = ao_bundle_peek_manifest(sources, &peeked, reterr);
 	if (r == 0 && options->config_file)
 		r = read_config(options->config_file, &config, reterr);
 	if (r == 0)
-		r = ao_settings_collect(peeked, &(ao_settings_from){config, options->flags, options->files, options->on_note}, &settings,
-					reterr);
-	if (r == 0)
-		r = ao_bundle_load(sources, settings, options->limits, &bundle, reterr);
+		r = ao_settings_collect(peeked, &(ao_settings_from){config, options->flags, options->files, options->on_note}, ret, reterr);
+	if (r == 0 && ret_seen)
+		*ret_seen = ao_settings_for_policies(peeked, *ret);
+	return r;
+}
+
+int ao_load_with(const ao_load_options *options, const ao_sources *sources, const cJSON *settings, const cJSON *seen, ao_loaded *ret,
+		 ao_err **reterr)
+{
+	ao_auto_bundle ao_bundle *bundle = NULL;
 	ao_manifest *manifest = NULL;
+	int r = ao_bundle_load(sources, seen, options->limits, &bundle, reterr);
 	if (r == 0)
 		r = ao_manifest_read(ao_bundle_manifest(bundle), &manifest, reterr);
 	const char *class_ = ao_load_scope(options)->class_;
@@ -79,8 +85,16 @@ int ao_load(const ao_load_options *options, const ao_sources *sources, ao_loaded
 	if (r < 0)
 		return r;
 	char *unclaimed = find_unclaimed(bundle, settings);
-	*ret = (ao_loaded){.bundle = AO_TAKE(bundle), .manifest = manifest, .settings = AO_TAKE(settings), .unclaimed = unclaimed};
+	*ret =
+	    (ao_loaded){.bundle = AO_TAKE(bundle), .manifest = manifest, .settings = cJSON_Duplicate(settings, 1), .unclaimed = unclaimed};
 	return 0;
+}
+
+int ao_load(const ao_load_options *options, const ao_sources *sources, ao_loaded *ret, ao_err **reterr)
+{
+	ao_auto_json cJSON *settings = NULL, *seen = NULL;
+	int r = ao_load_settings(options, sources, &settings, &seen, reterr);
+	return r < 0 ? r : ao_load_with(options, sources, settings, seen, ret, reterr);
 }
 
 void ao_loaded_clear(ao_loaded *loaded)

@@ -32,7 +32,17 @@ static inline const ao_scope *ao_load_scope(const ao_load_options *options) { re
 
 /** The files of the binary and of --policies. */
 int ao_load_sources(const ao_load_options *options, ao_sources *sources, ao_err **reterr);
-/** @return 0; -EINVAL with file and line, setting, or field */
+/**
+ * Collects the settings for a bundle of these sources.
+ * @param ret       all of them; the caller frees
+ * @param ret_seen  those that policies see; may be NULL
+ * @return 0; -EINVAL with file and line, or setting; -EINTR the sandbox's clock
+ */
+int ao_load_settings(const ao_load_options *options, const ao_sources *sources, cJSON **ret, cJSON **ret_seen, ao_err **reterr);
+/** Loads it with the settings that were collected, or kept. @return 0; -EINVAL with file and line, or field; -EINTR the sandbox's clock */
+int ao_load_with(const ao_load_options *options, const ao_sources *sources, const cJSON *settings, const cJSON *seen, ao_loaded *ret,
+		 ao_err **reterr);
+/** Both at once. */
 int ao_load(const ao_load_options *options, const ao_sources *sources, ao_loaded *ret, ao_err **reterr);
 void ao_loaded_clear(ao_loaded *loaded);
 #define ao_auto_loaded __attribute__((cleanup(ao_loaded_clear)))

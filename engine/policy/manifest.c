@@ -147,6 +147,7 @@ int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 	m->finalizer = ao_xstrdup(ao_json_str(json, "finalizer"));
 	m->legacy_managers = string_list(ao_json_at(json, "legacy_managers"), m->field_manager);
 	m->digest_path = split_path(ao_json_str(json, "rendered_digest"));
+	m->bundle_path = split_path(ao_json_str(json, "bundle_digest"));
 	m->records_path = split_path(ao_json_str(json, "queue_records"));
 	m->policies_label = ao_xstrdup(ao_json_str(json, "policies_label"));
 	m->class_annotation = ao_xstrdup(ao_json_str(json, "class_annotation"));
@@ -172,6 +173,7 @@ void ao_manifest_free(ao_manifest *m)
 	free(m->lease);
 	free(m->component);
 	free_list(m->digest_path);
+	free_list(m->bundle_path);
 	free_list(m->records_path);
 	free(m->gauge);
 	free(m->gauge_help);
@@ -181,6 +183,35 @@ void ao_manifest_free(ao_manifest *m)
 	free(m->policies_label);
 	free(m->class_annotation);
 	free(m);
+}
+
+/* ---- one world for two manifests ---- */
+
+static bool holds(const cJSON *list, const cJSON *kind)
+{
+	const cJSON *each;
+	cJSON_ArrayForEach (each, list)
+		if (ao_json_equal(each, kind))
+			return true;
+	return false;
+}
+
+bool ao_manifest_fits(const cJSON *manifest, const cJSON *world)
+{
+	static const char *const SAME[] = {"parent",        "finalizer",     "field_manager",  "legacy_managers", "rendered_digest",
+					   "bundle_digest", "queue_records", "policies_label", "class_annotation"};
+	static const char *const LISTS[] = {"children", "related"};
+	const cJSON *kind;
+	for (size_t i = 0; i < AO_LEN(SAME); i++) {
+		const cJSON *value = ao_json_at(manifest, SAME[i]);
+		if (value && !ao_json_equal(value, ao_json_at(world, SAME[i])))
+			return false;
+	}
+	for (size_t i = 0; i < AO_LEN(LISTS); i++)
+		cJSON_ArrayForEach (kind, ao_json_at(manifest, LISTS[i]))
+			if (!holds(ao_json_at(world, LISTS[i]), kind))
+				return false;
+	return true;
 }
 
 const ao_kind *ao_manifest_kind(const ao_manifest *m, const cJSON *object)

@@ -39,6 +39,7 @@ typedef struct ao_manifest {
 	char *lease;            /* name of the Lease */
 	char *component;        /* names us in Events and metrics */
 	char **digest_path;     /* NULL-terminated path in the parent where the digest of what was rendered is kept; NULL: nowhere */
+	char **bundle_path;     /* ... and the digest of the bundle that did; NULL: nowhere */
 	char **records_path;    /* NULL-terminated path in the parent where it is kept whose its queues are; NULL: nowhere */
 	char *gauge;            /* name of the metric that counts parents by their state; NULL: none */
 	char *gauge_help, *gauge_label;
@@ -51,6 +52,9 @@ typedef struct ao_manifest {
 /** @param json  what ao_bundle_manifest() returned. @return 0; -EINVAL with the field that is wrong */
 int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr);
 void ao_manifest_free(ao_manifest *manifest);
+
+/** Can a bundle of this manifest work in a world that was made for the other one? Both as ao_bundle_manifest() returns them. */
+bool ao_manifest_fits(const cJSON *manifest, const cJSON *world);
 
 /** The kind of a JSON object by its apiVersion and kind; NULL when the manifest does not name it. */
 const ao_kind *ao_manifest_kind(const ao_manifest *manifest, const cJSON *object);

@@ -301,6 +301,16 @@ int ao_settings_collect(const cJSON *manifest, const ao_settings_from *from, cJS
 	return 0;
 }
 
+cJSON *ao_settings_for_policies(const cJSON *manifest, const cJSON *settings)
+{
+	cJSON *seen = cJSON_Duplicate(settings, 1);
+	const cJSON *setting;
+	cJSON_ArrayForEach (setting, ao_json_at(manifest, "settings"))
+		if (cJSON_IsTrue(ao_json_at(setting, "engine")))
+			cJSON_DeleteItemFromObjectCaseSensitive(seen, setting->string);
+	return seen;
+}
+
 const char *ao_settings_flag(const cJSON *manifest, const char *flag)
 {
 	const cJSON *setting;

@@ -9,6 +9,8 @@
  * from other settings: it is one when the settings named in `when` have the values given there.  While such a file is asked for and not
  * there, the value is `false`.  That is not an error.
  *
+ * A setting with `engine` is for the engine alone: policies do not see it, so it is no part of what a bundle is.
+ *
  * Threads: any; the loop thread when there are files.
  */
 #include "policy/setting_files.h"
@@ -30,6 +32,9 @@ typedef struct ao_settings_from {
  * @return 0; -EINVAL with the source ("environment variable X", "config file: x") and what is wrong
  */
 int ao_settings_collect(const cJSON *manifest, const ao_settings_from *from, cJSON **ret, ao_err **reterr);
+
+/** Those that policies see: without the ones that the manifest declares `engine = true`. A copy. */
+cJSON *ao_settings_for_policies(const cJSON *manifest, const cJSON *settings);
 
 /** The name of the setting that declares command line flag `flag`, or NULL. Borrowed from `manifest`. */
 const char *ao_settings_flag(const cJSON *manifest, const char *flag);

@@ -102,10 +102,9 @@ static void note_absent(ao_pass *pass, const ao_kind *kind, const cJSON *item)
 static ao_op_result want_shared(ao_pass *pass, const ao_kind *kind, const cJSON *item)
 {
 	const ao_reconciler_options *with = &pass->reconciler->with;
-	bool held = with->is_held(with->arg, ao_pass_object(pass));
-	return held || ao_shared_want(with->shared, kind, ao_json_str(item, "role"), ao_json_at(item, "object"), on_shared, pass)
-		   ? AO_OP_DONE
-		   : AO_OP_WAIT;
+	const cJSON *desired = ao_json_at(item, "object");
+	bool theirs = with->is_apart(with->arg, ao_pass_object(pass)) && ao_world_find(with->world, kind, desired);
+	return theirs || ao_shared_want(with->shared, kind, ao_json_str(item, "role"), desired, on_shared, pass) ? AO_OP_DONE : AO_OP_WAIT;
 }
 
 ao_op_result ao_op_object(ao_pass *pass, const cJSON *item)

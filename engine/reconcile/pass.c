@@ -96,9 +96,10 @@ void ao_pass_start(ao_reconciler *reconciler, ao_parent *parent, const ao_object
 		return;
 	}
 	ao_pass_push(pass, ao_op_status, NULL);
+	pass->held = !object->deleting && reconciler->with.is_held(reconciler->with.arg, object);
 	if (object->deleting) {
 		list_deletion(pass, tree);
-	} else {
+	} else if (!pass->held) {
 		if (finalizer && !held) /* first, because from the first child on there is something to clean up */
 			ao_pass_push(pass, ao_op_add_finalizer, NULL);
 		ao_pass_push(pass, ao_op_plan, NULL);
@@ -112,6 +113,15 @@ const ao_object *ao_pass_object(const ao_pass *pass)
 {
 	const ao_object *object = ao_store_get(ao_world_parents(pass->reconciler->with.world), pass->parent->key);
 	return object && strcmp(object->uid, pass->parent->uid) == 0 ? object : NULL;
+}
+
+char *ao_pass_status_text(const ao_object *object, char *const *path)
+{
+	ao_auto_json cJSON *tree = NULL;
+	if (!path || ao_object_tree(object, &tree, NULL) < 0)
+		return NULL;
+	const cJSON *at = ao_json_at_path(tree, path);
+	return cJSON_IsString(at) ? ao_xstrdup(at->valuestring) : NULL;
 }
 
 ao_bundle *ao_pass_bundle(const ao_pass *pass, const ao_object *object)

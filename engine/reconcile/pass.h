@@ -36,6 +36,8 @@ typedef struct ao_parent {
 	cJSON *invalid;       /* why the parent is not rendered, as the plan said; or NULL */
 	cJSON *policy_error;  /* the bundle's error in that pass; or NULL */
 	bool rolling_out;     /* the bundle said so of it when it was last asked */
+	bool ready;           /* as its status said when it was last asked */
+	bool unsure;          /* its status was written without an answer: the next write holds all of it */
 	bool unfit;           /* ... because an object did not fit its schema */
 	char *rendered;       /* digest of everything the last plan held, in hex; or NULL */
 	char *carried;        /* the same of the last plan that was carried out to its end; or NULL */
@@ -68,6 +70,7 @@ struct ao_pass {
 	uint64_t started_ms;
 	ao_op *ops; /* in order; the last one is the status */
 	size_t op_count, at;
+	bool held;          /* nothing but its status is looked at */
 	ao_kube_call *call; /* a write to the parent in flight */
 	struct {
 		cJSON *tree;          /* the plan; or NULL */
@@ -119,6 +122,8 @@ void ao_pass_free(ao_pass *pass);
 
 /** The observed parent of a running pass; NULL when it is gone or another object has its name now. */
 const ao_object *ao_pass_object(const ao_pass *pass);
+/** A copy of the text at that path of the parent, NULL when there is none: what an operator before this one may have written. */
+char *ao_pass_status_text(const ao_object *object, char *const *path);
 /** The bundle that judges the parent now. */
 ao_bundle *ao_pass_bundle(const ao_pass *pass, const ao_object *object);
 /** Sends a patch of the parent, or of a subresource of it (NULL: none); `fn` is called with the pass. */

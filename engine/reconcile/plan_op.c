@@ -98,17 +98,6 @@ static bool make_plan(ao_pass *pass, const ao_object *object)
 	return true;
 }
 
-/** What the parent's status says was rendered last, possibly by an operator before this one. */
-static char *read_previous_digest(const ao_pass *pass, const ao_object *object)
-{
-	ao_auto_json cJSON *tree = NULL;
-	char *const *path = pass->reconciler->manifest->digest_path;
-	if (!path || ao_object_tree(object, &tree, NULL) < 0)
-		return NULL;
-	const cJSON *at = ao_json_at_path(tree, path);
-	return cJSON_IsString(at) ? ao_xstrdup(at->valuestring) : NULL;
-}
-
 static void push_each(ao_pass *pass, const char *list, ao_op_result (*run)(ao_pass *pass, const cJSON *item))
 {
 	const cJSON *item;
@@ -140,7 +129,8 @@ ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item)
 	snprintf(pass->plan.bundle, sizeof(pass->plan.bundle), "%s", ao_bundle_digest(ao_pass_bundle(pass, object)));
 	if (nothing_to_carry_out(pass->reconciler, pass, object))
 		return AO_OP_STOP;
-	pass->plan.previous = parent->carried ? ao_xstrdup(parent->carried) : read_previous_digest(pass, object);
+	pass->plan.previous =
+	    parent->carried ? ao_xstrdup(parent->carried) : ao_pass_status_text(object, pass->reconciler->manifest->digest_path);
 	parent->settled = false;
 	if (!make_plan(pass, object))
 		return AO_OP_END;

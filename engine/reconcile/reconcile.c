@@ -91,6 +91,8 @@ void ao_reconciler_finish(ao_pass *pass)
 				 .bundle = bundle,
 				 .carried = *bundle && parent->settled && !parent->invalid && !parent->policy_error,
 				 .failed = failed || pass->outcome.blocked,
+				 .unsure = parent->unsure,
+				 .ready = parent->ready,
 				 .rolling_out = parent->rolling_out,
 				 .refused = parent->invalid || parent->policy_error};
 	parent->pass = NULL;
@@ -193,14 +195,6 @@ void ao_reconciler_free(ao_reconciler *r)
 	ao_workqueue_free(r->queue);
 	free(r->label);
 	free(r);
-}
-
-void ao_reconciler_redo(ao_reconciler *r, const char *key)
-{
-	ao_parent *parent = ao_map_get(r->parents, key);
-	if (parent)
-		parent->settled = false;
-	ao_workqueue_add(r->queue, key);
 }
 
 void ao_reconciler_parent_changed(ao_reconciler *r, const char *key) { ao_workqueue_add(r->queue, key); }

@@ -26,7 +26,9 @@ typedef struct ao_pass_report {
 	const char *bundle; /* digest of the bundle that judged it; borrowed */
 	bool carried;       /* the whole plan is in the cluster */
 	bool failed;        /* ... or will be tried again */
+	bool unsure;        /* the status was written without an answer: what it says is not known */
 	bool rolling_out;   /* its pods are still being replaced, says the bundle */
+	bool ready;         /* as the status says now */
 	bool refused;       /* the parent is invalid, or the policies failed on it */
 } ao_pass_report;
 
@@ -38,8 +40,10 @@ typedef struct ao_reconciler_options {
 	ao_queues *queues;
 	/** Which bundle makes the plan of a parent; it may change from call to call, and lives until the loop runs again. */
 	ao_bundle *(*bundle_of)(void *arg, const ao_object *parent);
-	/** A newer bundle is on its way to this parent: shared objects, which others may have newer already, are not its business now. */
+	/** The bundle that made its children cannot be asked: they are left as they are, and only its status is written. */
 	bool (*is_held)(void *arg, const ao_object *parent);
+	/** The bundle of this parent is not the one that is live: shared objects that exist are not its business. */
+	bool (*is_apart)(void *arg, const ao_object *parent);
 	void (*on_pass)(void *arg, const ao_pass_report *report); /* at the end of each pass; may be NULL */
 	void *arg;
 	ao_openapi *openapi;
@@ -62,8 +66,6 @@ void ao_reconciler_doubt_schemas(ao_reconciler *reconciler);
 /** Hands out no more work; what is in flight goes on. */
 void ao_reconciler_pause(ao_reconciler *reconciler);
 void ao_reconciler_resume(ao_reconciler *reconciler);
-/** Looks at a parent again, whatever is known of it. */
-void ao_reconciler_redo(ao_reconciler *reconciler, const char *key);
 /** Fills in the gauges of the work queue. */
 void ao_reconciler_collect(ao_reconciler *reconciler);
 /**

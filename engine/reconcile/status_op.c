@@ -8,8 +8,9 @@
 #include <string.h>
 
 /** What happened in this pass, for the status hooks. */
-static cJSON *outcome_of(ao_pass *pass)
+static cJSON *outcome_of(ao_pass *pass, const ao_object *object)
 {
+	const ao_manifest *manifest = pass->reconciler->manifest;
 	const ao_parent *parent = pass->parent;
 	cJSON *outcome = cJSON_CreateObject();
 	ao_json_set(outcome, "errors", cJSON_Duplicate(pass->outcome.errors, 1));
@@ -18,10 +19,14 @@ static cJSON *outcome_of(ao_pass *pass)
 		ao_json_set(outcome, "invalid", cJSON_Duplicate(parent->invalid, 1));
 	if (parent->policy_error)
 		ao_json_set(outcome, "policy_error", cJSON_Duplicate(parent->policy_error, 1));
+	if (pass->held)
+		ao_json_set(outcome, "held", cJSON_CreateBool(true));
 	/* a digest is only worth keeping when all that it stands for was carried out */
-	ao_json_set_str(outcome, "rendered_digest",
-			parent->settled && !parent->invalid && !parent->policy_error ? parent->rendered : pass->plan.previous);
-	ao_json_set_str(outcome, "bundle_digest", pass->plan.bundle);
+	bool carried = !pass->held && parent->settled && !parent->invalid && !parent->policy_error;
+	ao_auto_str char *rendered = pass->held ? ao_pass_status_text(object, manifest->digest_path) : NULL;
+	ao_auto_str char *bundle = carried ? NULL : ao_pass_status_text(object, manifest->bundle_path);
+	ao_json_set_str(outcome, "rendered_digest", pass->held ? rendered : carried ? parent->rendered : pass->plan.previous);
+	ao_json_set_str(outcome, "bundle_digest", carried ? pass->plan.bundle : bundle);
 	return outcome;
 }
 
@@ -39,6 +44,7 @@ static void on_status_written(void *arg, const ao_kube_answer *answer)
 {
 	ao_pass *pass = arg;
 	pass->call = NULL;
+	pass->parent->unsure = answer->unsure;
 	if (answer->error)
 		ao_pass_parent_error(pass, "write the status of", answer);
 	else
@@ -46,10 +52,35 @@ static void on_status_written(void *arg, const ao_kube_answer *answer)
 	ao_pass_resume(pass, AO_OP_END);
 }
 
+/** Puts what is to be removed, of a difference, into a copy of the whole. */
+static void remove_too(cJSON *whole, const cJSON *difference)
+{
+	const cJSON *item;
+	cJSON_ArrayForEach (item, difference) {
+		cJSON *same = ao_json_at(whole, item->string);
+		if (cJSON_IsNull(item))
+			ao_json_set(whole, item->string, cJSON_CreateNull());
+		else if (cJSON_IsObject(item) && cJSON_IsObject(same))
+			remove_too(same, item);
+	}
+}
+
+/** The merge patch that gives `after` whatever was there, as far as that is known. Takes `difference`, which may be NULL. */
+static cJSON *whole(const cJSON *after, cJSON *difference)
+{
+	cJSON *all = cJSON_Duplicate(after, 1);
+	if (cJSON_IsObject(all))
+		remove_too(all, difference);
+	cJSON_Delete(difference);
+	return all;
+}
+
 /** @return true when a write was started */
 static bool write_difference(ao_pass *pass, const ao_object *object, const cJSON *before, const cJSON *after)
 {
 	cJSON *difference = ao_json_merge_diff(before, after);
+	if (pass->parent->unsure) /* what is cached may be older than what is there */
+		difference = whole(after, difference);
 	if (!difference)
 		return false;
 	ao_auto_json cJSON *patch = cJSON_CreateObject();
@@ -110,6 +141,7 @@ static ao_op_result report_broken_status(ao_pass *pass, const ao_object *object,
 	ao_auto_json cJSON *tree = NULL, *after = cJSON_CreateObject();
 	if (ao_object_tree(object, &tree, NULL) < 0)
 		return AO_OP_END;
+	pass->parent->ready = false;
 	ao_json_set(after, "status", broken_status(ao_json_at(tree, "status"), ao_err_text(err), object->generation));
 	put_records(pass, object, after);
 	bool written = write_difference(pass, object, ao_json_at(tree, "status"), ao_json_at(after, "status"));
@@ -126,6 +158,17 @@ static double requeue_of(const ao_pass *pass, const cJSON *result)
 	return sooner(pass->outcome.requeue_after, sooner(from_plan, from_status));
 }
 
+static bool is_ready(const cJSON *status)
+{
+	const cJSON *condition;
+	cJSON_ArrayForEach (condition, ao_json_at(status, "conditions")) {
+		const char *type = ao_json_str(condition, "type"), *holds = ao_json_str(condition, "status");
+		if (type && strcmp(type, "Ready") == 0)
+			return holds && strcmp(holds, "True") == 0;
+	}
+	return false;
+}
+
 ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 {
 	(void)item;
@@ -135,7 +178,7 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	ao_auto_err ao_err *err = NULL;
 	int code = ao_reconciler_snapshot(pass->reconciler, object, &snapshot, &err);
 	if (code == 0) {
-		ao_json_set(snapshot, "outcome", outcome_of(pass));
+		ao_json_set(snapshot, "outcome", outcome_of(pass, object));
 		ao_call_stats stats = {0};
 		uint64_t started_ns = ao_mono_ns();
 		code = ao_bundle_status(ao_pass_bundle(pass, object), snapshot, &result, &stats, &err);
@@ -150,6 +193,7 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	if (code < 0)
 		return report_broken_status(pass, object, err);
 	pass->parent->rolling_out = cJSON_IsTrue(ao_json_at(result, "rolling_out"));
+	pass->parent->ready = is_ready(ao_json_at(result, "status"));
 	if (pass->parent->settled && !pass->parent->rolling_out)
 		ao_queues_moved(r->with.queues, object->uid);
 	if (pass->plan.tree)

@@ -11,7 +11,8 @@
 typedef struct note {
 	ao_annotations *notes;
 	char *key, *path;
-	char *text;         /* to be written next; or NULL */
+	bool waits;         /* `text` is to be written next */
+	char *text;         /* or NULL: the annotation is to go */
 	ao_kube_call *call; /* in flight */
 } note;
 
@@ -40,7 +41,7 @@ static void on_written(void *arg, const ao_kube_answer *answer)
 	n->call = NULL;
 	if (answer->error)
 		ao_debug(AO_CORE, n->key, "cannot annotate it: %s", answer->message);
-	if (n->text) {
+	if (n->waits) {
 		write_next(n);
 		return;
 	}
@@ -51,10 +52,11 @@ static void on_written(void *arg, const ao_kube_answer *answer)
 static void write_next(note *n)
 {
 	ao_auto_json cJSON *patch = cJSON_CreateObject();
-	ao_json_set_str(ao_json_object(ao_json_object(patch, "metadata"), "annotations"), n->notes->key, n->text);
+	cJSON *annotations = ao_json_object(ao_json_object(patch, "metadata"), "annotations");
+	ao_json_set(annotations, n->notes->key, n->text ? cJSON_CreateString(n->text) : cJSON_CreateNull());
 	ao_auto_str char *body = ao_json_print(patch);
-	free(n->text);
-	n->text = NULL;
+	free(AO_TAKE(n->text));
+	n->waits = false;
 	n->call =
 	    ao_kube_send(n->notes->kube,
 			 &(ao_kube_request){
@@ -94,6 +96,7 @@ void ao_annotations_put(ao_annotations *notes, const char *namespace_, const cha
 	}
 	free(n->text);
 	n->text = ao_xstrdup(text);
+	n->waits = true;
 	if (!n->call)
 		write_next(n);
 }

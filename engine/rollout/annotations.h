@@ -16,4 +16,5 @@ typedef struct ao_annotations ao_annotations;
 ao_annotations *ao_annotations_new(ao_kube *kube, const ao_resource *resource, const char *key, const char *manager);
 /** Drops what is not written yet. */
 void ao_annotations_free(ao_annotations *notes);
+/** @param text  NULL: the annotation goes */
 void ao_annotations_put(ao_annotations *notes, const char *namespace_, const char *name, const char *text);

@@ -1,14 +1,15 @@
 /*
- * policies.c -- decides what happens next: an edit is loaded, preflighted, rolled out, or taken back.
+ * policies.c -- the machine's eyes: parents, passes, ConfigMaps, settings and time are told to it as they change.
  *
- * There is at most one preflight and one rollout.  look() compares what the ConfigMaps hold with the bundle that serves, and starts the
- * first thing that has to be done.  It is called again when that has ended.
+ * Each event ends with ao_policies_turn_soon(): what the machine wants done because of it is done in the loop's next turn (errands.c).
  */
 #include "rollout/policies.h"
 
+#include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "loop/backoff.h"
+#include "policy/selection.h"
 #include "rollout/policies_private.h"
 
 #include <string.h>
@@ -16,543 +17,472 @@
 #define LOOK_MS 20
 #define CONFIG_MS 2000
 #define SETTLING_MS 50
-#define MAX_RESTARTING 5
-#define MAX_FAILED 1
-#define READY_MS 300000
-#define AGAIN_MS 1000 /* after the sandbox's clock has stopped loading */
-#define MAX_AGAIN_MS 60000
+#define TICK_MS 250
 #define FIRST_TRIES 3 /* of loading at the start, where nothing waits for the loop */
-#define PATIENCE 5    /* times that the clock may do so before the operator starts with what it has */
 
-static void look_soon(ao_policies *p) { ao_timer_start(p->look, LOOK_MS); }
+void ao_policies_turn_soon(ao_policies *p)
+{
+	if (p->machine && !ao_timer_active(p->turn))
+		ao_timer_start(p->turn, 0);
+}
 
-static void forget_refusal(ao_policies *p) { free(AO_TAKE(p->refused_by)); }
+void ao_policies_look_soon(ao_policies *p) { ao_timer_start(p->look, LOOK_MS); }
+void ao_policies_reload(ao_policies *p) { ao_policies_look_soon(p); }
 
 /* ---- which bundle serves a parent ---- */
 
-static ao_variant *variant_of(ao_policies *p, const ao_object *parent)
+static ao_variant *at_hand(const ao_policies *p, const char *digest) { return digest ? ao_map_get(p->variants, digest) : NULL; }
+
+static ao_variant *serves(const ao_policies *p, const ao_object *parent)
 {
-	if (p->rollout && ao_rollout_holds(p->rollout, parent->key)) {
-		ao_variant *held = ao_map_get(p->held_by, parent->key);
-		if (held)
-			return held;
-	}
-	return p->canary && ao_variant_concerns(p->canary, parent) ? p->canary : p->main;
+	return p->machine ? at_hand(p, ao_machine_serves(p->machine, parent->key)) : NULL;
 }
 
-ao_bundle *ao_policies_bundle_of(ao_policies *p, const ao_object *parent) { return variant_of(p, parent)->loaded.bundle; }
-
-static ao_bundle *bundle_of(void *arg, const ao_object *parent) { return ao_policies_bundle_of(arg, parent); }
-
-void ao_policies_on_pass(ao_policies *p, const ao_pass_report *report)
+ao_variant *ao_policies_spokesman(const ao_policies *p)
 {
-	if (p->rollout)
-		ao_rollout_on_pass(p->rollout, report);
+	ao_variant *live = p->machine ? at_hand(p, ao_machine_live(p->machine, AO_ROLLOUT_MAIN)) : NULL;
+	ao_variant *goal = p->machine && !live ? at_hand(p, ao_machine_goal(p->machine, AO_ROLLOUT_MAIN)) : NULL;
+	return live ? live : goal ? goal : p->basis;
 }
 
-void ao_policies_parent_changed(ao_policies *p, const char *key)
+ao_bundle *ao_policies_bundle_of(ao_policies *p, const ao_object *parent)
 {
-	if (!p->refused_by || strcmp(p->refused_by, key) != 0)
+	const ao_variant *variant = serves(p, parent);
+	return (variant ? variant : ao_policies_spokesman(p))->loaded.bundle;
+}
+
+bool ao_policies_holds(const ao_policies *p, const ao_object *parent) { return !serves(p, parent); }
+
+bool ao_policies_apart(const ao_policies *p, const ao_object *parent)
+{
+	const char *live = p->machine ? ao_machine_live(p->machine, AO_ROLLOUT_MAIN) : NULL;
+	const ao_variant *variant = serves(p, parent);
+	return live && (!variant || strcmp(ao_variant_digest(variant), live) != 0);
+}
+
+ao_variant *ao_policies_live(const ao_policies *p) { return ao_variant_ref(ao_policies_spokesman(p)); }
+ao_variant *ao_policies_basis(const ao_policies *p) { return ao_variant_ref(p->basis); }
+
+/* ---- parents ---- */
+
+static void forget_parent(ao_policies *p, const char *key)
+{
+	ao_seen_parent *seen = ao_map_remove(p->parents, key);
+	if (!seen)
 		return;
-	ao_info(AO_POLICY, key, "it has changed: the policies that were rejected because of it are tried again");
-	forget_refusal(p);
-	free(AO_TAKE(p->rejected[p->refused_track]));
-	look_soon(p);
+	ao_machine_gone(p->machine, key);
+	free(seen->uid);
+	free(seen);
 }
 
-bool ao_policies_holds(const ao_policies *p, const ao_object *parent) { return p->rollout && ao_rollout_holds(p->rollout, parent->key); }
-
-void ao_policies_reload(ao_policies *p) { look_soon(p); }
-
-ao_variant *ao_policies_live(const ao_policies *p) { return ao_variant_ref(p->main); }
-
-/* ---- the rollout ---- */
-
-static void forget_held(ao_policies *p)
+static bool is_ready(const cJSON *parent)
 {
-	size_t cursor = 0;
-	for (ao_variant *v; (v = ao_map_next(p->held_by, &cursor, NULL));)
-		ao_variant_unref(v);
-	ao_map_free(p->held_by);
-	p->held_by = ao_map_new();
-}
-
-static void redo(void *arg, const char *key) { ao_reconciler_redo(((ao_policies *)arg)->reconciler, key); }
-
-static void set_variant(ao_variant **slot, ao_variant *variant)
-{
-	ao_variant *old = *slot;
-	*slot = variant ? ao_variant_ref(variant) : NULL;
-	ao_variant_unref(old);
-}
-
-/** Gives all parents their old bundle back. Those that the new one had reached get their old plan again. */
-static void fall_back(ao_policies *p, const char *why)
-{
-	const ao_variant *failed = p->track == AO_TRACK_MAIN ? p->main : p->canary;
-	if (failed)
-		ao_policies_taken_back(p, p->track, failed, why);
-	if (p->track == AO_TRACK_MAIN) {
-		set_variant(&p->main, p->good);
-		p->with.on_live(p->with.arg);
-	} else {
-		set_variant(&p->canary, NULL);
-	}
-	ao_rollout_each_released(p->rollout, redo, p);
-}
-
-static void on_rolled_out(void *arg, const char *failed)
-{
-	ao_policies *p = arg;
-	ao_rollout *rollout = p->rollout;
-	if (failed && p->track != AO_TRACK_UNCANARY)
-		fall_back(p, failed);
-	else
-		ao_policies_rolled_out(p, p->track);
-	if (!failed && p->track == AO_TRACK_MAIN) {
-		set_variant(&p->good, p->main);
-		ao_policies_record(p);
-	}
-	p->rollout = NULL;
-	ao_rollout_free(rollout);
-	forget_held(p);
-	look_soon(p);
-}
-
-static double number(const ao_variant *v, const char *name, double fallback)
-{
-	const cJSON *value = ao_json_at(v->loaded.settings, "rollout", name);
-	return cJSON_IsNumber(value) && value->valuedouble >= 0 ? value->valuedouble : fallback;
-}
-
-/** Each parent that changes keeps its old bundle until its turn comes. */
-static void start_rollout(ao_policies *p, ao_map *changes)
-{
-	size_t cursor = 0;
-	const char *key;
-	double restarting = number(p->main, "maxRestarting", MAX_RESTARTING);
-	ao_map *held_by = ao_map_new();
-	while (ao_map_next(changes, &cursor, &key)) {
-		const ao_object *parent = ao_store_get(ao_world_parents(p->world), key);
-		if (parent)
-			ao_map_put(held_by, key, ao_variant_ref(variant_of(p, parent)));
-	}
-	ao_rollout_free(p->rollout);
-	forget_held(p);
-	ao_map_free(p->held_by);
-	p->held_by = held_by;
-	p->rollout = ao_rollout_start(&(ao_rollout_options){
-	    .loop = p->with.loop,
-	    .world = p->world,
-	    .reconciler = p->reconciler,
-	    .bundle = ao_variant_digest(p->candidate),
-	    .changes = changes,
-	    .max_restarting = restarting >= 1 ? (size_t)restarting : 1,
-	    .max_failed = (size_t)number(p->main, "maxFailed", MAX_FAILED),
-	    .ready_ms = (uint64_t)(number(p->main, "readySeconds", READY_MS / 1000) * 1000),
-	    .on_done = on_rolled_out,
-	    .arg = p,
-	});
-}
-
-/* ---- the preflight ---- */
-
-/** Called once it is known which bundle serves. */
-static void tell_started(ao_policies *p)
-{
-	void (*fn)(void *arg) = p->on_started;
-	p->on_started = NULL;
-	p->first = false; /* from now on some bundle was live */
-	ao_policies_note_params(p);
-	if (fn)
-		fn(p->on_started_arg);
-}
-
-static void drop_candidate(ao_policies *p)
-{
-	ao_variant_unref(p->candidate);
-	p->candidate = NULL;
-}
-
-/** Drops everything that was made for the old manifest. The new bundle is live at once, without a rollout. */
-static void change_manifest(ao_policies *p)
-{
-	set_variant(&p->main, p->candidate);
-	set_variant(&p->good, p->candidate);
-	drop_candidate(p);
-	ao_policies_record(p);
-	ao_info(AO_POLICY, NULL, "the manifest has changed: starting all watches again");
-	p->with.on_manifest(p->with.arg);
-}
-
-static void go_live(ao_policies *p, ao_preflight_result *result)
-{
-	if (p->track == AO_TRACK_MAIN && !ao_variant_same_manifest(p->main, p->candidate)) {
-		change_manifest(p);
-		return;
-	}
-	if (p->first &&
-	    p->track == AO_TRACK_MAIN) { /* no bundle was live before, so there is nothing to roll out; a canary always has a rollout */
-		set_variant(&p->good, p->candidate);
-		set_variant(&p->main, p->candidate);
-		ao_preflight_changes_free(AO_TAKE(result->changes));
-		result->changes = ao_map_new();
-	}
-	start_rollout(p, AO_TAKE(result->changes)); /* before the slots change: it looks up which bundle serves each parent now */
-	if (p->track == AO_TRACK_MAIN)
-		set_variant(&p->main, p->candidate);
-	else
-		set_variant(&p->canary, p->track == AO_TRACK_CANARY ? p->candidate : NULL);
-	drop_candidate(p);
-	if (p->track == AO_TRACK_MAIN)
-		p->with.on_live(p->with.arg);
-	tell_started(p);
-}
-
-static void on_preflight(void *arg, ao_preflight_result *result)
-{
-	ao_policies *p = arg;
-	p->preflight = NULL;
-	if (result->error && p->track != AO_TRACK_UNCANARY) {
-		const char *key = result->key;
-		ao_auto_str char *why = ao_xasprintf("%s%s%s", key ? key : "", key ? ": " : "", result->error);
-		ao_policies_rejected(p, p->track, p->candidate, why);
-		p->refused_by = ao_xstrdup(key);
-		p->refused_track = p->track;
-		drop_candidate(p);
-		look_soon(p);
-		return;
-	}
-	ao_policies_accepted(p, p->track, result);
-	go_live(p, result);
-}
-
-static void on_interrupted(void *arg, unsigned times)
-{
-	ao_policies *p = arg;
-	if (p->on_started && times == PATIENCE)
-		tell_started(p);
-}
-
-/** A canary that is taken back, or another one that takes its place, concerns those that the old one served, too. */
-static bool concerns(void *arg, const ao_object *parent)
-{
-	const ao_policies *p = arg;
-	bool had = p->canary && ao_variant_concerns(p->canary, parent);
-	switch (p->track) {
-	case AO_TRACK_MAIN:
-		return !had;
-	case AO_TRACK_CANARY:
-		return ao_variant_concerns(p->candidate, parent);
-	case AO_TRACK_UNCANARY:
-		return had;
+	const cJSON *condition;
+	cJSON_ArrayForEach (condition, ao_json_at(parent, "status", "conditions")) {
+		const char *type = ao_json_str(condition, "type"), *status = ao_json_str(condition, "status");
+		if (type && strcmp(type, "Ready") == 0)
+			return status && strcmp(status, "True") == 0;
 	}
 	return false;
 }
 
-static void start_preflight(ao_policies *p, ao_track track, ao_variant *candidate)
+/** @return is its spec or its labels another than when it was seen last? */
+static bool note_parent(ao_policies *p, const ao_object *parent, const cJSON *tree)
 {
-	ao_preflight_cancel(p->preflight);
-	drop_candidate(p);
-	forget_refusal(p);
-	p->candidate = candidate;
-	p->track = track;
-	ao_cases *cases = AO_TAKE(p->cases);
-	p->preflight = ao_preflight_start(&(ao_preflight_options){
-	    .loop = p->with.loop,
-	    .world = p->world,
-	    .openapi = p->openapi,
-	    .candidate = candidate->loaded.bundle,
-	    .cases = cases,
-	    .bundle_of = bundle_of,
-	    .concerns = concerns,
-	    .on_interrupted = on_interrupted,
-	    .on_done = on_preflight,
-	    .arg = p,
-	});
+	const cJSON *labels = ao_json_at(tree, "metadata", "labels");
+	uint64_t digest = labels ? ao_json_digest(labels) : 0;
+	ao_seen_parent *seen = ao_map_get(p->parents, parent->key);
+	bool changed = !seen || seen->generation != parent->generation || seen->labels != digest;
+	if (!seen) {
+		seen = ao_xcalloc(1, sizeof(*seen));
+		seen->uid = ao_xstrdup(parent->uid);
+		ao_map_put(p->parents, parent->key, seen);
+	}
+	seen->generation = parent->generation;
+	seen->labels = digest;
+	return changed;
 }
 
-/* ---- what is to be done ---- */
+static void see_parent(ao_policies *p, const ao_object *parent)
+{
+	const ao_seen_parent *known = ao_map_get(p->parents, parent->key);
+	char *const *path = ao_world_manifest(p->world)->bundle_path;
+	ao_auto_json cJSON *tree = NULL;
+	if (known && strcmp(known->uid, parent->uid) != 0)
+		forget_parent(p, parent->key); /* another parent of this name */
+	ao_object_tree(parent, &tree, NULL);   /* what cannot be read has no bundle and is not ready */
+	const cJSON *has = path ? ao_json_at_path(tree, path) : NULL;
+	ao_machine_seen(p->machine, &(ao_machine_parent){.key = parent->key,
+							 .has = cJSON_IsString(has) ? has->valuestring : NULL,
+							 .ready = is_ready(tree),
+							 .deleting = parent->deleting,
+							 .changed = note_parent(p, parent, tree)});
+}
 
-static void add_list(cJSON *items, const ao_informer *informer)
+void ao_policies_parent_changed(ao_policies *p, const char *key)
+{
+	if (!p->machine)
+		return;
+	const ao_object *parent = ao_store_get(ao_world_parents(p->world), key);
+	ao_machine_tick(p->machine, ao_mono_ms());
+	if (parent)
+		see_parent(p, parent);
+	else
+		forget_parent(p, key);
+	ao_policies_turn_soon(p);
+}
+
+static bool selects(void *arg, const char *selection, const char *key)
+{
+	const ao_policies *p = arg;
+	const ao_object *parent = ao_store_get(ao_world_parents(p->world), key);
+	return parent && ao_selection_concerns(selection, parent);
+}
+
+void ao_policies_on_pass(ao_policies *p, const ao_pass_report *report)
+{
+	if (!p->machine)
+		return;
+	ao_machine_tick(p->machine, ao_mono_ms());
+	ao_machine_reported(p->machine, &(ao_machine_report){.key = report->key,
+							     .bundle = report->bundle,
+							     .carried = report->carried,
+							     .failed = report->failed,
+							     .unsure = report->unsure,
+							     .refused = report->refused,
+							     .rolling_out = report->rolling_out,
+							     .ready = report->ready});
+	ao_policies_turn_soon(p);
+}
+
+/* ---- the machine's life ---- */
+
+static void tell_machine(ao_policies *p)
+{
+	ao_rollout_choice choices[AO_ROLLOUT_TRACKS];
+	for (size_t i = 0; i < AO_ROLLOUT_TRACKS; i++)
+		choices[i] = (ao_rollout_choice){p->edits[i].digest, p->edits[i].selection};
+	ao_machine_tick(p->machine, ao_mono_ms());
+	ao_machine_set(p->machine, &p->settings);
+	ao_machine_want(p->machine, &choices[AO_ROLLOUT_MAIN], &choices[AO_ROLLOUT_CANARY]);
+	for (ao_rollout_track track = 0; track < AO_ROLLOUT_TRACKS; track++) {
+		ao_report_undone(p, track);
+		if (ao_machine_trial(p->machine, track) == AO_TRIAL_NONE)
+			ao_wanted_clear(&p->edits[track].wanted); /* it is had already, or refused */
+	}
+}
+
+/** What people wrote while nobody led. */
+static void hear_all(ao_policies *p)
+{
+	ao_informer *informers[] = {p->maps, p->canary_maps, p->records};
+	for (size_t i = 0; p->maps && i < AO_LEN(informers); i++) {
+		size_t cursor = 0;
+		for (const ao_object *map; (map = ao_store_next(ao_informer_store(informers[i]), &cursor));)
+			if (informers[i] != p->records || map == ao_recall_map(p))
+				ao_commands_hear(p, map, informers[i] == p->records, i == 1 ? AO_ROLLOUT_CANARY : AO_ROLLOUT_MAIN);
+	}
+}
+
+static void begin(ao_policies *p)
 {
 	size_t cursor = 0;
-	const ao_store *store = informer ? ao_informer_store((ao_informer *)informer) : NULL;
-	for (const ao_object *object; store && (object = ao_store_next(store, &cursor));) {
-		cJSON *tree = NULL;
-		if (!object->deleting && ao_object_tree(object, &tree, NULL) == 0)
-			cJSON_AddItemToArray(items, tree);
-	}
-}
-
-static cJSON *list_of(const ao_informer *informer)
-{
-	cJSON *list = cJSON_CreateObject();
-	add_list(cJSON_AddArrayToObject(list, "items"), informer);
-	return list;
-}
-
-/** Nobody is to blame for what the sandbox's clock stops. */
-static void try_again(ao_policies *p, ao_track track, const ao_err *err)
-{
-	uint64_t wait_ms = ao_backoff_ms(AGAIN_MS, MAX_AGAIN_MS, p->interrupted[track]++);
-	ao_warn(AO_POLICY, NULL, "%s: tried again in %llu s", ao_err_text(err), (unsigned long long)wait_ms / 1000);
-	ao_timer_start(p->look, wait_ms);
-}
-
-/** Loads it, with its cases. @return NULL when there is nothing new to try */
-static ao_variant *new_candidate(ao_policies *p, ao_track track, const cJSON *const *lists, const ao_variant *serving, const char *selector,
-				 const char *percent)
-{
-	ao_variant *candidate = NULL;
-	ao_auto_err ao_err *err = NULL;
-	int r = ao_variant_load(p->with.load, lists, &candidate, &err);
-	if (r == 0 && track == AO_TRACK_CANARY)
-		r = ao_variant_limit(candidate, selector, percent, &err);
-	const char *mark = r < 0 ? ao_err_text(err) : ao_variant_digest(candidate);
-	bool whole = r == 0, again = p->rejected[track] && strcmp(p->rejected[track], mark) == 0;
-	bool same = r == 0 && serving && strcmp(ao_variant_digest(serving), mark) == 0 && serving->percent == candidate->percent &&
-		    strcmp(serving->selector ? serving->selector : "", candidate->selector ? candidate->selector : "") == 0;
-	ao_cases_free(AO_TAKE(p->cases));
-	if (r == 0 && !again && !same)
-		r = ao_variant_cases(p->with.load, candidate, &p->cases, &err);
-	if (r == -EINTR) {
-		try_again(p, track, err);
-		ao_variant_unref(candidate);
-		return NULL;
-	}
-	p->interrupted[track] = 0;
-	if (r < 0 && !again)
-		ao_policies_rejected(p, track, whole ? candidate : NULL, ao_err_text(err));
-	if (same && p->rejected[track]) { /* the edit was undone */
-		free(p->rejected[track]);
-		p->rejected[track] = NULL;
-		ao_policies_rolled_out(p, track);
-	}
-	if (r == 0 && !again && !same)
-		return candidate;
-	ao_variant_unref(candidate);
-	return NULL;
-}
-
-/** @return true when a preflight was started */
-static bool look_at_canary(ao_policies *p, const cJSON *main_list)
-{
-	ao_auto_json cJSON *list = list_of(p->canary_maps);
-	const cJSON *first = cJSON_GetArrayItem(ao_json_at(list, "items"), 0);
-	if (!first) {
-		free(p->rejected[AO_TRACK_CANARY]);
-		p->rejected[AO_TRACK_CANARY] = NULL;
-		if (p->canary)
-			start_preflight(p, AO_TRACK_UNCANARY, ao_variant_ref(p->main));
-		return p->canary != NULL;
-	}
-	const char *label = p->main->loaded.manifest->policies_label;
-	ao_auto_str char *selector_key = ao_xasprintf("%s-canary-selector", label), *percent_key = ao_xasprintf("%s-canary-percent", label);
-	const cJSON *annotations = ao_json_at(first, "metadata", "annotations");
-	ao_variant *candidate = new_candidate(p, AO_TRACK_CANARY, (const cJSON *const[]){main_list, list, NULL}, p->canary,
-					      ao_json_str(annotations, selector_key), ao_json_str(annotations, percent_key));
-	if (candidate && !ao_variant_same_manifest(p->main, candidate)) {
-		ao_policies_rejected(p, AO_TRACK_CANARY, candidate, "a canary cannot change the manifest");
-		ao_variant_unref(candidate);
-		candidate = NULL;
-	}
-	if (candidate)
-		start_preflight(p, AO_TRACK_CANARY, candidate);
-	return candidate != NULL;
-}
-
-/** At the start it is better to have the right policies a little later, but not to do nothing for ever. */
-static bool is_worth_waiting_for(const ao_policies *p)
-{
-	unsigned times = p->interrupted[AO_TRACK_MAIN];
-	return p->on_started && times && times < PATIENCE;
+	p->machine = ao_machine_new(
+	    &(ao_machine_options){.settings = p->settings, .fallback = ao_variant_digest(p->fallback), .selects = selects, .arg = p},
+	    p->recorded ? &p->record : NULL);
+	ao_machine_tick(p->machine, ao_mono_ms());
+	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(p->world), &cursor));)
+		see_parent(p, parent);
+	tell_machine(p);
+	ao_machine_synced(p->machine);
+	ao_report_refused_before(p, AO_ROLLOUT_MAIN);
+	ao_report_refused_before(p, AO_ROLLOUT_CANARY);
+	hear_all(p);
 }
 
 static void look(void *arg)
 {
 	ao_policies *p = arg;
-	if (!p->reconciler || !ao_world_synced(p->world))
+	if (p->on_recalled) {
+		ao_recall_go_on(p);
 		return;
-	if (p->maps && (!ao_informer_synced(p->maps) || !ao_informer_synced(p->canary_maps)))
+	}
+	if (!p->reconciler || !ao_world_synced(p->world))
 		return;
 	if (p->on_started && ao_setting_files_settling(p->with.load->files)) {
 		ao_timer_start(p->look, SETTLING_MS);
 		return;
 	}
-	ao_auto_json cJSON *list = list_of(p->maps);
-	ao_preflight_cancel(p->preflight);
-	p->preflight = NULL;
-	drop_candidate(p);
-	ao_variant *candidate = new_candidate(p, AO_TRACK_MAIN, (const cJSON *const[]){list, NULL}, p->main, NULL, NULL);
-	if (candidate)
-		start_preflight(p, AO_TRACK_MAIN, candidate);
-	else if (is_worth_waiting_for(p))
+	if (p->stuck) {
+		ao_policies_try_start(p);
 		return;
-	else if (p->rollout || !look_at_canary(p, list))
-		tell_started(p);
+	}
+	if (!ao_edits_look(p))
+		return;
+	if (!p->machine)
+		begin(p);
+	else
+		tell_machine(p);
+	ao_policies_turn_soon(p);
 }
 
-/* ---- watching ---- */
+/** Passes may begin when it is known what serves, and that is at hand or cannot be had. */
+void ao_policies_try_start(ao_policies *p)
+{
+	void (*fn)(void *arg) = p->on_started;
+	const char *goal = p->machine ? ao_machine_goal(p->machine, AO_ROLLOUT_MAIN) : NULL;
+	bool known = p->stuck || (goal && (p->missing || (at_hand(p, goal) && !p->fetching)));
+	if (!fn || !known)
+		return;
+	p->on_started = NULL;
+	ao_report_params(p);
+	fn(p->on_started_arg);
+}
+
+/* ---- time ---- */
+
+static void tick(void *arg)
+{
+	ao_policies *p = arg;
+	if (p->writing.manifest && !p->writing.open)
+		ao_errands_change_manifest(p);
+	if (!p->machine)
+		return;
+	ao_machine_tick(p->machine, ao_mono_ms());
+	ao_policies_turn_soon(p);
+}
+
+static void turn(void *arg)
+{
+	ao_policies *p = arg;
+	if (!p->machine)
+		return;
+	ao_errands_run(p);
+	if (!p->machine)
+		return; /* another manifest: everything begins anew */
+	ao_policies_try_start(p);
+	if (ao_machine_busy(p->machine) && !ao_timer_active(p->tick))
+		ao_timer_start(p->tick, TICK_MS);
+}
+
+/* ---- ConfigMaps ---- */
 
 static void on_change(void *arg, ao_informer *informer, ao_change change, const ao_object *object, const ao_object *before)
 {
-	(void)informer, (void)object;
-	if (change != AO_UPDATED || before->full_digest != object->full_digest)
-		look_soon(arg);
+	ao_policies *p = arg;
+	if (change == AO_UPDATED && before->full_digest == object->full_digest)
+		return;
+	if (change != AO_DELETED)
+		ao_commands_hear(p, object, false, informer == p->maps ? AO_ROLLOUT_MAIN : AO_ROLLOUT_CANARY);
+	ao_policies_look_soon(p);
+}
+
+static void on_record_change(void *arg, ao_informer *informer, ao_change change, const ao_object *object, const ao_object *before)
+{
+	ao_policies *p = arg;
+	(void)informer;
+	if (strcmp(object->name, p->record_name) != 0 || (change == AO_UPDATED && before->full_digest == object->full_digest))
+		return;
+	if (change != AO_DELETED)
+		ao_commands_hear(p, object, true, AO_ROLLOUT_MAIN);
+	ao_recall_watch(p, change == AO_DELETED ? NULL : object);
 }
 
 static void on_maps_synced(void *arg, ao_informer *informer, bool absent)
 {
 	(void)informer, (void)absent;
-	look_soon(arg);
+	ao_policies_look_soon(arg);
 }
 
-static ao_informer *watch(ao_policies *p, const char *suffix)
+static ao_informer *watch(ao_policies *p, const char *suffix,
+			  void (*fn)(void *arg, ao_informer *informer, ao_change change, const ao_object *object, const ao_object *before))
 {
-	ao_auto_str char *selector = ao_xasprintf("%s%s=true", p->main->loaded.manifest->policies_label, suffix);
-	ao_informer *informer = ao_informer_new(p->with.loop, p->with.kube,
-						&(ao_informer_options){
-						    .resource = &p->resource,
-						    .namespace_ = p->with.namespace_,
-						    .label_selector = selector,
-						    .store = {.annotation = p->main->loaded.manifest->class_annotation,
-							      .annotation_value = ao_load_scope(p->with.load)->class_},
-						    .on_change = on_change,
-						    .on_synced = on_maps_synced,
-						    .arg = p,
-						});
+	const ao_manifest *manifest = p->fallback->loaded.manifest;
+	ao_auto_str char *selector = ao_xasprintf("%s%s=true", manifest->policies_label, suffix);
+	ao_informer *informer = ao_informer_new(
+	    p->with.loop, p->with.kube,
+	    &(ao_informer_options){
+		.resource = &p->resource,
+		.namespace_ = p->with.namespace_,
+		.label_selector = selector,
+		.store = {.annotation = manifest->class_annotation, .annotation_value = ao_load_scope(p->with.load)->class_},
+		.on_change = fn,
+		.on_synced = on_maps_synced,
+		.arg = p,
+	    });
 	ao_informer_start(informer);
 	return informer;
 }
 
-static void on_config(void *arg)
+void ao_policies_recall(ao_policies *p, ao_events *events, void (*fn)(void *arg), void *arg)
 {
-	const ao_policies *p = arg;
-	ao_info(AO_POLICY, NULL, "%s has changed", p->with.load->config_file);
-	look_soon(arg);
+	p->events = events;
+	p->on_recalled = fn;
+	p->on_recalled_arg = arg;
+	if (!p->maps && !p->with.forbidden && p->fallback->loaded.manifest->policies_label) {
+		p->maps = watch(p, "", on_change);
+		p->canary_maps = watch(p, "-canary", on_change);
+		p->records = watch(p, "-record", on_record_change);
+	}
+	ao_policies_look_soon(p);
 }
 
-void ao_policies_lead(ao_policies *p, ao_world *world, ao_reconciler *reconciler, const ao_openapi *openapi, ao_events *events)
+static void on_config(void *arg)
+{
+	ao_policies *p = arg;
+	ao_info(AO_POLICY, NULL, "%s has changed", p->with.load->config_file);
+	ao_policies_look_soon(p);
+}
+
+void ao_policies_lead(ao_policies *p, ao_world *world, ao_reconciler *reconciler, const ao_openapi *openapi)
 {
 	p->world = world;
 	p->reconciler = reconciler;
 	p->openapi = openapi;
-	p->events = events;
 	if (!p->config && p->with.load->config_file)
 		p->config = ao_file_watch_new(p->with.loop, p->with.load->config_file, CONFIG_MS, on_config, p);
-	if (!p->maps && !p->forbidden && p->main->loaded.manifest->policies_label) {
-		p->maps = watch(p, "");
-		p->canary_maps = watch(p, "-canary");
-	}
 }
 
 void ao_policies_world_synced(ao_policies *p, void (*fn)(void *arg), void *arg)
 {
 	p->on_started = fn;
 	p->on_started_arg = arg;
-	look_soon(p);
+	ao_policies_look_soon(p);
 }
 
 void ao_policies_rest(ao_policies *p)
 {
-	ao_preflight_cancel(p->preflight);
-	p->preflight = NULL;
-	drop_candidate(p);
-	ao_cases_free(AO_TAKE(p->cases));
-	ao_rollout_free(p->rollout);
-	p->rollout = NULL;
-	forget_held(p);
+	size_t cursor = 0;
+	ao_errands_stop(p);
 	ao_timer_stop(p->look);
+	ao_timer_stop(p->turn);
+	ao_timer_stop(p->tick);
+	ao_machine_free(p->machine);
+	p->machine = NULL;
+	for (ao_seen_parent *seen; (seen = ao_map_next(p->parents, &cursor, NULL));) {
+		free(seen->uid);
+		free(seen);
+	}
+	ao_map_free(p->parents);
+	p->parents = ao_map_new();
 	p->world = NULL;
 	p->reconciler = NULL;
+	p->on_started = NULL;
 }
 
 /* ---- the beginning and the end ---- */
 
-char *ao_policies_live_name(const ao_scope *scope, const char *component)
+char *ao_policies_record_name(const ao_scope *scope, const char *component)
 {
 	ao_auto_str char *base = ao_xasprintf("%s-policies-live", component);
 	return ao_scope_name(scope, base);
 }
 
-static void read_live(const cJSON *live, ao_sources *ret)
+static int load_fallback(ao_policies *p, ao_err **reterr)
 {
-	const cJSON *file;
-	cJSON_ArrayForEach (file, ao_json_at(live, "data"))
-		if (cJSON_IsString(file))
-			ao_sources_put(ret, file->string, file->valuestring, strlen(file->valuestring), "live");
-}
-
-static int load_first(ao_policies *p, const ao_policies_found *found, ao_err **reterr)
-{
-	ao_auto_sources ao_sources live = {0};
 	ao_auto_err ao_err *err = NULL;
-	read_live(found->live, &live);
 	int r = -EINTR;
 	for (unsigned tries = 0; r == -EINTR && tries < FIRST_TRIES; tries++)
-		r = ao_variant_load_files(p->with.load, &live, &p->main, &err);
+		r = ao_variant_load_builtin(p->with.load, &p->fallback, &err);
 	if (r == 0)
 		return 0;
 	ao_load_options builtin = *p->with.load;
-	if (!live.count && !builtin.policies_dir) { /* what was tried just now are the built-in policies */
+	if (!builtin.policies_dir) { /* what was tried just now are the built-in policies */
 		if (reterr)
 			*reterr = AO_TAKE(err);
 		return r;
 	}
 	builtin.policies_dir = NULL;
-	ao_auto_str char *which = live.count ? ao_xstrdup("that were live cannot be used any more")
-					     : ao_xasprintf("in %s cannot be used", p->with.load->policies_dir);
-	ao_error(AO_POLICY, NULL, "the policies %s, the built-in ones serve: %s", which, ao_err_text(err));
-	p->trouble = ao_xstrdup(ao_err_text(err));
-	return ao_variant_load_files(&builtin, &(ao_sources){0}, &p->main, reterr);
+	ao_error(AO_POLICY, NULL, "the policies in %s cannot be used, the built-in ones serve: %s", p->with.load->policies_dir,
+		 ao_err_text(err));
+	p->edits[AO_ROLLOUT_MAIN].trouble = ao_xstrdup(ao_err_text(err));
+	return ao_variant_load_builtin(&builtin, &p->fallback, reterr);
 }
 
-/**
- * At the very first start no bundle is known to be good yet.  Then the ConfigMaps may serve from the start if they load.  Their preflight
- * comes before the first pass.
- */
-int ao_policies_new(const ao_policies_options *options, const ao_policies_found *found, ao_policies **ret, ao_err **reterr)
+static void make_writers(ao_policies *p)
+{
+	const ao_manifest *manifest = p->fallback->loaded.manifest;
+	const ao_scope *scope = ao_load_scope(p->with.load);
+	ao_auto_str char *state = ao_xasprintf("%s-state", manifest->policies_label),
+			 *word = ao_xasprintf("%s-rollout", manifest->policies_label),
+			 *base = ao_xasprintf("%s-policies-kept", manifest->component), *prefix = ao_scope_name(scope, base);
+	p->record_name = ao_policies_record_name(scope, manifest->component);
+	p->notes = ao_annotations_new(p->with.kube, &p->resource, state, manifest->field_manager);
+	p->words = ao_annotations_new(p->with.kube, &p->resource, word, manifest->field_manager);
+	p->archive = ao_archive_new(&(ao_archive_options){.kube = p->with.kube,
+							  .resource = &p->resource,
+							  .namespace_ = p->with.namespace_,
+							  .label = manifest->policies_label,
+							  .field_manager = manifest->field_manager,
+							  .prefix = prefix});
+}
+
+int ao_policies_new(const ao_policies_options *options, ao_policies **ret, ao_err **reterr)
 {
 	ao_policies *p = ao_xcalloc(1, sizeof(*p));
 	p->with = *options;
-	p->recorded = found->live != NULL;
-	p->forbidden = found->forbidden;
-	p->first = !p->recorded;
 	p->resource = (ao_resource){.api_version = (char *)"v1", .kind = (char *)"ConfigMap", .plural = (char *)"configmaps"};
-	int r = load_first(p, found, reterr);
+	int r = load_fallback(p, reterr);
 	if (r < 0) {
-		free(p->trouble);
+		free(p->edits[AO_ROLLOUT_MAIN].trouble);
 		free(p);
 		return r;
 	}
-	p->good = ao_variant_ref(p->main);
-	p->held_by = ao_map_new();
+	p->basis = ao_variant_ref(p->fallback);
+	p->variants = ao_map_new();
+	p->parents = ao_map_new();
+	p->unkept = ao_map_new();
+	p->heard = ao_map_new();
 	p->look = ao_timer_new(options->loop, look, p);
-	ao_info(AO_POLICY, NULL, "bundle %s with %d policies", ao_variant_digest(p->main),
-		cJSON_GetArraySize(ao_bundle_policies(p->main->loaded.bundle)));
+	p->turn = ao_timer_new(options->loop, turn, p);
+	p->tick = ao_timer_new(options->loop, tick, p);
+	make_writers(p);
+	ao_info(AO_POLICY, NULL, "bundle %s with %d policies", ao_variant_digest(p->fallback),
+		cJSON_GetArraySize(ao_bundle_policies(p->fallback->loaded.bundle)));
 	*ret = p;
 	return 0;
+}
+
+static void free_values(ao_map *map)
+{
+	size_t cursor = 0;
+	for (char *value; (value = ao_map_next(map, &cursor, NULL));)
+		free(value);
+	ao_map_free(map);
 }
 
 void ao_policies_free(ao_policies *p)
 {
 	if (!p)
 		return;
+	size_t cursor = 0;
 	ao_policies_rest(p);
+	for (ao_variant *v; (v = ao_map_next(p->variants, &cursor, NULL));)
+		ao_variant_unref(v);
+	ao_map_free(p->variants);
+	ao_variant_unref(p->fallback);
+	ao_variant_unref(p->basis);
 	ao_annotations_free(p->notes);
+	ao_annotations_free(p->words);
+	ao_archive_free(p->archive);
 	ao_informer_free(p->maps);
 	ao_informer_free(p->canary_maps);
+	ao_informer_free(p->records);
 	ao_timer_free(p->look);
+	ao_timer_free(p->turn);
+	ao_timer_free(p->tick);
 	ao_file_watch_free(p->config);
-	ao_variant_unref(p->main);
-	ao_variant_unref(p->good);
-	ao_variant_unref(p->canary);
-	ao_map_free(p->held_by);
-	for (size_t i = 0; i < AO_LEN(p->rejected); i++)
-		free(p->rejected[i]);
-	free(p->refused_by);
-	free(p->trouble);
+	ao_rollout_record_clear(&p->record);
+	for (size_t i = 0; i < AO_ROLLOUT_TRACKS; i++)
+		ao_edit_clear(&p->edits[i]);
+	ao_map_free(p->parents);
+	free_values(p->unkept);
+	free_values(p->heard);
+	free(p->record_name);
+	free(p->record_text);
+	free(p->recalling);
+	free(p->stuck);
+	free(p->missing);
 	free(p->noted);
 	free(p);
 }

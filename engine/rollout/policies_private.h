@@ -1,56 +1,145 @@
 #pragma once
-/** policies_private.h -- shared between policies.c (decides what happens next) and report.c (tells people). Private to rollout/. */
+/**
+ * policies_private.h -- shared between policies.c (what happens, told to the machine), edits.c (what is wanted), errands.c (what the machine wants done),
+ * recall.c and record_write.c (what a predecessor left, and what is left to a successor), commands.c (what people ask for) and report.c (what people are told).  Private to rollout/.
+ */
 #include "loop/file_watch.h"
 #include "rollout/annotations.h"
+#include "rollout/archive.h"
+#include "rollout/check.h"
+#include "rollout/machine/machine.h"
 #include "rollout/policies.h"
-#include "rollout/preflight.h"
-#include "rollout/rollout.h"
+#include "rollout/wanted.h"
 
-typedef enum { AO_TRACK_MAIN, AO_TRACK_CANARY, AO_TRACK_UNCANARY } ao_track;
+/** What is known of the edit of a track. */
+typedef struct ao_edit {
+	char *digest, *selection; /* what sources hold; NULL: nothing */
+	ao_wanted wanted;         /* ... as it was put together last, until it is loaded and its cases are run */
+	ao_check_sums sums;       /* of the checks so far */
+	ao_cases *cases;          /* running, or NULL */
+	ao_variant *cased;        /* whose they are */
+	ao_sources case_files;
+	char *trouble; /* what /readyz says; NULL: all is well */
+	char *back;    /* why it goes back; NULL: it does not, or nobody is to blame */
+	char *unread;  /* what was said last about ConfigMaps that do not say what they want; or NULL */
+} ao_edit;
+
+/** A parent as the machine was told of it. */
+typedef struct ao_seen_parent {
+	char *uid;
+	int64_t generation;
+	uint64_t labels;
+} ao_seen_parent;
 
 struct ao_policies {
 	ao_policies_options with;
+	ao_resource resource;
+	ao_variant *fallback;                      /* of the binary and of --policies */
+	ao_variant *basis;                         /* the world is made for its manifest */
+	ao_map *variants;                          /* digest -> ao_variant: those at hand */
+	char *record_name;                         /* of the ConfigMap */
+	ao_informer *maps, *canary_maps, *records; /* NULL: not begun, or we are not allowed to read ConfigMaps */
+	ao_file_watch *config;                     /* of --config, while leading; or NULL */
+	ao_annotations *notes, *words;             /* of `<label>-state` and `<label>-rollout` */
+	ao_archive *archive;
+
+	void (*on_recalled)(void *arg);
+	void *on_recalled_arg;
+	char *recalling;          /* the bundle that is fetched for its manifest; or NULL */
+	ao_rollout_record record; /* as the predecessor left it */
+	bool recorded;            /* there is such a record */
+	char *record_text;        /* as it was read or written last; or NULL */
+	char *stuck;              /* why the record cannot be used: nobody is touched until it can; or NULL */
+
 	ao_world *world; /* while leading */
 	ao_reconciler *reconciler;
 	const ao_openapi *openapi;
 	ao_events *events;
-	ao_informer *maps, *canary_maps;
-	ao_resource resource;
-	ao_file_watch *config; /* of --config, while leading; or NULL */
-	ao_timer *look;        /* an edit is looked at a moment later, so that several edits count as one */
+	ao_machine *machine;          /* NULL: not leading, caches are not filled, or the record cannot be used */
+	ao_machine_settings settings; /* as they were wanted last */
+	ao_map *parents;              /* key -> ao_seen_parent */
+	ao_edit edits[AO_ROLLOUT_TRACKS];
+	struct {
+		bool open;
+		uint64_t version;
+		ao_rollout_record record;
+		bool manifest; /* nothing else goes on: when this is written, everything begins anew for another manifest */
+		ao_map *kept;  /* what the record says is kept, in flight */
+		char *text;    /* ... and all that it says */
+		ao_kube_call *call;
+	} writing;
+	ao_map *unkept;       /* digests of bundles that could not be kept, and were said to be so */
+	size_t fetching;      /* bundles that are asked of the archive */
+	bool sweep;           /* bundles may have become superfluous */
+	char *missing;        /* what is said about bundles that are in use and cannot be had; or NULL */
+	char *noted;          /* what was said last about the live bundle's parameters; or NULL */
+	unsigned interrupted; /* how often in a row the sandbox's clock stopped us */
+	ao_map *heard;        /* uid of a ConfigMap -> the word of its annotation that was obeyed last */
+	ao_timer *look;       /* an edit is looked at a moment later, so that several edits count as one */
+	ao_timer *turn;       /* there may be tasks */
+	ao_timer *tick;       /* the machine's clock, while it is busy */
 	void (*on_started)(void *arg);
 	void *on_started_arg;
-
-	ao_variant *main;   /* the bundle that parents have, or will get */
-	ao_variant *good;   /* the bundle to go back to while `main` is rolled out; else the same as main */
-	ao_variant *canary; /* or NULL */
-	bool forbidden;     /* we are not allowed to read ConfigMaps here: the bundle of the start serves */
-	bool recorded;      /* the ConfigMap with the live files exists */
-	bool first;         /* no bundle was ever live here: the first one serves without a rollout */
-
-	ao_variant *candidate; /* in preflight */
-	ao_cases *cases;       /* of the candidate that was loaded last, until its preflight takes them; or NULL */
-	ao_track track;
-	ao_preflight *preflight;
-	ao_rollout *rollout;
-	ao_annotations *notes;   /* what ConfigMaps are annotated with; NULL until there is something to say */
-	ao_map *held_by;         /* key -> ao_variant, for parents that the rollout has not reached */
-	char *rejected[3];       /* digest or message of what was refused last, by track: said once */
-	unsigned interrupted[3]; /* how often in a row the sandbox's clock stopped loading, by track */
-	char *refused_by;        /* key of the parent that the last refused bundle failed on: another try when it changes; or NULL */
-	ao_track refused_track;
-	char *trouble; /* what /readyz says; NULL: all is well */
-	char *noted;   /* what was said last about the live bundle's parameters; or NULL */
 };
 
+/* policies.c */
+void ao_policies_turn_soon(ao_policies *p);
+void ao_policies_look_soon(ao_policies *p);
+/** Is everything there that a parent needs to be served? Then passes may begin. */
+void ao_policies_try_start(ao_policies *p);
+/** The bundle that speaks for all: what is live, else what comes next to it. Borrowed. */
+ao_variant *ao_policies_spokesman(const ao_policies *p);
+
+/* edits.c */
+/** Looks at sources and settings. @return false: the sandbox's clock stopped it, and it is tried again */
+bool ao_edits_look(ao_policies *p);
+/** Puts together what a track wants, unless that was done for this bundle. @return as ao_wanted_get(), into the edit of the track */
+int ao_edit_want(ao_policies *p, ao_rollout_track track, const char *digest, ao_err **reterr);
+void ao_edit_stop_cases(ao_edit *edit);
+void ao_edit_clear(ao_edit *edit); /* before it is freed */
+
+/* record_write.c */
+/** Writes the record, and before it the texts of bundles that it names. Ends with ao_errands_written(). @param record  taken */
+void ao_record_write_start(ao_policies *p, ao_rollout_record *record);
+void ao_record_write_stop(ao_policies *p);
+
+/* errands.c */
+/** The record that was being written is there, or could not be written. */
+void ao_errands_written(ao_policies *p, bool good);
+/** Takes tasks until there are none, or its slice of time is over. */
+void ao_errands_run(ao_policies *p);
+/** Writes the record of another manifest, again if need be, and begins anew. */
+void ao_errands_change_manifest(ao_policies *p);
+/** Nothing that was begun is waited for any more. */
+void ao_errands_stop(ao_policies *p);
+/** Has the bundle at hand, perhaps at once, and tells the machine, or recall.c. */
+void ao_errands_load(ao_policies *p, const char *digest);
+
+/* recall.c */
+/** ConfigMaps are known now, or have changed. */
+void ao_recall_go_on(ao_policies *p);
+/** The ConfigMap of the record has changed or gone: was that us? */
+void ao_recall_watch(ao_policies *p, const ao_object *map);
+/** The bundle that was asked for is there, or not. @param variant  taken; NULL: `verdict` says whether it may be had later */
+void ao_recall_loaded(ao_policies *p, ao_variant *variant, ao_verdict verdict, const char *why);
+/** The record's ConfigMap as it was seen last; NULL: there is none. */
+const ao_object *ao_recall_map(const ao_policies *p);
+
+/* commands.c */
+/** Obeys the word that a person wrote on a ConfigMap, once. */
+void ao_commands_hear(ao_policies *p, const ao_object *map, bool is_record, ao_rollout_track track);
+
 /* report.c */
-/** @param candidate  NULL: the bundle did not load */
-void ao_policies_rejected(ao_policies *p, ao_track track, const ao_variant *candidate, const char *why);
-/** The bundle was live for some parents, and is taken back. */
-void ao_policies_taken_back(ao_policies *p, ao_track track, const ao_variant *variant, const char *why);
-void ao_policies_accepted(ao_policies *p, ao_track track, const ao_preflight_result *result);
-void ao_policies_rolled_out(ao_policies *p, ao_track track);
+void ao_report_news(ao_policies *p, const ao_task *news);
+/** The ConfigMaps of a track do not say what they want, or cannot be put together. Said once. */
+void ao_report_unread(ao_policies *p, ao_rollout_track track, const char *why);
+/** What sources hold is live already: an edit was undone. */
+void ao_report_undone(ao_policies *p, ao_rollout_track track);
 /** Says once which parameters belong to no policy of the live bundle. */
-void ao_policies_note_params(ao_policies *p);
-/** Writes the live files to the ConfigMap of our own. */
-void ao_policies_record(ao_policies *p);
+void ao_report_params(ao_policies *p);
+/** An Event about one ConfigMap. */
+void ao_report_event(ao_policies *p, const ao_object *map, bool warning, const char *reason, const char *note);
+/** What is wanted was refused before this start. Said once. */
+void ao_report_refused_before(ao_policies *p, ao_rollout_track track);
+/** ... about the record's, and a line of the log. The record need not be there yet. */
+void ao_report_record(ao_policies *p, bool warning, const char *reason, const char *note);

@@ -1,196 +1,322 @@
-/* report.c -- tells people what became of an edit (log, Event, annotation, metrics, /readyz), and keeps the live files. */
+/* report.c -- tells people what became of an edit: log, Event, annotation, metrics, /readyz. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "rollout/policies_private.h"
 
 #include <string.h>
 
-#define MAX_LIVE (900 * 1024) /* bytes of files; a ConfigMap can hold 1 MiB */
+static const char *const LABELS[] = {"policies", "canary policies"};
 
-static const char *const TRACK[] = {"policies", "canary policies", "the end of canary policies"};
+static const char *label_of(const ao_task *news)
+{
+	return news->track == AO_ROLLOUT_CANARY && !news->digest ? "the end of canary policies" : LABELS[news->track];
+}
 
 /* ---- on the ConfigMaps ---- */
 
-static void annotate(ao_policies *p, const ao_object *map, const char *state)
+void ao_report_event(ao_policies *p, const ao_object *map, bool warning, const char *reason, const char *note)
 {
-	if (!p->notes) {
-		ao_auto_str char *key = ao_xasprintf("%s-state", p->main->loaded.manifest->policies_label);
-		p->notes = ao_annotations_new(p->with.kube, &p->resource, key, p->main->loaded.manifest->field_manager);
-	}
-	ao_annotations_put(p->notes, map->namespace_, map->name, state);
+	ao_event about = ao_event_about(&p->resource, map->namespace_, map->name, map->uid);
+	if (p->events)
+		ao_events_say(p->events, about, warning, reason, "LoadPolicies", note);
 }
 
-static void emit(ao_policies *p, const ao_object *map, bool warning, const char *reason, const char *note)
+void ao_report_record(ao_policies *p, bool warning, const char *reason, const char *note)
 {
-	ao_events_say(p->events, ao_event_about(&p->resource, map->namespace_, map->name, map->uid), warning, reason, "LoadPolicies", note);
+	const ao_object *map = ao_recall_map(p);
+	if (warning)
+		ao_error(AO_POLICY, NULL, "%s", note);
+	else
+		ao_info(AO_POLICY, NULL, "%s", note);
+	if (map)
+		ao_report_event(p, map, warning, reason, note);
 }
 
 /** Writes an Event and the annotation on every ConfigMap of a track. */
-static void say(ao_policies *p, ao_track track, bool warning, const char *reason, const char *note)
+static void say(ao_policies *p, ao_rollout_track track, bool warning, const char *reason, const char *note)
 {
-	ao_informer *informer = track == AO_TRACK_MAIN ? p->maps : p->canary_maps;
-	if (!informer)
-		return;
+	const ao_informer *informer = track == AO_ROLLOUT_MAIN ? p->maps : p->canary_maps;
 	size_t cursor = 0;
-	for (const ao_object *map; (map = ao_store_next(ao_informer_store(informer), &cursor));) {
-		emit(p, map, warning, reason, note);
-		annotate(p, map, note);
+	for (const ao_object *map; informer && (map = ao_store_next(ao_informer_store((ao_informer *)informer), &cursor));) {
+		ao_report_event(p, map, warning, reason, note);
+		ao_annotations_put(p->notes, map->namespace_, map->name, note);
 	}
 }
 
 /* ---- what became of it ---- */
 
-static void set_trouble(ao_policies *p, const char *text)
+static void set_text(char **to, const char *text)
 {
-	free(p->trouble);
-	p->trouble = ao_xstrdup(text);
+	char *copy = ao_xstrdup(text);
+	free(*to);
+	*to = copy;
 }
 
-static void bad_news(ao_policies *p, ao_track track, const char *mark, const char *result, const char *reason, const char *note)
+static void count(ao_policies *p, const char *result)
 {
 	ao_auto_str char *labels = ao_xasprintf("result=\"%s\"", result);
-	ao_error(AO_POLICY, NULL, "%s %s", TRACK[track], note);
-	free(p->rejected[track]);
-	p->rejected[track] = ao_xstrdup(mark);
 	ao_metric_add(p->with.metrics, "policy_reloads_total", labels, 1);
+}
+
+static void bad_news(ao_policies *p, ao_rollout_track track, const char *reason, const char *note)
+{
+	ao_error(AO_POLICY, NULL, "%s %s", LABELS[track], note);
+	set_text(&p->edits[track].trouble, note);
 	say(p, track, true, reason, note);
-	set_trouble(p, note);
 }
 
-void ao_policies_rejected(ao_policies *p, ao_track track, const ao_variant *candidate, const char *why)
+static void refused(ao_policies *p, const ao_task *news)
 {
-	ao_auto_str char *note = ao_xasprintf("rejected, nothing was changed: %s", why);
-	bad_news(p, track, candidate ? ao_variant_digest(candidate) : why, "rejected", "PoliciesRejected", note);
+	ao_auto_str char *note = ao_xasprintf("rejected, nothing was changed: %s%s%s", news->key ? news->key : "", news->key ? ": " : "",
+					      news->text ? news->text : "");
+	count(p, "rejected");
+	bad_news(p, news->track, "PoliciesRejected", note);
 }
 
-void ao_policies_taken_back(ao_policies *p, ao_track track, const ao_variant *variant, const char *why)
+static char *summary_of(const ao_policies *p, const ao_task *news)
 {
-	ao_auto_str char *note = ao_xasprintf("rolled back: %s", why);
-	bad_news(p, track, ao_variant_digest(variant), "rolled_back", "PoliciesRolledBack", note);
+	const ao_check_sums *s = &p->edits[news->track].sums;
+	return ao_xasprintf("bundle %s passed on %zu of %s: %zu children change, %zu pods restart, %zu queues change, %zu more refused",
+			    news->digest ? news->digest : "none", s->parents, p->fallback->loaded.manifest->kinds[0].resource.plural,
+			    s->children, s->pods, s->queues, s->refused);
 }
 
-void ao_policies_accepted(ao_policies *p, ao_track track, const ao_preflight_result *result)
+static void accepted(ao_policies *p, const ao_task *news)
 {
+	ao_auto_str char *note = summary_of(p, news);
+	ao_info(AO_POLICY, NULL, "%s: %s", label_of(news), note);
+	set_text(&p->edits[news->track].trouble, NULL);
+	set_text(&p->edits[news->track].back, NULL);
+	count(p, "accepted");
+	if (news->digest)
+		say(p, news->track, false, "PoliciesAccepted", note);
+}
+
+static void awaited(ao_policies *p, const ao_task *news)
+{
+	ao_auto_str char *summary = summary_of(p, news);
+	ao_auto_str char *note = ao_xasprintf("waits for approval (annotate this ConfigMap with %s-rollout=approve, or =abort): %s",
+					      p->fallback->loaded.manifest->policies_label, summary);
+	ao_info(AO_POLICY, NULL, "%s: %s", label_of(news), note);
+	say(p, news->track, false, "PoliciesAwaitApproval", note);
+}
+
+static void live(ao_policies *p, const ao_task *news)
+{
+	ao_auto_str char *note = ao_xasprintf("live: bundle %s", news->digest ? news->digest : "none");
+	ao_info(AO_POLICY, NULL, "%s %s", label_of(news), note);
+	set_text(&p->edits[news->track].trouble, NULL);
+	set_text(&p->missing, NULL);
+	if (news->digest)
+		say(p, news->track, false, "PoliciesLive", note);
+	if (news->track == AO_ROLLOUT_MAIN)
+		ao_report_params(p);
+}
+
+/** Somebody is to blame when it is refused; else a person has changed the sources back, and that is all. */
+static bool is_blamed(const ao_policies *p, const ao_task *news)
+{
+	const ao_edit *edit = &p->edits[news->track];
+	return edit->digest && news->digest && strcmp(edit->digest, news->digest) == 0;
+}
+
+static void back(ao_policies *p, const ao_task *news)
+{
+	ao_auto_str char *note = ao_xasprintf("is being rolled back: %s", news->text);
+	if (!is_blamed(p, news)) {
+		ao_info(AO_POLICY, NULL, "%s: bundle %s goes back: %s", LABELS[news->track], news->digest, news->text);
+		return;
+	}
+	set_text(&p->edits[news->track].back, news->text);
+	count(p, "rolled_back");
+	bad_news(p, news->track, "PoliciesRolledBack", note);
+}
+
+static void reverted(ao_policies *p, const ao_task *news)
+{
+	ao_edit *edit = &p->edits[news->track];
+	const char *now = ao_machine_live(p->machine, news->track);
 	ao_auto_str char *note =
-	    ao_xasprintf("bundle %s passed on %zu of %s: %zu children change, %zu pods restart, %zu queues change, %zu more refused",
-			 ao_variant_digest(p->candidate), result->parents, p->main->loaded.manifest->kinds[0].resource.plural,
-			 result->children, result->pods, result->queues, result->refused);
-	ao_info(AO_POLICY, NULL, "%s: %s", TRACK[track], note);
-	free(p->rejected[track]);
-	p->rejected[track] = NULL;
-	ao_metric_add(p->with.metrics, "policy_reloads_total", "result=\"accepted\"", 1);
-	if (track != AO_TRACK_UNCANARY)
-		say(p, track, false, "PoliciesAccepted", note);
-	set_trouble(p, NULL);
+	    edit->back ? ao_xasprintf("rolled back: %s", edit->back) : ao_xasprintf("live: bundle %s", now ? now : "none");
+	ao_info(AO_POLICY, NULL, "%s %s", LABELS[news->track], note);
+	say(p, news->track, edit->back != NULL, edit->back ? "PoliciesRolledBack" : "PoliciesLive", note);
+	set_text(&edit->trouble, edit->back ? note : NULL);
+	set_text(&edit->back, NULL);
 }
 
-void ao_policies_rolled_out(ao_policies *p, ao_track track)
+/** One parent that an edit has reached, and that is not ready. */
+static void late(ao_policies *p, const ao_task *news)
 {
-	const ao_variant *v = track == AO_TRACK_CANARY ? p->canary : p->main;
-	ao_auto_str char *note = ao_xasprintf("live: bundle %s", v ? ao_variant_digest(v) : "none");
-	ao_info(AO_POLICY, NULL, "%s %s", TRACK[track], note);
-	if (track != AO_TRACK_UNCANARY)
-		say(p, track, false, "PoliciesLive", note);
-	set_trouble(p, NULL);
+	ao_auto_str char *note = ao_xasprintf("%s after bundle %s reached it: %s", news->news == AO_NEWS_FAILED ? "failed" : "is slow",
+					      news->digest, news->text);
+	ao_auto_str char *about = ao_xasprintf("%s %s", news->key, note);
+	ao_warn(AO_POLICY, news->key, "%s", note);
+	if (news->news == AO_NEWS_FAILED)
+		say(p, news->track, true, "PoliciesFailedOn", about);
 }
 
-void ao_policies_note_params(ao_policies *p)
+static void missing(ao_policies *p, const ao_task *news)
 {
-	const char *text = p->main->loaded.unclaimed;
+	ao_auto_str char *note = ao_xasprintf(
+	    "bundle %s is in use and cannot be loaded, so the children of the parents that it serves are left as they are: %s. Make the "
+	    "policies load again (see `check`), or wait: the bundle that is wanted now reaches them at the pace of a rollout",
+	    news->digest, news->text);
+	set_text(&p->missing, note);
+	ao_report_record(p, true, "PoliciesMissing", note);
+}
+
+void ao_report_news(ao_policies *p, const ao_task *news)
+{
+	static void (*const TELL[])(ao_policies * p, const ao_task *news) = {
+	    [AO_NEWS_ACCEPTED] = accepted, [AO_NEWS_AWAITED] = awaited, [AO_NEWS_REFUSED] = refused,
+	    [AO_NEWS_LIVE] = live,         [AO_NEWS_BACK] = back,       [AO_NEWS_REVERTED] = reverted,
+	    [AO_NEWS_FAILED] = late,       [AO_NEWS_SLOW] = late,       [AO_NEWS_MISSING] = missing,
+	};
+	TELL[news->news](p, news);
+}
+
+void ao_report_unread(ao_policies *p, ao_rollout_track track, const char *why)
+{
+	ao_edit *edit = &p->edits[track];
+	bool same = why && edit->unread && strcmp(edit->unread, why) == 0;
+	if (same || (!why && !edit->unread))
+		return;
+	set_text(&edit->unread, why);
+	if (!why) {
+		set_text(&edit->trouble, NULL);
+		return;
+	}
+	ao_auto_str char *note = ao_xasprintf("rejected, nothing was changed: %s", why);
+	count(p, "rejected");
+	bad_news(p, track, "PoliciesRejected", note);
+}
+
+void ao_report_undone(ao_policies *p, ao_rollout_track track)
+{
+	ao_edit *edit = &p->edits[track];
+	const char *live = ao_machine_live(p->machine, track), *goal = ao_machine_goal(p->machine, track);
+	if (!edit->trouble || edit->unread || !edit->digest || !live || !goal || strcmp(edit->digest, live) != 0 || strcmp(live, goal) != 0)
+		return;
+	ao_auto_str char *note = ao_xasprintf("live: bundle %s", live);
+	ao_info(AO_POLICY, NULL, "%s %s", LABELS[track], note);
+	set_text(&edit->trouble, NULL);
+	say(p, track, false, "PoliciesLive", note);
+}
+
+void ao_report_refused_before(ao_policies *p, ao_rollout_track track)
+{
+	const ao_rollout_refusal *refusal = ao_machine_refusal(p->machine, track);
+	if (!refusal)
+		return;
+	ao_auto_str char *note = ao_xasprintf("rejected before this start, nothing was changed: %s%s%s", refusal->key ? refusal->key : "",
+					      refusal->key ? ": " : "", refusal->why ? refusal->why : "");
+	ao_warn(AO_POLICY, NULL, "%s %s", LABELS[track], note);
+	set_text(&p->edits[track].trouble, note);
+}
+
+void ao_report_params(ao_policies *p)
+{
+	ao_variant *v = ao_policies_live(p);
+	const char *text = v->loaded.unclaimed;
 	if (text && (!p->noted || strcmp(p->noted, text) != 0))
 		ao_warn(AO_POLICY, NULL, "%s (the parameters apply once a ConfigMap brings the policy)", text);
-	free(p->noted);
-	p->noted = ao_xstrdup(text);
+	set_text(&p->noted, text);
+	ao_variant_unref(v);
 }
 
+/* ---- readiness and metrics ---- */
+
 /** Why not everything that was asked for is done, or NULL. */
-static const char *trouble_of(const ao_policies *p) { return p->trouble ? p->trouble : p->main->loaded.unclaimed; }
+static const char *trouble_of(const ao_policies *p)
+{
+	const char *texts[] = {p->stuck, p->missing, p->edits[AO_ROLLOUT_MAIN].trouble, p->edits[AO_ROLLOUT_CANARY].trouble, p->noted};
+	for (size_t i = 0; i < AO_LEN(texts); i++)
+		if (texts[i])
+			return texts[i];
+	return NULL;
+}
+
+static void tell_track(const ao_policies *p, ao_rollout_track track, ao_buf *out)
+{
+	const char *live = ao_machine_live(p->machine, track), *goal = ao_machine_goal(p->machine, track);
+	ao_rollout_counts counts;
+	ao_machine_count(p->machine, track, &counts);
+	bool moves = (goal && (!live || strcmp(goal, live) != 0)) || (live && !goal) || counts.moving || counts.waiting;
+	if (!moves)
+		return;
+	ao_auto_str char *text = ao_counts_text(&counts);
+	ao_buf_printf(out, "; %srollout of %s: %s", track == AO_ROLLOUT_CANARY ? "canary " : "", goal ? goal : "none", text);
+}
 
 void ao_policies_tell(const ao_policies *p, ao_buf *out)
 {
-	const char *digest = ao_variant_digest(p->main), *trouble = trouble_of(p);
+	const char *live = p->machine ? ao_machine_live(p->machine, AO_ROLLOUT_MAIN) : NULL,
+		   *canary = p->machine ? ao_machine_live(p->machine, AO_ROLLOUT_CANARY) : NULL, *trouble = trouble_of(p);
+	const char *digest = live ? live : ao_variant_digest(p->basis);
 	if (trouble)
 		ao_buf_printf(out, "degraded, bundle %s serves: %s", digest, trouble);
 	else
-		ao_buf_printf(out, "bundle %s%s%s", digest, p->canary ? ", canary " : "", p->canary ? ao_variant_digest(p->canary) : "");
-	if (p->rollout) {
-		ao_rollout_stats stats = ao_rollout_get_stats(p->rollout);
-		ao_buf_printf(out, "; rollout: %zu waiting, %zu restarting, %zu done, %zu failed", stats.waiting, stats.restarting,
-			      stats.done, stats.failed);
-	}
+		ao_buf_printf(out, "bundle %s%s%s", digest, canary ? ", canary " : "", canary ? canary : "");
+	for (ao_rollout_track track = 0; p->machine && track < AO_ROLLOUT_TRACKS; track++)
+		tell_track(p, track, out);
 }
 
-static void info(ao_policies *p, const ao_variant *v, const char *track)
+static void info(ao_policies *p, const char *digest, const char *track)
 {
-	ao_auto_str char *labels = ao_xasprintf("digest=\"%s\",track=\"%s\"", v ? ao_variant_digest(v) : "", track);
+	ao_auto_str char *labels = ao_xasprintf("digest=\"%s\",track=\"%s\"", digest, track);
 	ao_metric_set(p->with.metrics, "policy_bundle_info", labels, 1);
+}
+
+static void collect_stage(ao_policies *p, ao_rollout_track track)
+{
+	static const char *const TRIALS[] = {"", "loading", "cases", "checks", "approval"}, *const STAGES[] = {"rest", "forward", "back"};
+	ao_trial_stage trial = ao_machine_trial(p->machine, track);
+	ao_rollout_stage stage = ao_machine_stage(p->machine, track);
+	ao_auto_str char *labels = ao_xasprintf("track=\"%s\",stage=\"%s\"", track == AO_ROLLOUT_CANARY ? "canary" : "main",
+						trial != AO_TRIAL_NONE ? TRIALS[trial] : STAGES[stage]);
+	ao_metric_set(p->with.metrics, "policy_edit_stage", labels, 1);
+}
+
+/** Parents by the bundle that serves them. */
+static void collect_parents(ao_policies *p)
+{
+	size_t cursor = 0;
+	ao_auto_json cJSON *counts = cJSON_CreateObject();
+	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(p->world), &cursor));) {
+		const char *digest = ao_machine_serves(p->machine, parent->key);
+		const cJSON *count = ao_json_at(counts, digest ? digest : "");
+		ao_json_set(counts, digest ? digest : "", cJSON_CreateNumber((count ? count->valuedouble : 0) + 1));
+	}
+	ao_metric_clear(p->with.metrics, "policy_parents");
+	const cJSON *each;
+	cJSON_ArrayForEach (each, counts) {
+		ao_auto_str char *labels = ao_xasprintf("digest=\"%s\"", each->string);
+		ao_metric_set(p->with.metrics, "policy_parents", labels, each->valuedouble);
+	}
 }
 
 void ao_policies_collect(ao_policies *p)
 {
+	ao_rollout_counts sum = {0};
+	const char *live = p->machine ? ao_machine_live(p->machine, AO_ROLLOUT_MAIN) : NULL,
+		   *canary = p->machine ? ao_machine_live(p->machine, AO_ROLLOUT_CANARY) : NULL;
 	ao_metric_clear(p->with.metrics, "policy_bundle_info");
-	info(p, p->main, "live");
-	if (p->canary)
-		info(p, p->canary, "canary");
+	info(p, live ? live : ao_variant_digest(p->basis), "live");
+	if (canary)
+		info(p, canary, "canary");
 	ao_metric_set(p->with.metrics, "policy_bundle_degraded", "", trouble_of(p) != NULL);
-	ao_rollout_stats stats = p->rollout ? ao_rollout_get_stats(p->rollout) : (ao_rollout_stats){0};
-	ao_metric_set(p->with.metrics, "policy_rollout_waiting", "", (double)stats.waiting);
-	ao_metric_set(p->with.metrics, "policy_rollout_restarting", "", (double)stats.restarting);
-}
-
-/* ---- what is live ---- */
-
-static void on_recorded(void *arg, const ao_kube_answer *answer)
-{
-	const ao_policies *p = arg;
-	ao_auto_err ao_err *err = NULL;
-	if (answer->error) {
-		ao_kube_answer_err(answer, "cannot keep the live policies", &err);
-		ao_warn(AO_POLICY, NULL, "%s: after a restart in namespace %s they are preflighted again", ao_err_text(err),
-			p->with.namespace_);
+	ao_metric_clear(p->with.metrics, "policy_edit_stage");
+	for (ao_rollout_track track = 0; p->machine && track < AO_ROLLOUT_TRACKS; track++) {
+		ao_rollout_counts counts;
+		ao_machine_count(p->machine, track, &counts);
+		collect_stage(p, track);
+		sum.waiting += counts.waiting;
+		sum.moving += counts.moving;
+		sum.failed += counts.failed;
 	}
-}
-
-static cJSON *live_object(const ao_policies *p, const char *name)
-{
-	cJSON *object = cJSON_CreateObject();
-	size_t bytes = 0;
-	ao_json_set_str(object, "apiVersion", "v1");
-	ao_json_set_str(object, "kind", "ConfigMap");
-	cJSON *metadata = ao_json_object(object, "metadata"), *data = ao_json_object(object, "data");
-	ao_auto_str char *key = ao_xasprintf("%s-state", p->main->loaded.manifest->policies_label);
-	ao_auto_str char *state = ao_xasprintf("live: bundle %s; written by the operator, edits are ignored", ao_variant_digest(p->main));
-	ao_json_set_str(metadata, "name", name);
-	ao_json_set_str(ao_json_object(metadata, "annotations"), key, state);
-	for (size_t i = 0; i < p->main->own.count; i++) {
-		const ao_source *file = &p->main->own.items[i];
-		ao_json_set_str(data, file->name, file->text);
-		bytes += file->len;
-	}
-	if (bytes <= MAX_LIVE)
-		return object;
-	ao_warn(AO_POLICY, NULL,
-		"the policies of all ConfigMaps do not fit into one ConfigMap: after a restart they are preflighted again");
-	cJSON_Delete(object);
-	return NULL;
-}
-
-void ao_policies_record(ao_policies *p)
-{
-	if (!p->recorded && p->main->own.count == 0)
-		return; /* built in: there is nothing to remember */
-	ao_auto_str char *name = ao_policies_live_name(ao_load_scope(p->with.load), p->main->loaded.manifest->component);
-	ao_auto_json cJSON *object = live_object(p, name);
-	if (!object)
-		return;
-	ao_auto_str char *body = ao_json_print(object), *path = ao_resource_path(&p->resource, p->with.namespace_, name, NULL);
-	ao_auto_str char *query = ao_xasprintf("%s?force=true&fieldManager=%s", path, p->main->loaded.manifest->field_manager);
-	p->recorded = true;
-	ao_kube_send(p->with.kube, &(ao_kube_request){.method = "PATCH",
-						      .path = query,
-						      .content_type = AO_APPLY_PATCH,
-						      .body = body,
-						      .object = {&p->resource, p->with.namespace_, name, NULL},
-						      .fn = on_recorded,
-						      .arg = p});
+	ao_metric_set(p->with.metrics, "policy_rollout_waiting", "", sum.waiting);
+	ao_metric_set(p->with.metrics, "policy_rollout_restarting", "", sum.moving);
+	ao_metric_set(p->with.metrics, "policy_rollout_failed", "", sum.failed);
+	if (p->machine)
+		collect_parents(p);
 }

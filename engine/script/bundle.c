@@ -21,7 +21,7 @@ struct ao_bundle {
 	ao_sources sources;
 	cJSON *settings;
 	cJSON *manifest, *policies;
-	char digest[17];
+	char digest[AO_BUNDLE_DIGEST];
 	char *failed_policy, *failed_hook;
 	ao_vm_log_fn on_log;
 	void *on_log_arg;
@@ -128,7 +128,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp((*x)->name, (*y)->name);
 }
 
-static void make_digest(ao_bundle *bundle, const ao_sources *sources)
+void ao_bundle_digest_of(const ao_sources *sources, const cJSON *settings, char ret[AO_BUNDLE_DIGEST])
 {
 	const ao_source **sorted = ao_xcalloc(sources->count + 1, sizeof(*sorted));
 	for (size_t i = 0; i < sources->count; i++)
@@ -142,9 +142,9 @@ static void make_digest(ao_bundle *bundle, const ao_sources *sources)
 		h = ao_hash(h, sorted[i]->text, sorted[i]->len);
 	}
 	free(sorted);
-	ao_auto_str char *settings = ao_json_canonical(bundle->settings);
-	h = ao_hash(h, settings, strlen(settings));
-	snprintf(bundle->digest, sizeof(bundle->digest), "%016llx", (unsigned long long)h);
+	ao_auto_str char *text = ao_json_canonical(settings);
+	h = ao_hash(h, text, strlen(text));
+	snprintf(ret, AO_BUNDLE_DIGEST, "%016llx", (unsigned long long)h);
 }
 
 int ao_bundle_load(const ao_sources *sources, const cJSON *settings, const ao_limits *limits, ao_bundle **ret, ao_err **reterr)
@@ -152,7 +152,7 @@ int ao_bundle_load(const ao_sources *sources, const cJSON *settings, const ao_li
 	ao_auto_bundle ao_bundle *bundle = ao_xcalloc(1, sizeof(*bundle));
 	bundle->limits = limits ? *limits : (ao_limits){0};
 	bundle->settings = settings ? cJSON_Duplicate(settings, 1) : cJSON_CreateObject();
-	make_digest(bundle, sources);
+	ao_bundle_digest_of(sources, bundle->settings, bundle->digest);
 	loading load = {.sources = sources, .settings = bundle->settings};
 	int r = start(bundle, &load, reterr);
 	bundle->manifest = AO_TAKE(load.manifest.tree);

@@ -65,6 +65,10 @@ const cJSON *ao_bundle_settings(const ao_bundle *bundle); /* the settings it was
 const cJSON *ao_bundle_policies(const ao_bundle *bundle); /* [{name, file, origin, doc}] in the order they run; borrowed */
 const char *ao_bundle_digest(const ao_bundle *bundle);    /* 16 hex digits over names, texts and settings */
 
+#define AO_BUNDLE_DIGEST 17 /* bytes, with the NUL */
+/** The digest that a bundle of these sources and settings would have, for which nothing is loaded. */
+void ao_bundle_digest_of(const ao_sources *sources, const cJSON *settings, char ret[AO_BUNDLE_DIGEST]);
+
 /** Time within one hook of one policy. */
 typedef struct ao_hook_time {
 	char policy[128], hook[32];

@@ -2,7 +2,7 @@
 #include "base/mem.h"
 #include "policy/cases.h"
 #include "policy/record.h"
-#include "policy/variant.h"
+#include "policy/selection.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,13 +27,12 @@ static void a_selector_names_parents(void **state)
 	    {"=x", -1},     {"team in (a)", -1}, {"team=ml beta", -1}, {" team=ml , beta", -1},
 	};
 	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
-		ao_variant v = {.references = 1};
-		int r = ao_variant_limit(&v, ROWS[i].selector, NULL, NULL);
+		ao_auto_str char *selection = NULL;
+		int r = ao_selection_make(ROWS[i].selector, NULL, &selection, NULL);
 		if (r != (ROWS[i].holds < 0 ? -EINVAL : 0))
 			fail_msg("%s", ROWS[i].selector);
-		if (r == 0 && ao_variant_concerns(&v, &parent) != (ROWS[i].holds == 1))
+		if (r == 0 && ao_selection_concerns(selection, &parent) != (ROWS[i].holds == 1))
 			fail_msg("%s", ROWS[i].selector);
-		free(v.selector);
 	}
 }
 
@@ -41,18 +40,19 @@ static void a_percentage_is_a_share_of_them(void **state)
 {
 	(void)state;
 	int count = 0;
-	ao_variant v = {0};
-	assert_int_equal(ao_variant_limit(&v, NULL, "25", NULL), 0);
+	ao_auto_str char *selection = NULL, *none = NULL;
+	assert_int_equal(ao_selection_make(NULL, "25", &selection, NULL), 0);
+	assert_string_equal(selection, "25%");
 	for (int i = 0; i < 4000; i++) {
 		ao_auto_str char *key = ao_xasprintf("asya/actor-%d", i);
 		ao_object parent = labelled(key, "{}");
-		count += ao_variant_concerns(&v, &parent);
-		assert_int_equal(ao_variant_concerns(&v, &parent), ao_variant_concerns(&v, &parent));
+		count += ao_selection_concerns(selection, &parent);
+		assert_int_equal(ao_selection_concerns(selection, &parent), ao_selection_concerns(selection, &parent));
 	}
 	assert_in_range(count, 850, 1150);
-	assert_int_equal(ao_variant_limit(&v, NULL, "0", NULL), -EINVAL);
-	assert_int_equal(ao_variant_limit(&v, NULL, "101", NULL), -EINVAL);
-	assert_int_equal(ao_variant_limit(&v, NULL, "ten", NULL), -EINVAL);
+	assert_int_equal(ao_selection_make(NULL, "0", &none, NULL), -EINVAL);
+	assert_int_equal(ao_selection_make(NULL, "101", &none, NULL), -EINVAL);
+	assert_int_equal(ao_selection_make(NULL, "ten", &none, NULL), -EINVAL);
 }
 
 static void records_hide_secrets(void **state)

@@ -452,6 +452,8 @@ void ao_machine_checked(ao_machine *m, ao_rollout_track track, const char *key, 
 	settle(m);
 }
 
+void ao_machine_rewrite(ao_machine *m) { m->version++; }
+
 void ao_machine_written(ao_machine *m, uint64_t version, bool good)
 {
 	if (version != m->writing)

@@ -110,6 +110,8 @@ typedef struct ao_machine_check {
 
 /** To AO_TASK_CHECK. */
 void ao_machine_checked(ao_machine *machine, ao_rollout_track track, const char *key, const char *digest, const ao_machine_check *check);
+/** Somebody else has changed or deleted what was written: it is written again. */
+void ao_machine_rewrite(ao_machine *machine);
 /** To AO_TASK_WRITE. Not good: the task is handed out again after a second. */
 void ao_machine_written(ao_machine *machine, uint64_t version, bool good);
 
@@ -169,9 +171,14 @@ const char *ao_machine_serves(const ao_machine *machine, const char *key);
 bool ao_machine_waits(const ao_machine *machine, const char *key);
 /** What new parents get: also whose shared objects are made. NULL: nothing yet. */
 const char *ao_machine_live(const ao_machine *machine, ao_rollout_track track);
+/** Where a track goes, or is. NULL: nothing yet, or there is no canary. */
+const char *ao_machine_goal(const ao_machine *machine, ao_rollout_track track);
 void ao_machine_count(const ao_machine *machine, ao_rollout_track track, ao_rollout_counts *ret);
 
 typedef enum { AO_TRIAL_NONE, AO_TRIAL_LOADING, AO_TRIAL_CASES, AO_TRIAL_CHECKS, AO_TRIAL_APPROVAL } ao_trial_stage;
+/** Why what is wanted is not tried; NULL: it is not refused. Borrowed until the next call that is not const. */
+const ao_rollout_refusal *ao_machine_refusal(const ao_machine *machine, ao_rollout_track track);
+ao_rollout_stage ao_machine_stage(const ao_machine *machine, ao_rollout_track track);
 /** How far an edit is that has reached no parent yet. */
 ao_trial_stage ao_machine_trial(const ao_machine *machine, ao_rollout_track track);
 

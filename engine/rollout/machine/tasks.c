@@ -144,4 +144,18 @@ const char *ao_machine_live(const ao_machine *m, ao_rollout_track track)
 	return live ? live->digest : NULL;
 }
 
+const char *ao_machine_goal(const ao_machine *m, ao_rollout_track track)
+{
+	const ao_known *goal = ao_line_goal(&m->lines[track])->bundle;
+	return goal ? goal->digest : NULL;
+}
+
+const ao_rollout_refusal *ao_machine_refusal(const ao_machine *m, ao_rollout_track track)
+{
+	const ao_goal *wanted = &m->lines[track].wanted;
+	ao_rollout_choice what = {wanted->bundle ? wanted->bundle->digest : NULL, wanted->selection};
+	return what.digest ? ao_rollout_record_refusal(&m->kept, track, &what) : NULL;
+}
+
+ao_rollout_stage ao_machine_stage(const ao_machine *m, ao_rollout_track track) { return m->lines[track].stage; }
 ao_trial_stage ao_machine_trial(const ao_machine *m, ao_rollout_track track) { return m->lines[track].trial.stage; }

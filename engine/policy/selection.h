@@ -1,0 +1,19 @@
+#pragma once
+/**
+ * selection.h -- for which parents a canary is: a label selector ("team=ml,tier!=gold,beta,!legacy") or a share of them ("10%").
+ * Threads: any.
+ */
+#include "base/err.h"
+#include "kube/store.h"
+
+/**
+ * Makes a selection of what a person wrote.
+ *
+ * @param selector  or NULL
+ * @param percent   "10"; or NULL; wins over the selector
+ * @param ret       text that ao_selection_concerns() understands; the caller frees
+ * @return 0; -EINVAL neither is given, or the one that is given is wrong
+ */
+int ao_selection_make(const char *selector, const char *percent, char **ret, ao_err **reterr);
+/** A parent is in a share by its name, so it stays there. */
+bool ao_selection_concerns(const char *selection, const ao_object *parent);

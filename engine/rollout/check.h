@@ -1,0 +1,30 @@
+#pragma once
+/**
+ * check.h -- what a bundle would make of one parent, compared with the bundle that serves it now.
+ * Threads: the loop thread only.
+ */
+#include "policy/plan.h"
+#include "reconcile/world.h"
+#include "rollout/machine/machine.h"
+
+typedef struct ao_check_options {
+	ao_world *world;
+	const ao_openapi *openapi;
+	ao_bundle *serving; /* NULL: the parent is held, so it cannot be said whether pods restart, and it is taken that they do */
+	ao_bundle *candidate;
+} ao_check_options;
+
+/** Sums over all parents that were looked at, for people. */
+typedef struct ao_check_sums {
+	size_t parents;  /* looked at */
+	size_t children; /* that would be changed, made or removed */
+	size_t pods;     /* that would be replaced */
+	size_t queues;   /* that would be asked for in another way, or not any more */
+	size_t refused;  /* parents that the candidate refuses and the other bundle did not */
+} ao_check_sums;
+
+/**
+ * @param ret   `why` points into *reterr
+ * @param sums  are added to when the verdict is good
+ */
+void ao_check_parent(const ao_check_options *options, const ao_object *parent, ao_machine_check *ret, ao_check_sums *sums, ao_err **reterr);

@@ -1,0 +1,110 @@
+/* commands.c -- the words by which people steer: an annotation on the record or on the ConfigMap that was edited, obeyed once. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "rollout/policies_private.h"
+
+#include <string.h>
+
+#define WORDS "pause, resume, abort, approve, undo, undo:REVISION; with :canary after one of the first four it is for the canary alone"
+
+typedef struct word {
+	char *text;           /* "pause" */
+	const char *argument; /* "canary", "3"; or NULL */
+} word;
+
+static int pause_track(ao_machine *machine, ao_rollout_track track)
+{
+	ao_machine_pause(machine, track);
+	return 0;
+}
+
+static const struct {
+	const char *word;
+	int (*fn)(ao_machine *machine, ao_rollout_track track);
+	const char *done, *vain;
+} VERBS[] = {
+    {"pause", pause_track, "paused: no further parent is moved", "nothing to pause"},
+    {"resume", ao_machine_resume, "resumed", "nothing to resume: it is not paused, and nothing that is wanted was refused"},
+    {"abort", ao_machine_abort, "aborted", "nothing to abort: no edit is under way"},
+    {"approve", ao_machine_approve, "approved", "nothing to approve: no edit waits for that"},
+};
+
+static void tell(ao_policies *p, const ao_object *map, bool warning, const char *note)
+{
+	ao_report_event(p, map, warning, warning ? "RolloutCommandWrong" : "RolloutCommand", note);
+	if (warning)
+		ao_warn(AO_POLICY, NULL, "ConfigMap %s: %s", map->name, note);
+	else
+		ao_info(AO_POLICY, NULL, "ConfigMap %s: %s", map->name, note);
+}
+
+/** The record is about both tracks. */
+static bool obey(ao_policies *p, size_t verb, bool both, ao_rollout_track track)
+{
+	bool done = false;
+	for (ao_rollout_track each = 0; each < AO_ROLLOUT_TRACKS; each++)
+		if (both || each == track)
+			done = VERBS[verb].fn(p->machine, each) == 0 || done;
+	return done;
+}
+
+static void undo(ao_policies *p, const ao_object *map, const word *w)
+{
+	char *end = NULL;
+	unsigned long revision = w->argument ? strtoul(w->argument, &end, 10) : 0;
+	bool valid = !w->argument || (end > w->argument && !*end && revision && revision < UINT32_MAX);
+	if (!valid)
+		tell(p, map, true, "undo: write undo:N with the number of a revision, as `asya-operator rollout history` shows them");
+	else if (ao_machine_undo(p->machine, (unsigned)revision) < 0)
+		tell(p, map, true, "undo: there is no such revision; `asya-operator rollout history` shows them");
+	else
+		tell(p, map, false, "undo: goes back to an earlier bundle until the sources hold another one than now");
+}
+
+static void carry_out(ao_policies *p, const ao_object *map, const word *w, bool is_record, ao_rollout_track track)
+{
+	bool canary = w->argument && strcmp(w->argument, "canary") == 0;
+	if (strcmp(w->text, "undo") == 0) {
+		undo(p, map, w);
+		return;
+	}
+	for (size_t i = 0; i < AO_LEN(VERBS); i++) {
+		if (strcmp(w->text, VERBS[i].word) != 0 || (w->argument && !canary))
+			continue;
+		bool done = obey(p, i, is_record && !canary, canary ? AO_ROLLOUT_CANARY : track);
+		tell(p, map, !done, done ? VERBS[i].done : VERBS[i].vain);
+		return;
+	}
+	ao_auto_str char *note = ao_xasprintf("\"%.60s%s%.60s\" is not a word that is known, nothing was changed: write one of " WORDS,
+					      w->text, w->argument ? ":" : "", w->argument ? w->argument : "");
+	tell(p, map, true, note);
+}
+
+/** @return the annotation's text, NULL when there is none; the caller frees */
+static char *read_word(const ao_policies *p, const ao_object *map)
+{
+	ao_auto_json cJSON *tree = NULL;
+	ao_auto_str char *key = ao_xasprintf("%s-rollout", p->fallback->loaded.manifest->policies_label);
+	return ao_object_tree(map, &tree, NULL) < 0 ? NULL : ao_xstrdup(ao_json_str(tree, "metadata", "annotations", key));
+}
+
+void ao_commands_hear(ao_policies *p, const ao_object *map, bool is_record, ao_rollout_track track)
+{
+	ao_auto_str char *text = read_word(p, map);
+	const char *heard = ao_map_get(p->heard, map->uid);
+	if (!text) {
+		free(ao_map_remove(p->heard, map->uid));
+		return;
+	}
+	if (!p->machine || (heard && strcmp(heard, text) == 0))
+		return; /* not leading yet: it is looked at again when that begins */
+	free(ao_map_put(p->heard, map->uid, ao_xstrdup(text)));
+	char *colon = strchr(text, ':');
+	if (colon)
+		*colon = '\0';
+	ao_machine_tick(p->machine, ao_mono_ms());
+	carry_out(p, map, &(word){text, colon ? colon + 1 : NULL}, is_record, track);
+	ao_annotations_put(p->words, map->namespace_, map->name, NULL);
+	ao_policies_turn_soon(p);
+}

@@ -1,0 +1,133 @@
+/* edits.c -- what sources and settings want of each track, and how fast it may go. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "loop/backoff.h"
+#include "rollout/policies_private.h"
+
+#include <string.h>
+
+#define MAX_RESTARTING 5
+#define MAX_FAILED 1
+#define READY_S 300
+#define AGAIN_MS 1000 /* after the sandbox's clock has stopped us */
+#define MAX_AGAIN_MS 60000
+
+static ao_wanted_options wanted_options(const ao_policies *p)
+{
+	const ao_variant *live = ao_policies_spokesman(p);
+	return (ao_wanted_options){.load = p->with.load,
+				   .maps = p->maps ? ao_informer_store(p->maps) : NULL,
+				   .canary_maps = p->canary_maps ? ao_informer_store(p->canary_maps) : NULL,
+				   .label = p->fallback->loaded.manifest->policies_label,
+				   .live_settings = ao_bundle_settings(live->loaded.bundle)};
+}
+
+int ao_edit_want(ao_policies *p, ao_rollout_track track, const char *digest, ao_err **reterr)
+{
+	ao_wanted *wanted = &p->edits[track].wanted;
+	ao_wanted_options options = wanted_options(p);
+	if (digest && wanted->all.count && strcmp(wanted->digest, digest) == 0)
+		return 0;
+	ao_wanted_clear(wanted);
+	return ao_wanted_get(&options, track, wanted, reterr);
+}
+
+static double number(const cJSON *rollout, const char *name, double fallback)
+{
+	const cJSON *value = ao_json_at(rollout, name);
+	return cJSON_IsNumber(value) && value->valuedouble >= 0 ? value->valuedouble : fallback;
+}
+
+static void read_settings(ao_policies *p, const cJSON *settings)
+{
+	const cJSON *rollout = ao_json_at(settings, "rollout");
+	const char *share = ao_json_str(rollout, "maxRestarting");
+	double restarting = number(rollout, "maxRestarting", MAX_RESTARTING);
+	unsigned percent = share ? (unsigned)strtoul(share, NULL, 10) : 0;
+	p->settings = (ao_machine_settings){
+	    .max_restarting = restarting >= 1 ? (unsigned)restarting : 1,
+	    .max_percent = percent > 100 ? 100 : percent,
+	    .max_failed = (unsigned)number(rollout, "maxFailed", MAX_FAILED),
+	    .ready_ms = (uint64_t)(number(rollout, "readySeconds", READY_S) * 1000),
+	    .min_ready_ms = (uint64_t)(number(rollout, "minReadySeconds", 0) * 1000),
+	    .require_approval = cJSON_IsTrue(ao_json_at(rollout, "requireApproval")),
+	};
+}
+
+static void set_edit(ao_edit *edit, const char *digest, const char *selection)
+{
+	free(edit->digest);
+	free(edit->selection);
+	edit->digest = ao_xstrdup(digest);
+	edit->selection = ao_xstrdup(selection);
+}
+
+/** @return 0; -EINTR look again */
+static int want_main(ao_policies *p, ao_err **reterr)
+{
+	ao_edit *edit = &p->edits[AO_ROLLOUT_MAIN];
+	int r = ao_edit_want(p, AO_ROLLOUT_MAIN, NULL, reterr);
+	if (r < 0)
+		return r;
+	set_edit(edit, edit->wanted.digest, NULL);
+	if (!edit->wanted.wrong)
+		read_settings(p, edit->wanted.settings);
+	return 0;
+}
+
+static int want_canary(ao_policies *p, ao_err **reterr)
+{
+	ao_auto_str char *selection = NULL;
+	ao_auto_err ao_err *err = NULL;
+	ao_edit *edit = &p->edits[AO_ROLLOUT_CANARY];
+	ao_wanted_options options = wanted_options(p);
+	int r = ao_wanted_selection(&options, &selection, &err);
+	ao_report_unread(p, AO_ROLLOUT_CANARY, r < 0 ? ao_err_text(err) : NULL);
+	if (r < 0)
+		return 0; /* what was wanted before stays */
+	if (!selection) {
+		ao_wanted_clear(&edit->wanted);
+		set_edit(edit, NULL, NULL);
+		return 0;
+	}
+	r = ao_edit_want(p, AO_ROLLOUT_CANARY, NULL, reterr);
+	if (r == 0)
+		set_edit(edit, edit->wanted.digest, selection);
+	return r;
+}
+
+bool ao_edits_look(ao_policies *p)
+{
+	ao_auto_err ao_err *err = NULL;
+	int r = want_main(p, &err);
+	if (r == 0)
+		r = want_canary(p, &err);
+	if (r == 0) {
+		p->interrupted = 0;
+		return true;
+	}
+	uint64_t wait_ms = ao_backoff_ms(AGAIN_MS, MAX_AGAIN_MS, p->interrupted++);
+	ao_warn(AO_POLICY, NULL, "%s: tried again in %llu s", ao_err_text(err), (unsigned long long)wait_ms / 1000);
+	ao_timer_start(p->look, wait_ms);
+	return false;
+}
+
+void ao_edit_stop_cases(ao_edit *edit)
+{
+	ao_cases_free(edit->cases);
+	ao_variant_unref(edit->cased);
+	ao_sources_clear(&edit->case_files);
+	edit->cases = NULL;
+	edit->cased = NULL;
+}
+
+void ao_edit_clear(ao_edit *edit)
+{
+	ao_edit_stop_cases(edit);
+	ao_wanted_clear(&edit->wanted);
+	free(edit->digest);
+	free(edit->selection);
+	free(edit->trouble);
+	free(edit->back);
+	free(edit->unread);
+}

@@ -1,0 +1,113 @@
+/* recall.c -- what a predecessor left: its record is read when the lease is won, and watched from then on. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "rollout/policies_private.h"
+
+#include <string.h>
+
+#define AGAIN_MS 1000
+
+const ao_object *ao_recall_map(const ao_policies *p)
+{
+	ao_auto_str char *key = ao_xasprintf("%s/%s", p->with.namespace_, p->record_name);
+	return p->records ? ao_store_get(ao_informer_store(p->records), key) : NULL;
+}
+
+/** @return the text of the record, NULL when there is none; the caller frees */
+static char *text_of(const ao_object *map)
+{
+	ao_auto_json cJSON *tree = NULL;
+	if (!map || ao_object_tree(map, &tree, NULL) < 0)
+		return NULL;
+	const char *text = ao_json_str(tree, "data", "record");
+	return ao_xstrdup(text ? text : "");
+}
+
+static void get_stuck(ao_policies *p, const ao_err *err)
+{
+	ao_auto_str char *note = ao_xasprintf(
+	    "the record of what is live cannot be used, so the children of everybody are left as they are: ConfigMap %s, %s. %s",
+	    p->record_name, ao_err_text(err),
+	    err->code == -ENOTSUP ? "Install the newer version again."
+				  : "Put back what was there, or delete the ConfigMap: then policies are tried as at the first start.");
+	if (!p->stuck || strcmp(p->stuck, note) != 0)
+		ao_report_record(p, true, "PoliciesRecordWrong", note);
+	free(p->stuck);
+	p->stuck = AO_TAKE(note);
+}
+
+static void read_record(ao_policies *p)
+{
+	ao_auto_err ao_err *err = NULL;
+	ao_rollout_record record = {0};
+	ao_map *kept = ao_map_new();
+	ao_auto_str char *text = text_of(ao_recall_map(p));
+	int r = text ? ao_record_read(text, &record, kept, &err) : 0;
+	if (r < 0 && !err)
+		ao_err_set(&err, r, "its text is not valid JSON");
+	ao_archive_adopt(p->archive, kept); /* even of a record that is wrong: what it names is not overwritten */
+	ao_rollout_record_clear(&p->record);
+	p->record = record;
+	p->recorded = text && r == 0;
+	free(p->record_text);
+	p->record_text = AO_TAKE(text);
+	if (r < 0)
+		get_stuck(p, err);
+	else
+		free(AO_TAKE(p->stuck));
+}
+
+static void end(ao_policies *p, ao_variant *basis)
+{
+	void (*fn)(void *arg) = p->on_recalled;
+	free(AO_TAKE(p->recalling));
+	ao_variant_unref(p->basis);
+	p->basis = basis;
+	p->on_recalled = NULL;
+	fn(p->on_recalled_arg);
+}
+
+void ao_recall_go_on(ao_policies *p)
+{
+	bool seen = !p->maps || (ao_informer_synced(p->maps) && ao_informer_synced(p->canary_maps) && ao_informer_synced(p->records));
+	if (!seen || p->recalling)
+		return;
+	read_record(p);
+	const ao_rollout_line *main = &p->record.tracks[AO_ROLLOUT_MAIN];
+	const char *digest = main->live.digest ? main->live.digest : main->to.digest;
+	if (!digest) {
+		end(p, ao_variant_ref(p->fallback));
+		return;
+	}
+	p->recalling = ao_xstrdup(digest);
+	ao_errands_load(p, digest);
+}
+
+void ao_recall_loaded(ao_policies *p, ao_variant *variant, ao_verdict verdict, const char *why)
+{
+	if (!variant && verdict == AO_VERDICT_AGAIN) {
+		ao_warn(AO_POLICY, NULL, "cannot load bundle %s, which was live: %s: tried again", p->recalling, why);
+		free(AO_TAKE(p->recalling));
+		ao_timer_start(p->look, AGAIN_MS);
+		return;
+	}
+	end(p, variant ? variant : ao_variant_ref(p->fallback)); /* the machine will find that it is missing */
+}
+
+void ao_recall_watch(ao_policies *p, const ao_object *map)
+{
+	ao_auto_str char *text = text_of(map);
+	bool ours =
+	    text && ((p->record_text && strcmp(text, p->record_text) == 0) || (p->writing.text && strcmp(text, p->writing.text) == 0));
+	if (p->stuck && !p->machine && p->world) {
+		read_record(p);
+		ao_policies_look_soon(p);
+	} else if (p->machine && !ours) {
+		ao_report_record(
+		    p, true, "PoliciesRecordEdited",
+		    "the record of what is live was edited or deleted by somebody else; it is written again as it was. To steer, "
+		    "use `asya-operator rollout` or the annotation that it writes");
+		ao_machine_rewrite(p->machine);
+		ao_policies_turn_soon(p);
+	}
+}

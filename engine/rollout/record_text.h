@@ -1,0 +1,32 @@
+#pragma once
+/**
+ * record_text.h -- the record as the text that stands in its ConfigMap, and back.
+ *
+ * It is JSON that people can read: which bundle each track has, where an edit goes and how far it is, which parents are on their way, what
+ * was refused and why, what was live before, and in which ConfigMaps the texts of bundles are kept.
+ * Threads: any.
+ */
+#include "base/map.h"
+#include "rollout/machine/record.h"
+#include "json/json.h"
+
+/** Which ConfigMaps keep the texts of a bundle: their numbers, in order. */
+typedef struct ao_kept {
+	unsigned slots[8];
+	size_t count;
+} ao_kept;
+
+#define AO_KEPT_SLOTS 64 /* ConfigMaps of texts, at most */
+
+/** @param kept  digest -> ao_kept. The caller frees. */
+char *ao_record_text(const ao_rollout_record *record, const ao_map *kept);
+
+/**
+ * @param ret   cleared by the caller; untouched on errors
+ * @param kept  gets new values, which the caller frees
+ * @return 0; -EINVAL it is no record (edited by hand?); -ENOTSUP it was written by a newer version
+ */
+int ao_record_read(const char *text, ao_rollout_record *ret, ao_map *kept, ao_err **reterr);
+
+/** "12 of 40 reached, 3 on their way, 25 waiting, 0 failed". The caller frees. */
+char *ao_counts_text(const ao_rollout_counts *counts);

@@ -1,0 +1,132 @@
+/* wanted.c -- reads the ConfigMaps that the informers hold, and the settings. */
+#include "rollout/wanted.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "policy/selection.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- sources ---- */
+
+static void put_maps(const ao_store *maps, ao_sources *to)
+{
+	size_t cursor = 0;
+	ao_auto_json cJSON *list = cJSON_CreateObject();
+	cJSON *items = cJSON_AddArrayToObject(list, "items");
+	for (const ao_object *object; maps && (object = ao_store_next(maps, &cursor));) {
+		cJSON *tree = NULL;
+		if (!object->deleting && ao_object_tree(object, &tree, NULL) == 0)
+			cJSON_AddItemToArray(items, tree);
+	}
+	ao_load_config_maps(to, list);
+}
+
+static void put_all(ao_sources *to, const ao_sources *from)
+{
+	for (size_t i = 0; i < from->count; i++)
+		ao_sources_put(to, from->items[i].name, from->items[i].text, from->items[i].len, from->items[i].origin);
+}
+
+/** What cannot be put together has a name, too: it is refused once, and again when anything of it changes. */
+static void digest_wrong(ao_wanted *wanted)
+{
+	ao_auto_json cJSON *why = cJSON_CreateObject();
+	ao_json_set_str(why, "wrong", wanted->wrong);
+	ao_bundle_digest_of(&wanted->all, why, wanted->digest);
+}
+
+/* ---- settings ---- */
+
+/** While a file cannot be had, and nothing else has changed, it is the one that is live. */
+static void keep_files(const ao_wanted_options *options, cJSON *seen)
+{
+	ao_auto_json cJSON *kept = cJSON_Duplicate(seen, 1);
+	const cJSON *setting;
+	bool any = false;
+	cJSON_ArrayForEach (setting, seen) {
+		const char *text = ao_json_str(options->live_settings, setting->string);
+		if (!cJSON_IsFalse(setting) || !text)
+			continue;
+		ao_json_set_str(kept, setting->string, text);
+		any = true;
+	}
+	if (!any || !ao_json_equal(kept, options->live_settings))
+		return;
+	cJSON_ArrayForEach (setting, kept)
+		ao_json_set(seen, setting->string, cJSON_Duplicate(setting, 1));
+}
+
+int ao_wanted_get(const ao_wanted_options *options, ao_rollout_track track, ao_wanted *ret, ao_err **reterr)
+{
+	ao_auto_err ao_err *err = NULL;
+	*ret = (ao_wanted){0};
+	put_maps(options->maps, &ret->own);
+	if (track == AO_ROLLOUT_CANARY)
+		put_maps(options->canary_maps, &ret->own);
+	int r = ao_load_sources(options->load, &ret->all, &err);
+	put_all(&ret->all, &ret->own);
+	if (r == 0)
+		r = ao_load_settings(options->load, &ret->all, &ret->settings, &ret->seen, &err);
+	if (r == -EINTR) {
+		if (reterr)
+			*reterr = AO_TAKE(err);
+		return r;
+	}
+	if (r < 0) {
+		ret->wrong = ao_xstrdup(ao_err_text(err));
+		digest_wrong(ret);
+		return 0;
+	}
+	keep_files(options, ret->seen);
+	ao_bundle_digest_of(&ret->all, ret->seen, ret->digest);
+	return 0;
+}
+
+void ao_wanted_clear(ao_wanted *wanted)
+{
+	free(wanted->wrong);
+	ao_sources_clear(&wanted->all);
+	ao_sources_clear(&wanted->own);
+	cJSON_Delete(wanted->settings);
+	cJSON_Delete(wanted->seen);
+	*wanted = (ao_wanted){0};
+}
+
+/* ---- the canary's parents ---- */
+
+static int selection_of(const ao_wanted_options *options, const ao_object *map, char **ret, ao_err **reterr)
+{
+	ao_auto_json cJSON *tree = NULL;
+	ao_auto_str char *selector = ao_xasprintf("%s-canary-selector", options->label),
+			 *percent = ao_xasprintf("%s-canary-percent", options->label);
+	int r = ao_object_tree(map, &tree, reterr);
+	const cJSON *annotations = ao_json_at(tree, "metadata", "annotations");
+	return r < 0 ? r : ao_selection_make(ao_json_str(annotations, selector), ao_json_str(annotations, percent), ret, reterr);
+}
+
+int ao_wanted_selection(const ao_wanted_options *options, char **ret, ao_err **reterr)
+{
+	size_t cursor = 0;
+	ao_auto_str char *selection = NULL, *first = NULL;
+	for (const ao_object *map; options->canary_maps && (map = ao_store_next(options->canary_maps, &cursor));) {
+		ao_auto_str char *another = NULL;
+		if (map->deleting)
+			continue;
+		int r = selection_of(options, map, &another, reterr);
+		if (r < 0)
+			return r;
+		if (selection && strcmp(selection, another) != 0)
+			return ao_err_set(reterr, -EINVAL,
+					  "the canary ConfigMaps %s (%s) and %s (%s) are for different parents; there is one canary: give "
+					  "both the same selector or percentage",
+					  first, selection, map->name, another);
+		if (!selection) {
+			selection = AO_TAKE(another);
+			first = ao_xstrdup(map->name);
+		}
+	}
+	*ret = AO_TAKE(selection);
+	return 0;
+}
