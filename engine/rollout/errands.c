@@ -16,6 +16,13 @@ static bool fits(const ao_policies *p, const ao_variant *variant)
 	return ao_manifest_fits(ao_bundle_manifest(variant->loaded.bundle), ao_bundle_manifest(p->basis->loaded.bundle));
 }
 
+/** Nobody is to blame for what the sandbox's clock, or a server, stops. */
+static void note_wait(const char *key, const char *what, const char *why, uint64_t wait_ms)
+{
+	if (wait_ms)
+		ao_warn(AO_POLICY, key, "%s%s: tried again in %llu s", what, why ? why : "", (unsigned long long)wait_ms / 1000);
+}
+
 static void loaded(ao_policies *p, const char *digest, ao_variant *variant, ao_verdict verdict, const char *why)
 {
 	if (p->recalling && strcmp(p->recalling, digest) == 0) {
@@ -35,7 +42,8 @@ static void loaded(ao_policies *p, const char *digest, ao_variant *variant, ao_v
 	}
 	if (variant)
 		ao_variant_unref(ao_map_put(p->variants, digest, variant));
-	ao_machine_loaded(p->machine, digest, variant ? AO_VERDICT_GOOD : verdict, why);
+	uint64_t wait_ms = ao_machine_loaded(p->machine, digest, variant ? AO_VERDICT_GOOD : verdict, why);
+	note_wait(NULL, "", why, wait_ms);
 	ao_policies_turn_soon(p);
 }
 
@@ -153,11 +161,10 @@ static bool next_case(ao_policies *p, ao_rollout_track track)
 	if (r > 0)
 		return true;
 	ao_verdict verdict = r == 0 ? AO_VERDICT_GOOD : verdict_of(r);
-	if (verdict == AO_VERDICT_AGAIN)
-		ao_warn(AO_POLICY, NULL, "%s: tried again in a moment", ao_err_text(err));
 	ao_auto_str char *digest = ao_xstrdup(ao_variant_digest(edit->cased));
 	ao_edit_stop_cases(edit);
-	ao_machine_cased(p->machine, track, digest, verdict, r < 0 ? ao_err_text(err) : NULL);
+	const char *why = r < 0 ? ao_err_text(err) : NULL;
+	note_wait(NULL, "preflight: ", why, ao_machine_cased(p->machine, track, digest, verdict, why));
 	return true;
 }
 
@@ -174,10 +181,8 @@ static void check(ao_policies *p, const ao_task *task)
 		ao_check_parent(
 		    &(ao_check_options){p->world, p->openapi, serving ? serving->loaded.bundle : NULL, candidate->loaded.bundle}, parent,
 		    &verdict, &p->edits[task->track].sums, &err);
-	if (verdict.verdict == AO_VERDICT_AGAIN)
-		ao_warn(AO_POLICY, task->key, "preflight: %s: tried again in a moment", verdict.why);
 	ao_auto_str char *key = ao_xstrdup(task->key), *digest = ao_xstrdup(task->digest);
-	ao_machine_checked(p->machine, task->track, key, digest, &verdict);
+	note_wait(key, "preflight: ", verdict.why, ao_machine_checked(p->machine, task->track, key, digest, &verdict));
 }
 
 /* ---- the record ---- */

@@ -40,7 +40,8 @@
 #define STEP_MS 5000       /* a longer step between two ticks was a stop, in which no parent could be seen to become ready */
 #define RETRY_MS 1000      /* a record that could not be written */
 #define STALE_MS 1000      /* a record that only names too many */
-#define LOAD_AGAIN_MS 5000 /* a bundle that could not be loaded for reasons of the moment */
+#define AGAIN_MS 1000      /* what failed for reasons of the moment; twice as long each time ... */
+#define MAX_AGAIN_MS 60000 /* ... up to this */
 #define SWEEP 64
 
 /* ---- bundles ---- */
@@ -411,18 +412,22 @@ static bool in_use(ao_machine *m, const ao_known *bundle)
 	return bundle->marked;
 }
 
-void ao_machine_loaded(ao_machine *m, const char *digest, ao_verdict verdict, const char *why)
+uint64_t ao_machine_again_ms(unsigned times) { return times < 6 ? (uint64_t)AGAIN_MS << times : MAX_AGAIN_MS; }
+
+uint64_t ao_machine_loaded(ao_machine *m, const char *digest, ao_verdict verdict, const char *why)
 {
 	ao_known *bundle = ao_map_get(m->known, digest);
 	if (!bundle)
-		return;
+		return 0;
 	m->asks -= bundle->asking == AO_ASK;
 	bundle->asking = AO_UNASKED;
 	if (verdict == AO_VERDICT_AGAIN) {
+		uint64_t wait_ms = ao_machine_again_ms(bundle->again++);
 		ao_machine_need(m, bundle);
-		bundle->ask_after_ms = m->now_ms + LOAD_AGAIN_MS;
-		return;
+		bundle->ask_after_ms = m->now_ms + wait_ms;
+		return wait_ms;
 	}
+	bundle->again = 0;
 	bundle->at_hand = verdict == AO_VERDICT_GOOD;
 	bundle->missing = !bundle->at_hand;
 	for (ao_rollout_track track = 0; bundle->missing && track < AO_ROLLOUT_TRACKS; track++)
@@ -435,21 +440,25 @@ void ao_machine_loaded(ao_machine *m, const char *digest, ao_verdict verdict, co
 	if (bundle->at_hand)
 		ao_members_serve(m, bundle);
 	settle(m);
+	return 0;
 }
 
-void ao_machine_cased(ao_machine *m, ao_rollout_track track, const char *digest, ao_verdict verdict, const char *why)
+uint64_t ao_machine_cased(ao_machine *m, ao_rollout_track track, const char *digest, ao_verdict verdict, const char *why)
 {
-	if (ao_trial_cased(m, track, digest, verdict, why))
+	uint64_t wait_ms = 0;
+	if (ao_trial_cased(m, track, digest, verdict, why, &wait_ms))
 		settle(m);
+	return wait_ms;
 }
 
-void ao_machine_checked(ao_machine *m, ao_rollout_track track, const char *key, const char *digest, const ao_machine_check *check)
+uint64_t ao_machine_checked(ao_machine *m, ao_rollout_track track, const char *key, const char *digest, const ao_machine_check *check)
 {
 	ao_member *p = ao_map_get(m->members, key);
 	if (!p)
-		return;
-	ao_trial_checked(m, track, p, digest, check);
+		return 0;
+	uint64_t wait_ms = ao_trial_checked(m, track, p, digest, check);
 	settle(m);
+	return wait_ms;
 }
 
 void ao_machine_rewrite(ao_machine *m) { m->version++; }

@@ -88,7 +88,7 @@ void ao_machine_reported(ao_machine *machine, const ao_machine_report *report);
 /** What sources and settings hold now, both tracks at once. The same digests as before change nothing. `main` always has a digest. */
 void ao_machine_want(ao_machine *machine, const ao_rollout_choice *main, const ao_rollout_choice *canary);
 
-/* ---- answers to tasks ---- */
+/* ---- answers to tasks; @return milliseconds after which the task is handed out again, each time more; 0: it is not ---- */
 
 typedef enum {
 	AO_VERDICT_GOOD,
@@ -97,9 +97,9 @@ typedef enum {
 } ao_verdict;
 
 /** To AO_TASK_LOAD. GOOD: the bundle is at hand until ao_machine_drop() says that it is not needed. */
-void ao_machine_loaded(ao_machine *machine, const char *digest, ao_verdict verdict, const char *why);
+uint64_t ao_machine_loaded(ao_machine *machine, const char *digest, ao_verdict verdict, const char *why);
 /** To AO_TASK_CASES. */
-void ao_machine_cased(ao_machine *machine, ao_rollout_track track, const char *digest, ao_verdict verdict, const char *why);
+uint64_t ao_machine_cased(ao_machine *machine, ao_rollout_track track, const char *digest, ao_verdict verdict, const char *why);
 
 typedef struct ao_machine_check {
 	ao_verdict verdict;
@@ -109,7 +109,8 @@ typedef struct ao_machine_check {
 } ao_machine_check;
 
 /** To AO_TASK_CHECK. */
-void ao_machine_checked(ao_machine *machine, ao_rollout_track track, const char *key, const char *digest, const ao_machine_check *check);
+uint64_t ao_machine_checked(ao_machine *machine, ao_rollout_track track, const char *key, const char *digest,
+			    const ao_machine_check *check);
 /** Somebody else has changed or deleted what was written: it is written again. */
 void ao_machine_rewrite(ao_machine *machine);
 /** To AO_TASK_WRITE. Not good: the task is handed out again after a second. */

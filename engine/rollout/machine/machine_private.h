@@ -13,6 +13,7 @@ typedef struct ao_known {
 	bool missing; /* cannot be had */
 	bool told;    /* ... and people were told */
 	enum { AO_UNASKED, AO_ASK, AO_ASKED } asking;
+	unsigned again; /* times in a row that it could not be loaded for reasons of the moment */
 	uint64_t ask_after_ms;
 	bool marked; /* in use, as mark_all() found */
 } ao_known;
@@ -60,6 +61,7 @@ typedef struct ao_trial {
 	ao_trial_stage stage;
 	ao_goal to;
 	bool asked, approved, told; /* asked: the task of this stage was handed out; told: that it waits for a person */
+	unsigned again;             /* times in a row that a task was answered so */
 	uint64_t again_ms;          /* not before */
 	size_t due, pending;        /* checks to hand out, and handed out */
 	size_t cursor;
@@ -126,6 +128,9 @@ void ao_machine_goal_set(ao_goal *goal, ao_known *bundle, const char *selection)
 bool ao_machine_goal_same(const ao_goal *a, const ao_goal *b);
 static inline const ao_goal *ao_line_goal(const ao_line *line) { return line->stage == AO_ROLLOUT_FORWARD ? &line->to : &line->live; }
 
+/** How long what failed for reasons of the moment is left alone, after so many times. */
+uint64_t ao_machine_again_ms(unsigned times);
+
 /* members.c */
 ao_member *ao_member_new(ao_machine *m, const ao_machine_parent *parent);
 void ao_member_free(ao_machine *m, ao_member *p);
@@ -160,7 +165,7 @@ void ao_trial_refuse(ao_machine *m, ao_rollout_track track, const char *key, con
 void ao_trial_member(ao_machine *m, ao_member *p, bool changed);
 bool ao_trial_next(ao_machine *m, ao_rollout_track track, ao_task *ret);
 /** @return false: this answer is not waited for */
-bool ao_trial_cased(ao_machine *m, ao_rollout_track track, const char *digest, ao_verdict verdict, const char *why);
-void ao_trial_checked(ao_machine *m, ao_rollout_track track, ao_member *p, const char *digest, const ao_machine_check *check);
+bool ao_trial_cased(ao_machine *m, ao_rollout_track track, const char *digest, ao_verdict verdict, const char *why, uint64_t *ret_wait_ms);
+uint64_t ao_trial_checked(ao_machine *m, ao_rollout_track track, ao_member *p, const char *digest, const ao_machine_check *check);
 /** Turns a rollout round. @param refused  it is not tried again */
 void ao_trial_back(ao_machine *m, ao_rollout_track track, bool refused, const char *why);

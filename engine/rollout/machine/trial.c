@@ -10,7 +10,6 @@
 
 #include <string.h>
 
-#define AGAIN_MS 5000
 #define MAX_WHY 1000 /* bytes: names beyond are left out */
 #define MAX_TRIES 5  /* parents that change all the time must not keep an edit out for ever */
 
@@ -279,7 +278,15 @@ static ao_trial *asked(ao_machine *m, ao_rollout_track track, const char *digest
 	return t->stage != AO_TRIAL_NONE && strcmp(t->to.bundle->digest, digest) == 0 ? t : NULL;
 }
 
-bool ao_trial_cased(ao_machine *m, ao_rollout_track track, const char *digest, ao_verdict verdict, const char *why)
+/** @return how long its tasks are not handed out */
+static uint64_t wait(const ao_machine *m, ao_trial *t)
+{
+	uint64_t wait_ms = ao_machine_again_ms(t->again++);
+	t->again_ms = m->now_ms + wait_ms;
+	return wait_ms;
+}
+
+bool ao_trial_cased(ao_machine *m, ao_rollout_track track, const char *digest, ao_verdict verdict, const char *why, uint64_t *ret_wait_ms)
 {
 	ao_trial *t = asked(m, track, digest);
 	if (!t || t->stage != AO_TRIAL_CASES || !t->asked)
@@ -290,22 +297,25 @@ bool ao_trial_cased(ao_machine *m, ao_rollout_track track, const char *digest, a
 	else if (verdict == AO_VERDICT_WRONG)
 		ao_trial_refuse(m, track, NULL, why);
 	else
-		t->again_ms = m->now_ms + AGAIN_MS;
+		*ret_wait_ms = wait(m, t);
+	if (verdict != AO_VERDICT_AGAIN)
+		t->again = 0;
 	return true;
 }
 
-void ao_trial_checked(ao_machine *m, ao_rollout_track track, ao_member *p, const char *digest, const ao_machine_check *check)
+uint64_t ao_trial_checked(ao_machine *m, ao_rollout_track track, ao_member *p, const char *digest, const ao_machine_check *check)
 {
 	ao_trial *t = asked(m, track, digest);
 	if (!t || p->check[track] != AO_CHECK_ASKED)
-		return;
+		return 0;
 	if (check->verdict == AO_VERDICT_WRONG) {
 		ao_trial_refuse(m, track, p->key, check->why);
-		return;
+		return 0;
 	}
 	set_check(m, track, p, check->verdict == AO_VERDICT_GOOD ? AO_CHECK_DONE : AO_CHECK_DUE);
 	if (check->verdict == AO_VERDICT_AGAIN)
-		t->again_ms = m->now_ms + AGAIN_MS;
-	else
-		ao_member_checked(m, p, t->to.bundle, check);
+		return wait(m, t);
+	t->again = 0;
+	ao_member_checked(m, p, t->to.bundle, check);
+	return 0;
 }
