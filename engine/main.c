@@ -16,6 +16,7 @@ static const struct {
     {"check", ao_cli_check, "load policies and say what is wrong with them"},
     {"diff", ao_cli_diff, "show what policies would change in the live cluster"},
     {"replay", ao_cli_replay, "run policies on a recorded snapshot"},
+    {"rollout", ao_cli_rollout, "show and steer how an edit of policies reaches actors"},
     {"release", ao_cli_release, "take our finalizer off, to live without an operator"},
     {"version", ao_cli_version, "print version and built-in bundle"},
 };

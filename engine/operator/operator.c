@@ -13,6 +13,7 @@
 #include "kube/lease.h"
 #include "operator/debug.h"
 #include "rollout/policies.h"
+#include "rollout/record_text.h"
 #include "serve/instruments.h"
 #include "serve/serve.h"
 #include "version.h"
@@ -79,7 +80,7 @@ static void on_fetched(void *arg, const ao_kube_answer *answer)
 static int ask_for_record(operator_ *op, const char *component, bool *ret_forbidden, ao_err **reterr)
 {
 	ao_resource config_maps = {.api_version = "v1", .kind = "ConfigMap", .plural = "configmaps"};
-	ao_auto_str char *name = ao_policies_record_name(op->scope, component);
+	ao_auto_str char *name = ao_record_name(op->scope, component);
 	ao_auto_str char *path = ao_resource_path(&config_maps, op->namespace_, name, NULL);
 	fetch f = {0};
 	ao_kube_call *call = ao_kube_send(

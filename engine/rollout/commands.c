@@ -30,9 +30,12 @@ static const struct {
     {"approve", ao_machine_approve, "approved", "nothing to approve: no edit waits for that"},
 };
 
+/** Says what became of a word: who wrote it reads it in the annotation `<label>-state`. */
 static void tell(ao_policies *p, const ao_object *map, bool warning, const char *note)
 {
+	ao_auto_str char *state = ao_xasprintf("%s%s", warning ? "not done: " : "", note);
 	ao_report_event(p, map, warning, warning ? "RolloutCommandWrong" : "RolloutCommand", note);
+	ao_annotations_put(p->notes, map->namespace_, map->name, state);
 	if (warning)
 		ao_warn(AO_POLICY, NULL, "ConfigMap %s: %s", map->name, note);
 	else

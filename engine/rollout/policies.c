@@ -372,12 +372,6 @@ void ao_policies_rest(ao_policies *p)
 
 /* ---- the beginning and the end ---- */
 
-char *ao_policies_record_name(const ao_scope *scope, const char *component)
-{
-	ao_auto_str char *base = ao_xasprintf("%s-policies-live", component);
-	return ao_scope_name(scope, base);
-}
-
 static int load_fallback(ao_policies *p, ao_err **reterr)
 {
 	ao_auto_err ao_err *err = NULL;
@@ -406,7 +400,7 @@ static void make_writers(ao_policies *p)
 	ao_auto_str char *state = ao_xasprintf("%s-state", manifest->policies_label),
 			 *word = ao_xasprintf("%s-rollout", manifest->policies_label),
 			 *base = ao_xasprintf("%s-policies-kept", manifest->component), *prefix = ao_scope_name(scope, base);
-	p->record_name = ao_policies_record_name(scope, manifest->component);
+	p->record_name = ao_record_name(scope, manifest->component);
 	p->notes = ao_annotations_new(p->with.kube, &p->resource, state, manifest->field_manager);
 	p->words = ao_annotations_new(p->with.kube, &p->resource, word, manifest->field_manager);
 	p->archive = ao_archive_new(&(ao_archive_options){.kube = p->with.kube,

@@ -37,9 +37,6 @@ typedef struct ao_policies_options {
 int ao_policies_new(const ao_policies_options *options, ao_policies **ret, ao_err **reterr);
 void ao_policies_free(ao_policies *policies); /* NULL is fine */
 
-/** Name of the record's ConfigMap. The caller frees. */
-char *ao_policies_record_name(const ao_scope *scope, const char *component);
-
 /** Reads what a predecessor left, and loads the bundle that was live. `fn` is called once, from the loop. */
 void ao_policies_recall(ao_policies *policies, ao_events *events, void (*fn)(void *arg), void *arg);
 /** The bundle for whose manifest the world is to be made, with one more reference. */

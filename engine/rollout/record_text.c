@@ -11,6 +11,12 @@ static const char *const TRACKS[AO_ROLLOUT_TRACKS] = {"main", "canary"};
 static const char *const STAGES[] = {"rest", "forward", "back"};
 static const char *const MARKS[] = {"well", "failed", "slow"};
 
+char *ao_record_name(const ao_scope *scope, const char *component)
+{
+	ao_auto_str char *base = ao_xasprintf("%s-policies-live", component);
+	return ao_scope_name(scope, base);
+}
+
 char *ao_counts_text(const ao_rollout_counts *c)
 {
 	return ao_xasprintf("%u of %u reached, %u on their way, %u waiting, %u failed", c->reached, c->parents, c->moving, c->waiting,

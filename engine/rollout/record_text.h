@@ -7,8 +7,12 @@
  * Threads: any.
  */
 #include "base/map.h"
+#include "policy/scope.h"
 #include "rollout/machine/record.h"
 #include "json/json.h"
+
+/** Name of the record's ConfigMap. The caller frees. */
+char *ao_record_name(const ao_scope *scope, const char *component);
 
 /** Which ConfigMaps keep the texts of a bundle: their numbers, in order. */
 typedef struct ao_kept {
