@@ -226,13 +226,13 @@ static void look(void *arg)
 	ao_policies_turn_soon(p);
 }
 
-/** Passes may begin when it is known what serves, and that is at hand or cannot be had. */
+/** Passes may begin when it is known and recorded what serves, and that is at hand or cannot be had. */
 void ao_policies_try_start(ao_policies *p)
 {
 	void (*fn)(void *arg) = p->on_started;
 	const char *goal = p->machine ? ao_machine_goal(p->machine, AO_ROLLOUT_MAIN) : NULL;
-	bool known = p->stuck || (goal && (p->missing || (at_hand(p, goal) && !p->fetching)));
-	if (!fn || !known)
+	bool begun = p->machine && ao_machine_begun(p->machine) && goal && (p->missing || (at_hand(p, goal) && !p->fetching));
+	if (!fn || !(begun || p->stuck))
 		return;
 	p->on_started = NULL;
 	ao_report_params(p);

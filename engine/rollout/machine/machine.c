@@ -1,7 +1,7 @@
 /*
  * machine.c -- events come in; settle() draws the conclusions after each; what comes out waits in ao_machine_next().
  *
- * How a driver uses it (policies.c, report.c, rollout.c and preflight.c are to become that driver):
+ * How its driver (policies.c and its neighbours) uses it:
  *
  *   lease won             read the record's ConfigMap and call ao_machine_new(); NULL when there is none
  *   caches filled         ao_machine_seen() for every parent, ao_machine_want(), ao_machine_synced(); passes begin only then

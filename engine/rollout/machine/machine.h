@@ -168,6 +168,8 @@ void ao_machine_record(const ao_machine *machine, ao_rollout_record *ret);
 
 /** The bundle that serves this parent. NULL: the parent is held; only its status is written, its children are not touched. */
 const char *ao_machine_serves(const ao_machine *machine, const char *key);
+/** Does the record say where the tracks go? Until then no parent is served that was not before. */
+bool ao_machine_begun(const ao_machine *machine);
 /** Another bundle is meant for this parent than the one it has. */
 bool ao_machine_waits(const ao_machine *machine, const char *key);
 /** What new parents get: also whose shared objects are made. NULL: nothing yet. */

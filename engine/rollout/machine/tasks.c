@@ -132,6 +132,8 @@ const char *ao_machine_serves(const ao_machine *m, const char *key)
 	return p->deleting && p->target && p->target->at_hand ? p->target->digest : NULL;
 }
 
+bool ao_machine_begun(const ao_machine *m) { return m->synced && m->written >= m->line_version; }
+
 bool ao_machine_waits(const ao_machine *m, const char *key)
 {
 	const ao_member *p = ao_map_get(m->members, key);
