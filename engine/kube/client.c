@@ -1,9 +1,8 @@
 /*
  * client.c -- requests with credentials, a bounded number of writes, and repeats where the server asks for them.
  *
- * A call is one object through its whole life: refused (a timer of no length answers it), in line (a write behind 16 others), in flight, or
- * resting until its Retry-After is over.  Whatever it is doing, ao_kube_cancel() ends it.  The gate is asked whenever a write is
- * about to do something: when it comes, when its turn in line comes and when its rest is over.
+ * A call is one object through its whole life, and in one phase at any time; whichever that is, ao_kube_cancel() ends it.  The gate is asked
+ * whenever a write is about to do something: when it comes, when its turn in line comes and when its rest is over.
  *
  * A call's time-out begins when it is sent first and covers its repeats: a lease, or a queue with a back-off of its own, knows best how
  * long it can wait.
@@ -27,15 +26,26 @@
 #define MIN_REST_MS 100
 #define DEFAULT_TIMEOUT_MS 30000
 
+typedef enum {
+	IDLE,      /* about to begin, or to end */
+	REFUSED,   /* a timer of no length answers it */
+	IN_LINE,   /* a write behind 16 others */
+	IN_FLIGHT, /* sent */
+	STREAMING, /* ... and the first piece of its answer came */
+	RESTING,   /* until its timer says that it may be sent again */
+} phase;
+
 struct ao_kube_call {
 	ao_kube *kube;
+	phase phase;
 	char *method, *path, *content_type, *body;
 	char *namespace_, *name, *uid; /* of the object asked for */
 	ao_kube_request with;          /* the rest of the request */
-	ao_http_call *http;            /* in flight */
-	ao_timer *timer;               /* answers a refused call, ends a rest */
+	ao_http_call *http;            /* IN_FLIGHT, STREAMING */
+	ao_timer *timer;               /* REFUSED, RESTING */
 	unsigned repeats;
-	bool refused, reauthorized, write, counted, in_line, told;
+	bool write;
+	bool reauthorized;             /* a 401 has made us read the token again */
 	uint64_t attempt_ms;           /* when it was sent last */
 	uint64_t deadline_ms;          /* when all attempts end; 0: never, or not sent yet */
 	ao_kube_call *next, *previous; /* among all calls of the client */
@@ -131,7 +141,6 @@ void ao_kube_reset(ao_kube *kube)
 static void join_line(ao_kube_call *call)
 {
 	ao_kube *kube = call->kube;
-	call->in_line = true;
 	call->next_in_line = NULL;
 	call->previous_in_line = kube->last_in_line;
 	*(kube->last_in_line ? &kube->last_in_line->next_in_line : &kube->first_in_line) = call;
@@ -141,18 +150,21 @@ static void join_line(ao_kube_call *call)
 static void leave_line(ao_kube_call *call)
 {
 	ao_kube *kube = call->kube;
-	if (!call->in_line)
-		return;
-	call->in_line = false;
 	*(call->previous_in_line ? &call->previous_in_line->next_in_line : &kube->first_in_line) = call->next_in_line;
 	*(call->next_in_line ? &call->next_in_line->previous_in_line : &kube->last_in_line) = call->previous_in_line;
 }
 
-static void leave_flight(ao_kube_call *call)
+static bool is_write_in_flight(const ao_kube_call *call) { return call->write && (call->phase == IN_FLIGHT || call->phase == STREAMING); }
+
+static void enter(ao_kube_call *call, phase next)
 {
-	if (call->counted)
-		call->kube->writes--;
-	call->counted = false;
+	call->kube->writes -= is_write_in_flight(call);
+	if (call->phase == IN_LINE)
+		leave_line(call);
+	call->phase = next;
+	if (call->phase == IN_LINE)
+		join_line(call);
+	call->kube->writes += is_write_in_flight(call);
 }
 
 static void attempt(ao_kube_call *call);
@@ -161,7 +173,6 @@ static void start_waiting(ao_kube *kube)
 {
 	while (kube->first_in_line && kube->writes < MAX_WRITES) {
 		ao_kube_call *call = kube->first_in_line;
-		leave_line(call);
 		attempt(call);
 	}
 }
@@ -171,8 +182,7 @@ static void start_waiting(ao_kube *kube)
 static void free_call(ao_kube_call *call)
 {
 	ao_kube *kube = call->kube;
-	leave_flight(call);
-	leave_line(call);
+	enter(call, IDLE);
 	*(call->previous ? &call->previous->next : &kube->calls) = call->next;
 	if (call->next)
 		call->next->previous = call->previous;
@@ -202,9 +212,8 @@ static void answer_and_free(ao_kube_call *call, const ao_kube_answer *answer)
 static void tell(ao_kube_call *call, long status)
 {
 	ao_kube *kube = call->kube;
-	if (kube->on_answer && !call->told)
+	if (kube->on_answer)
 		kube->on_answer(kube->on_answer_arg, call->method, status, ao_mono_ms() - call->attempt_ms);
-	call->told = true;
 }
 
 static void on_timer(void *arg)
@@ -212,14 +221,16 @@ static void on_timer(void *arg)
 	ao_kube_call *call = arg;
 	static const ao_kube_answer refusal = {
 	    .error = -EPERM, .reason = "NotLeader", .message = "not the leader: nothing may be written", .body = ""};
-	if (call->refused)
+	if (call->phase == REFUSED)
 		answer_and_free(call, &refusal);
 	else
 		attempt(call);
 }
 
-static void set_timer(ao_kube_call *call, uint64_t delay_ms)
+/** Enters a phase that a timer ends. */
+static void enter_for(ao_kube_call *call, phase next, uint64_t delay_ms)
 {
+	enter(call, next);
 	if (!call->timer)
 		call->timer = ao_timer_new(call->kube->loop, on_timer, call);
 	ao_timer_start(call->timer, delay_ms);
@@ -235,7 +246,7 @@ static bool rest_and_repeat(ao_kube_call *call, const ao_http_response *response
 	if (call->deadline_ms ? ao_mono_ms() + rest_ms >= call->deadline_ms : rest_ms > MAX_REST_MS)
 		return false;
 	call->repeats++;
-	set_timer(call, rest_ms);
+	enter_for(call, RESTING, rest_ms);
 	start_waiting(call->kube);
 	return true;
 }
@@ -262,8 +273,8 @@ static void on_http_done(void *arg, const ao_http_response *response)
 	ao_kube_call *call = arg;
 	ao_http_response whole = *response;
 	call->http = NULL;
-	leave_flight(call);
-	tell(call, response->status);
+	if (call->phase == IN_FLIGHT)
+		tell(call, response->status);
 	if (call->kube->on_stream && call->with.on_data && (!response->status || response->status / 100 == 2))
 		call->kube->on_stream(call->kube->on_stream_arg, call->path);
 	if (response->status == 401 && !call->reauthorized && ao_auth_refused(call->kube->auth, call->attempt_ms)) {
@@ -288,7 +299,9 @@ static void on_http_done(void *arg, const ao_http_response *response)
 static int forward_data(void *arg, const char *bytes, size_t len)
 {
 	ao_kube_call *call = arg;
-	tell(call, 200);
+	if (call->phase == IN_FLIGHT)
+		tell(call, 200);
+	enter(call, STREAMING);
 	return call->with.on_data(call->with.arg, bytes, len);
 }
 
@@ -307,7 +320,6 @@ static void send_http(ao_kube_call *call)
 {
 	ao_kube *kube = call->kube;
 	call->attempt_ms = ao_mono_ms();
-	call->told = false;
 	ao_auto_secret char *authorization = ao_auth_header(kube->auth);
 	ao_auto_secret char *userpwd = ao_auth_userpwd(kube->auth);
 	ao_auto_str char *url = ao_xasprintf("%s%s", kube->config->server, call->path);
@@ -339,19 +351,16 @@ static void send_http(ao_kube_call *call)
 static void attempt(ao_kube_call *call)
 {
 	ao_kube *kube = call->kube;
+	enter(call, IDLE);
 	if (call->write && kube->gate && !kube->gate(kube->gate_arg)) {
-		call->refused = true;
-		set_timer(call, 0);
+		enter_for(call, REFUSED, 0);
 		return;
 	}
 	if (call->write && kube->writes >= MAX_WRITES) {
-		join_line(call);
+		enter(call, IN_LINE);
 		return;
 	}
-	if (call->write) {
-		kube->writes++;
-		call->counted = true;
-	}
+	enter(call, IN_FLIGHT);
 	send_http(call);
 }
 

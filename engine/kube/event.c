@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "kube/lru.h"
+#include "loop/backoff.h"
 #include "json/json.h"
 
 #include <ctype.h>
@@ -33,6 +34,8 @@
 #define MAX_WORD 128
 #define MAX_NAME 253
 #define MAX_TRIES 3
+#define FIRST_REST_MS 1000
+#define MAX_REST_MS 16000
 
 typedef struct series {
 	ao_events *events;
@@ -147,7 +150,7 @@ static void try_later(series *s)
 {
 	if (!s->rest)
 		s->rest = ao_timer_new(s->events->loop, on_rested, s);
-	ao_timer_start(s->rest, 1000u << s->tries);
+	ao_timer_start(s->rest, ao_backoff_ms(FIRST_REST_MS, MAX_REST_MS, s->tries));
 }
 
 static void on_written(void *arg, const ao_kube_answer *answer)
