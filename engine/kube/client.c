@@ -338,7 +338,6 @@ static void send_http(ao_kube_call *call)
 					    .body = call->body,
 					    .body_len = call->body ? strlen(call->body) : 0,
 					    .timeout_ms = time_left(call),
-					    .silence_ms = call->with.silence_ms,
 					    .max_body = call->with.max_body,
 					    .userpwd = userpwd,
 					    .on_data = call->with.on_data ? forward_data : NULL,

@@ -52,7 +52,6 @@ typedef struct ao_kube_request {
 	void *arg;
 	/* watches: pieces of a 2xx body; then timeout_ms 0 means none */
 	int (*on_data)(void *arg, const char *bytes, size_t len);
-	uint64_t silence_ms;
 } ao_kube_request;
 
 #define AO_JSON_PATCH "application/json-patch+json"

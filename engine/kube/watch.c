@@ -1,4 +1,7 @@
-/* watch.c -- the stream's pieces are cut into lines, each line into type and object; no tree is built. */
+/* watch.c -- the stream's pieces are cut into lines, each line into type and object; no tree is built.
+ *
+ * A watch may be silent for as long as nothing happens: no server promises bookmarks.  Whether its connection still lives is net/http.c's to
+ * find out.  The server is asked to end the stream after some minutes; one that it has forgotten to end, we end a little later. */
 #include "kube/watch.h"
 
 #include "base/clock.h"
@@ -10,9 +13,9 @@
 #include <string.h>
 
 #define MAX_LINE (8u << 20)
-#define SILENCE_MS 90000 /* bookmarks come each minute */
 #define SHORTEST_S 300u
 #define LONGEST_S 600u
+#define GRACE_S 30
 #define USELESS_MS 1000
 
 struct ao_watch {
@@ -107,16 +110,17 @@ ao_watch *ao_watch_start(const ao_watch_request *request)
 	ao_watch *w = ao_xcalloc(1, sizeof(*w));
 	*w = (ao_watch){.with = *request, .lines = ao_lines_init(MAX_LINE), .started_ms = ao_mono_ms()};
 	ao_frame_init(&w->frame, destroy, w);
+	unsigned seconds = random_timeout();
 	const char *initial = request->version ? "" : "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
 	ao_auto_str char *path = ao_xasprintf("%swatch=1&allowWatchBookmarks=true&timeoutSeconds=%u&resourceVersion=%s%s", request->path,
-					      random_timeout(), request->version ? request->version : "", initial);
+					      seconds, request->version ? request->version : "", initial);
 	w->with.path = w->with.version = NULL; /* borrowed until here */
 	w->call = ao_kube_send(request->kube, &(ao_kube_request){
 						  .method = "GET",
 						  .path = path,
 						  .fn = on_done,
 						  .on_data = on_data,
-						  .silence_ms = SILENCE_MS,
+						  .timeout_ms = (seconds + GRACE_S) * 1000,
 						  .arg = w,
 					      });
 	return w;

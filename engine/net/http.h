@@ -6,10 +6,10 @@
  * their turn beyond `max_streams`).  Two clients never share a connection: the lease has one of its own.
  * A server that sends a client away (GOAWAY) still serves what it took; new requests go to a second connection meanwhile, and
  * what it did not take is sent again there.
- * libcurl never leaves a dead connection by itself, so the client does: TCP keep-alive and TCP_USER_TIMEOUT; when an HTTP/2
- * connection with open calls was silent for 10 s it is asked "OPTIONS *" (no PING can be had from libcurl 7.88), and after 5 s
- * without an answer, or two requests in a row that timed out without a byte of any answer between them, its socket is shut
- * down; every stream on it then ends with -EIO.  Silence is found 5 to 20 s after it begins.
+ * libcurl never leaves a dead connection by itself, so the client does.  An HTTP/2 connection that was silent for 10 s while calls are open
+ * is asked "OPTIONS *" (no PING can be had from libcurl 7.88), and shut down after 5 s without a byte; one that cannot be asked, because it
+ * takes no more requests, after 30 s of silence.  Every stream on it then ends with -EIO.  HTTP/1.1 connections have TCP keep-alive and
+ * TCP_USER_TIMEOUT.  That a call timed out, or that a stream has nothing to say, is no reason to give up a connection.
  * No redirect is followed (fetch.h does).  Proxies come from the environment (HTTPS_PROXY, NO_PROXY).
  * Threads: the loop thread only.  Callbacks run on the loop, never from inside ao_http_send().
  */
