@@ -4,6 +4,9 @@
  * A call is one object through its whole life, and in one phase at any time; whichever that is, ao_kube_cancel() ends it.  The gate is asked
  * whenever a write is about to do something: when it comes, when its turn in line comes and when its rest is over.
  *
+ * A server that names a time (Retry-After) is left alone by all calls until then, not only by the one that it told: it means its load, not our
+ * request.  What was never sent waits without its time running.  A 429 without a time makes its own call rest, longer each time.
+ *
  * A call's time-out begins when it is sent first and covers its repeats: a lease, or a queue with a back-off of its own, knows best how
  * long it can wait.
  */
@@ -15,6 +18,7 @@
 #include "base/secret.h"
 #include "kube/answer.h"
 #include "kube/auth.h"
+#include "loop/backoff.h"
 #include "json/json.h"
 
 #include <string.h>
@@ -22,8 +26,11 @@
 #define MAX_WRITES 16
 #define STREAM_CONNECTIONS 8 /* a watch lives for ten minutes; until the last one has left a connection, the server may end others */
 #define MAX_REPEATS 10
-#define MAX_REST_MS 60000 /* of a call without a time-out */
 #define MIN_REST_MS 100
+#define MAX_PEACE_MS 120000 /* longer than that nobody keeps us waiting with one header */
+#define LONG_PEACE_MS 5000  /* is worth a line */
+#define FIRST_BUSY_MS 1000  /* the rests after a 429 that names no time */
+#define MAX_BUSY_MS 30000
 #define DEFAULT_TIMEOUT_MS 30000
 
 typedef enum {
@@ -43,6 +50,7 @@ struct ao_kube_call {
 	ao_kube_request with;          /* the rest of the request */
 	ao_http_call *http;            /* IN_FLIGHT, STREAMING */
 	ao_timer *timer;               /* REFUSED, RESTING */
+	const ao_kube_answer *refusal; /* REFUSED */
 	unsigned repeats;
 	bool write;
 	bool reauthorized;             /* a 401 has made us read the token again */
@@ -66,8 +74,17 @@ struct ao_kube {
 	void *on_stream_arg;
 	ao_kube_call *calls;
 	ao_kube_call *first_in_line, *last_in_line;
-	unsigned writes; /* in flight */
+	unsigned writes;          /* in flight */
+	uint64_t own_peace_ms;    /* when the server may be asked again, monotonic */
+	uint64_t *peace_until_ms; /* that, or the one of the client whose sibling we are */
 };
+
+static const ao_kube_answer NOT_LEADER = {
+    .error = -EPERM, .reason = "NotLeader", .message = "not the leader: nothing may be written", .body = ""};
+static const ao_kube_answer NO_TOKEN = {
+    .error = -EIO, .reason = "NoToken", .message = "no token could be read yet, and nothing is sent without one", .body = ""};
+static const ao_kube_answer PUT_OFF = {
+    .error = -EAGAIN, .reason = "TooManyRequests", .message = "the server asks for more time than this request has", .body = ""};
 
 int ao_kube_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_agent, ao_kube **ret, ao_err **reterr)
 {
@@ -75,6 +92,7 @@ int ao_kube_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_age
 	kube->loop = loop;
 	kube->config = config;
 	kube->user_agent = ao_xstrdup(user_agent);
+	kube->peace_until_ms = &kube->own_peace_ms;
 	ao_http_options options = {
 	    .ca_pem = config->ca_pem,
 	    .cert_pem = config->client_cert_pem,
@@ -103,6 +121,7 @@ ao_kube *ao_kube_sibling(const ao_kube *kube)
 	ao_require(ao_kube_new(kube->loop, kube->config, kube->user_agent, &sibling, NULL) == 0); /* what worked for the first */
 	ao_kube_set_gate(sibling, kube->gate, kube->gate_arg);
 	ao_kube_on_answer(sibling, kube->on_answer, kube->on_answer_arg);
+	sibling->peace_until_ms = kube->peace_until_ms;
 	return sibling;
 }
 
@@ -219,10 +238,8 @@ static void tell(ao_kube_call *call, long status)
 static void on_timer(void *arg)
 {
 	ao_kube_call *call = arg;
-	static const ao_kube_answer refusal = {
-	    .error = -EPERM, .reason = "NotLeader", .message = "not the leader: nothing may be written", .body = ""};
 	if (call->phase == REFUSED)
-		answer_and_free(call, &refusal);
+		answer_and_free(call, call->refusal);
 	else
 		attempt(call);
 }
@@ -236,14 +253,36 @@ static void enter_for(ao_kube_call *call, phase next, uint64_t delay_ms)
 	ao_timer_start(call->timer, delay_ms);
 }
 
-/** An overloaded or ending server says when to come again. @return false when it does not, or when that is too late for the call */
+static void refuse(ao_kube_call *call, const ao_kube_answer *refusal)
+{
+	call->refusal = refusal;
+	enter_for(call, REFUSED, 0);
+}
+
+/** Leaves the server alone for as long as it asks. @return how long that is */
+static uint64_t make_peace(ao_kube *kube, const ao_http_response *response)
+{
+	uint64_t now = ao_mono_ms(), ms = response->retry_after_s > 0 ? (uint64_t)response->retry_after_s * 1000 : MIN_REST_MS;
+	ms = ms < MAX_PEACE_MS ? ms : MAX_PEACE_MS;
+	if (now >= *kube->peace_until_ms && ms >= LONG_PEACE_MS)
+		ao_warn(AO_KUBE, ao_kube_host(kube), "HTTP status %ld: nothing is sent for %llu s, as the server asks", response->status,
+			(unsigned long long)ms / 1000);
+	if (now + ms > *kube->peace_until_ms)
+		*kube->peace_until_ms = now + ms;
+	return ms;
+}
+
+/** An overloaded or ending server is asked again later. @return false when this answer is none of such, or that is too late for the call */
 static bool rest_and_repeat(ao_kube_call *call, const ao_http_response *response)
 {
-	bool asked = response->retry_after_s >= 0 && (response->status == 429 || response->status >= 500);
-	uint64_t rest_ms = response->retry_after_s > 0 ? (uint64_t)response->retry_after_s * 1000 : MIN_REST_MS;
-	if (!asked || call->repeats >= MAX_REPEATS)
-		return false;
-	if (call->deadline_ms ? ao_mono_ms() + rest_ms >= call->deadline_ms : rest_ms > MAX_REST_MS)
+	uint64_t rest_ms = 0;
+	if (response->retry_after_s >= 0 && (response->status == 429 || response->status >= 500)) {
+		rest_ms = make_peace(call->kube, response);
+	} else if (response->status == 429) {
+		rest_ms = ao_backoff_ms(FIRST_BUSY_MS, MAX_BUSY_MS, call->repeats);
+		rest_ms += ao_jitter_ms(rest_ms / 5);
+	}
+	if (!rest_ms || call->repeats >= MAX_REPEATS || (call->deadline_ms && ao_mono_ms() + rest_ms >= call->deadline_ms))
 		return false;
 	call->repeats++;
 	enter_for(call, RESTING, rest_ms);
@@ -251,12 +290,15 @@ static bool rest_and_repeat(ao_kube_call *call, const ao_http_response *response
 	return true;
 }
 
-/** Is this the whole answer to a write, though its stream ended badly?  Then there is no doubt what became of the write. */
-static bool is_whole(const ao_kube_call *call, const ao_http_response *response)
+/**
+ * Is this an answer, though its stream ended badly?  A refusal is one, whatever of its words came: a server sends it before it has read the
+ * request, and resets the stream.  So is the whole object that a write was to give.
+ */
+static bool is_answer(const ao_kube_call *call, const ao_http_response *response)
 {
 	ao_auto_json cJSON *object = NULL;
-	return call->write && response->error == -EIO && response->status / 100 == 2 &&
-	       ao_json_parse(response->body, response->body_len, &object, NULL) == 0;
+	return response->status >= 400 || (call->write && response->error == -EIO && response->status / 100 == 2 &&
+					   ao_json_parse(response->body, response->body_len, &object, NULL) == 0);
 }
 
 /** A write that left and was not answered, or not by the server. */
@@ -284,7 +326,7 @@ static void on_http_done(void *arg, const ao_http_response *response)
 	}
 	if (rest_and_repeat(call, response))
 		return;
-	if (is_whole(call, response))
+	if (is_answer(call, response))
 		whole.error = 0;
 	ao_kube_object object = {call->with.object.resource, call->namespace_, call->name, call->uid};
 	ao_auto_answer ao_answer_parts parts = ao_answer_make(&whole, call->method, &object);
@@ -350,17 +392,22 @@ static void send_http(ao_kube_call *call)
 static void attempt(ao_kube_call *call)
 {
 	ao_kube *kube = call->kube;
+	uint64_t now = ao_mono_ms(), until = *kube->peace_until_ms;
 	enter(call, IDLE);
 	if (call->write && kube->gate && !kube->gate(kube->gate_arg)) {
-		enter_for(call, REFUSED, 0);
-		return;
-	}
-	if (call->write && kube->writes >= MAX_WRITES) {
+		refuse(call, &NOT_LEADER);
+	} else if (now < until && call->deadline_ms && until >= call->deadline_ms) {
+		refuse(call, &PUT_OFF);
+	} else if (now < until) {
+		enter_for(call, RESTING, until - now);
+	} else if (!ao_auth_ready(kube->auth)) {
+		refuse(call, &NO_TOKEN);
+	} else if (call->write && kube->writes >= MAX_WRITES) {
 		enter(call, IN_LINE);
-		return;
+	} else {
+		enter(call, IN_FLIGHT);
+		send_http(call);
 	}
-	enter(call, IN_FLIGHT);
-	send_http(call);
 }
 
 ao_kube_call *ao_kube_send(ao_kube *kube, const ao_kube_request *request)
