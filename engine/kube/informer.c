@@ -199,18 +199,23 @@ static void works(ao_informer *inf)
 	inf->failures = 0;
 }
 
-/** The version to resume from is too old, or a list took too long: list again, at once unless that happens often. */
+/**
+ * The version to resume from is too old, or a list took too long: list again, at once unless that happened lately.  Listing is the most
+ * expensive thing to ask for, and a server that cannot keep up with it does so the less the more it is asked.
+ */
 static void expired(ao_informer *inf, const char *message)
 {
 	uint64_t now = ao_mono_ms();
-	bool often = inf->expired_ms && now - inf->expired_ms < 2 * FIRST_BACKOFF_MS;
+	bool lately = inf->expired_ms && now - inf->expired_ms < QUIET_MS;
 	inf->expired_ms = now;
 	inf->next = inf->lists_by;
-	ao_debug(AO_KUBE, NULL, "listing %s anew: %s", plural(inf), message);
-	if (often)
+	if (lately) {
+		ao_warn(AO_KUBE, NULL, "listing %s anew, once more: %s", plural(inf), message);
 		back_off(inf);
-	else
+	} else {
+		ao_debug(AO_KUBE, NULL, "listing %s anew: %s", plural(inf), message);
 		start(inf, inf->next);
+	}
 }
 
 static void use_pages(ao_informer *inf, const char *message)

@@ -22,7 +22,7 @@ struct ao_watch {
 	ao_watch_request with;
 	ao_kube_call *call;
 	ao_lines lines;
-	uint64_t started_ms, events;
+	uint64_t started_ms;
 	long error_code; /* of an ERROR event, with its message */
 	char *error_message;
 	ao_frame frame;
@@ -49,7 +49,6 @@ void ao_watch_free(ao_watch *w)
 static int tell(ao_watch *w, ao_watch_event event, ao_span object)
 {
 	ao_auto_frame ao_frame *frame = ao_frame_enter(&w->frame);
-	w->events++;
 	w->with.on_event(w->with.arg, event, object);
 	return frame->freed ? -ECANCELED : 0;
 }
@@ -95,7 +94,11 @@ static void on_done(void *arg, const ao_kube_answer *answer)
 		end.status = w->error_code;
 		end.message = message ? message : "the server ended the watch";
 	}
-	end.useless = !w->events && ao_mono_ms() - w->started_ms < USELESS_MS;
+	if (!end.error && w->lines.carry.len) {
+		end.error = -EIO;
+		end.message = "it ended within an event";
+	}
+	end.useless = ao_mono_ms() - w->started_ms < USELESS_MS;
 	void (*on_end)(void *, const ao_watch_end *) = w->with.on_end;
 	void *on_end_arg = w->with.arg;
 	destroy(w);
