@@ -1,7 +1,7 @@
 /*
  * operator.c -- start, lead, stop.
  *
- * Start: reach the server, load the policies of the binary and of --policies, open the probe ports.
+ * Start: reach the server, however long that takes, load the policies of the binary and of --policies, open the probe ports.
  * Lead: when the lease is ours, read what the one before us left, then list everything.  Work begins only when all of it is known.
  * Stop: begin no new passes, give those in flight half a second, and give the lease back.
  */
@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "kube/lease.h"
+#include "loop/backoff.h"
 #include "operator/debug.h"
 #include "rollout/policies.h"
 #include "serve/instruments.h"
@@ -22,7 +23,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define START_TIMEOUT_MS 30000
+#define START_LOOK_MS 100 /* for signals, while nobody has answered yet */
+#define START_REST_MS 1000
+#define START_MAX_REST_MS 30000
 #define DRAIN_MS 500
 #define PIN_AGAIN_MS 5000 /* after the sandbox's clock has stopped the policies */
 #define QUEUE_HEALTH_MS 300000
@@ -72,24 +75,51 @@ static void on_fetched(void *arg, const ao_kube_answer *answer)
 	f->message = ao_xstrdup(answer->message);
 }
 
+static fetch fetch_once(operator_ *op, const ao_resource *resource, const char *name)
+{
+	ao_auto_str char *path = ao_resource_path(resource, op->namespace_, name, NULL);
+	fetch f = {0};
+	ao_kube_call *call = ao_kube_send(
+	    op->kube, &(ao_kube_request){
+			  .method = "GET", .path = path, .object = {resource, op->namespace_, name, NULL}, .fn = on_fetched, .arg = &f});
+	while (!f.done && !op->stopping)
+		ao_loop_run_until(op->loop, &f.done, START_LOOK_MS);
+	if (!f.done) {
+		ao_kube_cancel(call);
+		f = (fetch){.error = -EINTR, .message = ao_xstrdup("stopped")};
+	}
+	return f;
+}
+
 /**
- * May we read ConfigMaps?  This is also the very first request.  When it gets no answer, the configuration is wrong or the server is down,
- * and the process ends with a line that says so.
+ * The same until there is an answer.  This is the very first request: a server that cannot be reached is waited for, as it is later on.  The
+ * pod is alive meanwhile and not ready.
  */
+static fetch fetch_patiently(operator_ *op, const ao_resource *resource, const char *name)
+{
+	ao_auto_str char *said = NULL;
+	for (unsigned failures = 0;; failures++) {
+		fetch f = fetch_once(op, resource, name);
+		if (!ao_kube_is_passing(f.error)) {
+			if (said && f.error != -EINTR)
+				ao_info(AO_CORE, NULL, "the API server answers");
+			return f;
+		}
+		if (!said || strcmp(said, f.message) != 0)
+			ao_warn(AO_CORE, NULL, "cannot use the API server %s (%s): %s; waiting for it. Check its address and credentials",
+				op->config->server, op->config->source, f.message);
+		free(said);
+		said = f.message;
+		ao_loop_run_until(op->loop, &op->stopping, ao_backoff_ms(START_REST_MS, START_MAX_REST_MS, failures));
+	}
+}
+
+/** May we read ConfigMaps? @return 0; -EINTR a signal came first, and no error is set; -EINVAL, ... */
 static int ask_for_record(operator_ *op, const char *component, bool *ret_forbidden, ao_err **reterr)
 {
 	ao_resource config_maps = {.api_version = "v1", .kind = "ConfigMap", .plural = "configmaps"};
 	ao_auto_str char *name = ao_policies_record_name(op->scope, component);
-	ao_auto_str char *path = ao_resource_path(&config_maps, op->namespace_, name, NULL);
-	fetch f = {0};
-	ao_kube_call *call = ao_kube_send(
-	    op->kube,
-	    &(ao_kube_request){
-		.method = "GET", .path = path, .object = {&config_maps, op->namespace_, name, NULL}, .fn = on_fetched, .arg = &f});
-	if (!ao_loop_run_until(op->loop, &f.done, START_TIMEOUT_MS)) {
-		ao_kube_cancel(call);
-		f = (fetch){.error = -EIO, .message = ao_xstrdup("no answer")};
-	}
+	fetch f = fetch_patiently(op, &config_maps, name);
 	int r = 0;
 	if (f.error == -EPERM) {
 		ao_warn(AO_CORE, NULL,
@@ -97,6 +127,8 @@ static int ask_for_record(operator_ *op, const char *component, bool *ret_forbid
 			"were live: %s",
 			op->namespace_, f.message);
 		*ret_forbidden = true;
+	} else if (f.error == -EINTR) {
+		r = -EINTR;
 	} else if (f.error && f.error != -ENOENT) {
 		r = ao_err_set(reterr, f.error, "cannot use the API server %s (%s): %s; check its address and credentials",
 			       op->config->server, op->config->source, f.message);
@@ -567,6 +599,8 @@ int ao_operator_run(const ao_operator_options *options, ao_err **reterr)
 	ao_loop_on_signal(op.loop, SIGTERM, on_signal, &op);
 	ao_loop_on_signal(op.loop, SIGINT, on_signal, &op);
 	int r = start(&op, reterr);
+	if (r == -EINTR)
+		r = 0;
 	if (r == 0 && !op.stopping)
 		ao_loop_run(op.loop);
 	if (r == 0 && op.result < 0)
