@@ -18,6 +18,8 @@
 #include "base/secret.h"
 #include "kube/answer.h"
 #include "kube/auth.h"
+#include "kube/identity.h"
+#include "kube/warnings.h"
 #include "loop/backoff.h"
 #include "json/json.h"
 
@@ -66,6 +68,8 @@ struct ao_kube {
 	const ao_kubeconfig *config;
 	char *user_agent;
 	ao_auth *auth;
+	ao_identity *identity;
+	ao_warnings *warnings;
 	bool (*gate)(void *arg);
 	void *gate_arg;
 	void (*on_answer)(void *arg, const char *method, long status, uint64_t took_ms);
@@ -111,6 +115,8 @@ int ao_kube_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_age
 		return r;
 	}
 	kube->auth = ao_auth_new(config);
+	kube->identity = ao_identity_new(config);
+	kube->warnings = ao_warnings_new();
 	*ret = kube;
 	return 0;
 }
@@ -317,6 +323,9 @@ static void on_http_done(void *arg, const ao_http_response *response)
 	call->http = NULL;
 	if (call->phase == IN_FLIGHT)
 		tell(call, response->status);
+	ao_warnings_see(call->kube->warnings, response->warnings);
+	if (!response->status)
+		ao_identity_doubt(call->kube->identity);
 	if (call->kube->on_stream && call->with.on_data && (!response->status || response->status / 100 == 2))
 		call->kube->on_stream(call->kube->on_stream_arg, call->path);
 	if (response->status == 401 && !call->reauthorized && ao_auth_refused(call->kube->auth, call->attempt_ms)) {
@@ -358,9 +367,19 @@ static uint64_t time_left(ao_kube_call *call)
 	return call->deadline_ms > call->attempt_ms ? call->deadline_ms - call->attempt_ms : 1;
 }
 
+static void renew_identity(ao_kube *kube)
+{
+	const ao_identity *identity = kube->identity;
+	if (!ao_identity_renew(kube->identity))
+		return;
+	ao_http_set_identity(kube->http, ao_identity_ca(identity), ao_identity_cert(identity), ao_identity_key(identity));
+	ao_http_set_identity(kube->streams, ao_identity_ca(identity), ao_identity_cert(identity), ao_identity_key(identity));
+}
+
 static void send_http(ao_kube_call *call)
 {
 	ao_kube *kube = call->kube;
+	renew_identity(kube);
 	call->attempt_ms = ao_mono_ms();
 	ao_auto_secret char *authorization = ao_auth_header(kube->auth);
 	ao_auto_secret char *userpwd = ao_auth_userpwd(kube->auth);
@@ -454,6 +473,8 @@ void ao_kube_free(ao_kube *kube)
 	ao_http_free(kube->http);
 	ao_http_free(kube->streams);
 	ao_auth_free(kube->auth);
+	ao_identity_free(kube->identity);
+	ao_warnings_free(kube->warnings);
 	free(kube->user_agent);
 	free(kube);
 }

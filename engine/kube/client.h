@@ -8,7 +8,7 @@
  * again, up to 10 times and within their time; everything else is the caller's to retry (the work queue does).  A write is refused with -EPERM when the gate says no (lease
  * lost), when it comes, when its turn comes, or when it would be sent again.
  * The token file is read again each minute and at once after a 401, which is then retried once.  Before a first token could be read nothing
- * is sent: calls end with -EIO.
+ * is sent: calls end with -EIO.  Files with certificates are read again, too, for new connections.  What the server warns of is logged once.
  * Threads: the loop thread only.  Callbacks run on the loop, never from inside ao_kube_send().
  */
 #include "base/err.h"

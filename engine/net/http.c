@@ -167,22 +167,6 @@ static void dispose(ao_http_call *call)
 
 /* ---- the end of a call ---- */
 
-static void fill_status(ao_http_call *call, ao_http_response *response)
-{
-	struct curl_header *header;
-	curl_off_t wait = 0;
-	char *location = NULL;
-	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &response->status);
-	if (curl_easy_getinfo(call->easy, CURLINFO_REDIRECT_URL, &location) == CURLE_OK && location)
-		response->location = location;
-	if (curl_easy_header(call->easy, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK) {
-		curl_easy_getinfo(call->easy, CURLINFO_RETRY_AFTER, &wait);
-		response->retry_after_s = (long)wait;
-	}
-	if (curl_easy_header(call->easy, "Content-Type", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
-		response->content_type = header->value;
-}
-
 /** Cuts " after 3 ms" out of curl's words, because a failure that is said only once is known again by its text. */
 static void cut_time(char *text)
 {
@@ -197,13 +181,13 @@ static void complete(ao_http_call *call, CURLcode rc)
 {
 	ao_http *http = call->http;
 	ao_auto_frame ao_frame *frame = ao_frame_enter(&http->frame);
-	ao_auto_str char *text = NULL;
-	ao_http_response response = {.retry_after_s = -1, .content_type = "", .body = "", .error_text = "", .location = ""};
+	ao_auto_str char *text = NULL, *warnings = NULL;
+	ao_http_response response = {.body = "", .error_text = ""};
 	unlink_call(call);
 	call->ending = true;
 	if (call->timer)
 		ao_timer_stop(call->timer);
-	fill_status(call, &response);
+	ao_easy_read_head(call->easy, &response, &warnings);
 	detach(call);
 	response.error = call->error ? call->error : ao_easy_error(rc);
 	if (response.error) {
@@ -504,6 +488,18 @@ void ao_http_cancel(ao_http_call *call)
 	http->dead = call;
 }
 
+static void free_text(const char *text) { free((void *)(uintptr_t)text); }
+
+void ao_http_set_identity(ao_http *http, const char *ca_pem, const char *cert_pem, const char *key_pem)
+{
+	free_text(http->options.ca_pem);
+	free_text(http->options.cert_pem);
+	free_text(http->options.key_pem);
+	http->options.ca_pem = ao_xstrdup(ca_pem);
+	http->options.cert_pem = ao_xstrdup(cert_pem);
+	http->options.key_pem = ao_xstrdup(key_pem);
+}
+
 void ao_http_reset(ao_http *http) { ao_conns_shutdown(http->conns); }
 
 /* ---- the client ---- */
@@ -528,8 +524,6 @@ static void copy_options(ao_http_options *to, const ao_http_options *from)
 	if (!to->max_connections)
 		to->max_connections = MAX_HTTP2_CONNECTIONS;
 }
-
-static void free_text(const char *text) { free((void *)(uintptr_t)text); }
 
 static void destroy(void *arg)
 {

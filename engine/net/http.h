@@ -43,6 +43,7 @@ typedef struct ao_http_response {
 	size_t body_len;
 	long retry_after_s;       /* the Retry-After header in seconds, or -1 */
 	const char *content_type; /* "" when absent */
+	const char *warnings;     /* the values of Warning headers, a line each; borrowed for the call */
 	const char *location;     /* where a redirect leads to, made absolute; "" when it is none; borrowed for the call */
 } ao_http_response;
 
@@ -74,5 +75,7 @@ void ao_http_free(ao_http *http);
 ao_http_call *ao_http_send(ao_http *http, const ao_http_request *request);
 /** Ends a call; its on_done is not called. Must not be used after on_done has run. */
 void ao_http_cancel(ao_http_call *call);
+/** Trust anchors, client certificate and key from now on; copied. What is under way keeps what it has, and its connection. */
+void ao_http_set_identity(ao_http *http, const char *ca_pem, const char *cert_pem, const char *key_pem);
 /** Shuts down every connection: streams end with -EIO and the next request connects anew. */
 void ao_http_reset(ao_http *http);

@@ -1,6 +1,7 @@
-/* test_kube_patience.c -- a client whose server asks for time, and one that has no token yet: what reaches the server, and when. */
+/* test_kube_patience.c -- a client whose server asks for time or warns, and one that has no token yet: what reaches the server, and when. */
 #include "base/clock.h"
 #include "kube/client.h"
+#include "test/test_base_stderr.h"
 #include "test/test_net_peer.h"
 
 #include <stdlib.h>
@@ -156,6 +157,36 @@ static void nobody_asks_without_a_token(void **state)
 	teardown(&f);
 }
 
+#define OLD "200 OK\r\nWarning: 299 - \"v2beta2 is \\\"old\\\"\""
+
+static size_t count(const char *text, const char *what)
+{
+	size_t n = 0;
+	for (; (text = strstr(text, what)); text++)
+		n++;
+	return n;
+}
+
+static void a_warning_is_logged_once(void **state)
+{
+	(void)state;
+	fixture f;
+	setup(&f, (const char *const[]){OLD, OLD "\r\nWarning: 299 kube \"field a\", 299 kube \"field b\"", OLD,
+					"403 Forbidden\r\nWarning: 299 - \"field a\"", "200 OK\r\nWarning: 299 - no quotes", NULL});
+	listen_to_stderr();
+	for (int i = 0; i < 6; i++) {
+		outcome o;
+		get(f.kube, &o);
+		assert_true(ao_loop_run_until(f.loop, &o.done, 5000));
+	}
+	ao_auto_str char *log = heard();
+	assert_int_equal(count(log, "the server warns: v2beta2 is \"old\"\n"), 1);
+	assert_int_equal(count(log, "the server warns: field a\n"), 1);
+	assert_int_equal(count(log, "the server warns: field b\n"), 1);
+	assert_int_equal(count(log, "the server warns"), 3);
+	teardown(&f);
+}
+
 int main(void)
 {
 	unsetenv("http_proxy");
@@ -164,6 +195,7 @@ int main(void)
 	    cmocka_unit_test(more_time_than_a_call_has),
 	    cmocka_unit_test(a_busy_server_that_names_no_time),
 	    cmocka_unit_test(nobody_asks_without_a_token),
+	    cmocka_unit_test(a_warning_is_logged_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
