@@ -1,5 +1,6 @@
 --- patience: an API server that is away, or asks for time, when the operator starts and while it works.
 local cluster = require 'cluster'
+local exposition = require 'exposition'
 
 local eventually = cluster.eventually
 
@@ -60,6 +61,24 @@ describe('an API server', function()
     assert.is_true(hits >= 1 and hits <= 20, hits .. ' requests')
     faults.clear()
     for i = 1, 5 do running('patient-' .. i, 40) end
+  end)
+
+  it('in which nothing happens is compared with the cache now and then, which asks it for nothing', function()
+    local address = '127.0.0.1:18484'
+    cluster.apply(cluster.actor('still', ns))
+    local op = cluster.operator { env = 'ASYA_RESYNC_INTERVAL=3s', args = '--metrics-bind-address ' .. address }
+    running('still', 30)
+    local function adds()
+      return exposition.value(exposition.read((cluster.sh('curl -s -m 10 http://%s/metrics', address))), 'workqueue_adds_total', { name = 'asyncactor' })
+    end
+    cluster.sleep(3) -- what the start has left to do
+    local mark, before = cluster.audit_mark(), adds()
+    eventually('each is looked at, twice', 20, function()
+      local now = adds()
+      return now >= before + 2 * #cluster.list('asyncactors'), now
+    end)
+    assert.same({}, cluster.requests(mark))
+    op.stop()
   end)
 
   it('that tells late of a deletion is not quoted in words that nobody understands', function()
