@@ -96,5 +96,7 @@ return policy.manifest {
       doc = 'Exactly "true": queues are never created, repaired or deleted.' },
     healthCheckInterval = { env = 'ASYA_QUEUE_HEALTH_CHECK_INTERVAL', type = 'string', engine = true,
       doc = 'How often queues are looked at, as "5m" or "30s"; 5m. "0": only when something else happens.' },
+    resyncInterval = { env = 'ASYA_RESYNC_INTERVAL', type = 'string', engine = true,
+      doc = 'How often each actor is compared with what is known of it though nothing happened, as "10h"; 10h. "0": never.' },
   },
 }

@@ -67,6 +67,9 @@ static int understand(run_args *args, ao_err **reterr)
 	if (r < 0)
 		return r;
 	args->options.load.scope = &args->scope;
+	const char *pod_namespace = getenv("POD_NAMESPACE");
+	if (!args->options.namespace_ && pod_namespace && *pod_namespace)
+		args->options.namespace_ = pod_namespace;
 	ao_log_setup(level, format && strcmp(format, "json") == 0);
 	return parse_workers(args->workers, &args->options.max_concurrent, reterr);
 }
@@ -78,7 +81,8 @@ static int parse(run_args *args, int argc, char **argv, ao_err **reterr)
 	    {"kubeconfig", 0, .text = &o->kubeconfig, .value = "FILE",
 	     .help = "how to reach the cluster (default: $KUBECONFIG, in-cluster, ~/.kube/config)"},
 	    {"context", 0, .text = &o->context, .value = "NAME", .help = "context of the kubeconfig"},
-	    {"namespace", 'n', .text = &o->namespace_, .value = "NS", .help = "the operator's own namespace: lease and policy ConfigMaps"},
+	    {"namespace", 'n', .text = &o->namespace_, .value = "NS",
+	     .help = "the operator's own namespace: lease and policy ConfigMaps (default: $POD_NAMESPACE, the pod's, the context's)"},
 	    {"policies", 0, .text = &o->load.policies_dir, .value = "DIR",
 	     .help = "policy files that replace built-in ones of the same name"},
 	    {"config", 0, .text = &o->load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},

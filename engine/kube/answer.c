@@ -113,8 +113,8 @@ ao_answer_parts ao_answer_make(const ao_http_response *response, const char *met
 	ao_kube_answer *answer = &parts.answer;
 	bool good = response->status >= 200 && response->status < 300;
 	answer->reason = answer->message = "";
-	/* The server ends the connection of who is nobody to it, at times before its words are out: the status is what counts. */
-	if (response->error && response->status != 401) {
+	/* A refusal may end its stream, or the connection, before its words are out: the status is what counts. */
+	if (response->error && response->status < 400) {
 		answer->error = response->error;
 		answer->message = response->error_text;
 	} else if (!good) {

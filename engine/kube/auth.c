@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define TOKEN_LIFE_MS 60000
+#define FIRST_TOKEN_MS 1000
 #define MAX_TOKEN (64 * 1024)
 
 struct ao_auth {
@@ -34,6 +35,8 @@ void ao_auth_free(ao_auth *auth)
 	free(auth);
 }
 
+static const char *current(const ao_auth *auth) { return auth->token ? auth->token : auth->config->token; }
+
 static void read_file(ao_auth *auth)
 {
 	const char *path = auth->config->token_file;
@@ -46,12 +49,15 @@ static void read_file(ao_auth *auth)
 		r = ao_err_set(&err, -EINVAL, "%s: holds no token", path);
 	if (r < 0) {
 		if (!auth->failed)
-			ao_warn(AO_KUBE, NULL, "cannot read the token again, keeping the old one: %s", ao_err_text(err));
+			ao_warn(AO_KUBE, NULL,
+				current(auth) ? "cannot read the token again, keeping the old one: %s"
+					      : "cannot read the token, and send nothing without one: %s",
+				ao_err_text(err));
 		auth->failed = true;
 		return;
 	}
 	if (auth->failed)
-		ao_info(AO_KUBE, NULL, "read the token again: %s", path);
+		ao_info(AO_KUBE, NULL, "the token could be read: %s", path);
 	auth->failed = false;
 	ao_secret_free(auth->token);
 	auth->token = AO_TAKE(token);
@@ -61,10 +67,13 @@ static const char *current_token(ao_auth *auth)
 {
 	if (!auth->config->token_file)
 		return auth->config->token;
-	if (!auth->read_ms || ao_mono_ms() - auth->read_ms >= TOKEN_LIFE_MS)
+	uint64_t life = current(auth) ? TOKEN_LIFE_MS : FIRST_TOKEN_MS;
+	if (!auth->read_ms || ao_mono_ms() - auth->read_ms >= life)
 		read_file(auth);
-	return auth->token ? auth->token : auth->config->token;
+	return current(auth);
 }
+
+bool ao_auth_ready(ao_auth *auth) { return !auth->config->token_file || current_token(auth); }
 
 char *ao_auth_header(ao_auth *auth)
 {

@@ -1,9 +1,11 @@
 /*
  * client.c -- requests with credentials, a bounded number of writes, and repeats where the server asks for them.
  *
- * A call is one object through its whole life: refused (a timer of no length answers it), in line (a write behind 16 others), in flight, or
- * resting until its Retry-After is over.  Whatever it is doing, ao_kube_cancel() ends it.  The gate is asked whenever a write is
- * about to do something: when it comes, when its turn in line comes and when its rest is over.
+ * A call is one object through its whole life, and in one phase at any time; whichever that is, ao_kube_cancel() ends it.  The gate is asked
+ * whenever a write is about to do something: when it comes, when its turn in line comes and when its rest is over.
+ *
+ * A server that names a time (Retry-After) is left alone by all calls until then, not only by the one that it told: it means its load, not our
+ * request.  What was never sent waits without its time running.  A 429 without a time makes its own call rest, longer each time.
  *
  * A call's time-out begins when it is sent first and covers its repeats: a lease, or a queue with a back-off of its own, knows best how
  * long it can wait.
@@ -16,6 +18,9 @@
 #include "base/secret.h"
 #include "kube/answer.h"
 #include "kube/auth.h"
+#include "kube/identity.h"
+#include "kube/warnings.h"
+#include "loop/backoff.h"
 #include "json/json.h"
 
 #include <string.h>
@@ -23,19 +28,34 @@
 #define MAX_WRITES 16
 #define STREAM_CONNECTIONS 8 /* a watch lives for ten minutes; until the last one has left a connection, the server may end others */
 #define MAX_REPEATS 10
-#define MAX_REST_MS 60000 /* of a call without a time-out */
 #define MIN_REST_MS 100
+#define MAX_PEACE_MS 120000 /* longer than that nobody keeps us waiting with one header */
+#define LONG_PEACE_MS 5000  /* is worth a line */
+#define FIRST_BUSY_MS 1000  /* the rests after a 429 that names no time */
+#define MAX_BUSY_MS 30000
 #define DEFAULT_TIMEOUT_MS 30000
+
+typedef enum {
+	IDLE,      /* about to begin, or to end */
+	REFUSED,   /* a timer of no length answers it */
+	IN_LINE,   /* a write behind 16 others */
+	IN_FLIGHT, /* sent */
+	STREAMING, /* ... and the first piece of its answer came */
+	RESTING,   /* until its timer says that it may be sent again */
+} phase;
 
 struct ao_kube_call {
 	ao_kube *kube;
+	phase phase;
 	char *method, *path, *content_type, *body;
 	char *namespace_, *name, *uid; /* of the object asked for */
 	ao_kube_request with;          /* the rest of the request */
-	ao_http_call *http;            /* in flight */
-	ao_timer *timer;               /* answers a refused call, ends a rest */
+	ao_http_call *http;            /* IN_FLIGHT, STREAMING */
+	ao_timer *timer;               /* REFUSED, RESTING */
+	const ao_kube_answer *refusal; /* REFUSED */
 	unsigned repeats;
-	bool refused, reauthorized, write, counted, in_line, told;
+	bool write;
+	bool reauthorized;             /* a 401 has made us read the token again */
 	uint64_t attempt_ms;           /* when it was sent last */
 	uint64_t deadline_ms;          /* when all attempts end; 0: never, or not sent yet */
 	ao_kube_call *next, *previous; /* among all calls of the client */
@@ -48,6 +68,8 @@ struct ao_kube {
 	const ao_kubeconfig *config;
 	char *user_agent;
 	ao_auth *auth;
+	ao_identity *identity;
+	ao_warnings *warnings;
 	bool (*gate)(void *arg);
 	void *gate_arg;
 	void (*on_answer)(void *arg, const char *method, long status, uint64_t took_ms);
@@ -56,8 +78,17 @@ struct ao_kube {
 	void *on_stream_arg;
 	ao_kube_call *calls;
 	ao_kube_call *first_in_line, *last_in_line;
-	unsigned writes; /* in flight */
+	unsigned writes;          /* in flight */
+	uint64_t own_peace_ms;    /* when the server may be asked again, monotonic */
+	uint64_t *peace_until_ms; /* that, or the one of the client whose sibling we are */
 };
+
+static const ao_kube_answer NOT_LEADER = {
+    .error = -EPERM, .reason = "NotLeader", .message = "not the leader: nothing may be written", .body = ""};
+static const ao_kube_answer NO_TOKEN = {
+    .error = -EIO, .reason = "NoToken", .message = "no token could be read yet, and nothing is sent without one", .body = ""};
+static const ao_kube_answer PUT_OFF = {
+    .error = -EAGAIN, .reason = "TooManyRequests", .message = "the server asks for more time than this request has", .body = ""};
 
 int ao_kube_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_agent, ao_kube **ret, ao_err **reterr)
 {
@@ -65,6 +96,7 @@ int ao_kube_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_age
 	kube->loop = loop;
 	kube->config = config;
 	kube->user_agent = ao_xstrdup(user_agent);
+	kube->peace_until_ms = &kube->own_peace_ms;
 	ao_http_options options = {
 	    .ca_pem = config->ca_pem,
 	    .cert_pem = config->client_cert_pem,
@@ -83,6 +115,8 @@ int ao_kube_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_age
 		return r;
 	}
 	kube->auth = ao_auth_new(config);
+	kube->identity = ao_identity_new(config);
+	kube->warnings = ao_warnings_new();
 	*ret = kube;
 	return 0;
 }
@@ -93,6 +127,7 @@ ao_kube *ao_kube_sibling(const ao_kube *kube)
 	ao_require(ao_kube_new(kube->loop, kube->config, kube->user_agent, &sibling, NULL) == 0); /* what worked for the first */
 	ao_kube_set_gate(sibling, kube->gate, kube->gate_arg);
 	ao_kube_on_answer(sibling, kube->on_answer, kube->on_answer_arg);
+	sibling->peace_until_ms = kube->peace_until_ms;
 	return sibling;
 }
 
@@ -131,7 +166,6 @@ void ao_kube_reset(ao_kube *kube)
 static void join_line(ao_kube_call *call)
 {
 	ao_kube *kube = call->kube;
-	call->in_line = true;
 	call->next_in_line = NULL;
 	call->previous_in_line = kube->last_in_line;
 	*(kube->last_in_line ? &kube->last_in_line->next_in_line : &kube->first_in_line) = call;
@@ -141,18 +175,21 @@ static void join_line(ao_kube_call *call)
 static void leave_line(ao_kube_call *call)
 {
 	ao_kube *kube = call->kube;
-	if (!call->in_line)
-		return;
-	call->in_line = false;
 	*(call->previous_in_line ? &call->previous_in_line->next_in_line : &kube->first_in_line) = call->next_in_line;
 	*(call->next_in_line ? &call->next_in_line->previous_in_line : &kube->last_in_line) = call->previous_in_line;
 }
 
-static void leave_flight(ao_kube_call *call)
+static bool is_write_in_flight(const ao_kube_call *call) { return call->write && (call->phase == IN_FLIGHT || call->phase == STREAMING); }
+
+static void enter(ao_kube_call *call, phase next)
 {
-	if (call->counted)
-		call->kube->writes--;
-	call->counted = false;
+	call->kube->writes -= is_write_in_flight(call);
+	if (call->phase == IN_LINE)
+		leave_line(call);
+	call->phase = next;
+	if (call->phase == IN_LINE)
+		join_line(call);
+	call->kube->writes += is_write_in_flight(call);
 }
 
 static void attempt(ao_kube_call *call);
@@ -161,7 +198,6 @@ static void start_waiting(ao_kube *kube)
 {
 	while (kube->first_in_line && kube->writes < MAX_WRITES) {
 		ao_kube_call *call = kube->first_in_line;
-		leave_line(call);
 		attempt(call);
 	}
 }
@@ -171,8 +207,7 @@ static void start_waiting(ao_kube *kube)
 static void free_call(ao_kube_call *call)
 {
 	ao_kube *kube = call->kube;
-	leave_flight(call);
-	leave_line(call);
+	enter(call, IDLE);
 	*(call->previous ? &call->previous->next : &kube->calls) = call->next;
 	if (call->next)
 		call->next->previous = call->previous;
@@ -202,50 +237,74 @@ static void answer_and_free(ao_kube_call *call, const ao_kube_answer *answer)
 static void tell(ao_kube_call *call, long status)
 {
 	ao_kube *kube = call->kube;
-	if (kube->on_answer && !call->told)
+	if (kube->on_answer)
 		kube->on_answer(kube->on_answer_arg, call->method, status, ao_mono_ms() - call->attempt_ms);
-	call->told = true;
 }
 
 static void on_timer(void *arg)
 {
 	ao_kube_call *call = arg;
-	static const ao_kube_answer refusal = {
-	    .error = -EPERM, .reason = "NotLeader", .message = "not the leader: nothing may be written", .body = ""};
-	if (call->refused)
-		answer_and_free(call, &refusal);
+	if (call->phase == REFUSED)
+		answer_and_free(call, call->refusal);
 	else
 		attempt(call);
 }
 
-static void set_timer(ao_kube_call *call, uint64_t delay_ms)
+/** Enters a phase that a timer ends. */
+static void enter_for(ao_kube_call *call, phase next, uint64_t delay_ms)
 {
+	enter(call, next);
 	if (!call->timer)
 		call->timer = ao_timer_new(call->kube->loop, on_timer, call);
 	ao_timer_start(call->timer, delay_ms);
 }
 
-/** An overloaded or ending server says when to come again. @return false when it does not, or when that is too late for the call */
+static void refuse(ao_kube_call *call, const ao_kube_answer *refusal)
+{
+	call->refusal = refusal;
+	enter_for(call, REFUSED, 0);
+}
+
+/** Leaves the server alone for as long as it asks. @return how long that is */
+static uint64_t make_peace(ao_kube *kube, const ao_http_response *response)
+{
+	uint64_t now = ao_mono_ms(), ms = response->retry_after_s > 0 ? (uint64_t)response->retry_after_s * 1000 : MIN_REST_MS;
+	ms = ms < MAX_PEACE_MS ? ms : MAX_PEACE_MS;
+	if (now >= *kube->peace_until_ms && ms >= LONG_PEACE_MS)
+		ao_warn(AO_KUBE, ao_kube_host(kube), "HTTP status %ld: nothing is sent for %llu s, as the server asks", response->status,
+			(unsigned long long)ms / 1000);
+	if (now + ms > *kube->peace_until_ms)
+		*kube->peace_until_ms = now + ms;
+	return ms;
+}
+
+/** An overloaded or ending server is asked again later. @return false when this answer is none of such, or that is too late for the call */
 static bool rest_and_repeat(ao_kube_call *call, const ao_http_response *response)
 {
-	bool asked = response->retry_after_s >= 0 && (response->status == 429 || response->status >= 500);
-	uint64_t rest_ms = response->retry_after_s > 0 ? (uint64_t)response->retry_after_s * 1000 : MIN_REST_MS;
-	if (!asked || call->repeats >= MAX_REPEATS)
-		return false;
-	if (call->deadline_ms ? ao_mono_ms() + rest_ms >= call->deadline_ms : rest_ms > MAX_REST_MS)
+	uint64_t rest_ms = 0;
+	if (response->retry_after_s >= 0 && (response->status == 429 || response->status >= 500)) {
+		rest_ms = make_peace(call->kube, response);
+	} else if (response->status == 429) {
+		rest_ms = ao_backoff_ms(FIRST_BUSY_MS, MAX_BUSY_MS, call->repeats);
+		rest_ms += ao_jitter_ms(rest_ms / 5);
+	}
+	if (!rest_ms || call->repeats >= MAX_REPEATS || (call->deadline_ms && ao_mono_ms() + rest_ms >= call->deadline_ms))
 		return false;
 	call->repeats++;
-	set_timer(call, rest_ms);
+	enter_for(call, RESTING, rest_ms);
 	start_waiting(call->kube);
 	return true;
 }
 
-/** Is this the whole answer to a write, though its stream ended badly?  Then there is no doubt what became of the write. */
-static bool is_whole(const ao_kube_call *call, const ao_http_response *response)
+/**
+ * Is this an answer, though its stream ended badly?  A refusal is one, whatever of its words came: a server sends it before it has read the
+ * request, and resets the stream.  So is the whole object that a write was to give.
+ */
+static bool is_answer(const ao_kube_call *call, const ao_http_response *response)
 {
 	ao_auto_json cJSON *object = NULL;
-	return call->write && response->error == -EIO && response->status / 100 == 2 &&
-	       ao_json_parse(response->body, response->body_len, &object, NULL) == 0;
+	return response->status >= 400 || (call->write && response->error == -EIO && response->status / 100 == 2 &&
+					   ao_json_parse(response->body, response->body_len, &object, NULL) == 0);
 }
 
 /** A write that left and was not answered, or not by the server. */
@@ -262,8 +321,11 @@ static void on_http_done(void *arg, const ao_http_response *response)
 	ao_kube_call *call = arg;
 	ao_http_response whole = *response;
 	call->http = NULL;
-	leave_flight(call);
-	tell(call, response->status);
+	if (call->phase == IN_FLIGHT)
+		tell(call, response->status);
+	ao_warnings_see(call->kube->warnings, response->warnings);
+	if (!response->status)
+		ao_identity_doubt(call->kube->identity);
 	if (call->kube->on_stream && call->with.on_data && (!response->status || response->status / 100 == 2))
 		call->kube->on_stream(call->kube->on_stream_arg, call->path);
 	if (response->status == 401 && !call->reauthorized && ao_auth_refused(call->kube->auth, call->attempt_ms)) {
@@ -273,7 +335,7 @@ static void on_http_done(void *arg, const ao_http_response *response)
 	}
 	if (rest_and_repeat(call, response))
 		return;
-	if (is_whole(call, response))
+	if (is_answer(call, response))
 		whole.error = 0;
 	ao_kube_object object = {call->with.object.resource, call->namespace_, call->name, call->uid};
 	ao_auto_answer ao_answer_parts parts = ao_answer_make(&whole, call->method, &object);
@@ -288,7 +350,9 @@ static void on_http_done(void *arg, const ao_http_response *response)
 static int forward_data(void *arg, const char *bytes, size_t len)
 {
 	ao_kube_call *call = arg;
-	tell(call, 200);
+	if (call->phase == IN_FLIGHT)
+		tell(call, 200);
+	enter(call, STREAMING);
 	return call->with.on_data(call->with.arg, bytes, len);
 }
 
@@ -303,11 +367,20 @@ static uint64_t time_left(ao_kube_call *call)
 	return call->deadline_ms > call->attempt_ms ? call->deadline_ms - call->attempt_ms : 1;
 }
 
+static void renew_identity(ao_kube *kube)
+{
+	const ao_identity *identity = kube->identity;
+	if (!ao_identity_renew(kube->identity))
+		return;
+	ao_http_set_identity(kube->http, ao_identity_ca(identity), ao_identity_cert(identity), ao_identity_key(identity));
+	ao_http_set_identity(kube->streams, ao_identity_ca(identity), ao_identity_cert(identity), ao_identity_key(identity));
+}
+
 static void send_http(ao_kube_call *call)
 {
 	ao_kube *kube = call->kube;
+	renew_identity(kube);
 	call->attempt_ms = ao_mono_ms();
-	call->told = false;
 	ao_auto_secret char *authorization = ao_auth_header(kube->auth);
 	ao_auto_secret char *userpwd = ao_auth_userpwd(kube->auth);
 	ao_auto_str char *url = ao_xasprintf("%s%s", kube->config->server, call->path);
@@ -326,7 +399,6 @@ static void send_http(ao_kube_call *call)
 					    .body = call->body,
 					    .body_len = call->body ? strlen(call->body) : 0,
 					    .timeout_ms = time_left(call),
-					    .silence_ms = call->with.silence_ms,
 					    .max_body = call->with.max_body,
 					    .userpwd = userpwd,
 					    .on_data = call->with.on_data ? forward_data : NULL,
@@ -339,20 +411,22 @@ static void send_http(ao_kube_call *call)
 static void attempt(ao_kube_call *call)
 {
 	ao_kube *kube = call->kube;
+	uint64_t now = ao_mono_ms(), until = *kube->peace_until_ms;
+	enter(call, IDLE);
 	if (call->write && kube->gate && !kube->gate(kube->gate_arg)) {
-		call->refused = true;
-		set_timer(call, 0);
-		return;
+		refuse(call, &NOT_LEADER);
+	} else if (now < until && call->deadline_ms && until >= call->deadline_ms) {
+		refuse(call, &PUT_OFF);
+	} else if (now < until) {
+		enter_for(call, RESTING, until - now);
+	} else if (!ao_auth_ready(kube->auth)) {
+		refuse(call, &NO_TOKEN);
+	} else if (call->write && kube->writes >= MAX_WRITES) {
+		enter(call, IN_LINE);
+	} else {
+		enter(call, IN_FLIGHT);
+		send_http(call);
 	}
-	if (call->write && kube->writes >= MAX_WRITES) {
-		join_line(call);
-		return;
-	}
-	if (call->write) {
-		kube->writes++;
-		call->counted = true;
-	}
-	send_http(call);
 }
 
 ao_kube_call *ao_kube_send(ao_kube *kube, const ao_kube_request *request)
@@ -399,6 +473,8 @@ void ao_kube_free(ao_kube *kube)
 	ao_http_free(kube->http);
 	ao_http_free(kube->streams);
 	ao_auth_free(kube->auth);
+	ao_identity_free(kube->identity);
+	ao_warnings_free(kube->warnings);
 	free(kube->user_agent);
 	free(kube);
 }

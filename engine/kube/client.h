@@ -3,10 +3,12 @@
  * client.h -- requests to the API server: authentication, retry where the server asks for it, and answers told apart.
  *
  * Watches have connections of their own: one that a server sends away (GOAWAY) lives on for them, and nothing waits for its end.
- * At most 16 writes are in flight; more wait in order.  429 and 5xx with Retry-After are sent again, up to 10 times and within the call's
- * time; everything else is the caller's to retry (the work queue does).  A write is refused with -EPERM when the gate says no (lease
+ * At most 16 writes are in flight; more wait in order.  After a 429 or 5xx with Retry-After nothing at all is sent for as long as the server
+ * asks (at most two minutes), by siblings neither; after a 429 without it that call alone rests, for 1 s doubling to 30 s.  Such calls are sent
+ * again, up to 10 times and within their time; everything else is the caller's to retry (the work queue does).  A write is refused with -EPERM when the gate says no (lease
  * lost), when it comes, when its turn comes, or when it would be sent again.
- * The token file is read again each minute and at once after a 401, which is then retried once.
+ * The token file is read again each minute and at once after a 401, which is then retried once.  Before a first token could be read nothing
+ * is sent: calls end with -EIO.  Files with certificates are read again, too, for new connections.  What the server warns of is logged once.
  * Threads: the loop thread only.  Callbacks run on the loop, never from inside ao_kube_send().
  */
 #include "base/err.h"
@@ -52,7 +54,6 @@ typedef struct ao_kube_request {
 	void *arg;
 	/* watches: pieces of a 2xx body; then timeout_ms 0 means none */
 	int (*on_data)(void *arg, const char *bytes, size_t len);
-	uint64_t silence_ms;
 } ao_kube_request;
 
 #define AO_JSON_PATCH "application/json-patch+json"
@@ -61,7 +62,10 @@ typedef struct ao_kube_request {
 
 /** @param config borrowed for the client's life */
 int ao_kube_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_agent, ao_kube **ret, ao_err **reterr);
-/** Another client for the same server with a connection of its own: the server lets one carry 100 requests, watches among them. */
+/**
+ * Another client for the same server with a connection of its own: the server lets one carry 100 requests, watches among them.  It must be
+ * freed before the first.
+ */
 ao_kube *ao_kube_sibling(const ao_kube *kube);
 void ao_kube_free(ao_kube *kube); /* cancels every call */
 
@@ -79,6 +83,9 @@ void ao_kube_on_answer(ao_kube *kube, void (*fn)(void *arg, const char *method, 
 /** For metrics: called with the path of each stream that ended, or got no answer; not for one that was refused or cancelled. */
 void ao_kube_on_stream(ao_kube *kube, void (*fn)(void *arg, const char *path), void *arg);
 const char *ao_kube_host(const ao_kube *kube);
+
+/** An error that may be gone the next time without anybody's doing. */
+static inline bool ao_kube_is_passing(int error) { return error == -EIO || error == -EPROTO || error == -ETIME || error == -EAGAIN; }
 
 /** Makes the answer an error: "<verb> <what>: <message> (<reason>)". @return answer->error */
 int ao_kube_answer_err(const ao_kube_answer *answer, const char *what, ao_err **reterr);

@@ -169,8 +169,8 @@ static int copy_path(const entry *e, const char *key, char **ret, ao_err **reter
 	return 0;
 }
 
-/** Reads a PEM from "<key>-data" (base64), else from the file that "<key>" names. Without both, *ret stays as it is. */
-static int read_pem(const entry *e, const char *key, char **ret, ao_err **reterr)
+/** Reads a PEM from "<key>-data" (base64), else from the file that "<key>" names. Without both, *ret and *ret_file stay as they are. */
+static int read_pem(const entry *e, const char *key, char **ret, char **ret_file, ao_err **reterr)
 {
 	ao_auto_str char *data_key = ao_xasprintf("%s-data", key), *path = NULL;
 	ao_auto_buf ao_buf pem = ao_buf_init(MAX_FILE);
@@ -191,6 +191,7 @@ static int read_pem(const entry *e, const char *key, char **ret, ao_err **reterr
 		return ao_err_set(reterr, -EINVAL, "%s of %s '%s' holds no PEM%s%s", data ? data_key : key, e->singular, e->name,
 				  data ? "" : ": ", data ? "" : path);
 	*ret = ao_buf_steal(&pem);
+	*ret_file = data ? NULL : AO_TAKE(path);
 	return 0;
 }
 
@@ -235,7 +236,7 @@ static int read_cluster(const entry *e, ao_kubeconfig *config, ao_err **reterr)
 	if (r == 0)
 		r = refuse(e, "proxy-url", "set HTTPS_PROXY", reterr);
 	if (r == 0)
-		r = read_pem(e, "certificate-authority", &config->ca_pem, reterr);
+		r = read_pem(e, "certificate-authority", &config->ca_pem, &config->ca_file, reterr);
 	if (r < 0)
 		return r;
 	if (insecure && !cJSON_IsBool(insecure) && !cJSON_IsNull(insecure))
@@ -297,9 +298,9 @@ static int read_user(const entry *e, ao_kubeconfig *config, ao_err **reterr)
 	if (r == 0)
 		r = copy_text(e, "password", &config->password, reterr);
 	if (r == 0)
-		r = read_pem(e, "client-certificate", &config->client_cert_pem, reterr);
+		r = read_pem(e, "client-certificate", &config->client_cert_pem, &config->client_cert_file, reterr);
 	if (r == 0)
-		r = read_pem(e, "client-key", &config->client_key_pem, reterr);
+		r = read_pem(e, "client-key", &config->client_key_pem, &config->client_key_file, reterr);
 	if (r < 0)
 		return r;
 	if (!config->client_cert_pem != !config->client_key_pem)
@@ -410,6 +411,9 @@ void ao_kubeconfig_free(ao_kubeconfig *config)
 	ao_secret_free(config->client_key_pem);
 	ao_secret_free(config->token);
 	free(config->token_file);
+	free(config->ca_file);
+	free(config->client_cert_file);
+	free(config->client_key_file);
 	free(config->username);
 	ao_secret_free(config->password);
 	free(config->namespace_);

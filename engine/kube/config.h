@@ -14,9 +14,10 @@ typedef struct ao_kubeconfig {
 	char *server; /* "https://host:port", no trailing slash */
 	char *ca_pem; /* NULL: the system's anchors */
 	char *client_cert_pem, *client_key_pem;
-	char *token;               /* fixed bearer token */
-	char *token_file;          /* bearer token that is re-read; wins over `token` */
-	char *username, *password; /* basic auth, as kubeconfig still allows */
+	char *ca_file, *client_cert_file, *client_key_file; /* where those are from, to be read again; NULL: from no file */
+	char *token;                                        /* fixed bearer token */
+	char *token_file;                                   /* bearer token that is re-read; wins over `token` */
+	char *username, *password;                          /* basic auth, as kubeconfig still allows */
 	bool insecure;
 	char *namespace_; /* of the context or of the pod, else "default" */
 	char *source;     /* for messages: the file's path or "in-cluster" */

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "kube/lru.h"
+#include "loop/backoff.h"
 #include "json/json.h"
 
 #include <ctype.h>
@@ -32,7 +33,9 @@
 #define MAX_NOTE 1024
 #define MAX_WORD 128
 #define MAX_NAME 253
-#define MAX_TRIES 3
+#define TRYING_MS (120 * 1000)
+#define FIRST_REST_MS 1000
+#define MAX_REST_MS 16000
 
 typedef struct series {
 	ao_events *events;
@@ -43,8 +46,9 @@ typedef struct series {
 	char *text; /* the Event while it is being written, else NULL */
 	ao_kube_call *call;
 	ao_timer *rest;
-	unsigned tries;
-	unsigned sending; /* the count in flight */
+	unsigned tries;    /* that failed */
+	uint64_t began_ms; /* when its text was written first */
+	unsigned sending;  /* the count in flight */
 } series;
 
 /** How many Events an object may still have. */
@@ -147,13 +151,12 @@ static void try_later(series *s)
 {
 	if (!s->rest)
 		s->rest = ao_timer_new(s->events->loop, on_rested, s);
-	ao_timer_start(s->rest, 1000u << s->tries);
+	ao_timer_start(s->rest, ao_backoff_ms(FIRST_REST_MS, MAX_REST_MS, s->tries - 1));
 }
 
 static void on_written(void *arg, const ao_kube_answer *answer)
 {
 	series *s = arg;
-	bool passing = answer->error == -EIO || answer->error == -EPROTO || answer->error == -ETIME || answer->error == -EAGAIN;
 	bool arrived_before = !s->sent && s->tries && answer->error == -EEXIST;
 	bool gone = s->sent && answer->error == -ENOENT;
 	s->call = NULL;
@@ -167,7 +170,8 @@ static void on_written(void *arg, const ao_kube_answer *answer)
 	}
 	if (gone)
 		s->sent = 0;
-	if ((passing || gone) && ++s->tries < MAX_TRIES) {
+	s->tries++;
+	if ((ao_kube_is_passing(answer->error) || gone) && ao_mono_ms() - s->began_ms < TRYING_MS) {
 		if (gone)
 			write_event(s);
 		else
@@ -357,6 +361,7 @@ void ao_events_emit(ao_events *events, const ao_event *e)
 	if (!s || s->text)
 		return; /* what is being written will be followed by the new count */
 	s->text = event_text(events, e, s, note);
+	s->began_ms = ao_mono_ms();
 	events->pending++;
 	write_event(s);
 }

@@ -3,7 +3,8 @@
  * event.h -- Kubernetes Events (events.k8s.io/v1) about objects, aggregated and rate limited as client-go does.
  *
  * The same (object, type, reason, note) again within 6 minutes raises series.count of the Event that exists; a token bucket per
- * object (burst 25, one back each 300 s) drops the rest.  Fire and forget: a failed write is tried 3 times, then dropped with a debug line.
+ * object (burst 25, one back each 300 s) drops the rest.  Fire and forget: a failed write is tried again for two minutes, then dropped with a
+ * debug line.
  * Threads: the loop thread only.
  */
 #include "kube/client.h"

@@ -1,4 +1,4 @@
-/* incluster.c -- the token stays in its file, because the kubelet replaces it.  The rest is read once. */
+/* incluster.c -- token and authority stay in their files, because the kubelet replaces them.  The rest is read once. */
 #include "kube/incluster.h"
 
 #include "base/file.h"
@@ -33,6 +33,7 @@ int ao_incluster_load(const char *folder, ao_kubeconfig *config, ao_err **reterr
 	config->server = ao_xasprintf("https://%s%s%s:%s", ipv6 ? "[" : "", host ? host : "kubernetes.default.svc", ipv6 ? "]" : "",
 				      port_set ? port : "443");
 	config->ca_pem = ao_buf_steal(&ca);
+	config->ca_file = AO_TAKE(ca_file);
 	config->token_file = ao_xasprintf("%s/token", folder);
 	ao_file_read(space_file, &space, NULL);
 	ao_auto_str char *name = ao_buf_steal(&space);

@@ -3,11 +3,12 @@
  * informer.h -- keeps a store equal to what the server has: list in pages of 100, then watch with bookmarks.
  *
  * Resumes a cut watch from the last resourceVersion; lists again on 410 only; WatchList streaming where the server has it,
- * pages where it refuses.  Back-off 800 ms doubling to 30 s with jitter, forgotten after 2 minutes of quiet.  A 404 on the
+ * pages where it refuses.  Back-off 800 ms doubling to 30 s with jitter, forgotten after 2 minutes of quiet; it also holds for a second 410
+ * within those minutes, and for a stream that ends within a second.  A 404 on the
  * collection, once discovery says so, too, means the kind is not installed: reported once, asked again every 30 s, the store empty
- * meanwhile. A watch stream that is silent for 90 s (bookmarks come each minute) is ended and resumed. Several informers, one per
- * namespace, may fill one store: `store.namespaces` names them, `into` is the store. One object that cannot be read is reported and
- * skipped; the others go on. Threads: the loop thread only; callbacks run on the loop.
+ * meanwhile. Several informers, one per namespace, may fill one store: `store.namespaces` names them, `into` is the store. One object that
+ * cannot be read is reported and skipped; the others go on.
+ * Threads: the loop thread only; callbacks run on the loop.
  */
 #include "kube/client.h"
 #include "kube/store.h"

@@ -10,7 +10,6 @@
 
 #define INDEX "/openapi/v3"
 #define TIMEOUT_MS 10000
-#define MAX_WAITING 4
 
 typedef struct group {
 	const char *api_version; /* borrowed from a kind */
@@ -23,6 +22,7 @@ typedef struct group {
 typedef struct waiting {
 	void (*fn)(void *arg);
 	void *arg;
+	struct waiting *next;
 } waiting;
 
 struct ao_openapi {
@@ -33,8 +33,7 @@ struct ao_openapi {
 	group *fetching;
 	ao_kube_call *call;
 	unsigned version;
-	waiting waiting[MAX_WAITING];
-	size_t waiting_count;
+	waiting *waiting; /* in the order they came */
 };
 
 static void add_group(ao_openapi *o, const ao_resource *kind)
@@ -63,6 +62,13 @@ int ao_openapi_new(const ao_openapi_options *options, ao_openapi **ret, ao_err *
 	return 0;
 }
 
+static waiting *take_waiting(waiting **list)
+{
+	waiting *first = *list;
+	*list = first->next;
+	return first;
+}
+
 void ao_openapi_free(ao_openapi *o)
 {
 	if (!o)
@@ -77,6 +83,8 @@ void ao_openapi_free(ao_openapi *o)
 		free(g->have);
 		free(g);
 	}
+	while (o->waiting)
+		free(take_waiting(&o->waiting));
 	ao_schema_free(o->bundled);
 	free(o);
 }
@@ -85,14 +93,15 @@ void ao_openapi_free(ao_openapi *o)
 
 static void finish(ao_openapi *o)
 {
-	waiting all[MAX_WAITING];
-	size_t count = o->waiting_count;
-	memcpy(all, o->waiting, sizeof(all));
-	o->waiting_count = 0;
+	waiting *all = o->waiting;
+	o->waiting = NULL;
 	o->fetching = NULL;
-	for (size_t i = 0; i < count; i++)
-		if (all[i].fn)
-			all[i].fn(all[i].arg); /* the last call may free us */
+	while (all) {
+		waiting *w = take_waiting(&all);
+		if (w->fn)
+			w->fn(w->arg); /* the last call may free us */
+		free(w);
+	}
 }
 
 static bool of_interest(void *arg, const char *api_version, const char *kind)
@@ -167,8 +176,11 @@ static void on_index(void *arg, const ao_kube_answer *answer)
 
 void ao_openapi_refresh(ao_openapi *o, void (*fn)(void *arg), void *arg)
 {
-	if (o->waiting_count < MAX_WAITING)
-		o->waiting[o->waiting_count++] = (waiting){fn, arg};
+	waiting **last = &o->waiting;
+	while (*last)
+		last = &(*last)->next;
+	*last = ao_xcalloc(1, sizeof(**last));
+	**last = (waiting){.fn = fn, .arg = arg};
 	if (!o->call)
 		o->call = ao_kube_send(
 		    o->kube, &(ao_kube_request){.method = "GET", .path = INDEX, .timeout_ms = TIMEOUT_MS, .fn = on_index, .arg = o});

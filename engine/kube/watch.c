@@ -1,4 +1,7 @@
-/* watch.c -- the stream's pieces are cut into lines, each line into type and object; no tree is built. */
+/* watch.c -- the stream's pieces are cut into lines, each line into type and object; no tree is built.
+ *
+ * A watch may be silent for as long as nothing happens: no server promises bookmarks.  Whether its connection still lives is net/http.c's to
+ * find out.  The server is asked to end the stream after some minutes; one that it has forgotten to end, we end a little later. */
 #include "kube/watch.h"
 
 #include "base/clock.h"
@@ -10,16 +13,16 @@
 #include <string.h>
 
 #define MAX_LINE (8u << 20)
-#define SILENCE_MS 90000 /* bookmarks come each minute */
 #define SHORTEST_S 300u
 #define LONGEST_S 600u
+#define GRACE_S 30
 #define USELESS_MS 1000
 
 struct ao_watch {
 	ao_watch_request with;
 	ao_kube_call *call;
 	ao_lines lines;
-	uint64_t started_ms, events;
+	uint64_t started_ms;
 	long error_code; /* of an ERROR event, with its message */
 	char *error_message;
 	ao_frame frame;
@@ -46,7 +49,6 @@ void ao_watch_free(ao_watch *w)
 static int tell(ao_watch *w, ao_watch_event event, ao_span object)
 {
 	ao_auto_frame ao_frame *frame = ao_frame_enter(&w->frame);
-	w->events++;
 	w->with.on_event(w->with.arg, event, object);
 	return frame->freed ? -ECANCELED : 0;
 }
@@ -92,7 +94,11 @@ static void on_done(void *arg, const ao_kube_answer *answer)
 		end.status = w->error_code;
 		end.message = message ? message : "the server ended the watch";
 	}
-	end.useless = !w->events && ao_mono_ms() - w->started_ms < USELESS_MS;
+	if (!end.error && w->lines.carry.len) {
+		end.error = -EIO;
+		end.message = "it ended within an event";
+	}
+	end.useless = ao_mono_ms() - w->started_ms < USELESS_MS;
 	void (*on_end)(void *, const ao_watch_end *) = w->with.on_end;
 	void *on_end_arg = w->with.arg;
 	destroy(w);
@@ -107,16 +113,17 @@ ao_watch *ao_watch_start(const ao_watch_request *request)
 	ao_watch *w = ao_xcalloc(1, sizeof(*w));
 	*w = (ao_watch){.with = *request, .lines = ao_lines_init(MAX_LINE), .started_ms = ao_mono_ms()};
 	ao_frame_init(&w->frame, destroy, w);
+	unsigned seconds = random_timeout();
 	const char *initial = request->version ? "" : "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
 	ao_auto_str char *path = ao_xasprintf("%swatch=1&allowWatchBookmarks=true&timeoutSeconds=%u&resourceVersion=%s%s", request->path,
-					      random_timeout(), request->version ? request->version : "", initial);
+					      seconds, request->version ? request->version : "", initial);
 	w->with.path = w->with.version = NULL; /* borrowed until here */
 	w->call = ao_kube_send(request->kube, &(ao_kube_request){
 						  .method = "GET",
 						  .path = path,
 						  .fn = on_done,
 						  .on_data = on_data,
-						  .silence_ms = SILENCE_MS,
+						  .timeout_ms = (seconds + GRACE_S) * 1000,
 						  .arg = w,
 					      });
 	return w;

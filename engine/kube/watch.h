@@ -20,7 +20,7 @@ typedef struct ao_watch_end {
 	int error;           /* 0: as each stream ends after a while; else as ao_kube_answer.error, -EPROTO for what is no event */
 	long status;         /* of the HTTP answer, or the code of an ERROR event */
 	const char *message; /* borrowed for the call */
-	bool useless;        /* it ended within a second, without an event */
+	bool useless;        /* it ended within a second: whatever came of it, to begin again at once would be a loop */
 } ao_watch_end;
 
 typedef struct ao_watch_request {

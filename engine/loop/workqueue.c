@@ -23,6 +23,7 @@ typedef struct item {
 	bool waiting, active, dirty;
 	unsigned failures;
 	uint64_t asked_at, backoff_at; /* NEVER: not */
+	uint64_t backoff_end;          /* of the last back-off, though the work may have begun earlier */
 	uint64_t added_ns, started_ns;
 	size_t heap_index;
 } item;
@@ -252,7 +253,8 @@ ao_workqueue *ao_workqueue_new(ao_loop *loop, const ao_workqueue_options *option
 	ao_workqueue_options *o = &queue->options;
 	o->max_active = o->max_active ? o->max_active : 1;
 	o->base_ms = o->base_ms ? o->base_ms : 5;
-	o->max_ms = o->max_ms ? o->max_ms : 300000;
+	o->max_ms = o->max_ms ? o->max_ms : 30000;
+	o->seldom_max_ms = o->seldom_max_ms ? o->seldom_max_ms : 300000;
 	o->slice_ms = o->slice_ms ? o->slice_ms : 10;
 	uv_idle_init(ao_loop_raw(loop), &queue->idle);
 	uv_handle_set_data((uv_handle_t *)&queue->idle, queue);
@@ -292,6 +294,16 @@ void ao_workqueue_add_after(ao_workqueue *queue, const char *key, uint64_t delay
 	reschedule(queue, it);
 }
 
+/** Counts a failure, unless it came before the last back-off was over. */
+static void count_failure(ao_workqueue *queue, item *it, ao_workqueue_result result)
+{
+	uint64_t now = ao_mono_ms(), most = result == AO_WORKQUEUE_SELDOM ? queue->options.seldom_max_ms : queue->options.max_ms;
+	queue->stats.retries++;
+	if (it->failures && now < it->backoff_end)
+		return;
+	it->backoff_end = now + ao_backoff_ms(queue->options.base_ms, most, it->failures++);
+}
+
 void ao_workqueue_done(ao_workqueue *queue, const char *key, ao_workqueue_result result)
 {
 	item *it = ao_map_get(queue->items, key);
@@ -300,17 +312,15 @@ void ao_workqueue_done(ao_workqueue *queue, const char *key, ao_workqueue_result
 	queue->stats.active--;
 	queue->stats.done++;
 	tell_time(queue, true, it->started_ns);
-	if (result == AO_WORKQUEUE_OK) {
+	if (result == AO_WORKQUEUE_OK)
 		it->failures = 0;
-	} else {
-		queue->stats.retries++;
-		it->failures++;
-	}
+	else
+		count_failure(queue, it, result);
 	if (it->dirty) { /* something changed meanwhile: now, whatever the back-off says */
 		it->dirty = false;
 		enqueue(queue, it);
-	} else if (result == AO_WORKQUEUE_RETRY) {
-		it->backoff_at = ao_mono_ms() + ao_backoff_ms(queue->options.base_ms, queue->options.max_ms, it->failures - 1);
+	} else if (result != AO_WORKQUEUE_OK) {
+		it->backoff_at = it->backoff_end;
 		reschedule(queue, it);
 	}
 	drop_if_idle(queue, it);

@@ -4,7 +4,8 @@
  *
  * The rules are client-go's.  Adding a key that waits already changes nothing.  Adding one that is being worked on
  * makes it run once more afterwards, never twice at the same time.  A failed key comes back after base * 2^failures,
- * up to a ceiling; a success forgets the failures.
+ * up to a ceiling; a success forgets the failures.  Other than there, failures are counted in time: work that somebody asks for before the
+ * back-off is over, and that fails as well, changes nothing of it.
  * Work is asynchronous: the handler starts it, and ao_workqueue_done() says later that it has ended.
  * The queue hands out work from the loop, never from inside ao_workqueue_add(), at most `slice_ms` at a stretch so that
  * lease and probes get their turn.
@@ -20,15 +21,17 @@ typedef struct ao_workqueue ao_workqueue;
 typedef void (*ao_workqueue_fn)(void *arg, const char *key);
 
 typedef enum {
-	AO_WORKQUEUE_OK,    /* forget the failures of this key */
-	AO_WORKQUEUE_RETRY, /* count a failure, come back after the back-off */
+	AO_WORKQUEUE_OK,     /* forget the failures of this key */
+	AO_WORKQUEUE_RETRY,  /* count a failure, come back after the back-off */
+	AO_WORKQUEUE_SELDOM, /* the same, with the higher ceiling: it will not heal unless somebody does something */
 } ao_workqueue_result;
 
 typedef struct ao_workqueue_options {
-	size_t max_active; /* keys worked on at the same time; 0 means 1 */
-	uint64_t base_ms;  /* first back-off; 0 means 5 */
-	uint64_t max_ms;   /* ceiling of the back-off; 0 means 300000 */
-	uint64_t slice_ms; /* longest stretch of starting work before the loop gets its turn; 0 means 10 */
+	size_t max_active;      /* keys worked on at the same time; 0 means 1 */
+	uint64_t base_ms;       /* first back-off; 0 means 5 */
+	uint64_t max_ms;        /* ceiling of the back-off; 0 means 30000 */
+	uint64_t seldom_max_ms; /* ... of AO_WORKQUEUE_SELDOM; 0 means 300000 */
+	uint64_t slice_ms;      /* longest stretch of starting work before the loop gets its turn; 0 means 10 */
 	/** Told how long a key waited before its work began, and (`worked`) how long the work took; may be NULL. Must not use the queue. */
 	void (*on_time)(void *arg, bool worked, double seconds);
 } ao_workqueue_options;

@@ -1,7 +1,9 @@
 /* conns.c -- curl opens and closes sockets through the two callbacks below, so the list is exactly what is open.
  *
  * TCP_USER_TIMEOUT and keep-alive find a peer whose machine or network is gone; they do not find one that is stopped or
- * a middle box that acknowledges and drops.  For that there is tcpi_last_data_recv: when did a byte last arrive? */
+ * a middle box that acknowledges and drops.  For that there is tcpi_last_data_recv: when did a byte last arrive?
+ *
+ * Curl does not say which socket a request goes over, only from which port of ours, so that is what a connection is known by. */
 #include "net/conns.h"
 
 #include "base/mem.h"
@@ -21,6 +23,7 @@ typedef struct conn {
 	int fd;
 	char *origin;
 	bool http2, shut;
+	bool leaving; /* it takes no new requests */
 	struct conn *next;
 } conn;
 
@@ -104,12 +107,41 @@ static bool silent_for(const conn *c, uint64_t ms)
 	return getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_last_data_recv >= ms;
 }
 
-const char *ao_conns_silent(const ao_conns *conns, uint64_t ms)
+/** Our port of it; 0 while it has none. */
+static int port_of(const conn *c)
+{
+	struct sockaddr_storage address = {0};
+	socklen_t len = sizeof(address);
+	if (getsockname(c->fd, (struct sockaddr *)&address, &len) < 0)
+		return 0;
+	if (address.ss_family == AF_INET)
+		return ntohs(((struct sockaddr_in *)&address)->sin_port);
+	return address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port) : 0;
+}
+
+static conn *find(const ao_conns *conns, int port)
+{
+	conn *c = conns->first;
+	while (c && port_of(c) != port)
+		c = c->next;
+	return c;
+}
+
+int ao_conns_silent(const ao_conns *conns, uint64_t ms, const char **ret_origin)
 {
 	for (conn *c = conns->first; c; c = c->next)
-		if (c->http2 && !c->shut && silent_for(c, ms))
-			return c->origin;
-	return NULL;
+		if (c->http2 && !c->shut && !c->leaving && silent_for(c, ms)) {
+			*ret_origin = c->origin;
+			return port_of(c);
+		}
+	return 0;
+}
+
+void ao_conns_set_leaving(ao_conns *conns, int port)
+{
+	conn *c = find(conns, port);
+	if (c)
+		c->leaving = true;
 }
 
 static int shut(conn *c)
@@ -129,11 +161,17 @@ int ao_conns_shutdown(ao_conns *conns)
 	return count;
 }
 
-int ao_conns_shutdown_silent(ao_conns *conns, const char *origin, uint64_t ms)
+bool ao_conns_shutdown_silent(ao_conns *conns, int port, uint64_t ms)
+{
+	conn *c = find(conns, port);
+	return c && silent_for(c, ms) && shut(c);
+}
+
+int ao_conns_shutdown_leaving(ao_conns *conns, uint64_t ms)
 {
 	int count = 0;
 	for (conn *c = conns->first; c; c = c->next)
-		if (c->http2 && strcmp(c->origin, origin) == 0 && silent_for(c, ms))
+		if (c->leaving && silent_for(c, ms))
 			count += shut(c);
 	return count;
 }

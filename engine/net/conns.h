@@ -25,9 +25,16 @@ void ao_conns_attach(ao_conn_opener *opener, CURL *easy);
 
 /** Notes that the connections to `origin` speak HTTP/2. */
 void ao_conns_set_http2(ao_conns *conns, const char *origin);
-/** @return the origin of an HTTP/2 connection on which no byte arrived for `ms`, or NULL. Borrowed. */
-const char *ao_conns_silent(const ao_conns *conns, uint64_t ms);
+/**
+ * An HTTP/2 connection on which no byte arrived for `ms`, and that is not leaving.
+ * @return our port of it, 0: there is none. `*ret_origin` is borrowed.
+ */
+int ao_conns_silent(const ao_conns *conns, uint64_t ms, const char **ret_origin);
+/** Notes that the connection from this port takes no new requests. It may be gone. */
+void ao_conns_set_leaving(ao_conns *conns, int port);
 /** Shuts down every socket. Legal anywhere, inside curl's callbacks too: curl sees the end of the stream next. @return how many */
 int ao_conns_shutdown(ao_conns *conns);
-/** The same for HTTP/2 connections to `origin` on which no byte arrived for `ms`. */
-int ao_conns_shutdown_silent(ao_conns *conns, const char *origin, uint64_t ms);
+/** The same for the connection from this port, when no byte arrived on it for `ms`. @return was it? */
+bool ao_conns_shutdown_silent(ao_conns *conns, int port, uint64_t ms);
+/** The same for those that are leaving. @return how many */
+int ao_conns_shutdown_leaving(ao_conns *conns, uint64_t ms);

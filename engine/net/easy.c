@@ -1,16 +1,19 @@
 /* easy.c -- only setopts; what is not set here is curl's default: no redirect is followed, no cookie kept, no .netrc read. */
 #include "net/easy.h"
 
+#include "base/buf.h"
+
 #include <string.h>
 #include <strings.h>
 
 #define CONNECT_TIMEOUT_MS 15000L
+#define MAX_WARNINGS (16 * 1024)
 
 static void set_pem(CURL *easy, CURLoption option, const char *pem)
 {
 	if (!pem)
 		return;
-	struct curl_blob blob = {.data = (void *)(uintptr_t)pem, .len = strlen(pem), .flags = CURL_BLOB_NOCOPY};
+	struct curl_blob blob = {.data = (void *)(uintptr_t)pem, .len = strlen(pem), .flags = CURL_BLOB_COPY};
 	curl_easy_setopt(easy, option, &blob);
 }
 
@@ -87,6 +90,36 @@ struct curl_slist *ao_easy_set_request(CURL *easy, const ao_http_request *reques
 		curl_easy_setopt(easy, CURLOPT_USERPWD, request->userpwd);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list);
 	return list;
+}
+
+static char *read_warnings(CURL *easy)
+{
+	struct curl_header *header;
+	ao_auto_buf ao_buf text = ao_buf_init(MAX_WARNINGS);
+	for (size_t i = 0; curl_easy_header(easy, "Warning", i, CURLH_HEADER, -1, &header) == CURLHE_OK; i++)
+		ao_buf_printf(&text, "%s\n", header->value);
+	return ao_buf_steal(&text);
+}
+
+void ao_easy_read_head(CURL *easy, ao_http_response *response, char **ret_warnings)
+{
+	struct curl_header *header;
+	curl_off_t wait = 0;
+	char *location = NULL;
+	response->retry_after_s = -1;
+	response->content_type = response->location = response->warnings = "";
+	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &response->status);
+	if (curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &location) == CURLE_OK && location)
+		response->location = location;
+	if (curl_easy_header(easy, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK) {
+		curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &wait);
+		response->retry_after_s = (long)wait;
+	}
+	if (curl_easy_header(easy, "Content-Type", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+		response->content_type = header->value;
+	*ret_warnings = read_warnings(easy);
+	if (*ret_warnings)
+		response->warnings = *ret_warnings;
 }
 
 int ao_easy_error(CURLcode rc)

@@ -8,9 +8,14 @@
 
 #include <curl/curl.h>
 
-/** Trust, identity and protocol. The PEM texts are borrowed for the handle's life. */
+/** Trust, identity and protocol. */
 void ao_easy_set_client(CURL *easy, const ao_http_options *options);
 /** Method, URL, headers and body; copies everything. @return the header list, which must outlive the transfer; may be NULL */
 struct curl_slist *ao_easy_set_request(CURL *easy, const ao_http_request *request);
+/**
+ * Reads status and headers of an answer, or of none: absent ones are "", or -1.
+ * @param ret_warnings  what response->warnings lives in; the caller frees
+ */
+void ao_easy_read_head(CURL *easy, ao_http_response *response, char **ret_warnings);
 /** Turns a curl result into the error codes of http.h. */
 int ao_easy_error(CURLcode rc);

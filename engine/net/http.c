@@ -7,9 +7,15 @@
  * Time.  Deadlines are ours, not CURLOPT_TIMEOUT_MS: curl does not count while a request waits for a free stream.
  *
  * Dead connections.  Curl 7.88 sends no HTTP/2 PING from a multi handle (curl_easy_upkeep() knows only the cache of the
- * easy interface until 8.6) and never looks for the answer to one.  So we ask in HTTP's own way: when a connection
- * with open streams was silent for 10 s, "OPTIONS *", which RFC 9110 9.3.7 calls a ping and Go's server answers before any
- * handler, authentication or audit sees it.  No answer within 5 s: the socket is shut down and curl notices.
+ * easy interface until 8.6) and never looks for the answer to one.  So we ask in HTTP's own way: an HTTP/2 connection that was silent for
+ * 10 s while calls are open is sent "OPTIONS *", which RFC 9110 9.3.7 calls a ping and Go's server answers before any handler,
+ * authentication or audit sees it.  No answer within 5 s, and no other byte: the socket is shut down and curl notices.
+ *
+ * Curl sends the probe over the connection that it sends new requests over.  One that the server told to go away (GOAWAY), or that is full,
+ * gets none, which we see from our port: such a connection cannot be asked.  It is shut down when it was silent for 30 s; what still runs on
+ * it is begun again on another one.
+ *
+ * HTTP/1.1 has no way to ask.  There the kernel finds who is gone (conns.c), and each call has its deadline.
  *
  * Proxies are taken from the environment (HTTPS_PROXY, NO_PROXY) as curl and Go do. */
 #include "net/http.h"
@@ -35,6 +41,7 @@
 #define WATCH_MS 5000
 #define SILENT_MS 10000
 #define PROBE_TIMEOUT_MS 5000
+#define LEAVING_MS 30000
 
 struct ao_http {
 	ao_loop *loop;
@@ -43,6 +50,8 @@ struct ao_http {
 	ao_http_call *calls; /* open; first is the newest */
 	ao_http_call *dead;  /* cancelled inside curl */
 	ao_http_call *probe; /* the "OPTIONS *" under way */
+	int suspect;         /* our port of the connection it is about, ... */
+	int asked;           /* ... and of the one it went over; 0: none yet */
 	size_t open;         /* calls but the probe */
 	ao_timer *watch;     /* runs while calls are open */
 	CURL *pool[POOL_SIZE];
@@ -50,7 +59,6 @@ struct ao_http {
 	ao_http_options options; /* texts copied */
 	bool http1_seen;         /* an HTTP/1.1 server: one connection would make its requests wait for each other */
 	bool many;               /* ... and curl was told */
-	unsigned timeouts;       /* in a row, without a byte of any answer */
 	ao_frame frame;
 };
 
@@ -78,10 +86,10 @@ struct ao_http_call {
 	char curl_error[CURL_ERROR_SIZE];
 };
 
-static const char *host_of(const ao_http_call *call)
+static const char *host_of(const char *origin)
 {
-	const char *host = strstr(call->origin, "://");
-	return host ? host + 3 : call->origin;
+	const char *host = strstr(origin, "://");
+	return host ? host + 3 : origin;
 }
 
 /** "https://user:pw@host:1/path?x" gives "https://host:1". */
@@ -159,22 +167,6 @@ static void dispose(ao_http_call *call)
 
 /* ---- the end of a call ---- */
 
-static void fill_status(ao_http_call *call, ao_http_response *response)
-{
-	struct curl_header *header;
-	curl_off_t wait = 0;
-	char *location = NULL;
-	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &response->status);
-	if (curl_easy_getinfo(call->easy, CURLINFO_REDIRECT_URL, &location) == CURLE_OK && location)
-		response->location = location;
-	if (curl_easy_header(call->easy, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK) {
-		curl_easy_getinfo(call->easy, CURLINFO_RETRY_AFTER, &wait);
-		response->retry_after_s = (long)wait;
-	}
-	if (curl_easy_header(call->easy, "Content-Type", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
-		response->content_type = header->value;
-}
-
 /** Cuts " after 3 ms" out of curl's words, because a failure that is said only once is known again by its text. */
 static void cut_time(char *text)
 {
@@ -189,19 +181,19 @@ static void complete(ao_http_call *call, CURLcode rc)
 {
 	ao_http *http = call->http;
 	ao_auto_frame ao_frame *frame = ao_frame_enter(&http->frame);
-	ao_auto_str char *text = NULL;
-	ao_http_response response = {.retry_after_s = -1, .content_type = "", .body = "", .error_text = "", .location = ""};
+	ao_auto_str char *text = NULL, *warnings = NULL;
+	ao_http_response response = {.body = "", .error_text = ""};
 	unlink_call(call);
 	call->ending = true;
 	if (call->timer)
 		ao_timer_stop(call->timer);
-	fill_status(call, &response);
+	ao_easy_read_head(call->easy, &response, &warnings);
 	detach(call);
 	response.error = call->error ? call->error : ao_easy_error(rc);
 	if (response.error) {
 		response.sent = call->launched;
 		const char *cause = call->error_text ? call->error_text : call->curl_error[0] ? call->curl_error : curl_easy_strerror(rc);
-		text = ao_xasprintf("%s: %s", host_of(call), cause);
+		text = ao_xasprintf("%s: %s", host_of(call->origin), cause);
 		cut_time(text);
 		response.error_text = text;
 	}
@@ -221,19 +213,9 @@ static void fail(ao_http_call *call, int error, char *why)
 	call->error_text = why;
 }
 
-/** A connection that let the probe or two requests in a row wait without a byte is given up, not only the request. */
 static void timed_out(ao_http_call *call, char *why)
 {
-	ao_http *http = call->http;
 	fail(call, -ETIME, why);
-	if (call == http->probe) {
-		if (call->launched && ao_conns_shutdown_silent(http->conns, call->origin, PROBE_TIMEOUT_MS))
-			ao_warn(AO_NET, host_of(call), "the connection is silent: connecting anew");
-	} else if (!http->options.http1 && ++http->timeouts >= 2) {
-		http->timeouts = 0;
-		if (ao_conns_shutdown(http->conns))
-			ao_warn(AO_NET, host_of(call), "two requests in a row got no answer: connecting anew");
-	}
 	complete(call, CURLE_OK);
 }
 
@@ -263,9 +245,11 @@ static void call_timer(void *arg)
 
 static int request_leaves(void *arg, char *remote_ip, char *local_ip, int remote_port, int local_port)
 {
-	(void)remote_ip, (void)local_ip, (void)remote_port, (void)local_port;
+	(void)remote_ip, (void)local_ip, (void)remote_port;
 	ao_http_call *call = arg;
 	call->launched = true;
+	if (call == call->http->probe)
+		call->http->asked = local_port;
 	return CURL_PREREQFUNC_OK;
 }
 
@@ -277,7 +261,6 @@ static size_t header_seen(char *bytes, size_t size, size_t count, void *arg)
 		return 0;
 	call->last_byte = ao_mono_ms();
 	call->answered = true;
-	call->http->timeouts = 0;
 	if (len > 7 && memcmp(bytes, "HTTP/2 ", 7) == 0)
 		ao_conns_set_http2(call->http->conns, call->origin);
 	else if (len > 7 && memcmp(bytes, "HTTP/1.", 7) == 0)
@@ -293,7 +276,6 @@ static size_t body_seen(char *bytes, size_t size, size_t count, void *arg)
 	if (call->cancelled)
 		return 0;
 	call->last_byte = ao_mono_ms();
-	call->http->timeouts = 0;
 	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (!call->on_data || status / 100 != 2) {
 		ao_buf_put(&call->body, bytes, len);
@@ -397,26 +379,37 @@ static void turned(void *arg)
 
 static ao_http_call *start(ao_http *http, const ao_http_request *request, bool probe);
 
+/** Any answer is an answer. */
 static void probe_done(void *arg, const ao_http_response *response)
 {
-	(void)arg, (void)response; /* any answer is an answer; none at all is timed_out()'s matter */
+	ao_http_call *call = arg;
+	ao_http *http = call->http;
+	if (http->asked != http->suspect)
+		ao_conns_set_leaving(http->conns, http->suspect);
+	else if (response->error == -ETIME && ao_conns_shutdown_silent(http->conns, http->suspect, PROBE_TIMEOUT_MS))
+		ao_warn(AO_NET, host_of(call->origin), "the connection is silent: connecting anew");
 }
 
-static void probe(ao_http *http, const char *origin)
+static void probe(ao_http *http, const char *origin, int port)
 {
 	const char *const headers[] = {"Accept:", NULL};
 	ao_auto_str char *url = ao_xasprintf("%s/", origin);
 	const ao_http_request request = {
-	    .method = "OPTIONS", .url = url, .headers = headers, .timeout_ms = PROBE_TIMEOUT_MS, .on_done = probe_done, .arg = http};
+	    .method = "OPTIONS", .url = url, .headers = headers, .timeout_ms = PROBE_TIMEOUT_MS, .on_done = probe_done};
+	http->suspect = port;
+	http->asked = 0;
 	start(http, &request, true);
 }
 
 static void watch_tick(void *arg)
 {
 	ao_http *http = arg;
-	const char *origin = http->probe ? NULL : ao_conns_silent(http->conns, SILENT_MS);
-	if (origin)
-		probe(http, origin);
+	const char *origin = NULL;
+	if (ao_conns_shutdown_leaving(http->conns, LEAVING_MS))
+		ao_debug(AO_NET, NULL, "a silent connection that takes no more requests is closed");
+	int port = http->probe ? 0 : ao_conns_silent(http->conns, SILENT_MS, &origin);
+	if (port)
+		probe(http, origin, port);
 	ao_timer_start(http->watch, WATCH_MS);
 }
 
@@ -459,6 +452,7 @@ static ao_http_call *start(ao_http *http, const ao_http_request *request, bool i
 	link_call(http, call);
 	if (is_probe) {
 		curl_easy_setopt(call->easy, CURLOPT_REQUEST_TARGET, "*");
+		call->arg = call;
 		http->probe = call;
 	} else if (http->open++ == 0 && !http->options.http1) {
 		ao_timer_start(http->watch, WATCH_MS);
@@ -494,6 +488,18 @@ void ao_http_cancel(ao_http_call *call)
 	http->dead = call;
 }
 
+static void free_text(const char *text) { free((void *)(uintptr_t)text); }
+
+void ao_http_set_identity(ao_http *http, const char *ca_pem, const char *cert_pem, const char *key_pem)
+{
+	free_text(http->options.ca_pem);
+	free_text(http->options.cert_pem);
+	free_text(http->options.key_pem);
+	http->options.ca_pem = ao_xstrdup(ca_pem);
+	http->options.cert_pem = ao_xstrdup(cert_pem);
+	http->options.key_pem = ao_xstrdup(key_pem);
+}
+
 void ao_http_reset(ao_http *http) { ao_conns_shutdown(http->conns); }
 
 /* ---- the client ---- */
@@ -518,8 +524,6 @@ static void copy_options(ao_http_options *to, const ao_http_options *from)
 	if (!to->max_connections)
 		to->max_connections = MAX_HTTP2_CONNECTIONS;
 }
-
-static void free_text(const char *text) { free((void *)(uintptr_t)text); }
 
 static void destroy(void *arg)
 {

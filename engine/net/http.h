@@ -6,10 +6,10 @@
  * their turn beyond `max_streams`).  Two clients never share a connection: the lease has one of its own.
  * A server that sends a client away (GOAWAY) still serves what it took; new requests go to a second connection meanwhile, and
  * what it did not take is sent again there.
- * libcurl never leaves a dead connection by itself, so the client does: TCP keep-alive and TCP_USER_TIMEOUT; when an HTTP/2
- * connection with open calls was silent for 10 s it is asked "OPTIONS *" (no PING can be had from libcurl 7.88), and after 5 s
- * without an answer, or two requests in a row that timed out without a byte of any answer between them, its socket is shut
- * down; every stream on it then ends with -EIO.  Silence is found 5 to 20 s after it begins.
+ * libcurl never leaves a dead connection by itself, so the client does.  An HTTP/2 connection that was silent for 10 s while calls are open
+ * is asked "OPTIONS *" (no PING can be had from libcurl 7.88), and shut down after 5 s without a byte; one that cannot be asked, because it
+ * takes no more requests, after 30 s of silence.  Every stream on it then ends with -EIO.  HTTP/1.1 connections have TCP keep-alive and
+ * TCP_USER_TIMEOUT.  That a call timed out, or that a stream has nothing to say, is no reason to give up a connection.
  * No redirect is followed (fetch.h does).  Proxies come from the environment (HTTPS_PROXY, NO_PROXY).
  * Threads: the loop thread only.  Callbacks run on the loop, never from inside ao_http_send().
  */
@@ -43,6 +43,7 @@ typedef struct ao_http_response {
 	size_t body_len;
 	long retry_after_s;       /* the Retry-After header in seconds, or -1 */
 	const char *content_type; /* "" when absent */
+	const char *warnings;     /* the values of Warning headers, a line each; borrowed for the call */
 	const char *location;     /* where a redirect leads to, made absolute; "" when it is none; borrowed for the call */
 } ao_http_response;
 
@@ -74,5 +75,7 @@ void ao_http_free(ao_http *http);
 ao_http_call *ao_http_send(ao_http *http, const ao_http_request *request);
 /** Ends a call; its on_done is not called. Must not be used after on_done has run. */
 void ao_http_cancel(ao_http_call *call);
+/** Trust anchors, client certificate and key from now on; copied. What is under way keeps what it has, and its connection. */
+void ao_http_set_identity(ao_http *http, const char *ca_pem, const char *cert_pem, const char *key_pem);
 /** Shuts down every connection: streams end with -EIO and the next request connects anew. */
 void ao_http_reset(ao_http *http);

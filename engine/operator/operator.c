@@ -1,7 +1,7 @@
 /*
  * operator.c -- start, lead, stop.
  *
- * Start: reach the server, load the policies of the binary and of --policies, open the probe ports.
+ * Start: reach the server, however long that takes, load the policies of the binary and of --policies, open the probe ports.
  * Lead: when the lease is ours, read what the one before us left, then list everything.  Work begins only when all of it is known.
  * Stop: begin no new passes, give those in flight half a second, and give the lease back.
  */
@@ -11,7 +11,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "kube/lease.h"
+#include "loop/backoff.h"
 #include "operator/debug.h"
+#include "operator/first_answer.h"
 #include "rollout/policies.h"
 #include "rollout/record_text.h"
 #include "serve/instruments.h"
@@ -23,10 +25,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define START_TIMEOUT_MS 30000
 #define DRAIN_MS 500
 #define PIN_AGAIN_MS 5000 /* after the sandbox's clock has stopped the policies */
 #define QUEUE_HEALTH_MS 300000
+#define RESYNC_MS (10 * 3600 * 1000ull)
 
 typedef struct operator_ {
 	const ao_operator_options *options;
@@ -50,7 +52,7 @@ typedef struct operator_ {
 	ao_queues *queues;
 	ao_openapi *openapi;
 	ao_reconciler *reconciler;
-	ao_timer *drain, *pin;
+	ao_timer *drain, *pin, *resync;
 	uint64_t drain_until_ms;
 	bool stopping;
 	int result;
@@ -59,51 +61,26 @@ typedef struct operator_ {
 
 /* ---- the bundle ---- */
 
-typedef struct fetch {
-	bool done;
-	int error;
-	char *message;
-} fetch;
-
-static void on_fetched(void *arg, const ao_kube_answer *answer)
-{
-	fetch *f = arg;
-	f->done = true;
-	f->error = answer->error;
-	f->message = ao_xstrdup(answer->message);
-}
-
-/**
- * May we read ConfigMaps?  This is also the very first request.  When it gets no answer, the configuration is wrong or the server is down,
- * and the process ends with a line that says so.
- */
+/** May we read ConfigMaps? @return 0; -EINTR a signal came first, and no error is set; -EINVAL, ... */
 static int ask_for_record(operator_ *op, const char *component, bool *ret_forbidden, ao_err **reterr)
 {
 	ao_resource config_maps = {.api_version = "v1", .kind = "ConfigMap", .plural = "configmaps"};
 	ao_auto_str char *name = ao_record_name(op->scope, component);
-	ao_auto_str char *path = ao_resource_path(&config_maps, op->namespace_, name, NULL);
-	fetch f = {0};
-	ao_kube_call *call = ao_kube_send(
-	    op->kube,
-	    &(ao_kube_request){
-		.method = "GET", .path = path, .object = {&config_maps, op->namespace_, name, NULL}, .fn = on_fetched, .arg = &f});
-	if (!ao_loop_run_until(op->loop, &f.done, START_TIMEOUT_MS)) {
-		ao_kube_cancel(call);
-		f = (fetch){.error = -EIO, .message = ao_xstrdup("no answer")};
-	}
-	int r = 0;
-	if (f.error == -EPERM) {
+	ao_auto_str char *path = ao_resource_path(&config_maps, op->namespace_, name, NULL), *message = NULL;
+	ao_kube_object object = {&config_maps, op->namespace_, name, NULL};
+	int r = ao_first_answer(op->loop, op->kube, op->config, path, &object, &op->stopping, &message);
+	if (r == -EPERM) {
 		ao_warn(AO_CORE, NULL,
 			"not allowed to read policy ConfigMaps in namespace %s, using the others; a restart will not know which policies "
 			"were live: %s",
-			op->namespace_, f.message);
+			op->namespace_, message);
 		*ret_forbidden = true;
-	} else if (f.error && f.error != -ENOENT) {
-		r = ao_err_set(reterr, f.error, "cannot use the API server %s (%s): %s; check its address and credentials",
-			       op->config->server, op->config->source, f.message);
+		return 0;
 	}
-	free(f.message);
-	return r;
+	if (r == 0 || r == -ENOENT || r == -EINTR)
+		return r == -EINTR ? r : 0;
+	return ao_err_set(reterr, r, "cannot use the API server %s (%s): %s; check its address and credentials", op->config->server,
+			  op->config->source, message);
 }
 
 static void on_live(void *arg);
@@ -251,13 +228,43 @@ static void on_dependent(void *arg, const char *key) { ao_reconciler_dependent_c
 
 static void on_shared_change(void *arg, const ao_kind *kind, const char *key) { ao_shared_changed(((operator_ *)arg)->shared, kind, key); }
 
-static void on_installed(void *arg)
+static void wake_all(operator_ *op)
 {
-	operator_ *op = arg;
 	size_t cursor = 0;
 	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(op->world), &cursor));)
 		ao_reconciler_dependent_changed(op->reconciler, parent->key);
+}
+
+static void on_installed(void *arg)
+{
+	operator_ *op = arg;
+	wake_all(op);
 	ao_reconciler_doubt_schemas(op->reconciler);
+}
+
+/** A duration among the settings. @param usual_ms  when it is absent or no duration, which `usual` says in words */
+static uint64_t duration_of(const operator_ *op, const char *setting, uint64_t usual_ms, const char *usual)
+{
+	uint64_t ms = usual_ms;
+	const char *text = ao_json_str(op->basis->loaded.settings, setting);
+	if (text && !ao_duration_read(text, &ms))
+		ao_warn(AO_CORE, NULL, "%s \"%s\" is not a valid duration (write 5m or 30s); using %s", setting, text, usual);
+	return ms;
+}
+
+/** The net below all that wakes parents: now and then each is compared with the cache. Where nothing differs, nothing is sent. */
+static void plan_resync(operator_ *op)
+{
+	uint64_t ms = duration_of(op, "resyncInterval", RESYNC_MS, "10h");
+	if (ms)
+		ao_timer_start(op->resync, ms - ms / 10 + ao_jitter_ms(ms / 5));
+}
+
+static void on_resync(void *arg)
+{
+	operator_ *op = arg;
+	wake_all(op);
+	plan_resync(op);
 }
 
 /** Shared objects that exist without any parent. */
@@ -315,6 +322,7 @@ static void on_synced(void *arg)
 	operator_ *op = arg;
 	ao_info(AO_CORE, NULL, "caches are filled: %zu %s", ao_store_count(ao_world_parents(op->world)),
 		manifest_of(op)->kinds[0].resource.plural);
+	plan_resync(op);
 	ao_openapi_refresh(op->openapi, on_schemas, op);
 }
 
@@ -325,16 +333,6 @@ static void on_queue_change(void *arg, const char *key, bool work)
 		ao_reconciler_parent_changed(op->reconciler, key);
 	else
 		ao_reconciler_dependent_changed(op->reconciler, key);
-}
-
-/** How often queues are looked at: the setting healthCheckInterval. */
-static uint64_t health_ms(const operator_ *op)
-{
-	uint64_t ms = QUEUE_HEALTH_MS;
-	const char *text = ao_json_str(op->basis->loaded.settings, "healthCheckInterval");
-	if (text && !ao_duration_read(text, &ms))
-		ao_warn(AO_CORE, NULL, "healthCheckInterval \"%s\" is not a valid duration (write 5m or 30s); using 5m", text);
-	return ms;
 }
 
 static void build_world(operator_ *op)
@@ -349,7 +347,7 @@ static void build_world(operator_ *op)
 	    .events = op->events,
 	    .parent_kind = &manifest_of(op)->kinds[0].resource,
 	    .records_path = manifest_of(op)->records_path,
-	    .health_ms = health_ms(op),
+	    .health_ms = duration_of(op, "healthCheckInterval", QUEUE_HEALTH_MS, "5m"),
 	    .on_change = on_queue_change,
 	    .arg = op,
 	});
@@ -378,6 +376,7 @@ static void build_world(operator_ *op)
 
 static void end_leading(operator_ *op)
 {
+	ao_timer_stop(op->resync);
 	if (op->policies)
 		ao_policies_rest(op->policies);
 	ao_reconciler_free(op->reconciler);
@@ -543,6 +542,7 @@ static void stop(operator_ *op)
 	ao_kube_free(op->kube);
 	ao_timer_free(op->drain);
 	ao_timer_free(op->pin);
+	ao_timer_free(op->resync);
 	ao_heartbeat_free(op->heartbeat);
 	ao_variant_unref(op->basis);
 	free(op->lease_name);
@@ -565,9 +565,12 @@ int ao_operator_run(const ao_operator_options *options, ao_err **reterr)
 	op.heartbeat = ao_heartbeat_new(op.loop, on_beat, &op);
 	op.drain = ao_timer_new(op.loop, on_drain, &op);
 	op.pin = ao_timer_new(op.loop, on_live, &op);
+	op.resync = ao_timer_new(op.loop, on_resync, &op);
 	ao_loop_on_signal(op.loop, SIGTERM, on_signal, &op);
 	ao_loop_on_signal(op.loop, SIGINT, on_signal, &op);
 	int r = start(&op, reterr);
+	if (r == -EINTR)
+		r = 0;
 	if (r == 0 && !op.stopping)
 		ao_loop_run(op.loop);
 	if (r == 0 && op.result < 0)

@@ -55,6 +55,12 @@ static bool as_wanted(ao_pass *pass, ao_memo *memo, const ao_kind *kind, const c
 	return !leftovers;
 }
 
+/** What we wanted to change is gone, and its watch has not told yet: for an apply the server has words that nobody takes for that. */
+static bool is_gone(const ao_kube_answer *answer)
+{
+	return answer->error == -ENOENT || (answer->error == -ESTALE && strstr(answer->message, "no existing object was found"));
+}
+
 static void on_applied(void *arg, const ao_kube_answer *answer, bool created)
 {
 	ao_pass *pass = arg;
@@ -64,7 +70,10 @@ static void on_applied(void *arg, const ao_kube_answer *answer, bool created)
 	if (answer->error) {
 		if (answer->error == -EINVAL)
 			ao_reconciler_doubt_schemas(pass->reconciler);
-		note_failure(pass, created ? "create" : "update", current(pass), answer);
+		ao_kube_answer plain = *answer;
+		if (!created && is_gone(answer))
+			plain.message = "it was deleted meanwhile, and is created anew once its watch says so";
+		note_failure(pass, created ? "create" : "update", current(pass), &plain);
 		ao_pass_resume(pass, AO_OP_STOP);
 		return;
 	}

@@ -165,6 +165,7 @@ void ao_pass_error(ao_pass *pass, const char *verb, const ao_kind *kind, const c
 	ao_json_set_str(error, "reason", answer->reason);
 	ao_json_set_str(error, "message", answer->message);
 	pass->outcome.failed = true;
+	pass->outcome.heals |= ao_kube_is_passing(answer->error) || answer->error == -ESTALE || answer->error == -ENOENT;
 	ao_instruments_apply(pass->reconciler->with.metrics, kind->resource.kind, "error");
 	ao_warn(AO_CORE, pass->parent->key, "cannot %s %s %s: %s", verb, kind->resource.kind, name, answer->message);
 }
@@ -194,7 +195,7 @@ void ao_pass_note_change(ao_pass *pass, const char *verb, const ao_kind *kind, c
 
 void ao_pass_interrupted(ao_pass *pass, const ao_err *err)
 {
-	pass->outcome.failed = true;
+	pass->outcome.failed = pass->outcome.heals = true;
 	ao_warn(AO_CORE, pass->parent->key, "%s: will be tried again", ao_err_text(err));
 }
 

@@ -93,6 +93,7 @@ struct ao_pass {
 		cJSON *errors, *changed; /* for the status */
 		char *left;              /* deletion: what stays although the parent goes, as sentences; NULL: nothing */
 		bool failed;             /* something was not carried out, and will be when the pass is tried again */
+		bool heals;              /* ... and may be without anybody's doing */
 		bool blocked;            /* something was not carried out, and whoever does it wakes the parent */
 		double requeue_after;    /* seconds; 0: none */
 	} outcome;

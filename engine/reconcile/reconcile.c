@@ -81,7 +81,7 @@ void ao_reconciler_finish(ao_pass *pass)
 {
 	ao_reconciler *r = pass->reconciler;
 	ao_auto_str char *key = ao_xstrdup(pass->parent->key);
-	bool failed = pass->outcome.failed;
+	bool failed = pass->outcome.failed, heals = pass->outcome.heals;
 	double requeue_after = pass->outcome.requeue_after;
 	uint64_t took_ms = ao_mono_ms() - pass->started_ms;
 
@@ -105,7 +105,7 @@ void ao_reconciler_finish(ao_pass *pass)
 	count_pass(r, report.failed, report.refused, requeue_after, took_ms);
 	ao_debug(AO_CORE, key, "pass ended after %llu ms%s", (unsigned long long)took_ms, failed ? ", will be tried again" : "");
 	bool gone = !ao_store_get(ao_world_parents(r->with.world), key);
-	ao_workqueue_done(r->queue, key, failed && !gone ? AO_WORKQUEUE_RETRY : AO_WORKQUEUE_OK);
+	ao_workqueue_done(r->queue, key, !failed || gone ? AO_WORKQUEUE_OK : heals ? AO_WORKQUEUE_RETRY : AO_WORKQUEUE_SELDOM);
 	if (gone)
 		forget(r, key);
 	else if (!failed && requeue_after > 0)

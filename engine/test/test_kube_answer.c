@@ -66,6 +66,36 @@ static void answers_become_errors(void **state)
 	assert_string_equal(parts.answer.message, "h:1: refused");
 }
 
+/** A server refuses what it has not read yet, and resets the stream: what it said is worth more than how that ended. */
+static void a_refusal_counts_however_its_stream_ends(void **state)
+{
+	(void)state;
+	static const struct {
+		long status;
+		const char *body;
+		int error;
+		const char *message;
+	} cases[] = {
+	    {403, STATUS "\"reason\":\"Forbidden\",\"message\":\"m\"}", -EPERM, "m"},
+	    {403, STATUS "\"reason\":\"Forb", -EPERM, "HTTP status 403"},
+	    {429, "", -EAGAIN, "HTTP status 429"},
+	    {404, STATUS "\"reason\":\"NotFound\"", -EIO, "HTTP status 404"},
+	    {200, "{", -EIO, "h:1: Stream error"},
+	    {0, "", -EIO, "h:1: Stream error"},
+	};
+	for (size_t i = 0; i < AO_LEN(cases); i++) {
+		ao_http_response response = {.status = cases[i].status,
+					     .error = -EIO,
+					     .error_text = "h:1: Stream error",
+					     .content_type = "application/json",
+					     .body = cases[i].body,
+					     .body_len = strlen(cases[i].body)};
+		ao_auto_answer ao_answer_parts parts = ao_answer_make(&response, "POST", NULL);
+		assert_int_equal(parts.answer.error, cases[i].error);
+		assert_string_equal(parts.answer.message, cases[i].message);
+	}
+}
+
 #define ONE(kind, name, namespace_, uid)                                                                                                   \
 	"{\"kind\":\"" kind "\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"" name "\",\"namespace\":\"" namespace_ "\",\"uid\":\"" uid \
 	"\"}}"
@@ -144,6 +174,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(answers_become_errors),
+	    cmocka_unit_test(a_refusal_counts_however_its_stream_ends),
 	    cmocka_unit_test(only_the_object_asked_for_will_do),
 	    cmocka_unit_test(an_answer_becomes_one_line),
 	};

@@ -110,6 +110,45 @@ static void what_is_new_does_not_wait_for_old_watches(void **state)
 	disconnect_faults(&faulty);
 }
 
+/**
+ * No server promises bookmarks.  What was sent away cannot be asked whether it lives, and need not be waited for: its watches move.  The rest
+ * answers when asked, and is left alone however long it has nothing to say.
+ */
+static void a_quiet_watch_is_left_alone(void **state)
+{
+	cluster *c = need_cluster(state, __func__);
+	if (!has_bed(__func__))
+		skip();
+	cluster faulty = through_faults(c);
+	view old, last, quiet;
+	open_view(&faulty, &old);
+	add_fault("{\"act\": \"goaway\", \"times\": 1}");
+	open_view(&faulty, &last);
+	open_view(&faulty, &quiet); /* on another connection than those */
+	add_fault("{\"act\": \"hold\", \"ms\": 300000}");
+	assert_true(ao_loop_run_until(c->loop, &old.ended, 50000));
+	assert_true(ao_loop_run_until(c->loop, &last.ended, 1000));
+	assert_false(ao_loop_run_until(c->loop, &quiet.ended, 70000));
+	ao_watch_free(quiet.watch);
+	disconnect_faults(&faulty);
+}
+
+static void a_dead_connection_is_given_up(void **state)
+{
+	cluster *c = need_cluster(state, __func__);
+	if (!has_bed(__func__))
+		skip();
+	cluster proxied = through_proxy(c);
+	view v;
+	open_view(&proxied, &v);
+	set_network("silent");
+	uint64_t begin = ao_mono_ms();
+	assert_true(ao_loop_run_until(c->loop, &v.ended, 40000));
+	assert_in_range(ao_mono_ms() - begin, 10000, 25000);
+	set_network("pass");
+	disconnect(&proxied);
+}
+
 /** A request that the server did not look at any more is sent again: nobody hears of it. */
 static void what_the_server_did_not_take_is_sent_again(void **state)
 {
@@ -216,6 +255,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    CASE(what_is_new_does_not_wait_for_old_watches),
+	    CASE(a_quiet_watch_is_left_alone),
+	    CASE(a_dead_connection_is_given_up),
 	    CASE(what_the_server_did_not_take_is_sent_again),
 	    CASE(a_write_without_an_answer_may_have_happened),
 	    CASE(a_whole_answer_is_an_answer),

@@ -1,7 +1,6 @@
 /* The informer against a real API server, with cuts, restarts and compactions; and freed at every moment. */
 #include "kube/informer.h"
 
-#include "kube/discovery.h"
 #include "kube/list.h"
 #include "test/test_kube_cluster.h"
 
@@ -355,6 +354,54 @@ static void an_expired_version_lists_again(void **state)
 	delete_all(c);
 }
 
+/** A list that takes two seconds and is too old then: it is not worth to be asked for all the time. */
+static void lists_that_expire_are_no_loop(void **state)
+{
+	cluster *c = need_cluster(state, __func__);
+	if (!has_bed(__func__))
+		skip();
+	cluster faulty = through_faults(c);
+	seen s = {0};
+	create(c, "one", "a");
+	add_fault("{\"act\": \"delay\", \"ms\": 2000, \"path\": \"watch=1\"}");
+	add_fault("{\"act\": \"event\", \"code\": 410, \"path\": \"watch=1\"}");
+	start(&s, &faulty, &CONFIG_MAPS, "test=a");
+	pass_time(c, 13000);
+	assert_in_range(ao_informer_restarts(s.informer), 1, 3); /* 6 without a rest */
+	clear_faults();
+	wait_synced(&s);
+	assert_int_equal(ao_store_count(ao_informer_store(s.informer)), 1);
+	ao_informer_free(s.informer);
+	disconnect_faults(&faulty);
+	delete_all(c);
+}
+
+/** Each stream brings one event and the half of another, and ends as if all were well. */
+static void streams_that_end_at_once_are_no_loop(void **state)
+{
+	cluster *c = need_cluster(state, __func__);
+	if (!has_bed(__func__))
+		skip();
+	cluster faulty = through_faults(c);
+	seen s = {0};
+	create(c, "one", "a");
+	start(&s, &faulty, &CONFIG_MAPS, "test=a");
+	wait_synced(&s);
+	add_fault("{\"act\": \"cut\", \"bytes\": 700, \"clean\": true, \"path\": \"watch=1\"}");
+	for (int i = 0; i < 60; i++) {
+		change(c, "one", i % 2 ? "odd" : "even");
+		pass_time(c, 50);
+	}
+	assert_in_range(ao_informer_restarts(s.informer), 1, 5);
+	clear_faults();
+	change(c, "one", "last");
+	while (!holds(&s, "one", "last"))
+		wait_for(&s, 1, 20000);
+	ao_informer_free(s.informer);
+	disconnect_faults(&faulty);
+	delete_all(c);
+}
+
 static void a_restarted_server(void **state)
 {
 	cluster *c = need_cluster(state, __func__);
@@ -377,6 +424,22 @@ static void a_restarted_server(void **state)
 	delete_all(c);
 }
 
+static int no_matter(void *arg, const char *bytes, size_t len)
+{
+	(void)arg, (void)bytes, (void)len;
+	return 0;
+}
+
+/** Has a connection made for streams: what is cut then is one of them, and no handshake. */
+static void connect_streams(cluster *c, const char *path)
+{
+	reply r = {0};
+	ao_kube_send(c->kube, &(ao_kube_request){.method = "GET", .path = path, .on_data = no_matter, .fn = on_reply, .arg = &r});
+	assert_true(ao_loop_run_until(c->loop, &r.done, 10000));
+	assert_int_equal(r.error, 0);
+	free(r.body);
+}
+
 static void an_initial_list_that_is_cut(void **state)
 {
 	cluster *c = need_cluster(state, __func__);
@@ -388,11 +451,12 @@ static void an_initial_list_that_is_cut(void **state)
 		create(c, name, "a");
 	}
 	uint64_t restarts = 0;
+	ao_auto_str char *path = ao_resource_path(&CONFIG_MAPS, c->space, NULL, NULL);
 	static const char *const counts[] = {"1", "3000", "5000", "7000", "9000"};
 	for (size_t i = 0; i < AO_LEN(counts); i++) {
 		cluster proxied = through_proxy(c);
 		seen s = {0};
-		assert_int_equal(ask(&proxied, "GET", "/version", NULL, NULL, NULL), 0); /* connects */
+		connect_streams(&proxied, path);
 		ao_auto_str char *fault = ao_xasprintf("cut-after %s", counts[i]);
 		set_network(fault);
 		start(&s, &proxied, &CONFIG_MAPS, "test=a");
@@ -448,46 +512,6 @@ static void a_kind_that_is_installed_later(void **state)
 	ao_informer_free(s.informer);
 }
 
-typedef struct verdict {
-	bool done, absent;
-} verdict;
-
-static void on_discovery(void *arg, bool absent, const char *message)
-{
-	assert_int_equal(absent, *message == '\0');
-	*(verdict *)arg = (verdict){true, absent};
-}
-
-static void the_server_tells_what_it_knows(void **state)
-{
-	cluster *c = need_cluster(state, __func__);
-	static const struct {
-		ao_resource resource;
-		bool absent;
-	} cases[] = {
-	    {{"v1", "ConfigMap", "configmaps", false}, false},
-	    {{"apps/v1", "Deployment", "deployments", false}, false},
-	    {{"v1", "Nope", "nopes", false}, true},
-	    {{"apps/v1", "Nope", "nopes", false}, true},
-	    {{"apps/v9", "Deployment", "deployments", false}, true},
-	    {{"nobody.test/v1", "Nope", "nopes", false}, true},
-	};
-	for (size_t i = 0; i < AO_LEN(cases); i++) {
-		verdict v = {0};
-		ao_discovery_start(c->kube, &cases[i].resource, on_discovery, &v);
-		assert_true(ao_loop_run_until(c->loop, &v.done, 20000));
-		assert_int_equal(v.absent, cases[i].absent);
-	}
-	for (uint64_t ms = 0; ms < 10; ms++) {
-		verdict v = {0};
-		ao_discovery *discovery = ao_discovery_start(c->kube, &cases[5].resource, on_discovery, &v);
-		ao_loop_run_until(c->loop, &v.done, ms);
-		if (!v.done)
-			ao_discovery_free(discovery);
-	}
-	ao_discovery_free(NULL);
-}
-
 /* ---- freed at any moment ---- */
 
 static void freed_at_any_moment(void **state)
@@ -531,10 +555,11 @@ int main(void)
 	    CASE(many_pages),
 	    CASE(a_cut_watch_is_resumed),
 	    CASE(an_expired_version_lists_again),
+	    CASE(lists_that_expire_are_no_loop),
+	    CASE(streams_that_end_at_once_are_no_loop),
 	    CASE(a_restarted_server),
 	    CASE(an_initial_list_that_is_cut),
 	    CASE(a_kind_that_is_installed_later),
-	    CASE(the_server_tells_what_it_knows),
 	    CASE(freed_at_any_moment),
 	};
 	return cmocka_run_group_tests(tests, NULL, end_cluster);

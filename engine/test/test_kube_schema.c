@@ -139,6 +139,12 @@ static void the_server_knows_its_kinds(void **state)
 		assert_int_equal(ao_openapi_check(live, object, NULL), -EINVAL);
 		assert_int_equal(ao_openapi_check(live, map, NULL), -EINVAL);
 	}
+	bool all[9] = {false};
+	for (size_t i = 0; i < AO_LEN(all); i++) /* one fetch for all, and each is told */
+		ao_openapi_refresh(live, on_fetched, &all[i]);
+	assert_true(ao_loop_run_until(c->loop, &all[0], 20000));
+	for (size_t i = 0; i < AO_LEN(all); i++)
+		assert_true(all[i]);
 	ao_openapi_refresh(live, on_fetched, &done); /* freed while it is under way */
 }
 

@@ -161,6 +161,38 @@ static void back_off_grows_to_the_ceiling(void **state)
 	teardown(&w);
 }
 
+/** Work that others ask for says nothing about how long the trouble lasts. */
+static void failures_are_counted_in_time(void **state)
+{
+	(void)state;
+	worker w;
+	setup(&w, (ao_workqueue_options){.base_ms = 300});
+	w.result = AO_WORKQUEUE_RETRY;
+	for (size_t i = 1; i <= 10; i++) {
+		ao_workqueue_add(w.queue, "a");
+		assert_int_equal(run(&w, i, 1000), i);
+	}
+	assert_int_equal(run(&w, 12, 5000), 12);
+	assert_in_range(w.at[10] - w.at[0], 300, 700);   /* the first back-off still holds ... */
+	assert_in_range(w.at[11] - w.at[10], 600, 1000); /* ... and is the only one that was counted */
+	teardown(&w);
+}
+
+static void what_does_not_heal_is_looked_at_seldom(void **state)
+{
+	(void)state;
+	worker w;
+	setup(&w, (ao_workqueue_options){.base_ms = 20, .max_ms = 40, .seldom_max_ms = 200});
+	w.result = AO_WORKQUEUE_SELDOM;
+	ao_workqueue_add(w.queue, "a");
+	assert_int_equal(run(&w, 6, 10000), 6);
+	assert_true(w.at[5] - w.at[4] >= 200);
+	w.result = AO_WORKQUEUE_RETRY;
+	assert_int_equal(run(&w, 8, 10000), 8);
+	assert_true(w.at[7] - w.at[6] < 200);
+	teardown(&w);
+}
+
 static void success_starts_the_back_off_anew(void **state)
 {
 	(void)state;
@@ -386,6 +418,8 @@ int main(void)
 	    cmocka_unit_test(added_while_active_runs_once_more_afterwards),
 	    cmocka_unit_test(no_more_than_max_active),
 	    cmocka_unit_test(back_off_grows_to_the_ceiling),
+	    cmocka_unit_test(failures_are_counted_in_time),
+	    cmocka_unit_test(what_does_not_heal_is_looked_at_seldom),
 	    cmocka_unit_test(success_starts_the_back_off_anew),
 	    cmocka_unit_test(add_overtakes_the_back_off),
 	    cmocka_unit_test(failed_while_dirty_runs_at_once),

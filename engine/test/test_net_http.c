@@ -447,7 +447,8 @@ static void hang_but_for_streams(peer_conn *conn, const char *request)
 		peer_send(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n");
 }
 
-static void two_timeouts_in_a_row_or_a_reset_end_the_connections(void **state)
+/** Time-outs of some requests say nothing about the connections of others; a reset ends them all. */
+static void a_request_that_timed_out_ends_no_other(void **state)
 {
 	(void)state;
 	fixture f;
@@ -455,20 +456,12 @@ static void two_timeouts_in_a_row_or_a_reset_end_the_connections(void **state)
 	ao_auto_str char *url = ao_xasprintf("http://127.0.0.1:%d/watch", f.peer.port);
 	outcome watch = {0}, o = {0};
 	send_call(&f, (ao_http_request){.url = url, .on_data = on_data}, &watch);
-	call(&f, (ao_http_request){.timeout_ms = 80}, &o); /* not behind the watch: this is HTTP/1.1 */
-	assert_int_equal(o.error, -ETIME);
+	for (int i = 0; i < 4; i++) {
+		call(&f, (ao_http_request){.timeout_ms = 80}, &o); /* not behind the watch: this is HTTP/1.1 */
+		assert_int_equal(o.error, -ETIME);
+		drop(&o);
+	}
 	assert_false(watch.done);
-	assert_int_equal(watch.data.len, 1);
-	drop(&o);
-	call(&f, (ao_http_request){.timeout_ms = 80}, &o);
-	drop(&o);
-	assert_true(ao_loop_run_until(f.loop, &watch.done, 5000));
-	assert_int_equal(watch.error, -EIO);
-	drop(&watch);
-
-	send_call(&f, (ao_http_request){.url = url, .on_data = on_data}, &watch);
-	const bool never = false;
-	ao_loop_run_until(f.loop, &never, 50);
 	assert_int_equal(watch.data.len, 1);
 	ao_http_reset(f.http);
 	assert_true(ao_loop_run_until(f.loop, &watch.done, 5000));
@@ -566,7 +559,7 @@ int main(void)
 	    cmocka_unit_test(bad_pem_is_the_users_mistake),
 	    cmocka_unit_test(a_deadline_ends_the_call),
 	    cmocka_unit_test(silence_is_counted_from_the_last_byte),
-	    cmocka_unit_test(two_timeouts_in_a_row_or_a_reset_end_the_connections),
+	    cmocka_unit_test(a_request_that_timed_out_ends_no_other),
 	    cmocka_unit_test(http1_connections_are_bounded),
 	    cmocka_unit_test(a_proxy_is_not_taken_for_the_server),
 	    cmocka_unit_test(a_socket_that_cannot_be_watched_is_looked_at),
