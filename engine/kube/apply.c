@@ -1,6 +1,7 @@
 /*
- * apply.c -- one object: POST when it is absent; else, if need be, GET and a managedFields patch, then the server-side apply.
+ * apply.c -- one object: POST when it is absent; else, if need be, a managedFields patch, then the server-side apply.
  *
+ * What our own POST left is claimed without looking: it is known where in managedFields its entry is.  Everything else is read first.
  * A POST that finds the name taken reads who has it.  An object whose controlling owner is the one we render is ours: the answer to an
  * earlier POST was lost, or the watch is behind.
  */
@@ -18,7 +19,7 @@ struct ao_apply {
 	const ao_resource *resource;
 	const char *manager;
 	const char *const *legacy_managers;
-	bool dry_run, create;
+	bool dry_run, create, returned;
 	char *namespace_, *name;
 	char *uid;      /* of the object that is written to; NULL: none yet, so it is POSTed */
 	cJSON *desired; /* what is sent in the end */
@@ -129,8 +130,10 @@ static void on_migrated(void *arg, const ao_kube_answer *answer)
 {
 	ao_apply *a = arg;
 	a->call = NULL;
-	if (answer->error == -ESTALE && ++a->migrations < MAX_MIGRATIONS)
-		read_live(a); /* somebody wrote its status meanwhile */
+	/* a patch of managedFields tests what it changes, and that has changed; another carries the resourceVersion */
+	bool moved = answer->error == -ESTALE || (answer->error == -EINVAL && !a->refusal);
+	if (moved && ++a->migrations < MAX_MIGRATIONS)
+		read_live(a);
 	else if (answer->error)
 		finish(a, answer);
 	else
@@ -153,17 +156,12 @@ static cJSON *patch_before(const ao_apply *a, const cJSON *live)
 	bool drop_replicas = !ao_json_at(a->desired, "spec", "replicas");
 	if (a->dry_run)
 		return NULL;
-	return a->refusal ? emptying_patch(a, live) : ao_managed_patch(live, a->manager, a->legacy_managers, drop_replicas);
+	return a->refusal ? emptying_patch(a, live) : ao_managed_patch(live, a->manager, a->legacy_managers, a->returned, drop_replicas);
 }
 
-/** Makes the entries of managedFields that we take over ours, or empties what an apply cannot, then writes. */
-static void prepare(ao_apply *a, const cJSON *live)
+/** Sends what has to be patched first, then writes. */
+static void send_patch(ao_apply *a, const cJSON *patch)
 {
-	ao_auto_json cJSON *patch = patch_before(a, live);
-	if (!patch) {
-		write_object(a);
-		return;
-	}
 	ao_auto_str char *body = ao_json_print(patch);
 	ao_auto_str char *path = ao_resource_path(a->resource, a->namespace_, a->name, NULL);
 	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s", path, a->manager);
@@ -196,7 +194,11 @@ static void on_live(void *arg, const ao_kube_answer *answer)
 	}
 	if (!a->uid)
 		a->uid = ao_xstrdup(uid); /* what it holds may be of an earlier rendering: from here on it is one to be changed */
-	prepare(a, live);
+	ao_auto_json cJSON *patch = patch_before(a, live);
+	if (patch)
+		send_patch(a, patch);
+	else
+		write_object(a);
 }
 
 static void read_live(ao_apply *a)
@@ -215,6 +217,7 @@ ao_apply *ao_apply_start(const ao_apply_request *with)
 	    .manager = with->manager,
 	    .legacy_managers = with->legacy_managers,
 	    .dry_run = with->dry_run,
+	    .returned = with->returned,
 	    .create = !observed,
 	    .namespace_ = ao_xstrdup(ao_json_str(with->desired, "metadata", "namespace")),
 	    .name = ao_xstrdup(ao_json_str(with->desired, "metadata", "name")),
@@ -223,8 +226,17 @@ ao_apply *ao_apply_start(const ao_apply_request *with)
 	    .fn = with->fn,
 	    .arg = with->arg,
 	};
-	bool keeps_replicas = observed && observed->owns_replicas && !ao_json_at(with->desired, "spec", "replicas");
-	if (observed && !with->dry_run && (observed->legacy_owned || keeps_replicas))
+	if (!observed || with->dry_run) {
+		write_object(a);
+		return a;
+	}
+	const ao_managed *held = &observed->held;
+	bool drops_replicas = held->owns_replicas && !ao_json_at(with->desired, "spec", "replicas");
+	bool returned = with->returned && held->legacy_beside;
+	if (held->post_at >= 0 && !returned) {
+		ao_auto_json cJSON *patch = ao_managed_post_patch(a->uid, a->manager, held->post_at, drops_replicas);
+		send_patch(a, patch);
+	} else if (held->to_claim || drops_replicas || returned)
 		read_live(a);
 	else
 		write_object(a);

@@ -4,9 +4,9 @@
  *
  * Absent: POST (fieldValidation=Strict), so that a foreign object of that name answers AlreadyExists instead of being taken over.  One that
  * has the controlling owner that we render is no foreign one but ours, of a POST whose answer was lost: it is gone on with as if present.
- * Present: first, when the object is still held by an Update entry of ours or of a legacy manager, one JSON patch that turns
- * those managedFields entries into our Apply entry (dropping spec.replicas unless we set it), read
- * again and retried on 409; then a server-side apply, forced, carrying the observed uid.  Of an object of a custom resource that it is to
+ * Present: first, when the object is still held by an Update entry of ours, or of a legacy manager while we hold nothing of it, one JSON
+ * patch that turns those managedFields entries into our Apply entry (dropping spec.replicas unless we set it), made anew when they have
+ * changed meanwhile; then a server-side apply, forced, carrying the observed uid.  Of an object of a custom resource that it is to
  * empty the server makes null, which it then refuses: that object is emptied by a JSON patch, and the apply sent again.
  * Threads: the loop thread only.
  */
@@ -24,6 +24,7 @@ typedef struct ao_apply_request {
 	const ao_object *observed;          /* NULL: create; borrowed for the call, too */
 	const char *manager;                /* our field manager */
 	const char *const *legacy_managers; /* NULL-terminated managers whose Update entries become ours; may be NULL */
+	bool returned;                      /* one of them has been back since we were here: its entries become ours beside our own */
 	bool dry_run;
 	/** Once, from the loop; answer->body is the object as the server has it now. `created`: `observed` was NULL. */
 	void (*fn)(void *arg, const ao_kube_answer *answer, bool created);

@@ -48,7 +48,7 @@ static const ao_object *observe(cluster *c, const ao_resource *resource, const c
 {
 	ao_auto_str char *path = path_of(c, resource, name, "");
 	ao_auto_json cJSON *live = NULL;
-	*ret_store = ao_store_new(&(ao_store_options){.managers = LEGACY});
+	*ret_store = ao_store_new(&(ao_store_options){.manager = "ours", .legacy_managers = LEGACY});
 	if (ask(c, "GET", path, NULL, NULL, &live) < 0)
 		return NULL;
 	ao_auto_str char *text = ao_json_print(live);
@@ -205,6 +205,24 @@ static void taken_over_from_a_predecessor(void **state)
 	assert_string_equal(ao_json_str(object, "metadata", "annotations", "note"), "mine");
 	assert_string_equal(ao_json_str(object, "spec", "template", "metadata", "annotations", "restartedAt"), "now");
 	assert_int_equal(cJSON_GetArraySize(ao_json_at(object, "spec", "template", "spec", "containers")), 2);
+}
+
+/** Another operator that kubebuilder made, before and after the first change of ours. */
+static void a_stranger_called_manager_keeps_its_fields(void **state)
+{
+	cluster *c = need_cluster(state, __func__);
+	ao_auto_json cJSON *first = deployment(c, "stranger", "", ENV_AB), *second = deployment(c, "stranger", "", ENV_A);
+	ao_auto_json cJSON *created = apply_ok(c, first, true);
+	merge_as(c, "manager", "stranger", "{\"spec\":{\"template\":{\"metadata\":{\"annotations\":{\"theirs\":\"1\"}}}}}");
+	ao_auto_json cJSON *changed = apply_ok(c, second, false);
+	assert_string_equal(ao_json_str(changed, "spec", "template", "metadata", "annotations", "theirs"), "1");
+	assert_holds(changed, "manager", "Update");
+	assert_holds(changed, "ours", "Apply");
+	assert_int_equal(env_count(changed), 1);
+	merge_as(c, "manager", "stranger", "{\"spec\":{\"template\":{\"metadata\":{\"annotations\":{\"more\":\"2\"}}}}}");
+	ao_auto_json cJSON *back = apply_ok(c, first, false);
+	assert_string_equal(ao_json_str(back, "spec", "template", "metadata", "annotations", "more"), "2");
+	assert_non_null(created);
 }
 
 static void the_same_taken_over_changes_nothing(void **state)
@@ -558,6 +576,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    CASE(created_then_changed),
 	    CASE(taken_over_from_a_predecessor),
+	    CASE(a_stranger_called_manager_keeps_its_fields),
 	    CASE(the_same_taken_over_changes_nothing),
 	    CASE(replicas_are_not_lost),
 	    CASE(nothing_foreign_is_overwritten),

@@ -156,6 +156,26 @@ describe('takeover', function()
     end)
   end)
 
+  it('leaves alone what another operator whose manager has the same name put on a workload', function()
+    local namespace = cluster.namespace 'stranger'
+    cluster.operator()
+    cluster.apply(cluster.actor('stranger', namespace))
+    cluster.eventually('a deployment', 20, function() return cluster.get('deployment', 'stranger', namespace) end)
+    local function annotate(key)
+      cluster.kubectl([[patch deployment stranger -n %s --field-manager=manager -p '{"spec":{"template":{"metadata":{"annotations":{"%s":"1"}}}}}']],
+        namespace, key)
+    end
+    local function edit(replicas)
+      cluster.kubectl([[patch asyncactor stranger -n %s --type=merge -p '{"spec":{"workload":{"replicas":%d}}}']], namespace, replicas)
+      cluster.eventually('the edit arrives', 15, function() return cluster.get('deployment', 'stranger', namespace).spec.replicas == replicas end)
+      return cluster.get('deployment', 'stranger', namespace).spec.template.metadata.annotations
+    end
+    annotate 'before'
+    assert.same({ before = '1' }, edit(2))
+    annotate 'after'
+    assert.same({ before = '1', after = '1' }, edit(3))
+  end)
+
   it('keeps the count that somebody scaled to when scaling is switched on', function()
     local namespace = cluster.namespace 'takeover'
     cluster.operator()
