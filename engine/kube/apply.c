@@ -2,8 +2,8 @@
  * apply.c -- one object: POST when it is absent; else, if need be, a managedFields patch, then the server-side apply.
  *
  * What our own POST left is claimed without looking: it is known where in managedFields its entry is.  Everything else is read first.
- * A POST that finds the name taken reads who has it.  An object whose controlling owner is the one we render is ours: the answer to an
- * earlier POST was lost, or the watch is behind.
+ * A POST that finds the name taken reads who has it, and so does a change of an object that has another owner.  An object whose controlling
+ * owner is the one we render is ours: the answer to an earlier POST was lost, or the watch is behind.  Any other is left as it is.
  */
 #include "kube/apply.h"
 
@@ -60,21 +60,32 @@ static void fail(ao_apply *a, const ao_kube_answer *answer, int error, const cha
 	finish(a, &wrong);
 }
 
-static void fail_as_foreign(ao_apply *a)
+/** The reference to the controlling owner, or NULL. */
+static const cJSON *owner_of(const cJSON *object)
 {
-	ao_auto_str char *message =
-	    ao_xasprintf("%s %s exists already and is not ours; rename one of them or delete it", a->resource->kind, a->name);
-	finish(a, &(ao_kube_answer){.status = 409, .error = -EEXIST, .reason = "AlreadyExists", .message = message, .body = ""});
+	const cJSON *owner;
+	cJSON_ArrayForEach (owner, ao_json_at(object, "metadata", "ownerReferences"))
+		if (cJSON_IsTrue(ao_json_at(owner, "controller")))
+			return owner;
+	return NULL;
 }
 
 /** The uid of the controlling owner, or NULL. */
 static const char *controller_of(const cJSON *object)
 {
-	const cJSON *owner;
-	cJSON_ArrayForEach (owner, ao_json_at(object, "metadata", "ownerReferences"))
-		if (cJSON_IsTrue(ao_json_at(owner, "controller")))
-			return ao_json_str(owner, "uid");
-	return NULL;
+	const cJSON *owner = owner_of(object);
+	return owner ? ao_json_str(owner, "uid") : NULL;
+}
+
+/** @param live  the object; NULL: it was not looked at */
+static void fail_as_foreign(ao_apply *a, const cJSON *live)
+{
+	const cJSON *owner = owner_of(live);
+	const char *kind = owner ? ao_json_str(owner, "kind") : NULL, *name = owner ? ao_json_str(owner, "name") : NULL;
+	ao_auto_str char *whose = kind && name ? ao_xasprintf("belongs to %s %s", kind, name) : ao_xstrdup("is not ours");
+	ao_auto_str char *message =
+	    ao_xasprintf("%s %s exists already and %s; rename one of them or delete it", a->resource->kind, a->name, whose);
+	finish(a, &(ao_kube_answer){.status = 409, .error = -EEXIST, .reason = "AlreadyExists", .message = message, .body = ""});
 }
 
 static bool is_same(const char *a, const char *b) { return a && b && strcmp(a, b) == 0; }
@@ -107,7 +118,7 @@ static void on_written(void *arg, const ao_kube_answer *answer)
 	if (!a->uid && answer->error == -EEXIST && controller_of(a->desired))
 		read_live(a); /* it may be ours: of a POST whose answer was lost */
 	else if (!a->uid && answer->error == -EEXIST)
-		fail_as_foreign(a);
+		fail_as_foreign(a, NULL);
 	else if (is_refused_as_null(a, answer)) {
 		a->refusal = ao_xstrdup(answer->message);
 		read_live(a);
@@ -189,7 +200,7 @@ static void on_live(void *arg, const ao_kube_answer *answer)
 		return;
 	}
 	if (!ours) {
-		fail_as_foreign(a);
+		fail_as_foreign(a, live);
 		return;
 	}
 	if (!a->uid)
@@ -226,6 +237,12 @@ ao_apply *ao_apply_start(const ao_apply_request *with)
 	    .fn = with->fn,
 	    .arg = with->arg,
 	};
+	const char *controller = controller_of(with->desired);
+	if (observed && controller && !is_same(observed->owner_uid, controller)) {
+		free(AO_TAKE(a->uid)); /* it is to be the one that we want only when it has our owner */
+		read_live(a);
+		return a;
+	}
 	if (!observed || with->dry_run) {
 		write_object(a);
 		return a;

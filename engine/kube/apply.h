@@ -4,6 +4,7 @@
  *
  * Absent: POST (fieldValidation=Strict), so that a foreign object of that name answers AlreadyExists instead of being taken over.  One that
  * has the controlling owner that we render is no foreign one but ours, of a POST whose answer was lost: it is gone on with as if present.
+ * One that another owner controls is foreign, also when it was observed: the same error names that owner, and nothing is changed.
  * Present: first, when the object is still held by an Update entry of ours, or of a legacy manager while we hold nothing of it, one JSON
  * patch that turns those managedFields entries into our Apply entry (dropping spec.replicas unless we set it), made anew when they have
  * changed meanwhile; then a server-side apply, forced, carrying the observed uid.  Of an object of a custom resource that it is to

@@ -280,6 +280,38 @@ return policy.define {
     assert.is_nil((deployment('cursed', ns).metadata.annotations or {}).touched)
   end)
 
+  it('leaves a child to the actor that has it when policies give two actors one of that name', function()
+    local ns, dir = cluster.namespace 'owners', cluster.temp 'policies'
+    cluster.sh('mkdir -p %s', dir)
+    cluster.write(dir .. '/account.lua', [[
+local policy = require 'policy'
+return policy.define {
+  name = 'account', after = { 'identity' },
+  render = function(actor, ctx, plan)
+    plan:add('account', {
+      apiVersion = 'v1', kind = 'ServiceAccount', metadata = { name = 'common', annotations = { from = actor.metadata.name } },
+    })
+  end,
+}
+]])
+    cluster.operator { args = '--policies ' .. dir }
+    local function account() return cluster.get('serviceaccount', 'common', ns) end
+    cluster.apply(cluster.actor('first', ns))
+    await_status('first', ns, 'Running')
+    local before = account()
+    cluster.apply(cluster.actor('second', ns))
+    local actor = await_status('second', ns, 'WorkloadError')
+    local message = cluster.condition(actor, 'WorkloadReady').message
+    assert.is_truthy(message:find('ServiceAccount common exists already and belongs to AsyncActor first', 1, true), message)
+    cluster.kubectl([[patch asyncactor first -n %s --type=merge -p '{"spec":{"workload":{"replicas":2}}}']], ns)
+    eventually('the first one is worked on', 15, function() return deployment('first', ns).spec.replicas == 2 end)
+    cluster.sleep(1)
+    assert.same(before, account())
+    cluster.kubectl('delete asyncactor first -n %s --timeout=20s', ns)
+    await_status('second', ns, 'Running')
+    assert.equal('second', account().metadata.annotations.from)
+  end)
+
   it('serves with the built-in bundle when the policy ConfigMap does not compile', function()
     local ns, own = cluster.namespace 'policy', cluster.namespace 'operator'
     cluster.kubectl("create configmap broken -n %s --from-literal=x.lua='return ((('", own)
