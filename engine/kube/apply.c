@@ -19,7 +19,7 @@ struct ao_apply {
 	const ao_resource *resource;
 	const char *manager;
 	const char *const *legacy_managers;
-	bool dry_run, create, returned;
+	bool dry_run, create, returned, only_claim;
 	char *namespace_, *name;
 	char *uid;      /* of the object that is written to; NULL: none yet, so it is POSTed */
 	cJSON *desired; /* what is sent in the end */
@@ -145,7 +145,7 @@ static void on_migrated(void *arg, const ao_kube_answer *answer)
 	bool moved = answer->error == -ESTALE || (answer->error == -EINVAL && !a->refusal);
 	if (moved && ++a->migrations < MAX_MIGRATIONS)
 		read_live(a);
-	else if (answer->error)
+	else if (answer->error || a->only_claim)
 		finish(a, answer);
 	else
 		write_object(a);
@@ -208,6 +208,8 @@ static void on_live(void *arg, const ao_kube_answer *answer)
 	ao_auto_json cJSON *patch = patch_before(a, live);
 	if (patch)
 		send_patch(a, patch);
+	else if (a->only_claim)
+		finish(a, answer);
 	else
 		write_object(a);
 }
@@ -229,6 +231,7 @@ ao_apply *ao_apply_start(const ao_apply_request *with)
 	    .legacy_managers = with->legacy_managers,
 	    .dry_run = with->dry_run,
 	    .returned = with->returned,
+	    .only_claim = with->only_claim,
 	    .create = !observed,
 	    .namespace_ = ao_xstrdup(ao_json_str(with->desired, "metadata", "namespace")),
 	    .name = ao_xstrdup(ao_json_str(with->desired, "metadata", "name")),
@@ -253,7 +256,7 @@ ao_apply *ao_apply_start(const ao_apply_request *with)
 	if (held->post_at >= 0 && !returned) {
 		ao_auto_json cJSON *patch = ao_managed_post_patch(a->uid, a->manager, held->post_at, drops_replicas);
 		send_patch(a, patch);
-	} else if (held->to_claim || drops_replicas || returned)
+	} else if (held->to_claim || drops_replicas || returned || with->only_claim)
 		read_live(a);
 	else
 		write_object(a);

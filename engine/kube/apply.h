@@ -26,6 +26,7 @@ typedef struct ao_apply_request {
 	const char *manager;                /* our field manager */
 	const char *const *legacy_managers; /* NULL-terminated managers whose Update entries become ours; may be NULL */
 	bool returned;                      /* one of them has been back since we were here: its entries become ours beside our own */
+	bool only_claim;                    /* what Update entries hold becomes ours; the object stays as it is; `observed` is not NULL */
 	bool dry_run;
 	/** Once, from the loop; answer->body is the object as the server has it now. `created`: `observed` was NULL. */
 	void (*fn)(void *arg, const ao_kube_answer *answer, bool created);

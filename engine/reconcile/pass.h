@@ -74,6 +74,8 @@ struct ao_pass {
 		uint64_t spec_digest; /* of the parent that it is for */
 		char bundle[17];      /* digest of the bundle that made it, or would; "": none was asked */
 		char *previous;       /* digest that was rendered last, maybe by an operator before this one; or NULL */
+		bool returned;        /* a predecessor that knows no digests wrote the status last */
+		bool behind;          /* ... and had not seen this generation: it is not known what of it is left over */
 	} plan;
 	bool queue_waited; /* for the queue of the running operation once already */
 	struct {

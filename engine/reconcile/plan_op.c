@@ -98,15 +98,21 @@ static bool make_plan(ao_pass *pass, const ao_object *object)
 	return true;
 }
 
-/** What the parent's status says was rendered last, possibly by an operator before this one. */
-static char *read_previous_digest(const ao_pass *pass, const ao_object *object)
+/** What the parent's status says was rendered last, possibly by an operator before this one, which may be one that leaves no digest. */
+static void read_previous(ao_pass *pass, const ao_object *object)
 {
 	ao_auto_json cJSON *tree = NULL;
 	char *const *path = pass->reconciler->manifest->digest_path;
 	if (!path || ao_object_tree(object, &tree, NULL) < 0)
-		return NULL;
-	const cJSON *at = ao_json_at_path(tree, path);
-	return cJSON_IsString(at) ? ao_xstrdup(at->valuestring) : NULL;
+		return;
+	const cJSON *digest = ao_json_at_path(tree, path);
+	int64_t seen = 0;
+	if (cJSON_IsString(digest)) {
+		pass->plan.previous = ao_xstrdup(digest->valuestring);
+		return;
+	}
+	pass->plan.returned = ao_json_int(ao_json_at(tree, "status", "observedGeneration"), &seen);
+	pass->plan.behind = pass->plan.returned && seen != object->generation;
 }
 
 static void push_each(ao_pass *pass, const char *list, ao_op_result (*run)(ao_pass *pass, const cJSON *item))
@@ -140,7 +146,10 @@ ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item)
 	snprintf(pass->plan.bundle, sizeof(pass->plan.bundle), "%s", ao_bundle_digest(ao_pass_bundle(pass, object)));
 	if (nothing_to_carry_out(pass->reconciler, pass, object))
 		return AO_OP_STOP;
-	pass->plan.previous = parent->carried ? ao_xstrdup(parent->carried) : read_previous_digest(pass, object);
+	if (parent->carried)
+		pass->plan.previous = ao_xstrdup(parent->carried);
+	else
+		read_previous(pass, object);
 	parent->settled = false;
 	if (!make_plan(pass, object))
 		return AO_OP_END;

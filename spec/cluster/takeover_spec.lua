@@ -156,6 +156,71 @@ describe('takeover', function()
     end)
   end)
 
+  --- What the Go operator has written of an actor when it has seen its `generation`.
+  local function stamp(name, namespace, generation)
+    cluster.kubectl([[patch asyncactor %s -n %s --subresource=status --field-manager=manager --type=json -p '[{"op":"add","path":"/status",]]
+      .. [["value":{"status":"Running","observedGeneration":%d}}]']], name, namespace, generation)
+  end
+
+  --- Changes the workload of an actor as the Go operator would.
+  local function change(name, namespace, patch)
+    cluster.kubectl('patch deployment %s -n %s --field-manager=manager --type=strategic -p %s', name, namespace, cluster.quote(patch))
+  end
+
+  local HELPER = '{"spec":{"template":{"metadata":{"labels":{"tier":"gold"}},"spec":{"nodeSelector":{"disk":"ssd"},'
+    .. '"containers":[{"name":"helper","image":"busybox:1"}]}}}}'
+
+  local function pod_of(name, namespace)
+    local template = cluster.get('deployment', name, namespace).spec.template
+    return { containers = #template.spec.containers, tier = template.metadata.labels.tier, selector = template.spec.nodeSelector }
+  end
+
+  it('takes away what was removed from an actor while no operator ran', function()
+    local namespace = cluster.namespace 'removed'
+    plant('minimal', namespace)
+    plant('happy-end', namespace)
+    for _, name in ipairs { 'minimal', 'happy-end' } do change(name, namespace, HELPER) end
+    -- the Go operator has seen the latter as it is; the former has lost helper, label and selector since
+    stamp('happy-end', namespace, 1)
+    stamp('minimal', namespace, 1)
+    cluster.kubectl([[patch asyncactor minimal -n %s --type=merge -p '{"spec":{"scaling":{"queueLength":7}}}']], namespace)
+    assert.equal(2, cluster.get('asyncactor', 'minimal', namespace).metadata.generation)
+    local before = pod_of('happy-end', namespace)
+    take_over()
+    cluster.eventually('what was removed goes', 20, function()
+      local pod = pod_of('minimal', namespace)
+      return pod.containers == 2 and not pod.tier and not pod.selector, json.encode(pod)
+    end)
+    cluster.sleep(1)
+    assert.same(before, pod_of('happy-end', namespace))
+  end)
+
+  it('knows what the Go operator wrote when it had the fleet again in between', function()
+    local namespace = cluster.namespace 'between'
+    plant('minimal', namespace)
+    local first = take_over()
+    cluster.eventually('it is ours', 20, function()
+      local actor = cluster.get('asyncactor', 'minimal', namespace)
+      return actor.status and actor.status.renderedDigest
+    end)
+    cluster.kubectl([[patch asyncactor minimal -n %s --type=merge -p '{"spec":{"workload":{"replicas":2}}}']], namespace)
+    cluster.eventually('an edit', 15, function() return cluster.get('deployment', 'minimal', namespace).spec.replicas == 2 end)
+    first.stop()
+    local function containers(list)
+      cluster.kubectl([[patch asyncactor minimal -n %s --type=merge -p '{"spec":{"workload":{"template":{"spec":{"containers":%s}}}}}']], namespace, list)
+    end
+    local own = cluster.get('asyncactor', 'minimal', namespace).spec.workload.template.spec.containers
+    local both = { own[1], { name = 'helper', image = 'busybox:1' } }
+    containers(json.encode(both))
+    change('minimal', namespace, '{"spec":{"template":{"spec":{"containers":[{"name":"helper","image":"busybox:1"}]}}}}')
+    stamp('minimal', namespace, cluster.get('asyncactor', 'minimal', namespace).metadata.generation)
+    take_over()
+    cluster.eventually('it is ours again', 20, function() return cluster.get('asyncactor', 'minimal', namespace).status.renderedDigest end)
+    assert.equal(3, pod_of('minimal', namespace).containers)
+    containers(json.encode(own))
+    cluster.eventually('the helper goes', 15, function() return pod_of('minimal', namespace).containers == 2 end)
+  end)
+
   it('leaves alone what another operator whose manager has the same name put on a workload', function()
     local namespace = cluster.namespace 'stranger'
     cluster.operator()
