@@ -41,7 +41,8 @@ void ao_apply_cancel(ao_apply *apply);
  * Is `observed` already what applying `desired` would give?
  *
  * Every field we render is there with an equal value: lists with Kubernetes' own keys are compared by key (env, containers,
- * volumes, mounts, ports, ...; duplicates in the observed: the last wins), other lists by position; an empty value equals an absent one;
+ * volumes, mounts, ports, ...; duplicates in the observed: the last wins), other lists by position; an empty object or list equals an absent
+ * one, and so do 0, false and "" where the server does not store them;
  * quantities under limits, requests, storage and sizeLimit are equal when they amount to the same.
  *
  * @param ret_path  set when they differ: the first path that does ("spec.template.spec.containers[asya].image"); the caller frees; may be

@@ -109,6 +109,27 @@ describe('the spine', function()
     assert.is_truthy(live.spec.template.metadata.annotations['kubectl.kubernetes.io/restartedAt'])
   end)
 
+  it('puts back a zero that somebody takes away, since absent it would be something else', function()
+    local ns, dir = cluster.namespace 'zero', cluster.temp 'policies'
+    cluster.sh('mkdir -p %s', dir)
+    cluster.write(dir .. '/hasty.lua', [[
+local policy = require 'policy'
+return policy.define {
+  name = 'hasty', after = { 'scaling' },
+  render = function(_, _, plan) plan:get('scaler').spec.cooldownPeriod = 0 end,
+}
+]])
+    cluster.operator { args = '--policies ' .. dir }
+    cluster.apply(cluster.actor('zero', ns, '  scaling: {enabled: true}'))
+    local function cooldown()
+      local object = cluster.get('scaledobject', 'zero', ns)
+      return object and object.spec.cooldownPeriod
+    end
+    eventually('the zero', 20, function() return cooldown() == 0 end)
+    cluster.kubectl([[patch scaledobject zero -n %s --type=json -p '[{"op":"remove","path":"/spec/cooldownPeriod"}]']], ns)
+    eventually('the zero again', 15, function() return cooldown() == 0, tostring(cooldown()) end)
+  end)
+
   it('carries out an edit of the actor, and what is taken away really goes', function()
     local ns = cluster.namespace 'edit'
     cluster.operator()
