@@ -221,6 +221,37 @@ describe('takeover', function()
     cluster.eventually('the helper goes', 15, function() return pod_of('minimal', namespace).containers == 2 end)
   end)
 
+  it('restarts no pod for a timeout that the Go operator left out, and adds it when pods are replaced anyway', function()
+    local namespace = cluster.namespace 'timeout'
+    plant('minimal', namespace)
+    local function patch(kind, operations)
+      cluster.kubectl('patch %s minimal -n %s --field-manager=manager --type=json -p %s', kind, namespace, cluster.quote(operations))
+    end
+    local function timeout()
+      local live = cluster.get('deployment', 'minimal', namespace)
+      local found = k8s.find(live.spec.template.spec.containers[2].env, 'ASYA_RUNTIME_TIMEOUT')
+      return found and found.value, live
+    end
+    if cluster.get('asyncactor', 'minimal', namespace).spec.timeout then patch('asyncactor', '[{"op":"remove","path":"/spec/timeout"}]') end
+    for at, variable in ipairs(select(2, timeout()).spec.template.spec.containers[2].env) do
+      if variable.name == 'ASYA_RUNTIME_TIMEOUT' then
+        patch('deployment', ('[{"op":"remove","path":"/spec/template/spec/containers/1/env/%d"}]'):format(at - 1))
+      end
+    end
+    stamp('minimal', namespace, cluster.get('asyncactor', 'minimal', namespace).metadata.generation)
+    local before = select(2, timeout())
+    take_over()
+    cluster.eventually('it is ours', 20, function() return cluster.get('asyncactor', 'minimal', namespace).status.renderedDigest end)
+    assert.equal(before.metadata.generation, select(2, timeout()).metadata.generation)
+    cluster.kubectl([[patch asyncactor minimal -n %s --type=merge -p '{"spec":{"workload":{"replicas":2}}}']], namespace)
+    cluster.eventually('two', 15, function() return select(2, timeout()).spec.replicas == 2 end)
+    assert.same(before.spec.template, select(2, timeout()).spec.template)
+    cluster.kubectl([[patch asyncactor minimal -n %s --type=json -p '[{"op":"replace","path":"/spec/workload/template/spec/containers/0/image",]]
+      .. [["value":"example/app:9"}]']], namespace)
+    cluster.eventually('the timeout', 15, function() return timeout() == '300s' end)
+    assert.equal(before.metadata.generation + 2, select(2, timeout()).metadata.generation)
+  end)
+
   it('leaves alone what another operator whose manager has the same name put on a workload', function()
     local namespace = cluster.namespace 'stranger'
     cluster.operator()
