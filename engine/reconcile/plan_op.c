@@ -143,9 +143,13 @@ ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item)
 	const ao_object *object = ao_pass_object(pass);
 	ao_parent *parent = pass->parent;
 	pass->plan.spec_digest = object->spec_digest;
+	pass->plan.generation = object->generation;
 	snprintf(pass->plan.bundle, sizeof(pass->plan.bundle), "%s", ao_bundle_digest(ao_pass_bundle(pass, object)));
-	if (nothing_to_carry_out(pass->reconciler, pass, object))
+	if (nothing_to_carry_out(pass->reconciler, pass, object)) {
+		if (!parent->policy_error)
+			parent->generation = object->generation; /* which may have moved on, there and back */
 		return AO_OP_STOP;
+	}
 	if (parent->carried)
 		pass->plan.previous = ao_xstrdup(parent->carried);
 	else
@@ -158,6 +162,8 @@ ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item)
 		/* nothing is carried out; the same parent would fail the same way, so only a change brings it back */
 		parent->settled = true;
 		parent->spec_digest = pass->plan.spec_digest;
+		if (!parent->policy_error)
+			parent->generation = pass->plan.generation;
 		return AO_OP_STOP;
 	}
 	push_plan(pass);

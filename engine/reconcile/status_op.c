@@ -22,6 +22,9 @@ static cJSON *outcome_of(ao_pass *pass)
 	ao_json_set_str(outcome, "rendered_digest",
 			parent->settled && !parent->invalid && !parent->policy_error ? parent->rendered : pass->plan.previous);
 	ao_json_set_str(outcome, "bundle_digest", pass->plan.bundle);
+	/* the parent may have been edited since its plan was made: that generation is the next pass's */
+	if (parent->settled && !parent->policy_error)
+		ao_json_set(outcome, "generation", cJSON_CreateNumber((double)parent->generation));
 	return outcome;
 }
 
@@ -59,7 +62,10 @@ static bool write_difference(ao_pass *pass, const ao_object *object, const cJSON
 	return true;
 }
 
-/** A status with the one condition that Kubernetes itself knows by convention; everything else in it stays as it was. */
+/**
+ * A status with the one condition that Kubernetes itself knows by convention; everything else in it stays as it was.
+ * @param generation  what was carried out last; 0: nothing yet
+ */
 static cJSON *broken_status(const cJSON *before, const char *message, int64_t generation)
 {
 	cJSON *status = cJSON_IsObject(before) ? cJSON_Duplicate(before, 1) : cJSON_CreateObject();
@@ -87,7 +93,8 @@ static cJSON *broken_status(const cJSON *before, const char *message, int64_t ge
 	ao_json_set_str(ready, "status", "False");
 	ao_json_set_str(ready, "reason", "PolicyError");
 	ao_json_set_str(ready, "message", message);
-	ao_json_set(ready, "observedGeneration", cJSON_CreateNumber((double)generation));
+	if (generation)
+		ao_json_set(ready, "observedGeneration", cJSON_CreateNumber((double)generation));
 	return status;
 }
 
@@ -110,7 +117,7 @@ static ao_op_result report_broken_status(ao_pass *pass, const ao_object *object,
 	ao_auto_json cJSON *tree = NULL, *after = cJSON_CreateObject();
 	if (ao_object_tree(object, &tree, NULL) < 0)
 		return AO_OP_END;
-	ao_json_set(after, "status", broken_status(ao_json_at(tree, "status"), ao_err_text(err), object->generation));
+	ao_json_set(after, "status", broken_status(ao_json_at(tree, "status"), ao_err_text(err), pass->parent->generation));
 	put_records(pass, object, after);
 	bool written = write_difference(pass, object, ao_json_at(tree, "status"), ao_json_at(after, "status"));
 	return written ? AO_OP_WAIT : AO_OP_END;
