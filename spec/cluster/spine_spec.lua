@@ -109,6 +109,26 @@ describe('the spine', function()
     assert.is_truthy(live.spec.template.metadata.annotations['kubectl.kubernetes.io/restartedAt'])
   end)
 
+  it('changes a child for the first time in two writes, whoever writes its status meanwhile', function()
+    local ns, faults = cluster.namespace 'first', cluster.faults()
+    cluster.operator { args = ('--kubeconfig %s --watch-namespaces %s'):format(faults.kubeconfig, ns) }
+    cluster.apply(cluster.actor('first', ns))
+    await_status('first', ns, 'Running')
+    cluster.sleep(3)
+    local writing = cluster.write(cluster.temp 'writer.sh', ([[
+for i in $(seq 100); do kubectl patch deployment first -n %s --subresource=status --type=merge -p "{\"status\":{\"collisionCount\":$i}}"; done
+]]):format(ns))
+    local writer = cluster.sh('sh %s >/dev/null 2>&1 & echo $!', writing):match '%d+'
+    faults.add { method = 'PATCH', path = ('/namespaces/%s/deployments/first'):format(ns), act = 'delay', ms = 700 }
+    local mark, began = cluster.audit_mark(), os.time()
+    cluster.kubectl([[patch asyncactor first -n %s --type=merge -p '{"spec":{"workload":{"replicas":2}}}']], ns)
+    eventually('two', 20, function() return deployment('first', ns).spec.replicas == 2 end)
+    cluster.sh('kill %s', writer)
+    assert.is_true(os.time() - began <= 4, 'it took ' .. os.time() - began .. ' s')
+    local sent = cluster.requests(mark)
+    assert.same({ 0, 2 }, { sent['get deployments.apps'] or 0, sent['patch deployments.apps'] })
+  end)
+
   it('puts back a zero that somebody takes away, since absent it would be something else', function()
     local ns, dir = cluster.namespace 'zero', cluster.temp 'policies'
     cluster.sh('mkdir -p %s', dir)
