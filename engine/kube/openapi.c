@@ -10,7 +10,6 @@
 
 #define INDEX "/openapi/v3"
 #define TIMEOUT_MS 10000
-#define MAX_WAITING 4
 
 typedef struct group {
 	const char *api_version; /* borrowed from a kind */
@@ -33,7 +32,7 @@ struct ao_openapi {
 	group *fetching;
 	ao_kube_call *call;
 	unsigned version;
-	waiting waiting[MAX_WAITING];
+	waiting *waiting; /* for the fetch that is under way */
 	size_t waiting_count;
 };
 
@@ -78,6 +77,7 @@ void ao_openapi_free(ao_openapi *o)
 		free(g);
 	}
 	ao_schema_free(o->bundled);
+	free(o->waiting);
 	free(o);
 }
 
@@ -85,14 +85,13 @@ void ao_openapi_free(ao_openapi *o)
 
 static void finish(ao_openapi *o)
 {
-	waiting all[MAX_WAITING];
+	waiting *all = AO_TAKE(o->waiting);
 	size_t count = o->waiting_count;
-	memcpy(all, o->waiting, sizeof(all));
 	o->waiting_count = 0;
 	o->fetching = NULL;
 	for (size_t i = 0; i < count; i++)
-		if (all[i].fn)
-			all[i].fn(all[i].arg); /* the last call may free us */
+		all[i].fn(all[i].arg); /* the last call may free us */
+	free(all);
 }
 
 static bool of_interest(void *arg, const char *api_version, const char *kind)
@@ -167,8 +166,10 @@ static void on_index(void *arg, const ao_kube_answer *answer)
 
 void ao_openapi_refresh(ao_openapi *o, void (*fn)(void *arg), void *arg)
 {
-	if (o->waiting_count < MAX_WAITING)
+	if (fn) {
+		o->waiting = ao_xrealloc(o->waiting, (o->waiting_count + 1) * sizeof(waiting));
 		o->waiting[o->waiting_count++] = (waiting){fn, arg};
+	}
 	if (!o->call)
 		o->call = ao_kube_send(
 		    o->kube, &(ao_kube_request){.method = "GET", .path = INDEX, .timeout_ms = TIMEOUT_MS, .fn = on_index, .arg = o});
