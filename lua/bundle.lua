@@ -480,7 +480,7 @@ function Bundle:case(case)
   local done = self:plan(snapshot)
   local failure = cases.judge_plan(case, done)
   if not failure and case.status then
-    snapshot.outcome = snapshot.outcome or cases.outcome(done)
+    snapshot.outcome = snapshot.outcome or cases.outcome(done, snapshot.parent)
     failure = cases.difference(case.status, self:status(snapshot).status, 'status')
   end
   return { failure = failure }

@@ -94,8 +94,10 @@ function M.judge_plan(case, plan)
   return case.queues and M.difference(case.queues, plan.queues, 'queues')
 end
 
---- The outcome of a pass that went well, for status hooks.
+--- The outcome of a pass over a parent that went well, for status hooks.
 ---@return table
-function M.outcome(plan) return { errors = json.array {}, changed = json.array {}, invalid = plan.invalid } end
+function M.outcome(plan, parent)
+  return { errors = json.array {}, changed = json.array {}, invalid = plan.invalid, generation = parent.metadata.generation }
+end
 
 return M

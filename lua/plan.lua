@@ -76,7 +76,8 @@ local function check_new(state, role, object)
   end
 end
 
---- Plans a child that the parent owns. Namespace and owner reference are filled in later.
+--- Plans a child that the parent owns. Namespace and owner reference are filled in later. A name that a child of another parent has is
+-- refused; what several parents need alike is a shared object.
 ---@param role string what the object is for, unique in the plan
 ---@param object table
 ---@param options { after: string }? `after` names a role that must exist first

@@ -2,9 +2,12 @@
 local policy = require 'policy'
 local k8s = require 'k8s'
 local json = require 'json'
+local quantity = require 'quantity'
 local schema = require 'schema'
 local actors = require 'actor'
 local transports = require 'transport'
+
+local TIMEOUT = 'ASYA_RUNTIME_TIMEOUT'
 
 --- The gateway of the operator's configuration, else the one a user gave the runtime container literally.
 local function gateway_url(ctx, pod)
@@ -23,19 +26,51 @@ local function env(actor, ctx, pod)
     { name = 'ASYA_ACTOR_ERROR_END', value = 'error-end' },
   }
   if actors.is_end(actor) then list[#list + 1] = { name = 'ASYA_IS_END_ACTOR', value = 'true' } end
-  list[#list + 1] = { name = 'ASYA_RUNTIME_TIMEOUT', value = actors.processing_timeout(actor) .. 's' }
+  list[#list + 1] = { name = TIMEOUT, value = actors.processing_timeout(actor) .. 's' }
   list[#list + 1] = { name = 'ASYA_TRANSPORT', value = transport.type }
   for _, variable in ipairs(transports.env(transport)) do list[#list + 1] = variable end
   list[#list + 1] = { name = 'ASYA_SOCKET_DIR', value = actors.SOCKET_DIR }
   return list
 end
 
---- Does this workload run with a sidecar that has no resources? So the Go operator made them.
-local function runs_bare(workload, ctx)
+--- The workload as it is, and its sidecar; or nil.
+local function running(workload, ctx)
   local live = ctx.child(workload.kind, workload.metadata.name)
   local pod = live and k8s.get(live, 'spec.template.spec')
-  local sidecar = pod and k8s.container(pod, actors.SIDECAR)
+  return live, pod and k8s.container(pod, actors.SIDECAR)
+end
+
+--- Does this workload run with a sidecar that has no resources? So the Go operator made them.
+local function runs_bare(workload, ctx)
+  local _, sidecar = running(workload, ctx)
   return sidecar ~= nil and next(sidecar.resources or {}) == nil
+end
+
+--- Is all of `wanted` in what the server has? It stores no empty values, and quantities in its own words.
+local function is_there(wanted, there)
+  if type(wanted) ~= 'table' or wanted == json.null then
+    local empty = wanted == '' or wanted == 0 or wanted == false or wanted == json.null
+    return wanted == there or (there == nil and empty) or quantity.compare(wanted, there) == 0
+  end
+  if type(there) ~= 'table' then return there == nil and next(wanted) == nil end
+  if #wanted > 0 and #wanted ~= #there then return false end
+  for key, value in pairs(wanted) do
+    if not is_there(value, there[key]) then return false end
+  end
+  return true
+end
+
+--- The Go operator gave no timeout to the sidecar of an actor that was stored without one. Its pods are not replaced for that alone: they get
+-- it with the next edit that replaces them.
+local function spare_timeout(actor, ctx, workload, container)
+  local live, sidecar = running(workload, ctx)
+  local said = k8s.get(actor, 'spec.timeout.processing') or k8s.find(k8s.get(actor, 'spec.sidecar.env'), TIMEOUT)
+  if said or not sidecar or k8s.find(sidecar.env, TIMEOUT) then return end
+  local variable, at = k8s.find(container.env, TIMEOUT)
+  table.remove(container.env, at)
+  local seen = k8s.get(actor, 'status.observedGeneration')
+  local edited = seen and seen ~= actor.metadata.generation
+  if edited and not is_there(workload.spec.template, live.spec.template) then table.insert(container.env, at, variable) end
 end
 
 --- The actor's own resources; an actor that sets none gets the operator's default, unless that would restart pods nobody asked about.
@@ -84,6 +119,7 @@ return policy.define {
       k8s.add_init_container(pod, container)
     else
       k8s.add_container(pod, container)
+      spare_timeout(actor, ctx, workload, container)
     end
   end,
 }

@@ -202,14 +202,12 @@ local function set_references(status, actor, f)
   if f.scaler then status.scaledObjectRef = { name = f.scaler.metadata.name, namespace = namespace } end
 end
 
---- Which policies made the children, and which generation of the actor was judged.
-local function set_origin(status, actor, ctx, before)
+--- Which policies made the children, and which generation of the actor was planned and carried out, or found invalid.
+local function set_origin(status, ctx, before)
   local outcome = ctx.outcome
   status.renderedDigest = outcome.rendered_digest
   status.bundleDigest = outcome.bundle_digest
-  -- One that the server refused was not carried out, nor was one that is held.
-  local judged = #outcome.errors == 0 and not outcome.policy_error and not outcome.held
-  status.observedGeneration = judged and actor.metadata.generation or before.observedGeneration
+  status.observedGeneration = #outcome.errors == 0 and outcome.generation or before.observedGeneration
 end
 
 -- Stories --------------------------------------------------------------------------------------------------------
@@ -266,7 +264,7 @@ return policy.define {
     local f = gather(actor, ctx)
     local blocked = blocker(ctx, f)
     status.status = k8s.get(actor, 'metadata.deletionTimestamp') and 'Terminating' or blocked and blocked.status or progress.word(f, ctx, f.before)
-    set_origin(status, actor, ctx, f.before)
+    set_origin(status, ctx, f.before)
     set_numbers(status, f)
     set_queue_numbers(status, ctx, f.before)
     set_last_scale(status, ctx, f, plan)

@@ -1,8 +1,9 @@
 /*
- * apply.c -- one object: POST when it is absent; else, if need be, GET and a managedFields patch, then the server-side apply.
+ * apply.c -- one object: POST when it is absent; else, if need be, a managedFields patch, then the server-side apply.
  *
- * A POST that finds the name taken reads who has it.  An object whose controlling owner is the one we render is ours: the answer to an
- * earlier POST was lost, or the watch is behind.
+ * What our own POST left is claimed without looking: it is known where in managedFields its entry is.  Everything else is read first.
+ * A POST that finds the name taken reads who has it, and so does a change of an object that has another owner.  An object whose controlling
+ * owner is the one we render is ours: the answer to an earlier POST was lost, or the watch is behind.  Any other is left as it is.
  */
 #include "kube/apply.h"
 
@@ -18,7 +19,7 @@ struct ao_apply {
 	const ao_resource *resource;
 	const char *manager;
 	const char *const *legacy_managers;
-	bool dry_run, create;
+	bool dry_run, create, returned, only_claim;
 	char *namespace_, *name;
 	char *uid;      /* of the object that is written to; NULL: none yet, so it is POSTed */
 	cJSON *desired; /* what is sent in the end */
@@ -59,21 +60,32 @@ static void fail(ao_apply *a, const ao_kube_answer *answer, int error, const cha
 	finish(a, &wrong);
 }
 
-static void fail_as_foreign(ao_apply *a)
+/** The reference to the controlling owner, or NULL. */
+static const cJSON *owner_of(const cJSON *object)
 {
-	ao_auto_str char *message =
-	    ao_xasprintf("%s %s exists already and is not ours; rename one of them or delete it", a->resource->kind, a->name);
-	finish(a, &(ao_kube_answer){.status = 409, .error = -EEXIST, .reason = "AlreadyExists", .message = message, .body = ""});
+	const cJSON *owner;
+	cJSON_ArrayForEach (owner, ao_json_at(object, "metadata", "ownerReferences"))
+		if (cJSON_IsTrue(ao_json_at(owner, "controller")))
+			return owner;
+	return NULL;
 }
 
 /** The uid of the controlling owner, or NULL. */
 static const char *controller_of(const cJSON *object)
 {
-	const cJSON *owner;
-	cJSON_ArrayForEach (owner, ao_json_at(object, "metadata", "ownerReferences"))
-		if (cJSON_IsTrue(ao_json_at(owner, "controller")))
-			return ao_json_str(owner, "uid");
-	return NULL;
+	const cJSON *owner = owner_of(object);
+	return owner ? ao_json_str(owner, "uid") : NULL;
+}
+
+/** @param live  the object; NULL: it was not looked at */
+static void fail_as_foreign(ao_apply *a, const cJSON *live)
+{
+	const cJSON *owner = owner_of(live);
+	const char *kind = owner ? ao_json_str(owner, "kind") : NULL, *name = owner ? ao_json_str(owner, "name") : NULL;
+	ao_auto_str char *whose = kind && name ? ao_xasprintf("belongs to %s %s", kind, name) : ao_xstrdup("is not ours");
+	ao_auto_str char *message =
+	    ao_xasprintf("%s %s exists already and %s; rename one of them or delete it", a->resource->kind, a->name, whose);
+	finish(a, &(ao_kube_answer){.status = 409, .error = -EEXIST, .reason = "AlreadyExists", .message = message, .body = ""});
 }
 
 static bool is_same(const char *a, const char *b) { return a && b && strcmp(a, b) == 0; }
@@ -106,7 +118,7 @@ static void on_written(void *arg, const ao_kube_answer *answer)
 	if (!a->uid && answer->error == -EEXIST && controller_of(a->desired))
 		read_live(a); /* it may be ours: of a POST whose answer was lost */
 	else if (!a->uid && answer->error == -EEXIST)
-		fail_as_foreign(a);
+		fail_as_foreign(a, NULL);
 	else if (is_refused_as_null(a, answer)) {
 		a->refusal = ao_xstrdup(answer->message);
 		read_live(a);
@@ -129,9 +141,11 @@ static void on_migrated(void *arg, const ao_kube_answer *answer)
 {
 	ao_apply *a = arg;
 	a->call = NULL;
-	if (answer->error == -ESTALE && ++a->migrations < MAX_MIGRATIONS)
-		read_live(a); /* somebody wrote its status meanwhile */
-	else if (answer->error)
+	/* a patch of managedFields tests what it changes, and that has changed; another carries the resourceVersion */
+	bool moved = answer->error == -ESTALE || (answer->error == -EINVAL && !a->refusal);
+	if (moved && ++a->migrations < MAX_MIGRATIONS)
+		read_live(a);
+	else if (answer->error || a->only_claim)
 		finish(a, answer);
 	else
 		write_object(a);
@@ -153,17 +167,12 @@ static cJSON *patch_before(const ao_apply *a, const cJSON *live)
 	bool drop_replicas = !ao_json_at(a->desired, "spec", "replicas");
 	if (a->dry_run)
 		return NULL;
-	return a->refusal ? emptying_patch(a, live) : ao_managed_patch(live, a->manager, a->legacy_managers, drop_replicas);
+	return a->refusal ? emptying_patch(a, live) : ao_managed_patch(live, a->manager, a->legacy_managers, a->returned, drop_replicas);
 }
 
-/** Makes the entries of managedFields that we take over ours, or empties what an apply cannot, then writes. */
-static void prepare(ao_apply *a, const cJSON *live)
+/** Sends what has to be patched first, then writes. */
+static void send_patch(ao_apply *a, const cJSON *patch)
 {
-	ao_auto_json cJSON *patch = patch_before(a, live);
-	if (!patch) {
-		write_object(a);
-		return;
-	}
 	ao_auto_str char *body = ao_json_print(patch);
 	ao_auto_str char *path = ao_resource_path(a->resource, a->namespace_, a->name, NULL);
 	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s", path, a->manager);
@@ -191,12 +200,18 @@ static void on_live(void *arg, const ao_kube_answer *answer)
 		return;
 	}
 	if (!ours) {
-		fail_as_foreign(a);
+		fail_as_foreign(a, live);
 		return;
 	}
 	if (!a->uid)
 		a->uid = ao_xstrdup(uid); /* what it holds may be of an earlier rendering: from here on it is one to be changed */
-	prepare(a, live);
+	ao_auto_json cJSON *patch = patch_before(a, live);
+	if (patch)
+		send_patch(a, patch);
+	else if (a->only_claim)
+		finish(a, answer);
+	else
+		write_object(a);
 }
 
 static void read_live(ao_apply *a)
@@ -215,6 +230,8 @@ ao_apply *ao_apply_start(const ao_apply_request *with)
 	    .manager = with->manager,
 	    .legacy_managers = with->legacy_managers,
 	    .dry_run = with->dry_run,
+	    .returned = with->returned,
+	    .only_claim = with->only_claim,
 	    .create = !observed,
 	    .namespace_ = ao_xstrdup(ao_json_str(with->desired, "metadata", "namespace")),
 	    .name = ao_xstrdup(ao_json_str(with->desired, "metadata", "name")),
@@ -223,8 +240,23 @@ ao_apply *ao_apply_start(const ao_apply_request *with)
 	    .fn = with->fn,
 	    .arg = with->arg,
 	};
-	bool keeps_replicas = observed && observed->owns_replicas && !ao_json_at(with->desired, "spec", "replicas");
-	if (observed && !with->dry_run && (observed->legacy_owned || keeps_replicas))
+	const char *controller = controller_of(with->desired);
+	if (observed && controller && !is_same(observed->owner_uid, controller)) {
+		free(AO_TAKE(a->uid)); /* it is to be the one that we want only when it has our owner */
+		read_live(a);
+		return a;
+	}
+	if (!observed || with->dry_run) {
+		write_object(a);
+		return a;
+	}
+	const ao_managed *held = &observed->held;
+	bool drops_replicas = held->owns_replicas && !ao_json_at(with->desired, "spec", "replicas");
+	bool returned = with->returned && held->legacy_beside;
+	if (held->post_at >= 0 && !returned) {
+		ao_auto_json cJSON *patch = ao_managed_post_patch(a->uid, a->manager, held->post_at, drops_replicas);
+		send_patch(a, patch);
+	} else if (held->to_claim || drops_replicas || returned || with->only_claim)
 		read_live(a);
 	else
 		write_object(a);

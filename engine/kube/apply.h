@@ -4,9 +4,10 @@
  *
  * Absent: POST (fieldValidation=Strict), so that a foreign object of that name answers AlreadyExists instead of being taken over.  One that
  * has the controlling owner that we render is no foreign one but ours, of a POST whose answer was lost: it is gone on with as if present.
- * Present: first, when the object is still held by an Update entry of ours or of a legacy manager, one JSON patch that turns
- * those managedFields entries into our Apply entry (dropping spec.replicas unless we set it), read
- * again and retried on 409; then a server-side apply, forced, carrying the observed uid.  Of an object of a custom resource that it is to
+ * One that another owner controls is foreign, also when it was observed: the same error names that owner, and nothing is changed.
+ * Present: first, when the object is still held by an Update entry of ours, or of a legacy manager while we hold nothing of it, one JSON
+ * patch that turns those managedFields entries into our Apply entry (dropping spec.replicas unless we set it), made anew when they have
+ * changed meanwhile; then a server-side apply, forced, carrying the observed uid.  Of an object of a custom resource that it is to
  * empty the server makes null, which it then refuses: that object is emptied by a JSON patch, and the apply sent again.
  * Threads: the loop thread only.
  */
@@ -24,6 +25,8 @@ typedef struct ao_apply_request {
 	const ao_object *observed;          /* NULL: create; borrowed for the call, too */
 	const char *manager;                /* our field manager */
 	const char *const *legacy_managers; /* NULL-terminated managers whose Update entries become ours; may be NULL */
+	bool returned;                      /* one of them has been back since we were here: its entries become ours beside our own */
+	bool only_claim;                    /* what Update entries hold becomes ours; the object stays as it is; `observed` is not NULL */
 	bool dry_run;
 	/** Once, from the loop; answer->body is the object as the server has it now. `created`: `observed` was NULL. */
 	void (*fn)(void *arg, const ao_kube_answer *answer, bool created);
@@ -38,7 +41,8 @@ void ao_apply_cancel(ao_apply *apply);
  * Is `observed` already what applying `desired` would give?
  *
  * Every field we render is there with an equal value: lists with Kubernetes' own keys are compared by key (env, containers,
- * volumes, mounts, ports, ...; duplicates in the observed: the last wins), other lists by position; an empty value equals an absent one;
+ * volumes, mounts, ports, ...; duplicates in the observed: the last wins), other lists by position; an empty object or list equals an absent
+ * one, and so do 0, false and "" where the server does not store them;
  * quantities under limits, requests, storage and sizeLimit are equal when they amount to the same.
  *
  * @param ret_path  set when they differ: the first path that does ("spec.template.spec.containers[asya].image"); the caller frees; may be

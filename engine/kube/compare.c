@@ -3,6 +3,10 @@
  *
  * The server adds defaults, other managers add fields, and values come back in another form; so this looks for each field of ours in
  * what is observed, and for nothing else.
+ *
+ * A field that is absent has its default, so an empty value of ours may be missing only where that is the default.  The server leaves 0, false
+ * and "" out when it stores a built-in kind, unless absent means something else there (a pointer, in Go); the schema does not tell the two
+ * apart, so there is a table.  Of a custom resource it stores what it is sent.
  */
 #include "base/mem.h"
 #include "kube/apply.h"
@@ -18,11 +22,53 @@
 static const char *const quantity_maps[] = {"limits", "requests", "capacity", "hard", NULL};
 static const char *const quantity_members[] = {"sizeLimit", "divisor", "storage", "averageValue", NULL};
 
+/** Objects of built-in kinds whose members have names that people choose: an empty value says something there. */
+static const char *const free_maps[] = {"labels", "annotations", "matchLabels", "nodeSelector", "data", "stringData", NULL};
+/** Fields of built-in kinds that the server stores when they are empty, since absent is not the same. */
+static const char *const told_apart[] = {"activeDeadlineSeconds",
+					 "allocateLoadBalancerNodePorts",
+					 "allowPrivilegeEscalation",
+					 "automountServiceAccountToken",
+					 "backoffLimit",
+					 "backoffLimitPerIndex",
+					 "completions",
+					 "defaultMode",
+					 "enableServiceLinks",
+					 "fsGroup",
+					 "hostProcess",
+					 "hostUsers",
+					 "immutable",
+					 "maxFailedIndexes",
+					 "minReplicas",
+					 "mode",
+					 "optional",
+					 "parallelism",
+					 "priority",
+					 "privileged",
+					 "progressDeadlineSeconds",
+					 "readOnlyRootFilesystem",
+					 "replicas",
+					 "revisionHistoryLimit",
+					 "runAsGroup",
+					 "runAsNonRoot",
+					 "runAsUser",
+					 "setHostnameAsFQDN",
+					 "shareProcessNamespace",
+					 "stabilizationWindowSeconds",
+					 "storageClassName",
+					 "suspend",
+					 "terminationGracePeriodSeconds",
+					 "tolerationSeconds",
+					 "ttlSecondsAfterFinished",
+					 NULL};
+
 /** Where the walk is. */
 typedef struct place {
 	ao_buf *path;
 	const ao_merge_keys *item_of; /* the values compared are items of such a list; or NULL */
 	bool quantity;
+	bool custom; /* in a custom resource, metadata apart */
+	bool root;   /* the object itself */
 } place;
 
 static bool same(place at, const cJSON *desired, const cJSON *observed);
@@ -35,11 +81,25 @@ static bool is_among(const char *const *words, const char *word)
 	return false;
 }
 
-/** Values that the server leaves out when it stores them. */
-static bool is_empty(const cJSON *value)
+/** Says as much as nothing at all. */
+static bool is_nothing(const cJSON *value)
 {
-	return cJSON_IsNull(value) || cJSON_IsFalse(value) || (cJSON_IsNumber(value) && value->valuedouble == 0) ||
-	       (cJSON_IsString(value) && !*value->valuestring) || ((cJSON_IsObject(value) || cJSON_IsArray(value)) && !value->child);
+	return cJSON_IsNull(value) || ((cJSON_IsObject(value) || cJSON_IsArray(value)) && !value->child);
+}
+
+/** The zero value of a plain type. */
+static bool is_zero(const cJSON *value)
+{
+	return cJSON_IsFalse(value) || (cJSON_IsNumber(value) && value->valuedouble == 0) ||
+	       (cJSON_IsString(value) && !*value->valuestring);
+}
+
+/** Groups of custom resources have a dot in their names; those of Kubernetes end with "k8s.io", if they have one. */
+static bool is_custom(const cJSON *object)
+{
+	const char *api_version = ao_json_str(object, "apiVersion"), *end = api_version ? strchr(api_version, '/') : NULL;
+	size_t len = end ? (size_t)(end - api_version) : 0;
+	return len && memchr(api_version, '.', len) && !(len > 7 && strncmp(end - 7, ".k8s.io", 7) == 0);
 }
 
 /* ---- the path, for people ---- */
@@ -107,7 +167,7 @@ static bool same_list(place at, const cJSON *desired, const cJSON *observed)
 	cJSON_ArrayForEach (item, desired) {
 		size_t len = step_to_item(at.path, row ? ao_json_at(item, row->keys[0]) : NULL, index++);
 		const cJSON *found = row ? find_item(observed, item, row) : other;
-		if (!found || !same((place){at.path, row, false}, item, found))
+		if (!found || !same((place){at.path, row, false, at.custom, false}, item, found))
 			return false;
 		step_back(at.path, len);
 		other = other ? other->next : NULL;
@@ -119,27 +179,30 @@ static bool same_list(place at, const cJSON *desired, const cJSON *observed)
 
 static bool is_item_of(const ao_merge_keys *row, const char *list) { return row && strcmp(row->list, list) == 0; }
 
-/** May a member of ours be missing in what is observed? */
-static bool may_be_missing(const ao_merge_keys *item_of, const cJSON *member, const cJSON *observed)
+/** May a member of ours be missing in what is observed? @param desired  the object that it is a member of */
+static bool may_be_missing(place at, const cJSON *desired, const cJSON *member, const cJSON *observed)
 {
-	if (is_item_of(item_of, "volumes") && cJSON_IsObject(member))
+	if (is_item_of(at.item_of, "volumes") && cJSON_IsObject(member))
 		return false; /* emptyDir: {} is not the same as another source */
-	if (is_item_of(item_of, "env") && ao_json_at(observed, "valueFrom"))
+	if (is_item_of(at.item_of, "env") && ao_json_at(observed, "valueFrom"))
 		return false; /* which excludes a value, be it empty */
-	return is_empty(member);
+	if (is_nothing(member))
+		return true;
+	return is_zero(member) && !at.custom && !is_among(free_maps, desired->string) && !is_among(told_apart, member->string);
 }
 
 static bool same_object(place at, const cJSON *desired, const cJSON *observed)
 {
 	const cJSON *member;
-	bool root = !at.path->len && !desired->string, quantities = is_among(quantity_maps, desired->string);
+	bool quantities = !at.root && is_among(quantity_maps, desired->string);
 	cJSON_ArrayForEach (member, desired) {
-		if (root && (strcmp(member->string, "apiVersion") == 0 || strcmp(member->string, "kind") == 0))
+		if (at.root && (strcmp(member->string, "apiVersion") == 0 || strcmp(member->string, "kind") == 0))
 			continue; /* of one object, whatever version it is read in */
 		size_t len = step_to_member(at.path, member->string);
 		const cJSON *other = ao_json_at(observed, member->string);
-		place below = {at.path, NULL, quantities || is_among(quantity_members, member->string)};
-		if (other ? !same(below, member, other) : !may_be_missing(at.item_of, member, observed))
+		place below = {at.path, NULL, quantities || is_among(quantity_members, member->string),
+			       at.custom && !(at.root && strcmp(member->string, "metadata") == 0), false};
+		if (other && !cJSON_IsNull(other) ? !same(below, member, other) : !may_be_missing(at, desired, member, observed))
 			return false;
 		step_back(at.path, len);
 	}
@@ -160,7 +223,7 @@ static bool same(place at, const cJSON *desired, const cJSON *observed)
 		return same_object(at, desired, observed);
 	if (cJSON_IsArray(desired) && cJSON_IsArray(observed))
 		return same_list(at, desired, observed);
-	if (is_empty(desired) && is_empty(observed))
+	if (is_nothing(desired) && is_nothing(observed))
 		return true;
 	if (at.quantity)
 		return same_quantity(desired, observed);
@@ -170,7 +233,7 @@ static bool same(place at, const cJSON *desired, const cJSON *observed)
 bool ao_apply_equal(const cJSON *desired, const cJSON *observed, char **ret_path)
 {
 	ao_auto_buf ao_buf path = ao_buf_init(MAX_PATH);
-	bool equal = same((place){.path = &path}, desired, observed);
+	bool equal = same((place){.path = &path, .custom = is_custom(desired), .root = true}, desired, observed);
 	if (!equal && ret_path)
 		*ret_path = ao_buf_steal(&path);
 	return equal;

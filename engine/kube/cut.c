@@ -3,7 +3,6 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "kube/managed.h"
 
 #include <string.h>
 
@@ -250,11 +249,8 @@ static bool note_metadata(ao_cut *cut, ao_span metadata, const ao_store_options 
 			note_owner(cut, value);
 		else if (is_key(key, "labels") && options->index_label)
 			note_string(cut, AO_CUT_LABEL, ao_span_get(value, options->index_label));
-		else if (is_key(key, "managedFields")) {
-			ao_managed held = ao_managed_scan(value, options->managers);
-			cut->legacy_owned = held.legacy_owned;
-			cut->owns_replicas = held.owns_replicas;
-		}
+		else if (is_key(key, "managedFields"))
+			cut->held = ao_managed_scan(value, options->manager, options->legacy_managers);
 	}
 	return ao_span_ended(metadata, cursor);
 }
@@ -275,7 +271,7 @@ static void reset(ao_cut *cut)
 	ao_buf_clear(&cut->text);
 	if (cut->text.size > KEEP_BYTES)
 		ao_buf_free(&cut->text);
-	*cut = (ao_cut){.strings = cut->strings, .text = cut->text, .spec_digest = AO_HASH_INIT};
+	*cut = (ao_cut){.strings = cut->strings, .text = cut->text, .held = {.post_at = -1}, .spec_digest = AO_HASH_INIT};
 	ao_buf_put(&cut->strings, "", 1);
 }
 

@@ -3,58 +3,78 @@
 
 #include "base/mem.h"
 
+#include <limits.h>
 #include <string.h>
 
 /* ---- reading ---- */
 
-static bool held_by_one_of(ao_span entry, const char *const *managers)
+static bool is_legacy(ao_span manager, const char *const *legacy)
 {
-	ao_span manager = ao_span_get(entry, "manager");
-	for (; managers && *managers; managers++)
-		if (ao_span_is(manager, *managers))
+	for (; legacy && *legacy; legacy++)
+		if (ao_span_is(manager, *legacy))
 			return true;
 	return false;
 }
 
-ao_managed ao_managed_scan(ao_span fields, const char *const *managers)
+ao_managed ao_managed_scan(ao_span fields, const char *manager, const char *const *legacy)
 {
-	ao_managed held = {0};
+	ao_managed held = {.post_at = -1};
 	size_t cursor = 0;
+	unsigned ours = 0, others = 0;
 	ao_span entry;
-	while (ao_span_item(fields, &cursor, &entry)) {
-		ao_span subresource = ao_span_get(entry, "subresource");
-		if (!held_by_one_of(entry, managers) || (subresource.at && !ao_span_is(subresource, "")))
-			continue;
+	for (int at = 0; ao_span_item(fields, &cursor, &entry); at++) {
+		ao_span by = ao_span_get(entry, "manager"), subresource = ao_span_get(entry, "subresource");
 		ao_span operation = ao_span_get(entry, "operation");
-		if (ao_span_is(operation, "Update"))
-			held.legacy_owned = true;
-		else if (ao_span_is(operation, "Apply"))
-			held.owns_replicas = held.owns_replicas || ao_span_at(entry, "fieldsV1", "f:spec", "f:replicas").at;
+		bool update = ao_span_is(operation, "Update");
+		if ((subresource.at && !ao_span_is(subresource, "")) || !(update || ao_span_is(operation, "Apply")))
+			continue;
+		if (!manager || !ao_span_is(by, manager)) {
+			others += update && is_legacy(by, legacy);
+			continue;
+		}
+		held.post_at = update && !ours && at <= SCHAR_MAX ? (signed char)at : -1;
+		held.to_claim = held.to_claim || update;
+		held.owns_replicas = held.owns_replicas || ao_span_at(entry, "fieldsV1", "f:spec", "f:replicas").at;
+		ours++;
 	}
+	held.legacy_beside = ours && others;
+	held.to_claim = held.to_claim || (!ours && others);
 	return held;
 }
 
 /* ---- the patch ---- */
 
-static bool is_one_of(const char *manager, const char *ours, const char *const *legacy)
+/** An entry of the main resource by this manager? */
+static bool is_by(const cJSON *entry, const char *manager)
 {
-	if (strcmp(manager, ours) == 0)
-		return true;
-	for (; legacy && *legacy; legacy++)
-		if (strcmp(manager, *legacy) == 0)
+	const char *by = ao_json_str(entry, "manager"), *subresource = ao_json_str(entry, "subresource");
+	return by && strcmp(by, manager) == 0 && !(subresource && *subresource);
+}
+
+static bool is_operation(const cJSON *entry, const char *wanted)
+{
+	const char *operation = ao_json_str(entry, "operation");
+	return operation && strcmp(operation, wanted) == 0;
+}
+
+static bool holds_any(const cJSON *entries, const char *manager)
+{
+	const cJSON *entry;
+	cJSON_ArrayForEach (entry, entries)
+		if (is_by(entry, manager) && (is_operation(entry, "Update") || is_operation(entry, "Apply")))
 			return true;
 	return false;
 }
 
-/** Does this entry become part of ours? It does when it is an Update of ours or of a predecessor, or our own Apply. */
-static bool is_ours(const cJSON *entry, const char *ours, const char *const *legacy, bool *ret_update)
+/** Does this entry become part of ours? It does when it is ours, or an Update of a predecessor. @param legacy  NULL: none counts */
+static bool is_claimed(const cJSON *entry, const char *ours, const char *const *legacy)
 {
-	const char *manager = ao_json_str(entry, "manager"), *operation = ao_json_str(entry, "operation"),
-		   *subresource = ao_json_str(entry, "subresource");
-	if (!manager || !operation || (subresource && *subresource))
-		return false;
-	*ret_update = strcmp(operation, "Update") == 0;
-	return *ret_update ? is_one_of(manager, ours, legacy) : strcmp(operation, "Apply") == 0 && strcmp(manager, ours) == 0;
+	if (is_by(entry, ours))
+		return is_operation(entry, "Update") || is_operation(entry, "Apply");
+	for (; legacy && *legacy; legacy++)
+		if (is_by(entry, *legacy) && is_operation(entry, "Update"))
+			return true;
+	return false;
 }
 
 /** Adds the members of `from` to `into` at every depth: the union of two sets of fields. */
@@ -81,21 +101,49 @@ static void take_over(cJSON *merged, const cJSON *entry)
 	merge_fields(ao_json_object(merged, "fieldsV1"), ao_json_at(entry, "fieldsV1"));
 }
 
-cJSON *ao_managed_patch(const cJSON *live, const char *manager, const char *const *legacy, bool drop_replicas)
+static void add_step(cJSON *patch, const char *op, int at, const char *below, cJSON *value)
 {
-	ao_auto_json cJSON *entries = cJSON_CreateArray(), *merged = cJSON_CreateObject();
-	bool found = false, changes = false, update;
-	const cJSON *entry, *version = ao_json_at(live, "metadata", "resourceVersion");
+	ao_auto_str char *path = ao_xasprintf("/metadata/managedFields/%d%s", at, below);
+	cJSON_AddItemToArray(patch, ao_json_patch_step(op, path, value));
+}
+
+static cJSON *new_patch(const char *uid)
+{
+	cJSON *patch = cJSON_CreateArray();
+	if (uid)
+		cJSON_AddItemToArray(patch, ao_json_patch_step("test", "/metadata/uid", cJSON_CreateString(uid)));
+	return patch;
+}
+
+/** The first of the entries claimed becomes `merged`; the others go, from the last on, so that those before keep their places. */
+static void add_changes(cJSON *patch, const cJSON *entries, const char *manager, const char *const *legacy, cJSON *merged)
+{
+	int first = 0;
+	while (!is_claimed(cJSON_GetArrayItem(entries, first), manager, legacy))
+		first++;
+	for (int at = cJSON_GetArraySize(entries) - 1; at >= first; at--) {
+		const cJSON *entry = cJSON_GetArrayItem(entries, at);
+		if (!is_claimed(entry, manager, legacy))
+			continue;
+		add_step(patch, "test", at, "", cJSON_Duplicate(entry, 1));
+		add_step(patch, at == first ? "replace" : "remove", at, "", at == first ? merged : NULL);
+	}
+}
+
+cJSON *ao_managed_patch(const cJSON *live, const char *manager, const char *const *legacy, bool returned, bool drop_replicas)
+{
+	ao_auto_json cJSON *merged = cJSON_CreateObject();
+	bool changes = false;
+	const cJSON *entry, *entries = ao_json_at(live, "metadata", "managedFields");
+	if (!returned && holds_any(entries, manager))
+		legacy = NULL;
 	ao_json_set_str(merged, "manager", manager);
 	ao_json_set_str(merged, "operation", "Apply");
 	ao_json_set_str(merged, "fieldsType", "FieldsV1");
-	cJSON_ArrayForEach (entry, ao_json_at(live, "metadata", "managedFields")) {
-		if (!is_ours(entry, manager, legacy, &update)) {
-			cJSON_AddItemToArray(entries, cJSON_Duplicate(entry, 1));
+	cJSON_ArrayForEach (entry, entries) {
+		if (!is_claimed(entry, manager, legacy))
 			continue;
-		}
-		found = true;
-		changes = changes || update;
+		changes = changes || is_operation(entry, "Update");
 		take_over(merged, entry);
 	}
 	cJSON *spec = ao_json_at(merged, "fieldsV1", "f:spec");
@@ -103,11 +151,20 @@ cJSON *ao_managed_patch(const cJSON *live, const char *manager, const char *cons
 		cJSON_DeleteItemFromObjectCaseSensitive(spec, "f:replicas");
 		changes = true;
 	}
-	if (!found || !changes || !version)
+	if (!changes)
 		return NULL;
-	cJSON_InsertItemInArray(entries, 0, AO_TAKE(merged));
-	cJSON *patch = cJSON_CreateArray();
-	cJSON_AddItemToArray(patch, ao_json_patch_step("replace", "/metadata/managedFields", AO_TAKE(entries)));
-	cJSON_AddItemToArray(patch, ao_json_patch_step("replace", "/metadata/resourceVersion", cJSON_Duplicate(version, 1)));
+	cJSON *patch = new_patch(ao_json_str(live, "metadata", "uid"));
+	add_changes(patch, entries, manager, legacy, AO_TAKE(merged));
+	return patch;
+}
+
+cJSON *ao_managed_post_patch(const char *uid, const char *manager, int post_at, bool drop_replicas)
+{
+	cJSON *patch = new_patch(uid);
+	add_step(patch, "test", post_at, "/manager", cJSON_CreateString(manager));
+	add_step(patch, "test", post_at, "/operation", cJSON_CreateString("Update"));
+	if (drop_replicas)
+		add_step(patch, "remove", post_at, "/fieldsV1/f:spec/f:replicas", NULL);
+	add_step(patch, "replace", post_at, "/operation", cJSON_CreateString("Apply"));
 	return patch;
 }

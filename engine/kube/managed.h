@@ -5,6 +5,9 @@
  * A force-apply beside an Update entry never removes a field, because the Update entry still owns it.  So Update entries of ours (a POST)
  * and of a predecessor become one Apply entry of ours first.
  *
+ * A predecessor's name need not be its own: every operator that kubebuilder made writes as "manager".  Its Update entry is a predecessor's
+ * only while we hold nothing of the object, or when its caller knows that the predecessor has been back since.
+ *
  * We give up spec.replicas unless we set it.  A field falls back to its default when its last owner stops applying it, and the default of 1
  * would scale a workload down.
  * Threads: any.
@@ -12,20 +15,32 @@
 #include "json/json.h"
 #include "json/span.h"
 
+/** Entries of subresources do not count. */
 typedef struct ao_managed {
-	bool legacy_owned;  /* one of `managers` holds an Update entry without subresource */
-	bool owns_replicas; /* an Apply entry of one of them holds spec.replicas */
+	bool to_claim;       /* an Update entry has to become ours before an apply: our own, or a predecessor's while we have none */
+	bool legacy_beside;  /* a predecessor's name holds an Update entry beside one of ours */
+	bool owns_replicas;  /* an entry of ours, or a predecessor's Apply entry, holds spec.replicas */
+	signed char post_at; /* where in the list our Update entry is, when it is all that we hold: as our POST left it; else -1 */
 } ao_managed;
 
-/** Reads managedFields without a tree. @param managers NULL-terminated, or NULL */
-ao_managed ao_managed_scan(ao_span fields, const char *const *managers);
+/**
+ * Reads managedFields without a tree.
+ * @param manager  ours; NULL: none
+ * @param legacy   the predecessors' names, NULL-terminated, ours may be among them; or NULL
+ */
+ao_managed ao_managed_scan(ao_span fields, const char *manager, const char *const *legacy);
 
 /**
- * The JSON patch after which `manager` holds by Apply all fields that it and the legacy managers hold by Update now.
+ * The JSON patch after which `manager` holds by Apply all fields that it and its predecessors hold by Update now.  It tests the entries that
+ * it changes and nothing else, so that writers of the status are not in its way.
  *
  * @param live           the object with its managedFields
- * @param legacy         NULL-terminated; may be NULL
+ * @param legacy         as above
+ * @param returned       the predecessor has been back: its Update entry counts beside ours, too
  * @param drop_replicas  we do not set spec.replicas: leave it to its other owners
  * @return the patch (the caller frees), or NULL when nothing is to be done
  */
-cJSON *ao_managed_patch(const cJSON *live, const char *manager, const char *const *legacy, bool drop_replicas);
+cJSON *ao_managed_patch(const cJSON *live, const char *manager, const char *const *legacy, bool returned, bool drop_replicas);
+
+/** The same for what our POST left at `post_at`, without looking. @param uid  of the object */
+cJSON *ao_managed_post_patch(const char *uid, const char *manager, int post_at, bool drop_replicas);

@@ -199,7 +199,8 @@ ao_store *ao_store_new(const ao_store_options *options)
 	store->options.owner_kind = ao_xstrdup(options->owner_kind);
 	store->options.annotation = ao_xstrdup(options->annotation);
 	store->options.annotation_value = ao_xstrdup(options->annotation_value ? options->annotation_value : "");
-	store->options.managers = copy_strings(options->managers);
+	store->options.manager = ao_xstrdup(options->manager);
+	store->options.legacy_managers = copy_strings(options->legacy_managers);
 	store->options.namespaces = copy_strings(options->namespaces);
 	size_t parts = count_strings(options->namespaces) + 1;
 	store->parts = ao_xcalloc(parts, sizeof(part));
@@ -230,8 +231,9 @@ void ao_store_free(ao_store *store)
 			break;
 	}
 	free(store->parts);
-	free_strings(store->options.managers);
+	free_strings(store->options.legacy_managers);
 	free_strings(store->options.namespaces);
+	free((char *)store->options.manager);
 	free((char *)store->options.index_label);
 	free((char *)store->options.owner_kind);
 	free((char *)store->options.annotation);
@@ -263,8 +265,7 @@ static entry *make_entry(const ao_cut *cut)
 	    .label = e->bytes + cut->at[AO_CUT_LABEL],
 	    .generation = cut->generation,
 	    .deleting = cut->deleting,
-	    .legacy_owned = cut->legacy_owned,
-	    .owns_replicas = cut->owns_replicas,
+	    .held = cut->held,
 	    .spec_digest = cut->spec_digest,
 	    .full_digest = ao_hash(AO_HASH_INIT, cut->text.data, cut->text.len),
 	    .text = e->bytes + strings,

@@ -10,6 +10,7 @@
  * Ownership: the store owns its objects; a pointer is good until the next ao_store_put() or ao_store_remove() of that key.
  * Threads: the loop thread only.
  */
+#include "kube/managed.h"
 #include "json/json.h"
 #include "json/span.h"
 
@@ -24,9 +25,7 @@ typedef struct ao_object {
 	const char *label; /* value of the indexed label, or "" */
 	int64_t generation;
 	bool deleting;
-	bool legacy_owned;    /* a managedFields entry without subresource of operation Update is held by one of the managers told to
-				 ao_store_new() */
-	bool owns_replicas;   /* an Apply entry of one of those managers holds spec.replicas */
+	ao_managed held;      /* what managedFields say of the managers told to ao_store_new() */
 	uint64_t spec_digest; /* of everything but status and the server's own metadata: what a person or we could have changed */
 	uint64_t full_digest; /* of the text */
 	const char *text;     /* compact JSON, NUL-terminated */
@@ -43,8 +42,9 @@ typedef enum {
 } ao_projection;
 
 typedef struct ao_store_options {
-	const char *index_label;     /* label to index, or NULL */
-	const char *const *managers; /* field managers that count for legacy_owned, NULL-terminated; or NULL */
+	const char *index_label;            /* label to index, or NULL */
+	const char *manager;                /* our field manager; NULL: managedFields are not looked at */
+	const char *const *legacy_managers; /* those of our predecessors, NULL-terminated; or NULL */
 	ao_projection projection;
 	/** Keep only objects whose controlling owner has this kind; NULL: all. Others are dropped where they arrive. */
 	const char *owner_kind;

@@ -37,7 +37,7 @@ static void note_failure(ao_pass *pass, const char *verb, const cJSON *item, con
 /**
  * Is this child already what the plan wants?  Yes when it is the very object we last saw to be right; or when it equals what we render in
  * effect and nothing we rendered earlier can be left over in it, that is when the digest of the last rendering is today's, or when nobody
- * of ours ever rendered it (taken over: left alone until something really changes).
+ * of ours ever rendered it and its maker had seen the parent as it is (taken over: left alone until something really changes).
  */
 static bool as_wanted(ao_pass *pass, ao_memo *memo, const ao_kind *kind, const cJSON *desired, uint64_t digest, const ao_object *observed)
 {
@@ -49,7 +49,9 @@ static bool as_wanted(ao_pass *pass, ao_memo *memo, const ao_kind *kind, const c
 	pass->object.difference = NULL;
 	if (ao_world_tree(kind, observed, &tree, NULL) < 0 || !ao_apply_equal(desired, tree, &pass->object.difference))
 		return false;
-	bool leftovers = known ? memo->desired != digest : pass->plan.previous && strcmp(pass->plan.previous, pass->parent->rendered) != 0;
+	bool leftovers = known                 ? memo->desired != digest
+			 : pass->plan.previous ? strcmp(pass->plan.previous, pass->parent->rendered) != 0
+					       : pass->plan.behind;
 	if (!leftovers)
 		*memo = (ao_memo){.desired = digest, .observed = observed->spec_digest, .seen = true};
 	return !leftovers;
@@ -116,6 +118,47 @@ static ao_op_result want_shared(ao_pass *pass, const ao_kind *kind, const cJSON 
 	return theirs || ao_shared_want(with->shared, kind, ao_json_str(item, "role"), desired, on_shared, pass) ? AO_OP_DONE : AO_OP_WAIT;
 }
 
+/** Starts the write of a child. @param fn  called with the pass */
+static void start_apply(ao_pass *pass, const ao_kind *kind, const cJSON *desired, const ao_object *observed, bool only_claim,
+			void (*fn)(void *arg, const ao_kube_answer *answer, bool created))
+{
+	const ao_reconciler *r = pass->reconciler;
+	pass->object.apply = ao_apply_start(&(ao_apply_request){
+	    .kube = r->with.kube,
+	    .resource = &kind->resource,
+	    .desired = desired,
+	    .observed = observed,
+	    .manager = r->manifest->field_manager,
+	    .legacy_managers = (const char *const *)r->manifest->legacy_managers,
+	    .returned = pass->plan.returned,
+	    .only_claim = only_claim,
+	    .fn = fn,
+	    .arg = pass,
+	});
+}
+
+static void on_claimed(void *arg, const ao_kube_answer *answer, bool created)
+{
+	ao_pass *pass = arg;
+	const ao_kind *kind = kind_of(pass, ao_json_at(current(pass), "object"));
+	(void)created;
+	pass->object.apply = NULL;
+	if (answer->error)
+		note_failure(pass, "update", current(pass), answer);
+	else
+		ao_world_took(pass->reconciler->with.world, kind, AO_WROTE_OBJECT, answer, NULL);
+	ao_pass_resume(pass, answer->error ? AO_OP_STOP : AO_OP_DONE);
+}
+
+/** A child that is as it should be is left alone, but for what a predecessor wrote to it since we were here: now it is known whose that is. */
+static ao_op_result leave_object(ao_pass *pass, const ao_kind *kind, const cJSON *desired, const ao_object *observed)
+{
+	if (!pass->plan.returned || !observed->held.legacy_beside)
+		return AO_OP_DONE;
+	start_apply(pass, kind, desired, observed, true, on_claimed);
+	return AO_OP_WAIT;
+}
+
 ao_op_result ao_op_object(ao_pass *pass, const cJSON *item)
 {
 	ao_reconciler *r = pass->reconciler;
@@ -128,21 +171,12 @@ ao_op_result ao_op_object(ao_pass *pass, const cJSON *item)
 	uint64_t digest = ao_json_digest(desired);
 	memo->seen = true;
 	if (observed && as_wanted(pass, memo, kind, desired, digest, observed))
-		return AO_OP_DONE;
+		return leave_object(pass, kind, desired, observed);
 	if (!observed && ao_world_absent(r->with.world, kind)) {
 		note_absent(pass, kind, item);
 		return AO_OP_STOP;
 	}
 	pass->object.restoring = memo->desired == digest;
-	pass->object.apply = ao_apply_start(&(ao_apply_request){
-	    .kube = r->with.kube,
-	    .resource = &kind->resource,
-	    .desired = desired,
-	    .observed = observed,
-	    .manager = r->manifest->field_manager,
-	    .legacy_managers = (const char *const *)r->manifest->legacy_managers,
-	    .fn = on_applied,
-	    .arg = pass,
-	});
+	start_apply(pass, kind, desired, observed, false, on_applied);
 	return AO_OP_WAIT;
 }

@@ -32,6 +32,7 @@ typedef struct ao_parent {
 	ao_map *memos;        /* "Deployment asya/resize" -> ao_memo */
 	bool settled;         /* the last pass that rendered carried out its whole plan */
 	uint64_t spec_digest; /* of the parent that pass saw */
+	int64_t generation;   /* of the parent whose plan was last carried out to its end, or found invalid; 0: none yet */
 	char bundle[17];      /* digest of the bundle that pass asked */
 	cJSON *invalid;       /* why the parent is not rendered, as the plan said; or NULL */
 	cJSON *policy_error;  /* the bundle's error in that pass; or NULL */
@@ -75,8 +76,11 @@ struct ao_pass {
 	struct {
 		cJSON *tree;          /* the plan; or NULL */
 		uint64_t spec_digest; /* of the parent that it is for */
+		int64_t generation;   /* the same */
 		char bundle[17];      /* digest of the bundle that made it, or would; "": none was asked */
 		char *previous;       /* digest that was rendered last, maybe by an operator before this one; or NULL */
+		bool returned;        /* a predecessor that knows no digests wrote the status last */
+		bool behind;          /* ... and had not seen this generation: it is not known what of it is left over */
 	} plan;
 	bool queue_waited; /* for the queue of the running operation once already */
 	struct {

@@ -98,6 +98,23 @@ static bool make_plan(ao_pass *pass, const ao_object *object)
 	return true;
 }
 
+/** What the parent's status says was rendered last, possibly by an operator before this one, which may be one that leaves no digest. */
+static void read_previous(ao_pass *pass, const ao_object *object)
+{
+	ao_auto_json cJSON *tree = NULL;
+	char *const *path = pass->reconciler->manifest->digest_path;
+	if (!path || ao_object_tree(object, &tree, NULL) < 0)
+		return;
+	const cJSON *digest = ao_json_at_path(tree, path);
+	int64_t seen = 0;
+	if (cJSON_IsString(digest)) {
+		pass->plan.previous = ao_xstrdup(digest->valuestring);
+		return;
+	}
+	pass->plan.returned = ao_json_int(ao_json_at(tree, "status", "observedGeneration"), &seen);
+	pass->plan.behind = pass->plan.returned && seen != object->generation;
+}
+
 static void push_each(ao_pass *pass, const char *list, ao_op_result (*run)(ao_pass *pass, const cJSON *item))
 {
 	const cJSON *item;
@@ -126,11 +143,17 @@ ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item)
 	const ao_object *object = ao_pass_object(pass);
 	ao_parent *parent = pass->parent;
 	pass->plan.spec_digest = object->spec_digest;
+	pass->plan.generation = object->generation;
 	snprintf(pass->plan.bundle, sizeof(pass->plan.bundle), "%s", ao_bundle_digest(ao_pass_bundle(pass, object)));
-	if (nothing_to_carry_out(pass->reconciler, pass, object))
+	if (nothing_to_carry_out(pass->reconciler, pass, object)) {
+		if (!parent->policy_error)
+			parent->generation = object->generation; /* which may have moved on, there and back */
 		return AO_OP_STOP;
-	pass->plan.previous =
-	    parent->carried ? ao_xstrdup(parent->carried) : ao_pass_status_text(object, pass->reconciler->manifest->digest_path);
+	}
+	if (parent->carried)
+		pass->plan.previous = ao_xstrdup(parent->carried);
+	else
+		read_previous(pass, object);
 	parent->settled = false;
 	if (!make_plan(pass, object))
 		return AO_OP_END;
@@ -139,6 +162,8 @@ ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item)
 		/* nothing is carried out; the same parent would fail the same way, so only a change brings it back */
 		parent->settled = true;
 		parent->spec_digest = pass->plan.spec_digest;
+		if (!parent->policy_error)
+			parent->generation = pass->plan.generation;
 		return AO_OP_STOP;
 	}
 	push_plan(pass);

@@ -111,6 +111,7 @@ ao_op_result ao_op_prune(ao_pass *pass, const cJSON *item)
 	parent->carried = ao_xstrdup(parent->rendered);
 	parent->settled = true;
 	parent->spec_digest = pass->plan.spec_digest;
+	parent->generation = pass->plan.generation;
 	return AO_OP_DONE;
 }
 

@@ -27,6 +27,9 @@ static cJSON *outcome_of(ao_pass *pass, const ao_object *object)
 	ao_auto_str char *bundle = carried ? NULL : ao_pass_status_text(object, manifest->bundle_path);
 	ao_json_set_str(outcome, "rendered_digest", pass->held ? rendered : carried ? parent->rendered : pass->plan.previous);
 	ao_json_set_str(outcome, "bundle_digest", carried ? pass->plan.bundle : bundle);
+	/* the parent may have been edited since its plan was made: that generation is the next pass's */
+	if (!pass->held && parent->settled && !parent->policy_error)
+		ao_json_set(outcome, "generation", cJSON_CreateNumber((double)parent->generation));
 	return outcome;
 }
 
@@ -90,7 +93,10 @@ static bool write_difference(ao_pass *pass, const ao_object *object, const cJSON
 	return true;
 }
 
-/** A status with the one condition that Kubernetes itself knows by convention; everything else in it stays as it was. */
+/**
+ * A status with the one condition that Kubernetes itself knows by convention; everything else in it stays as it was.
+ * @param generation  what was carried out last; 0: nothing yet
+ */
 static cJSON *broken_status(const cJSON *before, const char *message, int64_t generation)
 {
 	cJSON *status = cJSON_IsObject(before) ? cJSON_Duplicate(before, 1) : cJSON_CreateObject();
@@ -118,7 +124,8 @@ static cJSON *broken_status(const cJSON *before, const char *message, int64_t ge
 	ao_json_set_str(ready, "status", "False");
 	ao_json_set_str(ready, "reason", "PolicyError");
 	ao_json_set_str(ready, "message", message);
-	ao_json_set(ready, "observedGeneration", cJSON_CreateNumber((double)generation));
+	if (generation)
+		ao_json_set(ready, "observedGeneration", cJSON_CreateNumber((double)generation));
 	return status;
 }
 
@@ -142,7 +149,7 @@ static ao_op_result report_broken_status(ao_pass *pass, const ao_object *object,
 	if (ao_object_tree(object, &tree, NULL) < 0)
 		return AO_OP_END;
 	pass->parent->ready = false;
-	ao_json_set(after, "status", broken_status(ao_json_at(tree, "status"), ao_err_text(err), object->generation));
+	ao_json_set(after, "status", broken_status(ao_json_at(tree, "status"), ao_err_text(err), pass->parent->generation));
 	put_records(pass, object, after);
 	bool written = write_difference(pass, object, ao_json_at(tree, "status"), ao_json_at(after, "status"));
 	return written ? AO_OP_WAIT : AO_OP_END;

@@ -190,7 +190,8 @@ static ao_store *new_store(const ao_world *world, const ao_kind *kind)
 	bool parent = kind->role == AO_ROLE_PARENT;
 	return ao_store_new(&(ao_store_options){
 	    .index_label = kind->label,
-	    .managers = (const char *const *)world->manifest->legacy_managers,
+	    .manager = world->manifest->field_manager,
+	    .legacy_managers = (const char *const *)world->manifest->legacy_managers,
 	    .projection = kind->projection,
 	    .owner_kind = kind->role == AO_ROLE_CHILD ? parent_kind(world)->resource.kind : kind->owner,
 	    .annotation = parent ? world->manifest->class_annotation : NULL,

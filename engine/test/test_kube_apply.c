@@ -1,169 +1,10 @@
-/* Creating, changing, taking over and deleting on a real API server. */
-#include "kube/apply.h"
+/* Creating, changing and deleting on a real API server. */
 #include "kube/remove.h"
 
-#include "test/test_kube_cluster.h"
+#include "test/test_kube_apply.h"
 #include "test/test_kube_golden.h"
 
 #include <ctype.h>
-
-static const ao_resource DEPLOYMENTS = {"apps/v1", "Deployment", "deployments", false};
-static const char *const LEGACY[] = {"manager", "ours", NULL};
-
-typedef struct outcome {
-	bool done, created;
-	int error;
-	char message[512];
-	cJSON *object;
-} outcome;
-
-static void on_applied(void *arg, const ao_kube_answer *answer, bool created)
-{
-	outcome *o = arg;
-	o->done = true;
-	o->created = created;
-	o->error = answer->error;
-	snprintf(o->message, sizeof(o->message), "%s", answer->message);
-	if (!answer->error)
-		assert_int_equal(ao_json_parse(answer->body, answer->body_len, &o->object, NULL), 0);
-}
-
-static cJSON *parse(const char *text)
-{
-	cJSON *tree = NULL;
-	ao_auto_err ao_err *err = NULL;
-	if (ao_json_parse(text, strlen(text), &tree, &err) < 0)
-		fail_msg("%s: %s", text, ao_err_text(err));
-	return tree;
-}
-
-static char *path_of(cluster *c, const ao_resource *resource, const char *name, const char *query)
-{
-	ao_auto_str char *path = ao_resource_path(resource, c->space, name, NULL);
-	return ao_xasprintf("%s%s", path, query);
-}
-
-/** What an informer's store would hold of the object now; NULL when it is not there. The caller frees the store. */
-static const ao_object *observe(cluster *c, const ao_resource *resource, const char *name, ao_store **ret_store)
-{
-	ao_auto_str char *path = path_of(c, resource, name, "");
-	ao_auto_json cJSON *live = NULL;
-	*ret_store = ao_store_new(&(ao_store_options){.managers = LEGACY});
-	if (ask(c, "GET", path, NULL, NULL, &live) < 0)
-		return NULL;
-	ao_auto_str char *text = ao_json_print(live);
-	const ao_object *object = NULL;
-	assert_int_equal(ao_store_put(*ret_store, (ao_span){text, strlen(text)}, &object, NULL), 0);
-	return object;
-}
-
-static ao_apply_request request_of(cluster *c, const ao_resource *resource, const cJSON *desired, const ao_object *observed, outcome *o)
-{
-	return (ao_apply_request){
-	    .kube = c->kube,
-	    .resource = resource,
-	    .desired = desired,
-	    .observed = observed,
-	    .manager = "ours",
-	    .legacy_managers = LEGACY,
-	    .fn = on_applied,
-	    .arg = o,
-	};
-}
-
-/** Makes the server hold `desired`, as core does it: observe, write. @return the object, or NULL with o->error */
-static cJSON *apply(cluster *c, const ao_resource *resource, const cJSON *desired, bool dry_run, outcome *o)
-{
-	ao_store *store;
-	const ao_object *observed = observe(c, resource, ao_json_str(desired, "metadata", "name"), &store);
-	*o = (outcome){0};
-	ao_apply_request request = request_of(c, resource, desired, observed, o);
-	request.dry_run = dry_run;
-	ao_apply_start(&request);
-	ao_store_free(store); /* nothing of it is needed any more */
-	assert_false(o->done);
-	assert_true(ao_loop_run_until(c->loop, &o->done, 40000));
-	return o->object;
-}
-
-static cJSON *apply_ok(cluster *c, const cJSON *desired, bool created)
-{
-	outcome o;
-	cJSON *object = apply(c, &DEPLOYMENTS, desired, false, &o);
-	if (o.error)
-		fail_msg("%s", o.message);
-	assert_int_equal(o.created, created);
-	ao_auto_str char *path = NULL;
-	if (!ao_apply_equal(desired, object, &path))
-		fail_msg("%s differs after it was applied", path);
-	return object;
-}
-
-static cJSON *read_back(cluster *c, const char *name)
-{
-	ao_auto_str char *path = path_of(c, &DEPLOYMENTS, name, "");
-	cJSON *live = NULL;
-	assert_int_equal(ask(c, "GET", path, NULL, NULL, &live), 0);
-	return live;
-}
-
-/** A paused Deployment: no pods. @param extra  members of spec, ending with a comma; @param env  items */
-static cJSON *deployment(cluster *c, const char *name, const char *extra, const char *env)
-{
-	ao_auto_str char *text = ao_xasprintf(
-	    "{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"metadata\":{\"name\":\"%s\",\"namespace\":\"%s\"},\"spec\":{%s"
-	    "\"paused\":true,\"selector\":{\"matchLabels\":{\"app\":\"%s\"}},\"template\":{\"metadata\":{\"labels\":{\"app\":\"%s\"}},"
-	    "\"spec\":{\"containers\":[{\"name\":\"a\",\"image\":\"i:1\",\"env\":[%s]}]}}}}",
-	    name, c->space, extra, name, name, env);
-	return parse(text);
-}
-
-#define ENV_A "{\"name\":\"A\",\"value\":\"1\"}"
-#define ENV_AB ENV_A ",{\"name\":\"B\",\"value\":\"2\"}"
-
-/** Written by another client, as the predecessor did. */
-static void post_as(cluster *c, const char *manager, const cJSON *object)
-{
-	ao_auto_str char *query = ao_xasprintf("?fieldManager=%s", manager), *path = path_of(c, &DEPLOYMENTS, NULL, query),
-			 *body = ao_json_print(object);
-	assert_int_equal(ask(c, "POST", path, NULL, body, NULL), 0);
-}
-
-static void merge_as(cluster *c, const char *manager, const char *name, const char *body)
-{
-	ao_auto_str char *query = ao_xasprintf("?fieldManager=%s", manager), *path = path_of(c, &DEPLOYMENTS, name, query);
-	assert_int_equal(ask(c, "PATCH", path, AO_MERGE_PATCH, body, NULL), 0);
-}
-
-static int env_count(const cJSON *object)
-{
-	return cJSON_GetArraySize(ao_json_at(ao_json_at(object, "spec", "template", "spec", "containers")->child, "env"));
-}
-
-static int64_t replicas_of(const cJSON *object)
-{
-	int64_t replicas = -1;
-	ao_json_int(ao_json_at(object, "spec", "replicas"), &replicas);
-	return replicas;
-}
-
-/** The operations by which `manager` holds fields of the main resource: "Update", "Apply", "UpdateApply". */
-static char *holds(const cJSON *object, const char *manager)
-{
-	ao_buf out = ao_buf_init(256);
-	const cJSON *entry;
-	cJSON_ArrayForEach (entry, ao_json_at(object, "metadata", "managedFields")) {
-		if (strcmp(ao_json_str(entry, "manager"), manager) == 0 && !ao_json_str(entry, "subresource"))
-			ao_buf_puts(&out, ao_json_str(entry, "operation"));
-	}
-	return ao_buf_steal(&out);
-}
-
-static void assert_holds(const cJSON *object, const char *manager, const char *operations)
-{
-	ao_auto_str char *text = holds(object, manager);
-	assert_string_equal(text, operations);
-}
 
 /* ---- cases ---- */
 
@@ -186,37 +27,6 @@ static void created_then_changed(void **state)
 	assert_true(unchanged);
 }
 
-static void taken_over_from_a_predecessor(void **state)
-{
-	cluster *c = need_cluster(state, __func__);
-	ao_auto_json cJSON *theirs = deployment(c, "taken", "\"replicas\":3,", ENV_AB), *ours = deployment(c, "taken", "", ENV_A);
-	post_as(c, "manager", theirs);
-	merge_as(c, "kubectl-edit", "taken", "{\"metadata\":{\"annotations\":{\"note\":\"mine\"}}}");
-	merge_as(c, "kubectl-rollout", "taken", "{\"spec\":{\"template\":{\"metadata\":{\"annotations\":{\"restartedAt\":\"now\"}}}}}");
-	merge_as(c, "injector", "taken",
-		 "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"a\",\"image\":\"i:1\",\"env\":[" ENV_AB
-		 "]},{\"name\":\"injected\",\"image\":\"x\"}]}}}}");
-	ao_auto_json cJSON *object = apply_ok(c, ours, false);
-	assert_holds(object, "manager", "");
-	assert_holds(object, "ours", "Apply");
-	assert_holds(object, "kubectl-edit", "Update");
-	assert_int_equal(env_count(object), 1);
-	assert_int_equal(replicas_of(object), 3); /* not ours: stays */
-	assert_string_equal(ao_json_str(object, "metadata", "annotations", "note"), "mine");
-	assert_string_equal(ao_json_str(object, "spec", "template", "metadata", "annotations", "restartedAt"), "now");
-	assert_int_equal(cJSON_GetArraySize(ao_json_at(object, "spec", "template", "spec", "containers")), 2);
-}
-
-static void the_same_taken_over_changes_nothing(void **state)
-{
-	cluster *c = need_cluster(state, __func__);
-	ao_auto_json cJSON *same = deployment(c, "same", "", ENV_A);
-	post_as(c, "manager", same);
-	ao_auto_json cJSON *before = read_back(c, "same"), *after = apply_ok(c, same, false);
-	assert_true(ao_json_equal(ao_json_at(before, "spec"), ao_json_at(after, "spec")));
-	assert_true(ao_json_equal(ao_json_at(before, "metadata", "generation"), ao_json_at(after, "metadata", "generation")));
-}
-
 static void replicas_are_not_lost(void **state)
 {
 	cluster *c = need_cluster(state, __func__);
@@ -232,56 +42,6 @@ static void replicas_are_not_lost(void **state)
 	ao_auto_json cJSON *set = apply_ok(c, with, false); /* we want to set them again */
 	assert_int_equal(replicas_of(set), 3);
 	(void)created;
-}
-
-static void nothing_foreign_is_overwritten(void **state)
-{
-	cluster *c = need_cluster(state, __func__);
-	ao_auto_json cJSON *ours = deployment(c, "foreign", "", ENV_A);
-	post_as(c, "somebody", ours);
-	outcome o = {0};
-	ao_apply_request request = request_of(c, &DEPLOYMENTS, ours, NULL, &o);
-	ao_apply_start(&request);
-	assert_true(ao_loop_run_until(c->loop, &o.done, 20000));
-	assert_int_equal(o.error, -EEXIST);
-	assert_true(o.created);
-	assert_non_null(strstr(o.message, "foreign"));
-}
-
-static void add_owner(cJSON *object, const char *uid)
-{
-	ao_auto_str char *text =
-	    ao_xasprintf("[{\"apiVersion\":\"v1\",\"kind\":\"Owner\",\"name\":\"o\",\"uid\":\"%s\",\"controller\":true}]", uid);
-	ao_json_set(ao_json_at(object, "metadata"), "ownerReferences", parse(text));
-}
-
-/** The answer to our POST was lost, and what we want has changed since. */
-static void what_we_made_unawares_is_ours(void **state)
-{
-	cluster *c = need_cluster(state, __func__);
-	ao_auto_json cJSON *made = deployment(c, "lost", "", ENV_AB), *wanted = deployment(c, "lost", "", ENV_A);
-	static const char *const uids[] = {"u-1", "u-1", "u-2"};
-	add_owner(made, uids[0]);
-	post_as(c, "ours", made);
-	for (size_t i = 0; i < AO_LEN(uids); i++) {
-		outcome o = {0};
-		add_owner(wanted, uids[i]);
-		ao_apply_request request = request_of(c, &DEPLOYMENTS, wanted, NULL, &o);
-		request.dry_run = i == 0;
-		ao_apply_start(&request);
-		assert_true(ao_loop_run_until(c->loop, &o.done, 20000));
-		assert_true(o.created);
-		if (strcmp(uids[i], uids[0]) != 0) {
-			assert_int_equal(o.error, -EEXIST);
-			assert_non_null(strstr(o.message, "Deployment lost exists already and is not ours"));
-			continue;
-		}
-		assert_int_equal(o.error, 0);
-		ao_auto_json cJSON *now = read_back(c, "lost");
-		assert_int_equal(env_count(now), request.dry_run ? 2 : 1); /* nothing of the earlier rendering is left over */
-		assert_holds(now, "ours", request.dry_run ? "Update" : "Apply");
-		cJSON_Delete(o.object);
-	}
 }
 
 static void a_wrong_object_is_the_policy_s_error(void **state)
@@ -551,17 +311,11 @@ static void real_children_come_back_equal(void **state)
 	assert_true(count - absent >= 5);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, open_cluster, close_cluster)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    CASE(created_then_changed),
-	    CASE(taken_over_from_a_predecessor),
-	    CASE(the_same_taken_over_changes_nothing),
 	    CASE(replicas_are_not_lost),
-	    CASE(nothing_foreign_is_overwritten),
-	    CASE(what_we_made_unawares_is_ours),
 	    CASE(a_wrong_object_is_the_policy_s_error),
 	    CASE(another_object_of_that_name),
 	    CASE(dry_runs_change_nothing),

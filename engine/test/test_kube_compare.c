@@ -38,6 +38,9 @@ static void check(const example *examples, size_t count)
 			fail_msg("%s against %s: expected %s, got %s", examples[i].desired, examples[i].observed,
 				 examples[i].path ? examples[i].path : "equal", equal ? "equal" : path);
 		assert_int_equal(ao_apply_equal(desired, observed, NULL), equal);
+		ao_auto_json cJSON *plan = cJSON_CreateObject(); /* it is the same for a member of something */
+		cJSON_AddItemToObject(plan, "limits", AO_TAKE(desired));
+		assert_int_equal(ao_apply_equal(plan->child, observed, NULL), equal);
 	}
 }
 
@@ -71,6 +74,7 @@ static void what_is_empty_may_be_missing(void **state)
 	    {"{\"a\":\"\",\"b\":{},\"c\":[],\"d\":null,\"e\":false,\"f\":0}", "{}", NULL},
 	    {"{\"a\":\"\",\"b\":{},\"c\":[],\"d\":null,\"e\":false,\"f\":0}",
 	     "{\"a\":null,\"b\":null,\"c\":null,\"d\":{},\"e\":null,\"f\":null}", NULL},
+	    {"{\"a\":0}", "{\"a\":\"\"}", "a"},
 	    {"{\"a\":\"\"}", "{\"a\":\"x\"}", "a"},
 	    {"{\"a\":[]}", "{\"a\":[1]}", "a"},
 	    {"{\"a\":{}}", "{\"a\":{\"b\":1}}", NULL},
@@ -84,6 +88,33 @@ static void what_is_empty_may_be_missing(void **state)
 	    {"{\"volumes\":[{\"name\":\"v\",\"emptyDir\":{}}]}", "{\"volumes\":[{\"name\":\"v\",\"emptyDir\":{}}]}", NULL},
 	    {"{\"volumes\":[{\"name\":\"v\",\"emptyDir\":{}}]}", "{\"volumes\":[{\"name\":\"v\",\"configMap\":{\"name\":\"x\"}}]}",
 	     "volumes[v].emptyDir"},
+	};
+	check(examples, AO_LEN(examples));
+}
+
+#define CUSTOM "\"apiVersion\":\"boxes.test/v1\",\"kind\":\"Box\""
+#define BUILT_IN "\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":\"NetworkPolicy\""
+
+/** Absent has its default: where that is not the empty value, the two differ. */
+static void an_empty_value_is_not_another_default(void **state)
+{
+	(void)state;
+	static const example examples[] = {
+	    {"{" CUSTOM ",\"spec\":{\"cooldownPeriod\":0}}", "{\"spec\":{}}", "spec.cooldownPeriod"},
+	    {"{" CUSTOM ",\"spec\":{\"cooldownPeriod\":0}}", "{\"spec\":{\"cooldownPeriod\":null}}", "spec.cooldownPeriod"},
+	    {"{" CUSTOM ",\"spec\":{\"cooldownPeriod\":0}}", "{\"spec\":{\"cooldownPeriod\":0}}", NULL},
+	    {"{" CUSTOM ",\"spec\":{\"a\":[{\"b\":false}]}}", "{\"spec\":{\"a\":[{}]}}", "spec.a[0].b"},
+	    {"{" CUSTOM ",\"spec\":{\"a\":{},\"b\":[],\"c\":null}}", "{\"spec\":{}}", NULL},
+	    {"{" CUSTOM ",\"spec\":{\"env\":[{\"name\":\"A\",\"value\":\"\"}]}}", "{\"spec\":{\"env\":[{\"name\":\"A\"}]}}",
+	     "spec.env[A].value"},
+	    {"{" CUSTOM ",\"metadata\":{\"generateName\":\"\"}}", "{\"metadata\":{}}", NULL},
+	    {"{" CUSTOM ",\"metadata\":{\"labels\":{\"a\":\"\"}}}", "{\"metadata\":{}}", "metadata.labels"},
+	    {"{" CUSTOM ",\"metadata\":{\"labels\":{\"a\":\"\"}}}", "{\"metadata\":{\"labels\":{}}}", "metadata.labels.a"},
+	    {"{" BUILT_IN ",\"spec\":{\"hostPort\":0,\"stdin\":false,\"hostname\":\"\"}}", "{\"spec\":{}}", NULL},
+	    {"{" BUILT_IN ",\"spec\":{\"automountServiceAccountToken\":false}}", "{\"spec\":{}}", "spec.automountServiceAccountToken"},
+	    {"{\"runAsUser\":0}", "{}", "runAsUser"},
+	    {"{\"nodeSelector\":{\"a\":\"\"}}", "{\"nodeSelector\":{\"b\":\"\"}}", "nodeSelector.a"},
+	    {"{\"data\":{\"empty\":\"\"}}", "{\"data\":{}}", "data.empty"},
 	};
 	check(examples, AO_LEN(examples));
 }
@@ -324,9 +355,15 @@ static void every_field_of_real_children(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(maps_are_subsets),        cmocka_unit_test(what_is_empty_may_be_missing), cmocka_unit_test(lists_with_keys),
-	    cmocka_unit_test(other_lists_by_position), cmocka_unit_test(quantities_by_amount),         cmocka_unit_test(quantity_table),
-	    cmocka_unit_test(long_paths_are_cut),      cmocka_unit_test(every_field_of_real_children),
+	    cmocka_unit_test(maps_are_subsets),
+	    cmocka_unit_test(what_is_empty_may_be_missing),
+	    cmocka_unit_test(an_empty_value_is_not_another_default),
+	    cmocka_unit_test(lists_with_keys),
+	    cmocka_unit_test(other_lists_by_position),
+	    cmocka_unit_test(quantities_by_amount),
+	    cmocka_unit_test(quantity_table),
+	    cmocka_unit_test(long_paths_are_cut),
+	    cmocka_unit_test(every_field_of_real_children),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -53,46 +54,89 @@ static cJSON *parse(const char *text)
 	return tree;
 }
 
-static cJSON *patch_of(const char *entries, bool drop_replicas)
+static cJSON *object_with(const char *entries)
 {
-	ao_auto_str char *text = ao_xasprintf("{\"metadata\":{\"resourceVersion\":\"367\",\"managedFields\":[%s]}}", entries);
-	ao_auto_json cJSON *live = parse(text);
-	return ao_managed_patch(live, "ours", LEGACY, drop_replicas);
+	ao_auto_str char *text =
+	    ao_xasprintf("{\"metadata\":{\"uid\":\"u-1\",\"resourceVersion\":\"367\",\"managedFields\":[%s]}}", entries);
+	return parse(text);
 }
 
-static void assert_entries(const cJSON *patch, const char *expected)
+/** What the server makes of one step of a patch. */
+static void carry_out(cJSON *entries, const cJSON *step)
+{
+	const char *op = ao_json_str(step, "op");
+	int at = -1;
+	if (strcmp(ao_json_str(step, "path"), "/metadata/uid") == 0) {
+		assert_string_equal(op, "test");
+		assert_string_equal(ao_json_str(step, "value"), "u-1");
+		return;
+	}
+	assert_int_equal(sscanf(ao_json_str(step, "path"), "/metadata/managedFields/%d", &at), 1);
+	if (strcmp(op, "test") == 0)
+		assert_true(ao_json_equal(ao_json_at(step, "value"), cJSON_GetArrayItem(entries, at)));
+	else if (strcmp(op, "replace") == 0)
+		assert_true(cJSON_ReplaceItemInArray(entries, at, cJSON_Duplicate(ao_json_at(step, "value"), 1)));
+	else
+		cJSON_DeleteItemFromArray(entries, at);
+}
+
+/** The entries after the patch; NULL when there is none. */
+static cJSON *claimed(const char *entries, bool returned, bool drop_replicas)
+{
+	ao_auto_json cJSON *live = object_with(entries);
+	ao_auto_json cJSON *patch = ao_managed_patch(live, "ours", LEGACY, returned, drop_replicas);
+	const cJSON *step;
+	cJSON *list = cJSON_DetachItemFromObject(ao_json_at(live, "metadata"), "managedFields");
+	cJSON_ArrayForEach (step, patch)
+		carry_out(list, step);
+	if (!patch) {
+		cJSON_Delete(list);
+		list = NULL;
+	}
+	return list;
+}
+
+static cJSON *patch_of(const char *entries, bool drop_replicas) { return claimed(entries, false, drop_replicas); }
+
+static void assert_entries(const cJSON *list, const char *expected)
 {
 	ao_auto_str char *text = ao_xasprintf("[%s]", expected);
 	ao_auto_json cJSON *want = parse(text);
-	ao_auto_str char *got_text = ao_json_canonical(ao_json_at(patch->child, "value")), *want_text = ao_json_canonical(want);
+	ao_auto_str char *got_text = ao_json_canonical(list), *want_text = ao_json_canonical(want);
 	assert_string_equal(got_text, want_text);
 }
 
 static void an_update_becomes_our_apply(void **state)
 {
 	(void)state;
-	ao_auto_json cJSON *patch = patch_of(SCALE "," POSTED "," RESTARTED "," STATUS, true);
-	assert_int_equal(cJSON_GetArraySize(patch), 2);
-	assert_string_equal(ao_json_str(patch->child, "op"), "replace");
-	assert_string_equal(ao_json_str(patch->child, "path"), "/metadata/managedFields");
-	const cJSON *version = patch->child->next;
-	assert_string_equal(ao_json_str(version, "op"), "replace");
-	assert_string_equal(ao_json_str(version, "path"), "/metadata/resourceVersion");
-	assert_string_equal(ao_json_str(version, "value"), "367");
+	ao_auto_json cJSON *list = patch_of(SCALE "," POSTED "," RESTARTED "," STATUS, true);
 	ao_auto_json cJSON *ours = parse(POSTED);
 	ao_json_set_str(ours, "manager", "ours");
 	ao_json_set_str(ours, "operation", "Apply");
 	cJSON_DeleteItemFromObjectCaseSensitive(ao_json_at(ours, "fieldsV1", "f:spec"), "f:replicas");
-	ao_auto_str char *text = ao_json_print(ours), *entries = ao_xasprintf("%s," SCALE "," RESTARTED "," STATUS, text);
-	assert_entries(patch, entries);
+	ao_auto_str char *text = ao_json_print(ours), *entries = ao_xasprintf(SCALE ",%s," RESTARTED "," STATUS, text);
+	assert_entries(list, entries);
+}
+
+/** "manager" is what every operator of kubebuilder is called: beside an entry of ours it is somebody else, unless ours was away. */
+static void a_stranger_with_the_predecessors_name_keeps_his_fields(void **state)
+{
+	(void)state;
+	assert_null(claimed(OUR_APPLY "," POSTED, false, false));
+	ao_auto_json cJSON *list = claimed(OUR_POST "," POSTED, false, false), *both = claimed(OUR_APPLY "," POSTED, true, false);
+	ao_auto_json cJSON *theirs = parse(POSTED);
+	assert_int_equal(cJSON_GetArraySize(list), 2);
+	assert_true(ao_json_equal(theirs, cJSON_GetArrayItem(list, 1)));
+	assert_int_equal(cJSON_GetArraySize(both), 1);
+	assert_non_null(ao_json_at(both->child, "fieldsV1", "f:spec", "f:progressDeadlineSeconds"));
 }
 
 static void entries_of_ours_are_united(void **state)
 {
 	(void)state;
-	ao_auto_json cJSON *patch = patch_of(OUR_APPLY "," OUR_POST "," POSTED "," OUR_STATUS, false);
-	assert_int_equal(cJSON_GetArraySize(ao_json_at(patch->child, "value")), 2);
-	const cJSON *ours = ao_json_at(patch->child, "value")->child, *spec = ao_json_at(ours, "fieldsV1", "f:spec");
+	ao_auto_json cJSON *list = claimed(OUR_APPLY "," OUR_POST "," POSTED "," OUR_STATUS, true, false);
+	assert_int_equal(cJSON_GetArraySize(list), 2);
+	const cJSON *ours = list->child, *spec = ao_json_at(ours, "fieldsV1", "f:spec");
 	static const char *const members[] = {"f:replicas", "f:minReadySeconds",         "f:selector",
 					      "f:paused",   "f:progressDeadlineSeconds", "f:template"};
 	for (size_t i = 0; i < AO_LEN(members); i++)
@@ -105,12 +149,12 @@ static void entries_of_ours_are_united(void **state)
 static void replicas_are_let_go(void **state)
 {
 	(void)state;
-	ao_auto_json cJSON *patch = patch_of(OUR_APPLY "," THEIR_APPLY, true);
-	const cJSON *spec = ao_json_at(ao_json_at(patch->child, "value")->child, "fieldsV1", "f:spec");
+	ao_auto_json cJSON *list = patch_of(OUR_APPLY "," THEIR_APPLY, true);
+	const cJSON *spec = ao_json_at(list->child, "fieldsV1", "f:spec");
 	assert_null(ao_json_at(spec, "f:replicas"));
 	assert_non_null(ao_json_at(spec, "f:minReadySeconds"));
 	ao_auto_json cJSON *theirs = parse(THEIR_APPLY); /* somebody else's Apply is not ours, whatever its name */
-	assert_true(ao_json_equal(theirs, ao_json_at(patch->child, "value")->child->next));
+	assert_true(ao_json_equal(theirs, list->child->next));
 }
 
 static void nothing_to_do(void **state)
@@ -131,9 +175,9 @@ static void nothing_to_do(void **state)
 	for (size_t i = 0; i < AO_LEN(cases); i++)
 		assert_null(patch_of(cases[i].entries, cases[i].drop_replicas));
 	ao_auto_json cJSON *bare = parse("{\"metadata\":{}}");
-	assert_null(ao_managed_patch(bare, "ours", LEGACY, true));
+	assert_null(ao_managed_patch(bare, "ours", LEGACY, false, true));
 	ao_auto_json cJSON *alone = parse("{\"metadata\":{\"resourceVersion\":\"1\",\"managedFields\":[" POSTED "]}}");
-	assert_null(ao_managed_patch(alone, "ours", NULL, true));
+	assert_null(ao_managed_patch(alone, "ours", NULL, false, true));
 }
 
 static void scanning_without_a_tree_agrees(void **state)
@@ -142,28 +186,42 @@ static void scanning_without_a_tree_agrees(void **state)
 	static const char *const entries[] = {SCALE, POSTED, RESTARTED, STATUS, OUR_STATUS, OUR_POST, OUR_APPLY, THEIR_APPLY};
 	for (unsigned set = 0; set < 1u << AO_LEN(entries); set++) {
 		ao_auto_buf ao_buf text = ao_buf_init(1 << 16);
-		bool update = false;
-		for (size_t i = 0; i < AO_LEN(entries); i++) {
-			if (!(set >> i & 1))
-				continue;
-			ao_buf_printf(&text, "%s%s", text.len ? "," : "", entries[i]);
-			update = update || i == 1 || i == 5;
-		}
+		bool ours = set >> 5 & 3, claims = (set >> 5 & 1) || (!ours && (set >> 1 & 1));
+		for (size_t i = 0; i < AO_LEN(entries); i++)
+			if (set >> i & 1)
+				ao_buf_printf(&text, "%s%s", text.len ? "," : "", entries[i]);
 		ao_auto_str char *list = ao_xasprintf("[%s]", text.data ? text.data : "");
-		ao_managed held = ao_managed_scan((ao_span){list, strlen(list)}, LEGACY);
-		ao_auto_json cJSON *patch = patch_of(text.data ? text.data : "", false);
-		assert_int_equal(held.legacy_owned, update);
-		assert_int_equal(patch != NULL, update);
-		assert_int_equal(held.owns_replicas, (set >> 6 & 1) || (set >> 7 & 1));
+		ao_managed held = ao_managed_scan((ao_span){list, strlen(list)}, "ours", LEGACY);
+		ao_auto_json cJSON *after = patch_of(text.data ? text.data : "", false);
+		assert_int_equal(held.to_claim, claims);
+		assert_int_equal(after != NULL, claims);
+		assert_int_equal(held.legacy_beside, ours && (set >> 1 & 1));
+		assert_int_equal(held.owns_replicas, set >> 6 & 1);
+		assert_int_equal(held.post_at, (set >> 5 & 3) == 1 ? __builtin_popcount(set & 0x1f) : -1);
 	}
-	ao_managed none = ao_managed_scan((ao_span){"[" POSTED "]", strlen(POSTED) + 2}, NULL);
-	assert_false(none.legacy_owned);
+	ao_managed none = ao_managed_scan((ao_span){"[" POSTED "]", strlen(POSTED) + 2}, "ours", NULL);
+	assert_false(none.to_claim);
+}
+
+/** Without looking: where our entry is, the scan has said. */
+static void what_our_post_left_is_claimed_where_it_is(void **state)
+{
+	(void)state;
+	ao_auto_json cJSON *patch = ao_managed_post_patch("u-1", "ours", 2, true);
+	ao_auto_json cJSON *want = parse("[{\"op\":\"test\",\"path\":\"/metadata/uid\",\"value\":\"u-1\"},"
+					 "{\"op\":\"test\",\"path\":\"/metadata/managedFields/2/manager\",\"value\":\"ours\"},"
+					 "{\"op\":\"test\",\"path\":\"/metadata/managedFields/2/operation\",\"value\":\"Update\"},"
+					 "{\"op\":\"remove\",\"path\":\"/metadata/managedFields/2/fieldsV1/f:spec/f:replicas\"},"
+					 "{\"op\":\"replace\",\"path\":\"/metadata/managedFields/2/operation\",\"value\":\"Apply\"}]");
+	assert_true(ao_json_equal(want, patch));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(an_update_becomes_our_apply),
+	    cmocka_unit_test(a_stranger_with_the_predecessors_name_keeps_his_fields),
+	    cmocka_unit_test(what_our_post_left_is_claimed_where_it_is),
 	    cmocka_unit_test(entries_of_ours_are_united),
 	    cmocka_unit_test(replicas_are_let_go),
 	    cmocka_unit_test(nothing_to_do),

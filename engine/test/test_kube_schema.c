@@ -148,6 +148,26 @@ static void the_server_knows_its_kinds(void **state)
 	ao_openapi_refresh(live, on_fetched, &done); /* freed while it is under way */
 }
 
+static void count_fetch(void *arg) { ++*(int *)arg; }
+
+static void everybody_who_waits_for_schemas_is_told(void **state)
+{
+	cluster *c = need_cluster(state, __func__);
+	ao_auto_buf ao_buf text = ao_buf_init(AO_SCHEMA_MAX_DOCUMENT);
+	ao_auto_openapi ao_openapi *live = NULL;
+	int told = 0;
+	bool done = false;
+	assert_int_equal(ao_file_read("crds/openapi/schemas.json", &text, NULL), 0);
+	assert_int_equal(ao_openapi_new(&(ao_openapi_options){.kube = c->kube, .bundled = text.data, .bundled_len = text.len}, &live, NULL),
+			 0);
+	for (int i = 0; i < 9; i++)
+		ao_openapi_refresh(live, count_fetch, &told);
+	ao_openapi_refresh(live, NULL, NULL);
+	ao_openapi_refresh(live, on_fetched, &done);
+	assert_true(ao_loop_run_until(c->loop, &done, 20000));
+	assert_int_equal(told, 9);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, open_cluster, close_cluster)
 
 int main(void)
@@ -157,6 +177,7 @@ int main(void)
 	    CASE(empty_tables_are_settled),
 	    CASE(documents_that_make_no_sense),
 	    CASE(the_server_knows_its_kinds),
+	    CASE(everybody_who_waits_for_schemas_is_told),
 	};
 	return cmocka_run_group_tests(tests, load, unload);
 }

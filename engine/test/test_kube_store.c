@@ -20,8 +20,8 @@ static const char KEPT[] = "{\"metadata\":{\"name\":\"resize\",\"namespace\":\"a
 static void an_object_is_kept_as_compact_text(void **state)
 {
 	(void)state;
-	const char *const managers[] = {"new", "old", NULL};
-	ao_store *store = ao_store_new(&(ao_store_options){.index_label = "a.b/c", .managers = managers});
+	const char *const legacy[] = {"old", NULL};
+	ao_store *store = ao_store_new(&(ao_store_options){.index_label = "a.b/c", .manager = "new", .legacy_managers = legacy});
 	const ao_object *o = put(store, DEPLOYMENT);
 	assert_string_equal(o->text, KEPT);
 	assert_int_equal(o->len, strlen(KEPT));
@@ -36,8 +36,8 @@ static void an_object_is_kept_as_compact_text(void **state)
 	assert_string_equal(o->label, "blue");
 	assert_int_equal(o->generation, 3);
 	assert_false(o->deleting);
-	assert_true(o->legacy_owned);
-	assert_false(o->owns_replicas);
+	assert_true(o->held.to_claim);
+	assert_false(o->held.owns_replicas);
 	assert_ptr_equal(ao_store_get(store, "asya/resize"), o);
 	ao_auto_json cJSON *tree = NULL;
 	assert_int_equal(ao_object_tree(o, &tree, NULL), 0);
@@ -169,7 +169,7 @@ static void ownership_is_read_from_managed_fields(void **state)
 	(void)state;
 	static const struct {
 		const char *entry;
-		bool legacy, replicas;
+		bool to_claim, replicas;
 	} cases[] = {
 	    {"{\"manager\":\"ours\",\"operation\":\"Update\",\"fieldsV1\":{}}", true, false},
 	    {"{\"manager\":\"old\",\"operation\":\"Update\",\"fieldsV1\":{\"f:spec\":{\"f:replicas\":{}}}}", true, false},
@@ -179,14 +179,14 @@ static void ownership_is_read_from_managed_fields(void **state)
 	    {"{\"manager\":\"kubectl\",\"operation\":\"Update\",\"fieldsV1\":{\"f:spec\":{\"f:replicas\":{}}}}", false, false},
 	    {"7", false, false},
 	};
-	const char *const managers[] = {"old", "ours", NULL};
-	ao_store *store = ao_store_new(&(ao_store_options){.managers = managers});
+	const char *const legacy[] = {"old", "ours", NULL};
+	ao_store *store = ao_store_new(&(ao_store_options){.manager = "ours", .legacy_managers = legacy});
 	for (size_t i = 0; i < AO_LEN(cases); i++) {
 		ao_auto_str char *text = ao_xasprintf(
 		    "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"managedFields\":[{\"manager\":\"x\"},%s]}}", cases[i].entry);
 		const ao_object *o = put(store, text);
-		assert_int_equal(o->legacy_owned, cases[i].legacy);
-		assert_int_equal(o->owns_replicas, cases[i].replicas);
+		assert_int_equal(o->held.to_claim, cases[i].to_claim);
+		assert_int_equal(o->held.owns_replicas, cases[i].replicas);
 	}
 	ao_store_free(store);
 }

@@ -99,6 +99,23 @@ describe('an answer', function()
     end)
   end
 
+  it('of a write during which the actor is edited counts for the generation that was planned', function()
+    cluster.apply(cluster.actor('a', ns))
+    await_status 'Running'
+    spoil('PATCH', '/deployments/a', { act = 'delay', ms = 1500 })
+    edit 'example/app:2.0'
+    cluster.sleep(1)
+    edit 'example/app:3.0'
+    await('the last edit is done', 30, function()
+      local actor, image_then = get 'asyncactor', image() -- the Deployment was read later: it may be newer, never older
+      local newest = actor.metadata.generation == actor.status.observedGeneration
+      local ready = cluster.condition(actor, 'Ready')
+      assert.is_true(ready.observedGeneration <= actor.status.observedGeneration)
+      if newest and actor.metadata.generation == 3 then assert.equal('example/app:3.0', image_then) end
+      return newest and actor.metadata.generation == 3
+    end)
+  end)
+
   describe('to a status write that comes before the event', function()
     --- The watch of actors falls silent; `change` happens to the actor; then its status has to be written.
     local function behind_the_watch(change)

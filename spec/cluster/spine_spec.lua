@@ -109,6 +109,47 @@ describe('the spine', function()
     assert.is_truthy(live.spec.template.metadata.annotations['kubectl.kubernetes.io/restartedAt'])
   end)
 
+  it('changes a child for the first time in two writes, whoever writes its status meanwhile', function()
+    local ns, faults = cluster.namespace 'first', cluster.faults()
+    cluster.operator { args = ('--kubeconfig %s --watch-namespaces %s'):format(faults.kubeconfig, ns) }
+    cluster.apply(cluster.actor('first', ns))
+    await_status('first', ns, 'Running')
+    cluster.sleep(3)
+    local writing = cluster.write(cluster.temp 'writer.sh', ([[
+for i in $(seq 100); do kubectl patch deployment first -n %s --subresource=status --type=merge -p "{\"status\":{\"collisionCount\":$i}}"; done
+]]):format(ns))
+    local writer = cluster.sh('sh %s >/dev/null 2>&1 & echo $!', writing):match '%d+'
+    faults.add { method = 'PATCH', path = ('/namespaces/%s/deployments/first'):format(ns), act = 'delay', ms = 700 }
+    local mark, began = cluster.audit_mark(), os.time()
+    cluster.kubectl([[patch asyncactor first -n %s --type=merge -p '{"spec":{"workload":{"replicas":2}}}']], ns)
+    eventually('two', 20, function() return deployment('first', ns).spec.replicas == 2 end)
+    cluster.sh('kill %s', writer)
+    assert.is_true(os.time() - began <= 4, 'it took ' .. os.time() - began .. ' s')
+    local sent = cluster.requests(mark)
+    assert.same({ 0, 2 }, { sent['get deployments.apps'] or 0, sent['patch deployments.apps'] })
+  end)
+
+  it('puts back a zero that somebody takes away, since absent it would be something else', function()
+    local ns, dir = cluster.namespace 'zero', cluster.temp 'policies'
+    cluster.sh('mkdir -p %s', dir)
+    cluster.write(dir .. '/hasty.lua', [[
+local policy = require 'policy'
+return policy.define {
+  name = 'hasty', after = { 'scaling' },
+  render = function(_, _, plan) plan:get('scaler').spec.cooldownPeriod = 0 end,
+}
+]])
+    cluster.operator { args = '--policies ' .. dir }
+    cluster.apply(cluster.actor('zero', ns, '  scaling: {enabled: true}'))
+    local function cooldown()
+      local object = cluster.get('scaledobject', 'zero', ns)
+      return object and object.spec.cooldownPeriod
+    end
+    eventually('the zero', 20, function() return cooldown() == 0 end)
+    cluster.kubectl([[patch scaledobject zero -n %s --type=json -p '[{"op":"remove","path":"/spec/cooldownPeriod"}]']], ns)
+    eventually('the zero again', 15, function() return cooldown() == 0, tostring(cooldown()) end)
+  end)
+
   it('carries out an edit of the actor, and what is taken away really goes', function()
     local ns = cluster.namespace 'edit'
     cluster.operator()
@@ -278,6 +319,38 @@ return policy.define {
     assert.equal('PolicyError', condition.reason)
     assert.is_truthy(condition.message:find('curse.lua:5', 1, true), condition.message)
     assert.is_nil((deployment('cursed', ns).metadata.annotations or {}).touched)
+  end)
+
+  it('leaves a child to the actor that has it when policies give two actors one of that name', function()
+    local ns, dir = cluster.namespace 'owners', cluster.temp 'policies'
+    cluster.sh('mkdir -p %s', dir)
+    cluster.write(dir .. '/account.lua', [[
+local policy = require 'policy'
+return policy.define {
+  name = 'account', after = { 'identity' },
+  render = function(actor, ctx, plan)
+    plan:add('account', {
+      apiVersion = 'v1', kind = 'ServiceAccount', metadata = { name = 'common', annotations = { from = actor.metadata.name } },
+    })
+  end,
+}
+]])
+    cluster.operator { args = '--policies ' .. dir }
+    local function account() return cluster.get('serviceaccount', 'common', ns) end
+    cluster.apply(cluster.actor('first', ns))
+    await_status('first', ns, 'Running')
+    local before = account()
+    cluster.apply(cluster.actor('second', ns))
+    local actor = await_status('second', ns, 'WorkloadError')
+    local message = cluster.condition(actor, 'WorkloadReady').message
+    assert.is_truthy(message:find('ServiceAccount common exists already and belongs to AsyncActor first', 1, true), message)
+    cluster.kubectl([[patch asyncactor first -n %s --type=merge -p '{"spec":{"workload":{"replicas":2}}}']], ns)
+    eventually('the first one is worked on', 15, function() return deployment('first', ns).spec.replicas == 2 end)
+    cluster.sleep(1)
+    assert.same(before, account())
+    cluster.kubectl('delete asyncactor first -n %s --timeout=20s', ns)
+    await_status('second', ns, 'Running')
+    assert.equal('second', account().metadata.annotations.from)
   end)
 
   it('serves with the built-in bundle when the policy ConfigMap does not compile', function()

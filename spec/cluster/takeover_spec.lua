@@ -156,6 +156,122 @@ describe('takeover', function()
     end)
   end)
 
+  --- What the Go operator has written of an actor when it has seen its `generation`.
+  local function stamp(name, namespace, generation)
+    cluster.kubectl([[patch asyncactor %s -n %s --subresource=status --field-manager=manager --type=json -p '[{"op":"add","path":"/status",]]
+      .. [["value":{"status":"Running","observedGeneration":%d}}]']], name, namespace, generation)
+  end
+
+  --- Changes the workload of an actor as the Go operator would.
+  local function change(name, namespace, patch)
+    cluster.kubectl('patch deployment %s -n %s --field-manager=manager --type=strategic -p %s', name, namespace, cluster.quote(patch))
+  end
+
+  local HELPER = '{"spec":{"template":{"metadata":{"labels":{"tier":"gold"}},"spec":{"nodeSelector":{"disk":"ssd"},'
+    .. '"containers":[{"name":"helper","image":"busybox:1"}]}}}}'
+
+  local function pod_of(name, namespace)
+    local template = cluster.get('deployment', name, namespace).spec.template
+    return { containers = #template.spec.containers, tier = template.metadata.labels.tier, selector = template.spec.nodeSelector }
+  end
+
+  it('takes away what was removed from an actor while no operator ran', function()
+    local namespace = cluster.namespace 'removed'
+    plant('minimal', namespace)
+    plant('happy-end', namespace)
+    for _, name in ipairs { 'minimal', 'happy-end' } do change(name, namespace, HELPER) end
+    -- the Go operator has seen the latter as it is; the former has lost helper, label and selector since
+    stamp('happy-end', namespace, 1)
+    stamp('minimal', namespace, 1)
+    cluster.kubectl([[patch asyncactor minimal -n %s --type=merge -p '{"spec":{"scaling":{"queueLength":7}}}']], namespace)
+    assert.equal(2, cluster.get('asyncactor', 'minimal', namespace).metadata.generation)
+    local before = pod_of('happy-end', namespace)
+    take_over()
+    cluster.eventually('what was removed goes', 20, function()
+      local pod = pod_of('minimal', namespace)
+      return pod.containers == 2 and not pod.tier and not pod.selector, json.encode(pod)
+    end)
+    cluster.sleep(1)
+    assert.same(before, pod_of('happy-end', namespace))
+  end)
+
+  it('knows what the Go operator wrote when it had the fleet again in between', function()
+    local namespace = cluster.namespace 'between'
+    plant('minimal', namespace)
+    local first = take_over()
+    cluster.eventually('it is ours', 20, function()
+      local actor = cluster.get('asyncactor', 'minimal', namespace)
+      return actor.status and actor.status.renderedDigest
+    end)
+    cluster.kubectl([[patch asyncactor minimal -n %s --type=merge -p '{"spec":{"workload":{"replicas":2}}}']], namespace)
+    cluster.eventually('an edit', 15, function() return cluster.get('deployment', 'minimal', namespace).spec.replicas == 2 end)
+    first.stop()
+    local function containers(list)
+      cluster.kubectl([[patch asyncactor minimal -n %s --type=merge -p '{"spec":{"workload":{"template":{"spec":{"containers":%s}}}}}']], namespace, list)
+    end
+    local own = cluster.get('asyncactor', 'minimal', namespace).spec.workload.template.spec.containers
+    local both = { own[1], { name = 'helper', image = 'busybox:1' } }
+    containers(json.encode(both))
+    change('minimal', namespace, '{"spec":{"template":{"spec":{"containers":[{"name":"helper","image":"busybox:1"}]}}}}')
+    stamp('minimal', namespace, cluster.get('asyncactor', 'minimal', namespace).metadata.generation)
+    take_over()
+    cluster.eventually('it is ours again', 20, function() return cluster.get('asyncactor', 'minimal', namespace).status.renderedDigest end)
+    assert.equal(3, pod_of('minimal', namespace).containers)
+    containers(json.encode(own))
+    cluster.eventually('the helper goes', 15, function() return pod_of('minimal', namespace).containers == 2 end)
+  end)
+
+  it('restarts no pod for a timeout that the Go operator left out, and adds it when pods are replaced anyway', function()
+    local namespace = cluster.namespace 'timeout'
+    plant('minimal', namespace)
+    local function patch(kind, operations)
+      cluster.kubectl('patch %s minimal -n %s --field-manager=manager --type=json -p %s', kind, namespace, cluster.quote(operations))
+    end
+    local function timeout()
+      local live = cluster.get('deployment', 'minimal', namespace)
+      local found = k8s.find(live.spec.template.spec.containers[2].env, 'ASYA_RUNTIME_TIMEOUT')
+      return found and found.value, live
+    end
+    if cluster.get('asyncactor', 'minimal', namespace).spec.timeout then patch('asyncactor', '[{"op":"remove","path":"/spec/timeout"}]') end
+    for at, variable in ipairs(select(2, timeout()).spec.template.spec.containers[2].env) do
+      if variable.name == 'ASYA_RUNTIME_TIMEOUT' then
+        patch('deployment', ('[{"op":"remove","path":"/spec/template/spec/containers/1/env/%d"}]'):format(at - 1))
+      end
+    end
+    stamp('minimal', namespace, cluster.get('asyncactor', 'minimal', namespace).metadata.generation)
+    local before = select(2, timeout())
+    take_over()
+    cluster.eventually('it is ours', 20, function() return cluster.get('asyncactor', 'minimal', namespace).status.renderedDigest end)
+    assert.equal(before.metadata.generation, select(2, timeout()).metadata.generation)
+    cluster.kubectl([[patch asyncactor minimal -n %s --type=merge -p '{"spec":{"workload":{"replicas":2}}}']], namespace)
+    cluster.eventually('two', 15, function() return select(2, timeout()).spec.replicas == 2 end)
+    assert.same(before.spec.template, select(2, timeout()).spec.template)
+    cluster.kubectl([[patch asyncactor minimal -n %s --type=json -p '[{"op":"replace","path":"/spec/workload/template/spec/containers/0/image",]]
+      .. [["value":"example/app:9"}]']], namespace)
+    cluster.eventually('the timeout', 15, function() return timeout() == '300s' end)
+    assert.equal(before.metadata.generation + 2, select(2, timeout()).metadata.generation)
+  end)
+
+  it('leaves alone what another operator whose manager has the same name put on a workload', function()
+    local namespace = cluster.namespace 'stranger'
+    cluster.operator()
+    cluster.apply(cluster.actor('stranger', namespace))
+    cluster.eventually('a deployment', 20, function() return cluster.get('deployment', 'stranger', namespace) end)
+    local function annotate(key)
+      cluster.kubectl([[patch deployment stranger -n %s --field-manager=manager -p '{"spec":{"template":{"metadata":{"annotations":{"%s":"1"}}}}}']],
+        namespace, key)
+    end
+    local function edit(replicas)
+      cluster.kubectl([[patch asyncactor stranger -n %s --type=merge -p '{"spec":{"workload":{"replicas":%d}}}']], namespace, replicas)
+      cluster.eventually('the edit arrives', 15, function() return cluster.get('deployment', 'stranger', namespace).spec.replicas == replicas end)
+      return cluster.get('deployment', 'stranger', namespace).spec.template.metadata.annotations
+    end
+    annotate 'before'
+    assert.same({ before = '1' }, edit(2))
+    annotate 'after'
+    assert.same({ before = '1', after = '1' }, edit(3))
+  end)
+
   it('keeps the count that somebody scaled to when scaling is switched on', function()
     local namespace = cluster.namespace 'takeover'
     cluster.operator()

@@ -35,6 +35,7 @@ end
 local function judge(s)
   local outcome = s.outcome or {}
   outcome.errors, outcome.changed = outcome.errors or json.array {}, outcome.changed or json.array {}
+  if not outcome.generation and not outcome.policy_error then outcome.generation = 3 end
   local result = bundle:status {
     now = NOW, parent = s.actor or actor(s.before, s.scaling), children = json.array(s.children or {}),
     related = json.array(s.pods or {}), queues = s.queues and json.array(s.queues), outcome = outcome,
@@ -251,6 +252,10 @@ describe('status', function()
     assert.equal(3, judge({ children = { deployment(2, full) } }).observedGeneration)
     local err = { role = 'workload', kind = 'Deployment', name = 'a', verb = 'create', message = 'm' }
     assert.equal(2, judge({ before = { observedGeneration = 2 }, outcome = { errors = json.array { err } } }).observedGeneration)
+    -- the actor, which is at 3, was edited while the plan of 2 was carried out
+    local status = judge { children = { deployment(2, full) }, before = { observedGeneration = 1 }, outcome = { generation = 2 } }
+    assert.equal(2, status.observedGeneration)
+    for _, each in ipairs(status.conditions) do assert.equal(2, each.observedGeneration) end
   end)
 
   it('tells each trouble once', function()
