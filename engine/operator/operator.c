@@ -297,6 +297,8 @@ static void on_live(void *arg)
 	operator_ *op = arg;
 	if (op->shared)
 		pin_shared(op);
+	if (op->reconciler)
+		ao_reconciler_live_changed(op->reconciler);
 }
 
 /** The policies of the ConfigMaps have been tried on every parent. From now on parents may be changed. */

@@ -39,6 +39,7 @@ typedef struct ao_parent {
 	bool rolling_out;     /* the bundle said so of it when it was last asked */
 	bool ready;           /* as its status said when it was last asked */
 	bool unsure;          /* its status was written without an answer: the next write holds all of it */
+	bool wants_shared;    /* the last plan had a shared object that others want otherwise, and its bundle was not the live one */
 	bool unfit;           /* ... because an object did not fit its schema */
 	char *rendered;       /* digest of everything the last plan held, in hex; or NULL */
 	char *carried;        /* the same of the last plan that was carried out to its end; or NULL */

@@ -154,7 +154,7 @@ ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item)
 		pass->plan.previous = ao_xstrdup(parent->carried);
 	else
 		read_previous(pass, object);
-	parent->settled = false;
+	parent->settled = parent->wants_shared = false;
 	if (!make_plan(pass, object))
 		return AO_OP_END;
 	snprintf(parent->bundle, sizeof(parent->bundle), "%s", pass->plan.bundle);

@@ -199,6 +199,17 @@ void ao_reconciler_free(ao_reconciler *r)
 
 void ao_reconciler_parent_changed(ao_reconciler *r, const char *key) { ao_workqueue_add(r->queue, key); }
 
+void ao_reconciler_live_changed(ao_reconciler *r)
+{
+	size_t cursor = 0;
+	for (ao_parent *parent; (parent = ao_map_next(r->parents, &cursor, NULL));) {
+		if (!parent->wants_shared)
+			continue;
+		parent->settled = false;
+		ao_workqueue_add(r->queue, parent->key);
+	}
+}
+
 void ao_reconciler_dependent_changed(ao_reconciler *r, const char *key)
 {
 	const ao_parent *parent = ao_map_get(r->parents, key);

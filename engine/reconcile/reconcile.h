@@ -61,6 +61,8 @@ void ao_reconciler_free(ao_reconciler *reconciler);
 /** From the world's listener. */
 void ao_reconciler_parent_changed(ao_reconciler *reconciler, const char *key);
 void ao_reconciler_dependent_changed(ao_reconciler *reconciler, const char *key);
+/** Another bundle is live: parents whose shared objects had to wait for that are planned again. */
+void ao_reconciler_live_changed(ao_reconciler *reconciler);
 /** Something does not fit a schema, here or at the server: looks whether the server's have changed, at most once a minute. */
 void ao_reconciler_doubt_schemas(ao_reconciler *reconciler);
 /** Hands out no more work; what is in flight goes on. */

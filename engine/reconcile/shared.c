@@ -263,11 +263,16 @@ void ao_shared_free(ao_shared *shared)
 	free(shared);
 }
 
-static entry *upsert(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired)
+/** The caller frees. */
+static char *id_of(const ao_kind *kind, const cJSON *desired)
 {
 	const char *namespace_ = ao_json_str(desired, "metadata", "namespace"), *name = ao_json_str(desired, "metadata", "name");
-	ao_auto_str char *id =
-	    ao_xasprintf("%s %s%s%s", kind->resource.kind, namespace_ ? namespace_ : "", namespace_ ? "/" : "", name ? name : "");
+	return ao_xasprintf("%s %s%s%s", kind->resource.kind, namespace_ ? namespace_ : "", namespace_ ? "/" : "", name ? name : "");
+}
+
+static entry *upsert(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired)
+{
+	ao_auto_str char *id = id_of(kind, desired);
 	entry *e = ao_map_get(shared->entries, id);
 	uint64_t digest = ao_json_digest(desired);
 	if (e && e->desired_digest == digest)
@@ -301,6 +306,18 @@ bool ao_shared_want(ao_shared *shared, const ao_kind *kind, const char *role, co
 	}
 	ao_workqueue_add(shared->queue, e->id);
 	return false;
+}
+
+bool ao_shared_is_theirs(ao_shared *shared, const ao_kind *kind, const cJSON *desired, bool *ret_alike)
+{
+	ao_auto_str char *id = id_of(kind, desired);
+	const entry *e = ao_map_get(shared->entries, id);
+	const ao_object *observed = ao_world_find(shared->world, kind, desired);
+	ao_auto_json cJSON *tree = NULL;
+	*ret_alike = e && e->desired_digest == ao_json_digest(desired);
+	if (!e && observed && ao_world_tree(kind, observed, &tree, NULL) == 0)
+		*ret_alike = ao_apply_equal(desired, tree, NULL);
+	return e || observed;
 }
 
 void ao_shared_pin(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired)

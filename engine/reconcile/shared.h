@@ -27,7 +27,14 @@ void ao_shared_free(ao_shared *shared); /* waiters are not called */
  * @return true when it is so already: fn is not called
  */
 bool ao_shared_want(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired, ao_shared_fn fn, void *arg);
-/** The same without a parent: kept even in a namespace without any. */
+/**
+ * For a pass whose bundle is not the live one.
+ *
+ * @param ret_alike  the object is wanted as `desired` by others, or is so
+ * @return is it there, or looked after by others?
+ */
+bool ao_shared_is_theirs(ao_shared *shared, const ao_kind *kind, const cJSON *desired, bool *ret_alike);
+/** ao_shared_want() without a parent: kept even in a namespace without any. */
 void ao_shared_pin(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired);
 /** Forgets a waiter. */
 void ao_shared_cancel(ao_shared *shared, void *arg);
