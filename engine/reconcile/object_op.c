@@ -122,6 +122,47 @@ static ao_op_result want_shared(ao_pass *pass, const ao_kind *kind, const cJSON 
 	return ao_shared_want(with->shared, kind, ao_json_str(item, "role"), desired, on_shared, pass) ? AO_OP_DONE : AO_OP_WAIT;
 }
 
+/** Starts the write of a child. @param fn  called with the pass */
+static void start_apply(ao_pass *pass, const ao_kind *kind, const cJSON *desired, const ao_object *observed, bool only_claim,
+			void (*fn)(void *arg, const ao_kube_answer *answer, bool created))
+{
+	const ao_reconciler *r = pass->reconciler;
+	pass->object.apply = ao_apply_start(&(ao_apply_request){
+	    .kube = r->with.kube,
+	    .resource = &kind->resource,
+	    .desired = desired,
+	    .observed = observed,
+	    .manager = r->manifest->field_manager,
+	    .legacy_managers = (const char *const *)r->manifest->legacy_managers,
+	    .returned = pass->plan.returned,
+	    .only_claim = only_claim,
+	    .fn = fn,
+	    .arg = pass,
+	});
+}
+
+static void on_claimed(void *arg, const ao_kube_answer *answer, bool created)
+{
+	ao_pass *pass = arg;
+	const ao_kind *kind = kind_of(pass, ao_json_at(current(pass), "object"));
+	(void)created;
+	pass->object.apply = NULL;
+	if (answer->error)
+		note_failure(pass, "update", current(pass), answer);
+	else
+		ao_world_took(pass->reconciler->with.world, kind, AO_WROTE_OBJECT, answer, NULL);
+	ao_pass_resume(pass, answer->error ? AO_OP_STOP : AO_OP_DONE);
+}
+
+/** A child that is as it should be is left alone, but for what a predecessor wrote to it since we were here: now it is known whose that is. */
+static ao_op_result leave_object(ao_pass *pass, const ao_kind *kind, const cJSON *desired, const ao_object *observed)
+{
+	if (!pass->plan.returned || !observed->held.legacy_beside)
+		return AO_OP_DONE;
+	start_apply(pass, kind, desired, observed, true, on_claimed);
+	return AO_OP_WAIT;
+}
+
 ao_op_result ao_op_object(ao_pass *pass, const cJSON *item)
 {
 	ao_reconciler *r = pass->reconciler;
