@@ -57,8 +57,8 @@ describe('who has which policies', function()
   local function record() return require 'json'.decode(cluster.get('configmap', RECORD, own).data.record) end
 
   --- Actors a, b, c, d that run with pods stamped v1.
-  local function four(rollout)
-    local names, op = { 'a', 'b', 'c', 'd' }, operator(rollout)
+  local function four(rollout, args)
+    local names, op = { 'a', 'b', 'c', 'd' }, operator(rollout, nil, args)
     for _, name in ipairs(names) do cluster.apply(labelled(name, ns, 'one: "yes"')) end
     await_running(ns, 'a', 'b', 'c', 'd')
     put(own, 'team', { ['stamp.lua'] = stamp('v1', true) })
@@ -95,8 +95,8 @@ describe('who has which policies', function()
   end)
 
   it('is known to a standby that takes over', function()
-    local first, names = four(SLOWLY)
-    operator(SLOWLY, nil, '--health-probe-bind-address 127.0.0.1:18487')
+    local first, names = four(SLOWLY, '--leader-elect')
+    operator(SLOWLY, nil, '--leader-elect --health-probe-bind-address 127.0.0.1:18487')
     eventually('it stands by', 20, function() return cluster.sh('curl -s -m 5 "http://127.0.0.1:18487/readyz?verbose"'):find('standing by', 1, true) end)
     local before = generations(names)
     put(own, 'team', { ['stamp.lua'] = stamp('v2', true) })
@@ -109,10 +109,14 @@ describe('who has which policies', function()
     each_moved_once(names, before)
   end)
 
-  --- A policy that does nothing, in a file of 600 KB.
+  --- A ConfigMap of two policies that do nothing, 500 KB in all.
   local function put_large(i)
-    local text = ("-- %s\nreturn require('policy').define { name = 'notes-%d' }\n"):format(('x'):rep(600000), i)
-    put(own, 'large-' .. i, { [('notes-%d.lua'):format(i)] = text })
+    local files = {}
+    for _, half in ipairs { 'a', 'b' } do
+      local name = ('notes-%d-%s'):format(i, half)
+      files[name .. '.lua'] = ("-- %s\nreturn require('policy').define { name = '%s' }\n"):format(('x'):rep(250000), name)
+    end
+    put(own, 'large-' .. i, files)
   end
 
   it('is known of a bundle that is larger than a ConfigMap', function()
@@ -126,11 +130,11 @@ describe('who has which policies', function()
     put(own, 'team', { ['stamp.lua'] = 'return (((' })
     await_state(own, 'team', 'rejected')
     first.kill()
-    operator(nil, nil, '--leader-elect=false')
+    operator()
     cluster.apply(cluster.actor('two', ns))
     await_stamp('two', ns, 'kept')
     assert.equal('kept', stamp_of('one', ns))
-    for i = 4, 8 do put_large(i) end
+    for i = 4, 9 do put_large(i) end
     put(own, 'team', { ['stamp.lua'] = stamp 'more' })
     await_state(own, 'team', 'can be 4096 KiB in all')
     assert.equal('kept', stamp_of('one', ns))
