@@ -28,6 +28,7 @@ describe('an API server', function()
     faults.add { act = 'refuse' }
     local op = start()
     says(op, 'waiting for it')
+    for _, word in ipairs { faults.server, faults.kubeconfig } do assert.is_truthy(op.log():find(word, 1, true), op.log()) end
     cluster.sleep(2)
     assert.is_true(op.alive(), op.log())
     faults.clear()

@@ -420,14 +420,6 @@ describe('the command line', function()
     { 'a kubeconfig that is missing', '/nowhere/kubeconfig', nil, { '/nowhere/kubeconfig' } },
     { 'an empty kubeconfig', 'empty', '', { 'empty' } },
     { 'an unknown context', nil, nil, { 'context', 'nope' }, ' --context nope' },
-    { 'a server that refuses', 'refuses', [[
-apiVersion: v1
-kind: Config
-clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
-users: [{name: u, user: {token: t}}]
-contexts: [{name: x, context: {cluster: c, user: u}}]
-current-context: x
-]], { 'https://127.0.0.1:1', 'refuses' } },
   }
   for _, case in ipairs(CASES) do
     it('says in one line what is wrong with ' .. case[1], function()
