@@ -266,6 +266,27 @@ describe('an answer', function()
     end)
   end)
 
+  it('to a deletion that the watch has overtaken loses nothing that goes on living', function()
+    local function finalizers(list) patch('scaledobject', { metadata = { finalizers = list } }) end
+    make()
+    finalizers(json.array { 'example.com/keeps' })
+    cluster.sleep(1)
+    local id = spoil('DELETE', '/scaledobjects/a', { act = 'delay', after = true, ms = 2000 })
+    stop_scaling()
+    await_hit(id)
+    await('it is marked', 10, function() return get 'scaledobject'.metadata.deletionTimestamp end)
+    patch('scaledobject', { metadata = { annotations = { touched = 'meanwhile' } } })
+    await('the answer is here', 20, function() return said 'deleted ScaledObject a' == 1 end)
+    delete()
+    await('the actor waits for it', 20, function()
+      local ready = cluster.condition(get 'asyncactor', 'Ready') or {}
+      return (ready.message or ''):find('waiting for ScaledObject a to go (finalizers: example.com/keeps)', 1, true), ready.message
+    end)
+    finalizers(json.null)
+    await_gone 'asyncactor'
+    assert.is_nil(get 'scaledobject')
+  end)
+
   describe('of 409 to a deletion', function()
     local CONFLICTS = {
       ['of a load balancer'] = HTML,
