@@ -426,7 +426,7 @@ local function validate(self, actor, ctx)
   end
 end
 
---- What is wanted for a parent: { invalid, objects, queues, events, requeue_after }.
+--- What is wanted for a parent: { invalid, objects, refused, kept, queues, events, requeue_after }.
 -- For an invalid parent that is being deleted, the queues are planned all the same, so that they are deleted, too.
 ---@param snapshot table { now, parent, children, related, queues, explain }; with explain = true the plan says who set each field
 ---@return table

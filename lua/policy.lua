@@ -222,6 +222,19 @@ end
 
 local INVALID = { path = 'string?', message = 'string', reason = 'string?', condition = 'string?' }
 
+--- Returns a checked copy of why something is refused, or nil and what is wrong with it.
+---@param spec Invalid
+---@param where string
+---@return Invalid?
+---@return string?
+function policy.refusal(spec, where)
+  local wrong = shape(spec, where, INVALID)
+  if wrong then
+    return nil, wrong
+  end
+  return { path = spec.path, message = spec.message, reason = spec.reason, condition = spec.condition }
+end
+
 --- The functions for the files of one bundle.
 ---@param read fun(name: string): string?, string? the text of a data file, or nil and why not
 ---@param file fun(): string the file being loaded: `return policy.define {...}` is a tail call, so no line can be told
@@ -273,11 +286,8 @@ function policy.new(read, file)
       end
       return make('invalid', { path = spec, message = select('#', ...) > 0 and text:format(...) or text })
     end
-    local wrong = shape(spec, 'policy.invalid', INVALID)
-    if wrong then
-      error(wrong, 2)
-    end
-    return make('invalid', { path = spec.path, message = spec.message, reason = spec.reason, condition = spec.condition })
+    local refusal, wrong = policy.refusal(spec, 'policy.invalid')
+    return refusal and make('invalid', refusal) or error(wrong, 2)
   end
 
   --- The text of a data file of this bundle. Works only while the bundle loads.

@@ -17,6 +17,8 @@ static cJSON *outcome_of(ao_pass *pass, const ao_object *object)
 	ao_json_set(outcome, "changed", cJSON_Duplicate(pass->outcome.changed, 1));
 	if (parent->invalid)
 		ao_json_set(outcome, "invalid", cJSON_Duplicate(parent->invalid, 1));
+	if (parent->refused)
+		ao_json_set(outcome, "refused", cJSON_Duplicate(parent->refused, 1));
 	if (parent->policy_error)
 		ao_json_set(outcome, "policy_error", cJSON_Duplicate(parent->policy_error, 1));
 	if (pass->held)
