@@ -129,7 +129,7 @@ local SETTING_TYPES = { string = true, integer = true, boolean = true, json = tr
 local MANIFEST = {
   parent = 'table', children = 'table', related = 'table?', finalizer = 'string?', field_manager = 'string', legacy_managers = 'table?',
   lease = 'string', component = 'string', rendered_digest = 'string?', bundle_digest = 'string?', queue_records = 'string?', policies_label = 'string?',
-  gauge = 'table?', debug_path = 'string?',
+  gauge = 'table?', debug_path = 'string?', public_env = 'table?',
   class_annotation = 'string?',
   settings = 'table?', cases = 'table?',
 }
@@ -215,6 +215,8 @@ local function manifest(spec)
   copy.related, more = kinds(spec.related, 'policy.manifest.related', RELATED)
   wrong = wrong or more or check_related(copy.related or {})
   copy.legacy_managers, more = list(spec.legacy_managers, 'policy.manifest.legacy_managers', 'string')
+  wrong = wrong or more
+  copy.public_env, more = list(spec.public_env, 'policy.manifest.public_env', 'string')
   wrong = wrong or more or check_settings(spec.settings or {})
   copy.settings = spec.settings or {}
   return not wrong and copy or nil, wrong
