@@ -12,6 +12,7 @@ local concat, sort = table.concat, table.sort
 ---@field after string[]
 ---@field params table<string, table>
 ---@field doc string?
+---@field settings (fun(ctx: table): string[]?)?
 ---@field validate (fun(actor: table, ctx: table): table?)?
 ---@field render fun(actor: table, ctx: table, plan: Plan)?
 ---@field queues fun(actor: table, ctx: table, plan: Plan)?
@@ -91,7 +92,7 @@ local function shape(value, where, fields)
 end
 
 local DEFINE = {
-  name = 'string', after = 'table?', params = 'table?', doc = 'string?',
+  name = 'string', after = 'table?', params = 'table?', doc = 'string?', settings = 'function?',
   validate = 'function?', render = 'function?', queues = 'function?', status = 'function?', shared = 'function?',
 }
 

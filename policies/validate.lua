@@ -181,12 +181,35 @@ local function check_transport(actor, ctx)
     for key in pairs(actors.transports(ctx)) do known[#known + 1] = key end
     problem = ('transport "%s" not found in the operator\'s configuration (it has: %s)')
       :format(tostring(name), #known > 0 and table.concat(known, ', ') or 'none')
-  elseif not transport.enabled then
-    problem = ('transport "%s" is disabled in the operator\'s configuration; enable it there'):format(name)
   else
     problem = transports.problem(transport)
+    if not problem and not transport.enabled then
+      problem = ('transport "%s" is disabled in the operator\'s configuration; enable it there'):format(name)
+    end
   end
   return problem and { path = 'spec.transport', message = problem, reason = 'InvalidTransport', condition = 'TransportReady' }
+end
+
+local function sorted_keys(t)
+  local keys = {}
+  for key in pairs(t) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
+end
+
+--- What is wrong with the registry of transports. Actors are told of the entry that they use; the other entries work.
+local function registry_problems(ctx)
+  local registry, known, found = k8s.get(ctx.settings, 'transports'), actors.transports(ctx), {}
+  if registry ~= nil and (type(registry) ~= 'table' or json.is_array(registry)) then return { 'transports: must be a mapping, is ' .. describe(registry) } end
+  for _, key in ipairs(registry and registry.transports ~= nil and sorted_keys(registry) or {}) do
+    if key ~= 'transports' then found[#found + 1] = ('transports.%s: is not a valid key beside transports.transports'):format(key) end
+  end
+  for _, name in ipairs(sorted_keys(known)) do
+    local transport = actors.transport_named(name, ctx)
+    found[#found + 1] = transport and transports.problem(transport)
+      or not transport and known[name] ~= json.null and ('transports.%s: must be a mapping, is %s'):format(name, describe(known[name])) or nil
+  end
+  return found
 end
 
 return policy.define {
@@ -195,6 +218,8 @@ return policy.define {
   params = {
     max_env = schema.integer { min = 1 }:default(2000):doc 'Most environment variables a container may list.',
   },
+
+  settings = registry_problems,
 
   validate = function(actor, ctx)
     if k8s.get(actor, { 'metadata', 'annotations', 'asya.sh/paused' }) == 'true' then
