@@ -104,7 +104,10 @@ describe('probes and metrics', function()
     local said, ok = cluster.sh('ASYA_TRANSPORT_CONFIG=%s %s/asya-operator check 2>&1', cluster.quote(text), cluster.build)
     assert.is_false(ok)
     for _, each in ipairs(told) do
-      assert.is_truthy(get(18481, '/readyz?verbose'):find('note: policies: degraded.*' .. each:gsub('%p', '%%%0')), each)
+      eventually('it is degraded', 10, function()
+        local ready = get(18481, "'/readyz?verbose'")
+        return ready:find('note: policies: degraded.*' .. each:gsub('%p', '%%%0')), ready
+      end)
       assert.is_truthy(op.log():find(each, 1, true))
       assert.is_truthy(said:find(each, 1, true), said)
     end
