@@ -80,7 +80,7 @@ static void on_applied(void *arg, const ao_kube_answer *answer, bool created)
 		return;
 	}
 	uint64_t observed; /* of the answer: what came after it, and is in the cache already, has yet to be compared */
-	if (ao_world_took(pass->reconciler->with.world, kind, AO_WROTE_OBJECT, answer, &observed))
+	if (ao_world_put_answer(pass->reconciler->with.world, kind, AO_WROTE_OBJECT, answer, &observed))
 		*memo_for(pass, kind, desired) = (ao_memo){ao_json_digest(desired), observed, true};
 	ao_pass_note_change(pass,
 			    created                  ? "created"

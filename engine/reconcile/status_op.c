@@ -53,7 +53,7 @@ static void on_status_written(void *arg, const ao_kube_answer *answer)
 	if (answer->error)
 		ao_pass_parent_error(pass, "write the status of", answer);
 	else
-		ao_world_took(pass->reconciler->with.world, &pass->reconciler->manifest->kinds[0], AO_WROTE_STATUS, answer, NULL);
+		ao_world_put_answer(pass->reconciler->with.world, &pass->reconciler->manifest->kinds[0], AO_WROTE_STATUS, answer, NULL);
 	ao_pass_resume(pass, AO_OP_END);
 }
 

@@ -313,7 +313,7 @@ static bool is_ours_alone(ao_wrote wrote, const ao_object *object, const ao_obje
 	return strcmp(before->uid, object->uid) == 0 && (wrote == AO_WROTE_DELETION || before->deleting == object->deleting);
 }
 
-bool ao_world_took(ao_world *world, const ao_kind *kind, ao_wrote wrote, const ao_kube_answer *answer, uint64_t *ret_digest)
+bool ao_world_put_answer(ao_world *world, const ao_kind *kind, ao_wrote wrote, const ao_kube_answer *answer, uint64_t *ret_digest)
 {
 	ao_answered took = {0};
 	ao_auto_err ao_err *err = NULL;
@@ -338,12 +338,12 @@ void ao_world_deleted(ao_world *world, const ao_kind *kind, const char *key, con
 	if (!object || strcmp(object->uid, uid) != 0)
 		return; /* the watch was here before us */
 	if (answer->error == 0 && ao_span_is(ao_span_get(body, "kind"), kind->resource.kind))
-		ao_world_took(world, kind, AO_WROTE_DELETION, answer, NULL);
+		ao_world_put_answer(world, kind, AO_WROTE_DELETION, answer, NULL);
 	else
 		ao_store_remove(store, key);
 }
 
-const ao_object *ao_world_saw(ao_world *world, const ao_kind *kind, const char *key, const ao_kube_answer *answer)
+const ao_object *ao_world_put_unlisted(ao_world *world, const ao_kind *kind, const char *key, const ao_kube_answer *answer)
 {
 	const ao_object *object = NULL;
 	ao_object *before = NULL;
