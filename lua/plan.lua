@@ -73,7 +73,7 @@ local function check_new(state, role, object)
   if type(role) ~= 'string' or role == '' then
     return 'a role must be a non-empty string'
   elseif type(object) ~= 'table' then
-    return format("role '%s': the object must be a table, is a %s", role, type(object))
+    return format("role '%s': the object must be a table, not a %s", role, type(object))
   elseif state.by_role[role] then
     return format("role '%s' is already in the plan, put there by policy '%s'", role, state.by_role[role].policy.name)
   end

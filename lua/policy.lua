@@ -84,7 +84,7 @@ local function shape(value, where, fields)
     if got == nil and not optional then
       return format('%s.%s is missing', where, name)
     elseif got ~= nil and want ~= 'any' and type(got) ~= want then
-      return format('%s.%s must be a %s, is a %s', where, name, want, type(got))
+      return format('%s.%s must be a %s, not a %s', where, name, want, type(got))
     elseif got == '' and not optional then
       return format('%s.%s must not be empty', where, name)
     end

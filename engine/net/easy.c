@@ -94,7 +94,7 @@ void ao_easy_set_client(CURL *easy, const ao_http_options *options)
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	/* Who gives up does not wait for the thread that asks the name server, 10 s and more when that is silent: it ends by itself. */
+	/* A thread asks the name server, for 10 s and more when that is silent. A call that is given up does not wait for it: it ends by itself. */
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 }
 

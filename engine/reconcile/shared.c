@@ -160,7 +160,8 @@ static void on_read(void *arg, const ao_kube_answer *answer)
 	entry *e = arg;
 	e->read = NULL;
 	const ao_object *observed = answer->error ? NULL : ao_world_put_unlisted(e->shared->world, e->kind, e->key, answer);
-	ao_kube_answer nothing = {.error = -EPROTO, .reason = "", .message = "the server's answer is no such object", .body = ""};
+	ao_kube_answer nothing = {
+	    .error = -EPROTO, .reason = "", .message = "the server's answer is not the object that was asked for", .body = ""};
 	if (observed && is_as_desired(e, observed)) {
 		settle(e, observed->spec_digest);
 		end_work(e, answer);

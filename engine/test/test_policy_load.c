@@ -53,7 +53,7 @@ static void settings_of_nobody_are_named_and_no_error(void **state)
 	     "transports.a.config: unknown parameter 'regoin' (known: " SQS_KEYS ")", false},
 	    {"{params: {cheap: {}}, transports: {foo: 1, transports: {b: 5, a: {enabled: false, config: {x: y}, typ: sqs}}}}",
 	     "params: there is no policy 'cheap' in the bundle; transports.foo: is not a valid key beside transports.transports; "
-	     "transports.a: unknown parameter 'typ' (known: config, enabled, type); transports.b: must be a mapping, is the number 5",
+	     "transports.a: unknown parameter 'typ' (known: config, enabled, type); transports.b: must be a mapping, not the number 5",
 	     false},
 	};
 	for (size_t i = 0; i < AO_LEN(ROWS); i++) {

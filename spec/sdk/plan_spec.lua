@@ -153,7 +153,7 @@ describe('plan', function()
   it('says at the caller what is wrong with an argument', function()
     local cases = {
       { function() p:add('', {}) end, 'a role must be a non-empty string' },
-      { function() p:add('r') end, "role 'r': the object must be a table, is a nil" },
+      { function() p:add('r') end, "role 'r': the object must be a table, not a nil" },
       { function() p:add('r', {}, { before = 'x' }) end, "unknown option 'before' (known: after)" },
       { function() p:add('r', {}, { after = 1 }) end, 'after must name a role' },
       { function() p.add('r', {}) end, 'call it as plan:add(...), with a colon' },
