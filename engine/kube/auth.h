@@ -4,7 +4,7 @@
  * to kube/.
  *
  * A kubelet puts a new token into the file long before the old one ends.  So the file is read again at the first request after 60 s, and
- * needs no timer.  When it cannot be read, or holds no token, we keep the token that we have.  Who has none yet must not ask as nobody.
+ * needs no timer.  When it cannot be read, or holds no token, we keep the token that we have.  Without one nothing is sent: it would be sent as nobody.
  * Threads: the loop thread only.
  */
 #include "kube/config.h"

@@ -68,7 +68,7 @@ typedef struct ao_http_request {
 	void *arg;
 } ao_http_request;
 
-/** @return 0; -EINVAL when a PEM cannot be used is found at the first request instead, so this only fails on a broken libcurl */
+/** @return 0. A PEM that cannot be used is found at the first request, so this fails only with a broken libcurl. */
 int ao_http_new(ao_loop *loop, const ao_http_options *options, ao_http **ret, ao_err **reterr);
 /** Cancels every call, closes the connections. Like ao_http_cancel() and ao_http_send() legal inside any callback; NULL is fine. */
 void ao_http_free(ao_http *http);
