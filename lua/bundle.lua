@@ -293,6 +293,30 @@ local function settings_with_defaults(manifest, given)
   return settings
 end
 
+--- Asks each policy what is wrong with the settings: what it says, in order. Policies do without what they cannot use.
+---@param self Bundle
+---@return string[]
+local function problems_of(self)
+  local result = json.array {}
+  for _, it in ipairs(self.list) do
+    if it.def.settings then
+      self.host.enter(it.name, 'settings')
+      local found = it.def.settings { params = copy(it.params, {}), settings = copy(self.settings, {}) }
+      if found ~= nil and type(found) ~= 'table' then
+        fail('%s: the hook settings must return nothing or a list of texts, returned a %s', it.file, type(found))
+      end
+      for i, text in ipairs(found or {}) do
+        if type(text) ~= 'string' then
+          fail('%s: the hook settings must return a list of texts, [%d] is a %s', it.file, i, type(text))
+        end
+        result[#result + 1] = text
+      end
+    end
+  end
+  self.host.enter('', '')
+  return result
+end
+
 local function declared_kinds(manifest)
   local kinds = {}
   for _, child in ipairs(manifest.children) do
@@ -315,10 +339,12 @@ function bundle.load(files, settings, host)
   settings = settings or {}
   apply_params(list, settings.params or {}, host)
   loader.open = false
-  return setmetatable({
+  local self = setmetatable({
     list = list, host = host, kind_of = loader.kind_of, manifest_ = manifest, kinds = declared_kinds(manifest),
     settings = settings_with_defaults(manifest, settings),
   }, Bundle)
+  self.problems_ = problems_of(self)
+  return self
 end
 
 --- The manifest alone, without loading the other files. It says which settings the bundle needs.
@@ -426,7 +452,7 @@ local function validate(self, actor, ctx)
   end
 end
 
---- What is wanted for a parent: { invalid, objects, queues, events, requeue_after }.
+--- What is wanted for a parent: { invalid, objects, refused, kept, queues, events, requeue_after }.
 -- For an invalid parent that is being deleted, the queues are planned all the same, so that they are deleted, too.
 ---@param snapshot table { now, parent, children, related, queues, explain }; with explain = true the plan says who set each field
 ---@return table
@@ -490,6 +516,12 @@ end
 ---@return table
 function Bundle:manifest()
   return self.manifest_
+end
+
+--- What policies find wrong with the settings; they do without it.
+---@return string[]
+function Bundle:problems()
+  return self.problems_
 end
 
 --- The policies in the order they run: { name, file, origin, doc }.

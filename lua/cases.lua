@@ -7,7 +7,9 @@
 --   children, related, outcome: what is observed (default: nothing)
 --   expect:   {Kind: fields that must be there}; ABSENT means it must not
 --   queues:   with expect: the queues planned, in order, each with the fields that must be there; observed ones are `observed_queues`
---   invalid:  texts that the refusal must hold, instead of expect
+--   kept:     with expect: the observed objects that must stay as they are, each with the fields that must be there
+--   refused:  with expect: {role: texts that its refusal must hold}; no other role may be refused
+--   invalid:  texts that the refusal of the parent must hold, instead of expect
 --   status:   fields of the status that must be there
 --   snapshot: all of the above at once, as an operator recorded it; with `plan`, which must come out exactly
 local json = require 'json'
@@ -70,11 +72,24 @@ function M.snapshot(case, manifest)
   }
 end
 
-local function check_invalid(wanted, invalid)
+local function check_refusal(wanted, invalid)
   if not invalid then return 'nothing was refused' end
   local whole = ('%s %s %s'):format(invalid.condition or '', invalid.reason or '', invalid.message)
   for _, text in ipairs(type(wanted) == 'table' and wanted or { wanted }) do
     if not whole:find(text, 1, true) then return ("refused with '%s', which does not hold '%s'"):format(whole, text) end
+  end
+end
+
+--- Holds every refusal of a role what it must, and is no other role refused?
+local function check_roles(wanted, refused)
+  local by_role = {}
+  for _, it in ipairs(refused) do
+    by_role[it.role] = it
+    if not wanted[it.role] then return ("role '%s' is refused: %s"):format(it.role, it.message) end
+  end
+  for role, texts in pairs(wanted) do
+    local bad = check_refusal(texts, by_role[role])
+    if bad then return ("role '%s': %s"):format(role, bad) end
   end
 end
 
@@ -85,8 +100,10 @@ function M.judge_plan(case, plan)
     local wanted, got = json.encode(case.plan), json.encode(plan)
     return wanted ~= got and (M.difference(case.plan, plan, 'plan') or 'the plan holds more than was recorded') or nil
   end
-  if case.invalid then return check_invalid(case.invalid, plan.invalid) end
+  if case.invalid then return check_refusal(case.invalid, plan.invalid) end
   if plan.invalid then return 'refused: ' .. plan.invalid.message end
+  local wrong = check_roles(case.refused or {}, plan.refused or {}) or case.kept and M.difference(case.kept, plan.kept, 'kept')
+  if wrong then return wrong end
   for kind, fields in pairs(case.expect or {}) do
     local bad = M.difference(fields, M.find(plan, kind), kind)
     if bad then return bad end
@@ -97,7 +114,9 @@ end
 --- The outcome of a pass over a parent that went well, for status hooks.
 ---@return table
 function M.outcome(plan, parent)
-  return { errors = json.array {}, changed = json.array {}, invalid = plan.invalid, generation = parent.metadata.generation }
+  return {
+    errors = json.array {}, changed = json.array {}, invalid = plan.invalid, refused = plan.refused, generation = parent.metadata.generation,
+  }
 end
 
 return M

@@ -3,6 +3,7 @@
 local json = require 'json'
 local k8s = require 'k8s'
 local plain = require 'plain'
+local policies = require 'policy'
 local seal = require 'seal'
 
 local error, ipairs, pairs, setmetatable, type = error, ipairs, pairs, setmetatable, type
@@ -18,7 +19,9 @@ local plan = {}
 
 --- What each hook may do with a plan.
 local ALLOWED = {
-  render = { add = true, shared = true, keep = true, merge = true, remove = true, queue = true, event = true, requeue_after = true },
+  render = {
+    add = true, shared = true, keep = true, merge = true, remove = true, refuse = true, queue = true, event = true, requeue_after = true,
+  },
   queues = { merge = true, queue = true, event = true, requeue_after = true },
   status = { event = true, requeue_after = true, rolling_out = true },
   shared = { shared = true, merge = true, remove = true },
@@ -70,7 +73,7 @@ local function check_new(state, role, object)
   if type(role) ~= 'string' or role == '' then
     return 'a role must be a non-empty string'
   elseif type(object) ~= 'table' then
-    return format("role '%s': the object must be a table, is a %s", role, type(object))
+    return format("role '%s': the object must be a table, not a %s", role, type(object))
   elseif state.by_role[role] then
     return format("role '%s' is already in the plan, put there by policy '%s'", role, state.by_role[role].policy.name)
   end
@@ -119,6 +122,25 @@ function Plan:keep(child)
     error('keep takes an observed child', 2)
   end
   state.kept[#state.kept + 1] = { kind = child.kind, namespace = child.metadata.namespace, name = child.metadata.name }
+end
+
+--- Refuses the object under a role: what is there of it is neither changed nor deleted, and the rest of the plan is carried out. What must
+-- come after it is refused with it. The first refusal of a role counts; status hooks find it in ctx.outcome.refused.
+---@param role string
+---@param why Invalid { path, message, reason, condition }
+function Plan:refuse(role, why)
+  local state = state_of(self, 'refuse')
+  check_role(role)
+  local entry = state.by_role[role]
+  if not entry then
+    error(format("role '%s' is not in the plan", role), 2)
+  end
+  local refusal, wrong = policies.refusal(why, 'the refusal')
+  if not refusal then
+    error(wrong, 2)
+  end
+  refusal.policy = state.policy.name
+  entry.refusal = entry.refusal or refusal
 end
 
 --- The object under a role, to be read or changed in place. nil when there is no such role.
@@ -313,10 +335,22 @@ end
 ---@class Finished
 ---@field objects table[] { role, policy, shared, object, after }
 ---@field kept table[] { kind, namespace, name }
+---@field refused table[]? { role, kind, name, policy, path, message, reason, condition }
 ---@field queues table[]
 ---@field events table[]
 ---@field requeue_after number?
 ---@field rolling_out true?
+
+--- Leaves the object of an entry out of the plan, and what there is of it alone.
+local function refuse(state, entry, refused)
+  local object, why = entry.object, entry.refusal
+  local metadata = object.metadata
+  state.kept[#state.kept + 1] = { kind = object.kind, namespace = metadata.namespace, name = metadata.name }
+  refused[#refused + 1] = {
+    role = entry.role, kind = object.kind, name = metadata.name,
+    policy = why.policy, path = why.path, message = why.message, reason = why.reason, condition = why.condition,
+  }
+end
 
 --- Completes and checks what was planned.
 ---@param p Plan
@@ -326,8 +360,8 @@ function plan.finish(p, around)
   local state, host = STATES[p], around.host
   local parent = around.parent
   local reference = parent and owner_reference(parent, around.parent_kind)
-  local objects, seen = json.array {}, {}
-  for i, entry in ipairs(ordered(host, state)) do
+  local objects, refused, seen = json.array {}, json.array {}, {}
+  for _, entry in ipairs(ordered(host, state)) do
     check_object(host, entry, around.kinds)
     if not entry.shared then
       own(host, entry, parent, reference)
@@ -340,11 +374,16 @@ function plan.finish(p, around)
       blame(host, entry, "%s is in the plan already, as role '%s' of policy '%s'", id, seen[id].role, seen[id].policy.name)
     end
     seen[id] = entry
-    objects[i] = { role = entry.role, policy = entry.policy.name, shared = entry.shared, object = entry.object, after = entry.after }
+    entry.refusal = entry.refusal or entry.after and state.by_role[entry.after].refusal
+    if entry.refusal then
+      refuse(state, entry, refused)
+    else
+      objects[#objects + 1] = { role = entry.role, policy = entry.policy.name, shared = entry.shared, object = entry.object, after = entry.after }
+    end
   end
   return {
     objects = objects, kept = json.array(state.kept), queues = json.array(state.queues), events = json.array(state.events),
-    requeue_after = state.requeue_after, rolling_out = state.rolling_out,
+    requeue_after = state.requeue_after, rolling_out = state.rolling_out, refused = #refused > 0 and refused or nil,
   }
 end
 

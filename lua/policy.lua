@@ -12,6 +12,7 @@ local concat, sort = table.concat, table.sort
 ---@field after string[]
 ---@field params table<string, table>
 ---@field doc string?
+---@field settings (fun(ctx: table): string[]?)?
 ---@field validate (fun(actor: table, ctx: table): table?)?
 ---@field render fun(actor: table, ctx: table, plan: Plan)?
 ---@field queues fun(actor: table, ctx: table, plan: Plan)?
@@ -83,7 +84,7 @@ local function shape(value, where, fields)
     if got == nil and not optional then
       return format('%s.%s is missing', where, name)
     elseif got ~= nil and want ~= 'any' and type(got) ~= want then
-      return format('%s.%s must be a %s, is a %s', where, name, want, type(got))
+      return format('%s.%s must be a %s, not a %s', where, name, want, type(got))
     elseif got == '' and not optional then
       return format('%s.%s must not be empty', where, name)
     end
@@ -91,7 +92,7 @@ local function shape(value, where, fields)
 end
 
 local DEFINE = {
-  name = 'string', after = 'table?', params = 'table?', doc = 'string?',
+  name = 'string', after = 'table?', params = 'table?', doc = 'string?', settings = 'function?',
   validate = 'function?', render = 'function?', queues = 'function?', status = 'function?', shared = 'function?',
 }
 
@@ -129,7 +130,7 @@ local SETTING_TYPES = { string = true, integer = true, boolean = true, json = tr
 local MANIFEST = {
   parent = 'table', children = 'table', related = 'table?', finalizer = 'string?', field_manager = 'string', legacy_managers = 'table?',
   lease = 'string', component = 'string', rendered_digest = 'string?', bundle_digest = 'string?', queue_records = 'string?', policies_label = 'string?',
-  gauge = 'table?', debug_path = 'string?',
+  gauge = 'table?', debug_path = 'string?', public_env = 'table?',
   class_annotation = 'string?',
   settings = 'table?', cases = 'table?',
 }
@@ -215,12 +216,27 @@ local function manifest(spec)
   copy.related, more = kinds(spec.related, 'policy.manifest.related', RELATED)
   wrong = wrong or more or check_related(copy.related or {})
   copy.legacy_managers, more = list(spec.legacy_managers, 'policy.manifest.legacy_managers', 'string')
+  wrong = wrong or more
+  copy.public_env, more = list(spec.public_env, 'policy.manifest.public_env', 'string')
   wrong = wrong or more or check_settings(spec.settings or {})
   copy.settings = spec.settings or {}
   return not wrong and copy or nil, wrong
 end
 
 local INVALID = { path = 'string?', message = 'string', reason = 'string?', condition = 'string?' }
+
+--- Returns a checked copy of why something is refused, or nil and what is wrong with it.
+---@param spec Invalid
+---@param where string
+---@return Invalid?
+---@return string?
+function policy.refusal(spec, where)
+  local wrong = shape(spec, where, INVALID)
+  if wrong then
+    return nil, wrong
+  end
+  return { path = spec.path, message = spec.message, reason = spec.reason, condition = spec.condition }
+end
 
 --- The functions for the files of one bundle.
 ---@param read fun(name: string): string?, string? the text of a data file, or nil and why not
@@ -273,11 +289,8 @@ function policy.new(read, file)
       end
       return make('invalid', { path = spec, message = select('#', ...) > 0 and text:format(...) or text })
     end
-    local wrong = shape(spec, 'policy.invalid', INVALID)
-    if wrong then
-      error(wrong, 2)
-    end
-    return make('invalid', { path = spec.path, message = spec.message, reason = spec.reason, condition = spec.condition })
+    local refusal, wrong = policy.refusal(spec, 'policy.invalid')
+    return refusal and make('invalid', refusal) or error(wrong, 2)
   end
 
   --- The text of a data file of this bundle. Works only while the bundle loads.

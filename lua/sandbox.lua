@@ -90,7 +90,7 @@ local function metatable_like(mt)
     local field = rawget(mt, name)
     if type(field) == 'table' and BEHIND[name] then field = BEHIND[name](field) end
     if field ~= nil and type(field) ~= 'function' then
-      error(("metatable field '%s' must be a function%s, is a %s"):format(name, BEHIND[name] and ' or a table' or '', type(field)), 3)
+      error(("metatable field '%s' must be a function%s, not a %s"):format(name, BEHIND[name] and ' or a table' or '', type(field)), 3)
     end
     made[name] = field
   end

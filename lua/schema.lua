@@ -64,8 +64,8 @@ end
 local check
 
 local function check_bounds(rule, value, path)
-  if rule.min and value < rule.min then fail(path, 'must be at least %s, is %s', plain.text(rule.min), plain.text(value)) end
-  if rule.max and value > rule.max then fail(path, 'must be at most %s, is %s', plain.text(rule.max), plain.text(value)) end
+  if rule.min and value < rule.min then fail(path, 'must be at least %s, not %s', plain.text(rule.min), plain.text(value)) end
+  if rule.max and value > rule.max then fail(path, 'must be at most %s, not %s', plain.text(rule.max), plain.text(value)) end
   return value
 end
 

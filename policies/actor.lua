@@ -1,6 +1,7 @@
 --- actor: what all policies agree on about an AsyncActor: its defaults, names and transport.
 local policy = require 'policy'
 local k8s = require 'k8s'
+local json = require 'json'
 
 local M = {}
 
@@ -11,9 +12,11 @@ M.SCRIPT = 'asya_runtime.py'
 
 local END_ACTORS = { ['happy-end'] = true, ['error-end'] = true }
 
---- Deployment, StatefulSet or Job; `type` is another spelling of `kind`.
+--- Deployment, StatefulSet or Job; `type` is another spelling of `kind`. A Deployment may only be the server's default for a kind that is absent.
 function M.kind(actor)
-  return k8s.get(actor, 'spec.workload.kind') or k8s.get(actor, 'spec.workload.type') or 'Deployment'
+  local kind = k8s.get(actor, 'spec.workload.kind')
+  if kind ~= nil and kind ~= 'Deployment' then return kind end
+  return k8s.get(actor, 'spec.workload.type') or 'Deployment'
 end
 
 --- End actors take results out of the mesh; their sidecar and runtime behave a little differently.
@@ -54,13 +57,13 @@ end
 --- The registry of transports: NAME -> entry. A configuration file may hold it with or without the inner `transports` of the
 -- environment variable; the older spelling `operator.transports` lies under it.
 function M.transports(ctx)
-  local registry = ctx.settings.transports or {}
-  local older = k8s.get(ctx.settings.operator, 'transports')
-  registry = k8s.get(registry, 'transports') or registry
-  return older and k8s.merge(older, registry) or registry
+  local registry, older = k8s.get(ctx.settings, 'transports'), k8s.get(ctx.settings, 'operator.transports')
+  if type(registry) == 'table' and registry.transports ~= nil then registry = k8s.get(registry, 'transports') end
+  if type(registry) ~= 'table' or json.is_array(registry) then registry = {} end
+  return type(older) == 'table' and k8s.merge(older, registry) or registry
 end
 
---- A transport by its name: { name, type, enabled, config }, or nil when the registry does not have it.
+--- A transport by its name: { name, type, enabled, config, entry }, or nil when the registry does not have it.
 -- An entry without a type has the one its name says.
 function M.transport_named(name, ctx)
   local entry = type(name) == 'string' and k8s.get(M.transports(ctx), { name })
@@ -70,6 +73,7 @@ function M.transport_named(name, ctx)
     type = entry.type or name,
     enabled = entry.enabled == true,
     config = k8s.get(entry, 'config') or {},
+    entry = entry,
   }
 end
 

@@ -38,6 +38,15 @@ return policy.manifest {
   debug_path = 'actors', -- /debug/actors/NAMESPACE/NAME
   class_annotation = 'asya.sh/operator-class',
 
+  -- The variables whose values /debug/ and records show. All others may hold a secret.
+  public_env = {
+    'ASYA_ACTOR_ERROR_END', 'ASYA_ACTOR_HAPPY_END', 'ASYA_ACTOR_NAME', 'ASYA_AWS_REGION', 'ASYA_CHUNK_SIZE', 'ASYA_ENABLE_VALIDATION',
+    'ASYA_GATEWAY_URL', 'ASYA_HANDLER', 'ASYA_HANDLER_MODE', 'ASYA_IS_END_ACTOR', 'ASYA_LOG_LEVEL', 'ASYA_MAX_FRAME', 'ASYA_QUEUE_AUTO_CREATE',
+    'ASYA_RABBITMQ_EXCHANGE', 'ASYA_RABBITMQ_HOST', 'ASYA_RABBITMQ_PORT', 'ASYA_RABBITMQ_TLS', 'ASYA_RABBITMQ_USERNAME', 'ASYA_RABBITMQ_VHOST',
+    'ASYA_RUNTIME_TIMEOUT', 'ASYA_SOCKET_CHMOD', 'ASYA_SOCKET_DIR', 'ASYA_SOCKET_NAME', 'ASYA_SQS_ENDPOINT', 'ASYA_SQS_VISIBILITY_TIMEOUT',
+    'ASYA_SQS_WAIT_TIME_SECONDS', 'ASYA_TRANSPORT',
+  },
+
   -- What lies under the actors and settings of cases.
   cases = {
     parent = {

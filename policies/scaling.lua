@@ -173,11 +173,11 @@ local function number(default, doc)
 end
 
 local function wrong(path, fmt, ...)
-  return policy.invalid { path = path, condition = 'ScalingReady', reason = 'ValidationError', message = path .. ': ' .. fmt:format(...) }
+  return { path = path, condition = 'ScalingReady', reason = 'ValidationError', message = path .. ': ' .. fmt:format(...) }
 end
 
---- KEDA's limits: its own webhook lets wrong objects through when it is down.
-local function check(actor, ctx)
+--- KEDA's limits: its own webhook lets wrong objects through when it is down. What is wrong, or nil.
+local function problem_of(actor, ctx)
   local name, min, max = actor.metadata.name, scaling(actor, 'minReplicas', 0), positive(actor, 'maxReplicas', 50)
   if #name > 54 then
     return wrong('metadata.name', "'%s' has %d characters; with scaling at most 54 fit KEDA's keda-hpa-<name>", name, #name)
@@ -200,6 +200,16 @@ local function check(actor, ctx)
   end
 end
 
+--- Refuses what scales the actor; what scales it now stays as it is. When that is the workload as well, what runs it now stays, too.
+local function refuse(ctx, plan, problem)
+  local as_job = plan:get('workload').kind == 'ScaledJob'
+  plan:remove 'trigger-auth'
+  plan:refuse(as_job and 'workload' or 'scaler', problem)
+  for _, child in ipairs(ctx.children) do
+    if as_job or child.kind == 'TriggerAuthentication' then plan:keep(child) end
+  end
+end
+
 return policy.define {
   name = 'scaling',
   after = { 'workload', 'sidecar', 'identity' },
@@ -212,10 +222,6 @@ return policy.define {
     scale_up_percent = number(100, 'Percent of pods that may come per period.'),
     period = schema.integer { min = 1, max = 1800 }:default(60):doc 'Seconds of a period.',
   },
-
-  validate = function(actor, ctx)
-    if actors.scaling_enabled(actor) then return check(actor, ctx) end
-  end,
 
   render = function(actor, ctx, plan)
     if not actors.scaling_enabled(actor) then return end
@@ -236,5 +242,7 @@ return policy.define {
     else
       plan:add('scaler', scaled_object(actor, trigger, ctx.params))
     end
+    local problem = problem_of(actor, ctx)
+    if problem then refuse(ctx, plan, problem) end
   end,
 }

@@ -17,6 +17,22 @@ local function related(ctx, kind)
   return list
 end
 
+local STATUS_OF = { TransportReady = 'TransportError', ScalingReady = 'ScalingError' }
+
+--- What a policy says against the actor, or against a part of its plan: { condition, reason, message, status }.
+local function verdict(why)
+  local condition = why.condition or 'WorkloadReady'
+  return { condition = condition, reason = why.reason or 'ValidationError', message = why.message, status = STATUS_OF[condition] or 'WorkloadError' }
+end
+
+--- The verdict on the first part of the plan that was refused and shows in this condition, or nil.
+local function refusal(ctx, condition)
+  for _, refused in ipairs(ctx.outcome.refused or {}) do
+    local it = verdict(refused)
+    if condition == nil or it.condition == condition then return it end
+  end
+end
+
 --- What is wrong although everything was carried out, the gravest first: { status, reason, message }, or nil.
 local function trouble_of(f)
   local fault, updating = f.pods.fault, f.updated and f.total > f.updated
@@ -60,7 +76,7 @@ local function condition_of(err)
   return 'WorkloadReady', 'WorkloadError'
 end
 
---- What keeps the actor from being reconciled, if anything: { condition, reason, message, status }.
+--- What keeps the actor, or a part of it, from being reconciled, if anything: { condition, reason, message, status }.
 local function blocker(ctx, f)
   local outcome = ctx.outcome
   if outcome.policy_error then
@@ -68,11 +84,8 @@ local function blocker(ctx, f)
   end
   local invalid = outcome.invalid
   if invalid then
-    local condition = invalid.condition or 'WorkloadReady'
     if invalid.reason == 'Paused' then return { condition = 'Ready', reason = 'Paused', message = invalid.message, status = 'Paused' } end
-    local status = { TransportReady = 'TransportError', ScalingReady = 'ScalingError' }
-    return { condition = condition, reason = invalid.reason or 'ValidationError', message = invalid.message,
-      status = status[condition] or 'WorkloadError' }
+    return verdict(invalid)
   end
   local err = outcome.errors[1]
   if err and err.role == 'queue' then
@@ -91,6 +104,8 @@ local function blocker(ctx, f)
       return { condition = 'TransportReady', reason = queue.reason, message = queue.message, status = status }
     end
   end
+  -- Pods that fail are the graver news; the condition shows the refusal all the same.
+  if not f.trouble or f.trouble.scaling then return refusal(ctx) end
 end
 
 -- States in which an actor does what it is there for; and those in which one that was ready still is while any replica is.
@@ -135,7 +150,8 @@ local function set_conditions(ctx, status, f, blocked)
       ctx.now, status.observedGeneration)
   end
   local function unless_blocked(kind, truth, reason, message)
-    if blocked and blocked.condition == kind then truth, reason, message = 'False', blocked.reason, blocked.message end
+    local no = blocked and blocked.condition == kind and blocked or refusal(ctx, kind)
+    if no then truth, reason, message = 'False', no.reason, no.message end
     set(kind, truth, reason, message)
   end
   local there = #ctx.queues > 0 and ('queue %s is there'):format(ctx.queues[1].name)

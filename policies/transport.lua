@@ -48,6 +48,8 @@ local QUEUES = {
   },
 }
 
+local ENTRY = { type = text(), enabled = flag(), config = schema.any() }
+
 local CONFIG = {
   rabbitmq = {
     host = text():doc 'Name or address of the broker.',
@@ -89,9 +91,12 @@ local function check_secret_refs(config, path)
   end
 end
 
---- What is wrong with the configuration of an enabled transport, with its path; or nil.
+--- What is wrong with a transport, with its path; or nil. The configuration of one that is not enabled is nobody's business.
 function M.problem(transport)
   local path = ('transports.%s.config'):format(transport.name)
+  local fits, unfit = pcall(schema.apply, ENTRY, transport.entry, 'transports.' .. transport.name)
+  if not fits then return tostring(unfit) end
+  if not transport.enabled then return nil end
   if not CONFIG[transport.type] then
     return ('transports.%s.type: "%s" is not a type of transport; use rabbitmq or sqs'):format(transport.name, tostring(transport.type))
   end

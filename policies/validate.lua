@@ -34,12 +34,12 @@ end
 
 local function text(value, path)
   if type(value) == 'string' then return nil end
-  return wrong(path, 'must be a string, is %s; put it in quotes', describe(value))
+  return wrong(path, 'must be a string, not %s; put it in quotes', describe(value))
 end
 
 local function list_of(item)
   return function(value, path, ctx)
-    if not json.is_array(value) then return wrong(path, 'must be a list, is %s', describe(value)) end
+    if not json.is_array(value) then return wrong(path, 'must be a list, not %s', describe(value)) end
     for i, each in ipairs(value) do
       local bad = check(item, each, ('%s[%d]'):format(path, i - 1), ctx)
       if bad then return bad end
@@ -48,7 +48,7 @@ local function list_of(item)
 end
 
 local function map_of_text(value, path)
-  if type(value) ~= 'table' or json.is_array(value) then return wrong(path, 'must be a mapping, is %s', describe(value)) end
+  if type(value) ~= 'table' or json.is_array(value) then return wrong(path, 'must be a mapping, not %s', describe(value)) end
   for key, each in pairs(value) do
     local bad = text(each, path .. '.' .. key)
     if bad then return bad end
@@ -59,7 +59,7 @@ local KINDS = { Deployment = true, StatefulSet = true, Job = true }
 
 local function kind_of_workload(value, path)
   if KINDS[value] then return nil end
-  return wrong(path, 'must be Deployment, StatefulSet or Job, is %s', type(value) == 'string' and ("'%s'"):format(value) or describe(value))
+  return wrong(path, 'must be Deployment, StatefulSet or Job, not %s', type(value) == 'string' and ("'%s'"):format(value) or describe(value))
 end
 
 local VARIABLE = fields { name = text, value = text }
@@ -100,7 +100,7 @@ local SPEC = fields {
 function check(shape, value, path, ctx)
   if type(shape) == 'function' then return shape(value, path, ctx) end
   if type(value) ~= 'table' or value == json.null or json.is_array(value) then
-    return wrong(path, 'must be a mapping, is %s', describe(value))
+    return wrong(path, 'must be a mapping, not %s', describe(value))
   end
   for _, field in ipairs(shape) do
     local inner = value[field.name]
@@ -159,7 +159,7 @@ local function check_clashes(actor, template)
   for key, value in pairs(actors.labels(actor)) do
     if labels[key] ~= nil and labels[key] ~= value then
       return wrong('spec.workload.template.metadata.labels.' .. key,
-        "must be '%s' or absent: the workload selects its pods by it, is '%s'", value, tostring(labels[key]))
+        "must be '%s' or absent, not '%s': the workload selects its pods by it", value, tostring(labels[key]))
     end
   end
 end
@@ -181,12 +181,35 @@ local function check_transport(actor, ctx)
     for key in pairs(actors.transports(ctx)) do known[#known + 1] = key end
     problem = ('transport "%s" not found in the operator\'s configuration (it has: %s)')
       :format(tostring(name), #known > 0 and table.concat(known, ', ') or 'none')
-  elseif not transport.enabled then
-    problem = ('transport "%s" is disabled in the operator\'s configuration; enable it there'):format(name)
   else
     problem = transports.problem(transport)
+    if not problem and not transport.enabled then
+      problem = ('transport "%s" is disabled in the operator\'s configuration; enable it there'):format(name)
+    end
   end
   return problem and { path = 'spec.transport', message = problem, reason = 'InvalidTransport', condition = 'TransportReady' }
+end
+
+local function sorted_keys(t)
+  local keys = {}
+  for key in pairs(t) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
+end
+
+--- What is wrong with the registry of transports. Actors are told of the entry that they use; the other entries work.
+local function registry_problems(ctx)
+  local registry, known, found = k8s.get(ctx.settings, 'transports'), actors.transports(ctx), {}
+  if registry ~= nil and (type(registry) ~= 'table' or json.is_array(registry)) then return { 'transports: must be a mapping, not ' .. describe(registry) } end
+  for _, key in ipairs(registry and registry.transports ~= nil and sorted_keys(registry) or {}) do
+    if key ~= 'transports' then found[#found + 1] = ('transports.%s: is not a valid key beside transports.transports'):format(key) end
+  end
+  for _, name in ipairs(sorted_keys(known)) do
+    local transport = actors.transport_named(name, ctx)
+    found[#found + 1] = transport and transports.problem(transport)
+      or not transport and known[name] ~= json.null and ('transports.%s: must be a mapping, not %s'):format(name, describe(known[name])) or nil
+  end
+  return found
 end
 
 return policy.define {
@@ -195,6 +218,8 @@ return policy.define {
   params = {
     max_env = schema.integer { min = 1 }:default(2000):doc 'Most environment variables a container may list.',
   },
+
+  settings = registry_problems,
 
   validate = function(actor, ctx)
     if k8s.get(actor, { 'metadata', 'annotations', 'asya.sh/paused' }) == 'true' then

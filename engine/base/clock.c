@@ -1,6 +1,7 @@
 /* clock.c -- clock_gettime in milliseconds, and RFC 3339 in UTC. */
 #include "base/clock.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,41 @@ void ao_time_second_text(int64_t wall_ms, char out[AO_TIME_TEXT])
 	struct tm tm;
 	split(wall_ms, &tm);
 	strftime(out, AO_TIME_TEXT, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+/** Reads "Z" or "+01:00". @return false when it is neither; else *ret_ms is to be taken off */
+static bool read_zone(const char *text, int64_t *ret_ms)
+{
+	int hours = 0, minutes = 0, used = 0;
+	*ret_ms = 0;
+	if (strcmp(text, "Z") == 0)
+		return true;
+	if ((*text != '+' && *text != '-') || sscanf(text + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 || text[1 + used])
+		return false;
+	*ret_ms = (*text == '-' ? -1 : 1) * (hours * 60 + minutes) * (int64_t)60000;
+	return true;
+}
+
+bool ao_time_read(const char *text, int64_t *ret_wall_ms)
+{
+	struct tm tm = {0};
+	int used = 0;
+	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &used) !=
+	    6)
+		return false;
+	const char *rest = text + used;
+	int64_t milliseconds = 0, zone_ms;
+	if (*rest == '.') {
+		int64_t unit = 100;
+		for (rest++; isdigit((unsigned char)*rest); rest++, unit /= 10)
+			milliseconds += (*rest - '0') * unit;
+	}
+	if (!read_zone(rest, &zone_ms))
+		return false;
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	*ret_wall_ms = (int64_t)timegm(&tm) * 1000 + milliseconds - zone_ms;
+	return true;
 }
 
 /** @return the milliseconds of a unit and its length; 0: it is none */

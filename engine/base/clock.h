@@ -17,5 +17,8 @@ void ao_time_text(int64_t wall_ms, char out[AO_TIME_TEXT]);        /* 2026-01-02
 void ao_time_second_text(int64_t wall_ms, char out[AO_TIME_TEXT]); /* 2026-01-02T15:04:05Z, metav1.Time */
 void ao_time_micro_text(int64_t wall_ms, char out[AO_TIME_TEXT]);  /* 2026-01-02T15:04:05.123000Z, metav1.MicroTime */
 
+/** Reads a time as RFC 3339 has it: "2026-01-02T15:04:05Z", with a fraction, with an offset. @return false: it is none, *ret_wall_ms stays */
+bool ao_time_read(const char *text, int64_t *ret_wall_ms);
+
 /** Reads a duration as Go writes them: "5m", "1h30m", "1.5s", "200ms", "0". @return false when the text is not a duration: *ret_ms stays as it was */
 bool ao_duration_read(const char *text, uint64_t *ret_ms);

@@ -95,6 +95,14 @@ void ao_args_help(const ao_verb *verb)
 
 void ao_cli_note(const char *text) { fprintf(stderr, "note: %s\n", text); }
 
+int ao_cli_refusals(const char *parent, const cJSON *plan)
+{
+	const cJSON *refused = ao_json_at(plan, "refused"), *each;
+	cJSON_ArrayForEach (each, refused)
+		fprintf(stderr, "error: %s: role '%s': %s\n", parent, ao_json_str(each, "role"), ao_json_str(each, "message"));
+	return cJSON_GetArraySize(refused);
+}
+
 int ao_cli_fail(ao_err *err, int exit_code)
 {
 	fprintf(stderr, "error: %s\n", ao_err_text(err));

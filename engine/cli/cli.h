@@ -6,6 +6,7 @@
  * 2 wrong usage.  Results go to stdout, errors to stderr as "error: ...".
  */
 #include "base/err.h"
+#include "json/json.h"
 
 int ao_cli_run(int argc, char **argv);
 int ao_cli_render(int argc, char **argv);
@@ -18,6 +19,9 @@ int ao_cli_version(int argc, char **argv);
 
 /** Prints "note: <text>". */
 void ao_cli_note(const char *text);
+
+/** Prints "error: <parent>: role 'scaler': <why>" for each part of a plan that a policy refused. @return how many */
+int ao_cli_refusals(const char *parent, const cJSON *plan);
 
 /** Prints "error: <text>" and frees the error. @return `exit_code` */
 int ao_cli_fail(ao_err *err, int exit_code);

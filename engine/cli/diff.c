@@ -172,6 +172,7 @@ static void diff_parent(diff *d, const ao_object *parent)
 		d->failed++;
 		return;
 	}
+	d->failed += ao_cli_refusals(parent->key, plan) > 0;
 	cJSON_ArrayForEach (item, ao_json_at(plan, "objects"))
 		try_child(d, ao_json_at(item, "object"));
 	leftovers l = {d, plan};

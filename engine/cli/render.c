@@ -27,7 +27,10 @@ static int is_parent(const ao_manifest *manifest, const cJSON *document)
 	return ao_manifest_kind(manifest, document) == &manifest->kinds[0];
 }
 
-/** Adds the children of one parent to `items`. Unless `explain` is NULL, adds to it which policy set each field. */
+/**
+ * Adds the children of one parent to `items`. Unless `explain` is NULL, adds to it which policy set each field.
+ * @return how many parts of the plan were refused, which was printed; negative on errors
+ */
 static int render_one(const ao_loaded *loaded, const ao_openapi *openapi, const char *file, const cJSON *parent, cJSON *items,
 		      cJSON *explain, ao_err **reterr)
 {
@@ -56,7 +59,8 @@ static int render_one(const ao_loaded *loaded, const ao_openapi *openapi, const 
 	const cJSON *explained = explain ? ao_json_at(plan, "explain") : NULL;
 	cJSON_ArrayForEach (item, explained)
 		cJSON_AddItemToArray(explain, cJSON_Duplicate(item, 1));
-	return 0;
+	ao_auto_str char *who = ao_xasprintf("%s: %s", file, name);
+	return ao_cli_refusals(who, plan);
 }
 
 static void print_items(const cJSON *items, bool json)
@@ -99,6 +103,7 @@ static void print_explanation(const cJSON *explain, bool json)
 	ao_page_end();
 }
 
+/** @return 1 when parts of plans were refused, else 0; negative on errors */
 static int render_file(const ao_load_options *load, const char *file, bool json, bool explain, ao_err **reterr)
 {
 	ao_auto_sources ao_sources sources = {0};
@@ -115,20 +120,22 @@ static int render_file(const ao_load_options *load, const char *file, bool json,
 	if (r == 0)
 		r = read_parents(file, &parents, reterr);
 	size_t rendered = 0;
+	bool refused = false;
 	const cJSON *document;
-	for (document = parents ? parents->child : NULL; r == 0 && document; document = document->next)
+	for (document = parents ? parents->child : NULL; r >= 0 && document; document = document->next)
 		if (is_parent(loaded.manifest, document)) {
 			r = render_one(&loaded, openapi, file, document, items, explain ? explanation : NULL, reterr);
+			refused = refused || r > 0;
 			rendered++;
 		}
-	if (r == 0 && !rendered)
+	if (r >= 0 && !rendered)
 		r = ao_err_set(reterr, -EINVAL, "%s: holds no %s (%s)", file, loaded.manifest->kinds[0].resource.kind,
 			       loaded.manifest->kinds[0].resource.api_version);
-	if (r == 0 && explain)
+	if (r >= 0 && explain)
 		print_explanation(explanation, json);
-	else if (r == 0)
+	else if (r >= 0)
 		print_items(items, json);
-	return r;
+	return r < 0 ? r : refused;
 }
 
 int ao_cli_render(int argc, char **argv)
@@ -160,5 +167,6 @@ int ao_cli_render(int argc, char **argv)
 		r = ao_err_set(&err, -EINVAL, "--output: expected yaml or json, got '%s'", output);
 	if (r < 0)
 		return ao_cli_fail(err, 2);
-	return render_file(&load, file, json, explain, &err) < 0 ? ao_cli_fail(err, 1) : 0;
+	r = render_file(&load, file, json, explain, &err);
+	return r < 0 ? ao_cli_fail(err, 1) : r;
 }

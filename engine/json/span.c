@@ -143,10 +143,10 @@ bool ao_span_is_object(ao_span text)
 
 ao_span ao_span_get(ao_span object, const char *key)
 {
-	size_t cursor = 0, len = strlen(key);
+	size_t cursor = 0;
 	ao_span name, value;
 	while (ao_span_member(object, &cursor, &name, &value))
-		if (name.len == len && memcmp(name.at, key, len) == 0)
+		if (ao_span_is_key(name, key))
 			return value;
 	return (ao_span){0};
 }
@@ -204,8 +204,9 @@ long long ao_span_int(ao_span number, long long fallback)
 	return errno || end != digits + number.len ? fallback : value;
 }
 
-/** Copies a value without the white space between tokens. */
-static void put_compact(ao_span s, ao_buf *out)
+bool ao_span_is_key(ao_span key, const char *text) { return key.len == strlen(text) && memcmp(key.at, text, key.len) == 0; }
+
+void ao_span_put(ao_span s, ao_buf *out)
 {
 	size_t start = 0;
 	for (size_t i = 0; i < s.len;) {
@@ -223,13 +224,16 @@ static void put_compact(ao_span s, ao_buf *out)
 	ao_buf_put(out, s.at + start, s.len - start);
 }
 
-/** Did the walk over `object` that stopped at `cursor` stop because the object ends there, and the text with it? */
-static bool ended(ao_span object, size_t cursor)
+size_t ao_span_put_key(ao_span key, bool *first, ao_buf *out)
 {
-	size_t i = skip_space(object, cursor);
-	if (!cursor)
-		i = skip_space(object, i + 1); /* no member at all: the brace was not stepped over */
-	return i < object.len && object.at[i] == '}' && skip_space(object, i + 1) == object.len;
+	if (!*first)
+		ao_buf_put(out, ",", 1);
+	*first = false;
+	size_t start = out->len;
+	ao_buf_put(out, "\"", 1);
+	ao_buf_put(out, key.at, key.len);
+	ao_buf_put(out, "\":", 2);
+	return start;
 }
 
 bool ao_span_without(ao_span object, const char *path, ao_buf *out)
@@ -238,7 +242,7 @@ bool ao_span_without(ao_span object, const char *path, ao_buf *out)
 	ao_span key, value;
 	bool first = true, whole = true;
 	if (start >= object.len || object.at[start] != '{') {
-		put_compact(object, out);
+		ao_span_put(object, out);
 		return skip_value(object, start) && skip_space(object, skip_value(object, start)) == object.len;
 	}
 	ao_buf_put(out, "{", 1);
@@ -246,15 +250,12 @@ bool ao_span_without(ao_span object, const char *path, ao_buf *out)
 		bool here = key.len == len && memcmp(key.at, path, len) == 0;
 		if (here && !path[len])
 			continue;
-		ao_buf_puts(out, first ? "\"" : ",\"");
-		first = false;
-		ao_buf_put(out, key.at, key.len);
-		ao_buf_put(out, "\":", 2);
+		ao_span_put_key(key, &first, out);
 		if (here)
 			whole = ao_span_without(value, path + len + 1, out) && whole;
 		else
-			put_compact(value, out);
+			ao_span_put(value, out);
 	}
 	ao_buf_put(out, "}", 1);
-	return whole && ended(object, cursor);
+	return whole && ao_span_ended(object, cursor);
 }

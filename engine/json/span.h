@@ -41,6 +41,14 @@ bool ao_span_is(ao_span string, const char *text); /* compares an unescaped stri
 /** An integer; `fallback` when absent, not one, or beyond long long. */
 long long ao_span_int(ao_span number, long long fallback);
 
+/** Is this the raw key of a member? */
+bool ao_span_is_key(ao_span key, const char *text);
+
+/** Appends a value without the spaces between its tokens. */
+void ao_span_put(ao_span value, ao_buf *out);
+/** Appends `"key":`, with a comma in front unless it is the first. @return where it begins in `out`, after the comma */
+size_t ao_span_put_key(ao_span key, bool *first, ao_buf *out);
+
 /**
  * Appends `object` to `out` without the member at `path` (dots between keys: "metadata.managedFields"), and
  * without spaces between tokens. Absent path: everything is copied.

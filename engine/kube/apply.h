@@ -3,12 +3,12 @@
  * apply.h -- makes one object on the server be what we want, with the fewest requests and without touching what is not ours.
  *
  * Absent: POST (fieldValidation=Strict), so that a foreign object of that name answers AlreadyExists instead of being taken over.  One that
- * has the controlling owner that we render is no foreign one but ours, of a POST whose answer was lost: it is gone on with as if present.
+ * has the controlling owner that we render is ours, of a POST whose answer was lost, and is treated as if it had been seen.
  * One that another owner controls is foreign, also when it was observed: the same error names that owner, and nothing is changed.
  * Present: first, when the object is still held by an Update entry of ours, or of a legacy manager while we hold nothing of it, one JSON
  * patch that turns those managedFields entries into our Apply entry (dropping spec.replicas unless we set it), made anew when they have
- * changed meanwhile; then a server-side apply, forced, carrying the observed uid.  Of an object of a custom resource that it is to
- * empty the server makes null, which it then refuses: that object is emptied by a JSON patch, and the apply sent again.
+ * changed meanwhile; then a server-side apply, forced, carrying the observed uid.  An apply that empties an object inside of a
+ * custom resource makes the server put null there, which it then refuses: a JSON patch empties that object, and the apply is sent again.
  * Threads: the loop thread only.
  */
 #include "kube/client.h"

@@ -1,4 +1,4 @@
-/* auth.c -- keeps a token and the time when it was read. */
+/* auth.c -- keeps a token and the time when it was read; a plugin keeps its own. */
 #include "kube/auth.h"
 
 #include "base/clock.h"
@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/secret.h"
+#include "kube/plugin.h"
 
 #include <string.h>
 
@@ -15,22 +16,42 @@
 
 struct ao_auth {
 	const ao_kubeconfig *config;
+	unsigned owners;
+	ao_plugin *plugin; /* or NULL */
+	ao_auth_waiter *waiters;
 	char *token;      /* the last good token of the file */
 	uint64_t read_ms; /* when the file was last tried; 0: it must be read now */
 	bool failed;      /* ... and could not be used; this is logged once */
 };
 
-ao_auth *ao_auth_new(const ao_kubeconfig *config)
+static void plugin_ended(void *arg)
+{
+	const ao_auth *auth = arg;
+	for (const ao_auth_waiter *waiter = auth->waiters; waiter; waiter = waiter->next)
+		waiter->fn(waiter->arg);
+}
+
+ao_auth *ao_auth_new(ao_loop *loop, const ao_kubeconfig *config)
 {
 	ao_auth *auth = ao_xcalloc(1, sizeof(*auth));
 	auth->config = config;
+	auth->owners = 1;
+	if (config->plugin)
+		auth->plugin = ao_plugin_new(loop, config->plugin, plugin_ended, auth);
+	return auth;
+}
+
+ao_auth *ao_auth_share(ao_auth *auth)
+{
+	auth->owners++;
 	return auth;
 }
 
 void ao_auth_free(ao_auth *auth)
 {
-	if (!auth)
+	if (!auth || --auth->owners)
 		return;
+	ao_plugin_free(auth->plugin);
 	ao_secret_free(auth->token);
 	free(auth);
 }
@@ -63,8 +84,39 @@ static void read_file(ao_auth *auth)
 	auth->token = AO_TAKE(token);
 }
 
+void ao_auth_wait(ao_auth *auth, ao_auth_waiter *waiter)
+{
+	waiter->next = auth->waiters;
+	auth->waiters = waiter;
+}
+
+void ao_auth_leave(ao_auth *auth, const ao_auth_waiter *waiter)
+{
+	for (ao_auth_waiter **at = &auth->waiters; *at; at = &(*at)->next)
+		if (*at == waiter) {
+			*at = waiter->next;
+			return;
+		}
+}
+
+static const ao_credential *credential(ao_auth *auth)
+{
+	const ao_credential *found = NULL;
+	return auth->plugin && ao_plugin_get(auth->plugin, &found) == 0 ? found : NULL;
+}
+
+void ao_auth_identity(ao_auth *auth, const char **ret_cert_pem, const char **ret_key_pem)
+{
+	const ao_credential *found = credential(auth);
+	*ret_cert_pem = found ? found->cert_pem : NULL;
+	*ret_key_pem = found ? found->key_pem : NULL;
+}
+
 static const char *current_token(ao_auth *auth)
 {
+	const ao_credential *found = credential(auth);
+	if (found)
+		return found->token;
 	if (!auth->config->token_file)
 		return auth->config->token;
 	uint64_t life = current(auth) ? TOKEN_LIFE_MS : FIRST_TOKEN_MS;
@@ -73,7 +125,18 @@ static const char *current_token(ao_auth *auth)
 	return current(auth);
 }
 
-bool ao_auth_ready(ao_auth *auth) { return !auth->config->token_file || current_token(auth); }
+int ao_auth_ready(ao_auth *auth)
+{
+	const ao_credential *ignored;
+	if (auth->plugin)
+		return ao_plugin_get(auth->plugin, &ignored);
+	return !auth->config->token_file || current_token(auth) ? 0 : -EIO;
+}
+
+const char *ao_auth_why(const ao_auth *auth)
+{
+	return auth->plugin ? ao_plugin_why(auth->plugin) : "no token could be read yet, and nothing is sent without one";
+}
 
 char *ao_auth_header(ao_auth *auth)
 {
@@ -93,5 +156,7 @@ bool ao_auth_refused(ao_auth *auth, uint64_t sent_ms)
 {
 	if (auth->read_ms <= sent_ms)
 		auth->read_ms = 0;
-	return auth->config->token_file != NULL;
+	if (auth->plugin)
+		ao_plugin_refused(auth->plugin, sent_ms);
+	return auth->plugin || auth->config->token_file;
 }

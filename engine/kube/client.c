@@ -38,6 +38,7 @@
 typedef enum {
 	IDLE,      /* about to begin, or to end */
 	REFUSED,   /* a timer of no length answers it */
+	WAITING,   /* for credentials, which a plugin is about to give */
 	IN_LINE,   /* a write behind 16 others */
 	IN_FLIGHT, /* sent */
 	STREAMING, /* ... and the first piece of its answer came */
@@ -68,6 +69,7 @@ struct ao_kube {
 	const ao_kubeconfig *config;
 	char *user_agent;
 	ao_auth *auth;
+	ao_auth_waiter waiter;
 	ao_identity *identity;
 	ao_warnings *warnings;
 	bool (*gate)(void *arg);
@@ -85,12 +87,14 @@ struct ao_kube {
 
 static const ao_kube_answer NOT_LEADER = {
     .error = -EPERM, .reason = "NotLeader", .message = "not the leader: nothing may be written", .body = ""};
-static const ao_kube_answer NO_TOKEN = {
-    .error = -EIO, .reason = "NoToken", .message = "no token could be read yet, and nothing is sent without one", .body = ""};
+static const ao_kube_answer NO_CREDENTIALS = {.error = -EIO, .reason = "NoCredentials", .message = "", .body = ""}; /* ao_auth_why() */
 static const ao_kube_answer PUT_OFF = {
     .error = -EAGAIN, .reason = "TooManyRequests", .message = "the server asks for more time than this request has", .body = ""};
 
-int ao_kube_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_agent, ao_kube **ret, ao_err **reterr)
+static void credentials_came(void *arg);
+
+/** @param auth  taken; NULL: as the configuration says */
+static int new_client(ao_loop *loop, const ao_kubeconfig *config, const char *user_agent, ao_auth *auth, ao_kube **ret, ao_err **reterr)
 {
 	ao_kube *kube = ao_xcalloc(1, sizeof(*kube));
 	kube->loop = loop;
@@ -102,6 +106,8 @@ int ao_kube_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_age
 	    .cert_pem = config->client_cert_pem,
 	    .key_pem = config->client_key_pem,
 	    .insecure = config->insecure,
+	    .tls_name = config->tls_server_name,
+	    .proxy = config->proxy_url,
 	    .user_agent = user_agent,
 	};
 	int r = ao_http_new(loop, &options, &kube->http, reterr);
@@ -114,17 +120,25 @@ int ao_kube_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_age
 		free(kube);
 		return r;
 	}
-	kube->auth = ao_auth_new(config);
+	kube->auth = auth ? auth : ao_auth_new(loop, config);
+	kube->waiter = (ao_auth_waiter){.fn = credentials_came, .arg = kube};
+	ao_auth_wait(kube->auth, &kube->waiter);
 	kube->identity = ao_identity_new(config);
 	kube->warnings = ao_warnings_new();
 	*ret = kube;
 	return 0;
 }
 
+int ao_kube_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_agent, ao_kube **ret, ao_err **reterr)
+{
+	return new_client(loop, config, user_agent, NULL, ret, reterr);
+}
+
 ao_kube *ao_kube_sibling(const ao_kube *kube)
 {
 	ao_kube *sibling = NULL;
-	ao_require(ao_kube_new(kube->loop, kube->config, kube->user_agent, &sibling, NULL) == 0); /* what worked for the first */
+	ao_auth *auth = ao_auth_share(kube->auth);
+	ao_require(new_client(kube->loop, kube->config, kube->user_agent, auth, &sibling, NULL) == 0); /* what worked for the first */
 	ao_kube_set_gate(sibling, kube->gate, kube->gate_arg);
 	ao_kube_on_answer(sibling, kube->on_answer, kube->on_answer_arg);
 	sibling->peace_until_ms = kube->peace_until_ms;
@@ -241,11 +255,20 @@ static void tell(ao_kube_call *call, long status)
 		kube->on_answer(kube->on_answer_arg, call->method, status, ao_mono_ms() - call->attempt_ms);
 }
 
+static void answer_refused(ao_kube_call *call)
+{
+	ao_kube_answer answer = *call->refusal;
+	ao_auto_str char *why = call->refusal == &NO_CREDENTIALS ? ao_xstrdup(ao_auth_why(call->kube->auth)) : NULL;
+	if (why)
+		answer.message = why;
+	answer_and_free(call, &answer);
+}
+
 static void on_timer(void *arg)
 {
 	ao_kube_call *call = arg;
 	if (call->phase == REFUSED)
-		answer_and_free(call, call->refusal);
+		answer_refused(call);
 	else
 		attempt(call);
 }
@@ -367,13 +390,26 @@ static uint64_t time_left(ao_kube_call *call)
 	return call->deadline_ms > call->attempt_ms ? call->deadline_ms - call->attempt_ms : 1;
 }
 
+/** The certificates are the client's; all else that says who we are stands in the request. */
 static void renew_identity(ao_kube *kube)
 {
 	const ao_identity *identity = kube->identity;
-	if (!ao_identity_renew(kube->identity))
+	const char *cert, *key;
+	bool changed = ao_identity_renew(kube->identity);
+	ao_auth_identity(kube->auth, &cert, &key);
+	if (!changed && !cert)
 		return;
-	ao_http_set_identity(kube->http, ao_identity_ca(identity), ao_identity_cert(identity), ao_identity_key(identity));
-	ao_http_set_identity(kube->streams, ao_identity_ca(identity), ao_identity_cert(identity), ao_identity_key(identity));
+	const char *ca = ao_identity_ca(identity);
+	ao_http_set_identity(kube->http, ca, cert ? cert : ao_identity_cert(identity), cert ? key : ao_identity_key(identity));
+	ao_http_set_identity(kube->streams, ca, cert ? cert : ao_identity_cert(identity), cert ? key : ao_identity_key(identity));
+}
+
+static size_t count_of(char *const *list)
+{
+	size_t count = 0;
+	while (list && list[count])
+		count++;
+	return count;
 }
 
 static void send_http(ao_kube_call *call)
@@ -385,8 +421,11 @@ static void send_http(ao_kube_call *call)
 	ao_auto_secret char *userpwd = ao_auth_userpwd(kube->auth);
 	ao_auto_str char *url = ao_xasprintf("%s%s", kube->config->server, call->path);
 	ao_auto_str char *type = ao_xasprintf("Content-Type: %s", call->content_type);
-	const char *headers[4] = {"Accept: application/json"};
-	size_t count = 1;
+	size_t count = count_of(kube->config->impersonate);
+	const char **headers = ao_xcalloc(count + 4, sizeof(*headers));
+	for (size_t i = 0; i < count; i++)
+		headers[i] = kube->config->impersonate[i];
+	headers[count++] = "Accept: application/json";
 	if (call->body)
 		headers[count++] = type;
 	if (authorization)
@@ -405,13 +444,23 @@ static void send_http(ao_kube_call *call)
 					    .on_done = on_http_done,
 					    .arg = call,
 					});
+	free(headers);
 }
 
-/** Sends the call now, or puts it in line, or has it refused. */
+static void credentials_came(void *arg)
+{
+	const ao_kube *kube = arg;
+	for (ao_kube_call *call = kube->calls; call; call = call->next)
+		if (call->phase == WAITING)
+			attempt(call);
+}
+
+/** Sends the call now, or puts it in line, or has it refused, or leaves it waiting for credentials. */
 static void attempt(ao_kube_call *call)
 {
 	ao_kube *kube = call->kube;
 	uint64_t now = ao_mono_ms(), until = *kube->peace_until_ms;
+	int ready;
 	enter(call, IDLE);
 	if (call->write && kube->gate && !kube->gate(kube->gate_arg)) {
 		refuse(call, &NOT_LEADER);
@@ -419,8 +468,10 @@ static void attempt(ao_kube_call *call)
 		refuse(call, &PUT_OFF);
 	} else if (now < until) {
 		enter_for(call, RESTING, until - now);
-	} else if (!ao_auth_ready(kube->auth)) {
-		refuse(call, &NO_TOKEN);
+	} else if ((ready = ao_auth_ready(kube->auth)) == -EAGAIN) {
+		enter(call, WAITING);
+	} else if (ready < 0) {
+		refuse(call, &NO_CREDENTIALS);
 	} else if (call->write && kube->writes >= MAX_WRITES) {
 		enter(call, IN_LINE);
 	} else {
@@ -472,6 +523,7 @@ void ao_kube_free(ao_kube *kube)
 	}
 	ao_http_free(kube->http);
 	ao_http_free(kube->streams);
+	ao_auth_leave(kube->auth, &kube->waiter);
 	ao_auth_free(kube->auth);
 	ao_identity_free(kube->identity);
 	ao_warnings_free(kube->warnings);

@@ -2,15 +2,15 @@
  * config.c -- merges kubeconfig files as kubectl does, or reads what the kubelet puts into every pod (incluster.c).
  *
  * The files become one tree: {"clusters": {NAME: {"name", "cluster", "file"}}, "users", "contexts", "current-context"}.  Then the chosen
- * context is read.  A field that we do not support (a plugin, another user's name) is refused and never passed over, because without it
- * we would act as another user.
+ * context is read (config_user.c has the user).  A field that we do not support is refused and never passed over, because without it we
+ * would act as another user.
  */
 #include "kube/config.h"
 
-#include "base/base64.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/secret.h"
+#include "kube/config_entry.h"
 #include "kube/incluster.h"
 #include "json/yaml.h"
 
@@ -106,12 +106,6 @@ static int add_list(cJSON *merged, const char *list, ao_err **reterr)
 
 /* ---- one entry ---- */
 
-/** One entry of a list. */
-typedef struct entry {
-	const char *singular, *name, *file;
-	const cJSON *fields; /* may be NULL */
-} entry;
-
 static void list_names(const cJSON *section, ao_buf *out)
 {
 	const cJSON *each;
@@ -122,12 +116,12 @@ static void list_names(const cJSON *section, ao_buf *out)
 }
 
 /** @param user  what refers to the entry: "context 'x'", or NULL for the command line */
-static int find(const cJSON *merged, const char *singular, const char *name, const char *user, entry *ret, ao_err **reterr)
+static int find(const cJSON *merged, const char *singular, const char *name, const char *user, ao_config_entry *ret, ao_err **reterr)
 {
 	ao_auto_str char *section = ao_xasprintf("%ss", singular);
 	const cJSON *all = ao_json_at(merged, section), *found = ao_json_at(all, name);
 	if (found) {
-		*ret = (entry){singular, name, ao_json_str(found, "file"), ao_json_at(found, singular)};
+		*ret = (ao_config_entry){singular, name, ao_json_str(found, "file"), ao_json_at(found, singular)};
 		return 0;
 	}
 	ao_auto_buf ao_buf names = ao_buf_init(MAX_LISTED);
@@ -136,79 +130,11 @@ static int find(const cJSON *merged, const char *singular, const char *name, con
 			  names.data);
 }
 
-/** The text of a field. Absent, null and "" give NULL. */
-static int get_text(const entry *e, const char *key, const char **ret, ao_err **reterr)
-{
-	const cJSON *value = ao_json_at(e->fields, key);
-	if (value && !cJSON_IsNull(value) && !cJSON_IsString(value))
-		return ao_err_set(reterr, -EINVAL, "%s of %s '%s' must be text; put it in quotes", key, e->singular, e->name);
-	*ret = cJSON_IsString(value) && *value->valuestring ? value->valuestring : NULL;
-	return 0;
-}
-
-static int copy_text(const entry *e, const char *key, char **ret, ao_err **reterr)
-{
-	const char *text = NULL;
-	int r = get_text(e, key, &text, reterr);
-	if (r == 0)
-		*ret = ao_xstrdup(text);
-	return r;
-}
-
-/** A file name. When it is relative, it is relative to the folder of the kubeconfig. */
-static int copy_path(const entry *e, const char *key, char **ret, ao_err **reterr)
-{
-	const char *path = NULL, *slash = strrchr(e->file, '/');
-	int r = get_text(e, key, &path, reterr);
-	if (r < 0 || !path)
-		return r;
-	if (*path == '/' || !slash)
-		*ret = ao_xstrdup(path);
-	else
-		*ret = ao_xasprintf("%.*s/%s", (int)(slash - e->file), e->file, path);
-	return 0;
-}
-
-/** Reads a PEM from "<key>-data" (base64), else from the file that "<key>" names. Without both, *ret and *ret_file stay as they are. */
-static int read_pem(const entry *e, const char *key, char **ret, char **ret_file, ao_err **reterr)
-{
-	ao_auto_str char *data_key = ao_xasprintf("%s-data", key), *path = NULL;
-	ao_auto_buf ao_buf pem = ao_buf_init(MAX_FILE);
-	const char *data = NULL;
-	int r = get_text(e, data_key, &data, reterr);
-	if (r == 0)
-		r = copy_path(e, key, &path, reterr);
-	if (r < 0 || (!data && !path))
-		return r;
-	if (data && !ao_base64_decode(data, &pem))
-		return ao_err_set(reterr, -EINVAL, "%s of %s '%s' is not base64", data_key, e->singular, e->name);
-	r = data ? 0 : ao_file_read(path, &pem, reterr);
-	if (r < 0) {
-		ao_err_wrap(reterr, "%s of %s '%s'", key, e->singular, e->name);
-		return r;
-	}
-	if (!pem.data || strlen(pem.data) != pem.len || !strstr(pem.data, "-----BEGIN "))
-		return ao_err_set(reterr, -EINVAL, "%s of %s '%s' holds no PEM%s%s", data ? data_key : key, e->singular, e->name,
-				  data ? "" : ": ", data ? "" : path);
-	*ret = ao_buf_steal(&pem);
-	*ret_file = data ? NULL : AO_TAKE(path);
-	return 0;
-}
-
-/** Refuses a field that would change who we are or which server we use, in a way that is not supported. */
-static int refuse(const entry *e, const char *key, const char *instead, ao_err **reterr)
-{
-	const cJSON *value = ao_json_at(e->fields, key);
-	if (!value || cJSON_IsNull(value) || (cJSON_IsString(value) && !*value->valuestring))
-		return 0;
-	return ao_err_set(reterr, -EINVAL, "%s '%s' uses %s, which is not supported; %s", e->singular, e->name, key, instead);
-}
-
 /* ---- a cluster ---- */
 
-static int read_server(const entry *e, ao_kubeconfig *config, ao_err **reterr)
+static int read_server(const ao_config_entry *e, ao_kubeconfig *config, ao_err **reterr)
 {
-	int r = copy_text(e, "server", &config->server, reterr);
+	int r = ao_config_copy(e, "server", &config->server, reterr);
 	if (r < 0)
 		return r;
 	if (!config->server)
@@ -227,16 +153,28 @@ static int read_server(const entry *e, ao_kubeconfig *config, ao_err **reterr)
 	return 0;
 }
 
-static int read_cluster(const entry *e, ao_kubeconfig *config, ao_err **reterr)
+static int read_proxy(const ao_config_entry *e, ao_kubeconfig *config, ao_err **reterr)
+{
+	static const char *const schemes[] = {"http://", "https://", "socks5://"};
+	int r = ao_config_copy(e, "proxy-url", &config->proxy_url, reterr);
+	for (size_t i = 0; r == 0 && config->proxy_url && i < AO_LEN(schemes); i++)
+		if (strncasecmp(config->proxy_url, schemes[i], strlen(schemes[i])) == 0)
+			return 0;
+	if (r == 0 && config->proxy_url)
+		r = ao_err_set(reterr, -EINVAL, "proxy-url of cluster '%s' must begin with http://, https:// or socks5://", e->name);
+	return r;
+}
+
+static int read_cluster(const ao_config_entry *e, ao_kubeconfig *config, ao_err **reterr)
 {
 	const cJSON *insecure = ao_json_at(e->fields, "insecure-skip-tls-verify");
 	int r = read_server(e, config, reterr);
 	if (r == 0)
-		r = refuse(e, "tls-server-name", "reach the server by a name of its certificate", reterr);
+		r = ao_config_copy(e, "tls-server-name", &config->tls_server_name, reterr);
 	if (r == 0)
-		r = refuse(e, "proxy-url", "set HTTPS_PROXY", reterr);
+		r = read_proxy(e, config, reterr);
 	if (r == 0)
-		r = read_pem(e, "certificate-authority", &config->ca_pem, &config->ca_file, reterr);
+		r = ao_config_pem(e, "certificate-authority", &config->ca_pem, &config->ca_file, reterr);
 	if (r < 0)
 		return r;
 	if (insecure && !cJSON_IsBool(insecure) && !cJSON_IsNull(insecure))
@@ -249,86 +187,37 @@ static int read_cluster(const entry *e, ao_kubeconfig *config, ao_err **reterr)
 	return 0;
 }
 
-/* ---- a user ---- */
-
-static int refuse_other_ways(const entry *e, ao_err **reterr)
-{
-	static const char *const keys[][2] = {
-	    {"exec", "use a token, a client certificate, or run in the cluster"},
-	    {"auth-provider", "use a token, a client certificate, or run in the cluster"},
-	    {"as", "use the credentials of that user"},
-	    {"as-uid", "use the credentials of that user"},
-	    {"as-groups", "use the credentials of a user with these groups"},
-	    {"as-user-extra", "use the credentials of that user"},
-	};
-	int r = 0;
-	for (size_t i = 0; r == 0 && i < AO_LEN(keys); i++)
-		r = refuse(e, keys[i][0], keys[i][1], reterr);
-	return r;
-}
-
-static int read_tokens(const entry *e, ao_kubeconfig *config, ao_err **reterr)
-{
-	int r = copy_path(e, "tokenFile", &config->token_file, reterr);
-	if (r == 0)
-		r = copy_text(e, "token", &config->token, reterr);
-	if (r < 0)
-		return r;
-	if (config->token && !ao_secret_clean(config->token))
-		return ao_err_set(reterr, -EINVAL, "token of user '%s' is empty or holds a space or a line break", e->name);
-	if (!config->token_file || config->token)
-		return 0;
-	ao_auto_buf ao_buf text = ao_buf_init(MAX_FILE);
-	r = ao_file_read(config->token_file, &text, reterr);
-	ao_auto_secret char *token = ao_buf_steal(&text);
-	if (r < 0)
-		ao_err_wrap(reterr, "tokenFile of user '%s'", e->name);
-	else if (!ao_secret_clean(token))
-		r = ao_err_set(reterr, -EINVAL, "tokenFile of user '%s' holds no token: %s", e->name, config->token_file);
-	return r;
-}
-
-static int read_user(const entry *e, ao_kubeconfig *config, ao_err **reterr)
-{
-	int r = refuse_other_ways(e, reterr);
-	if (r == 0)
-		r = read_tokens(e, config, reterr);
-	if (r == 0)
-		r = copy_text(e, "username", &config->username, reterr);
-	if (r == 0)
-		r = copy_text(e, "password", &config->password, reterr);
-	if (r == 0)
-		r = read_pem(e, "client-certificate", &config->client_cert_pem, &config->client_cert_file, reterr);
-	if (r == 0)
-		r = read_pem(e, "client-key", &config->client_key_pem, &config->client_key_file, reterr);
-	if (r < 0)
-		return r;
-	if (!config->client_cert_pem != !config->client_key_pem)
-		return ao_err_set(reterr, -EINVAL, "user '%s' needs client-certificate and client-key together", e->name);
-	return 0;
-}
-
 /* ---- a context ---- */
 
-static int read_named(const cJSON *merged, const entry *context, const char *singular, ao_kubeconfig *config, ao_err **reterr)
+/** The entry that a context names. @return 1; 0: it names none */
+static int find_named(const cJSON *merged, const ao_config_entry *context, const char *singular, ao_config_entry *ret, ao_err **reterr)
 {
 	const char *name = NULL;
-	entry e;
-	int r = get_text(context, singular, &name, reterr);
-	if (r < 0)
+	int r = ao_config_text(context, singular, &name, reterr);
+	if (r < 0 || !name)
 		return r;
-	bool is_user = strcmp(singular, "user") == 0;
-	if (!name) /* a server may want no user */
-		return is_user ? 0 : ao_err_set(reterr, -EINVAL, "context '%s' names no cluster", context->name);
 	ao_auto_str char *namer = ao_xasprintf("context '%s'", context->name);
-	r = find(merged, singular, name, namer, &e, reterr);
-	return r < 0 ? r : is_user ? read_user(&e, config, reterr) : read_cluster(&e, config, reterr);
+	r = find(merged, singular, name, namer, ret, reterr);
+	return r < 0 ? r : 1;
+}
+
+static int read_parts(const cJSON *merged, const ao_config_entry *context, ao_kubeconfig *config, ao_err **reterr)
+{
+	ao_config_entry cluster, user;
+	int r = find_named(merged, context, "cluster", &cluster, reterr);
+	if (r == 0)
+		r = ao_err_set(reterr, -EINVAL, "context '%s' names no cluster", context->name);
+	if (r > 0)
+		r = read_cluster(&cluster, config, reterr);
+	if (r == 0)
+		r = find_named(merged, context, "user", &user, reterr);
+	return r > 0 ? ao_config_user(&user, &cluster, config, reterr) : r; /* a server may want no user */
 }
 
 static int read_context(const cJSON *merged, const char *name, ao_kubeconfig *config, ao_err **reterr)
 {
 	const cJSON *contexts = ao_json_at(merged, "contexts");
-	entry context;
+	ao_config_entry context;
 	if (!name)
 		name = ao_json_str(merged, "current-context");
 	if (!cJSON_GetArraySize(contexts))
@@ -340,11 +229,9 @@ static int read_context(const cJSON *merged, const char *name, ao_kubeconfig *co
 	}
 	int r = find(merged, "context", name, NULL, &context, reterr);
 	if (r == 0)
-		r = read_named(merged, &context, "cluster", config, reterr);
+		r = read_parts(merged, &context, config, reterr);
 	if (r == 0)
-		r = read_named(merged, &context, "user", config, reterr);
-	if (r == 0)
-		r = copy_text(&context, "namespace", &config->namespace_, reterr);
+		r = ao_config_copy(&context, "namespace", &config->namespace_, reterr);
 	if (r == 0 && !config->namespace_)
 		config->namespace_ = ao_xstrdup("default");
 	return r;
@@ -406,6 +293,8 @@ void ao_kubeconfig_free(ao_kubeconfig *config)
 	if (!config)
 		return;
 	free(config->server);
+	free(config->tls_server_name);
+	ao_secret_free(config->proxy_url); /* it may hold a password */
 	free(config->ca_pem);
 	free(config->client_cert_pem);
 	ao_secret_free(config->client_key_pem);
@@ -416,6 +305,7 @@ void ao_kubeconfig_free(ao_kubeconfig *config)
 	free(config->client_key_file);
 	free(config->username);
 	ao_secret_free(config->password);
+	ao_config_free_user(config);
 	free(config->namespace_);
 	free(config->source);
 	free(config);

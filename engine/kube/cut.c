@@ -49,12 +49,10 @@ static const keep *const PROJECTIONS[] = {[AO_WHOLE] = NULL, [AO_PROJECTION_POD]
 /** Metadata that the server writes on its own account: not part of spec_digest. */
 static const char *const SERVERS_OWN[] = {"resourceVersion", "generation", "uid", "creationTimestamp", "selfLink", NULL};
 
-static bool is_key(ao_span key, const char *text) { return key.len == strlen(text) && memcmp(key.at, text, key.len) == 0; }
-
 static bool is_servers_own(ao_span key)
 {
 	for (size_t i = 0; SERVERS_OWN[i]; i++)
-		if (is_key(key, SERVERS_OWN[i]))
+		if (ao_span_is_key(key, SERVERS_OWN[i]))
 			return true;
 	return false;
 }
@@ -62,45 +60,12 @@ static bool is_servers_own(ao_span key)
 static const keep *find_keep(const keep *table, ao_span key)
 {
 	for (; table->key; table++)
-		if (is_key(key, table->key))
+		if (ao_span_is_key(key, table->key))
 			return table;
 	return NULL;
 }
 
-static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
 /* ---- copying ---- */
-
-static void put_compact(ao_buf *out, ao_span s)
-{
-	bool quoted = false;
-	size_t start = 0;
-	for (size_t i = 0; i < s.len; i++) {
-		char c = s.at[i];
-		if (c == '"')
-			quoted = !quoted;
-		else if (quoted && c == '\\')
-			i++;
-		else if (!quoted && is_space(c)) {
-			ao_buf_put(out, s.at + start, i - start);
-			start = i + 1;
-		}
-	}
-	ao_buf_put(out, s.at + start, s.len - start);
-}
-
-/** @return where the member begins in `out`, after the comma */
-static size_t put_key(ao_buf *out, ao_span key, bool *first)
-{
-	if (!*first)
-		ao_buf_put(out, ",", 1);
-	*first = false;
-	size_t start = out->len;
-	ao_buf_put(out, "\"", 1);
-	ao_buf_put(out, key.at, key.len);
-	ao_buf_put(out, "\":", 2);
-	return start;
-}
 
 /** Copies `value`, of objects (or of the objects in a list) only what `only` names; NULL: everything. */
 static void put_value(ao_buf *out, ao_span value, const keep *only)
@@ -109,7 +74,7 @@ static void put_value(ao_buf *out, ao_span value, const keep *only)
 	ao_span key, item;
 	bool first = true;
 	if (!only || (*value.at != '{' && *value.at != '[')) {
-		put_compact(out, value);
+		ao_span_put(value, out);
 		return;
 	}
 	ao_buf_put(out, value.at, 1);
@@ -127,7 +92,7 @@ static void put_value(ao_buf *out, ao_span value, const keep *only)
 		const keep *found = find_keep(only, key);
 		if (!found)
 			continue;
-		put_key(out, key, &first);
+		ao_span_put_key(key, &first, out);
 		put_value(out, item, found->members);
 	}
 	ao_buf_put(out, "}", 1);
@@ -147,9 +112,9 @@ static void put_metadata(ao_cut *cut, ao_span metadata, const keep *only)
 	ao_buf_put(&cut->text, "{", 1);
 	while (ao_span_member(metadata, &cursor, &key, &value)) {
 		const keep *found = only ? find_keep(only, key) : NULL;
-		if (is_key(key, "managedFields") || (only && !found))
+		if (ao_span_is_key(key, "managedFields") || (only && !found))
 			continue;
-		size_t start = put_key(&cut->text, key, &first);
+		size_t start = ao_span_put_key(key, &first, &cut->text);
 		put_value(&cut->text, value, found ? found->members : NULL);
 		if (!is_servers_own(key))
 			digest_from(cut, start);
@@ -165,15 +130,15 @@ static void put_object(ao_cut *cut, ao_span object, const keep *only)
 	ao_buf_put(&cut->text, "{", 1);
 	while (ao_span_member(object, &cursor, &key, &value)) {
 		const keep *found = only ? find_keep(only, key) : NULL;
-		if ((only && !found) || is_key(key, "apiVersion") || is_key(key, "kind"))
+		if ((only && !found) || ao_span_is_key(key, "apiVersion") || ao_span_is_key(key, "kind"))
 			continue;
-		size_t start = put_key(&cut->text, key, &first);
-		if (is_key(key, "metadata")) {
+		size_t start = ao_span_put_key(key, &first, &cut->text);
+		if (ao_span_is_key(key, "metadata")) {
 			put_metadata(cut, value, found ? found->members : NULL);
 			continue;
 		}
 		put_value(&cut->text, value, found ? found->members : NULL);
-		if (!is_key(key, "status"))
+		if (!ao_span_is_key(key, "status"))
 			digest_from(cut, start);
 	}
 	ao_buf_put(&cut->text, "}", 1);
@@ -233,23 +198,23 @@ static bool note_metadata(ao_cut *cut, ao_span metadata, const ao_store_options 
 	size_t cursor = 0;
 	ao_span key, value;
 	while (ao_span_member(metadata, &cursor, &key, &value)) {
-		if (is_key(key, "name"))
+		if (ao_span_is_key(key, "name"))
 			note_string(cut, AO_CUT_NAME, value);
-		else if (is_key(key, "namespace"))
+		else if (ao_span_is_key(key, "namespace"))
 			note_string(cut, AO_CUT_NAMESPACE, value);
-		else if (is_key(key, "uid"))
+		else if (ao_span_is_key(key, "uid"))
 			note_string(cut, AO_CUT_UID, value);
-		else if (is_key(key, "resourceVersion"))
+		else if (ao_span_is_key(key, "resourceVersion"))
 			note_string(cut, AO_CUT_VERSION, value);
-		else if (is_key(key, "generation"))
+		else if (ao_span_is_key(key, "generation"))
 			cut->generation = ao_span_int(value, 0);
-		else if (is_key(key, "deletionTimestamp"))
+		else if (ao_span_is_key(key, "deletionTimestamp"))
 			cut->deleting = value.len > 2 && *value.at == '"';
-		else if (is_key(key, "ownerReferences"))
+		else if (ao_span_is_key(key, "ownerReferences"))
 			note_owner(cut, value);
-		else if (is_key(key, "labels") && options->index_label)
+		else if (ao_span_is_key(key, "labels") && options->index_label)
 			note_string(cut, AO_CUT_LABEL, ao_span_get(value, options->index_label));
-		else if (is_key(key, "managedFields"))
+		else if (ao_span_is_key(key, "managedFields"))
 			cut->held = ao_managed_scan(value, options->manager, options->legacy_managers);
 	}
 	return ao_span_ended(metadata, cursor);

@@ -52,7 +52,7 @@ static bool has(ao_span list, const char *key, const char *text)
 
 static void finish_unknown(ao_discovery *d, const ao_kube_answer *answer)
 {
-	finish(d, false, answer->error ? answer->message : "the answer is no list of what the server knows");
+	finish(d, false, answer->error ? answer->message : "the answer is not a valid list of what the server knows");
 }
 
 static void on_groups(void *arg, const ao_kube_answer *answer)

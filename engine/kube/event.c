@@ -343,7 +343,7 @@ static series *count_event(ao_events *events, const ao_event *e, uint64_t subjec
 void ao_events_emit(ao_events *events, const ao_event *e)
 {
 	if (!e->reason || !*e->reason) {
-		ao_debug(AO_KUBE, e->name, "an event without a reason is no event");
+		ao_debug(AO_KUBE, e->name, "an event without a reason is not sent");
 		return;
 	}
 	ao_auto_str char *note = cut(e->note, MAX_NOTE);

@@ -187,7 +187,7 @@ static void failed(ao_informer *inf, const char *message)
 /** Nothing was ever seen, and for now nothing can be. */
 static void shut_out(ao_informer *inf, const char *message)
 {
-	ao_debug(AO_KUBE, inf->namespace_, "may not list %s: %s", plural(inf), message);
+	ao_debug(AO_KUBE, inf->namespace_, "is not allowed to list %s: %s", plural(inf), message);
 	back_off(inf);
 	know(inf, FORBIDDEN);
 }

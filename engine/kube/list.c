@@ -77,7 +77,7 @@ static void take_page(ao_list *list, const ao_kube_answer *answer)
 	if (!version || !is_page(list, page, items)) {
 		ao_kube_answer wrong = *answer;
 		wrong.error = -EPROTO;
-		wrong.message = "the answer is no list";
+		wrong.message = "the answer is not a valid list";
 		finish(list, &wrong, NULL);
 		return;
 	}

@@ -63,7 +63,8 @@ static int wrong_type(const ao_schema_node *node, const cJSON *value, ao_err **r
 	static const char *const NAMES[] = {"anything",   "an object", "a list",    "a string",
 					    "an integer", "a number",  "a boolean", "a string or a number"};
 	bool quote = node->type == AO_STRING && (cJSON_IsNumber(value) || cJSON_IsBool(value));
-	return ao_err_set(reterr, -EINVAL, ": must be %s, is %s%s", NAMES[node->type], type_of(value), quote ? "; write it in quotes" : "");
+	return ao_err_set(reterr, -EINVAL, ": must be %s, not %s%s", NAMES[node->type], type_of(value),
+			  quote ? "; write it in quotes" : "");
 }
 
 /** Puts a step in front of the path. Adds a dot when the path so far begins with a name. */
@@ -201,7 +202,7 @@ static int check_integer(const ao_schema_node *node, const cJSON *value, ao_err 
 {
 	double n = value->valuedouble;
 	if (n != floor(n))
-		return ao_err_set(reterr, -EINVAL, ": must be an integer, is a fraction");
+		return ao_err_set(reterr, -EINVAL, ": must be an integer, not a fraction");
 	if (node->int32 && (n > INT32_MAX || n < INT32_MIN))
 		return ao_err_set(reterr, -EINVAL, ": is beyond what 32 bits hold");
 	return 0;

@@ -35,7 +35,7 @@ size_t ao_schema_bytes(const ao_schema *schema); /* what the table takes */
  * Checks an object.  Also settles what Lua cannot say in JSON: an empty `{}` becomes `[]` where the schema has a list, and an empty `[]`
  * becomes `{}` where it has an object.  Null members count as absent.  A kind that the schema does not have passes.
  *
- * @param reterr  "spec.template.spec.containers[0].env[2].value: must be a string, is a number; write it in quotes"
+ * @param reterr  "spec.template.spec.containers[0].env[2].value: must be a string, not a number; write it in quotes"
  * @return 0 or -EINVAL
  */
 int ao_schema_check(const ao_schema *schema, cJSON *object, ao_err **reterr);

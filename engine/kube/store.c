@@ -350,7 +350,7 @@ int ao_store_put_answer(ao_store *store, const char *body, size_t len, ao_answer
 	}
 	const part *p = part_of(store, ao_cut_str(&store->cut, AO_CUT_NAMESPACE));
 	if (!old && is_digits(version) && is_digits(p->version) && !ao_version_older(p->version, version))
-		return ao_err_set(reterr, -ENOENT, "%s is gone since", key);
+		return ao_err_set(reterr, -ENOENT, "%s has gone in the meantime", key);
 	if (!is_wanted(store, (ao_span){body, len})) {
 		ret->before = take(store, key);
 		return -ENOENT;

@@ -2,6 +2,8 @@
 #include "net/easy.h"
 
 #include "base/buf.h"
+#include "base/mem.h"
+#include "base/secret.h"
 
 #include <string.h>
 #include <strings.h>
@@ -9,12 +11,62 @@
 #define CONNECT_TIMEOUT_MS 15000L
 #define MAX_WARNINGS (16 * 1024)
 
+ao_http_options ao_easy_copy_options(const ao_http_options *options)
+{
+	ao_http_options copy = *options;
+	copy.ca_pem = ao_xstrdup(options->ca_pem);
+	copy.cert_pem = ao_xstrdup(options->cert_pem);
+	copy.key_pem = ao_xstrdup(options->key_pem);
+	copy.user_agent = ao_xstrdup(options->user_agent);
+	copy.tls_name = ao_xstrdup(options->tls_name);
+	copy.proxy = ao_xstrdup(options->proxy);
+	return copy;
+}
+
+static void free_text(const char *text) { ao_secret_free((char *)(uintptr_t)text); }
+
+void ao_easy_clear_options(ao_http_options *options)
+{
+	free_text(options->ca_pem);
+	free_text(options->cert_pem);
+	free_text(options->key_pem);
+	free_text(options->user_agent);
+	free_text(options->tls_name);
+	free_text(options->proxy);
+	*options = (ao_http_options){0};
+}
+
+static void set_text(const char **text, const char *to)
+{
+	if (*text && to && strcmp(*text, to) == 0)
+		return;
+	char *copy = ao_xstrdup(to);
+	free_text(*text);
+	*text = copy;
+}
+
+void ao_easy_set_identity(ao_http_options *options, const char *ca_pem, const char *cert_pem, const char *key_pem)
+{
+	set_text(&options->ca_pem, ca_pem);
+	set_text(&options->cert_pem, cert_pem);
+	set_text(&options->key_pem, key_pem);
+}
+
 static void set_pem(CURL *easy, CURLoption option, const char *pem)
 {
 	if (!pem)
 		return;
 	struct curl_blob blob = {.data = (void *)(uintptr_t)pem, .len = strlen(pem), .flags = CURL_BLOB_COPY};
 	curl_easy_setopt(easy, option, &blob);
+}
+
+/** For every host. Names are looked up by the proxy, as Go has it: socks5h in curl's words. */
+static void set_proxy(CURL *easy, const char *proxy)
+{
+	bool socks = strncasecmp(proxy, "socks5://", 9) == 0;
+	ao_auto_str char *by_name = socks ? ao_xasprintf("socks5h://%s", proxy + 9) : NULL;
+	curl_easy_setopt(easy, CURLOPT_PROXY, socks ? by_name : proxy);
+	curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
 }
 
 void ao_easy_set_client(CURL *easy, const ao_http_options *options)
@@ -33,6 +85,8 @@ void ao_easy_set_client(CURL *easy, const ao_http_options *options)
 	}
 	if (options->direct)
 		curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	else if (options->proxy)
+		set_proxy(easy, options->proxy);
 	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* which version the proxy speaks says nothing of the server's */
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, options->user_agent);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, options->http1 ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
@@ -40,7 +94,7 @@ void ao_easy_set_client(CURL *easy, const ao_http_options *options)
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	/* Who gives up does not wait for the thread that asks the name server, 10 s and more when that is silent: it ends by itself. */
+	/* A thread asks the name server, for 10 s and more when that is silent. A call that is given up does not wait for it: it ends by itself. */
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 }
 
@@ -120,6 +174,27 @@ void ao_easy_read_head(CURL *easy, ao_http_response *response, char **ret_warnin
 	*ret_warnings = read_warnings(easy);
 	if (*ret_warnings)
 		response->warnings = *ret_warnings;
+}
+
+/** Curl takes the name for TLS from the URL, and nowhere else: so the URL gets that name, and the connection goes where it should. */
+struct curl_slist *ao_easy_set_tls_name(CURL *easy, const char *url, const char *name, struct curl_slist **headers)
+{
+	const char *host = strstr(url, "://") + 3;
+	size_t len = strcspn(host, "/?#"), name_len = len;
+	const char *colon = memchr(host, *host == '[' ? ']' : ':', len);
+	if (colon && *host == '[')
+		colon = colon[1] == ':' ? colon + 1 : NULL;
+	if (colon)
+		name_len = (size_t)(colon - host);
+	ao_auto_str char *shown = ao_xasprintf("%.*s%s%s", (int)(host - url), url, name, host + name_len);
+	ao_auto_str char *to = ao_xasprintf("::%.*s%s", (int)len, host, colon ? "" : ":");
+	ao_auto_str char *header = ao_xasprintf("Host: %.*s", (int)len, host);
+	curl_easy_setopt(easy, CURLOPT_URL, shown);
+	struct curl_slist *connect_to = curl_slist_append(NULL, to);
+	curl_easy_setopt(easy, CURLOPT_CONNECT_TO, connect_to);
+	*headers = curl_slist_append(*headers, header);
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, *headers);
+	return connect_to;
 }
 
 int ao_easy_error(CURLcode rc)

@@ -75,7 +75,7 @@ struct ao_http_call {
 	int error;        /* decided by us rather than by curl */
 	char *error_text; /* ... and why */
 	char *origin;
-	struct curl_slist *headers;
+	struct curl_slist *headers, *connect_to;
 	ao_conn_opener opener;
 	ao_timer *timer; /* deadline and silence; NULL when neither */
 	uint64_t timeout_ms, deadline, silence_ms, last_byte;
@@ -158,6 +158,7 @@ static void dispose(ao_http_call *call)
 	detach(call);
 	return_easy(call->http, call->easy);
 	curl_slist_free_all(call->headers);
+	curl_slist_free_all(call->connect_to);
 	ao_timer_free(call->timer);
 	ao_buf_free(&call->body);
 	free(call->error_text);
@@ -444,6 +445,8 @@ static ao_http_call *start(ao_http *http, const ao_http_request *request, bool i
 	call->opener = (ao_conn_opener){.conns = http->conns, .origin = call->origin};
 	ao_easy_set_client(call->easy, &http->options);
 	call->headers = ao_easy_set_request(call->easy, request);
+	if (http->options.tls_name)
+		call->connect_to = ao_easy_set_tls_name(call->easy, request->url, http->options.tls_name, &call->headers);
 	set_callbacks(call);
 	if (strncasecmp(request->url, "http://", 7) == 0)
 		http->http1_seen = true;
@@ -488,16 +491,9 @@ void ao_http_cancel(ao_http_call *call)
 	http->dead = call;
 }
 
-static void free_text(const char *text) { free((void *)(uintptr_t)text); }
-
 void ao_http_set_identity(ao_http *http, const char *ca_pem, const char *cert_pem, const char *key_pem)
 {
-	free_text(http->options.ca_pem);
-	free_text(http->options.cert_pem);
-	free_text(http->options.key_pem);
-	http->options.ca_pem = ao_xstrdup(ca_pem);
-	http->options.cert_pem = ao_xstrdup(cert_pem);
-	http->options.key_pem = ao_xstrdup(key_pem);
+	ao_easy_set_identity(&http->options, ca_pem, cert_pem, key_pem);
 }
 
 void ao_http_reset(ao_http *http) { ao_conns_shutdown(http->conns); }
@@ -512,19 +508,6 @@ static void global_init(void)
 	done = true;
 }
 
-static void copy_options(ao_http_options *to, const ao_http_options *from)
-{
-	*to = *from;
-	to->ca_pem = ao_xstrdup(from->ca_pem);
-	to->cert_pem = ao_xstrdup(from->cert_pem);
-	to->key_pem = ao_xstrdup(from->key_pem);
-	to->user_agent = ao_xstrdup(from->user_agent);
-	if (!to->max_streams)
-		to->max_streams = from->http1 ? MAX_HTTP1_CONNECTIONS : MAX_STREAMS;
-	if (!to->max_connections)
-		to->max_connections = MAX_HTTP2_CONNECTIONS;
-}
-
 static void destroy(void *arg)
 {
 	ao_http *http = arg;
@@ -534,10 +517,7 @@ static void destroy(void *arg)
 		curl_easy_cleanup(http->pool[--http->pooled]);
 	ao_conns_free(http->conns);
 	ao_timer_free(http->watch);
-	free_text(http->options.ca_pem);
-	free_text(http->options.cert_pem);
-	free_text(http->options.key_pem);
-	free_text(http->options.user_agent);
+	ao_easy_clear_options(&http->options);
 	free(http);
 }
 
@@ -554,7 +534,11 @@ int ao_http_new(ao_loop *loop, const ao_http_options *options, ao_http **ret, ao
 	http->loop = loop;
 	http->conns = ao_conns_new();
 	http->watch = ao_timer_new(loop, watch_tick, http);
-	copy_options(&http->options, options);
+	http->options = ao_easy_copy_options(options);
+	if (!http->options.max_streams)
+		http->options.max_streams = options->http1 ? MAX_HTTP1_CONNECTIONS : MAX_STREAMS;
+	if (!http->options.max_connections)
+		http->options.max_connections = MAX_HTTP2_CONNECTIONS;
 	CURLM *multi = ao_curl_loop_multi(http->curl);
 	long streams = (long)http->options.max_streams;
 	http->many = http->options.http1;

@@ -10,7 +10,7 @@
  * is asked "OPTIONS *" (no PING can be had from libcurl 7.88), and shut down after 5 s without a byte; one that cannot be asked, because it
  * takes no more requests, after 30 s of silence.  Every stream on it then ends with -EIO.  HTTP/1.1 connections have TCP keep-alive and
  * TCP_USER_TIMEOUT.  That a call timed out, or that a stream has nothing to say, is no reason to give up a connection.
- * No redirect is followed (fetch.h does).  Proxies come from the environment (HTTPS_PROXY, NO_PROXY).
+ * No redirect is followed (fetch.h does).  Proxies come from the environment (HTTPS_PROXY, NO_PROXY), unless the client has its own.
  * Threads: the loop thread only.  Callbacks run on the loop, never from inside ao_http_send().
  */
 #include "base/err.h"
@@ -31,6 +31,8 @@ typedef struct ao_http_options {
 	unsigned max_streams;     /* concurrent requests per connection, 0 means 100; with http1 connections per host, 0 means 16 */
 	unsigned max_connections; /* per host that speaks HTTP/2, 0 means 2: one, and one that the server told to go away */
 	bool http1;               /* never HTTP/2, several connections: for brokers and AWS */
+	const char *tls_name;     /* the server's certificate names it, and not the host of the URL; NULL: they are the same */
+	const char *proxy;        /* for every request; NULL: as the environment says */
 	bool direct;              /* never through a proxy: for addresses that mean this machine or its host */
 } ao_http_options;
 
@@ -66,7 +68,7 @@ typedef struct ao_http_request {
 	void *arg;
 } ao_http_request;
 
-/** @return 0; -EINVAL when a PEM cannot be used is found at the first request instead, so this only fails on a broken libcurl */
+/** @return 0. A PEM that cannot be used is found at the first request, so this fails only with a broken libcurl. */
 int ao_http_new(ao_loop *loop, const ao_http_options *options, ao_http **ret, ao_err **reterr);
 /** Cancels every call, closes the connections. Like ao_http_cancel() and ao_http_send() legal inside any callback; NULL is fine. */
 void ao_http_free(ao_http *http);

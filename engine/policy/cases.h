@@ -2,7 +2,7 @@
 /**
  * cases.h -- runs the cases that lie beside policies: YAML files named `*.case.yaml`, in the form that lua/cases.lua describes.
  *
- * There may be hundreds, each with a bundle of its own: who has a loop to turn runs them one by one.
+ * There may be hundreds, each with a bundle of its own: a caller with a loop to turn runs them one by one.
  * Threads: the loop thread only.
  */
 #include "policy/load.h"

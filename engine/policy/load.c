@@ -35,7 +35,7 @@ static int read_config(const char *path, cJSON **ret, ao_err **reterr)
 	return 0;
 }
 
-/** Parameters of policies that the bundle does not have, each with the name that may have been meant. @return NULL when there are none */
+/** Parameters of policies that the bundle does not have, each with the name that may have been meant, and what policies refuse. */
 static char *find_unclaimed(const ao_bundle *bundle, const cJSON *settings)
 {
 	const cJSON *params, *policy;
@@ -52,6 +52,9 @@ static char *find_unclaimed(const ao_bundle *bundle, const cJSON *settings)
 			ao_buf_printf(&text, "%s '%s' in the bundle%s", text.len ? "; nor" : "params: there is no policy", params->string,
 				      hint);
 	}
+	const cJSON *problem;
+	cJSON_ArrayForEach (problem, ao_bundle_problems(bundle))
+		ao_buf_printf(&text, "%s%s", text.len ? "; " : "", problem->valuestring);
 	return ao_xstrdup(text.data);
 }
 

@@ -25,7 +25,7 @@ typedef struct ao_loaded {
 	ao_bundle *bundle;
 	ao_manifest *manifest;
 	cJSON *settings; /* the operator's, by name */
-	char *unclaimed; /* a sentence that names the `params` of policies that the bundle does not have (yet); or NULL */
+	char *unclaimed; /* settings of nobody, for people: `params` of policies that are not there (yet), what policies refuse; or NULL */
 } ao_loaded;
 
 static inline const ao_scope *ao_load_scope(const ao_load_options *options) { return options->scope ? options->scope : &AO_SCOPE_ALL; }

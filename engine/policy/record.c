@@ -3,46 +3,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "policy/redact.h"
 #include "version.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
-
-#define REDACTED "REDACTED"
-#define LAST_APPLIED "kubectl.kubernetes.io/last-applied-configuration"
-
-static bool sounds_secret(const char *name)
-{
-	static const char *const WORDS[] = {"password", "passwd",  "secret",      "token",     "credential",
-					    "apikey",   "api_key", "private_key", "access_key"};
-	for (size_t i = 0; name && i < AO_LEN(WORDS); i++)
-		if (strcasestr(name, WORDS[i]))
-			return true;
-	return false;
-}
-
-/**
- * Redacts {name, value} of an environment variable, and members whose own name says that they are secret.  References to Secrets stay: they
- * hold only names.
- */
-void ao_record_redact(cJSON *value)
-{
-	cJSON *member, *next;
-	const char *name = ao_json_str(value, "name");
-	if (cJSON_IsObject(value) && sounds_secret(name) && cJSON_IsString(ao_json_at(value, "value")))
-		ao_json_set_str(value, "value", REDACTED);
-	for (member = value ? value->child : NULL; member; member = next) {
-		next = member->next;
-		bool object = cJSON_IsObject(value) && member->string;
-		if (object && strcmp(member->string, LAST_APPLIED) == 0)
-			cJSON_Delete(cJSON_DetachItemViaPointer(value, member));
-		else if (object && cJSON_IsString(member) && sounds_secret(member->string) && !strstr(member->string, "Ref"))
-			cJSON_SetValuestring(member, REDACTED);
-		else
-			ao_record_redact(member);
-	}
-}
 
 static void write_file(const char *dir, const char *key, bool failed, const cJSON *record)
 {
@@ -64,8 +29,10 @@ cJSON *ao_record_make(ao_bundle *bundle, const cJSON *snapshot)
 	cJSON *record = cJSON_CreateObject(), *plan = NULL, *copy = cJSON_Duplicate(snapshot, 1);
 	ao_auto_err ao_err *err = NULL;
 	cJSON *settings = cJSON_Duplicate(ao_bundle_settings(bundle), 1);
-	ao_record_redact(copy);
-	ao_record_redact(settings);
+	const cJSON *harmless = ao_json_at(ao_bundle_manifest(bundle), "public_env");
+	ao_auto_redaction ao_redaction *from_snapshot = ao_redaction_new(harmless), *from_settings = ao_redaction_new(harmless);
+	ao_redact(from_snapshot, copy);
+	ao_redact(from_settings, settings);
 	int r = ao_bundle_plan(bundle, copy, &plan, NULL, &err);
 	ao_json_set(record, "version", cJSON_CreateNumber(1));
 	ao_json_set_str(record, "operator", AO_VERSION);
@@ -76,6 +43,9 @@ cJSON *ao_record_make(ao_bundle *bundle, const cJSON *snapshot)
 		ao_json_set_str(record, "error", ao_err_text(err));
 	else
 		ao_json_set(record, "plan", plan);
+	/* policies saw the settings as they are */
+	ao_redact_traces(from_settings, ao_json_at(record, "plan"));
+	ao_redact_traces(from_settings, ao_json_at(record, "error"));
 	return record;
 }
 

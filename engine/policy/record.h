@@ -2,7 +2,7 @@
 /**
  * record.h -- snapshots on disk: what the policies saw and what they made of it.  They can be replayed on another machine.
  *
- * A record is JSON: {version, operator, bundle, settings, snapshot, plan | error}.  Values that look like secrets are replaced before the
+ * A record is JSON: {version, operator, bundle, settings, snapshot, plan | error}.  What may be a secret (redact.h) is replaced before the
  * policies are asked, so that the plan in a record is the plan of the snapshot in it.  The last snapshot of a parent is in
  * DIR/<namespace>_<name>.json, and the last one that failed is in DIR/<namespace>_<name>.failed.json.
  * Threads: the loop thread only.
@@ -13,6 +13,3 @@
 cJSON *ao_record_make(ao_bundle *bundle, const cJSON *snapshot);
 /** Writes a record of one plan. An error is logged. */
 void ao_record_write(const char *dir, ao_bundle *bundle, const cJSON *snapshot);
-
-/** Replaces what looks like a secret in env values, annotations and settings. */
-void ao_record_redact(cJSON *value);

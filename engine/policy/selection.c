@@ -54,7 +54,7 @@ int ao_selection_make(const char *selector, const char *percent, char **ret, ao_
 		char *end;
 		long n = strtol(percent, &end, 10);
 		if (*end || n < 1 || n > 100)
-			return ao_err_set(reterr, -EINVAL, "the canary's percentage must be 1 to 100, is \"%.20s\"", percent);
+			return ao_err_set(reterr, -EINVAL, "the canary's percentage must be 1 to 100, not \"%.20s\"", percent);
 		*ret = ao_xasprintf("%ld%%", n);
 		return 0;
 	}

@@ -41,7 +41,7 @@ void ao_queues_kept(ao_kept_queue *q, bool warning, char *note)
 	report(q, warning, "QueueKept", note);
 }
 
-/** Who waits goes on now; else the parent is told when there is news. */
+/** An operation that waits goes on now; without one the parent is told when there is news. */
 static void tell(ao_kept_queue *q, bool news, bool work)
 {
 	void (*waiter)(void *arg) = q->waiter;

@@ -94,7 +94,7 @@ static bool take_all(ao_secrets_call *c, const char *name, const cJSON *data)
 			continue;
 		int r = take(c, ref, data);
 		if (r < 0) {
-			ao_auto_str char *what = ao_xasprintf(r == -ENOENT ? "has no key %s" : "what is under key %s is no text",
+			ao_auto_str char *what = ao_xasprintf(r == -ENOENT ? "has no key %s" : "what is under key %s is not valid text",
 							      ao_json_str(ref, "key") ? ao_json_str(ref, "key") : "");
 			fail(c, r, r == -ENOENT ? "SecretMissing" : "InvalidSecret", name, what);
 			return false;

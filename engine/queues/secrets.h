@@ -9,7 +9,7 @@
 typedef struct ao_secrets_call ao_secrets_call;
 
 /**
- * error: 0, or -ENOENT no such Secret or key, -EPERM we may not read it, -EINVAL what it holds is no text, -EIO the server could not be
+ * error: 0, or -ENOENT no such Secret or key, -EPERM we may not read it, -EINVAL what it holds is not valid text, -EIO the server could not be
  * asked. reason: SecretMissing, SecretForbidden, InvalidSecret, SecretUnreadable; "" on success.
  */
 typedef struct ao_secrets_answer {

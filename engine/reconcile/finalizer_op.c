@@ -13,7 +13,7 @@ static void on_added(void *arg, const ao_kube_answer *answer)
 		ao_pass_resume(pass, AO_OP_END);
 		return;
 	}
-	ao_world_took(pass->reconciler->with.world, &pass->reconciler->manifest->kinds[0], AO_WROTE_OBJECT, answer, NULL);
+	ao_world_put_answer(pass->reconciler->with.world, &pass->reconciler->manifest->kinds[0], AO_WROTE_OBJECT, answer, NULL);
 	const ao_object *object = ao_pass_object(pass);
 	/* one that is to go by now gets another pass: whoever told the cache has woken it */
 	ao_pass_resume(pass, object && object->deleting ? AO_OP_END : AO_OP_DONE);

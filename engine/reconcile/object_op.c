@@ -80,7 +80,7 @@ static void on_applied(void *arg, const ao_kube_answer *answer, bool created)
 		return;
 	}
 	uint64_t observed; /* of the answer: what came after it, and is in the cache already, has yet to be compared */
-	if (ao_world_took(pass->reconciler->with.world, kind, AO_WROTE_OBJECT, answer, &observed))
+	if (ao_world_put_answer(pass->reconciler->with.world, kind, AO_WROTE_OBJECT, answer, &observed))
 		*memo_for(pass, kind, desired) = (ao_memo){ao_json_digest(desired), observed, true};
 	ao_pass_note_change(pass,
 			    created                  ? "created"
@@ -150,7 +150,7 @@ static void on_claimed(void *arg, const ao_kube_answer *answer, bool created)
 	if (answer->error)
 		note_failure(pass, "update", current(pass), answer);
 	else
-		ao_world_took(pass->reconciler->with.world, kind, AO_WROTE_OBJECT, answer, NULL);
+		ao_world_put_answer(pass->reconciler->with.world, kind, AO_WROTE_OBJECT, answer, NULL);
 	ao_pass_resume(pass, answer->error ? AO_OP_STOP : AO_OP_DONE);
 }
 

@@ -35,6 +35,7 @@ typedef struct ao_parent {
 	int64_t generation;   /* of the parent whose plan was last carried out to its end, or found invalid; 0: none yet */
 	char bundle[17];      /* digest of the bundle that pass asked */
 	cJSON *invalid;       /* why the parent is not rendered, as the plan said; or NULL */
+	cJSON *refused;       /* the parts of its plan that were refused, as the plan said; or NULL */
 	cJSON *policy_error;  /* the bundle's error in that pass; or NULL */
 	bool rolling_out;     /* the bundle said so of it when it was last asked */
 	bool ready;           /* as its status said when it was last asked */

@@ -40,15 +40,15 @@ static bool nothing_to_carry_out(const ao_reconciler *r, const ao_pass *pass, co
 	return !check.changed && check.found == ao_map_count(parent->memos);
 }
 
-/** Keeps the verdict on the parent that came with the plan, for status passes that do not render. */
+/** Keeps the verdict on the parent, and on parts of its plan, for status passes that do not render. */
 static void remember_plan(ao_pass *pass)
 {
 	ao_parent *parent = pass->parent;
+	const cJSON *invalid = ao_json_at(pass->plan.tree, "invalid"), *refused = ao_json_at(pass->plan.tree, "refused");
 	cJSON_Delete(parent->invalid);
-	parent->invalid = NULL;
-	const cJSON *invalid = pass->plan.tree ? ao_json_at(pass->plan.tree, "invalid") : NULL;
-	if (cJSON_IsObject(invalid))
-		parent->invalid = cJSON_Duplicate(invalid, 1);
+	cJSON_Delete(parent->refused);
+	parent->invalid = cJSON_IsObject(invalid) ? cJSON_Duplicate(invalid, 1) : NULL;
+	parent->refused = cJSON_IsArray(refused) ? cJSON_Duplicate(refused, 1) : NULL;
 }
 
 static void remember_policy_error(ao_pass *pass, const ao_plan_blame *blame, const ao_err *err)

@@ -26,6 +26,7 @@ static void free_parent(ao_parent *parent)
 {
 	free_memos(parent->memos);
 	cJSON_Delete(parent->invalid);
+	cJSON_Delete(parent->refused);
 	cJSON_Delete(parent->policy_error);
 	free(parent->rendered);
 	free(parent->carried);

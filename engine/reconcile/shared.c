@@ -159,8 +159,9 @@ static void on_read(void *arg, const ao_kube_answer *answer)
 {
 	entry *e = arg;
 	e->read = NULL;
-	const ao_object *observed = answer->error ? NULL : ao_world_saw(e->shared->world, e->kind, e->key, answer);
-	ao_kube_answer nothing = {.error = -EPROTO, .reason = "", .message = "the server's answer is no such object", .body = ""};
+	const ao_object *observed = answer->error ? NULL : ao_world_put_unlisted(e->shared->world, e->kind, e->key, answer);
+	ao_kube_answer nothing = {
+	    .error = -EPROTO, .reason = "", .message = "the server's answer is not the object that was asked for", .body = ""};
 	if (observed && is_as_desired(e, observed)) {
 		settle(e, observed->spec_digest);
 		end_work(e, answer);
@@ -195,7 +196,7 @@ static void on_applied(void *arg, const ao_kube_answer *answer, bool created)
 		return;
 	}
 	e->settled = false;
-	if (ao_world_took(e->shared->world, e->kind, AO_WROTE_OBJECT, answer, &digest) && e->applying_digest == e->desired_digest)
+	if (ao_world_put_answer(e->shared->world, e->kind, AO_WROTE_OBJECT, answer, &digest) && e->applying_digest == e->desired_digest)
 		settle(e, digest);
 	ao_info(AO_CORE, e->key, "%s the %s", created ? "created" : "updated", e->role);
 	end_work(e, answer);

@@ -17,6 +17,8 @@ static cJSON *outcome_of(ao_pass *pass, const ao_object *object)
 	ao_json_set(outcome, "changed", cJSON_Duplicate(pass->outcome.changed, 1));
 	if (parent->invalid)
 		ao_json_set(outcome, "invalid", cJSON_Duplicate(parent->invalid, 1));
+	if (parent->refused)
+		ao_json_set(outcome, "refused", cJSON_Duplicate(parent->refused, 1));
 	if (parent->policy_error)
 		ao_json_set(outcome, "policy_error", cJSON_Duplicate(parent->policy_error, 1));
 	if (pass->held)
@@ -51,7 +53,7 @@ static void on_status_written(void *arg, const ao_kube_answer *answer)
 	if (answer->error)
 		ao_pass_parent_error(pass, "write the status of", answer);
 	else
-		ao_world_took(pass->reconciler->with.world, &pass->reconciler->manifest->kinds[0], AO_WROTE_STATUS, answer, NULL);
+		ao_world_put_answer(pass->reconciler->with.world, &pass->reconciler->manifest->kinds[0], AO_WROTE_STATUS, answer, NULL);
 	ao_pass_resume(pass, AO_OP_END);
 }
 

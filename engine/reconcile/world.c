@@ -136,8 +136,9 @@ static void look_at_place(place *p)
 	const char *plural = NULL;
 	bool forbidden = is_forbidden(p, &plural);
 	if (forbidden && !p->missed) {
-		ao_warn(AO_CORE, NULL, "may not list %s in namespace %s: does it exist, and do our roles in it? Asking again", plural,
-			p->namespace_);
+		ao_warn(AO_CORE, NULL,
+			"is not allowed to list %s in namespace %s; does it exist, with our Role and RoleBinding in it? It is asked again",
+			plural, p->namespace_);
 		p->missed = true;
 	}
 	if (!forbidden && !p->opened && is_known(p, 1)) {
@@ -313,13 +314,13 @@ static bool is_ours_alone(ao_wrote wrote, const ao_object *object, const ao_obje
 	return strcmp(before->uid, object->uid) == 0 && (wrote == AO_WROTE_DELETION || before->deleting == object->deleting);
 }
 
-bool ao_world_took(ao_world *world, const ao_kind *kind, ao_wrote wrote, const ao_kube_answer *answer, uint64_t *ret_digest)
+bool ao_world_put_answer(ao_world *world, const ao_kind *kind, ao_wrote wrote, const ao_kube_answer *answer, uint64_t *ret_digest)
 {
 	ao_answered took = {0};
 	ao_auto_err ao_err *err = NULL;
 	int r = ao_store_put_answer(ao_world_store(world, kind), answer->body, answer->body_len, &took, &err);
 	if (r < 0 && r != -ENOENT) /* that one: it was deleted while the answer was on its way */
-		ao_warn(AO_CORE, NULL, "the server's answer is no %s: %s", kind->resource.kind, ao_err_text(err));
+		ao_warn(AO_CORE, NULL, "the server's answer is not a valid %s: %s", kind->resource.kind, ao_err_text(err));
 	if (r == -ENOENT && took.before)
 		tell(world, kind, AO_DELETED, took.before, NULL);
 	else if (took.taken && !is_ours_alone(wrote, took.object, took.before))
@@ -338,12 +339,12 @@ void ao_world_deleted(ao_world *world, const ao_kind *kind, const char *key, con
 	if (!object || strcmp(object->uid, uid) != 0)
 		return; /* the watch was here before us */
 	if (answer->error == 0 && ao_span_is(ao_span_get(body, "kind"), kind->resource.kind))
-		ao_world_took(world, kind, AO_WROTE_DELETION, answer, NULL);
+		ao_world_put_answer(world, kind, AO_WROTE_DELETION, answer, NULL);
 	else
 		ao_store_remove(store, key);
 }
 
-const ao_object *ao_world_saw(ao_world *world, const ao_kind *kind, const char *key, const ao_kube_answer *answer)
+const ao_object *ao_world_put_unlisted(ao_world *world, const ao_kind *kind, const char *key, const ao_kube_answer *answer)
 {
 	const ao_object *object = NULL;
 	ao_object *before = NULL;

@@ -55,12 +55,12 @@ typedef enum {
  * @param ret_digest  spec_digest of the answer, also when the cache holds something newer; may be NULL
  * @return false when the object is not there (any more)
  */
-bool ao_world_took(ao_world *world, const ao_kind *kind, ao_wrote wrote, const ao_kube_answer *answer, uint64_t *ret_digest);
+bool ao_world_put_answer(ao_world *world, const ao_kind *kind, ao_wrote wrote, const ao_kube_answer *answer, uint64_t *ret_digest);
 /** After a DELETE of ours, of the object of this uid: what goes on until its finalizers are done is kept as the answer shows it. */
 void ao_world_deleted(ao_world *world, const ao_kind *kind, const char *key, const char *uid, const ao_kube_answer *answer);
 
 /** Puts the object of that key, which the watch does not show (it lacks the labels), into the cache. Returns NULL when it is none. */
-const ao_object *ao_world_saw(ao_world *world, const ao_kind *kind, const char *key, const ao_kube_answer *answer);
+const ao_object *ao_world_put_unlisted(ao_world *world, const ao_kind *kind, const char *key, const ao_kube_answer *answer);
 
 /** Calls fn for every observed child (not shared) of the parent with this uid, kind by kind in manifest order. */
 void ao_world_each_child(ao_world *world, const char *parent_uid, void (*fn)(void *arg, const ao_kind *kind, const ao_object *object),

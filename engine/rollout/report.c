@@ -219,7 +219,7 @@ void ao_report_params(ao_policies *p)
 	ao_variant *v = ao_policies_live(p);
 	const char *text = v->loaded.unclaimed;
 	if (text && (!p->noted || strcmp(p->noted, text) != 0))
-		ao_warn(AO_POLICY, NULL, "%s (the parameters apply once a ConfigMap brings the policy)", text);
+		ao_warn(AO_POLICY, NULL, "settings: %s", text);
 	set_text(&p->noted, text);
 	ao_variant_unref(v);
 }

@@ -20,7 +20,7 @@ struct ao_bundle {
 	ao_limits limits;
 	ao_sources sources;
 	cJSON *settings;
-	cJSON *manifest, *policies;
+	cJSON *manifest, *policies, *problems;
 	char digest[AO_BUNDLE_DIGEST];
 	char *failed_policy, *failed_hook;
 	ao_vm_log_fn on_log;
@@ -34,7 +34,7 @@ static const char bundle_key; /* registry: the loaded bundle */
 typedef struct loading {
 	const ao_sources *sources;
 	const cJSON *settings;
-	ao_taken manifest, policies;
+	ao_taken manifest, policies, problems;
 } loading;
 
 static void set_text(lua_State *L, const char *key, const char *text, size_t len)
@@ -84,6 +84,7 @@ static void load_body(lua_State *L, void *arg)
 	lua_call(L, 3, 1);
 	take_from(L, "manifest", &load->manifest);
 	take_from(L, "policies", &load->policies);
+	take_from(L, "problems", &load->problems);
 	lua_rawsetp(L, LUA_REGISTRYINDEX, &bundle_key);
 }
 
@@ -104,7 +105,7 @@ static int check_sizes(const ao_sources *sources, const ao_vm *vm, ao_err **rete
 	return 0;
 }
 
-/** Makes a machine and loads the bundle into it. @param load  gets manifest and policies */
+/** Makes a machine and loads the bundle into it. @param load  gets manifest, policies and problems */
 static int start(ao_bundle *bundle, loading *load, ao_err **reterr)
 {
 	ao_auto_vm ao_vm *vm = NULL;
@@ -157,8 +158,10 @@ int ao_bundle_load(const ao_sources *sources, const cJSON *settings, const ao_li
 	int r = start(bundle, &load, reterr);
 	bundle->manifest = AO_TAKE(load.manifest.tree);
 	bundle->policies = AO_TAKE(load.policies.tree);
+	bundle->problems = AO_TAKE(load.problems.tree);
 	ao_taken_clear(&load.manifest);
 	ao_taken_clear(&load.policies);
+	ao_taken_clear(&load.problems);
 	if (r < 0)
 		return r;
 	if (!ao_vm_rewind(bundle->vm))
@@ -179,6 +182,7 @@ void ao_bundle_free(ao_bundle *bundle)
 	cJSON_Delete(bundle->settings);
 	cJSON_Delete(bundle->manifest);
 	cJSON_Delete(bundle->policies);
+	cJSON_Delete(bundle->problems);
 	free(bundle->failed_policy);
 	free(bundle->failed_hook);
 	free(bundle);
@@ -227,6 +231,7 @@ static int start_again(ao_bundle *bundle, ao_err **reterr)
 	int r = start(bundle, &load, reterr);
 	ao_taken_clear(&load.manifest);
 	ao_taken_clear(&load.policies);
+	ao_taken_clear(&load.problems);
 	return r;
 }
 
@@ -289,6 +294,7 @@ const cJSON *ao_bundle_manifest(const ao_bundle *bundle) { return bundle->manife
 const cJSON *ao_bundle_settings(const ao_bundle *bundle) { return bundle->settings; }
 
 const cJSON *ao_bundle_policies(const ao_bundle *bundle) { return bundle->policies; }
+const cJSON *ao_bundle_problems(const ao_bundle *bundle) { return bundle->problems; }
 
 const char *ao_bundle_digest(const ao_bundle *bundle) { return bundle->digest; }
 

@@ -63,6 +63,7 @@ int ao_bundle_peek_manifest(const ao_sources *sources, cJSON **ret, ao_err **ret
 const cJSON *ao_bundle_manifest(const ao_bundle *bundle); /* borrowed */
 const cJSON *ao_bundle_settings(const ao_bundle *bundle); /* the settings it was loaded with; borrowed */
 const cJSON *ao_bundle_policies(const ao_bundle *bundle); /* [{name, file, origin, doc}] in the order they run; borrowed */
+const cJSON *ao_bundle_problems(const ao_bundle *bundle); /* texts: what policies find wrong with the settings, and do without; borrowed */
 const char *ao_bundle_digest(const ao_bundle *bundle);    /* 16 hex digits over names, texts and settings */
 
 #define AO_BUNDLE_DIGEST 17 /* bytes, with the NUL */

@@ -324,9 +324,42 @@ static void text_is_told_from_bytes_at_any_place(void **state)
 	}
 }
 
+static void times_are_read_with_fraction_and_offset(void **state)
+{
+	(void)state;
+	int64_t ms = -1;
+	assert_true(ao_time_read("1970-01-02T00:00:01Z", &ms));
+	assert_int_equal(ms, 86401000);
+	assert_true(ao_time_read("2026-11-23T10:17:30.803030Z", &ms));
+	assert_int_equal(ms % 1000, 803);
+	assert_true(ao_time_read("1970-01-02T01:30:01+01:30", &ms));
+	assert_int_equal(ms, 86401000);
+	assert_true(ao_time_read("1970-01-01T23:00:01-01:00", &ms));
+	assert_int_equal(ms, 86401000);
+	static const char *const wrong[] = {
+	    "", "2026-11-23", "2026-11-23T10:17:30", "2026-11-23T10:17:30+01", "2026-11-23T10:17:30Zx", "nonsense"};
+	for (size_t i = 0; i < AO_LEN(wrong); i++)
+		assert_false(ao_time_read(wrong[i], &ms));
+}
+
+static void base64_goes_both_ways(void **state)
+{
+	(void)state;
+	static const char *const texts[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}};
+	for (size_t i = 0; i < AO_LEN(texts); i++) {
+		ao_auto_buf ao_buf text = ao_buf_init(64), back = ao_buf_init(64);
+		ao_base64_encode(texts[i][0], strlen(texts[i][0]), &text);
+		assert_string_equal(text.data ? text.data : "", texts[i][1]);
+		assert_true(ao_base64_decode(text.data ? text.data : "", &back));
+		assert_string_equal(back.data ? back.data : "", texts[i][0]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(times_are_read_with_fraction_and_offset),
+	    cmocka_unit_test(base64_goes_both_ways),
 	    cmocka_unit_test(a_buffer_keeps_its_cap),
 	    cmocka_unit_test(strings_are_escaped_for_json),
 	    cmocka_unit_test(buffers_of_all_sizes),

@@ -215,8 +215,8 @@ static void says_what_is_wrong_with_a_cluster(void **state)
 	     "certificate-authority-data of cluster 'c' holds no PEM"},
 	    {"no-file", "server: 'https://h', certificate-authority: gone.pem", "certificate-authority of cluster 'c': "},
 	    {"no-file", "server: 'https://h', certificate-authority: gone.pem", "/gone.pem: No such file"},
-	    {"sni", "server: 'https://h', tls-server-name: other", "cluster 'c' uses tls-server-name, which is not supported"},
-	    {"proxy", "server: 'https://h', proxy-url: other", "cluster 'c' uses proxy-url, which is not supported; set HTTPS_PROXY"},
+	    {"sni", "server: 'https://h', tls-server-name: 5", "tls-server-name of cluster 'c' must be text"},
+	    {"proxy", "server: 'https://h', proxy-url: other", "proxy-url of cluster 'c' must begin with http://, https:// or socks5://"},
 	    {"insecure", "server: 'https://h', insecure-skip-tls-verify: 'yes'",
 	     "insecure-skip-tls-verify of cluster 'c' must be true or false"},
 	    {"both", "server: 'https://h', insecure-skip-tls-verify: true, certificate-authority-data: " PEM64,
@@ -238,11 +238,23 @@ static void says_what_is_wrong_with_a_user(void **state)
 	static const struct {
 		const char *name, *user, *why;
 	} cases[] = {
-	    {"exec", "exec: {command: aws}",
-	     "user 'u' uses exec, which is not supported; use a token, a client certificate, or run in the cluster"},
+	    {"exec-version", "exec: {command: aws, apiVersion: client.authentication.k8s.io/v1alpha1}",
+	     "exec.apiVersion of user 'u' must be client.authentication.k8s.io/v1 or client.authentication.k8s.io/v1beta1; write the"},
+	    {"exec-command", "exec: {apiVersion: client.authentication.k8s.io/v1}", "exec.command of user 'u' must be text"},
+	    {"exec-mode", "exec: {command: aws, apiVersion: client.authentication.k8s.io/v1}",
+	     "exec.interactiveMode of user 'u' must be Never, IfAvailable or Always"},
+	    {"exec-mode-2", "exec: {command: aws, apiVersion: client.authentication.k8s.io/v1beta1, interactiveMode: Maybe}",
+	     "exec.interactiveMode of user 'u' must be"},
+	    {"exec-args", "exec: {command: aws, apiVersion: client.authentication.k8s.io/v1beta1, args: [1]}",
+	     "exec.args of user 'u' must hold"},
+	    {"exec-env", "exec: {command: aws, apiVersion: client.authentication.k8s.io/v1beta1, env: [{name: 'A=B', value: c}]}",
+	     "exec.env of user 'u' must hold entries with"},
 	    {"provider", "auth-provider: {name: gcp}", "user 'u' uses auth-provider, which is not supported"},
-	    {"as", "token: secret, as: somebody", "user 'u' uses as, which is not supported; use the credentials of that user"},
-	    {"groups", "as-groups: [a]", "user 'u' uses as-groups, which is not supported"},
+	    {"as", "token: secret, as: \"some\\nbody\"", "as of user 'u' must hold only texts of one line"},
+	    {"as-number", "token: secret, as: 5", "as of user 'u' must hold only texts of one line"},
+	    {"groups", "as-groups: [a]", "as-uid, as-groups or as-user-extra of user 'u' needs as"},
+	    {"groups-text", "as: a, as-groups: b", "as-groups of user 'u' must be a list"},
+	    {"extra", "as: a, as-user-extra: {b: c}", "as-user-extra of user 'u' must be a mapping of lists"},
 	    {"half-pair", "client-key-data: " PEM64, "user 'u' needs client-certificate and client-key together"},
 	    {"number", "token: 12345", "token of user 'u' must be text; put it in quotes"},
 	    {"lines", "token: \"secret\\r\\nX-Evil: 1\"", "token of user 'u' is empty or holds a space or a line break"},
@@ -324,7 +336,7 @@ static void reads_the_token_again_when_it_is_refused(void **state)
 	(void)state;
 	ao_auto_str char *path = write_file("token", " one\n");
 	ao_kubeconfig config = {.token_file = path, .token = (char *)"fixed"};
-	ao_auth *auth = ao_auth_new(&config);
+	ao_auth *auth = ao_auth_new(NULL, &config);
 	expect_header(auth, "Authorization: Bearer one");
 	free(write_file("token", "two"));
 	expect_header(auth, "Authorization: Bearer one"); /* its minute is not over */
@@ -348,7 +360,7 @@ static void reads_the_token_again_when_it_is_refused(void **state)
 	ao_auth_free(auth);
 
 	unlink(path);
-	auth = ao_auth_new(&config);
+	auth = ao_auth_new(NULL, &config);
 	expect_header(auth, "Authorization: Bearer fixed");
 	ao_auth_free(auth);
 }
@@ -357,7 +369,7 @@ static void sends_a_name_only_without_a_token(void **state)
 {
 	(void)state;
 	ao_kubeconfig config = {.username = (char *)"n", .password = (char *)"p:w"};
-	ao_auth *auth = ao_auth_new(&config);
+	ao_auth *auth = ao_auth_new(NULL, &config);
 	ao_auto_secret char *pair = ao_auth_userpwd(auth);
 	assert_string_equal(pair, "n:p:w");
 	expect_header(auth, NULL);

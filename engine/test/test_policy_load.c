@@ -30,7 +30,10 @@ static int load(const char *config, bool cheap, ao_loaded *ret, ao_err **reterr)
 	return r;
 }
 
-static void parameters_of_nobody_are_named_and_no_error(void **state)
+#define SQS_KEYS                                                                                                                           \
+	"accountId, actorRoleArn, credentials, endpoint, instanceMetadata, queues, region, tags, visibilityTimeout, waitTimeSeconds"
+
+static void settings_of_nobody_are_named_and_no_error(void **state)
 {
 	(void)state;
 	static const struct {
@@ -44,6 +47,14 @@ static void parameters_of_nobody_are_named_and_no_error(void **state)
 	    {"params: {chaep: {}}", "params: there is no policy 'chaep' in the bundle; did you mean cheap?", true},
 	    {"params: {}", NULL, false},
 	    {"gatewayURL: http://x", NULL, false},
+	    {"transports: {transports: {a: {type: sqs, enabled: true, config: {region: r}}}}", NULL, false},
+	    {"transports: {transports: null}", NULL, false},
+	    {"transports: {a: {type: sqs, enabled: true, config: {regoin: r}}}",
+	     "transports.a.config: unknown parameter 'regoin' (known: " SQS_KEYS ")", false},
+	    {"{params: {cheap: {}}, transports: {foo: 1, transports: {b: 5, a: {enabled: false, config: {x: y}, typ: sqs}}}}",
+	     "params: there is no policy 'cheap' in the bundle; transports.foo: is not a valid key beside transports.transports; "
+	     "transports.a: unknown parameter 'typ' (known: config, enabled, type); transports.b: must be a mapping, not the number 5",
+	     false},
 	};
 	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
 		ao_auto_loaded ao_loaded loaded = {0};
@@ -69,7 +80,7 @@ static void parameters_of_a_policy_that_is_there_are_checked(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(parameters_of_nobody_are_named_and_no_error),
+	    cmocka_unit_test(settings_of_nobody_are_named_and_no_error),
 	    cmocka_unit_test(parameters_of_a_policy_that_is_there_are_checked),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

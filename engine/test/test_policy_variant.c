@@ -1,7 +1,6 @@
-/* For whom a canary is, what a record hides, and cases that gate a bundle. */
+/* For whom a canary is, and cases that gate a bundle. */
 #include "base/mem.h"
 #include "policy/cases.h"
-#include "policy/record.h"
 #include "policy/selection.h"
 
 #include <setjmp.h>
@@ -53,20 +52,6 @@ static void a_percentage_is_a_share_of_them(void **state)
 	assert_int_equal(ao_selection_make(NULL, "0", &none, NULL), -EINVAL);
 	assert_int_equal(ao_selection_make(NULL, "101", &none, NULL), -EINVAL);
 	assert_int_equal(ao_selection_make(NULL, "ten", &none, NULL), -EINVAL);
-}
-
-static void records_hide_secrets(void **state)
-{
-	(void)state;
-	ao_auto_json cJSON *tree = cJSON_Parse(
-	    "{\"env\":[{\"name\":\"DB_PASSWORD\",\"value\":\"hush\"},{\"name\":\"HOST\",\"value\":\"h\"}],\"apiToken\":\"hush\","
-	    "\"passwordSecretRef\":{\"name\":\"s\",\"key\":\"password\"},\"metadata\":{\"annotations\":{"
-	    "\"kubectl.kubernetes.io/last-applied-configuration\":\"hush\",\"a\":\"b\"}}}");
-	ao_record_redact(tree);
-	ao_auto_str char *text = ao_json_print(tree);
-	assert_string_equal(
-	    text, "{\"env\":[{\"name\":\"DB_PASSWORD\",\"value\":\"REDACTED\"},{\"name\":\"HOST\",\"value\":\"h\"}],\"apiToken\":"
-		  "\"REDACTED\",\"passwordSecretRef\":{\"name\":\"s\",\"key\":\"password\"},\"metadata\":{\"annotations\":{\"a\":\"b\"}}}");
 }
 
 static void cases_count_and_name_the_first_failure(void **state)
@@ -149,9 +134,11 @@ static void a_case_that_the_clock_stops_is_the_next_one_again(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(a_selector_names_parents), cmocka_unit_test(a_percentage_is_a_share_of_them),
-	    cmocka_unit_test(records_hide_secrets),     cmocka_unit_test(cases_count_and_name_the_first_failure),
-	    cmocka_unit_test(cases_are_run_one_by_one), cmocka_unit_test(a_case_that_the_clock_stops_is_the_next_one_again),
+	    cmocka_unit_test(a_selector_names_parents),
+	    cmocka_unit_test(a_percentage_is_a_share_of_them),
+	    cmocka_unit_test(cases_count_and_name_the_first_failure),
+	    cmocka_unit_test(cases_are_run_one_by_one),
+	    cmocka_unit_test(a_case_that_the_clock_stops_is_the_next_one_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,7 +90,7 @@ static uint64_t took(place *p, const ao_kind *kind, ao_wrote wrote, version v)
 					      kind->resource.kind, v.metadata ? v.metadata : "", v.uid ? v.uid : "u",
 					      v.generation ? v.generation : 1, v.number, v.spec ? v.spec : "1", v.status ? v.status : "1");
 	ao_kube_answer answer = {.status = 200, .reason = "", .message = "", .body = body, .body_len = strlen(body)};
-	bool there = ao_world_took(p->world, kind, wrote, &answer, &digest);
+	bool there = ao_world_put_answer(p->world, kind, wrote, &answer, &digest);
 	assert_int_equal(there, digest != 0);
 	return digest;
 }

@@ -62,7 +62,7 @@ static const bomb bombs[] = {
     {"__newindex chain", "local t = {}\nfor i = 1, 1900 do t = setmetatable({}, { __newindex = t }) end\nt.a = 1", -EINVAL,
      "C stack overflow"},
     {"callable table", "local t = {}\nsetmetatable(t, { __call = t })\nt()", -EINVAL,
-     "p.lua:3: metatable field '__call' must be a function, is a table"},
+     "p.lua:3: metatable field '__call' must be a function, not a table"},
     {"chain of callable tables", "local t = {}\nfor i = 1, 3000 do t = setmetatable({}, { __call = t }) end\nt()", -EINVAL, "p.lua"},
     {"__call set later", "local t, mt = {}, {}\nsetmetatable(t, mt)\nmt.__call = t\nt()", -EINVAL,
      "p.lua:5: attempt to call a table value"},

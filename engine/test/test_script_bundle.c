@@ -33,7 +33,7 @@ static const bad_file bad_files[] = {
     {"a.lua", "x = 1", "a.lua:1: assignment to global 'x': use local", NULL},
     {"a.lua", "local y = x", "a.lua:1: unknown global 'x'", NULL},
     {"a.lua", DEFINE("a", "rendr = 1"), "a.lua: policy.define: unknown field 'rendr' (known: ", NULL},
-    {"a.lua", DEFINE("a", "render = 1"), "a.lua: policy.define.render must be a function, is a number", NULL},
+    {"a.lua", DEFINE("a", "render = 1"), "a.lua: policy.define.render must be a function, not a number", NULL},
     {"a.lua", DEFINE("a", "after = 'b'"), "a.lua: policy.define.after must be a table", NULL},
     {"a.lua", DEFINE("a", "after = { 1 }"), "a.lua: policy.define.after[1] must be a string", NULL},
     {"a.lua", DEFINE("a", "after = { x = 'b' }"), "a.lua: policy.define.after must be a list", NULL},

@@ -33,6 +33,40 @@ describe('the CRD', function()
     end) end
   end
 
+  it('shows what runs an actor that does not say, and its default changes nothing of what runs already', function()
+    local namespace = cluster.namespace 'crd'
+    local default = '/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/workload/properties/kind/default'
+    local function kind_of(name) return cluster.get('asyncactor', name, namespace).spec.workload.kind end
+    cluster.kubectl([[patch crd asyncactors.asya.sh --type=json -p '[{"op": "remove", "path": "%s"}]']], default)
+    cluster.eventually('no kind is filled in', 20, function()
+      cluster.apply(cluster.actor('before', namespace))
+      local bare = kind_of 'before' == nil
+      if not bare then cluster.kubectl('delete asyncactor before -n %s', namespace) end
+      return bare
+    end)
+    cluster.apply((cluster.actor('typed', namespace):gsub('workload:\n', 'workload:\n    type: StatefulSet\n')))
+    local op = cluster.operator()
+    local function children()
+      local deployment, set = cluster.get('deployment', 'before', namespace), cluster.get('statefulset', 'typed', namespace)
+      return deployment and set and { deployment.metadata.uid, deployment.metadata.generation, set.metadata.uid, set.metadata.generation }
+    end
+    local there = cluster.eventually('children', 30, children)
+    cluster.kubectl 'apply -f crds/asyncactors.asya.sh.yaml'
+    cluster.eventually('the kind is filled in', 20, function() return kind_of 'before' == 'Deployment' and kind_of 'typed' == 'Deployment' end)
+    assert.is_truthy(cluster.kubectl('get asyncactor before -n %s -o wide', namespace):find('Deployment', 1, true))
+    for _, name in ipairs { 'before', 'typed' } do cluster.kubectl('label asyncactor %s -n %s look=again', name, namespace) end
+    op.stop()
+    op = cluster.operator()
+    cluster.kubectl('annotate asyncactor typed -n %s look=again', namespace)
+    cluster.apply(cluster.actor('after', namespace))
+    cluster.eventually('the operator works', 30, function() return cluster.get('deployment', 'after', namespace) end)
+    cluster.sleep(2)
+    assert.same(there, children())
+    assert.is_nil(op.log():find('updated', 1, true), op.log())
+    cluster.kubectl('delete asyncactors --all -n %s --timeout=20s', namespace)
+    cluster.stop_all()
+  end)
+
   for _, folder in ipairs { 'crds/examples/*.yaml', 'spec/golden/*/actor.yaml' } do
     for path in io.popen('ls ' .. folder):lines() do
       it('accepts ' .. path:gsub('^.*/([^/]+/[^/]+)$', '%1'), function()

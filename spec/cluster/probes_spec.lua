@@ -86,6 +86,34 @@ describe('probes and metrics', function()
     assert.is_true(op.alive())
   end)
 
+  it('says what is wrong with one entry of the transport registry, and works with the others', function()
+    local ns, registry = cluster.namespace 'registry', json.decode(cluster.TRANSPORTS)
+    registry.transports.sqs = { enabled = true, config = { regoin = 'us-east-1' } }
+    registry.transports.later = { enabld = true, type = 'sqs' }
+    local text = json.encode(registry)
+    local op = cluster.operator { args = PORTS, transports = text }
+    cluster.apply(cluster.actor('works', ns))
+    cluster.apply((cluster.actor('waits', ns):gsub('transport: rabbitmq', 'transport: later')))
+    eventually('one actor runs', 30, function() return (cluster.get('asyncactor', 'works', ns).status or {}).status == 'Running' end)
+    local told = { "transports.later: unknown parameter 'enabld'", "transports.sqs.config: unknown parameter 'regoin'" }
+    local actor = eventually('the other is told', 10, function()
+      local it = cluster.get('asyncactor', 'waits', ns)
+      return it.status and it
+    end)
+    assert.is_truthy(cluster.condition(actor, 'TransportReady').message:find(told[1], 1, true))
+    local said, ok = cluster.sh('ASYA_TRANSPORT_CONFIG=%s %s/asya-operator check 2>&1', cluster.quote(text), cluster.build)
+    assert.is_false(ok)
+    for _, each in ipairs(told) do
+      eventually('it is degraded', 10, function()
+        local ready = get(18481, "'/readyz?verbose'")
+        return ready:find('note: policies: degraded.*' .. each:gsub('%p', '%%%0')), ready
+      end)
+      assert.is_truthy(op.log():find(each, 1, true))
+      assert.is_truthy(said:find(each, 1, true), said)
+    end
+    assert.is_truthy(get(18480, '/metrics'):find('policy_bundle_degraded 1', 1, true))
+  end)
+
   it('shows one actor under /debug/, without its secrets', function()
     local ns = cluster.namespace 'debug'
     cluster.operator { args = PORTS }

@@ -238,7 +238,7 @@ describe('bad input', function()
           image: example/app:1.0
         volumes: {name: x}
 ]] },
-    { name = 'numeric-env', why = 'spec.workload.template.spec.containers[0].env[0].value: must be a string, is the number 8080', containers = [[
+    { name = 'numeric-env', why = 'spec.workload.template.spec.containers[0].env[0].value: must be a string, not the number 8080', containers = [[
         - name: asya-runtime
           image: example/app:1.0
           env: [{name: PORT, value: 8080}]

@@ -306,6 +306,34 @@ describe('the status', function()
     for name in pairs(names) do assert.equal('True', cluster.condition(cluster.get('asyncactor', name, ns), 'ScalingReady').status) end
   end)
 
+  it('carries out the workload of an actor whose scaling is wrong, and leaves its scaler as it is', function()
+    local ns = cluster.namespace 'half-wrong'
+    operator()
+    local wrong = { formula = 'queue', target = '5', metricType = 'Utilization' }
+    cluster.apply(actor('made', ns, 'Deployment', '  scaling: {enabled: true, advanced: ' .. json.encode(wrong) .. '}'))
+    cluster.apply(actor('edited', ns, 'Deployment', '  scaling: {enabled: true, minReplicas: 1, maxReplicas: 3}'))
+    await(ns, { edited = 'Running', made = 'ScalingError' }, 60)
+    local function scaler(name) return cluster.get('scaledobject', name, ns) end
+    local function template(name) return cluster.get('deployment', name, ns).spec.template end
+    assert.is_nil(scaler 'made')
+    assert.is_truthy(template 'made')
+    local before = scaler('edited').metadata.resourceVersion
+    kubectl('patch asyncactor edited -n %s --type=merge -p %s', ns, cluster.quote(json.encode {
+      spec = { scaling = { minReplicas = 2, advanced = wrong }, workload = { template = { metadata = { labels = { edit = 'done' } } } } },
+    }))
+    local found = await(ns, { edited = 'ScalingError' }, 30).edited
+    assert.equal('done', template('edited').metadata.labels.edit)
+    assert.equal(before, scaler('edited').metadata.resourceVersion)
+    local c = cluster.condition(found, 'ScalingReady')
+    assert.same({ 'False', 'ValidationError' }, { c.status, c.reason })
+    assert.is_truthy(c.message:find("spec.scaling.advanced.metricType: 'Utilization'", 1, true), c.message)
+    assert.same({ 'True', 'True' }, { cluster.condition(found, 'WorkloadReady').status, cluster.condition(found, 'TransportReady').status })
+    assert.equal(found.metadata.generation, found.status.observedGeneration)
+    kubectl('patch asyncactor edited -n %s --type=merge -p %s', ns, cluster.quote '{"spec": {"scaling": {"advanced": {"metricType": "Value"}}}}')
+    await(ns, { edited = 'Running' }, 30)
+    assert.equal(2, scaler('edited').spec.minReplicaCount)
+  end)
+
   it('says what a deletion waits for', function()
     local ns, names = cluster.namespace 'going', {}
     operator()

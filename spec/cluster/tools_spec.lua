@@ -93,6 +93,22 @@ describe('the tools', function()
     assert.equal('ConfigMap', json.decode(text)[1].kind)
   end)
 
+  it('render and diff show what policies refuse, and the rest', function()
+    cluster.operator()
+    local text = cluster.actor('half', ns, '  scaling: {enabled: true, advanced: {formula: queue, target: "1", metricType: Utilization}}')
+    cluster.apply(text)
+    eventually('its workload', 30, function() return cluster.get('deployment', 'half', ns) end)
+    for command, wanted in pairs {
+      ['render -f ' .. cluster.write(cluster.temp 'half.yaml', text)] = { 1, 'kind: Deployment' }, ['diff -n ' .. ns] = { 2, '0 children differ' },
+    } do
+      local output, code = run('%s 2>&1', command)
+      assert.equal(wanted[1], code, output)
+      assert.is_truthy(output:find(wanted[2], 1, true), output)
+      assert.is_truthy(output:find("half: role 'scaler': spec.scaling.advanced.metricType", 1, true), output)
+      assert.is_nil(output:find('kind: ScaledObject', 1, true))
+    end
+  end)
+
   it('diff says per field what a bundle would change, and changes nothing', function()
     cluster.operator()
     cluster.apply(cluster.actor('same', ns))

@@ -231,6 +231,17 @@ describe('queues of actors', function()
     for name in pairs(queues()) do assert.is_nil(name:find(prefix, 1, true), name) end
   end)
 
+  it('are there, with the workload, where the registry lacks the account that scaling needs', function()
+    local ns, name = namespace(), fresh 'no-account'
+    operator { change = function(_, sqs) sqs.accountId = nil end }
+    cluster.apply((cluster.actor(name, ns, '  scaling: {enabled: true, minReplicas: 1}'):gsub('transport: rabbitmq', 'transport: sqs')))
+    local found = await_status(ns, name, 'ScalingError')
+    eventually('the workload is ready', 30, function() return cluster.get('asyncactor', name, ns).status.readyReplicas == 1 end)
+    assert.equal('77', brokers.sqs_attributes(name).VisibilityTimeout)
+    assert.is_nil(cluster.get('scaledobject', name, ns))
+    assert.is_truthy(cluster.condition(found, 'ScalingReady').message:find('needs accountId', 1, true))
+  end)
+
   it('stay until what scales the workload is gone', function()
     local ns, name = namespace(), fresh 'scaled'
     operator()

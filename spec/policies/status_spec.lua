@@ -308,6 +308,25 @@ describe('status', function()
     assert.is_nil(status.scaledObjectRef)
   end)
 
+  it('says why a part of the plan was refused, behind graver news', function()
+    local refused = json.array { { role = 'scaler', kind = 'ScaledObject', name = 'a', condition = 'ScalingReady', message = 'no account' } }
+    local function verdict(children, pods, errors)
+      local status, told = judge {
+        children = children, pods = pods, scaling = { enabled = true },
+        outcome = { refused = refused, errors = errors and json.array(errors) },
+      }
+      local scaling = condition(status, 'ScalingReady')
+      assert.same({ 'False', 'ValidationError', 'no account' }, { scaling.status, scaling.reason, scaling.message })
+      assert.equal('False', condition(status, 'Ready').status)
+      return status.status, condition(status, 'WorkloadReady').status, condition(status, 'Ready').message, told[1].note, status.observedGeneration
+    end
+    assert.same({ 'ScalingError', 'True', 'no account', 'no account', 3 }, { verdict { deployment(2, full) } })
+    local spoiled = scaled_object({ 'Ready', 'False' }, '2026-01-02T03:00:00Z')
+    assert.same({ 'ScalingError', 'True', 'no account', 'no account', 3 }, { verdict { deployment(2, full), spoiled } })
+    assert.equal('RuntimeError', (verdict({ deployment(2, none_ready) }, { pod('p', waiting('asya-runtime', 'CrashLoopBackOff')) })))
+    assert.equal('WorkloadError', (verdict({}, nil, { { role = 'workload', kind = 'Deployment', name = 'a', verb = 'create', message = 'm' } })))
+  end)
+
   it('stays ready through scaling and updating while a replica is', function()
     local before = judge { children = { deployment(2, full) } }
     local status = judge { children = { deployment(4, { replicas = 4, readyReplicas = 2, updatedReplicas = 4 }) }, before = before }

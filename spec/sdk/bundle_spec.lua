@@ -93,6 +93,18 @@ describe('bundle', function()
     assert.has_error(function() load_with({ ['p.lua'] = text }, { params = { 'p' } }) end, 'params must be a table: policy name to parameters')
   end)
 
+  it('asks what is wrong with the settings, once, and goes on without it', function()
+    local b = load_with({ ['p.lua'] = policy('p', "settings = function(ctx) return { 'url: ' .. ctx.settings.url, ctx.settings.image } end"),
+      ['q.lua'] = policy('q', 'settings = function() end') }, { url = 'u' })
+    assert.same({ 'url: u', 'i:1' }, b:problems())
+    assert.same({}, load_with({ ['p.lua'] = policy('p', '') }):problems())
+    for text, wrong in pairs { ["'x'"] = 'returned a string', ['{ 1 }'] = '[1] is a number' } do
+      raises('p.lua: the hook settings must return .*' .. wrong:gsub('%p', '%%%0'), function()
+        load_with { ['p.lua'] = policy('p', 'settings = function() return ' .. text .. ' end') }
+      end)
+    end
+  end)
+
   it('shows settings with the defaults of the manifest, fresh in each call', function()
     local b = load_with({ ['p.lua'] = policy('p', [[queues = function(_, ctx, plan)
       local s = ctx.settings

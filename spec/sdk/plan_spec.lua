@@ -72,6 +72,32 @@ describe('plan', function()
     assert.equal(1, #done.objects)
   end)
 
+  it('leaves a refused role, and what waits for it, out of the plan and in the cluster', function()
+    p:add('config', map('c'))
+    p:add('second', map('d'), { after = 'config' })
+    p:add('third', map('e'))
+    p:refuse('config', { message = 'no', condition = 'X' })
+    p:refuse('config', { message = 'no again' })
+    raises("role 'other' is not in the plan", function() p:refuse('other', { message = 'no' }) end)
+    raises('the refusal.message is missing', function() p:refuse('third', {}) end)
+    raises("the refusal: unknown field 'text'", function() p:refuse('third', { message = 'a', text = 'b' }) end)
+    local done = finish()
+    assert.equal(1, #done.objects)
+    assert.equal('third', done.objects[1].role)
+    assert.same({
+      { role = 'config', kind = 'ConfigMap', name = 'c', policy = 'one', message = 'no', condition = 'X' },
+      { role = 'second', kind = 'ConfigMap', name = 'd', policy = 'one', message = 'no', condition = 'X' },
+    }, done.refused)
+    assert.same({ { kind = 'ConfigMap', namespace = 'n', name = 'c' }, { kind = 'ConfigMap', namespace = 'n', name = 'd' } }, done.kept)
+  end)
+
+  it('says nothing of refusals when there are none, and forgets that of a role that is taken out', function()
+    p:add('config', map('c'))
+    p:refuse('config', { message = 'no' })
+    p:remove 'config'
+    assert.is_nil(finish().refused)
+  end)
+
   it('keeps observed children out of the way of pruning', function()
     p:keep(map('old', { metadata = { name = 'old', namespace = 'n' } }))
     assert.same({ kind = 'ConfigMap', namespace = 'n', name = 'old' }, finish().kept[1])
@@ -127,7 +153,7 @@ describe('plan', function()
   it('says at the caller what is wrong with an argument', function()
     local cases = {
       { function() p:add('', {}) end, 'a role must be a non-empty string' },
-      { function() p:add('r') end, "role 'r': the object must be a table, is a nil" },
+      { function() p:add('r') end, "role 'r': the object must be a table, not a nil" },
       { function() p:add('r', {}, { before = 'x' }) end, "unknown option 'before' (known: after)" },
       { function() p:add('r', {}, { after = 1 }) end, 'after must name a role' },
       { function() p.add('r', {}) end, 'call it as plan:add(...), with a colon' },

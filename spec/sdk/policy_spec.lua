@@ -45,10 +45,10 @@ describe('policy', function()
       { { name = '' }, 'p.lua: policy.define.name must not be empty' },
       { { name = 'A' }, "p.lua: policy.define.name 'A' must be of a-z, 0-9 and '-', at most 63" },
       { { name = ('x'):rep(64) }, 'at most 63' },
-      { { name = 'p', render = {} }, 'p.lua: policy.define.render must be a function, is a table' },
+      { { name = 'p', render = {} }, 'p.lua: policy.define.render must be a function, not a table' },
       { { name = 'p', after = { 1 } }, 'p.lua: policy.define.after[1] must be a string' },
       { { name = 'p', after = { a = 'b' } }, 'p.lua: policy.define.after must be a list' },
-      { { name = 'p', params = 1 }, 'p.lua: policy.define.params must be a table, is a number' },
+      { { name = 'p', params = 1 }, 'p.lua: policy.define.params must be a table, not a number' },
       { { name = 'p', hook = 1 }, "p.lua: policy.define: unknown field 'hook' (known: after, doc, name," },
     }
     for _, case in ipairs(cases) do
@@ -63,7 +63,7 @@ describe('policy', function()
     local cases = {
       { { lease = '' }, 'policy.manifest.lease must not be empty' },
       { { parent = { apiVersion = 'v1' } }, 'policy.manifest.parent.kind is missing' },
-      { { children = { with(kind, { shared = 1 }) } }, 'policy.manifest.children[1].shared must be a boolean, is a number' },
+      { { children = { with(kind, { shared = 1 }) } }, 'policy.manifest.children[1].shared must be a boolean, not a number' },
       { { children = { x = kind } }, 'policy.manifest.children must be a list' },
       { { related = { kind } }, 'policy.manifest.related[1] needs either label or owner' },
       { { legacy_managers = { 1 } }, 'policy.manifest.legacy_managers[1] must be a string' },

@@ -99,7 +99,7 @@ static void succeed(ao_aws_source *s, const char *id, const char *secret, const 
 	const char *wrong = NULL;
 	if (!id || !secret || !ao_secret_clean(keys.id) || !ao_secret_clean(keys.secret) || (token && !ao_secret_clean(keys.token)))
 		wrong = "the answer holds no keys";
-	else if (expiration && !ao_aws_time_read(expiration, &ends))
+	else if (expiration && !ao_time_read(expiration, &ends))
 		wrong = "the answer's Expiration is not a valid time";
 	else if (expiration && ends <= now)
 		wrong = "the keys it gave have ended already; is this machine's clock right?";

@@ -7,7 +7,6 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define MAX_MESSAGE 300
 
@@ -113,29 +112,7 @@ void ao_aws_error_free(ao_aws_error *error)
 	free(error->message);
 }
 
-/* ---- times and forms ---- */
-
-bool ao_aws_time_read(const char *text, int64_t *ret_wall_ms)
-{
-	struct tm tm = {0};
-	int used = 0;
-	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &used) !=
-	    6)
-		return false;
-	const char *rest = text + used;
-	int64_t milliseconds = 0;
-	if (*rest == '.') {
-		int64_t unit = 100;
-		for (rest++; isdigit((unsigned char)*rest); rest++, unit /= 10)
-			milliseconds += (*rest - '0') * unit;
-	}
-	if (strcmp(rest, "Z") != 0)
-		return false;
-	tm.tm_year -= 1900;
-	tm.tm_mon -= 1;
-	*ret_wall_ms = (int64_t)timegm(&tm) * 1000 + milliseconds;
-	return true;
-}
+/* ---- forms and addresses ---- */
 
 void ao_aws_form_put(ao_buf *form, const char *name, const char *value)
 {

@@ -1,6 +1,6 @@
 #pragma once
 /**
- * aws_text.h -- the few forms of text that AWS speaks beside JSON: XML answers, errors in either, times, form bodies, addresses.
+ * aws_text.h -- the few forms of text that AWS speaks beside JSON: XML answers, errors in either, form bodies, addresses.
  * Threads: any.
  */
 #include "base/buf.h"
@@ -20,9 +20,6 @@ typedef struct ao_aws_error {
 ao_aws_error ao_aws_error_read(const char *body, size_t len);
 void ao_aws_error_free(ao_aws_error *error);
 #define ao_auto_aws_error __attribute__((cleanup(ao_aws_error_free)))
-
-/** "2026-01-02T15:04:05Z" or with a fraction. */
-bool ao_aws_time_read(const char *text, int64_t *ret_wall_ms);
 
 /** Appends "name=value", percent-encoded, with '&' in front unless it is the first. */
 void ao_aws_form_put(ao_buf *form, const char *name, const char *value);
