@@ -149,6 +149,42 @@ describe('bundle', function()
     assert.same({ '', '' }, { host.where() })
   end)
 
+  it('says what of the world a plan was made from, and only that', function()
+    local function reads(rest, invalid)
+      local s = snapshot()
+      s.queues = { { name = 'q' } }
+      local done = load_with { ['a.lua'] = policy('a', rest) }:plan(s)
+      assert.equal(invalid or false, done.invalid ~= nil)
+      return done.reads
+    end
+    assert.is_nil(reads 'render = function(actor, ctx) assert(ctx.settings and ctx.params and ctx.children and actor.spec) end')
+    assert.is_nil(reads 'status = function(actor, ctx, status) status.now = ctx.now end')
+    assert.same({ 'now' }, reads 'render = function(_, ctx) assert(ctx.now == "t" and ctx.now == "t") end')
+    assert.same({ 'queues', 'related' }, reads 'render = function(_, ctx) assert(ctx.related) end, queues = function(_, ctx) assert(ctx.queues[1]) end')
+    assert.same({ 'now' }, reads("validate = function(_, ctx) if ctx.now then return require 'policy'.invalid('x', 'late') end end", true))
+    assert.same({ 'absent', 'now', 'queues', 'related' }, reads [[render = function(_, ctx)
+      local seen = {}
+      for key in pairs(ctx) do seen[#seen + 1] = key end
+      assert(table.concat(seen, ' ') == 'absent child children now params queues related settings', table.concat(seen, ' '))
+    end]])
+  end)
+
+  it('finds the policy that set a field', function()
+    local b = load_with {
+      ['a.lua'] = policy('a', [[render = function(_, _, plan) plan:add('r', { apiVersion = 'v1', kind = 'ConfigMap', metadata = { name = 'x' },
+        data = { ['a.b'] = 'x', list = { { x = 1 } } } }) end]]),
+      ['b.lua'] = policy('b', "after = { 'a' }, render = function(_, _, plan) plan:get('r').data['a.b'] = 1 end"),
+      ['c.lua'] = policy('c', "after = { 'b' }, render = function(_, _, plan) plan:get('r').data.list[1].y = 2 end"),
+    }
+    local function who(path)
+      local s = snapshot()
+      s.blame = { role = 'r', path = path }
+      return b:plan(s).blame
+    end
+    assert.same({ 'b', 'a', 'c', 'c' }, { who 'data.a.b', who 'data.list[0].x', who 'data.list[0].y', who 'data.list' })
+    assert.is_nil(b:plan(snapshot()).blame)
+  end)
+
   it('stops at the first invalid and plans nothing', function()
     local b = load_with {
       ['a.lua'] = policy('a', "validate = function(actor) return require 'policy'.invalid('spec.x', 'no %s', 'x') end"),

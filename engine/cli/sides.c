@@ -1,0 +1,258 @@
+/*
+ * sides.c -- the side that would be is put together once; bundles that serve are fetched by their digests, each when a parent first has it.
+ *
+ * The operator keeps the texts of a bundle when its sources do not hold it any more.  Of one that is not kept they are the ConfigMaps as they are.
+ */
+#include "cli/sides.h"
+
+#include "base/map.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "policy/selection.h"
+#include "rollout/archive.h"
+
+#include <string.h>
+
+#define FILES_MS 5000
+#define ANSWER_MS 40000
+
+/** A bundle that serves somebody. */
+typedef struct served {
+	ao_variant *variant; /* NULL: it cannot be had */
+	bool done;
+} served;
+
+typedef struct side {
+	ao_variant *main, *canary; /* canary NULL: there is none */
+} side;
+
+struct ao_sides {
+	ao_session *session;
+	ao_load_options load; /* without --policies, which is among the sources here */
+	ao_setting_files *files;
+	bool arrived;
+	ao_manifest *manifest;
+	side would, as_is; /* with --policies, and without */
+	char *selection;   /* for whom the canary is */
+	ao_archive *archive;
+	ao_map *serving; /* digest -> served */
+};
+
+static ao_resource config_maps = {.api_version = (char *)"v1", .kind = (char *)"ConfigMap", .plural = (char *)"configmaps"};
+
+static void set_true(void *arg) { *(bool *)arg = true; }
+
+static void clear_side(side *it)
+{
+	ao_variant_unref(it->main);
+	ao_variant_unref(it->canary);
+}
+
+static const ao_variant *variant_for(const ao_sides *s, const side *it, const ao_object *parent)
+{
+	return it->canary && ao_selection_concerns(s->selection, parent) ? it->canary : it->main;
+}
+
+void ao_sides_free(ao_sides *s)
+{
+	if (!s)
+		return;
+	size_t cursor = 0;
+	ao_archive_free(s->archive);
+	for (served *each; s->serving && (each = ao_map_next(s->serving, &cursor, NULL));) {
+		ao_variant_unref(each->variant);
+		free(each);
+	}
+	ao_map_free(s->serving);
+	clear_side(&s->would);
+	clear_side(&s->as_is);
+	ao_setting_files_free(s->files);
+	ao_manifest_free(s->manifest);
+	free(s->selection);
+	free(s);
+}
+
+/* ---- what would be ---- */
+
+static void put_all(ao_sources *to, const ao_sources *from)
+{
+	for (size_t i = 0; i < from->count; i++)
+		ao_sources_put(to, from->items[i].name, from->items[i].text, from->items[i].len, from->items[i].origin);
+}
+
+/** A file that is not there yet is waited for once. @param sources  stay the caller's */
+static int load_variant(ao_sides *s, const ao_sources *sources, ao_variant **ret, ao_err **reterr)
+{
+	ao_auto_json cJSON *settings = NULL, *seen = NULL;
+	ao_auto_sources ao_sources copy = {0};
+	int r = ao_load_settings(&s->load, sources, &settings, &seen, reterr);
+	if (r == 0 && !s->arrived && ao_setting_files_missing(s->files)) {
+		ao_setting_files_start(s->files);
+		ao_loop_run_until(s->session->loop, &s->arrived, FILES_MS);
+		s->arrived = true;
+		cJSON_Delete(AO_TAKE(settings));
+		cJSON_Delete(AO_TAKE(seen));
+		r = ao_load_settings(&s->load, sources, &settings, &seen, reterr);
+	}
+	put_all(&copy, sources);
+	return r < 0 ? r : ao_variant_load(&s->load, &copy, settings, seen, ret, reterr);
+}
+
+/** @param sources  those of the main bundle; the canary's are added */
+static int load_side(ao_sides *s, ao_sources *sources, const cJSON *canaries, side *ret, ao_err **reterr)
+{
+	int r = load_variant(s, sources, &ret->main, reterr);
+	if (r < 0 || !ao_load_config_maps(sources, canaries))
+		return r;
+	r = load_variant(s, sources, &ret->canary, reterr);
+	return r < 0 ? ao_err_wrap(reterr, "canary") : 0;
+}
+
+static int select_parents(ao_sides *s, const cJSON *canaries, ao_err **reterr)
+{
+	const cJSON *first = cJSON_GetArrayItem(ao_json_at(canaries, "items"), 0),
+		    *annotations = ao_json_at(first, "metadata", "annotations");
+	const char *label = s->manifest->policies_label;
+	ao_auto_str char *selector = ao_xasprintf("%s-canary-selector", label), *percent = ao_xasprintf("%s-canary-percent", label);
+	int r = first ? ao_selection_make(ao_json_str(annotations, selector), ao_json_str(annotations, percent), &s->selection, reterr) : 0;
+	return r < 0 ? ao_err_wrap(reterr, "canary") : 0;
+}
+
+static int load_sides(ao_sides *s, const char *policies_dir, ao_err **reterr)
+{
+	ao_auto_sources ao_sources with = {0}, without = {0};
+	ao_auto_json cJSON *maps = NULL, *canaries = NULL;
+	int r = ao_session_config_maps(s->session, s->manifest, "", &maps, reterr);
+	if (r == 0)
+		r = ao_session_config_maps(s->session, s->manifest, "-canary", &canaries, reterr);
+	if (r == 0)
+		r = select_parents(s, canaries, reterr);
+	if (r < 0)
+		return r;
+	ao_sources_builtin(&without);
+	ao_load_config_maps(&without, maps);
+	put_all(&with, &without);
+	r = policies_dir ? ao_sources_dir(&with, policies_dir, reterr) : 0;
+	if (r == 0)
+		r = load_side(s, &with, canaries, &s->would, reterr);
+	if (r == 0 && policies_dir && load_side(s, &without, canaries, &s->as_is, NULL) < 0) { /* they may be what is to be mended */
+		clear_side(&s->as_is);
+		s->as_is = (side){0};
+	}
+	return r;
+}
+
+/* ---- what serves ---- */
+
+/** Where the texts of bundles are is in the operator's record; without one, nothing is known of what serves. */
+static void open_archive(ao_sides *s)
+{
+	ao_auto_json cJSON *object = NULL;
+	ao_auto_err ao_err *err = NULL;
+	ao_rollout_record record = {0};
+	ao_map *kept = ao_map_new();
+	const ao_scope *scope = &s->session->scope;
+	ao_auto_str char *name = ao_record_name(scope, s->manifest->component);
+	ao_auto_str char *base = ao_xasprintf("%s-policies-kept", s->manifest->component), *prefix = ao_scope_name(scope, base);
+	ao_auto_str char *path = ao_resource_path(&config_maps, s->session->namespace_, name, NULL);
+	int r = ao_session_get(s->session, path, &object, &err);
+	const char *text = r == 0 ? ao_json_str(object, "data", "record") : NULL;
+	if (text)
+		r = ao_record_read(text, &record, kept, &err);
+	if (r < 0 && r != -ENOENT) {
+		ao_auto_str char *note = ao_xasprintf("what serves now is not known: %s", ao_err_text(err));
+		ao_cli_note(note);
+	}
+	ao_rollout_record_clear(&record);
+	s->archive = ao_archive_new(&(ao_archive_options){.kube = s->session->kube,
+							  .resource = &config_maps,
+							  .namespace_ = s->session->namespace_,
+							  .label = s->manifest->policies_label,
+							  .field_manager = s->manifest->field_manager,
+							  .prefix = prefix});
+	ao_archive_adopt(s->archive, kept);
+}
+
+typedef struct fetch {
+	ao_sides *sides;
+	served *to;
+	ao_err *err;
+} fetch;
+
+static void on_fetched(void *arg, const char *digest, ao_sources *sources, const cJSON *seen, const ao_err *error)
+{
+	fetch *f = arg;
+	(void)digest;
+	f->to->done = true;
+	if (error)
+		ao_err_set(&f->err, error->code, "%s", ao_err_text(error));
+	else
+		ao_variant_load(&f->sides->load, sources, seen, seen, &f->to->variant, &f->err);
+}
+
+/** @param it  gets the bundle; none when it is not kept, which is no news */
+static void fetch_kept(ao_sides *s, const char *digest, served *it)
+{
+	fetch f = {.sides = s, .to = it};
+	if (!s->archive)
+		open_archive(s);
+	if (!ao_archive_has(s->archive, digest))
+		return;
+	ao_archive_get(s->archive, digest, on_fetched, &f);
+	if (!ao_loop_run_until(s->session->loop, &it->done, ANSWER_MS)) {
+		ao_archive_free(AO_TAKE(s->archive)); /* its callback must not find a frame that is gone */
+		ao_err_set(&f.err, -ETIME, "no answer");
+	}
+	if (f.err) {
+		ao_auto_str char *note = ao_xasprintf("bundle %s, which serves, is not known here: %s", digest, ao_err_text(f.err));
+		ao_cli_note(note);
+	}
+	ao_err_free(f.err);
+}
+
+static char *digest_of(const ao_sides *s, const ao_object *parent)
+{
+	ao_auto_json cJSON *tree = NULL;
+	if (!s->manifest->bundle_path || ao_object_tree(parent, &tree, NULL) < 0)
+		return NULL;
+	const cJSON *at = ao_json_at_path(tree, s->manifest->bundle_path);
+	return cJSON_IsString(at) ? ao_xstrdup(at->valuestring) : NULL;
+}
+
+const ao_variant *ao_sides_serving(ao_sides *s, const ao_object *parent)
+{
+	const ao_variant *as_is = variant_for(s, s->as_is.main ? &s->as_is : &s->would, parent);
+	ao_auto_str char *digest = digest_of(s, parent);
+	if (!digest || strcmp(ao_variant_digest(as_is), digest) == 0)
+		return as_is;
+	served *known = ao_map_get(s->serving, digest);
+	if (!known) {
+		known = ao_xcalloc(1, sizeof(*known));
+		ao_map_put(s->serving, digest, known);
+		fetch_kept(s, digest, known); /* the parent may be gone from here on */
+	}
+	return known->variant ? known->variant : as_is;
+}
+
+/* ---- both ---- */
+
+const ao_variant *ao_sides_main(const ao_sides *s) { return s->would.main; }
+
+const ao_variant *ao_sides_would(const ao_sides *s, const ao_object *parent) { return variant_for(s, &s->would, parent); }
+
+int ao_sides_new(ao_session *session, const ao_load_options *load, ao_sides **ret, ao_err **reterr)
+{
+	ao_sides *s = ao_xcalloc(1, sizeof(*s));
+	*s = (ao_sides){.session = session, .load = *load, .serving = ao_map_new()};
+	s->files = ao_setting_files_new(&(ao_setting_files_options){.loop = session->loop, .on_change = set_true, .arg = &s->arrived});
+	s->load.files = s->files;
+	s->load.policies_dir = NULL;
+	int r = ao_session_manifest(&s->manifest, reterr);
+	if (r == 0)
+		r = load_sides(s, load->policies_dir, reterr);
+	if (r < 0)
+		ao_sides_free(s);
+	else
+		*ret = s;
+	return r;
+}
