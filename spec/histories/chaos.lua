@@ -184,6 +184,12 @@ end
 --- A request that goes out with the others of this second.
 function Chaos:later(request) self.requests[#self.requests + 1] = request end
 
+--- Is it there, and not about to go?
+function Chaos:lives(number)
+  local actor = api.get(api.path('asyncactors', self.ns, self:name(number)))
+  return actor and not actor.metadata.deletionTimestamp
+end
+
 --- What is due goes out; actors that could not be made yet, because their namesake was still going, are tried again.
 function Chaos:flush()
   local numbers = {}
@@ -198,7 +204,7 @@ function Chaos:flush()
     if codes[first + i] == 201 then
       self.coming[number] = nil
       self:say(('made actor=%d'):format(number))
-    elseif codes[first + i] == 409 and self.rewound then
+    elseif codes[first + i] == 409 and self.rewound and self:lives(number) then
       self.coming[number] = nil -- it was there when etcd was set back
     end
   end

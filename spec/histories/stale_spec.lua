@@ -117,8 +117,12 @@ describe('with watches five seconds behind', function()
     send(function(each) return herd.meddle(ns, each) end)
     cluster.sleep(HOLD_MS / 1000 + 2)
     settle()
-    assert_each('patch', 1)
-    send(function(each) return { 'DELETE', api.path('deployments', ns, each) } end)
+    assert_each('patch', 2) -- the first change of a child is two writes
+    local log = cluster.started[1].log()
+    send(function(each)
+      assert.equal(1, select(2, log:gsub('restored Deployment ' .. each:gsub('%-', '%%-') .. '%f[^%w-]', '')), each)
+      return { 'DELETE', api.path('deployments', ns, each) }
+    end)
     cluster.sleep(HOLD_MS / 1000 + 2)
     settle()
     for what, count in pairs(writes 'create') do assert.equal(what:find '^deployments' and 2 or 1, count, what) end
