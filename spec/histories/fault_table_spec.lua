@@ -92,8 +92,8 @@ describe('under faults', function()
     local fresh, requests = cluster.namespace 'fresh', {}
     for i = 1, ACTORS + 2 do requests[i] = herd.create(fresh, one(i)) end
     api.send(requests)
-    local op = cluster.operator { transports = brokers.transports(to_proxies), args = '--watch-namespaces ' .. fresh,
-      binary = cluster.build .. '/asya-operator' }
+    local op = cluster.operator { transports = brokers.transports(to_proxies), binary = cluster.build .. '/asya-operator',
+      args = ('--namespace %s --watch-namespaces %s'):format(cluster.namespace 'lease', fresh) } -- nothing was ever live there
     cluster.eventually('a fresh operator is done', 90, function()
       local found, count = children.of(fresh), 0
       for _ in pairs(found) do count = count + 1 end
