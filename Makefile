@@ -2,11 +2,15 @@
 #
 #   make              build build/asya-operator (missing Debian packages are installed, or named)
 #   make demo         a real control plane, the operator, the example actors (KEEP=1 leaves it running)
-#   make test         everything: unit, spec, runtime, cluster; ends with one line of counts
+#   make test         unit, spec, runtime, cluster: what to run before a commit; ends with one line of counts
+#   make test-all     that, and histories, fuzz (seconds of each), keda, and node with the oldest servers: what CI runs
 #   make unit         C unit tests under ASAN and UBSAN (ROOMS="base json" or TEST=test_json_json narrows)
 #   make spec         busted specs of SDK and policies under Lua 5.4
 #   make runtime      tests of the runtime script that actors run
 #   make cluster      the operator against a real API server (SPEC=spec/cluster/spine_spec.lua narrows, SERVER=oldest)
+#   make histories    a table of faults, chaos, outages: what takes minutes (SPEC=spec/histories/fault_table_spec.lua narrows)
+#   make chaos        two replicas under everything that can go wrong (SEED=1 MINUTES=10, ACTORS=200, REWIND=1: etcd is set back, too)
+#   make soak         memory, files and threads of the release build under churn (MINUTES=30)
 #   make keda         actors scaled by a real KEDA (SPEC=spec/keda/scaling_spec.lua narrows); it is built once, in some ten minutes
 #   make node         helm and the image on a real node, with real pods; wants root (SPEC=spec/node/image_spec.lua narrows)
 #   make bench        what an actor costs, beside a plain client doing the same work (ACTORS=500)
@@ -45,7 +49,7 @@ SAN_OBJ := $(ROOM_SRC:%.c=$(BUILD)/san/%.o) $(GENERATED:%.c=%.o)
 TEST_SRC := $(sort $(foreach room,$(ROOMS),$(filter engine/test/test_$(subst /,_,$(room))_%.c,$(wildcard engine/test/$(TEST).c))))
 TEST_BIN := $(TEST_SRC:engine/test/%.c=$(BUILD)/san/%)
 
-.PHONY: all docker-build sbom deps demo test unit unit-build fuzz spec runtime cluster keda node bench lint format clean help
+.PHONY: all docker-build sbom deps demo test test-all unit unit-build fuzz spec runtime cluster histories chaos soak keda node bench lint format clean help
 all: $(BUILD)/asya-operator $(BUILD)/compile_commands.json
 
 help:
@@ -149,6 +153,16 @@ runtime:
 cluster: $(BUILD)/asya-operator $(BUILD)/san/asya-operator unit-build
 	@BUILD=$(BUILD) spec/run cluster $(or $(SPEC),spec/cluster)
 
+histories: all $(BUILD)/san/asya-operator
+	@BUILD=$(BUILD) spec/run histories $(or $(SPEC),spec/histories)
+
+SEED ?= 1
+chaos: all $(BUILD)/san/asya-operator
+	@BUILD=$(BUILD) SEED=$(SEED) MINUTES=$(or $(MINUTES),10) spec/run histories spec/histories/chaos_spec.lua
+
+soak: all
+	@BUILD=$(BUILD) MINUTES=$(or $(MINUTES),30) spec/run histories spec/soak
+
 keda: $(BUILD)/san/asya-operator
 	@BUILD=$(BUILD) spec/run keda $(or $(SPEC),spec/keda)
 
@@ -160,7 +174,10 @@ bench: all
 	@BUILD=$(BUILD) spec/bench/run $(ACTORS)
 
 test: all unit-build $(BUILD)/san/asya-operator
-	@BUILD=$(BUILD) TEST_BIN="$(TEST_BIN) $(ARENA_BIN)" spec/run all
+	@BUILD=$(BUILD) TEST_BIN="$(TEST_BIN) $(ARENA_BIN)" spec/run quick
+
+test-all: all unit-build $(BUILD)/san/asya-operator $(FUZZ_BIN)
+	@BUILD=$(BUILD) TEST_BIN="$(TEST_BIN) $(ARENA_BIN)" FUZZ_BIN="$(FUZZ_BIN)" spec/run all
 
 demo: all
 	@BUILD=$(BUILD) spec/demo

@@ -94,7 +94,7 @@ function M.operator(options)
   options = options or {}
   options.queues = true
   options.transports = M.transports(options.change)
-  options.env = 'ASYA_QUEUE_HEALTH_CHECK_INTERVAL=' .. (options.interval or '0')
+  options.env = ('ASYA_QUEUE_HEALTH_CHECK_INTERVAL=%s %s'):format(options.interval or '0', options.env or '')
   return cluster.operator(options)
 end
 

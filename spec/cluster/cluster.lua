@@ -177,25 +177,35 @@ local faulty = {}
 function M.faults(target)
   local handle = { kubeconfig = BED .. '/kubeconfig-faults' }
 
-  local function ask(words, ...)
-    local output, ok = M.sh('spec/bed/bed faults %s %s ' .. words, BED, target and ('--for ' .. target) or '', ...)
-    if not ok then error('bed faults ' .. words:format(...) .. '\n' .. output, 3) end
-    return json.decode(output:match '{.*}')
+  local begun, ok = M.sh('spec/bed/bed faults %s %s list', BED, target and ('--for ' .. target) or '') -- starts it when it does not run yet
+  if not ok then error('bed faults\n' .. begun, 2) end
+  local control = M.read(BED .. '/env'):match(('BED_FAULTS%s_CONTROL_PORT=[\'"]?(%%d+)'):format(target and '_' .. target:upper() or ''))
+
+  local function ask(verb, fields)
+    fields = fields or {}
+    fields['do'] = verb
+    local line = quote(json.encode(fields))
+    local output = M.sh('bash -c %s', quote(('exec 3<>/dev/tcp/127.0.0.1/%d && echo %s >&3 && head -n 1 <&3'):format(control, line)))
+    local answer = json.decode(output:match '{.*}' or '{"error": "no answer"}')
+    if answer.error then error(('faults: %s %s: %s'):format(verb, line, answer.error), 3) end
+    return answer
   end
 
   --- Adds a rule and returns its id.
   function handle.add(rule)
     faulty[handle] = true
-    return ask('add %s', quote(json.encode(rule))).id
+    local fields = {}
+    for key, value in pairs(rule) do fields[key] = value end
+    return ask('add', fields).id
   end
   function handle.clear() ask 'clear'; faulty[handle] = nil end
-  function handle.remove(id) ask('remove %d', id) end
+  function handle.remove(id) ask('remove', { id = id }) end
   --- The rules in force, each with its `id` and how often it did something, `hits`.
   function handle.list() return ask('list').rules end
   --- A new certificate for new connections; `close`: the old connections are reset. Returns its serial number.
-  function handle.recert(close) return ask('recert %s', close and 'close' or '').serial end
+  function handle.recert(close) return ask('recert', { close = close or nil }).serial end
 
-  handle.port = ask('list').port
+  handle.port = json.decode(begun:match '{.*}').port
   handle.server = ('%s://127.0.0.1:%d'):format(target and 'http' or 'https', handle.port)
   return handle
 end

@@ -1,11 +1,11 @@
 --- removal: what an actor no longer says, its children no longer have: they are those of an actor that never said it.
+local children = require 'children'
 local cluster = require 'cluster'
 local json = require 'json'
 local k8s = require 'k8s'
 
 local TRANSPORTS = [[{"transports":{"rabbitmq":{"enabled":true,"type":"rabbitmq","config":{"host":"h","username":"guest",
 "passwordSecretRef":{"name":"s","key":"k"}}},"sqs":{"enabled":true,"type":"sqs","config":{"region":"us-east-1","accountId":"123456789012"}}}}]]
-local KINDS = { 'deployments', 'statefulsets', 'scaledobjects', 'scaledjobs', 'triggerauthentications', 'serviceaccounts' }
 local PAIRS, EMPTIED = 60, 24 -- how many, drawn at random
 
 local function list(...) return json.array { ... } end
@@ -200,51 +200,9 @@ local function settled(namespace, only)
   return done, refused
 end
 
---- The children of a namespace by actor, kind and name, without what the server says of them.
-local function children(namespace)
-  local found = {}
-  for _, kind in ipairs(KINDS) do
-    for _, object in ipairs(cluster.list(kind, namespace)) do
-      local owner = object.metadata.ownerReferences and object.metadata.ownerReferences[1]
-      if owner then
-        local metadata = object.metadata
-        local annotations = metadata.annotations or {}
-        annotations['deployment.kubernetes.io/revision'] = nil
-        found[owner.name] = found[owner.name] or {}
-        found[owner.name][object.kind .. ' ' .. metadata.name] = {
-          spec = object.spec, labels = metadata.labels, annotations = next(annotations) and annotations or nil, finalizers = metadata.finalizers,
-        }
-      end
-    end
-  end
-  return found
-end
-
---- An empty object says as much as an absent one, but for a volume's source.
-local function is_nothing(value, path)
-  return value == nil or type(value) == 'table' and next(value) == nil and not path:find '%.emptyDir$'
-end
-
---- The first path at which two values differ.
-local function difference(a, b, path)
-  if is_nothing(a, path) and is_nothing(b, path) then return nil end
-  if type(a) ~= 'table' or type(b) ~= 'table' then
-    local function shown(value) return value == nil and 'absent' or json.encode(value) end
-    if a ~= b then return ('%s: %s, fresh: %s'):format(path, shown(a), shown(b)) end
-    return nil
-  end
-  local keys = {}
-  for key in pairs(a) do keys[key] = true end
-  for key in pairs(b) do keys[key] = true end
-  for key in pairs(keys) do
-    local found = difference(a[key], b[key], path .. '.' .. tostring(key))
-    if found then return found end
-  end
-end
-
 describe('what an actor no longer says', function()
   if not cluster.available then
-    pending 'needs a control plane: run it through spec/run cluster'
+    pending 'needs a control plane: run it through spec/run histories'
     return
   end
   after_each(cluster.stop_all)
@@ -264,12 +222,12 @@ describe('what an actor no longer says', function()
     local possible = settled(fresh)
     send('replace', after)
     local _, refused = settled(edited, possible)
-    local ours, theirs, wrong, compared = children(edited), children(fresh), {}, 0
+    local ours, theirs, wrong, compared = children.of(edited), children.of(fresh), {}, 0
     for i, edit in ipairs(all) do
       local name = after[i].metadata.name
       if possible[name] then
         compared = compared + 1
-        local found = refused[name] or difference(ours[name] or {}, theirs[name] or {}, '')
+        local found = refused[name] or children.difference(ours[name] or {}, theirs[name] or {}, '')
         if found then wrong[#wrong + 1] = ('%s (%s): %s'):format(edit.what, edit.before.spec.workload.kind, found) end
       end
     end

@@ -6,7 +6,7 @@ local BINARY = ('%s %s/asya-operator'):format(VALGRIND, cluster.build)
 
 describe('under valgrind', function()
   if not cluster.available then
-    pending 'needs a control plane: run it through spec/run cluster'
+    pending 'needs a control plane: run it through spec/run histories'
     return
   end
   setup(cluster.clear)

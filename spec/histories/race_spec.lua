@@ -7,7 +7,7 @@ local ACTORS, EDITS = 20, 2000
 
 describe('edits under pod churn', function()
   if not cluster.available then
-    pending 'needs a control plane: run it through spec/run cluster'
+    pending 'needs a control plane: run it through spec/run histories'
     return
   end
   after_each(cluster.stop_all)
@@ -26,7 +26,7 @@ describe('edits under pod churn', function()
       return running == ACTORS, running
     end)
     faults.add { method = 'GET', path = '/asyncactors\\?', act = 'hold', ms = 150 }
-    local said, ok = sh('timeout 1500 python3 spec/cluster/churn.py %s %d', ns, EDITS)
+    local said, ok = sh('timeout 1500 python3 spec/histories/churn.py %s %d', ns, EDITS)
     assert.is_true(ok, op.log():sub(-2000) .. said)
   end)
 end)

@@ -3,7 +3,7 @@ local cluster = require 'cluster'
 
 describe('at rest', function()
   if not cluster.available then
-    pending 'needs a control plane: run it through spec/run cluster'
+    pending 'needs a control plane: run it through spec/run histories'
     return
   end
   after_each(cluster.stop_all)

@@ -41,7 +41,7 @@ end
 
 describe('an outage', function()
   if not cluster.available then
-    pending 'needs a control plane: run it through spec/run cluster'
+    pending 'needs a control plane: run it through spec/run histories'
     return
   end
   after_each(cluster.stop_all)

@@ -33,7 +33,7 @@ end
 
 describe('who has which policies', function()
   if not cluster.available then
-    pending 'needs a control plane: run it through spec/run cluster'
+    pending 'needs a control plane: run it through spec/run histories'
     return
   end
 
