@@ -124,6 +124,8 @@ void ao_recall_watch(ao_policies *p, const ao_object *map);
 void ao_recall_loaded(ao_policies *p, ao_variant *variant, ao_verdict verdict, const char *why);
 /** The record's ConfigMap as it was seen last; NULL: there is none. */
 const ao_object *ao_recall_map(const ao_policies *p);
+/** The text of the record in it, NULL when there is no ConfigMap; the caller frees. @param map  may be NULL */
+char *ao_recall_text(const ao_object *map);
 
 /* commands.c */
 /** Obeys the word that a person wrote on a ConfigMap, once. */

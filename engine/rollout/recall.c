@@ -13,8 +13,7 @@ const ao_object *ao_recall_map(const ao_policies *p)
 	return p->records ? ao_store_get(ao_informer_store(p->records), key) : NULL;
 }
 
-/** @return the text of the record, NULL when there is none; the caller frees */
-static char *text_of(const ao_object *map)
+char *ao_recall_text(const ao_object *map)
 {
 	ao_auto_json cJSON *tree = NULL;
 	if (!map || ao_object_tree(map, &tree, NULL) < 0)
@@ -41,7 +40,7 @@ static void read_record(ao_policies *p)
 	ao_auto_err ao_err *err = NULL;
 	ao_rollout_record record = {0};
 	ao_map *kept = ao_map_new();
-	ao_auto_str char *text = text_of(ao_recall_map(p));
+	ao_auto_str char *text = ao_recall_text(ao_recall_map(p));
 	int r = text ? ao_record_read(text, &record, kept, &err) : 0;
 	if (r < 0 && !err)
 		ao_err_set(&err, r, "its text is not valid JSON");
@@ -96,7 +95,7 @@ void ao_recall_loaded(ao_policies *p, ao_variant *variant, ao_verdict verdict, c
 
 void ao_recall_watch(ao_policies *p, const ao_object *map)
 {
-	ao_auto_str char *text = text_of(map);
+	ao_auto_str char *text = ao_recall_text(map);
 	bool ours =
 	    text && ((p->record_text && strcmp(text, p->record_text) == 0) || (p->writing.text && strcmp(text, p->writing.text) == 0));
 	if (p->stuck && !p->machine && p->world) {

@@ -62,6 +62,15 @@ static void shed(ao_policies *p)
 			ao_variant_shed(v);
 }
 
+static void note_written(ao_policies *p)
+{
+	ao_archive_adopt(p->archive, AO_TAKE(p->writing.kept));
+	shed(p);
+	free(p->record_text);
+	p->record_text = AO_TAKE(p->writing.text);
+	end(p, true);
+}
+
 static void on_written(void *arg, const ao_kube_answer *answer)
 {
 	ao_policies *p = arg;
@@ -77,11 +86,7 @@ static void on_written(void *arg, const ao_kube_answer *answer)
 	ao_answered answered = {0};
 	if (ao_store_put_answer(ao_informer_store(p->records), answer->body, answer->body_len, &answered, NULL) == 0)
 		ao_object_free(answered.before);
-	ao_archive_adopt(p->archive, AO_TAKE(p->writing.kept));
-	shed(p);
-	free(p->record_text);
-	p->record_text = AO_TAKE(p->writing.text);
-	end(p, true);
+	note_written(p);
 }
 
 /** Fails when somebody else has written it since we last saw it: then that is looked at first. */
@@ -95,6 +100,11 @@ static void write_record(ao_policies *p)
 	p->writing.kept = ao_map_new();
 	any_named(p, copy_kept, p->writing.kept);
 	p->writing.text = ao_record_text(&p->writing.record, p->writing.kept);
+	ao_auto_str char *there = ao_recall_text(map);
+	if (there && strcmp(there, p->writing.text) == 0) { /* a restart finds what was left, and leaves the same */
+		note_written(p);
+		return;
+	}
 	ao_json_set_str(object, "apiVersion", "v1");
 	ao_json_set_str(object, "kind", "ConfigMap");
 	cJSON *metadata = ao_json_object(object, "metadata");

@@ -290,14 +290,8 @@ describe('bad input', function()
     await_status('refused', ns, 'Running')
   end)
 
-  it('keeps everything as it is when a policy raises an error for one actor', function()
-    local ns = cluster.namespace 'policy'
-    local first = cluster.operator()
-    cluster.apply(cluster.actor('cursed', ns))
-    cluster.apply(cluster.actor('blessed', ns))
-    await_status('cursed', ns, 'Running')
-    await_status('blessed', ns, 'Running')
-    first.stop()
+  --- A folder with a policy that marks Deployments, and raises an error on actors with a label.
+  local function cursing()
     local dir = cluster.temp 'policies'
     cluster.sh('mkdir -p %s', dir)
     cluster.write(dir .. '/curse.lua', [[
@@ -305,20 +299,47 @@ local policy = require 'policy'
 return policy.define {
   name = 'curse', after = { 'sidecar' },
   render = function(actor, ctx, plan)
-    if actor.metadata.name == 'cursed' then error('no such luck') end
+    if (actor.metadata.labels or {}).cursed then error('no such luck') end
     plan:get('workload').metadata.annotations = { touched = 'yes' }
   end,
 }
 ]])
-    cluster.operator { args = '--policies ' .. dir }
-    eventually('the other actor is changed', 15, function()
-      return (deployment('blessed', ns).metadata.annotations or {}).touched == 'yes'
-    end)
+    return dir
+  end
+
+  local function touched(name, ns) return (deployment(name, ns).metadata.annotations or {}).touched end
+
+  it('keeps everything as it is when a policy raises an error for one actor', function()
+    local ns, own = cluster.namespace 'policy', cluster.namespace 'operator'
+    cluster.operator { args = ('--namespace %s --policies %s'):format(own, cursing()) }
+    for _, name in ipairs { 'cursed', 'blessed' } do cluster.apply(cluster.actor(name, ns)) end
+    await_status('cursed', ns, 'Running')
+    await_status('blessed', ns, 'Running')
+    assert.equal('yes', touched('cursed', ns))
+    cluster.kubectl('label asyncactor cursed -n %s cursed=yes', ns)
+    cluster.kubectl('patch asyncactor cursed -n %s --type merge -p %s', ns, cluster.quote '{"spec":{"workload":{"replicas":2}}}')
     local actor = await_status('cursed', ns, 'WorkloadError')
     local condition = cluster.condition(actor, 'WorkloadReady')
     assert.equal('PolicyError', condition.reason)
     assert.is_truthy(condition.message:find('curse.lua:5', 1, true), condition.message)
-    assert.is_nil((deployment('cursed', ns).metadata.annotations or {}).touched)
+    assert.equal(1, deployment('cursed', ns).spec.replicas)
+    cluster.kubectl('patch asyncactor blessed -n %s --type merge -p %s', ns, cluster.quote '{"spec":{"workload":{"replicas":2}}}')
+    eventually('the other actor is changed', 15, function() return deployment('blessed', ns).spec.replicas == 2 end)
+  end)
+
+  it('changes nothing when policies of a folder that are new at a start raise an error on one actor', function()
+    local ns, own = cluster.namespace 'policy', cluster.namespace 'operator'
+    local first = cluster.operator { args = '--namespace ' .. own }
+    cluster.apply((cluster.actor('cursed', ns):gsub('namespace: [^}]*', '%0, labels: {cursed: "yes"}')))
+    cluster.apply(cluster.actor('blessed', ns))
+    await_status('cursed', ns, 'Running')
+    await_status('blessed', ns, 'Running')
+    first.stop()
+    local second = cluster.operator { args = ('--namespace %s --policies %s'):format(own, cursing()) }
+    eventually('they are rejected', 30, function() return second.log():find('rejected, nothing was changed', 1, true) end)
+    assert.is_nil(touched('blessed', ns))
+    cluster.kubectl('label asyncactor cursed -n %s cursed-', ns)
+    eventually('they are tried again, and reach both', 30, function() return touched('blessed', ns) == 'yes' and touched('cursed', ns) == 'yes' end)
   end)
 
   it('leaves a child to the actor that has it when policies give two actors one of that name', function()
