@@ -136,7 +136,10 @@ for i in $(seq 100); do kubectl patch deployment first -n %s --subresource=statu
 local policy = require 'policy'
 return policy.define {
   name = 'hasty', after = { 'scaling' },
-  render = function(_, _, plan) plan:get('scaler').spec.cooldownPeriod = 0 end,
+  render = function(_, _, plan)
+    local scaler = plan:get 'scaler'
+    if scaler then scaler.spec.cooldownPeriod = 0 end
+  end,
 }
 ]])
     cluster.operator { args = '--policies ' .. dir }
