@@ -45,7 +45,8 @@ describe('the CRD', function()
       return bare
     end)
     cluster.apply((cluster.actor('typed', namespace):gsub('workload:\n', 'workload:\n    type: StatefulSet\n')))
-    local op = cluster.operator()
+    local fresh = { args = '--namespace ' .. cluster.namespace 'operator' } -- where no other policies were live before
+    local op = cluster.operator(fresh)
     local function children()
       local deployment, set = cluster.get('deployment', 'before', namespace), cluster.get('statefulset', 'typed', namespace)
       return deployment and set and { deployment.metadata.uid, deployment.metadata.generation, set.metadata.uid, set.metadata.generation }
@@ -56,7 +57,7 @@ describe('the CRD', function()
     assert.is_truthy(cluster.kubectl('get asyncactor before -n %s -o wide', namespace):find('Deployment', 1, true))
     for _, name in ipairs { 'before', 'typed' } do cluster.kubectl('label asyncactor %s -n %s look=again', name, namespace) end
     op.stop()
-    op = cluster.operator()
+    op = cluster.operator(fresh)
     cluster.kubectl('annotate asyncactor typed -n %s look=again', namespace)
     cluster.apply(cluster.actor('after', namespace))
     cluster.eventually('the operator works', 30, function() return cluster.get('deployment', 'after', namespace) end)

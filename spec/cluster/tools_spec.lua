@@ -163,8 +163,11 @@ describe('the tools', function()
     local own = cluster.namespace 'operator' -- where nothing was live before, so that these policies serve from the start
     local op = cluster.operator { args = ('--namespace %s --record %s --policies %s'):format(own, records, folder { ['stamp.lua'] = broken }) }
     cluster.apply(cluster.actor('good', ns, '  sidecar: {env: [{name: MY_PASSWORD, value: hush}]}'))
-    cluster.apply(cluster.actor('bad', ns))
     running 'good'
+    eventually('these policies serve', 20, function() -- they would be refused if they failed on an actor that is there
+      return (cluster.get('deployment', 'good', ns).metadata.annotations or {}).stamp == 'tools'
+    end)
+    cluster.apply(cluster.actor('bad', ns))
     local good, bad = ('%s/%s_good.json'):format(records, ns), ('%s/%s_bad.failed.json'):format(records, ns)
     eventually('both are recorded', 10, function() return cluster.read(good) ~= '' and cluster.read(bad) ~= '' end)
     assert.is_nil(cluster.read(good):find('hush', 1, true))
