@@ -1,0 +1,135 @@
+/* What two plans differ in: removals, queues, pods; and equal changes in one group. */
+#include "policy/changes.h"
+
+#include "base/mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static cJSON *parse(const char *text)
+{
+	cJSON *value = NULL;
+	assert_int_equal(ao_json_parse(text, strlen(text), &value, NULL), 0);
+	return value;
+}
+
+/** A plan of one Deployment that runs `image`, and of a queue; `more` goes into its container. */
+static cJSON *plan(const char *name, const char *image, const char *more, const char *queues)
+{
+	ao_auto_str char *text = ao_xasprintf(
+	    "{\"objects\":[{\"role\":\"workload\",\"object\":{\"kind\":\"Deployment\",\"metadata\":{\"namespace\":\"asya\",\"name\":\"%s\"},\"spec\":{"
+	    "\"template\":{\"spec\":{\"containers\":[{\"name\":\"side\",\"image\":\"%s\"%s}]}}}}}],\"queues\":[%s]}",
+	    name, image, more, queues);
+	return parse(text);
+}
+
+static cJSON *children(const char *name, int replicas)
+{
+	ao_auto_str char *text =
+	    ao_xasprintf("[{\"kind\":\"Deployment\",\"metadata\":{\"name\":\"%s\"},\"status\":{\"replicas\":%d}}]", name, replicas);
+	return parse(text);
+}
+
+static void assert_summary(const ao_changes *c, const char *expected)
+{
+	ao_auto_buf ao_buf out = ao_buf_init(1 << 16);
+	ao_changes_summary(c, "actors", 10, &out);
+	assert_string_equal(out.data ? out.data : "", expected);
+}
+
+static void equal_changes_are_one_line(void **state)
+{
+	(void)state;
+	ao_changes *c = ao_changes_new();
+	for (int i = 0; i < 412; i++) {
+		ao_auto_str char *name = ao_xasprintf("actor-%d", i), *key = ao_xasprintf("asya/%s", name);
+		ao_auto_json cJSON *before = plan(name, "a", "", ""), *after = plan(name, "b", "", ""), *live = children(name, 2);
+		ao_changes_count count = ao_changes_add_plans(c, key, before, after, live);
+		assert_int_equal(count.children, 1);
+		assert_int_equal(count.pods, 2);
+		assert_true(count.replaces_pods);
+	}
+	assert_summary(c, "412 actors: Deployment: side image a -> b; replaces 824 pods");
+	ao_changes_forget(c, "asya/actor-7");
+	assert_summary(c, "411 actors: Deployment: side image a -> b; replaces 822 pods");
+	assert_int_equal(ao_changes_children(c), 411);
+	ao_changes_free(c);
+}
+
+static void what_is_taken_away_is_told(void **state)
+{
+	(void)state;
+	static const char ENV[] = ",\"env\":[{\"name\":\"A\",\"value\":\"secret\"}]", QUEUE[] = "{\"name\":\"q\",\"transport\":\"t\"}";
+	static const char OTHER[] = "{\"name\":\"q\",\"transport\":\"t\",\"want\":{\"durable\":true}}";
+	static const struct {
+		const char *more, *less, *queue, *other;
+		const char *summary;
+	} ROWS[] = {
+	    {ENV, "", "", "", "1 actors: Deployment: side env removed"},
+	    {"", ENV, "", "", "1 actors: Deployment: side env added"},
+	    {"", "", QUEUE, "", "1 actors: queue deleted"},
+	    {"", "", "", QUEUE, "1 actors: queue created"},
+	    {"", "", QUEUE, OTHER, "1 actors: queue: want added"},
+	    {"", "", QUEUE, QUEUE, ""},
+	};
+	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
+		ao_auto_json cJSON *before = plan("one", "a", ROWS[i].more, ROWS[i].queue), *after = plan("one", "a", ROWS[i].less, ROWS[i].other);
+		ao_changes *c = ao_changes_new();
+		ao_changes_add_plans(c, "asya/one", before, after, NULL);
+		assert_summary(c, ROWS[i].summary);
+		ao_changes_free(c);
+	}
+	ao_auto_json cJSON *before = plan("one", "a", "", ""), *after = parse("{\"objects\":[],\"queues\":[]}"), *live = children("one", 3);
+	ao_changes *c = ao_changes_new();
+	ao_changes_count count = ao_changes_add_plans(c, "asya/one", before, after, live);
+	assert_int_equal(count.pods, 3);
+	assert_false(count.replaces_pods);
+	assert_summary(c, "1 actors: Deployment deleted; ends 3 pods");
+	ao_changes_free(c);
+}
+
+static void a_parents_name_makes_no_difference(void **state)
+{
+	(void)state;
+	ao_changes *c = ao_changes_new();
+	static const char *const NAMES[] = {"one", "two", "a"};
+	for (size_t i = 0; i < AO_LEN(NAMES); i++) {
+		ao_auto_str char *key = ao_xasprintf("asya/%s", NAMES[i]), *image = ao_xasprintf("registry/%s:2", NAMES[i]);
+		ao_auto_json cJSON *before = plan(NAMES[i], "base", "", ""), *after = plan(NAMES[i], image, "", "");
+		ao_changes_add_plans(c, key, before, after, NULL);
+	}
+	assert_summary(c, "3 actors: Deployment: side image changed");
+	ao_changes_free(c);
+}
+
+static void no_more_than_a_cap_of_groups(void **state)
+{
+	(void)state;
+	ao_changes *c = ao_changes_new();
+	for (int i = 0; i < 3000; i++) {
+		ao_auto_str char *key = ao_xasprintf("asya/x%d", i), *image = ao_xasprintf("i%d", i * 7);
+		ao_auto_json cJSON *before = plan("n", "base", "", ""), *after = plan("n", image, "", "");
+		ao_changes_add_plans(c, key, before, after, NULL);
+	}
+	ao_auto_buf ao_buf out = ao_buf_init(1 << 16);
+	ao_changes_summary(c, "actors", 1, &out);
+	assert_string_equal(out.data, "2000 actors: Deployment changed\nand 1000 other kinds of change");
+	assert_int_equal(ao_changes_children(c), 3000);
+	ao_changes_free(c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(equal_changes_are_one_line),
+	    cmocka_unit_test(what_is_taken_away_is_told),
+	    cmocka_unit_test(a_parents_name_makes_no_difference),
+	    cmocka_unit_test(no_more_than_a_cap_of_groups),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
