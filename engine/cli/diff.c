@@ -1,33 +1,41 @@
 /*
- * diff.c -- what a bundle would change in the live cluster, before anyone applies it.  The server itself says so in a dry run.
+ * diff.c -- what would change in the live cluster, before anyone changes it.  The server itself says so in a dry run.
  *
- * The world is listed as the operator lists it, and each parent is planned.  Each child that is not as planned is sent with dryRun=All.
- * The answer has the server's defaults.  It is compared with what is there.
+ * The world is listed as the operator lists it, and each parent is planned by the bundle that would serve it.  A child is sent with
+ * dryRun=All when the operator would write it: when it is not as planned, or when the parent's status says that something else was rendered
+ * last, of which there may be leftovers.  The answer has the server's defaults; it is compared with what is there.  No broker is asked:
+ * queues are those of two plans.
  */
+#include "base/map.h"
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "cli/page.h"
-#include "cli/session.h"
+#include "cli/diff_page.h"
+#include "cli/sides.h"
 #include "kube/apply.h"
+#include "policy/changes.h"
 #include "policy/plan.h"
 #include "reconcile/world.h"
 #include "json/difference.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #define SYNC_MS 60000
 #define ANSWER_MS 40000
-#define FILES_MS 5000
 
 typedef struct diff {
 	ao_session session;
-	ao_loaded loaded;
+	ao_sides sides;
+	const ao_manifest *manifest;
 	ao_openapi *openapi;
 	ao_world *world;
 	const char *namespace_; /* only parents of this one; NULL: all */
 	bool synced, fetched;
-	cJSON *changes; /* [{kind, namespace, name, action, fields}] */
+	ao_changes *changes;
+	cJSON *list;     /* the same one by one, for -o json */
+	ao_map *shared;  /* those that were looked at */
+	const char *key; /* the parent that is looked at; NULL: none */
 	size_t parents, failed;
 } diff;
 
@@ -40,7 +48,7 @@ static void set_true(void *arg) { *(bool *)arg = true; }
 static int list_world(diff *d, ao_err **reterr)
 {
 	ao_world_listener listener = {ignore_key, ignore_key, ignore_shared, set_true, NULL, &d->synced};
-	d->world = ao_world_new(d->session.loop, d->session.kube, d->loaded.manifest, &d->session.scope, &listener);
+	d->world = ao_world_new(d->session.loop, d->session.kube, d->manifest, &d->session.scope, &listener);
 	ao_world_start(d->world);
 	ao_openapi_refresh(d->openapi, set_true, &d->fetched);
 	if (!ao_loop_run_until(d->session.loop, &d->synced, SYNC_MS))
@@ -51,18 +59,17 @@ static int list_world(diff *d, ao_err **reterr)
 
 /* ---- one child ---- */
 
-/** @param fields  taken; NULL: none. @return the fields, borrowed */
-static cJSON *add_change(diff *d, const cJSON *object, const char *action, cJSON *fields)
+/** @param fields  may be NULL */
+static void add_change(diff *d, const cJSON *object, ao_change_action action, const cJSON *fields, size_t pods)
 {
-	cJSON *change = cJSON_CreateObject();
-	ao_json_set_str(change, "kind", ao_json_str(object, "kind"));
-	ao_json_set_str(change, "namespace", ao_json_str(object, "metadata", "namespace"));
-	ao_json_set_str(change, "name", ao_json_str(object, "metadata", "name"));
-	ao_json_set_str(change, "action", action);
-	fields = fields ? fields : cJSON_CreateArray();
-	ao_json_set(change, "fields", fields);
-	cJSON_AddItemToArray(d->changes, change);
-	return fields;
+	ao_change_item change = {.parent = d->key,
+				 .kind = ao_json_str(object, "kind"),
+				 .namespace_ = ao_json_str(object, "metadata", "namespace"),
+				 .name = ao_json_str(object, "metadata", "name"),
+				 .action = action,
+				 .fields = fields,
+				 .pods = pods};
+	ao_changes_add(d->changes, &change);
 }
 
 typedef struct trial {
@@ -89,41 +96,144 @@ static void drop_servers_own(cJSON *object)
 		cJSON_DeleteItemFromObjectCaseSensitive(ao_json_at(object, "metadata"), OWN[i]);
 }
 
-static void try_child(diff *d, const cJSON *desired)
+/** What a dry run cannot do and the operator does: it empties an object before it sends an apply that the server would make null. */
+static cJSON *fields_of_emptied(const cJSON *desired, const cJSON *before, const char *refusal)
 {
-	const ao_kind *kind = ao_manifest_kind(d->loaded.manifest, desired);
-	const ao_object *observed = ao_world_find(d->world, kind, desired);
+	ao_auto_json cJSON *patch = ao_apply_emptied(desired, before, refusal);
+	cJSON *fields = patch ? cJSON_CreateArray() : NULL;
+	const cJSON *step;
+	cJSON_ArrayForEach (step, patch) {
+		cJSON *field = cJSON_CreateObject();
+		ao_auto_str char *path = ao_xstrdup(ao_json_str(step, "path") + 1);
+		for (char *slash = path; (slash = strchr(slash, '/'));)
+			*slash = '.';
+		ao_json_set_str(field, "path", path);
+		ao_json_set(field, "is", cJSON_CreateObject());
+		cJSON_AddItemToArray(fields, field);
+	}
+	return fields;
+}
+
+static bool has_path(const cJSON *fields, const char *path)
+{
+	const cJSON *field;
+	cJSON_ArrayForEach (field, fields)
+		if (strcmp(ao_json_str(field, "path"), path) == 0)
+			return true;
+	return false;
+}
+
+/**
+ * Adds what the other rendering does not hold any more.  The operator makes its fields its own before it sends an apply, which then takes
+ * them away; a dry run cannot do the former, and so does not show the latter.
+ */
+static void add_removed(cJSON *fields, const cJSON *was, const cJSON *is)
+{
+	ao_auto_json cJSON *all = was ? ao_json_differences(was, is) : NULL;
+	const cJSON *field;
+	cJSON_ArrayForEach (field, all)
+		if (!ao_json_at(field, "is") && !has_path(fields, ao_json_str(field, "path")))
+			cJSON_AddItemToArray(fields, cJSON_Duplicate(field, 1));
+}
+
+/** A child that is to be, as the operator would send it. */
+typedef struct wish {
+	const cJSON *desired;
+	const cJSON *rendered; /* the same object as what serves renders it; NULL: it does not, or that is not known */
+	bool leftovers;        /* an earlier rendering may have left something in it, as in the operator's own comparison */
+} wish;
+
+static void judge_changed(diff *d, const wish *w, cJSON *before, cJSON *after)
+{
+	bool replaces = ao_changes_replace_pods(before, after) || (w->leftovers && ao_changes_replace_pods(w->rendered, w->desired));
+	size_t pods = replaces ? ao_changes_pods_of(before) : 0;
+	drop_servers_own(before);
+	drop_servers_own(after);
+	ao_auto_json cJSON *fields = ao_json_differences(before, after);
+	if (w->leftovers)
+		add_removed(fields, w->rendered, w->desired);
+	if (cJSON_GetArraySize(fields))
+		add_change(d, w->desired, AO_CHANGE_CHANGED, fields, pods);
+}
+
+static void judge_refused(diff *d, const wish *w, const cJSON *before, const char *why)
+{
+	ao_auto_json cJSON *emptied = before ? fields_of_emptied(w->desired, before, why) : NULL;
+	if (emptied) {
+		add_change(d, w->desired, AO_CHANGE_CHANGED, emptied, 0);
+		return;
+	}
+	ao_auto_json cJSON *fields = cJSON_CreateArray();
+	cJSON *field = cJSON_CreateObject();
+	ao_json_set_str(field, "path", why);
+	cJSON_AddItemToArray(fields, field);
+	add_change(d, w->desired, AO_CHANGE_REFUSED, fields, 0);
+	d->failed++;
+}
+
+static void try_child(diff *d, const wish *w)
+{
+	const ao_kind *kind = ao_manifest_kind(d->manifest, w->desired);
+	const ao_object *observed = ao_world_find(d->world, kind, w->desired);
 	ao_auto_json cJSON *before = NULL;
-	if (observed && (ao_world_tree(kind, observed, &before, NULL) < 0 || ao_apply_equal(desired, before, NULL)))
+	if (observed && ao_world_tree(kind, observed, &before, NULL) < 0)
+		return;
+	if (before && !w->leftovers && ao_apply_equal(w->desired, before, NULL))
 		return;
 	trial t = {0};
 	ao_apply *apply = ao_apply_start(&(ao_apply_request){.kube = d->session.kube,
 							     .resource = &kind->resource,
-							     .desired = desired,
+							     .desired = w->desired,
 							     .observed = observed,
-							     .manager = d->loaded.manifest->field_manager,
-							     .legacy_managers = (const char *const *)d->loaded.manifest->legacy_managers,
+							     .manager = d->manifest->field_manager,
+							     .legacy_managers = (const char *const *)d->manifest->legacy_managers,
 							     .dry_run = true,
 							     .fn = on_tried,
 							     .arg = &t});
 	if (!ao_loop_run_until(d->session.loop, &t.done, ANSWER_MS))
 		ao_apply_cancel(apply);
-	if (t.code < 0 || !t.object) {
-		cJSON *field = cJSON_CreateObject();
-		ao_json_set_str(field, "path", t.err ? ao_err_text(t.err) : "no answer");
-		cJSON_AddItemToArray(add_change(d, desired, "refused", NULL), field);
-		d->failed++;
-	} else if (!observed) {
-		add_change(d, desired, "created", NULL);
-	} else {
-		drop_servers_own(before);
-		drop_servers_own(t.object);
-		ao_auto_json cJSON *fields = ao_json_differences(before, t.object);
-		if (cJSON_GetArraySize(fields))
-			add_change(d, desired, "changed", AO_TAKE(fields));
-	}
+	if (t.code < 0 || !t.object)
+		judge_refused(d, w, before, t.err ? ao_err_text(t.err) : "no answer");
+	else if (before)
+		judge_changed(d, w, before, t.object);
+	else
+		add_change(d, w->desired, AO_CHANGE_CREATED, NULL, 0);
 	cJSON_Delete(t.object);
 	ao_err_free(t.err);
+}
+
+/** An object that several parents want is one object, and of none of them. One of another class is left as it is. */
+static void try_shared(diff *d, const cJSON *desired)
+{
+	const ao_kind *kind = ao_manifest_kind(d->manifest, desired);
+	const ao_object *observed = ao_world_find(d->world, kind, desired);
+	ao_auto_str char *id = ao_xasprintf("%s %s/%s", kind->resource.kind, ao_json_str(desired, "metadata", "namespace"),
+					    ao_json_str(desired, "metadata", "name"));
+	ao_auto_json cJSON *tree = NULL;
+	if (ao_map_put(d->shared, id, d) ||
+	    (observed && ao_world_tree(kind, observed, &tree, NULL) == 0 && !ao_scope_serves(&d->session.scope, d->manifest, tree)))
+		return;
+	const char *key = d->key;
+	d->key = NULL;
+	try_child(d, &(wish){.desired = desired});
+	d->key = key;
+}
+
+/** Those that need no parent, as far as they are there: where the others would be is a setting of the operator, which we may not know. */
+static void diff_shared(diff *d)
+{
+	ao_auto_json cJSON *found = NULL;
+	ao_auto_err ao_err *err = NULL;
+	const cJSON *item;
+	if (ao_bundle_shared(d->sides.would.main->loaded.bundle, &found, NULL, &err) < 0) {
+		fprintf(stderr, "error: %s\n", ao_err_text(err));
+		d->failed++;
+	}
+	cJSON_ArrayForEach (item, ao_json_at(found, "objects")) {
+		const cJSON *object = ao_json_at(item, "object");
+		if (ao_world_find(d->world, ao_manifest_kind(d->manifest, object), object))
+			try_shared(d, object);
+	}
 }
 
 /* ---- one parent ---- */
@@ -133,7 +243,8 @@ typedef struct leftovers {
 	const cJSON *plan;
 } leftovers;
 
-static bool named(const cJSON *list, const char *inner, const char *kind, const char *name)
+/** @param inner  where the object is in an item; NULL: it is the item. @return the object of that kind and name, or NULL */
+static const cJSON *named(const cJSON *list, const char *inner, const char *kind, const char *name)
 {
 	const cJSON *item;
 	cJSON_ArrayForEach (item, list) {
@@ -141,9 +252,9 @@ static bool named(const cJSON *list, const char *inner, const char *kind, const 
 		const char *k = ao_json_str(object, "kind"),
 			   *n = inner ? ao_json_str(object, "metadata", "name") : ao_json_str(object, "name");
 		if (k && n && strcmp(k, kind) == 0 && strcmp(n, name) == 0)
-			return true;
+			return object;
 	}
-	return false;
+	return NULL;
 }
 
 static void find_leftover(void *arg, const ao_kind *kind, const ao_object *object)
@@ -154,29 +265,77 @@ static void find_leftover(void *arg, const ao_kind *kind, const ao_object *objec
 	    named(ao_json_at(l->plan, "kept"), NULL, kind->resource.kind, object->name))
 		return;
 	if (ao_world_tree(kind, object, &tree, NULL) == 0)
-		add_change(l->d, tree, "deleted", NULL);
+		add_change(l->d, tree, AO_CHANGE_DELETED, NULL, ao_changes_pods_of(tree));
+}
+
+/** Does the parent's status say that another plan was carried out last? As in a pass, nothing is left over where nothing is known. */
+static bool has_leftovers(const diff *d, const cJSON *snapshot, const cJSON *plan)
+{
+	const cJSON *was = d->manifest->digest_path ? ao_json_at_path(ao_json_at(snapshot, "parent"), d->manifest->digest_path) : NULL;
+	ao_auto_str char *is = ao_xasprintf("%016" PRIx64, ao_plan_digest(plan));
+	return cJSON_IsString(was) && strcmp(was->valuestring, is) != 0;
+}
+
+/** What serves the parent would plan for it now; NULL: it cannot, or it is not known. */
+static cJSON *plan_of_serving(diff *d, const ao_object *parent, const cJSON *snapshot)
+{
+	const ao_variant *serving = ao_side_for(&d->sides.serves, parent);
+	cJSON *plan = NULL;
+	if (serving)
+		ao_plan_make(serving->loaded.bundle, NULL, snapshot, &plan, NULL, NULL, NULL);
+	return plan;
+}
+
+static const char *invalid_in(const cJSON *plan)
+{
+	const cJSON *invalid = plan ? ao_json_at(plan, "invalid") : NULL;
+	return cJSON_IsObject(invalid) ? ao_json_str(invalid, "message") : NULL;
+}
+
+static void refuse(diff *d, const cJSON *before, const char *why)
+{
+	const char *already = invalid_in(before);
+	bool news = !already || strcmp(already, why) != 0;
+	fprintf(stderr, "%s: %s: %s%s\n", news ? "error" : "note", d->key, why, news ? "" : " (as it is now)");
+	d->failed += news;
+}
+
+static void diff_children(diff *d, const char *uid, const cJSON *snapshot, const cJSON *before, const cJSON *plan)
+{
+	bool leftovers_ = has_leftovers(d, snapshot, plan);
+	const cJSON *item;
+	cJSON_ArrayForEach (item, ao_json_at(plan, "objects")) {
+		const cJSON *object = ao_json_at(item, "object");
+		const char *kind = ao_json_str(object, "kind"), *name = ao_json_str(object, "metadata", "name");
+		if (cJSON_IsTrue(ao_json_at(item, "shared")))
+			try_shared(d, object);
+		else
+			try_child(d,
+				  &(wish){object, before ? named(ao_json_at(before, "objects"), "object", kind, name) : NULL, leftovers_});
+	}
+	ao_world_each_child(d->world, uid, find_leftover, &(leftovers){d, plan});
+	if (before && !invalid_in(before))
+		ao_changes_add_queues(d->changes, d->key, before, plan);
 }
 
 static void diff_parent(diff *d, const ao_object *parent)
 {
-	ao_auto_json cJSON *snapshot = NULL, *plan = NULL;
+	ao_auto_json cJSON *snapshot = NULL, *before = NULL, *plan = NULL;
 	ao_auto_err ao_err *err = NULL;
-	ao_auto_str char *uid = ao_xstrdup(parent->uid); /* the parent may change while we wait for answers */
+	ao_auto_str char *uid = ao_xstrdup(parent->uid), *key = ao_xstrdup(parent->key); /* it may change while we wait for answers */
 	d->parents++;
+	d->key = key;
 	int r = ao_world_snapshot(d->world, parent, &snapshot, &err);
-	if (r == 0)
-		r = ao_plan_make(d->loaded.bundle, d->openapi, snapshot, &plan, NULL, NULL, &err);
-	const cJSON *invalid = r == 0 ? ao_json_at(plan, "invalid") : NULL, *item;
-	if (r < 0 || cJSON_IsObject(invalid)) {
-		fprintf(stderr, "error: %s: %s\n", parent->key, r < 0 ? ao_err_text(err) : ao_json_str(invalid, "message"));
-		d->failed++;
-		return;
+	if (r == 0) {
+		before = plan_of_serving(d, parent, snapshot);
+		r = ao_plan_make(ao_side_for(&d->sides.would, parent)->loaded.bundle, d->openapi, snapshot, &plan, NULL, NULL, &err);
 	}
-	d->failed += ao_cli_refusals(parent->key, plan) > 0;
-	cJSON_ArrayForEach (item, ao_json_at(plan, "objects"))
-		try_child(d, ao_json_at(item, "object"));
-	leftovers l = {d, plan};
-	ao_world_each_child(d->world, uid, find_leftover, &l);
+	const char *why = r < 0 ? ao_err_text(err) : invalid_in(plan);
+	if (why)
+		refuse(d, before, why);
+	else
+		diff_children(d, uid, snapshot, before, plan);
+	d->key = NULL;
 }
 
 static void diff_all(diff *d)
@@ -194,108 +353,51 @@ static void diff_all(diff *d)
 	}
 }
 
-/* ---- output ---- */
-
-static void print_value(const char *before, const cJSON *value)
-{
-	ao_auto_str char *text = value ? ao_json_print(value) : NULL;
-	if (text)
-		ao_page_print(AO_PLAIN, "%s%.300s%s", before, text, strlen(text) > 300 ? "..." : "");
-}
-
-static void print_field(const cJSON *field)
-{
-	const cJSON *was = ao_json_at(field, "was"), *is = ao_json_at(field, "is");
-	ao_page_print(was && is ? AO_YELLOW
-		      : was     ? AO_RED
-		      : is      ? AO_GREEN
-				: AO_RED,
-		      "  %s %s",
-		      was && is ? "~"
-		      : was     ? "-"
-		      : is      ? "+"
-				: "!",
-		      ao_json_str(field, "path"));
-	print_value(": ", was);
-	print_value(was ? " -> " : ": ", is);
-	ao_page_print(AO_PLAIN, "\n");
-}
-
-static void print_changes(const diff *d)
-{
-	const cJSON *change, *field;
-	cJSON_ArrayForEach (change, d->changes) {
-		const char *action = ao_json_str(change, "action");
-		ao_page_print(AO_BOLD, "%s %s/%s", ao_json_str(change, "kind"), ao_json_str(change, "namespace"),
-			      ao_json_str(change, "name"));
-		ao_page_print(AO_PLAIN, " %s\n", strcmp(action, "changed") == 0 ? "" : action);
-		cJSON_ArrayForEach (field, ao_json_at(change, "fields"))
-			print_field(field);
-	}
-	fprintf(stderr, "%zu %s looked at, %d children differ\n", d->parents, d->loaded.manifest->kinds[0].resource.plural,
-		cJSON_GetArraySize(d->changes));
-}
-
-/** Fetches the files that settings ask for, as the operator does. A file that cannot be had is named, and what needs it is not changed. */
-static int load_with_files(diff *d, const ao_load_options *load, const ao_sources *sources, ao_err **reterr)
-{
-	bool arrived = false;
-	ao_load_options with = *load;
-	ao_setting_files *files =
-	    ao_setting_files_new(&(ao_setting_files_options){.loop = d->session.loop, .on_change = set_true, .arg = &arrived});
-	with.files = files;
-	int r = ao_load(&with, sources, &d->loaded, reterr);
-	if (r == 0 && ao_setting_files_missing(files)) {
-		ao_setting_files_start(files);
-		ao_loop_run_until(d->session.loop, &arrived, FILES_MS);
-		ao_loaded_clear(&d->loaded);
-		r = ao_load(&with, sources, &d->loaded, reterr);
-	}
-	ao_setting_files_free(files);
-	return r;
-}
-
 static int run(diff *d, const ao_load_options *load, const ao_session_flags *flags, ao_err **reterr)
 {
-	ao_auto_sources ao_sources sources = {0};
 	int r = ao_session_open(flags, &d->session, reterr);
 	if (r == 0)
-		r = ao_session_sources(&d->session, load, &sources, NULL, reterr);
-	if (r == 0)
-		r = load_with_files(d, load, &sources, reterr);
-	if (r == 0 && d->loaded.unclaimed)
-		ao_cli_note(d->loaded.unclaimed);
-	if (r == 0)
-		r = ao_plan_schemas(d->loaded.manifest, d->session.kube, &d->openapi, reterr);
+		r = ao_sides_load(&d->session, load, &d->sides, reterr);
+	if (r < 0)
+		return r;
+	d->manifest = d->sides.would.main->loaded.manifest;
+	if (d->sides.would.main->loaded.unclaimed)
+		ao_cli_note(d->sides.would.main->loaded.unclaimed);
+	if (d->sides.why) {
+		ao_auto_str char *note = ao_xasprintf(
+		    "what serves now does not load, so that queues and what is taken away are not compared: %s", ao_err_text(d->sides.why));
+		ao_cli_note(note);
+	}
+	r = ao_plan_schemas(d->manifest, d->session.kube, &d->openapi, reterr);
 	if (r == 0)
 		r = list_world(d, reterr);
-	if (r == 0)
+	if (r == 0) {
 		diff_all(d);
+		if (!d->namespace_)
+			diff_shared(d);
+	}
 	return r;
 }
 
 static int finish(diff *d, int r, bool json, ao_err *err)
 {
-	int changes = cJSON_GetArraySize(d->changes);
-	if (r == 0 && json) {
-		ao_auto_str char *text = ao_json_pretty(d->changes);
-		fputs(text, stdout);
-	} else if (r == 0) {
-		ao_page_begin();
-		print_changes(d);
-		ao_page_end();
-	}
+	size_t changes = ao_changes_children(d->changes) + ao_changes_queues(d->changes);
+	if (r == 0)
+		ao_diff_print(d->changes, d->list, d->manifest->kinds[0].resource.plural, d->parents, json);
 	ao_openapi_free(d->openapi);
 	ao_world_free(d->world);
+	ao_sides_clear(&d->sides);
 	ao_session_close(&d->session);
-	ao_loaded_clear(&d->loaded);
-	cJSON_Delete(d->changes);
+	ao_changes_free(d->changes);
+	ao_map_free(d->shared);
+	cJSON_Delete(d->list);
 	return r < 0 ? ao_cli_fail(err, 2) : d->failed ? 2 : changes ? 1 : 0;
 }
 
 int ao_cli_diff(int argc, char **argv)
 {
-	diff d = {.changes = cJSON_CreateArray()};
+	diff d = {.list = cJSON_CreateArray(), .shared = ao_map_new()};
+	d.changes = ao_changes_new(ao_diff_list, d.list);
 	ao_load_options load = {0};
 	ao_session_flags session = {0};
 	const char *output = "text";
@@ -320,9 +422,6 @@ int ao_cli_diff(int argc, char **argv)
 		r = ao_err_set(&err, -EINVAL, "--output: expected text or json, got '%s'", output);
 	if (r == 0)
 		r = run(&d, &load, &session, &err);
-	if (r > 0) {
-		cJSON_Delete(d.changes);
-		return 0;
-	}
-	return finish(&d, r, json, err);
+	int code = finish(&d, r, json, err);
+	return r > 0 ? 0 : code;
 }

@@ -109,30 +109,50 @@ static void drop_others(const ao_session *session, const ao_manifest *manifest, 
 	}
 }
 
-static int put_dir(const ao_load_options *load, ao_sources *sources, ao_err **reterr)
+int ao_session_manifest(ao_manifest **ret, ao_err **reterr)
 {
-	return load->policies_dir ? ao_sources_dir(sources, load->policies_dir, reterr) : 0;
+	ao_auto_sources ao_sources builtin = {0};
+	ao_auto_json cJSON *peeked = NULL;
+	ao_sources_builtin(&builtin);
+	int r = ao_bundle_peek_manifest(&builtin, &peeked, reterr);
+	return r < 0 ? r : ao_manifest_read(peeked, ret, reterr);
+}
+
+int ao_session_config_maps(ao_session *session, const ao_manifest *manifest, const char *suffix, cJSON **ret, ao_err **reterr)
+{
+	ao_resource config_maps = {.api_version = (char *)"v1", .kind = (char *)"ConfigMap", .plural = (char *)"configmaps"};
+	if (!manifest->policies_label) {
+		*ret = cJSON_CreateObject();
+		return 0;
+	}
+	ao_auto_str char *path = ao_resource_path(&config_maps, session->namespace_, NULL, NULL);
+	ao_auto_str char *query = ao_xasprintf("%s?labelSelector=%s%s%%3Dtrue", path, manifest->policies_label, suffix);
+	int r = ao_session_get(session, query, ret, reterr);
+	if (r == 0)
+		drop_others(session, manifest, *ret);
+	return r;
+}
+
+int ao_session_live(ao_session *session, const ao_manifest *manifest, cJSON **ret, ao_err **reterr)
+{
+	ao_resource config_maps = {.api_version = (char *)"v1", .kind = (char *)"ConfigMap", .plural = (char *)"configmaps"};
+	ao_auto_str char *base = ao_xasprintf("%s-policies-live", manifest->component), *name = ao_scope_name(&session->scope, base);
+	ao_auto_str char *path = ao_resource_path(&config_maps, session->namespace_, name, NULL);
+	return ao_session_get(session, path, ret, reterr);
 }
 
 int ao_session_sources(ao_session *session, const ao_load_options *load, ao_sources *ret, cJSON **list, ao_err **reterr)
 {
-	ao_auto_json cJSON *peeked = NULL, *maps = NULL;
+	ao_auto_json cJSON *maps = NULL;
 	ao_auto_manifest ao_manifest *manifest = NULL;
-	ao_resource config_maps = {.api_version = (char *)"v1", .kind = (char *)"ConfigMap", .plural = (char *)"configmaps"};
 	ao_sources_builtin(ret);
-	int r = ao_bundle_peek_manifest(ret, &peeked, reterr);
+	int r = ao_session_manifest(&manifest, reterr);
 	if (r == 0)
-		r = ao_manifest_read(peeked, &manifest, reterr);
-	if (r == 0 && manifest->policies_label) {
-		ao_auto_str char *path = ao_resource_path(&config_maps, session->namespace_, NULL, NULL);
-		ao_auto_str char *query = ao_xasprintf("%s?labelSelector=%s%%3Dtrue", path, manifest->policies_label);
-		r = ao_session_get(session, query, &maps, reterr);
-	}
+		r = ao_session_config_maps(session, manifest, "", &maps, reterr);
 	if (r < 0)
 		return r;
-	drop_others(session, manifest, maps);
 	ao_load_config_maps(ret, maps);
 	if (list)
 		*list = AO_TAKE(maps);
-	return put_dir(load, ret, reterr);
+	return load->policies_dir ? ao_sources_dir(ret, load->policies_dir, reterr) : 0;
 }

@@ -48,8 +48,15 @@ int ao_session_get(ao_session *session, const char *path, cJSON **ret, ao_err **
 /** After a failed request for a collection: does the server itself say that it does not know the kind? */
 bool ao_session_lacks(ao_session *session, const ao_resource *resource);
 
+/** The manifest of the binary, which says how ConfigMaps are labelled. The caller frees it. */
+int ao_session_manifest(ao_manifest **ret, ao_err **reterr);
+/** The policy ConfigMaps of the operator's namespace and class as a ConfigMapList; `suffix` is of their label: "" or "-canary". */
+int ao_session_config_maps(ao_session *session, const ao_manifest *manifest, const char *suffix, cJSON **ret, ao_err **reterr);
+/** The ConfigMap in which the operator keeps the files that are live. @return as ao_session_get(); -ENOENT: there is none */
+int ao_session_live(ao_session *session, const ao_manifest *manifest, cJSON **ret, ao_err **reterr);
+
 /**
- * The sources that serve in the cluster: the built-in ones, then the ConfigMaps of the operator's namespace and class, then --policies.
+ * The sources of the cluster's policies: the built-in ones, then the ConfigMaps of the operator's namespace and class, then --policies.
  * @param list  gets the ConfigMapList, whose annotations say what became of them; may be NULL; the caller frees it
  */
 int ao_session_sources(ao_session *session, const ao_load_options *load, ao_sources *ret, cJSON **list, ao_err **reterr);

@@ -35,6 +35,8 @@ typedef struct group {
 
 struct ao_changes {
 	ao_map *groups; /* what they are known by -> group */
+	void (*on_add)(void *arg, const ao_change_item *change);
+	void *arg;
 };
 
 const char *ao_change_word(ao_change_action action)
@@ -43,10 +45,10 @@ const char *ao_change_word(ao_change_action action)
 	return WORDS[action];
 }
 
-ao_changes *ao_changes_new(void)
+ao_changes *ao_changes_new(void (*on_add)(void *arg, const ao_change_item *change), void *arg)
 {
 	ao_changes *c = ao_xcalloc(1, sizeof(*c));
-	c->groups = ao_map_new();
+	*c = (ao_changes){ao_map_new(), on_add, arg};
 	return c;
 }
 
@@ -106,7 +108,7 @@ static const char *name_in(const char *key)
 	return slash ? slash + 1 : key;
 }
 
-static group *group_for(ao_changes *c, const ao_change *change)
+static group *group_for(ao_changes *c, const ao_change_item *change)
 {
 	ao_auto_str char *fields = change->fields ? ao_json_print(change->fields) : NULL;
 	bool crowded = ao_map_count(c->groups) >= MAX_GROUPS || (fields && strlen(fields) > MAX_TEXT);
@@ -128,7 +130,7 @@ static group *group_for(ao_changes *c, const ao_change *change)
 	return g;
 }
 
-void ao_changes_add(ao_changes *c, const ao_change *change)
+void ao_changes_add(ao_changes *c, const ao_change_item *change)
 {
 	group *g = group_for(c, change);
 	if (g->count == g->size) {
@@ -140,6 +142,8 @@ void ao_changes_add(ao_changes *c, const ao_change *change)
 	    .name = change->namespace_ ? ao_xasprintf("%s/%s", change->namespace_, change->name) : ao_xstrdup(change->name),
 	    .pods = change->pods,
 	};
+	if (c->on_add)
+		c->on_add(c->arg, change);
 }
 
 void ao_changes_forget(ao_changes *c, const char *parent)
@@ -213,15 +217,15 @@ static size_t add_object(ao_changes *c, const char *parent, const cJSON *was, co
 	ao_auto_json cJSON *fields = was && is ? ao_json_differences(was, is) : NULL;
 	bool stops = was && (!is || ao_changes_replace_pods(was, is));
 	size_t pods = stops ? ao_changes_pods_of(find_object(children, object)) : 0;
-	ao_changes_add(c, &(ao_change){.parent = parent,
-				       .kind = ao_json_str(object, "kind"),
-				       .namespace_ = ao_json_str(object, "metadata", "namespace"),
-				       .name = ao_json_str(object, "metadata", "name"),
-				       .action = !was  ? AO_CHANGE_CREATED
-						 : !is ? AO_CHANGE_DELETED
-						       : AO_CHANGE_CHANGED,
-				       .fields = fields,
-				       .pods = pods});
+	ao_changes_add(c, &(ao_change_item){.parent = parent,
+					    .kind = ao_json_str(object, "kind"),
+					    .namespace_ = ao_json_str(object, "metadata", "namespace"),
+					    .name = ao_json_str(object, "metadata", "name"),
+					    .action = !was  ? AO_CHANGE_CREATED
+						      : !is ? AO_CHANGE_DELETED
+							    : AO_CHANGE_CHANGED,
+					    .fields = fields,
+					    .pods = pods});
 	return pods;
 }
 
@@ -229,14 +233,14 @@ static void add_queue(ao_changes *c, const char *parent, const cJSON *was, const
 {
 	const cJSON *queue = is ? is : was;
 	ao_auto_json cJSON *fields = was && is ? ao_json_differences(was, is) : NULL;
-	ao_changes_add(c, &(ao_change){.parent = parent,
-				       .kind = AO_CHANGE_QUEUE,
-				       .namespace_ = ao_json_str(queue, "transport"),
-				       .name = ao_json_str(queue, "name"),
-				       .action = !was  ? AO_CHANGE_CREATED
-						 : !is ? AO_CHANGE_DELETED
-						       : AO_CHANGE_CHANGED,
-				       .fields = fields});
+	ao_changes_add(c, &(ao_change_item){.parent = parent,
+					    .kind = AO_CHANGE_QUEUE,
+					    .namespace_ = ao_json_str(queue, "transport"),
+					    .name = ao_json_str(queue, "name"),
+					    .action = !was  ? AO_CHANGE_CREATED
+						      : !is ? AO_CHANGE_DELETED
+							    : AO_CHANGE_CHANGED,
+					    .fields = fields});
 }
 
 size_t ao_changes_add_queues(ao_changes *c, const char *parent, const cJSON *before, const cJSON *after)
@@ -323,7 +327,8 @@ void ao_changes_each(const ao_changes *c, void (*fn)(void *arg, const ao_change_
 	for (size_t i = 0; i < count; i++) {
 		const group *g = sorted[i];
 		const char **names = ao_xcalloc(g->count, sizeof(*names));
-		ao_change_group told = {g->kind, g->action, g->fields, g->alike, g->count, count_parents(g), 0, names, g->members[0].parent};
+		ao_change_group told = {g->kind, g->action, g->fields,           g->alike, g->count, count_parents(g),
+					0,       names,     g->members[0].parent};
 		for (size_t k = 0; k < g->count; k++) {
 			names[k] = g->members[k].name;
 			told.pods += g->members[k].pods;

@@ -1,6 +1,6 @@
 #pragma once
 /**
- * changes.h -- what would become of children and queues, put into groups of equal changes: "412 asyncactors: Deployment: app image a -> b".
+ * changes.h -- what would become of children and queues, put into groups of equal changes: "412 workers: Deployment: app image a -> b".
  *
  * Two ways lead in: two plans of one parent, made by the bundle that serves and by another; or what is there and what the server says
  * would be.  Changes are equal when the same fields of the same kind go from the same value to the same value, where the name of the
@@ -19,21 +19,22 @@ typedef enum { AO_CHANGE_CREATED, AO_CHANGE_CHANGED, AO_CHANGE_DELETED, AO_CHANG
 const char *ao_change_word(ao_change_action action);
 
 /** What happens to one child or queue. */
-typedef struct ao_change {
+typedef struct ao_change_item {
 	const char *parent; /* key of the parent, "asya/resize"; NULL: of none */
 	const char *kind;   /* "Deployment", or AO_CHANGE_QUEUE */
 	const char *namespace_, *name;
 	ao_change_action action;
 	const cJSON *fields; /* as ao_json_differences() has them, or of a refusal [{path: why}]; NULL: none */
 	size_t pods;         /* that are replaced, or go with it */
-} ao_change;
+} ao_change_item;
 
 #define AO_CHANGE_QUEUE "queue"
 
-ao_changes *ao_changes_new(void);
+/** @param on_add  called with each change that is added, before the call that adds it returns; may be NULL */
+ao_changes *ao_changes_new(void (*on_add)(void *arg, const ao_change_item *change), void *arg);
 void ao_changes_free(ao_changes *changes); /* NULL is fine */
 
-void ao_changes_add(ao_changes *changes, const ao_change *change);
+void ao_changes_add(ao_changes *changes, const ao_change_item *change);
 /** Forgets what was added for a parent: it is to be looked at again. */
 void ao_changes_forget(ao_changes *changes, const char *parent);
 

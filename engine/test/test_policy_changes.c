@@ -21,10 +21,11 @@ static cJSON *parse(const char *text)
 /** A plan of one Deployment that runs `image`, and of a queue; `more` goes into its container. */
 static cJSON *plan(const char *name, const char *image, const char *more, const char *queues)
 {
-	ao_auto_str char *text = ao_xasprintf(
-	    "{\"objects\":[{\"role\":\"workload\",\"object\":{\"kind\":\"Deployment\",\"metadata\":{\"namespace\":\"asya\",\"name\":\"%s\"},\"spec\":{"
-	    "\"template\":{\"spec\":{\"containers\":[{\"name\":\"side\",\"image\":\"%s\"%s}]}}}}}],\"queues\":[%s]}",
-	    name, image, more, queues);
+	ao_auto_str char *text =
+	    ao_xasprintf("{\"objects\":[{\"role\":\"workload\",\"object\":{\"kind\":\"Deployment\",\"metadata\":{\"namespace\":\"asya\","
+			 "\"name\":\"%s\"},\"spec\":{"
+			 "\"template\":{\"spec\":{\"containers\":[{\"name\":\"side\",\"image\":\"%s\"%s}]}}}}}],\"queues\":[%s]}",
+			 name, image, more, queues);
 	return parse(text);
 }
 
@@ -45,7 +46,7 @@ static void assert_summary(const ao_changes *c, const char *expected)
 static void equal_changes_are_one_line(void **state)
 {
 	(void)state;
-	ao_changes *c = ao_changes_new();
+	ao_changes *c = ao_changes_new(NULL, NULL);
 	for (int i = 0; i < 412; i++) {
 		ao_auto_str char *name = ao_xasprintf("actor-%d", i), *key = ao_xasprintf("asya/%s", name);
 		ao_auto_json cJSON *before = plan(name, "a", "", ""), *after = plan(name, "b", "", ""), *live = children(name, 2);
@@ -78,14 +79,15 @@ static void what_is_taken_away_is_told(void **state)
 	    {"", "", QUEUE, QUEUE, ""},
 	};
 	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
-		ao_auto_json cJSON *before = plan("one", "a", ROWS[i].more, ROWS[i].queue), *after = plan("one", "a", ROWS[i].less, ROWS[i].other);
-		ao_changes *c = ao_changes_new();
+		ao_auto_json cJSON *before = plan("one", "a", ROWS[i].more, ROWS[i].queue),
+				   *after = plan("one", "a", ROWS[i].less, ROWS[i].other);
+		ao_changes *c = ao_changes_new(NULL, NULL);
 		ao_changes_add_plans(c, "asya/one", before, after, NULL);
 		assert_summary(c, ROWS[i].summary);
 		ao_changes_free(c);
 	}
 	ao_auto_json cJSON *before = plan("one", "a", "", ""), *after = parse("{\"objects\":[],\"queues\":[]}"), *live = children("one", 3);
-	ao_changes *c = ao_changes_new();
+	ao_changes *c = ao_changes_new(NULL, NULL);
 	ao_changes_count count = ao_changes_add_plans(c, "asya/one", before, after, live);
 	assert_int_equal(count.pods, 3);
 	assert_false(count.replaces_pods);
@@ -96,7 +98,7 @@ static void what_is_taken_away_is_told(void **state)
 static void a_parents_name_makes_no_difference(void **state)
 {
 	(void)state;
-	ao_changes *c = ao_changes_new();
+	ao_changes *c = ao_changes_new(NULL, NULL);
 	static const char *const NAMES[] = {"one", "two", "a"};
 	for (size_t i = 0; i < AO_LEN(NAMES); i++) {
 		ao_auto_str char *key = ao_xasprintf("asya/%s", NAMES[i]), *image = ao_xasprintf("registry/%s:2", NAMES[i]);
@@ -110,7 +112,7 @@ static void a_parents_name_makes_no_difference(void **state)
 static void no_more_than_a_cap_of_groups(void **state)
 {
 	(void)state;
-	ao_changes *c = ao_changes_new();
+	ao_changes *c = ao_changes_new(NULL, NULL);
 	for (int i = 0; i < 3000; i++) {
 		ao_auto_str char *key = ao_xasprintf("asya/x%d", i), *image = ao_xasprintf("i%d", i * 7);
 		ao_auto_json cJSON *before = plan("n", "base", "", ""), *after = plan("n", image, "", "");

@@ -1,0 +1,99 @@
+/* diff_page.c -- one change is told with its name in front; equal ones are told once, with their number in front and their names behind. */
+#include "cli/diff_page.h"
+
+#include "base/mem.h"
+#include "cli/page.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_NAMES 10
+
+void ao_diff_list(void *list, const ao_change_item *change)
+{
+	cJSON *one = cJSON_CreateObject();
+	ao_json_set_str(one, "kind", change->kind);
+	ao_json_set_str(one, "namespace", change->namespace_);
+	ao_json_set_str(one, "name", change->name);
+	ao_json_set_str(one, "parent", change->parent);
+	ao_json_set_str(one, "action", ao_change_word(change->action));
+	ao_json_set(one, "fields", change->fields ? cJSON_Duplicate(change->fields, 1) : cJSON_CreateArray());
+	ao_json_set(one, "pods", cJSON_CreateNumber((double)change->pods));
+	cJSON_AddItemToArray(list, one);
+}
+
+static void print_value(const char *before, const cJSON *value)
+{
+	ao_auto_str char *text = value ? ao_json_print(value) : NULL;
+	if (text)
+		ao_page_print(AO_PLAIN, "%s%.300s%s", before, text, strlen(text) > 300 ? "..." : "");
+}
+
+static void print_field(const cJSON *field)
+{
+	const cJSON *was = ao_json_at(field, "was"), *is = ao_json_at(field, "is");
+	ao_page_print(was && is ? AO_YELLOW
+		      : was     ? AO_RED
+		      : is      ? AO_GREEN
+				: AO_RED,
+		      "  %s %s",
+		      was && is ? "~"
+		      : was     ? "-"
+		      : is      ? "+"
+				: "!",
+		      ao_json_str(field, "path"));
+	print_value(": ", was);
+	print_value(was ? " -> " : ": ", is);
+	ao_page_print(AO_PLAIN, "\n");
+}
+
+static void print_names(const ao_change_group *g)
+{
+	size_t shown = g->count > MAX_NAMES ? MAX_NAMES : g->count;
+	ao_page_print(AO_PLAIN, "  of ");
+	for (size_t i = 0; i < shown; i++)
+		ao_page_print(AO_PLAIN, "%s%s", i ? ", " : "", g->names[i]);
+	if (shown < g->count)
+		ao_page_print(AO_PLAIN, " and %zu others", g->count - shown);
+	ao_page_print(AO_PLAIN, "\n");
+}
+
+static void print_group(void *arg, const ao_change_group *g)
+{
+	const char *plural = arg;
+	const cJSON *field;
+	bool queue = strcmp(g->kind, AO_CHANGE_QUEUE) == 0, one = g->count == 1;
+	if (one)
+		ao_page_print(AO_BOLD, "%s %s", g->kind, g->names[0]);
+	else
+		ao_page_print(AO_BOLD, "%zu %s: %s", g->parents ? g->parents : g->count, g->parents ? plural : "shared", g->kind);
+	if (one && queue)
+		ao_page_print(AO_BOLD, " of %s", g->first_parent);
+	ao_page_print(AO_PLAIN, "%s%s\n", g->action == AO_CHANGE_CHANGED ? "" : " ",
+		      g->action == AO_CHANGE_CHANGED ? "" : ao_change_word(g->action));
+	cJSON_ArrayForEach (field, g->fields)
+		print_field(field);
+	if (!g->alike)
+		ao_page_print(AO_PLAIN, "  (as in %s; the others have other values)\n", g->first_parent);
+	if (!one)
+		print_names(g);
+	if (g->pods)
+		ao_page_print(AO_PLAIN, "  %s %zu pods\n", g->action == AO_CHANGE_DELETED ? "ends" : "replaces", g->pods);
+}
+
+void ao_diff_print(const ao_changes *changes, const cJSON *list, const char *plural, size_t parents, bool json)
+{
+	size_t queues = ao_changes_queues(changes);
+	if (json) {
+		ao_auto_str char *text = ao_json_pretty(list);
+		fputs(text, stdout);
+		return;
+	}
+	ao_page_begin();
+	ao_changes_each(changes, print_group, (void *)plural);
+	fprintf(stderr, "%zu %s looked at, %zu children", parents, plural, ao_changes_children(changes));
+	if (queues)
+		fprintf(stderr, " and %zu queues", queues);
+	fprintf(stderr, " differ\n");
+	ao_page_end();
+}

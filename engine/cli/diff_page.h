@@ -1,0 +1,19 @@
+#pragma once
+/**
+ * diff_page.h -- what `diff` prints.
+ * Threads: the main thread.
+ */
+#include "policy/changes.h"
+
+/** Adds a change to a list for JSON: {kind, namespace, name, action, fields, pods, parent}; for ao_changes_new(). @param list  a cJSON array */
+void ao_diff_list(void *list, const ao_change_item *change);
+
+/**
+ * Prints all changes on stdout, and how many there are on stderr.
+ *
+ * @param list     the same one by one
+ * @param plural   what parents are called
+ * @param parents  how many were looked at
+ * @param json     print the list
+ */
+void ao_diff_print(const ao_changes *changes, const cJSON *list, const char *plural, size_t parents, bool json);
