@@ -386,22 +386,53 @@ local function finder(children)
   end
 end
 
+--- What of the world beside parent and children a plan may depend on: it is made again when that changes, if a hook has read it.
+local WORLD = { 'now', 'related', 'queues', 'absent' }
+
+--- A context whose fields in `world` are put there when they are read for the first time, which is noted in `reads`.
+local function context(fields, world, reads)
+  local function fill(ctx, key)
+    local value = world[key]
+    if value ~= nil then
+      reads[key] = true
+      ctx[key] = value
+    end
+    return value
+  end
+  return setmetatable(fields, {
+    __index = fill,
+    __pairs = function(ctx)
+      for _, key in ipairs(WORLD) do fill(ctx, key) end
+      local keys, i = sorted_keys(ctx), 0
+      return function()
+        i = i + 1
+        return keys[i], ctx[keys[i]]
+      end
+    end,
+  })
+end
+
 --- What each policy gets beside the parent: a table of its own, because params differ.
 ---@param self Bundle
 ---@param snapshot table
 ---@return table<Policy, table>
+---@return table<string, true> reads which fields of WORLD have been read so far
 local function contexts(self, snapshot)
   local children = snapshot.children or json.array {}
-  local related, queues, child = snapshot.related or json.array {}, snapshot.queues or {}, finder(children)
-  local settings, result = copy(self.settings, {}), {}
+  local child, settings, result, reads = finder(children), copy(self.settings, {}), {}, {}
+  local world = {
+    now = snapshot.now, related = snapshot.related or json.array {}, queues = snapshot.queues or {}, absent = snapshot.absent or json.array {},
+  }
   for _, it in ipairs(self.list) do
-    result[it] = {
-      params = copy(it.params, {}), settings = settings, now = snapshot.now, children = children, related = related, queues = queues,
-      absent = snapshot.absent or json.array {},
-      child = child, outcome = snapshot.outcome,
-    }
+    local fields = { params = copy(it.params, {}), settings = settings, children = children, child = child, outcome = snapshot.outcome }
+    result[it] = context(fields, world, reads)
   end
-  return result
+  return result, reads
+end
+
+--- The names of what was read, or nil when that is nothing.
+local function names_of(reads)
+  return next(reads) and json.array(sorted_keys(reads)) or nil
 end
 
 --- The parent, and who it is: a copy, for owner references that no policy has had a hand in.
@@ -452,16 +483,17 @@ local function validate(self, actor, ctx)
   end
 end
 
---- What is wanted for a parent: { invalid, objects, refused, kept, queues, events, requeue_after }.
+--- What is wanted for a parent: { invalid, objects, refused, kept, queues, events, requeue_after, reads }.
+-- `reads` says what of the world hooks have read: the time, related objects, queues, absent kinds.
 -- For an invalid parent that is being deleted, the queues are planned all the same, so that they are deleted, too.
 ---@param snapshot table { now, parent, children, related, queues, explain }; with explain = true the plan says who set each field
 ---@return table
 function Bundle:plan(snapshot)
   local actor, parent = parent_of(snapshot)
-  local ctx, p = contexts(self, snapshot), plan.new()
-  local invalid = validate(self, actor, ctx)
+  local ctx, reads = contexts(self, snapshot)
+  local p, invalid = plan.new(), validate(self, actor, ctx)
   if invalid and not actor.metadata.deletionTimestamp then
-    return { invalid = invalid, objects = json.array {}, queues = json.array {}, events = json.array {} }
+    return { invalid = invalid, objects = json.array {}, queues = json.array {}, events = json.array {}, reads = names_of(reads) }
   end
   local after, by_role
   if snapshot.explain then after, by_role = explain.new(p) end
@@ -475,7 +507,7 @@ function Bundle:plan(snapshot)
   each(self, 'queues', p, function(fn, it) return fn(actor, ctx[it], p) end)
   local done = plan.finish(p, { host = self.host, kinds = self.kinds, parent = parent, parent_kind = self.manifest_.parent })
   if after then done.explain = explain.result(done.objects, by_role) end
-  done.invalid = invalid
+  done.invalid, done.reads = invalid, names_of(reads)
   return done
 end
 
@@ -484,7 +516,7 @@ end
 ---@return table
 function Bundle:status(snapshot)
   local actor, parent = parent_of(snapshot)
-  local ctx, p, status = contexts(self, snapshot), plan.new(), {}
+  local ctx, p, status = (contexts(self, snapshot)), plan.new(), {}
   each(self, 'status', p, function(fn, it) return fn(actor, ctx[it], status, p) end)
   local done = plan.finish(p, { host = self.host, kinds = self.kinds, parent = parent, parent_kind = self.manifest_.parent })
   return { status = status, events = done.events, requeue_after = done.requeue_after, rolling_out = done.rolling_out }
@@ -493,7 +525,7 @@ end
 --- Shared objects that exist without any parent: { objects }.
 ---@return table
 function Bundle:shared()
-  local ctx, p = contexts(self, {}), plan.new()
+  local ctx, p = (contexts(self, {})), plan.new()
   each(self, 'shared', p, function(fn, it) return fn(ctx[it], p) end)
   return { objects = plan.finish(p, { host = self.host, kinds = self.kinds }).objects }
 end

@@ -31,7 +31,7 @@ typedef struct diff {
 	ao_openapi *openapi;
 	ao_world *world;
 	const char *namespace_; /* only parents of this one; NULL: all */
-	bool synced, fetched;
+	bool synced, fetched, noted;
 	ao_changes *changes;
 	cJSON *list;     /* the same one by one, for -o json */
 	ao_map *shared;  /* those that were looked at */
@@ -300,10 +300,22 @@ static void refuse(diff *d, const cJSON *before, const char *why)
 	d->failed += news;
 }
 
+/** What brokers say of queues is known to the operator alone. */
+static void note_reads(diff *d, const cJSON *plan)
+{
+	const cJSON *read;
+	cJSON_ArrayForEach (read, ao_json_at(plan, "reads"))
+		if (!d->noted && strcmp(read->valuestring, "queues") == 0) {
+			d->noted = true;
+			ao_cli_note("policies read ctx.queues, which is empty here: what they make of messages that wait is not shown");
+		}
+}
+
 static void diff_children(diff *d, const char *uid, const cJSON *snapshot, const cJSON *before, const cJSON *plan)
 {
 	bool leftovers_ = has_leftovers(d, snapshot, plan);
 	const cJSON *item;
+	note_reads(d, plan);
 	cJSON_ArrayForEach (item, ao_json_at(plan, "objects")) {
 		const cJSON *object = ao_json_at(item, "object");
 		const char *kind = ao_json_str(object, "kind"), *name = ao_json_str(object, "metadata", "name");

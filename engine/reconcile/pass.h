@@ -26,6 +26,22 @@ typedef struct ao_pass_times {
 	bool failed; /* the last one */
 } ao_pass_times;
 
+/** What of the world a plan depends on beside its parent and children, because a policy has read it. */
+typedef enum {
+	AO_READ_NOW = 1,     /* the time */
+	AO_READ_RELATED = 2, /* related objects */
+	AO_READ_QUEUES = 4,  /* what brokers say of queues */
+	AO_READ_ABSENT = 8,  /* kinds that the server does not know */
+} ao_read;
+
+/** What the last plan was made from. */
+typedef struct ao_plan_basis {
+	unsigned reads;           /* ao_read, ored */
+	uint64_t related, queues; /* digests of what was read; 0: it was not */
+	uint64_t absent;
+	uint64_t due_ms; /* the plan asked to be made again then, monotonic; 0: it did not */
+} ao_plan_basis;
+
 /** What is remembered of a parent from pass to pass. */
 typedef struct ao_parent {
 	char *key, *uid;
@@ -34,6 +50,7 @@ typedef struct ao_parent {
 	uint64_t spec_digest; /* of the parent that pass saw */
 	int64_t generation;   /* of the parent whose plan was last carried out to its end, or found invalid; 0: none yet */
 	char bundle[17];      /* digest of the bundle that pass asked */
+	ao_plan_basis basis;  /* of the plan that pass made */
 	cJSON *invalid;       /* why the parent is not rendered, as the plan said; or NULL */
 	cJSON *refused;       /* the parts of its plan that were refused, as the plan said; or NULL */
 	cJSON *policy_error;  /* the bundle's error in that pass; or NULL */
@@ -148,6 +165,8 @@ void ao_pass_note_change(ao_pass *pass, const char *verb, const ao_kind *kind, c
 void ao_pass_interrupted(ao_pass *pass, const ao_err *err);
 /** An Event about the parent. @param action NULL: as the reason */
 void ao_pass_event(ao_pass *pass, const ao_object *object, bool warning, const char *reason, const char *action, const char *note);
+/** The sooner of two wishes to be looked at again, in seconds; 0: there is none. */
+static inline double ao_pass_sooner(double a, double b) { return a > 0 && (b <= 0 || a < b) ? a : b; }
 
 /* ---- reconcile.c ---- */
 
@@ -160,6 +179,8 @@ int ao_reconciler_snapshot(const ao_reconciler *reconciler, const ao_object *par
 
 /** Asks the bundle for the plan and pushes what it takes to carry it out; nothing when nothing has changed. */
 ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item);
+/** Is the plan older than what its policies have read, or has its time come? */
+bool ao_plan_is_stale(const ao_reconciler *reconciler, const ao_parent *parent, const ao_object *object);
 /** The plan for a parent that goes: pushes the deletion of its queues. */
 ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item);
 

@@ -29,11 +29,65 @@ static void check_child(void *arg, const ao_kind *kind, const ao_object *object)
 		check->changed = true;
 }
 
+/* ---- what a plan was made from ---- */
+
+static uint64_t queues_digest(const ao_reconciler *r, const ao_object *object)
+{
+	ao_auto_json cJSON *facts = ao_queues_facts(r->with.queues, object->uid);
+	return ao_json_digest(facts);
+}
+
+static ao_plan_basis basis_now(const ao_reconciler *r, const ao_object *object, unsigned reads)
+{
+	return (ao_plan_basis){
+	    .reads = reads,
+	    .related = reads & AO_READ_RELATED ? ao_world_related_digest(r->with.world, object) : 0,
+	    .queues = reads & AO_READ_QUEUES ? queues_digest(r, object) : 0,
+	    .absent = reads & AO_READ_ABSENT ? ao_world_absent_digest(r->with.world) : 0,
+	};
+}
+
+bool ao_plan_is_stale(const ao_reconciler *r, const ao_parent *parent, const ao_object *object)
+{
+	const ao_plan_basis *was = &parent->basis;
+	ao_plan_basis is = basis_now(r, object, was->reads);
+	return is.related != was->related || is.queues != was->queues || is.absent != was->absent ||
+	       (was->due_ms && ao_mono_ms() >= was->due_ms);
+}
+
+/** Policies that failed may have read anything but the time, which alone would mend nothing. */
+static unsigned reads_of(const ao_pass *pass)
+{
+	static const struct {
+		const char *name;
+		ao_read flag;
+	} READS[] = {{"now", AO_READ_NOW}, {"related", AO_READ_RELATED}, {"queues", AO_READ_QUEUES}, {"absent", AO_READ_ABSENT}};
+	unsigned reads = 0;
+	const cJSON *name;
+	if (!pass->plan.tree)
+		return pass->parent->unfit ? 0 : AO_READ_RELATED | AO_READ_QUEUES | AO_READ_ABSENT;
+	cJSON_ArrayForEach (name, ao_json_at(pass->plan.tree, "reads"))
+		for (size_t i = 0; i < AO_LEN(READS); i++)
+			reads |= cJSON_IsString(name) && strcmp(name->valuestring, READS[i].name) == 0 ? READS[i].flag : 0;
+	return reads;
+}
+
+/** Called before anything is carried out, while the world is as the policies have seen it. */
+static void remember_basis(ao_pass *pass, const ao_object *object)
+{
+	const cJSON *after = pass->plan.tree ? ao_json_at(pass->plan.tree, "requeue_after") : NULL;
+	pass->parent->basis = basis_now(pass->reconciler, object, reads_of(pass));
+	if (cJSON_IsNumber(after) && after->valuedouble > 0)
+		pass->parent->basis.due_ms = ao_mono_ms() + (uint64_t)(after->valuedouble * 1000);
+}
+
 /** Would rendering again give what the last good pass gave, and is all of it still there? */
 static bool nothing_to_carry_out(const ao_reconciler *r, const ao_pass *pass, const ao_object *object)
 {
 	ao_parent *parent = pass->parent;
 	if (!parent->settled || parent->spec_digest != object->spec_digest || strcmp(parent->bundle, pass->plan.bundle) != 0)
+		return false;
+	if (parent->basis.reads & AO_READ_NOW || ao_plan_is_stale(r, parent, object))
 		return false;
 	child_check check = {.parent = parent};
 	ao_world_each_child(r->with.world, object->uid, check_child, &check);
@@ -51,10 +105,13 @@ static void remember_plan(ao_pass *pass)
 	parent->refused = cJSON_IsArray(refused) ? cJSON_Duplicate(refused, 1) : NULL;
 }
 
-static void remember_policy_error(ao_pass *pass, const ao_plan_blame *blame, const ao_err *err)
+/** @param was  the error of the plan before; the same one is said once, however often pods and queues bring it up again */
+static void remember_policy_error(ao_pass *pass, const ao_plan_blame *blame, const ao_err *err, const cJSON *was)
 {
 	ao_parent *parent = pass->parent;
-	ao_error(AO_POLICY, parent->key, "%s", ao_err_text(err));
+	const char *said = was ? ao_json_str(was, "message") : NULL;
+	if (!said || strcmp(said, ao_err_text(err)) != 0)
+		ao_error(AO_POLICY, parent->key, "%s", ao_err_text(err));
 	parent->policy_error = cJSON_CreateObject();
 	ao_json_set_str(parent->policy_error, "policy", blame->policy);
 	ao_json_set_str(parent->policy_error, "hook", blame->hook);
@@ -87,14 +144,14 @@ static bool make_plan(ao_pass *pass, const ao_object *object)
 	}
 	if (r->with.record_dir && snapshot)
 		ao_record_write(r->with.record_dir, ao_pass_bundle(pass, object), snapshot);
-	cJSON_Delete(pass->parent->policy_error);
-	pass->parent->policy_error = NULL;
+	ao_auto_json cJSON *was = AO_TAKE(pass->parent->policy_error);
 	pass->parent->unfit = false;
 	if (code < 0) {
 		ao_instruments_policy_error(r->with.metrics, blame.policy, blame.hook);
-		remember_policy_error(pass, &blame, err);
+		remember_policy_error(pass, &blame, err, was);
 	}
 	remember_plan(pass);
+	remember_basis(pass, object);
 	return true;
 }
 

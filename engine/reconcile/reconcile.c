@@ -78,12 +78,24 @@ static void count_pass(ao_reconciler *r, bool failed, bool refused, double reque
 	ao_metric_observe(r->with.metrics, "controller_runtime_reconcile_time_seconds", r->label, (double)took_ms / 1000);
 }
 
+/** In how many seconds the plan is to be made again: when it asked for that, or soon, when the pass itself has changed what it was made from. */
+static double replan_after(const ao_reconciler *r, const ao_parent *parent)
+{
+	const ao_object *object = ao_store_get(ao_world_parents(r->with.world), parent->key);
+	uint64_t now = ao_mono_ms(), due = parent->basis.due_ms;
+	if (!object || object->deleting)
+		return 0;
+	if (due)
+		return due > now ? (double)(due - now) / 1000 : 1;
+	return ao_plan_is_stale(r, parent, object) ? STATUS_INTERVAL_MS / 1000.0 : 0;
+}
+
 void ao_reconciler_finish(ao_pass *pass)
 {
 	ao_reconciler *r = pass->reconciler;
 	ao_auto_str char *key = ao_xstrdup(pass->parent->key);
 	bool failed = pass->outcome.failed, heals = pass->outcome.heals;
-	double requeue_after = pass->outcome.requeue_after;
+	double requeue_after = ao_pass_sooner(pass->outcome.requeue_after, replan_after(r, pass->parent));
 	uint64_t took_ms = ao_mono_ms() - pass->started_ms;
 
 	ao_parent *parent = pass->parent;

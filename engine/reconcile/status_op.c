@@ -157,14 +157,12 @@ static ao_op_result report_broken_status(ao_pass *pass, const ao_object *object,
 	return written ? AO_OP_WAIT : AO_OP_END;
 }
 
-static double sooner(double a, double b) { return a > 0 && (b <= 0 || a < b) ? a : b; }
-
 /** The soonest of the wishes to be looked at again: the plan's, the status's, and what the pass itself has. */
 static double requeue_of(const ao_pass *pass, const cJSON *result)
 {
 	const cJSON *a = pass->plan.tree ? ao_json_at(pass->plan.tree, "requeue_after") : NULL, *b = ao_json_at(result, "requeue_after");
 	double from_plan = cJSON_IsNumber(a) ? a->valuedouble : 0, from_status = cJSON_IsNumber(b) ? b->valuedouble : 0;
-	return sooner(pass->outcome.requeue_after, sooner(from_plan, from_status));
+	return ao_pass_sooner(pass->outcome.requeue_after, ao_pass_sooner(from_plan, from_status));
 }
 
 static bool is_ready(const cJSON *status)

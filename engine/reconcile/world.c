@@ -8,6 +8,7 @@
 #include "reconcile/world.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -379,36 +380,20 @@ void ao_world_each_child(ao_world *world, const char *parent_uid, void (*fn)(voi
 /** Collects trees into an array; the first that cannot be read is kept as the error. */
 typedef struct collector {
 	ao_world *world;
-	const ao_kind *kind;
 	cJSON *array;
 	int code;
 	ao_err *err;
 } collector;
 
-static void collect(collector *c, const ao_kind *kind, const ao_object *object)
+static void collect_object(void *arg, const ao_kind *kind, const ao_object *object)
 {
+	collector *c = arg;
 	cJSON *tree = NULL;
 	if (c->code)
 		return;
 	c->code = ao_world_tree(kind, object, &tree, &c->err);
 	if (tree)
 		cJSON_AddItemToArray(c->array, tree);
-}
-
-static void collect_child(void *arg, const ao_kind *kind, const ao_object *object) { collect(arg, kind, object); }
-
-static void collect_related(void *arg, const ao_object *object)
-{
-	collector *c = arg;
-	collect(c, c->kind, object);
-}
-
-/** What is owned by this child, of the kind being collected. */
-static void collect_owned(void *arg, const ao_kind *kind, const ao_object *child)
-{
-	collector *c = arg;
-	if (strcmp(kind->resource.kind, c->kind->owner) == 0)
-		ao_store_each_owned(ao_world_store(c->world, c->kind), child->uid, collect_related, c);
 }
 
 static void collect_absent(const ao_world *world, cJSON *snapshot)
@@ -419,20 +404,66 @@ static void collect_absent(const ao_world *world, cJSON *snapshot)
 			cJSON_AddItemToArray(absent, cJSON_CreateString(world->manifest->kinds[i].resource.kind));
 }
 
+/** Visits what is related to a parent, kind by kind. */
+typedef struct relation {
+	ao_world *world;
+	const ao_kind *kind; /* the one being visited */
+	void (*fn)(void *arg, const ao_kind *kind, const ao_object *object);
+	void *arg;
+} relation;
+
+static void related_visitor(void *arg, const ao_object *object)
+{
+	const relation *r = arg;
+	r->fn(r->arg, r->kind, object);
+}
+
+/** What is owned by this child, of the kind being visited. */
+static void owner_visitor(void *arg, const ao_kind *kind, const ao_object *child)
+{
+	relation *r = arg;
+	if (strcmp(kind->resource.kind, r->kind->owner) == 0)
+		ao_store_each_owned(ao_world_store(r->world, r->kind), child->uid, related_visitor, r);
+}
+
+static void each_related(ao_world *world, const ao_object *parent, void (*fn)(void *arg, const ao_kind *kind, const ao_object *object),
+			 void *arg)
+{
+	for (size_t i = 0; i < world->manifest->kind_count; i++) {
+		relation r = {world, &world->manifest->kinds[i], fn, arg};
+		if (r.kind->role == AO_ROLE_RELATED && r.kind->owner)
+			ao_world_each_child(world, parent->uid, owner_visitor, &r);
+		else if (r.kind->role == AO_ROLE_RELATED)
+			ao_store_each_labelled(ao_world_store(world, r.kind), parent->namespace_, parent->name, related_visitor, &r);
+	}
+}
+
 static void collect_all(const ao_object *parent, cJSON *snapshot, collector *c)
 {
-	ao_world *world = c->world;
 	c->array = cJSON_AddArrayToObject(snapshot, "children");
-	ao_world_each_child(world, parent->uid, collect_child, c);
+	ao_world_each_child(c->world, parent->uid, collect_object, c);
 	c->array = cJSON_AddArrayToObject(snapshot, "related");
-	for (size_t i = 0; i < world->manifest->kind_count; i++) {
-		c->kind = &world->manifest->kinds[i];
-		if (c->kind->role == AO_ROLE_RELATED && c->kind->owner)
-			ao_world_each_child(world, parent->uid, collect_owned, c);
-		else if (c->kind->role == AO_ROLE_RELATED)
-			ao_store_each_labelled(ao_world_store(world, c->kind), parent->namespace_, parent->name, collect_related, c);
-	}
-	collect_absent(world, snapshot);
+	each_related(c->world, parent, collect_object, c);
+	collect_absent(c->world, snapshot);
+}
+
+/** Added up, because objects come in no order. */
+static void add_digest(void *arg, const ao_kind *kind, const ao_object *object)
+{
+	(void)kind;
+	*(uint64_t *)arg += ao_hash(object->full_digest, object->uid, strlen(object->uid));
+}
+
+uint64_t ao_world_related_digest(ao_world *world, const ao_object *parent)
+{
+	uint64_t digest = AO_HASH_INIT;
+	each_related(world, parent, add_digest, &digest);
+	return digest;
+}
+
+uint64_t ao_world_absent_digest(const ao_world *world)
+{
+	return ao_hash(AO_HASH_INIT, world->absent, world->manifest->kind_count * sizeof(*world->absent));
 }
 
 int ao_world_snapshot(ao_world *world, const ao_object *parent, cJSON **ret, ao_err **reterr)

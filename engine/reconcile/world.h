@@ -71,3 +71,6 @@ void ao_world_each_child(ao_world *world, const char *parent_uid, void (*fn)(voi
  * @return 0; -EINVAL when the parent or a child cannot be read (named)
  */
 int ao_world_snapshot(ao_world *world, const ao_object *parent, cJSON **ret, ao_err **reterr);
+/** Digests of what `related` and `absent` of a snapshot would hold: another one when something in there has changed. */
+uint64_t ao_world_related_digest(ao_world *world, const ao_object *parent);
+uint64_t ao_world_absent_digest(const ao_world *world);

@@ -149,6 +149,26 @@ describe('bundle', function()
     assert.same({ '', '' }, { host.where() })
   end)
 
+  it('says what of the world a plan was made from, and only that', function()
+    local function reads(rest, invalid)
+      local s = snapshot()
+      s.queues = { { name = 'q' } }
+      local done = load_with { ['a.lua'] = policy('a', rest) }:plan(s)
+      assert.equal(invalid or false, done.invalid ~= nil)
+      return done.reads
+    end
+    assert.is_nil(reads 'render = function(actor, ctx) assert(ctx.settings and ctx.params and ctx.children and actor.spec) end')
+    assert.is_nil(reads 'status = function(actor, ctx, status) status.now = ctx.now end')
+    assert.same({ 'now' }, reads 'render = function(_, ctx) assert(ctx.now == "t" and ctx.now == "t") end')
+    assert.same({ 'queues', 'related' }, reads 'render = function(_, ctx) assert(ctx.related) end, queues = function(_, ctx) assert(ctx.queues[1]) end')
+    assert.same({ 'now' }, reads("validate = function(_, ctx) if ctx.now then return require 'policy'.invalid('x', 'late') end end", true))
+    assert.same({ 'absent', 'now', 'queues', 'related' }, reads [[render = function(_, ctx)
+      local seen = {}
+      for key in pairs(ctx) do seen[#seen + 1] = key end
+      assert(table.concat(seen, ' ') == 'absent child children now params queues related settings', table.concat(seen, ' '))
+    end]])
+  end)
+
   it('stops at the first invalid and plans nothing', function()
     local b = load_with {
       ['a.lua'] = policy('a', "validate = function(actor) return require 'policy'.invalid('spec.x', 'no %s', 'x') end"),
