@@ -1,13 +1,14 @@
 --- sandbox: the environment policies run in, built from an allow-list.
 -- What could run away inside C is Lua here, so that the machine's own count covers it; what would differ from run to run (the order of pairs,
 -- addresses in tostring) does not exist. What is shared by policies is sealed, and no policy ever holds a metatable that is in use.
+local log = require 'log'
 local pattern = require 'pattern'
 local plain = require 'plain'
 local seal = require 'seal'
 
 local assert, error, getmetatable, ipairs, next, pcall, rawequal, rawget, rawlen, rawset, select, setmetatable, tonumber, tostring, type =
   assert, error, getmetatable, ipairs, next, pcall, rawequal, rawget, rawlen, rawset, select, setmetatable, tonumber, tostring, type
-local rep, sub = string.rep, string.sub
+local rep = string.rep
 local sort, raw_unpack, raw_pack = table.sort, table.unpack, table.pack
 local mtype = math.type
 local lua_string, lua_math, lua_utf8 = string, math, utf8
@@ -276,23 +277,13 @@ function sandbox.new(host, mark, unwind)
   return base
 end
 
-local LEVELS = { 'debug', 'info', 'warn', 'error' }
-
-local function make_log(host, file)
-  local policy, log = sub(file, -4) == '.lua' and sub(file, 1, -5) or file, {}
-  for _, level in ipairs(LEVELS) do
-    log[level] = function(text, ...) host.log(level, policy, select('#', ...) > 0 and plain.format(text, ...) or plain.text(text)) end
-  end
-  return seal.new(log, "library 'log'")
-end
-
 --- The globals of one file: it can read what base has and its own require and log, and set nothing.
 ---@param base table
 ---@param file string
 ---@param require function
 ---@return table
 function sandbox.env_for(base, file, require)
-  local own = setmetatable({ require = require, log = make_log(HOSTS[base], file) }, { __index = base })
+  local own = setmetatable({ require = require, log = log.new(HOSTS[base], file) }, { __index = base })
   return seal.new(own, 'the environment', "assignment to global '%s': use local")
 end
 

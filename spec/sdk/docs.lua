@@ -15,6 +15,7 @@ M.MODULES = {
   { file = 'quantity', pattern = 'quantity%.([%w_]+)', name = 'quantity', how = "`require 'quantity'`" },
   { file = 'conditions', pattern = 'conditions%.([%w_]+)', name = 'conditions', how = "`require 'conditions'`" },
   { file = 'times', pattern = 'times%.([%w_]+)', name = 'times', how = "`require 'times'`" },
+  { file = 'log', pattern = 'api%.([%w_]+)', name = 'log', how = 'A global of every file of a bundle.' },
 }
 
 -- Functions of the module tables that are the engine's own business.
