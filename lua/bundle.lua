@@ -486,7 +486,8 @@ end
 --- What is wanted for a parent: { invalid, objects, refused, kept, queues, events, requeue_after, reads }.
 -- `reads` says what of the world hooks have read: the time, related objects, queues, absent kinds.
 -- For an invalid parent that is being deleted, the queues are planned all the same, so that they are deleted, too.
----@param snapshot table { now, parent, children, related, queues, explain }; with explain = true the plan says who set each field
+---@param snapshot table { now, parent, children, related, queues, explain, warn }; with explain = true the plan says who set each field,
+-- with blame = { role, path } who set that one, and with warn = true which lists were replaced as a whole
 ---@return table
 function Bundle:plan(snapshot)
   local actor, parent = parent_of(snapshot)
@@ -495,8 +496,8 @@ function Bundle:plan(snapshot)
   if invalid and not actor.metadata.deletionTimestamp then
     return { invalid = invalid, objects = json.array {}, queues = json.array {}, events = json.array {}, reads = names_of(reads) }
   end
-  local after, by_role
-  if snapshot.explain then after, by_role = explain.new(p) end
+  local after, by_role, blamed
+  if snapshot.explain then after, by_role = explain.new(p) elseif snapshot.blame then after, blamed = explain.watch(p, snapshot.blame) end
   if not invalid then
     each(self, 'render', p, function(fn, it)
       local returned = fn(actor, ctx[it], p)
@@ -505,8 +506,11 @@ function Bundle:plan(snapshot)
     end)
   end
   each(self, 'queues', p, function(fn, it) return fn(actor, ctx[it], p) end)
-  local done = plan.finish(p, { host = self.host, kinds = self.kinds, parent = parent, parent_kind = self.manifest_.parent })
-  if after then done.explain = explain.result(done.objects, by_role) end
+  local done = plan.finish(p, {
+    host = self.host, kinds = self.kinds, parent = parent, parent_kind = self.manifest_.parent, warn = snapshot.warn,
+  })
+  if by_role then done.explain = explain.result(done.objects, by_role) end
+  done.blame = blamed and blamed()
   done.invalid, done.reads = invalid, names_of(reads)
   return done
 end
@@ -530,11 +534,19 @@ function Bundle:shared()
   return { objects = plan.finish(p, { host = self.host, kinds = self.kinds }).objects }
 end
 
+--- Renders a case in another shape, which expects nothing but that it can be done: what comes of it is returned.
+local function in_shape(self, snapshot, blame)
+  snapshot.warn, snapshot.blame = true, blame
+  local done = self:plan(snapshot)
+  return { refusal = done.invalid and done.invalid.message, objects = done.objects, warnings = done.warnings, blame = done.blame }
+end
+
 --- Runs a case (see cases.lua). Returns { failure }, where failure is nil when the case holds.
----@param case table
+---@param case table with `shape`, one of the manifest's: see in_shape()
 ---@return { failure: string? }
 function Bundle:case(case)
   local snapshot = cases.snapshot(case, self.manifest_)
+  if case.shape then return in_shape(self, snapshot, case.blame) end
   local done = self:plan(snapshot)
   local failure = cases.judge_plan(case, done)
   if not failure and case.status then

@@ -11,6 +11,7 @@
 --   refused:  with expect: {role: texts that its refusal must hold}; no other role may be refused
 --   invalid:  texts that the refusal of the parent must hold, instead of expect
 --   status:   fields of the status that must be there
+--   shapes:   false, or the names of those of the manifest's cases.shapes as which `check` renders it, too (default: all of them)
 --   snapshot: all of the above at once, as an operator recorded it; with `plan`, which must come out exactly
 local json = require 'json'
 local k8s = require 'k8s'
@@ -65,6 +66,7 @@ function M.snapshot(case, manifest)
   parent.metadata = parent.metadata or {}
   parent.metadata.name = parent.metadata.name or 'a'
   parent.metadata.namespace = parent.metadata.namespace or 'default'
+  if case.shape then parent = k8s.merge(parent, case.shape.parent) end
   return {
     now = case.now or NOW, parent = parent, children = case.children or json.array {}, related = case.related or json.array {},
     queues = case.observed_queues,

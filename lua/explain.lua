@@ -39,6 +39,39 @@ function M.new(plan)
   end, by_role
 end
 
+--- What is at a path as the engine writes it, "spec.containers[0].image"; keys may hold dots.
+local function value_at(value, path)
+  while path ~= '' and type(value) == 'table' and value ~= json.null do
+    local index, behind = path:match '^%[(%d+)%]%.?(.*)$'
+    local found
+    if index then
+      found, path = value[tonumber(index) + 1], behind
+    else
+      local longest = ''
+      for key in pairs(value) do
+        local fits = type(key) == 'string' and #key > #longest and path:sub(1, #key) == key and path:sub(#key + 1):find '^[.[]'
+        if fits or path == key then longest = key end
+      end
+      found, path = value[longest], path:sub(#longest + 1):gsub('^%.', '')
+    end
+    value = found
+  end
+  return path == '' and value or nil
+end
+
+--- Starts to watch one field: which policy gave it the value that it has in the end?
+---@param plan Plan
+---@param field { role: string, path: string }
+---@return fun(policy: string) after must be called after each policy
+---@return fun(): string? who
+function M.watch(plan, field)
+  local before, who
+  return function(policy)
+    local ok, now = pcall(json.encode, value_at(plan:get(field.role), field.path))
+    if not ok or now ~= before then before, who = ok and now or nil, policy end
+  end, function() return who end
+end
+
 --- The result: { { kind, name, fields = { { path, policy } } } }, in the order of the plan.
 ---@param objects table[] of the finished plan
 ---@param by_role table<string, table>

@@ -88,7 +88,7 @@ local function same_item(a, b, keys)
   return true
 end
 
-local function merge_list(base, overlay, keys)
+local function merge_list(base, overlay, keys, replaced, path)
   local result = json.array {}
   for i, item in ipairs(base) do result[i] = item end
   for _, item in ipairs(overlay) do
@@ -96,32 +96,44 @@ local function merge_list(base, overlay, keys)
     for i, there in ipairs(result) do
       if same_item(there, item, keys) then at = i end
     end
-    result[at] = result[at] and merge(result[at], item) or k8s.copy(item)
+    result[at] = result[at] and merge(result[at], item, nil, replaced, path and path .. '[]') or k8s.copy(item)
   end
   return result
 end
 
 local function is_map(value) return type(value) == 'table' and value ~= json.null and not json.is_array(value) and #value == 0 end
 
-function merge(base, overlay, key)
+--- A list that has something in it, which the overlay does not hold: it is lost.
+local function loses(base, overlay)
+  for i, item in ipairs(base) do
+    if not k8s.contains(item, overlay[i]) then return true end
+  end
+  return false
+end
+
+--- `path` and `replaced` go together, or there are none.
+function merge(base, overlay, key, replaced, path)
   if is_map(base) and is_map(overlay) then
     local result = {}
     for name, value in pairs(base) do result[name] = value end
     for name, value in pairs(overlay) do
-      if value == json.null then result[name] = nil else result[name] = merge(base[name], value, name) end
+      local at = path and (path == '' and name or path .. '.' .. name)
+      if value == json.null then result[name] = nil else result[name] = merge(base[name], value, name, replaced, at) end
     end
     return result
   end
   local lists = type(base) == 'table' and base ~= json.null and type(overlay) == 'table' and overlay ~= json.null
   local keys = lists and merge_keys.of(key, overlay)
-  return keys and merge_list(base, overlay, keys) or k8s.copy(overlay)
+  if replaced and lists and not keys and loses(base, overlay) then replaced(path) end
+  return keys and merge_list(base, overlay, keys, replaced, path) or k8s.copy(overlay)
 end
 
 --- `base` with `overlay` laid over it. Lists are merged by Kubernetes' own keys, and null removes a field. Neither argument is changed.
 ---@param base table
 ---@param overlay table
+---@param replaced (fun(path: string))? called with the path of each list that has no keys, so that it is replaced, and loses items
 ---@return table
-function k8s.merge(base, overlay) return merge(base or {}, overlay) end
+function k8s.merge(base, overlay, replaced) return merge(base or {}, overlay, nil, replaced, replaced and '') end
 
 --- Does `there` hold everything that `wanted` asks for? Maps may hold more, lists must have the same length. Returns the first path that differs.
 ---@param wanted any

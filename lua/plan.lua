@@ -6,7 +6,7 @@ local plain = require 'plain'
 local policies = require 'policy'
 local seal = require 'seal'
 
-local error, ipairs, pairs, setmetatable, type = error, ipairs, pairs, setmetatable, type
+local error, ipairs, next, pairs, select, setmetatable, type = error, ipairs, next, pairs, select, setmetatable, type
 local format = plain.format
 local remove = table.remove
 
@@ -20,18 +20,18 @@ local plan = {}
 --- What each hook may do with a plan.
 local ALLOWED = {
   render = {
-    add = true, shared = true, keep = true, merge = true, remove = true, refuse = true, queue = true, event = true, requeue_after = true,
+    add = true, shared = true, keep = true, merge = true, append = true, remove = true, refuse = true, queue = true, event = true, requeue_after = true,
   },
-  queues = { merge = true, queue = true, event = true, requeue_after = true },
+  queues = { merge = true, append = true, queue = true, event = true, requeue_after = true },
   status = { event = true, requeue_after = true, rolling_out = true },
-  shared = { shared = true, merge = true, remove = true },
+  shared = { shared = true, merge = true, append = true, remove = true },
 }
 
 --- An empty plan.
 ---@return Plan
 function plan.new()
   local p = seal.new(Plan, 'the plan')
-  STATES[p] = { objects = {}, by_role = {}, kept = {}, queues = {}, events = {} }
+  STATES[p] = { objects = {}, by_role = {}, kept = {}, queues = {}, events = {}, warnings = {} }
   return p
 end
 
@@ -51,7 +51,7 @@ local function state_of(p, name)
     error(format('call it as plan:%s(...), with a colon', name), 3)
   end
   local allowed = ALLOWED[state.hook]
-  if allowed and not allowed[name] and name ~= 'get' and name ~= 'roles' then
+  if allowed and not allowed[name] and name ~= 'get' and name ~= 'pod' and name ~= 'roles' then
     error(format('plan:%s is not for the hook %s', name, state.hook), 3)
   end
   return state
@@ -153,6 +153,30 @@ function Plan:get(role)
   return entry and entry.object
 end
 
+--- Where objects of different kinds keep the template of their pods.
+local POD_PLACES = { { 'spec', 'template' }, { 'spec', 'jobTargetRef', 'template' }, { 'spec', 'jobTemplate', 'spec', 'template' } }
+
+--- The template of the pods that the object under a role makes, with `metadata` and `spec`, to be read or changed in place: the same way for every kind
+-- of workload. nil when there is no such role, or when its object makes no pods.
+---@param role string? 'workload' by default
+---@return table?
+function Plan:pod(role)
+  local state = state_of(self, 'pod')
+  role = role or 'workload'
+  check_role(role)
+  local entry = state.by_role[role]
+  if entry and entry.object.kind == 'Pod' then
+    return entry.object
+  end
+  for _, place in ipairs(entry and POD_PLACES or {}) do
+    local template = k8s.get(entry.object, place)
+    if type(template) == 'table' and type(template.spec) == 'table' then
+      template.metadata = k8s.get(template, 'metadata') or {}
+      return template
+    end
+  end
+end
+
 --- The roles in the order they were added.
 ---@return string[]
 function Plan:roles()
@@ -163,7 +187,8 @@ function Plan:roles()
   return roles
 end
 
---- Merges fields into the object under a role. Lists are merged by Kubernetes' own keys.
+--- Merges fields into the object under a role. Lists are merged by Kubernetes' own keys; one whose items have none (tolerations) is replaced, of which
+-- `check` warns: plan:append adds to it.
 ---@param role string
 ---@param overlay table
 function Plan:merge(role, overlay)
@@ -173,7 +198,31 @@ function Plan:merge(role, overlay)
   if not entry then
     error(format("role '%s' is not in the plan", role), 2)
   end
-  entry.object = k8s.merge(entry.object, overlay)
+  entry.object = k8s.merge(entry.object, overlay, function(path)
+    state.warnings[#state.warnings + 1] = { policy = state.policy.name, role = role, path = path }
+  end)
+end
+
+--- Adds items to a list in the object under a role, which is made when it is not there.
+---@param role string
+---@param path string|string[] dotted, or a list of keys where keys hold dots
+---@param ... any the items
+function Plan:append(role, path, ...)
+  local state = state_of(self, 'append')
+  check_role(role)
+  local entry = state.by_role[role]
+  if not entry then
+    error(format("role '%s' is not in the plan", role), 2)
+  elseif type(path) ~= 'string' and type(path) ~= 'table' then
+    error('append takes a role, the path of a list, and items', 2)
+  end
+  local there, list = k8s.get(entry.object, path), json.array {}
+  if there ~= nil and (type(there) ~= 'table' or not json.is_array(there) and next(there) ~= nil and #there == 0) then
+    error(format("role '%s': what is at '%s' is no list", role, type(path) == 'table' and plain.concat(path, '.') or path), 2)
+  end
+  for i, item in ipairs(there or {}) do list[i] = item end
+  for i = 1, select('#', ...) do list[#list + 1] = (select(i, ...)) end
+  k8s.set(entry.object, path, list)
 end
 
 --- Takes an object out of the plan and returns it. Nothing happens when it is not there.
@@ -340,6 +389,7 @@ end
 ---@field events table[]
 ---@field requeue_after number?
 ---@field rolling_out true?
+---@field warnings table[]? { policy, role, path } of lists that were replaced as a whole
 
 --- Leaves the object of an entry out of the plan, and what there is of it alone.
 local function refuse(state, entry, refused)
@@ -354,7 +404,7 @@ end
 
 --- Completes and checks what was planned.
 ---@param p Plan
----@param around { host: table, kinds: table, parent: table?, parent_kind: table } `parent` nil: shared objects only
+---@param around { host: table, kinds: table, parent: table?, parent_kind: table, warn: boolean? } `parent` nil: shared objects only
 ---@return Finished
 function plan.finish(p, around)
   local state, host = STATES[p], around.host
@@ -384,6 +434,7 @@ function plan.finish(p, around)
   return {
     objects = objects, kept = json.array(state.kept), queues = json.array(state.queues), events = json.array(state.events),
     requeue_after = state.requeue_after, rolling_out = state.rolling_out, refused = #refused > 0 and refused or nil,
+    warnings = around.warn and json.array(state.warnings) or nil,
   }
 end
 

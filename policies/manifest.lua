@@ -53,6 +53,15 @@ return policy.manifest {
       metadata = { name = 'resize' },
       spec = { transport = 'rabbitmq', workload = { template = { spec = { containers = json.array { { name = 'asya-runtime', image = 'app:1' } } } } } },
     },
+    -- `check` renders every case as each of these, too.
+    shapes = json.array {
+      { name = 'Deployment', parent = { spec = { workload = { kind = 'Deployment' }, scaling = { enabled = false } } } },
+      { name = 'Deployment with scaling', parent = { spec = { workload = { kind = 'Deployment' }, scaling = { enabled = true } } } },
+      { name = 'StatefulSet', parent = { spec = { workload = { kind = 'StatefulSet' }, scaling = { enabled = false } } } },
+      { name = 'StatefulSet with scaling', parent = { spec = { workload = { kind = 'StatefulSet' }, scaling = { enabled = true } } } },
+      { name = 'Job', parent = { spec = { workload = { kind = 'Job' }, scaling = { enabled = false } } } },
+      { name = 'Job with scaling', parent = { spec = { workload = { kind = 'Job' }, scaling = { enabled = true } } } },
+    },
     settings = {
       transports = { transports = {
         rabbitmq = {

@@ -4,6 +4,7 @@
 #include "cli/page.h"
 #include "cli/session.h"
 #include "policy/cases.h"
+#include "policy/plan.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -29,61 +30,99 @@ static void print_states(const ao_bundle *bundle, const cJSON *list)
 	}
 }
 
-static void print_json(const ao_bundle *bundle, const ao_cases_count *count)
+/** Shapes in which no case was rendered: nobody knows what the policies make of them. */
+static void note_shapes(const ao_shapes *shapes, bool all)
+{
+	const cJSON *row, *warning;
+	cJSON_ArrayForEach (warning, shapes->warnings)
+		fprintf(stderr, "warning: %s\n", warning->valuestring);
+	if (all)
+		printf("%-28s %8s %8s\n", "SHAPE", "RENDERED", "REFUSED");
+	cJSON_ArrayForEach (row, shapes->tried) {
+		int rendered = ao_json_at(row, "rendered")->valueint, refused = ao_json_at(row, "refused")->valueint;
+		if (all)
+			printf("%-28s %8d %8d\n", ao_json_str(row, "shape"), rendered, refused);
+		else if (!rendered)
+			fprintf(stderr, "note: no case was rendered as %s%s\n", ao_json_str(row, "shape"),
+				refused ? ": all were refused" : "");
+	}
+}
+
+static void print_json(const ao_bundle *bundle, const ao_cases_count *count, const ao_shapes *shapes)
 {
 	ao_auto_json cJSON *out = cJSON_CreateObject();
 	ao_json_set_str(out, "bundle", ao_bundle_digest(bundle));
 	ao_json_set(out, "policies", cJSON_Duplicate(ao_bundle_policies(bundle), 1));
 	ao_json_set(out, "casesPassed", cJSON_CreateNumber((double)count->passed));
 	ao_json_set(out, "casesFailed", cJSON_CreateNumber((double)count->failed));
+	ao_json_set(out, "shapes", cJSON_Duplicate(shapes->tried, 1));
+	ao_json_set(out, "warnings", cJSON_Duplicate(shapes->warnings, 1));
 	ao_auto_str char *text = ao_json_pretty(out);
 	fputs(text, stdout);
 }
 
-static int check(const ao_load_options *load, const ao_session_flags *flags, bool live, bool json, ao_err **reterr)
+typedef struct checking {
+	ao_load_options load;
+	ao_session_flags flags;
+	bool live, json, coverage;
+} checking;
+
+static int run_cases(const checking *c, const ao_loaded *loaded, const ao_sources *sources, const cJSON *list, ao_err **reterr)
+{
+	ao_auto_openapi ao_openapi *openapi = NULL;
+	ao_auto_err ao_err *failed = NULL;
+	ao_shapes shapes = {0};
+	ao_cases_count count = {0};
+	int r = ao_plan_schemas(loaded->manifest, NULL, &openapi, reterr);
+	if (r < 0)
+		return r;
+	shapes.openapi = openapi;
+	r = ao_cases_run(loaded, sources, sources, &shapes, &count, &failed);
+	if (c->json)
+		print_json(loaded->bundle, &count, &shapes);
+	else
+		print_bundle(loaded->bundle);
+	if (!c->json && c->live)
+		print_states(loaded->bundle, list);
+	if (!c->json)
+		note_shapes(&shapes, c->coverage);
+	ao_shapes_clear(&shapes);
+	if (r < 0)
+		return ao_err_set(reterr, r, "%s%s", ao_err_text(failed), count.failed > 1 ? " (and others)" : "");
+	if (!c->json)
+		printf("bundle %s ok, %zu cases hold\n", ao_bundle_digest(loaded->bundle), count.passed);
+	return 0;
+}
+
+static int check(const checking *c, ao_err **reterr)
 {
 	ao_auto_sources ao_sources sources = {0};
 	ao_auto_loaded ao_loaded loaded = {0};
 	ao_auto_session ao_session session = {0};
 	ao_auto_json cJSON *list = NULL;
-	ao_auto_err ao_err *failed = NULL;
-	ao_cases_count count = {0};
-	int r = live ? ao_session_open(flags, &session, reterr) : 0;
+	int r = c->live ? ao_session_open(&c->flags, &session, reterr) : 0;
 	if (r == 0)
-		r = live ? ao_session_sources(&session, load, &sources, &list, reterr) : ao_load_sources(load, &sources, reterr);
+		r = c->live ? ao_session_sources(&session, &c->load, &sources, &list, reterr) : ao_load_sources(&c->load, &sources, reterr);
 	if (r == 0)
-		r = ao_load(load, &sources, &loaded, reterr);
+		r = ao_load(&c->load, &sources, &loaded, reterr);
 	if (r == 0 && loaded.unclaimed)
 		r = ao_err_set(reterr, -EINVAL, "%s", loaded.unclaimed);
-	if (r < 0)
-		return r;
-	r = ao_cases_run(&loaded, &sources, &sources, &count, &failed);
-	if (json)
-		print_json(loaded.bundle, &count);
-	else
-		print_bundle(loaded.bundle);
-	if (!json && live)
-		print_states(loaded.bundle, list);
-	if (r < 0)
-		return ao_err_set(reterr, r, "%s%s", ao_err_text(failed), count.failed > 1 ? " (and others)" : "");
-	if (!json)
-		printf("bundle %s ok, %zu cases hold\n", ao_bundle_digest(loaded.bundle), count.passed);
-	return 0;
+	return r == 0 ? run_cases(c, &loaded, &sources, list, reterr) : r;
 }
 
 int ao_cli_check(int argc, char **argv)
 {
-	ao_load_options load = {.on_note = ao_cli_note};
-	ao_session_flags session = {0};
+	checking c = {.load.on_note = ao_cli_note};
 	const char *output = "text";
-	bool live = false;
 	ao_err *err = NULL;
 	const ao_flag flags[] = {
-	    {"policies", 0, .text = &load.policies_dir, .value = "DIR", .help = "policy files that replace built-in ones of the same name"},
-	    {"config", 0, .text = &load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
-	    {"live", 0, .yes = &live, .help = "include the policy ConfigMaps of the cluster, and say what became of them"},
+	    {"policies", 0, .text = &c.load.policies_dir, .value = "DIR",
+	     .help = "policy files that replace built-in ones of the same name"},
+	    {"config", 0, .text = &c.load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
+	    {"live", 0, .yes = &c.live, .help = "include the policy ConfigMaps of the cluster, and say what became of them"},
+	    {"coverage", 0, .yes = &c.coverage, .help = "say how many cases were rendered as which shape of a parent"},
 	    {"output", 'o', .text = &output, .value = "FORMAT", .help = "text or json (default text)"},
-	    AO_SESSION_FLAGS(&session),
+	    AO_SESSION_FLAGS(&c.flags),
 	};
 	int r = ao_args_parse(&(ao_verb){.usage = "asya-operator check [flags]",
 					 .about = "Says whether the policies load, in which order they run, and whether their cases hold.",
@@ -92,5 +131,8 @@ int ao_cli_check(int argc, char **argv)
 			      argc, argv, &err);
 	if (r != 0)
 		return r > 0 ? 0 : ao_cli_fail(err, 2);
-	return check(&load, &session, live, strcmp(output, "json") == 0, &err) < 0 ? ao_cli_fail(err, 1) : 0;
+	c.json = strcmp(output, "json") == 0;
+	if (!c.json && strcmp(output, "text") != 0)
+		return ao_cli_fail((ao_err_set(&err, -EINVAL, "--output: expected text or json, got '%s'", output), err), 2);
+	return check(&c, &err) < 0 ? ao_cli_fail(err, 1) : 0;
 }

@@ -19,6 +19,7 @@ struct ao_cases {
 	size_t count;      /* of cases that were begun */
 	cJSON *documents;  /* of the file that was opened last, or NULL */
 	const cJSON *next; /* among them; NULL: another file must be opened */
+	ao_shapes *shapes; /* as which each case is rendered, too; or NULL */
 };
 
 /** The bundle for a case: with the settings of the case, or with those of the manifest. `*own` is set when the caller must free it. */
@@ -55,6 +56,8 @@ static int run_case(ao_cases *run, const cJSON *case_, ao_err **reterr)
 	const char *failure = r == 0 ? ao_json_str(verdict, "failure") : NULL;
 	if (failure)
 		r = ao_err_set(reterr, -EINVAL, "%s", failure);
+	if (r == 0 && run->shapes)
+		r = ao_shapes_try(run->shapes, bundle, case_, reterr);
 	if (own)
 		ao_bundle_free(bundle);
 	return r < 0 ? ao_err_wrap(reterr, "case '%s'", title ? title : "(without a title)") : 0;
@@ -116,10 +119,24 @@ int ao_cases_next(ao_cases *cases, ao_err **reterr)
 	return r < 0 ? ao_err_wrap(reterr, "%s", cases->files->items[cases->file - 1].name) : 1;
 }
 
-int ao_cases_run(const ao_loaded *loaded, const ao_sources *sources, const ao_sources *files, ao_cases_count *count, ao_err **reterr)
+/** What every bundle has: the parent of the manifest, in each shape. */
+static int try_example(ao_cases *cases, ao_err **reterr)
 {
-	ao_cases cases = {.loaded = loaded, .files = files, .sources = *sources};
-	int first = 0, r;
+	ao_auto_json cJSON *example = cJSON_CreateObject();
+	ao_bundle *bundle = NULL;
+	bool own;
+	int r = bundle_for(cases, example, &bundle, &own, reterr);
+	if (r == 0)
+		r = ao_shapes_try(cases->shapes, bundle, example, reterr);
+	return r < 0 ? ao_err_wrap(reterr, "the manifest's example") : 0;
+}
+
+int ao_cases_run(const ao_loaded *loaded, const ao_sources *sources, const ao_sources *files, ao_shapes *shapes, ao_cases_count *count,
+		 ao_err **reterr)
+{
+	ao_cases cases = {.loaded = loaded, .files = files, .sources = *sources, .shapes = shapes};
+	int first = shapes ? try_example(&cases, reterr) : 0, r;
+	count->failed += first < 0;
 	do {
 		ao_auto_err ao_err *err = NULL;
 		size_t before = cases.count;

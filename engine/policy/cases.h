@@ -6,6 +6,7 @@
  * Threads: the loop thread only.
  */
 #include "policy/load.h"
+#include "policy/shapes.h"
 
 typedef struct ao_cases ao_cases;
 
@@ -32,7 +33,9 @@ typedef struct ao_cases_count {
 /**
  * Runs every case of `files` with the bundle that was loaded from `sources`; what the clock stops has failed.
  *
+ * @param shapes  NULL, or as what each case, and a parent that the manifest gives as an example, is rendered, too; cleared by the caller
  * @param reterr  the first failure
  * @return 0; -EINVAL, -EINTR as ao_cases_next()
  */
-int ao_cases_run(const ao_loaded *loaded, const ao_sources *sources, const ao_sources *files, ao_cases_count *count, ao_err **reterr);
+int ao_cases_run(const ao_loaded *loaded, const ao_sources *sources, const ao_sources *files, ao_shapes *shapes, ao_cases_count *count,
+		 ao_err **reterr);

@@ -10,19 +10,43 @@
 
 static void put(char *to, size_t size, const char *text) { snprintf(to, size, "%s", text ? text : ""); }
 
-static int check_objects(const ao_openapi *openapi, const cJSON *plan, ao_plan_blame *blame, ao_err **reterr)
+cJSON *ao_plan_field(const char *role, const ao_err *err)
+{
+	cJSON *field = cJSON_CreateObject();
+	const char *text = ao_err_text(err), *colon = strstr(text, ": ");
+	ao_auto_str char *path = ao_xstrndup(text, colon ? (size_t)(colon - text) : 0);
+	ao_json_set_str(field, "role", role);
+	ao_json_set_str(field, "path", path);
+	return field;
+}
+
+/** The policy that set what does not fit, found by planning once more. @return NULL when that cannot be told; the caller frees */
+static char *find_culprit(ao_bundle *bundle, const cJSON *snapshot, const char *role, const ao_err *err)
+{
+	ao_auto_json cJSON *again = cJSON_Duplicate(snapshot, 1), *plan = NULL;
+	ao_json_set(again, "blame", ao_plan_field(role, err));
+	return ao_bundle_plan(bundle, again, &plan, NULL, NULL) == 0 ? ao_xstrdup(ao_json_str(plan, "blame")) : NULL;
+}
+
+static int check_objects(ao_bundle *bundle, const ao_openapi *openapi, const cJSON *snapshot, const cJSON *plan, ao_plan_blame *blame,
+			 ao_err **reterr)
 {
 	const cJSON *item;
 	cJSON_ArrayForEach (item, ao_json_at(plan, "objects")) {
 		cJSON *object = ao_json_at(item, "object");
-		const char *policy = ao_json_str(item, "policy"), *role = ao_json_str(item, "role");
-		int r = ao_openapi_check(openapi, object, reterr);
+		const char *role = ao_json_str(item, "role");
+		ao_err *err = NULL;
+		int r = ao_openapi_check(openapi, object, &err);
 		if (r == 0)
 			continue;
+		ao_auto_str char *culprit = find_culprit(bundle, snapshot, role, err);
+		const char *policy = culprit ? culprit : ao_json_str(item, "policy");
 		put(blame->policy, sizeof(blame->policy), policy);
 		put(blame->hook, sizeof(blame->hook), "schema");
-		return ao_err_wrap(reterr, "policy '%s', role '%s': %s %s", policy, role, ao_json_str(object, "kind"),
-				   ao_json_str(object, "metadata", "name"));
+		ao_err_set(reterr, r, "policy '%s', role '%s': %s %s: %s", policy, role, ao_json_str(object, "kind"),
+			   ao_json_str(object, "metadata", "name"), ao_err_text(err));
+		ao_err_free(err);
+		return r;
 	}
 	return 0;
 }
@@ -40,7 +64,7 @@ int ao_plan_make(ao_bundle *bundle, const ao_openapi *openapi, const cJSON *snap
 		put(b->hook, sizeof(b->hook), ao_bundle_failed_hook(bundle));
 		return r;
 	}
-	r = openapi ? check_objects(openapi, plan, b, reterr) : 0;
+	r = openapi ? check_objects(bundle, openapi, snapshot, plan, b, reterr) : 0;
 	if (r == 0)
 		*ret = AO_TAKE(plan);
 	return r;

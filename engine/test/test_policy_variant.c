@@ -68,7 +68,7 @@ static void cases_count_and_name_the_first_failure(void **state)
 	assert_int_equal(ao_load_sources(&options, &sources, NULL), 0);
 	ao_sources_put(&sources, "x.case.yaml", text, strlen(text), "test");
 	assert_int_equal(ao_load(&options, &sources, &loaded, NULL), 0);
-	assert_int_equal(ao_cases_run(&loaded, &sources, &sources, &count, &err), -EINVAL);
+	assert_int_equal(ao_cases_run(&loaded, &sources, &sources, NULL, &count, &err), -EINVAL);
 	assert_int_equal(count.passed, 2);
 	assert_int_equal(count.failed, 2);
 	assert_string_equal(ao_err_text(err), "x.case.yaml: case 'bad': Deployment.spec.replicas: wanted 2, got 1");
@@ -120,7 +120,7 @@ static void a_case_that_the_clock_stops_is_the_next_one_again(void **state)
 	ao_sources_put(&sources, "slow.lua", slow, strlen(slow), "test");
 	assert_int_equal(ao_load(&options, &sources, &loaded, NULL), 0);
 	ao_auto_err ao_err *err = NULL;
-	assert_int_equal(ao_cases_run(&loaded, &sources, &files, &count, &err), -EINTR);
+	assert_int_equal(ao_cases_run(&loaded, &sources, &files, NULL, &count, &err), -EINTR);
 	assert_string_equal(ao_err_text(err),
 			    "x.case.yaml: case 'slow': policy 'slow', render: stopped by the clock after 500 ms (slow.lua:2)");
 	assert_int_equal(count.passed, 1);

@@ -68,6 +68,31 @@ describe('the tools', function()
     assert.equal('workload.lua', names.workload)
   end)
 
+  it('check renders each case as every kind of workload, and says which were never tried', function()
+    local function shipper(where)
+      return ("return require('policy').define { name = 'ship', after = { 'sidecar', 'scaling' }, render = function(_, _, plan)\n  %s\nend }\n"):format(where)
+    end
+    local text, code = run('check --policies %s', folder { ['ship.lua'] = shipper "plan:get('workload').spec.template.spec.hostNetwork = true" })
+    assert.equal(1, code, text)
+    assert.is_truthy(text:find("as Job with scaling: policy 'ship', render: ship.lua:2: attempt to index a nil value (field 'template')", 1, true), text)
+    text, code = run('check --coverage --policies %s', folder { ['ship.lua'] = shipper 'plan:pod().spec.hostNetwork = true' })
+    assert.equal(0, code, text)
+    assert.is_truthy(text:find('Job with scaling +1 +0\n'), text)
+    text, code = run('check --policies %s', folder { ['ship.lua'] = shipper "plan:pod().spec.hostNetwork = 'yes'" })
+    assert.equal(1, code, text)
+    assert.is_truthy(text:find("policy 'ship', role 'workload': Deployment: spec.template.spec.hostNetwork: must be a boolean", 1, true), text)
+    local case = 'title: only there\nactor: {spec: {workload: {template: {spec: {tolerations: [{key: a}]}}}}}\nshapes: [Deployment]\n'
+    local own = shipper [[if plan:pod().spec.tolerations then
+      plan:merge('workload', { spec = { template = { spec = { tolerations = { { key = 'b' } } } } } })
+    end]]
+    text, code = run('check --policies %s', folder { ['ship.lua'] = own, ['ship.case.yaml'] = case })
+    assert.equal(0, code, text)
+    local warning = "warning: policy 'ship': plan:merge replaces the list spec.template.spec.tolerations of role 'workload'; plan:append adds to it"
+    assert.is_truthy(text:find(warning, 1, true), text)
+    text, code = run 'check -o jsno'
+    assert.equal(2, code, text)
+  end)
+
   it('check --live shows what the cluster has, and what became of it', function()
     local own = cluster.namespace 'operator'
     cluster.kubectl('create configmap team -n %s --from-file=stamp.lua=%s', own, cluster.write(cluster.temp 'stamp.lua', STAMP))

@@ -169,6 +169,22 @@ describe('bundle', function()
     end]])
   end)
 
+  it('finds the policy that set a field', function()
+    local b = load_with {
+      ['a.lua'] = policy('a', [[render = function(_, _, plan) plan:add('r', { apiVersion = 'v1', kind = 'ConfigMap', metadata = { name = 'x' },
+        data = { ['a.b'] = 'x', list = { { x = 1 } } } }) end]]),
+      ['b.lua'] = policy('b', "after = { 'a' }, render = function(_, _, plan) plan:get('r').data['a.b'] = 1 end"),
+      ['c.lua'] = policy('c', "after = { 'b' }, render = function(_, _, plan) plan:get('r').data.list[1].y = 2 end"),
+    }
+    local function who(path)
+      local s = snapshot()
+      s.blame = { role = 'r', path = path }
+      return b:plan(s).blame
+    end
+    assert.same({ 'b', 'a', 'c', 'c' }, { who 'data.a.b', who 'data.list[0].x', who 'data.list[0].y', who 'data.list' })
+    assert.is_nil(b:plan(snapshot()).blame)
+  end)
+
   it('stops at the first invalid and plans nothing', function()
     local b = load_with {
       ['a.lua'] = policy('a', "validate = function(actor) return require 'policy'.invalid('spec.x', 'no %s', 'x') end"),

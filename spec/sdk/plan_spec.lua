@@ -98,6 +98,41 @@ describe('plan', function()
     assert.is_nil(finish().refused)
   end)
 
+  it('finds the template of the pods of any kind of workload', function()
+    local places = {
+      Deployment = function(template) return { template = template } end,
+      ScaledJob = function(template) return { jobTargetRef = { template = template } } end,
+      CronJob = function(template) return { jobTemplate = { spec = { template = template } } } end,
+    }
+    for kind, around in pairs(places) do
+      p:add(kind, { kind = kind, spec = around { spec = { containers = {} } } })
+      p:pod(kind).metadata.labels = { a = 'b' }
+      assert.same(around { metadata = { labels = { a = 'b' } }, spec = { containers = {} } }, p:get(kind).spec)
+    end
+    p:add('workload', { kind = 'Pod', metadata = {}, spec = {} })
+    assert.equal(p:get 'workload', p:pod())
+    p:add('config', map('c'))
+    assert.is_nil(p:pod 'config')
+    assert.is_nil(p:pod 'nobody')
+  end)
+
+  it('appends to lists, and warns of a merge that replaces one', function()
+    local key = { key = 'gpu', operator = 'Exists' }
+    p:add('config', map('c', { spec = { tolerations = { { key = 'a' } }, args = { 'x' }, containers = { { name = 'one' } } } }))
+    p:append('config', 'spec.tolerations', key, { key = 'b' })
+    p:append('config', { 'spec', 'new.list' }, 'x')
+    local spec = p:get('config').spec
+    assert.same({ { key = 'a' }, key, { key = 'b' } }, spec.tolerations)
+    assert.same({ 'x' }, spec['new.list'])
+    raises("what is at 'metadata' is no list", function() p:append('config', 'metadata', 'x') end)
+    raises("role 'nobody' is not in the plan", function() p:append('nobody', 'spec', 'x') end)
+    assert.is_nil(finish().warnings)
+    p:merge('config', { spec = { args = { 'x', 'y' }, containers = { { name = 'two' } } } }) -- nothing is lost
+    p:merge('config', { spec = { tolerations = { key } } })
+    local done = plan.finish(p, { host = host, kinds = KINDS, parent = parent, parent_kind = PARENT_KIND, warn = true })
+    assert.same({ { policy = 'one', role = 'config', path = 'spec.tolerations' } }, done.warnings)
+  end)
+
   it('keeps observed children out of the way of pruning', function()
     p:keep(map('old', { metadata = { name = 'old', namespace = 'n' } }))
     assert.same({ kind = 'ConfigMap', namespace = 'n', name = 'old' }, finish().kept[1])
