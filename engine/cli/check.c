@@ -1,6 +1,7 @@
 /* check.c -- do these policies load, in which order do they run, do their cases hold?  --live: what does the cluster say of its own? */
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/own.h"
 #include "cli/page.h"
 #include "cli/session.h"
 #include "policy/cases.h"
@@ -99,12 +100,15 @@ static int check(const checking *c, ao_err **reterr)
 	ao_auto_sources ao_sources sources = {0};
 	ao_auto_loaded ao_loaded loaded = {0};
 	ao_auto_session ao_session session = {0};
-	ao_auto_json cJSON *list = NULL;
+	ao_auto_json cJSON *list = NULL, *config = NULL;
+	ao_load_options load = c->load;
 	int r = c->live ? ao_session_open(&c->flags, &session, reterr) : 0;
+	if (r == 0 && c->live)
+		r = ao_own_settings(&session, &load, &config, reterr);
 	if (r == 0)
-		r = c->live ? ao_session_sources(&session, &c->load, &sources, &list, reterr) : ao_load_sources(&c->load, &sources, reterr);
+		r = c->live ? ao_session_sources(&session, &load, &sources, &list, reterr) : ao_load_sources(&load, &sources, reterr);
 	if (r == 0)
-		r = ao_load(&c->load, &sources, &loaded, reterr);
+		r = ao_load(&load, &sources, &loaded, reterr);
 	if (r == 0 && loaded.unclaimed)
 		r = ao_err_set(reterr, -EINVAL, "%s", loaded.unclaimed);
 	return r == 0 ? run_cases(c, &loaded, &sources, list, reterr) : r;

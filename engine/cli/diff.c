@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/diff_page.h"
+#include "cli/own.h"
 #include "cli/sides.h"
 #include "kube/apply.h"
 #include "policy/changes.h"
@@ -367,9 +368,13 @@ static void diff_all(diff *d)
 
 static int run(diff *d, const ao_load_options *load, const ao_session_flags *flags, ao_err **reterr)
 {
+	ao_auto_json cJSON *config = NULL;
+	ao_load_options with = *load;
 	int r = ao_session_open(flags, &d->session, reterr);
 	if (r == 0)
-		r = ao_sides_load(&d->session, load, &d->sides, reterr);
+		r = ao_own_settings(&d->session, &with, &config, reterr);
+	if (r == 0)
+		r = ao_sides_load(&d->session, &with, &d->sides, reterr);
 	if (r < 0)
 		return r;
 	d->manifest = d->sides.would.main->loaded.manifest;

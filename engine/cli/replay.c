@@ -1,8 +1,8 @@
 /* replay.c -- runs the policies on a recorded snapshot again, offline. */
 #include "base/file.h"
 #include "base/mem.h"
-#include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/session.h"
 #include "policy/load.h"
 #include "json/difference.h"
 #include "json/yaml.h"
@@ -46,19 +46,25 @@ static int print_case(const cJSON *record)
 	return 0;
 }
 
-/** @return 0 the outcome is the recorded one, 1 it is another */
-static int compare(const cJSON *record, const cJSON *plan, const char *error)
+/** What was planned then and is not now, or the other way round: a field in each line. */
+static void print_differences(const cJSON *was, const cJSON *plan)
 {
-	const cJSON *was = ao_json_at(record, "plan"), *one;
-	const char *was_error = ao_json_str(record, "error");
-	ao_auto_str char *before = was ? ao_json_canonical(was) : NULL, *now = plan ? ao_json_canonical(plan) : NULL;
+	ao_auto_json cJSON *fields = ao_json_differences(was, plan);
+	const cJSON *one;
+	cJSON_ArrayForEach (one, fields) {
+		const cJSON *before = ao_json_at(one, "was"), *now = ao_json_at(one, "is");
+		fprintf(stderr, "  %s %s\n", before && now ? "~" : before ? "-" : "+", ao_json_str(one, "path"));
+	}
+}
+
+/** @return 0 the outcome is the recorded one, 1 it is another */
+static int compare(const cJSON *record, const cJSON *plan, const char *error, const char *bundle)
+{
+	const cJSON *was = ao_json_at(record, "plan");
+	const char *was_error = ao_json_str(record, "error"), *recorded = ao_json_str(record, "bundle");
 	if (error)
 		fprintf(stderr, "error: %s\n", error);
-	if (now) {
-		ao_auto_str char *text = ao_json_pretty(plan);
-		fputs(text, stdout);
-	}
-	if (before && now && strcmp(before, now) == 0) {
+	if (was && plan && ao_json_equal(was, plan)) {
 		fprintf(stderr, "the plan is the recorded one, byte for byte\n");
 		return 0;
 	}
@@ -67,13 +73,35 @@ static int compare(const cJSON *record, const cJSON *plan, const char *error)
 		return 0;
 	}
 	fprintf(stderr, "this is not what was recorded%s%s\n", was_error ? ", which was: " : "", was_error ? was_error : "");
-	ao_auto_json cJSON *fields = before && now ? ao_json_differences(was, plan) : cJSON_CreateArray();
-	cJSON_ArrayForEach (one, fields)
-		fprintf(stderr, "  %s\n", ao_json_str(one, "path"));
+	if (recorded && strcmp(recorded, bundle) != 0)
+		fprintf(
+		    stderr,
+		    "note: these are not the policies that were recorded, or secrets are missing: --policies DIR or --live brings those\n");
+	if (was && plan)
+		print_differences(was, plan);
 	return 1;
 }
 
-static int replay(const char *path, const char *policies_dir, bool to_spec, int *exit_code, ao_err **reterr)
+static void print_plan(const cJSON *plan)
+{
+	ao_auto_str char *text = plan ? ao_json_pretty(plan) : NULL;
+	if (text)
+		fputs(text, stdout);
+}
+
+/** @param live  NULL: no cluster is asked for policies */
+static int read_sources(const char *policies_dir, const ao_session_flags *live, ao_sources *ret, ao_err **reterr)
+{
+	ao_load_options load = {.policies_dir = policies_dir};
+	ao_auto_session ao_session session = {0};
+	if (!live)
+		return ao_load_sources(&load, ret, reterr);
+	int r = ao_session_open(live, &session, reterr);
+	return r == 0 ? ao_session_sources(&session, &load, ret, NULL, reterr) : r;
+}
+
+static int replay(const char *path, const char *policies_dir, const ao_session_flags *live, bool to_spec, bool full, int *exit_code,
+		  ao_err **reterr)
 {
 	ao_auto_json cJSON *record = NULL, *plan = NULL;
 	ao_auto_sources ao_sources sources = {0};
@@ -83,25 +111,31 @@ static int replay(const char *path, const char *policies_dir, bool to_spec, int 
 	if (r == 0 && to_spec)
 		return print_case(record);
 	if (r == 0)
-		r = ao_load_sources(&(ao_load_options){.policies_dir = policies_dir}, &sources, reterr);
+		r = read_sources(policies_dir, live, &sources, reterr);
 	if (r == 0)
 		r = ao_bundle_load(&sources, ao_json_at(record, "settings"), NULL, &bundle, reterr);
 	if (r < 0)
 		return r;
 	int made = ao_bundle_plan(bundle, ao_json_at(record, "snapshot"), &plan, NULL, &err);
-	*exit_code = compare(record, plan, made < 0 ? ao_err_text(err) : NULL);
+	if (full)
+		print_plan(plan);
+	*exit_code = compare(record, plan, made < 0 ? ao_err_text(err) : NULL, ao_bundle_digest(bundle));
 	return 0;
 }
 
 int ao_cli_replay(int argc, char **argv)
 {
 	const char *policies_dir = NULL, **files = ao_xcalloc((size_t)argc + 1, sizeof(*files));
-	bool to_spec = false;
+	bool to_spec = false, live = false, full = false;
+	ao_session_flags session = {0};
 	int exit_code = 0;
 	ao_err *err = NULL;
 	const ao_flag flags[] = {
 	    {"policies", 0, .text = &policies_dir, .value = "DIR", .help = "policy files that replace built-in ones of the same name"},
+	    {"live", 0, .yes = &live, .help = "with the policy ConfigMaps of the cluster"},
+	    {"full", 0, .yes = &full, .help = "print the whole plan, too"},
 	    {"to-spec", 0, .yes = &to_spec, .help = "print the record as a case for spec/policies/cases or NAME.case.yaml instead"},
+	    AO_SESSION_FLAGS(&session),
 	};
 	int r = ao_args_parse(
 	    &(ao_verb){.usage = "asya-operator replay FILE [flags]",
@@ -113,7 +147,7 @@ int ao_cli_replay(int argc, char **argv)
 	if (r == 0 && (!files[0] || files[1]))
 		r = ao_err_set(&err, -EINVAL, "replay needs one FILE");
 	if (r == 0)
-		r = replay(files[0], policies_dir, to_spec, &exit_code, &err);
+		r = replay(files[0], policies_dir, live ? &session : NULL, to_spec, full, &exit_code, &err);
 	free(files);
 	return r < 0 ? ao_cli_fail(err, 2) : exit_code;
 }

@@ -19,8 +19,7 @@ int ao_load_sources(const ao_load_options *options, ao_sources *sources, ao_err 
 	return options->policies_dir ? ao_sources_dir(sources, options->policies_dir, reterr) : 0;
 }
 
-/** @param ret  the one document of the file, or NULL when the file is empty */
-static int read_config(const char *path, cJSON **ret, ao_err **reterr)
+int ao_load_config(const char *path, cJSON **ret, ao_err **reterr)
 {
 	ao_auto_buf ao_buf text = ao_buf_init(MAX_CONFIG);
 	ao_auto_json cJSON *documents = NULL;
@@ -33,6 +32,21 @@ static int read_config(const char *path, cJSON **ret, ao_err **reterr)
 		return ao_err_set(reterr, -EINVAL, "%s: holds more than one document", path);
 	*ret = cJSON_DetachItemFromArray(documents, 0);
 	return 0;
+}
+
+/** Adds to `over`, which may be NULL, what it lacks: keys, and the parameters of policies. @return what there is then; takes `over` */
+static cJSON *lay_over(cJSON *over, const cJSON *under)
+{
+	const cJSON *item;
+	cJSON *all = over ? over : cJSON_CreateObject();
+	cJSON_ArrayForEach (item, under) {
+		cJSON *own = ao_json_at(all, item->string);
+		if (!own)
+			ao_json_set(all, item->string, cJSON_Duplicate(item, 1));
+		else if (strcmp(item->string, "params") == 0 && cJSON_IsObject(own))
+			lay_over(own, item);
+	}
+	return all;
 }
 
 /** Parameters of policies that the bundle does not have, each with the name that may have been meant, and what policies refuse. */
@@ -63,7 +77,9 @@ int ao_load_settings(const ao_load_options *options, const ao_sources *sources, 
 	ao_auto_json cJSON *peeked = NULL, *config = NULL;
 	int r = ao_bundle_peek_manifest(sources, &peeked, reterr);
 	if (r == 0 && options->config_file)
-		r = read_config(options->config_file, &config, reterr);
+		r = ao_load_config(options->config_file, &config, reterr);
+	if (r == 0 && options->config)
+		config = lay_over(AO_TAKE(config), options->config);
 	if (r == 0)
 		r = ao_settings_collect(peeked, &(ao_settings_from){config, options->flags, options->files, options->on_note}, ret, reterr);
 	if (r == 0 && ret_seen)

@@ -13,6 +13,7 @@
 typedef struct ao_load_options {
 	const char *policies_dir;          /* --policies, or NULL */
 	const char *config_file;           /* --config, or NULL */
+	const cJSON *config;               /* what lies below it: another configuration, parsed; or NULL */
 	const cJSON *flags;                /* settings given as flags: {name: text}, or NULL */
 	const ao_limits *limits;           /* of calls; NULL: the usual ones */
 	const ao_scope *scope;             /* whose policies and parents; NULL: AO_SCOPE_ALL */
@@ -29,6 +30,9 @@ typedef struct ao_loaded {
 } ao_loaded;
 
 static inline const ao_scope *ao_load_scope(const ao_load_options *options) { return options->scope ? options->scope : &AO_SCOPE_ALL; }
+
+/** Reads a configuration file. @param ret  its one document, or NULL when it is empty */
+int ao_load_config(const char *path, cJSON **ret, ao_err **reterr);
 
 /** The files of the binary and of --policies. */
 int ao_load_sources(const ao_load_options *options, ao_sources *sources, ao_err **reterr);

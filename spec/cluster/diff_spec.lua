@@ -136,4 +136,43 @@ describe('diff', function()
     holds(text, 'spec.jobTargetRef.template.spec.securityContext')
     assert.is_nil(text:find('refused', 1, true), text)
   end)
+
+  it('takes the settings that are not given from the Deployment of the operator', function()
+    local own_settings = ('{"sidecarImage": "example/from-file:1", "transports": %s}'):format(
+      json.encode(json.decode(cluster.TRANSPORTS).transports))
+    local config = cluster.write(cluster.temp 'config.yaml', own_settings)
+    cluster.kubectl('create configmap settings -n %s --from-file=config.yaml=%s --from-literal=gateway=http://from-map', own, config)
+    cluster.apply(json.encode {
+      apiVersion = 'apps/v1', kind = 'Deployment',
+      metadata = { name = 'asya-operator', namespace = own, labels = { ['app.kubernetes.io/name'] = 'asya-operator' } },
+      spec = {
+        replicas = 0, selector = { matchLabels = { a = 'b' } },
+        template = { metadata = { labels = { a = 'b' } }, spec = {
+          containers = { {
+            name = 'manager', image = 'x', args = { 'run', '--config=/etc/asya-operator/config.yaml' },
+            env = {
+              { name = 'ASYA_RUNTIME_NAMESPACE', value = 'default' },
+              { name = 'ASYA_GATEWAY_URL', valueFrom = { configMapKeyRef = { name = 'settings', key = 'gateway' } } },
+              { name = 'KUBECONFIG', value = '/nowhere' },
+            },
+            volumeMounts = { { name = 'config', mountPath = '/etc/asya-operator' } },
+          } },
+          volumes = { { name = 'config', configMap = { name = 'settings' } } },
+        } },
+      },
+    })
+    cluster.operator { args = ('--namespace %s --config %s'):format(own, config), env = 'ASYA_GATEWAY_URL=http://from-map' }
+    cluster.apply(cluster.actor('one', ns))
+    await_running(ns, 'one')
+    local arguments = ('diff -n %s --operator-namespace %s'):format(ns, own)
+    local output, ok = cluster.sh('%s/asya-operator %s', cluster.build, arguments)
+    assert.same({ '1 asyncactors looked at, 0 children differ\n', true }, { output, ok })
+    output = cluster.sh('ASYA_GATEWAY_URL=http://mine %s/asya-operator %s', cluster.build, arguments)
+    holds(output, '"http://from-map" -> "http://mine"')
+    local try = cluster.write(cluster.temp 'try.yaml', 'sidecarImage: example/other:1\n')
+    output = cluster.sh('%s/asya-operator %s --config %s', cluster.build, arguments, try)
+    holds(output, '"example/from-file:1" -> "example/other:1"')
+    output, ok = cluster.sh('%s/asya-operator check --live --operator-namespace %s', cluster.build, own)
+    assert.is_true(ok, output)
+  end)
 end)
