@@ -27,7 +27,7 @@
 
 typedef struct diff {
 	ao_session session;
-	ao_sides sides;
+	ao_sides *sides;
 	const ao_manifest *manifest;
 	ao_openapi *openapi;
 	ao_world *world;
@@ -226,7 +226,7 @@ static void diff_shared(diff *d)
 	ao_auto_json cJSON *found = NULL;
 	ao_auto_err ao_err *err = NULL;
 	const cJSON *item;
-	if (ao_bundle_shared(d->sides.would.main->loaded.bundle, &found, NULL, &err) < 0) {
+	if (ao_bundle_shared(ao_sides_main(d->sides)->loaded.bundle, &found, NULL, &err) < 0) {
 		fprintf(stderr, "error: %s\n", ao_err_text(err));
 		d->failed++;
 	}
@@ -277,13 +277,11 @@ static bool has_leftovers(const diff *d, const cJSON *snapshot, const cJSON *pla
 	return cJSON_IsString(was) && strcmp(was->valuestring, is) != 0;
 }
 
-/** What serves the parent would plan for it now; NULL: it cannot, or it is not known. */
+/** What serves the parent would plan for it now; NULL: it cannot. */
 static cJSON *plan_of_serving(diff *d, const ao_object *parent, const cJSON *snapshot)
 {
-	const ao_variant *serving = ao_side_for(&d->sides.serves, parent);
 	cJSON *plan = NULL;
-	if (serving)
-		ao_plan_make(serving->loaded.bundle, NULL, snapshot, &plan, NULL, NULL, NULL);
+	ao_plan_make(ao_sides_serving(d->sides, parent)->loaded.bundle, NULL, snapshot, &plan, NULL, NULL, NULL);
 	return plan;
 }
 
@@ -335,13 +333,15 @@ static void diff_parent(diff *d, const ao_object *parent)
 {
 	ao_auto_json cJSON *snapshot = NULL, *before = NULL, *plan = NULL;
 	ao_auto_err ao_err *err = NULL;
-	ao_auto_str char *uid = ao_xstrdup(parent->uid), *key = ao_xstrdup(parent->key); /* it may change while we wait for answers */
+	/* of the parent itself, which may be gone once an answer was waited for */
+	ao_auto_str char *uid = ao_xstrdup(parent->uid), *key = ao_xstrdup(parent->key);
+	const ao_variant *would = ao_sides_would(d->sides, parent);
 	d->parents++;
 	d->key = key;
 	int r = ao_world_snapshot(d->world, parent, &snapshot, &err);
 	if (r == 0) {
 		before = plan_of_serving(d, parent, snapshot);
-		r = ao_plan_make(ao_side_for(&d->sides.would, parent)->loaded.bundle, d->openapi, snapshot, &plan, NULL, NULL, &err);
+		r = ao_plan_make(would->loaded.bundle, d->openapi, snapshot, &plan, NULL, NULL, &err);
 	}
 	const char *why = r < 0 ? ao_err_text(err) : invalid_in(plan);
 	if (why)
@@ -374,17 +374,12 @@ static int run(diff *d, const ao_load_options *load, const ao_session_flags *fla
 	if (r == 0)
 		r = ao_own_settings(&d->session, &with, &config, reterr);
 	if (r == 0)
-		r = ao_sides_load(&d->session, &with, &d->sides, reterr);
+		r = ao_sides_new(&d->session, &with, &d->sides, reterr);
 	if (r < 0)
 		return r;
-	d->manifest = d->sides.would.main->loaded.manifest;
-	if (d->sides.would.main->loaded.unclaimed)
-		ao_cli_note(d->sides.would.main->loaded.unclaimed);
-	if (d->sides.why) {
-		ao_auto_str char *note = ao_xasprintf(
-		    "what serves now does not load, so that queues and what is taken away are not compared: %s", ao_err_text(d->sides.why));
-		ao_cli_note(note);
-	}
+	d->manifest = ao_sides_main(d->sides)->loaded.manifest;
+	if (ao_sides_main(d->sides)->loaded.unclaimed)
+		ao_cli_note(ao_sides_main(d->sides)->loaded.unclaimed);
 	r = ao_plan_schemas(d->manifest, d->session.kube, &d->openapi, reterr);
 	if (r == 0)
 		r = list_world(d, reterr);
@@ -403,7 +398,7 @@ static int finish(diff *d, int r, bool json, ao_err *err)
 		ao_diff_print(d->changes, d->list, d->manifest->kinds[0].resource.plural, d->parents, json);
 	ao_openapi_free(d->openapi);
 	ao_world_free(d->world);
-	ao_sides_clear(&d->sides);
+	ao_sides_free(d->sides);
 	ao_session_close(&d->session);
 	ao_changes_free(d->changes);
 	ao_map_free(d->shared);

@@ -133,14 +133,6 @@ int ao_session_config_maps(ao_session *session, const ao_manifest *manifest, con
 	return r;
 }
 
-int ao_session_live(ao_session *session, const ao_manifest *manifest, cJSON **ret, ao_err **reterr)
-{
-	ao_resource config_maps = {.api_version = (char *)"v1", .kind = (char *)"ConfigMap", .plural = (char *)"configmaps"};
-	ao_auto_str char *base = ao_xasprintf("%s-policies-live", manifest->component), *name = ao_scope_name(&session->scope, base);
-	ao_auto_str char *path = ao_resource_path(&config_maps, session->namespace_, name, NULL);
-	return ao_session_get(session, path, ret, reterr);
-}
-
 int ao_session_sources(ao_session *session, const ao_load_options *load, ao_sources *ret, cJSON **list, ao_err **reterr)
 {
 	ao_auto_json cJSON *maps = NULL;

@@ -52,8 +52,6 @@ bool ao_session_lacks(ao_session *session, const ao_resource *resource);
 int ao_session_manifest(ao_manifest **ret, ao_err **reterr);
 /** The policy ConfigMaps of the operator's namespace and class as a ConfigMapList; `suffix` is of their label: "" or "-canary". */
 int ao_session_config_maps(ao_session *session, const ao_manifest *manifest, const char *suffix, cJSON **ret, ao_err **reterr);
-/** The ConfigMap in which the operator keeps the files that are live. @return as ao_session_get(); -ENOENT: there is none */
-int ao_session_live(ao_session *session, const ao_manifest *manifest, cJSON **ret, ao_err **reterr);
 
 /**
  * The sources of the cluster's policies: the built-in ones, then the ConfigMaps of the operator's namespace and class, then --policies.

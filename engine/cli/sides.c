@@ -1,123 +1,258 @@
 /*
- * sides.c -- what serves is what the operator has written down as live, and the canary that is labelled so; what would is what the ConfigMaps
- * hold now, with --policies over them, and the canary over all.
+ * sides.c -- the side that would be is put together once; bundles that serve are fetched by their digests, each when a parent first has it.
+ *
+ * The operator keeps the texts of a bundle when its sources do not hold it any more.  Of one that is not kept they are the ConfigMaps as they are.
  */
 #include "cli/sides.h"
 
+#include "base/map.h"
 #include "base/mem.h"
+#include "cli/cli.h"
+#include "policy/selection.h"
+#include "rollout/archive.h"
 
 #include <string.h>
 
 #define FILES_MS 5000
+#define ANSWER_MS 40000
 
-typedef struct loader {
+/** A bundle that serves somebody. */
+typedef struct served {
+	ao_variant *variant; /* NULL: it cannot be had */
+	bool done;
+} served;
+
+typedef struct side {
+	ao_variant *main, *canary; /* canary NULL: there is none */
+} side;
+
+struct ao_sides {
 	ao_session *session;
 	ao_load_options load; /* without --policies, which is among the sources here */
 	ao_setting_files *files;
 	bool arrived;
-} loader;
+	ao_manifest *manifest;
+	side would, as_is; /* with --policies, and without */
+	char *selection;   /* for whom the canary is */
+	ao_archive *archive;
+	ao_map *serving; /* digest -> served */
+};
+
+static ao_resource config_maps = {.api_version = (char *)"v1", .kind = (char *)"ConfigMap", .plural = (char *)"configmaps"};
 
 static void set_true(void *arg) { *(bool *)arg = true; }
 
-const ao_variant *ao_side_for(const ao_side *side, const ao_object *parent)
+static void clear_side(side *it)
 {
-	return side->canary && ao_variant_concerns(side->canary, parent) ? side->canary : side->main;
+	ao_variant_unref(it->main);
+	ao_variant_unref(it->canary);
 }
 
-void ao_sides_clear(ao_sides *sides)
+static const ao_variant *variant_for(const ao_sides *s, const side *it, const ao_object *parent)
 {
-	ao_variant_unref(sides->would.main);
-	ao_variant_unref(sides->would.canary);
-	ao_variant_unref(sides->serves.main);
-	ao_variant_unref(sides->serves.canary);
-	ao_err_free(sides->why);
-	*sides = (ao_sides){0};
+	return it->canary && ao_selection_concerns(s->selection, parent) ? it->canary : it->main;
 }
 
-/** A file that is not there yet is waited for once. */
-static int load_variant(loader *l, const ao_sources *own, ao_variant **ret, ao_err **reterr)
+void ao_sides_free(ao_sides *s)
 {
-	int r = ao_variant_load_files(&l->load, own, ret, reterr);
-	if (r < 0 || l->arrived || !ao_setting_files_missing(l->files))
+	if (!s)
+		return;
+	size_t cursor = 0;
+	ao_archive_free(s->archive);
+	for (served *each; s->serving && (each = ao_map_next(s->serving, &cursor, NULL));) {
+		ao_variant_unref(each->variant);
+		free(each);
+	}
+	ao_map_free(s->serving);
+	clear_side(&s->would);
+	clear_side(&s->as_is);
+	ao_setting_files_free(s->files);
+	ao_manifest_free(s->manifest);
+	free(s->selection);
+	free(s);
+}
+
+/* ---- what would be ---- */
+
+static void put_all(ao_sources *to, const ao_sources *from)
+{
+	for (size_t i = 0; i < from->count; i++)
+		ao_sources_put(to, from->items[i].name, from->items[i].text, from->items[i].len, from->items[i].origin);
+}
+
+/** A file that is not there yet is waited for once. @param sources  stay the caller's */
+static int load_variant(ao_sides *s, const ao_sources *sources, ao_variant **ret, ao_err **reterr)
+{
+	ao_auto_json cJSON *settings = NULL, *seen = NULL;
+	ao_auto_sources ao_sources copy = {0};
+	int r = ao_load_settings(&s->load, sources, &settings, &seen, reterr);
+	if (r == 0 && !s->arrived && ao_setting_files_missing(s->files)) {
+		ao_setting_files_start(s->files);
+		ao_loop_run_until(s->session->loop, &s->arrived, FILES_MS);
+		s->arrived = true;
+		cJSON_Delete(AO_TAKE(settings));
+		cJSON_Delete(AO_TAKE(seen));
+		r = ao_load_settings(&s->load, sources, &settings, &seen, reterr);
+	}
+	put_all(&copy, sources);
+	return r < 0 ? r : ao_variant_load(&s->load, &copy, settings, seen, ret, reterr);
+}
+
+/** @param sources  those of the main bundle; the canary's are added */
+static int load_side(ao_sides *s, ao_sources *sources, const cJSON *canaries, side *ret, ao_err **reterr)
+{
+	int r = load_variant(s, sources, &ret->main, reterr);
+	if (r < 0 || !ao_load_config_maps(sources, canaries))
 		return r;
-	ao_setting_files_start(l->files);
-	ao_loop_run_until(l->session->loop, &l->arrived, FILES_MS);
-	l->arrived = true;
-	ao_variant_unref(AO_TAKE(*ret));
-	return ao_variant_load_files(&l->load, own, ret, reterr);
+	r = load_variant(s, sources, &ret->canary, reterr);
+	return r < 0 ? ao_err_wrap(reterr, "canary") : 0;
 }
 
-/** @param list  the ConfigMaps of canaries. Adds them to `own`, which holds the files of the main bundle. */
-static int load_canary(loader *l, ao_sources *own, const cJSON *list, const char *label, ao_variant **ret, ao_err **reterr)
+static int select_parents(ao_sides *s, const cJSON *canaries, ao_err **reterr)
 {
-	const cJSON *annotations = ao_json_at(cJSON_GetArrayItem(ao_json_at(list, "items"), 0), "metadata", "annotations");
+	const cJSON *first = cJSON_GetArrayItem(ao_json_at(canaries, "items"), 0),
+		    *annotations = ao_json_at(first, "metadata", "annotations");
+	const char *label = s->manifest->policies_label;
 	ao_auto_str char *selector = ao_xasprintf("%s-canary-selector", label), *percent = ao_xasprintf("%s-canary-percent", label);
-	ao_variant *canary = NULL;
-	if (!ao_load_config_maps(own, list))
-		return 0;
-	int r = load_variant(l, own, &canary, reterr);
+	int r = first ? ao_selection_make(ao_json_str(annotations, selector), ao_json_str(annotations, percent), &s->selection, reterr) : 0;
+	return r < 0 ? ao_err_wrap(reterr, "canary") : 0;
+}
+
+static int load_sides(ao_sides *s, const char *policies_dir, ao_err **reterr)
+{
+	ao_auto_sources ao_sources with = {0}, without = {0};
+	ao_auto_json cJSON *maps = NULL, *canaries = NULL;
+	int r = ao_session_config_maps(s->session, s->manifest, "", &maps, reterr);
 	if (r == 0)
-		r = ao_variant_limit(canary, ao_json_str(annotations, selector), ao_json_str(annotations, percent), reterr);
-	if (r < 0) {
-		ao_variant_unref(canary);
-		return ao_err_wrap(reterr, "canary");
+		r = ao_session_config_maps(s->session, s->manifest, "-canary", &canaries, reterr);
+	if (r == 0)
+		r = select_parents(s, canaries, reterr);
+	if (r < 0)
+		return r;
+	ao_sources_builtin(&without);
+	ao_load_config_maps(&without, maps);
+	put_all(&with, &without);
+	r = policies_dir ? ao_sources_dir(&with, policies_dir, reterr) : 0;
+	if (r == 0)
+		r = load_side(s, &with, canaries, &s->would, reterr);
+	if (r == 0 && policies_dir && load_side(s, &without, canaries, &s->as_is, NULL) < 0) { /* they may be what is to be mended */
+		clear_side(&s->as_is);
+		s->as_is = (side){0};
 	}
-	*ret = canary;
-	return 0;
+	return r;
 }
 
-static int load_side(loader *l, ao_sources *own, const cJSON *canaries, const ao_manifest *manifest, ao_side *ret, ao_err **reterr)
-{
-	int r = load_variant(l, own, &ret->main, reterr);
-	return r == 0 ? load_canary(l, own, canaries, manifest->policies_label, &ret->canary, reterr) : r;
-}
+/* ---- what serves ---- */
 
-static int load_would(loader *l, const char *policies_dir, const ao_manifest *manifest, const cJSON *canaries, ao_side *ret,
-		      ao_err **reterr)
+/** Where the texts of bundles are is in the operator's record; without one, nothing is known of what serves. */
+static void open_archive(ao_sides *s)
 {
-	ao_auto_sources ao_sources own = {0};
-	ao_auto_json cJSON *maps = NULL;
-	int r = ao_session_config_maps(l->session, manifest, "", &maps, reterr);
-	if (r == 0) {
-		ao_load_config_maps(&own, maps);
-		r = policies_dir ? ao_sources_dir(&own, policies_dir, reterr) : 0;
-	}
-	return r == 0 ? load_side(l, &own, canaries, manifest, ret, reterr) : r;
-}
-
-/** Where nothing is written down, the files of the binary serve. */
-static int load_serving(loader *l, const ao_manifest *manifest, const cJSON *canaries, ao_side *ret, ao_err **reterr)
-{
-	ao_auto_sources ao_sources own = {0};
-	ao_auto_json cJSON *live = NULL;
+	ao_auto_json cJSON *object = NULL;
 	ao_auto_err ao_err *err = NULL;
-	const cJSON *file;
-	int r = ao_session_live(l->session, manifest, &live, &err);
-	if (r < 0 && r != -ENOENT)
-		return ao_err_set(reterr, r, "%s", ao_err_text(err));
-	cJSON_ArrayForEach (file, ao_json_at(live, "data"))
-		if (cJSON_IsString(file))
-			ao_sources_put(&own, file->string, file->valuestring, strlen(file->valuestring), "live");
-	return load_side(l, &own, canaries, manifest, ret, reterr);
+	ao_rollout_record record = {0};
+	ao_map *kept = ao_map_new();
+	const ao_scope *scope = &s->session->scope;
+	ao_auto_str char *name = ao_record_name(scope, s->manifest->component);
+	ao_auto_str char *base = ao_xasprintf("%s-policies-kept", s->manifest->component), *prefix = ao_scope_name(scope, base);
+	ao_auto_str char *path = ao_resource_path(&config_maps, s->session->namespace_, name, NULL);
+	int r = ao_session_get(s->session, path, &object, &err);
+	const char *text = r == 0 ? ao_json_str(object, "data", "record") : NULL;
+	if (text)
+		r = ao_record_read(text, &record, kept, &err);
+	if (r < 0 && r != -ENOENT) {
+		ao_auto_str char *note = ao_xasprintf("what serves now is not known: %s", ao_err_text(err));
+		ao_cli_note(note);
+	}
+	ao_rollout_record_clear(&record);
+	s->archive = ao_archive_new(&(ao_archive_options){.kube = s->session->kube,
+							  .resource = &config_maps,
+							  .namespace_ = s->session->namespace_,
+							  .label = s->manifest->policies_label,
+							  .field_manager = s->manifest->field_manager,
+							  .prefix = prefix});
+	ao_archive_adopt(s->archive, kept);
 }
 
-int ao_sides_load(ao_session *session, const ao_load_options *load, ao_sides *ret, ao_err **reterr)
+typedef struct fetch {
+	ao_sides *sides;
+	served *to;
+	ao_err *err;
+} fetch;
+
+static void on_fetched(void *arg, const char *digest, ao_sources *sources, const cJSON *seen, const ao_err *error)
 {
-	loader l = {.session = session, .load = *load};
-	ao_auto_manifest ao_manifest *manifest = NULL;
-	ao_auto_json cJSON *canaries = NULL;
-	l.files = ao_setting_files_new(&(ao_setting_files_options){.loop = session->loop, .on_change = set_true, .arg = &l.arrived});
-	l.load.files = l.files;
-	l.load.policies_dir = NULL;
-	int r = ao_session_manifest(&manifest, reterr);
-	if (r == 0)
-		r = ao_session_config_maps(session, manifest, "-canary", &canaries, reterr);
-	if (r == 0)
-		r = load_would(&l, load->policies_dir, manifest, canaries, &ret->would, reterr);
-	if (r == 0 && load_serving(&l, manifest, canaries, &ret->serves, &ret->why) < 0) {
-		ao_variant_unref(AO_TAKE(ret->serves.main));
-		ao_variant_unref(AO_TAKE(ret->serves.canary));
+	fetch *f = arg;
+	(void)digest;
+	f->to->done = true;
+	if (error)
+		ao_err_set(&f->err, error->code, "%s", ao_err_text(error));
+	else
+		ao_variant_load(&f->sides->load, sources, seen, seen, &f->to->variant, &f->err);
+}
+
+/** @param it  gets the bundle; none when it is not kept, which is no news */
+static void fetch_kept(ao_sides *s, const char *digest, served *it)
+{
+	fetch f = {.sides = s, .to = it};
+	if (!s->archive)
+		open_archive(s);
+	if (!ao_archive_has(s->archive, digest))
+		return;
+	ao_archive_get(s->archive, digest, on_fetched, &f);
+	if (!ao_loop_run_until(s->session->loop, &it->done, ANSWER_MS)) {
+		ao_archive_free(AO_TAKE(s->archive)); /* its callback must not find a frame that is gone */
+		ao_err_set(&f.err, -ETIME, "no answer");
 	}
-	ao_setting_files_free(l.files);
+	if (f.err) {
+		ao_auto_str char *note = ao_xasprintf("bundle %s, which serves, is not known here: %s", digest, ao_err_text(f.err));
+		ao_cli_note(note);
+	}
+	ao_err_free(f.err);
+}
+
+static char *digest_of(const ao_sides *s, const ao_object *parent)
+{
+	ao_auto_json cJSON *tree = NULL;
+	if (!s->manifest->bundle_path || ao_object_tree(parent, &tree, NULL) < 0)
+		return NULL;
+	const cJSON *at = ao_json_at_path(tree, s->manifest->bundle_path);
+	return cJSON_IsString(at) ? ao_xstrdup(at->valuestring) : NULL;
+}
+
+const ao_variant *ao_sides_serving(ao_sides *s, const ao_object *parent)
+{
+	const ao_variant *as_is = variant_for(s, s->as_is.main ? &s->as_is : &s->would, parent);
+	ao_auto_str char *digest = digest_of(s, parent);
+	if (!digest || strcmp(ao_variant_digest(as_is), digest) == 0)
+		return as_is;
+	served *known = ao_map_get(s->serving, digest);
+	if (!known) {
+		known = ao_xcalloc(1, sizeof(*known));
+		ao_map_put(s->serving, digest, known);
+		fetch_kept(s, digest, known); /* the parent may be gone from here on */
+	}
+	return known->variant ? known->variant : as_is;
+}
+
+/* ---- both ---- */
+
+const ao_variant *ao_sides_main(const ao_sides *s) { return s->would.main; }
+
+const ao_variant *ao_sides_would(const ao_sides *s, const ao_object *parent) { return variant_for(s, &s->would, parent); }
+
+int ao_sides_new(ao_session *session, const ao_load_options *load, ao_sides **ret, ao_err **reterr)
+{
+	ao_sides *s = ao_xcalloc(1, sizeof(*s));
+	*s = (ao_sides){.session = session, .load = *load, .serving = ao_map_new()};
+	s->files = ao_setting_files_new(&(ao_setting_files_options){.loop = session->loop, .on_change = set_true, .arg = &s->arrived});
+	s->load.files = s->files;
+	s->load.policies_dir = NULL;
+	int r = ao_session_manifest(&s->manifest, reterr);
+	if (r == 0)
+		r = load_sides(s, load->policies_dir, reterr);
+	if (r < 0)
+		ao_sides_free(s);
+	else
+		*ret = s;
 	return r;
 }

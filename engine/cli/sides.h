@@ -1,30 +1,29 @@
 #pragma once
 /**
- * sides.h -- the two sides of a comparison: the bundles that serve in a cluster, and those that its ConfigMaps and --policies would make.
+ * sides.h -- the two sides of a comparison: the bundle that serves a parent now, and the one that ConfigMaps, --policies and settings would make.
  *
- * On each side parents of a canary have a bundle of their own.
+ * What serves a parent is the bundle that its status names, from the texts that the operator keeps, or from the ConfigMaps as they are.  What would is the bundle of its track:
+ * parents of a canary have one of their own.
  * Threads: the main thread.
  */
 #include "cli/session.h"
 #include "policy/variant.h"
 
-typedef struct ao_side {
-	ao_variant *main, *canary; /* NULL: there is none */
-} ao_side;
-
-typedef struct ao_sides {
-	ao_side would;
-	ao_side serves; /* `main` NULL: it does not load */
-	ao_err *why;    /* why not; or NULL */
-} ao_sides;
+typedef struct ao_sides ao_sides;
 
 /**
- * Reads the ConfigMaps of the operator's namespace and loads both sides.  Files that settings ask for are fetched, as the operator does;
+ * Reads the ConfigMaps of the operator's namespace and loads what would be.  Files that settings ask for are fetched, as the operator does;
  * one that cannot be had is named on stderr, and what needs it is not changed.
- * @return 0; as ao_session_get() and ao_variant_load_files(), about the side that would be
+ *
+ * @param session  borrowed, as is `load`, until ao_sides_free()
+ * @return 0; as ao_session_get(), ao_load_settings() and ao_variant_load()
  */
-int ao_sides_load(ao_session *session, const ao_load_options *load, ao_sides *ret, ao_err **reterr);
-void ao_sides_clear(ao_sides *sides); /* zeroed ones are fine */
+int ao_sides_new(ao_session *session, const ao_load_options *load, ao_sides **ret, ao_err **reterr);
+void ao_sides_free(ao_sides *sides); /* NULL is fine; before the session is closed */
 
-/** The variant for a parent; NULL when the side does not load. Borrowed. */
-const ao_variant *ao_side_for(const ao_side *side, const ao_object *parent);
+/** What would serve parents that are of no canary. Borrowed. */
+const ao_variant *ao_sides_main(const ao_sides *sides);
+/** What would serve a parent. Borrowed. */
+const ao_variant *ao_sides_would(const ao_sides *sides, const ao_object *parent);
+/** What serves a parent; it may be fetched first, after which the parent may be gone. Borrowed. */
+const ao_variant *ao_sides_serving(ao_sides *sides, const ao_object *parent);
