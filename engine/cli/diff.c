@@ -393,7 +393,7 @@ static int run(diff *d, const ao_load_options *load, const ao_session_flags *fla
 
 static int finish(diff *d, int r, bool json, ao_err *err)
 {
-	size_t changes = ao_changes_children(d->changes) + ao_changes_queues(d->changes);
+	ao_changes_count count = ao_changes_count_all(d->changes);
 	if (r == 0)
 		ao_diff_print(d->changes, d->list, d->manifest->kinds[0].resource.plural, d->parents, json);
 	ao_openapi_free(d->openapi);
@@ -403,7 +403,7 @@ static int finish(diff *d, int r, bool json, ao_err *err)
 	ao_changes_free(d->changes);
 	ao_map_free(d->shared);
 	cJSON_Delete(d->list);
-	return r < 0 ? ao_cli_fail(err, 2) : d->failed ? 2 : changes ? 1 : 0;
+	return r < 0 ? ao_cli_fail(err, 2) : d->failed ? 2 : count.children + count.queues ? 1 : 0;
 }
 
 int ao_cli_diff(int argc, char **argv)

@@ -83,7 +83,7 @@ static void print_group(void *arg, const ao_change_group *g)
 
 void ao_diff_print(const ao_changes *changes, const cJSON *list, const char *plural, size_t parents, bool json)
 {
-	size_t queues = ao_changes_queues(changes);
+	ao_changes_count count = ao_changes_count_all(changes);
 	if (json) {
 		ao_auto_str char *text = ao_json_pretty(list);
 		fputs(text, stdout);
@@ -91,9 +91,9 @@ void ao_diff_print(const ao_changes *changes, const cJSON *list, const char *plu
 	}
 	ao_page_begin();
 	ao_changes_each(changes, print_group, (void *)plural);
-	fprintf(stderr, "%zu %s looked at, %zu children", parents, plural, ao_changes_children(changes));
-	if (queues)
-		fprintf(stderr, " and %zu queues", queues);
+	fprintf(stderr, "%zu %s looked at, %zu children", parents, plural, count.children);
+	if (count.queues)
+		fprintf(stderr, " and %zu queues", count.queues);
 	fprintf(stderr, " differ\n");
 	ao_page_end();
 }

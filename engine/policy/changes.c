@@ -34,7 +34,8 @@ typedef struct group {
 } group;
 
 struct ao_changes {
-	ao_map *groups; /* what they are known by -> group */
+	ao_map *groups;  /* what they are known by -> group */
+	ao_map *parents; /* those that have members; the values mean nothing */
 	void (*on_add)(void *arg, const ao_change_item *change);
 	void *arg;
 };
@@ -48,7 +49,7 @@ const char *ao_change_word(ao_change_action action)
 ao_changes *ao_changes_new(void (*on_add)(void *arg, const ao_change_item *change), void *arg)
 {
 	ao_changes *c = ao_xcalloc(1, sizeof(*c));
-	*c = (ao_changes){ao_map_new(), on_add, arg};
+	*c = (ao_changes){ao_map_new(), ao_map_new(), on_add, arg};
 	return c;
 }
 
@@ -77,6 +78,7 @@ void ao_changes_free(ao_changes *c)
 	for (group *g; (g = ao_map_next(c->groups, &cursor, NULL));)
 		free_group(g);
 	ao_map_free(c->groups);
+	ao_map_free(c->parents);
 	free(c);
 }
 
@@ -142,6 +144,8 @@ void ao_changes_add(ao_changes *c, const ao_change_item *change)
 	    .name = change->namespace_ ? ao_xasprintf("%s/%s", change->namespace_, change->name) : ao_xstrdup(change->name),
 	    .pods = change->pods,
 	};
+	if (change->parent)
+		ao_map_put(c->parents, change->parent, c);
 	if (c->on_add)
 		c->on_add(c->arg, change);
 }
@@ -150,6 +154,8 @@ void ao_changes_forget(ao_changes *c, const char *parent)
 {
 	size_t cursor = 0;
 	const char *id;
+	if (!ao_map_remove(c->parents, parent))
+		return;
 	for (group *g; (g = ao_map_next(c->groups, &cursor, &id));) {
 		size_t kept = 0;
 		for (size_t i = 0; i < g->count; i++)
@@ -210,8 +216,8 @@ size_t ao_changes_pods_of(const cJSON *child)
 	return cJSON_IsNumber(running) && running->valuedouble > 0 ? (size_t)running->valuedouble : 0;
 }
 
-/** @param was, is  NULL: there is none. @return the pods that are replaced or go */
-static size_t add_object(ao_changes *c, const char *parent, const cJSON *was, const cJSON *is, const cJSON *children)
+/** @param was, is  NULL: there is none */
+static void add_object(ao_changes *c, const char *parent, const cJSON *was, const cJSON *is, const cJSON *children)
 {
 	const cJSON *object = is ? is : was;
 	ao_auto_json cJSON *fields = was && is ? ao_json_differences(was, is) : NULL;
@@ -226,7 +232,6 @@ static size_t add_object(ao_changes *c, const char *parent, const cJSON *was, co
 							    : AO_CHANGE_CHANGED,
 					    .fields = fields,
 					    .pods = pods});
-	return pods;
 }
 
 static void add_queue(ao_changes *c, const char *parent, const cJSON *was, const cJSON *is)
@@ -243,49 +248,37 @@ static void add_queue(ao_changes *c, const char *parent, const cJSON *was, const
 					    .fields = fields});
 }
 
-size_t ao_changes_add_queues(ao_changes *c, const char *parent, const cJSON *before, const cJSON *after)
+void ao_changes_add_queues(ao_changes *c, const char *parent, const cJSON *before, const cJSON *after)
 {
 	const cJSON *item, *old = ao_json_at(before, "queues"), *new = ao_json_at(after, "queues");
-	size_t count = 0;
 	cJSON_ArrayForEach (item, new) {
 		const cJSON *was = find_queue(old, item);
-		if (was && ao_json_equal(was, item))
-			continue;
-		add_queue(c, parent, was, item);
-		count++;
+		if (!was || !ao_json_equal(was, item))
+			add_queue(c, parent, was, item);
 	}
-	cJSON_ArrayForEach (item, old) {
-		if (find_queue(new, item))
-			continue;
-		add_queue(c, parent, item, NULL);
-		count++;
-	}
-	return count;
+	cJSON_ArrayForEach (item, old)
+		if (!find_queue(new, item))
+			add_queue(c, parent, item, NULL);
 }
 
-ao_changes_count ao_changes_add_plans(ao_changes *c, const char *parent, const cJSON *before, const cJSON *after, const cJSON *children)
+bool ao_changes_add_plans(ao_changes *c, const char *parent, const cJSON *before, const cJSON *after, const cJSON *children)
 {
 	const cJSON *item, *old = ao_json_at(before, "objects"), *new = ao_json_at(after, "objects");
-	ao_changes_count count = {0};
-	if (!before)
-		return count;
+	bool replaces = false;
 	cJSON_ArrayForEach (item, new) {
 		const cJSON *is = ao_json_at(item, "object"), *was = find_object(old, is);
 		if (was && ao_json_equal(was, is))
 			continue;
-		count.children++;
-		count.replaces_pods = count.replaces_pods || ao_changes_replace_pods(was, is);
-		count.pods += add_object(c, parent, was, is, children);
+		replaces = ao_changes_replace_pods(was, is) || replaces;
+		add_object(c, parent, was, is, children);
 	}
 	cJSON_ArrayForEach (item, old) {
 		const cJSON *was = ao_json_at(item, "object");
-		if (find_object(new, was))
-			continue;
-		count.children++;
-		count.pods += add_object(c, parent, was, NULL, children);
+		if (!find_object(new, was))
+			add_object(c, parent, was, NULL, children);
 	}
-	count.queues = ao_changes_add_queues(c, parent, before, after);
-	return count;
+	ao_changes_add_queues(c, parent, before, after);
+	return replaces;
 }
 
 /* ---- what there is ---- */
@@ -340,16 +333,19 @@ void ao_changes_each(const ao_changes *c, void (*fn)(void *arg, const ao_change_
 	free(sorted);
 }
 
-static size_t count_members(const ao_changes *c, bool queues)
+ao_changes_count ao_changes_count_all(const ao_changes *c)
 {
-	size_t cursor = 0, count = 0;
-	for (const group *g; (g = ao_map_next(c->groups, &cursor, NULL));)
-		count += (strcmp(g->kind, AO_CHANGE_QUEUE) == 0) == queues ? g->count : 0;
+	ao_changes_count count = {0};
+	size_t cursor = 0;
+	for (const group *g; (g = ao_map_next(c->groups, &cursor, NULL));) {
+		bool queue = strcmp(g->kind, AO_CHANGE_QUEUE) == 0;
+		count.queues += queue ? g->count : 0;
+		count.children += queue ? 0 : g->count;
+		for (size_t i = 0; i < g->count; i++)
+			count.pods += g->action == AO_CHANGE_CHANGED ? g->members[i].pods : 0;
+	}
 	return count;
 }
-
-size_t ao_changes_children(const ao_changes *c) { return count_members(c, false); }
-size_t ao_changes_queues(const ao_changes *c) { return count_members(c, true); }
 
 /* ---- the summary ---- */
 
@@ -411,7 +407,7 @@ static void put_field(ao_buf *out, const ao_change_group *g, const cJSON *field)
 
 typedef struct summary {
 	const char *plural;
-	size_t lines, max_lines, more;
+	size_t shown, max_groups, more;
 	ao_buf *out;
 } summary;
 
@@ -420,11 +416,11 @@ static void put_group(void *arg, const ao_change_group *g)
 	summary *s = arg;
 	const cJSON *field;
 	int fields = 0, all = cJSON_GetArraySize(g->fields);
-	if (s->lines >= s->max_lines) {
+	if (s->shown >= s->max_groups) {
 		s->more++;
 		return;
 	}
-	ao_buf_printf(s->out, "%s%zu %s: %s", s->lines++ ? "\n" : "", g->parents ? g->parents : g->count, g->parents ? s->plural : "shared",
+	ao_buf_printf(s->out, "%s%zu %s: %s", s->shown++ ? "; " : "", g->parents ? g->parents : g->count, g->parents ? s->plural : "shared",
 		      g->kind);
 	ao_buf_puts(s->out, all ? ": " : " ");
 	if (!all || g->action == AO_CHANGE_REFUSED)
@@ -438,13 +434,13 @@ static void put_group(void *arg, const ao_change_group *g)
 	if (all > MAX_FIELDS)
 		ao_buf_printf(s->out, " and %d more fields", all - MAX_FIELDS);
 	if (g->pods)
-		ao_buf_printf(s->out, "; %s %zu pods", g->action == AO_CHANGE_DELETED ? "ends" : "replaces", g->pods);
+		ao_buf_printf(s->out, ", %s %zu pods", g->action == AO_CHANGE_DELETED ? "ends" : "replaces", g->pods);
 }
 
-void ao_changes_summary(const ao_changes *c, const char *plural, size_t max_lines, ao_buf *out)
+void ao_changes_summary(const ao_changes *c, const char *plural, size_t max_groups, ao_buf *out)
 {
-	summary s = {.plural = plural, .max_lines = max_lines, .out = out};
+	summary s = {.plural = plural, .max_groups = max_groups, .out = out};
 	ao_changes_each(c, put_group, &s);
 	if (s.more)
-		ao_buf_printf(out, "%sand %zu other kinds of change", s.lines ? "\n" : "", s.more);
+		ao_buf_printf(out, "%sand %zu other kinds of change", s.shown ? "; " : "", s.more);
 }

@@ -38,23 +38,17 @@ void ao_changes_add(ao_changes *changes, const ao_change_item *change);
 /** Forgets what was added for a parent: it is to be looked at again. */
 void ao_changes_forget(ao_changes *changes, const char *parent);
 
-/** What two plans of one parent differ in. */
-typedef struct ao_changes_count {
-	size_t children, queues, pods;
-	bool replaces_pods; /* the template of a workload differs, with pods or without */
-} ao_changes_count;
-
 /**
- * Adds what is between two plans of a parent.
+ * Adds what is between two plans of a parent: children and queues.
  *
- * @param before    plan of the bundle that serves; NULL: nothing is known of queues, and no child is taken for a new one
+ * @param before    plan of the bundle that serves
  * @param after     plan of the other one
  * @param children  of the snapshot: says how many pods run from a template; may be NULL
+ * @return whether the template of a workload differs, with pods or without
  */
-ao_changes_count ao_changes_add_plans(ao_changes *changes, const char *parent, const cJSON *before, const cJSON *after,
-				      const cJSON *children);
-/** The same for queues alone. @return how many differ */
-size_t ao_changes_add_queues(ao_changes *changes, const char *parent, const cJSON *before, const cJSON *after);
+bool ao_changes_add_plans(ao_changes *changes, const char *parent, const cJSON *before, const cJSON *after, const cJSON *children);
+/** The same for queues alone. */
+void ao_changes_add_queues(ao_changes *changes, const char *parent, const cJSON *before, const cJSON *after);
 
 /** Does the template of its pods differ? False when one of them has none. */
 bool ao_changes_replace_pods(const cJSON *was, const cJSON *is);
@@ -76,11 +70,16 @@ typedef struct ao_change_group {
 
 /** Calls fn for each group, the largest first; what is passed lives until the next change of `changes`. */
 void ao_changes_each(const ao_changes *changes, void (*fn)(void *arg, const ao_change_group *group), void *arg);
-size_t ao_changes_children(const ao_changes *changes); /* that differ, without queues */
-size_t ao_changes_queues(const ao_changes *changes);
+
+typedef struct ao_changes_count {
+	size_t children; /* that are made, changed or deleted */
+	size_t queues;
+	size_t pods; /* that are replaced */
+} ao_changes_count;
+ao_changes_count ao_changes_count_all(const ao_changes *changes);
 
 /**
- * Writes a line per group, at most `max_lines`, then how many more there are; values that may be secret are left out, so that it may be logged.
+ * Writes the groups in one line, at most `max_groups`, then how many more there are.  Values that may be secret are left out: it may be logged.
  * @param plural  what parents are called
  */
-void ao_changes_summary(const ao_changes *changes, const char *plural, size_t max_lines, ao_buf *out);
+void ao_changes_summary(const ao_changes *changes, const char *plural, size_t max_groups, ao_buf *out);

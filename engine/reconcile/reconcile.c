@@ -83,8 +83,8 @@ static double replan_after(const ao_reconciler *r, const ao_parent *parent)
 {
 	const ao_object *object = ao_store_get(ao_world_parents(r->with.world), parent->key);
 	uint64_t now = ao_mono_ms(), due = parent->basis.due_ms;
-	if (!object || object->deleting)
-		return 0;
+	if (!object || object->deleting || r->with.is_held(r->with.arg, object))
+		return 0; /* one that is held is planned when its turn comes */
 	if (due)
 		return due > now ? (double)(due - now) / 1000 : 1;
 	return ao_plan_is_stale(r, parent, object) ? STATUS_INTERVAL_MS / 1000.0 : 0;

@@ -3,6 +3,7 @@
  * check.h -- what a bundle would make of one parent, compared with the bundle that serves it now.
  * Threads: the loop thread only.
  */
+#include "policy/changes.h"
 #include "policy/plan.h"
 #include "reconcile/world.h"
 #include "rollout/machine/machine.h"
@@ -16,12 +17,11 @@ typedef struct ao_check_options {
 
 /** Sums over all parents that were looked at, for people. */
 typedef struct ao_check_sums {
-	size_t parents;  /* looked at */
-	size_t children; /* that would be changed, made or removed */
-	size_t pods;     /* that would be replaced */
-	size_t queues;   /* that would be asked for in another way, or not any more */
-	size_t refused;  /* parents that the candidate refuses and the other bundle did not */
+	size_t parents;      /* looked at */
+	size_t refused;      /* parents that the candidate refuses and the other bundle did not */
+	ao_changes *changes; /* of the others; NULL: nobody was looked at */
 } ao_check_sums;
+void ao_check_sums_clear(ao_check_sums *sums);
 
 /**
  * @param ret   `why` points into *reterr

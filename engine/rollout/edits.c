@@ -124,6 +124,7 @@ void ao_edit_stop_cases(ao_edit *edit)
 void ao_edit_clear(ao_edit *edit)
 {
 	ao_edit_stop_cases(edit);
+	ao_check_sums_clear(&edit->sums);
 	ao_wanted_clear(&edit->wanted);
 	free(edit->digest);
 	free(edit->selection);

@@ -134,7 +134,7 @@ static void begin_cases(ao_policies *p, const ao_task *task)
 	ao_edit *edit = &p->edits[task->track];
 	ao_variant *variant = ao_map_get(p->variants, task->digest);
 	ao_auto_sources ao_sources all = {0};
-	edit->sums = (ao_check_sums){0};
+	ao_check_sums_clear(&edit->sums);
 	ao_edit_stop_cases(edit);
 	if (task->track == AO_ROLLOUT_CANARY && variant && !fits(p, variant)) {
 		ao_machine_cased(p->machine, task->track, task->digest, AO_VERDICT_WRONG, "a canary cannot change the manifest");

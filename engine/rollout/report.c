@@ -5,6 +5,9 @@
 
 #include <string.h>
 
+#define MAX_SUMMARY 600  /* bytes */
+#define SUMMARY_GROUPS 5 /* of equal changes */
+
 static const char *const LABELS[] = {"policies", "canary policies"};
 
 static const char *label_of(const ao_task *news)
@@ -73,12 +76,19 @@ static void refused(ao_policies *p, const ao_task *news)
 	bad_news(p, news->track, "PoliciesRejected", note);
 }
 
+/** How many children, pods and queues, and what happens to most of them; as long as an Event can hold. */
 static char *summary_of(const ao_policies *p, const ao_task *news)
 {
 	const ao_check_sums *s = &p->edits[news->track].sums;
-	return ao_xasprintf("bundle %s passed on %zu of %s: %zu children change, %zu pods restart, %zu queues change, %zu more refused",
-			    news->digest ? news->digest : "none", s->parents, p->fallback->loaded.manifest->kinds[0].resource.plural,
-			    s->children, s->pods, s->queues, s->refused);
+	const char *plural = p->fallback->loaded.manifest->kinds[0].resource.plural;
+	ao_changes_count count = s->changes ? ao_changes_count_all(s->changes) : (ao_changes_count){0};
+	ao_auto_buf ao_buf what = ao_buf_init(MAX_SUMMARY);
+	if (s->changes)
+		ao_changes_summary(s->changes, plural, SUMMARY_GROUPS, &what);
+	return ao_xasprintf(
+	    "bundle %s passed on %zu of %s: %zu children change, %zu pods restart, %zu queues change, %zu more refused%s%s%s",
+	    news->digest ? news->digest : "none", s->parents, plural, count.children, count.pods, count.queues, s->refused,
+	    what.len ? " (" : "", what.data ? what.data : "", what.len ? ")" : "");
 }
 
 static void accepted(ao_policies *p, const ao_task *news)

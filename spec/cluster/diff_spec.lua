@@ -175,4 +175,14 @@ describe('diff', function()
     output, ok = cluster.sh('%s/asya-operator check --live --operator-namespace %s', cluster.build, own)
     assert.is_true(ok, output)
   end)
+
+  it('says the same as the summary of an edit', function()
+    operator()
+    for _, name in ipairs { 'one', 'two', 'three' } do cluster.apply(cluster.actor(name, ns)) end
+    await_running(ns, 'one', 'two', 'three')
+    put(own, 'team', { ['more.lua'] = policy "plan:pod().spec.containers[2].image = 'example/sidecar:new'" })
+    local note = cluster.event(own, 'team', 'PoliciesAccepted', 20)
+    holds(note, '3 children change, 3 pods restart, 0 queues change, 0 more refused '
+      .. '(3 asyncactors: Deployment: asya-sidecar image asya-sidecar:latest -> example/sidecar:new, replaces 3 pods)')
+  end)
 end)
