@@ -160,7 +160,8 @@ describe('the tools', function()
     local records = cluster.temp 'records'
     cluster.sh('mkdir -p %s', records)
     local broken = STAMP:gsub('log.info', "if actor.metadata.name == 'bad' then error('no luck') end\n  log.info")
-    local op = cluster.operator { args = ('--record %s --policies %s'):format(records, folder { ['stamp.lua'] = broken }) }
+    local own = cluster.namespace 'operator' -- where nothing was live before, so that these policies serve from the start
+    local op = cluster.operator { args = ('--namespace %s --record %s --policies %s'):format(own, records, folder { ['stamp.lua'] = broken }) }
     cluster.apply(cluster.actor('good', ns, '  sidecar: {env: [{name: MY_PASSWORD, value: hush}]}'))
     cluster.apply(cluster.actor('bad', ns))
     running 'good'
@@ -179,7 +180,6 @@ describe('the tools', function()
     assert.is_truthy(text:find('annotations', 1, true) and text:find('these are not the policies that were recorded', 1, true), text)
     assert.is_nil(text:find('"objects"', 1, true), 'only what differs is told')
     assert.is_truthy(run('replay %s --full', good):find('"objects"', 1, true))
-    local own = cluster.namespace 'operator'
     cluster.kubectl('create configmap team -n %s --from-file=%s/stamp.lua', own, policies)
     cluster.kubectl('label configmap team -n %s asya.sh/policies=true', own)
     text, code = run('replay %s --live --operator-namespace %s', good, own)
