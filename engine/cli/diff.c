@@ -346,8 +346,10 @@ static void diff_parent(diff *d, const ao_object *parent)
 	const char *why = r < 0 ? ao_err_text(err) : invalid_in(plan);
 	if (why)
 		refuse(d, before, why);
-	else
+	else {
+		d->failed += ao_cli_refusals(key, plan) > 0;
 		diff_children(d, uid, snapshot, before, plan);
+	}
 	d->key = NULL;
 }
 
