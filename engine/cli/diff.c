@@ -344,11 +344,12 @@ static void diff_parent(diff *d, const ao_object *parent)
 		r = ao_plan_make(would->loaded.bundle, d->openapi, snapshot, &plan, NULL, NULL, &err);
 	}
 	const char *why = r < 0 ? ao_err_text(err) : invalid_in(plan);
-	if (why)
+	if (why) {
 		refuse(d, before, why);
-	else
+	} else {
+		d->failed += ao_cli_refusals(key, plan) > 0;
 		diff_children(d, uid, snapshot, before, plan);
-	d->failed += !why && ao_cli_refusals(key, plan) > 0;
+	}
 	d->key = NULL;
 }
 

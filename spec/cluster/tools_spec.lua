@@ -5,7 +5,8 @@ local json = require 'json'
 local eventually = cluster.eventually
 
 local function run(arguments, ...)
-  local command = ('ASYA_TRANSPORT_CONFIG=%s %s/asya-operator %s; echo " exit $?"'):format(cluster.quote(cluster.TRANSPORTS), cluster.build, arguments)
+  local command = 'ASYA_TRANSPORT_CONFIG=%s ASYA_DISABLE_QUEUE_MANAGEMENT=true %s/asya-operator %s; echo " exit $?"'
+  command = command:format(cluster.quote(cluster.TRANSPORTS), cluster.build, arguments)
   local output = cluster.sh('sh -c %s', cluster.quote(command:format(...)))
   local text, code = output:match '^(.*) exit (%d+)\n$'
   return text, tonumber(code)
