@@ -20,9 +20,9 @@ static int judge(ao_bundle *candidate, cJSON *snapshot, const cJSON *plan, ao_er
 /** @return 0; -EINTR the clock stopped a call: look again later; negative when the candidate must not go live */
 static int look(const ao_check_options *o, const ao_object *parent, ao_machine_check *ret, ao_check_sums *sums, ao_err **reterr)
 {
-	ao_auto_json cJSON *snapshot = NULL, *before = NULL, *after = NULL;
+	ao_auto_json cJSON *snapshot = NULL, *times = NULL, *before = NULL, *after = NULL;
 	ao_auto_err ao_err *ignored = NULL;
-	if (ao_world_snapshot(o->world, parent, &snapshot, NULL) < 0)
+	if (ao_reconciler_tell(o->reconciler, parent, &snapshot, &times, NULL) < 0)
 		return 0; /* unreadable for either bundle */
 	int was = o->serving ? ao_plan_make(o->serving, o->openapi, snapshot, &before, NULL, NULL, &ignored) : 0;
 	if (was == -EINTR) {

@@ -5,11 +5,11 @@
  */
 #include "policy/changes.h"
 #include "policy/plan.h"
-#include "reconcile/world.h"
+#include "reconcile/reconcile.h"
 #include "rollout/machine/machine.h"
 
 typedef struct ao_check_options {
-	ao_world *world;
+	const ao_reconciler *reconciler; /* knows what policies are shown of a parent */
 	const ao_openapi *openapi;
 	ao_bundle *serving; /* NULL: the parent is held, so it cannot be said whether pods restart, and it is taken that they do */
 	ao_bundle *candidate;

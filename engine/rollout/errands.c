@@ -128,6 +128,17 @@ static void put_all(ao_sources *to, const ao_sources *from)
 		ao_sources_put(to, from->items[i].name, from->items[i].text, from->items[i].len, from->items[i].origin);
 }
 
+/** The files of a bundle: with it, unless they are kept in the cluster by now; then those that are wanted are the same. */
+static const ao_sources *files_of(ao_policies *p, const ao_variant *variant, ao_rollout_track track)
+{
+	ao_wanted *wanted = &p->edits[track].wanted;
+	if (variant->sources.count)
+		return &variant->sources;
+	if (!wanted->all.count && ao_edit_want(p, track, NULL, NULL) < 0)
+		return NULL;
+	return strcmp(wanted->digest, ao_variant_digest(variant)) == 0 ? &wanted->all : NULL;
+}
+
 /** The cases are among the files of ConfigMaps: a bundle that these do not hold any more has none. */
 static void begin_cases(ao_policies *p, const ao_task *task)
 {
@@ -140,13 +151,14 @@ static void begin_cases(ao_policies *p, const ao_task *task)
 		ao_machine_cased(p->machine, task->track, task->digest, AO_VERDICT_WRONG, "a canary cannot change the manifest");
 		return;
 	}
-	if (!variant || strcmp(edit->wanted.digest, task->digest) != 0) {
+	const ao_sources *files = variant && strcmp(edit->wanted.digest, task->digest) == 0 ? files_of(p, variant, task->track) : NULL;
+	if (!files) {
 		ao_machine_cased(p->machine, task->track, task->digest, AO_VERDICT_GOOD, NULL);
 		return;
 	}
 	put_all(&edit->case_files, &edit->wanted.own);
+	put_all(&all, files);
 	edit->cased = ao_variant_ref(variant);
-	put_all(&all, &variant->sources);
 	edit->cases = ao_cases_new(&edit->cased->loaded, &all, &edit->case_files);
 }
 
@@ -179,7 +191,7 @@ static void check(ao_policies *p, const ao_task *task)
 	ao_machine_check verdict = {.verdict = AO_VERDICT_GOOD};
 	if (parent && candidate)
 		ao_check_parent(
-		    &(ao_check_options){p->world, p->openapi, serving ? serving->loaded.bundle : NULL, candidate->loaded.bundle}, parent,
+		    &(ao_check_options){p->reconciler, p->openapi, serving ? serving->loaded.bundle : NULL, candidate->loaded.bundle}, parent,
 		    &verdict, &p->edits[task->track].sums, &err);
 	ao_auto_str char *key = ao_xstrdup(task->key), *digest = ao_xstrdup(task->digest);
 	note_wait(key, "preflight: ", verdict.why, ao_machine_checked(p->machine, task->track, key, digest, &verdict));

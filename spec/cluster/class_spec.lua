@@ -100,10 +100,13 @@ describe('operator classes', function()
       holders[#holders + 1] = cluster.get('lease', name, own).spec.holderIdentity
     end
     assert.is_true(#holders == 2 and holders[1] ~= holders[2] and holders[1] ~= '' and holders[2] ~= '')
-    for live, policy in pairs { ['asya-operator-policies-live'] = 'for-all-others', ['asya-operator-policies-live-blue'] = 'for-blue' } do
-      eventually(live, 20, function()
-        local map = cluster.get('configmap', live, own)
-        return map and map.data['stamp.lua'] == STAMP:format(policy)
+    for suffix, policy in pairs { [''] = 'for-all-others', ['-blue'] = 'for-blue' } do
+      eventually('the record' .. suffix .. ' keeps ' .. policy, 20, function()
+        local map = cluster.get('configmap', 'asya-operator-policies-live' .. suffix, own)
+        local record = map and require 'json'.decode(map.data.record)
+        local slots = record and record.main.live and record.kept[record.main.live.bundle]
+        local kept = slots and cluster.get('configmap', ('asya-operator-policies-kept%s-%d'):format(suffix, slots[1]), own)
+        return kept and kept.data['stamp.lua'] == STAMP:format(policy)
       end)
     end
     local text = cluster.sh('%s/asya-operator check --live --operator-namespace %s --operator-class blue', cluster.build, own)
