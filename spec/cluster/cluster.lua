@@ -164,12 +164,13 @@ function M.chart(release, namespace, arguments)
   return path
 end
 
---- Deletes every actor that earlier specs left: an operator would work on them, too.
+--- Deletes every actor that earlier specs left, since an operator would work on them, too, and what operators remember of their policies.
 function M.clear()
   for _, actor in ipairs(M.list('asyncactors')) do
     local where = ('asyncactor %s -n %s'):format(actor.metadata.name, actor.metadata.namespace)
     M.sh('kubectl delete %s --wait=false; kubectl patch %s --type=merge -p %s', where, where, quote '{"metadata":{"finalizers":null}}')
   end
+  for _, label in ipairs { 'record', 'kept' } do M.sh('kubectl delete configmaps -A -l asya.sh/policies-%s=true', label) end
 end
 
 local faulty = {}
@@ -264,5 +265,7 @@ function M.audit_mark()
   file:close()
   return size
 end
+
+if M.available then M.clear() end -- each file of specs is a process of its own, and begins with nothing
 
 return M
