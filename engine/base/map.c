@@ -66,6 +66,14 @@ void ao_map_free(ao_map *map)
 	free(map);
 }
 
+void ao_map_free_all(ao_map *map)
+{
+	size_t cursor = 0;
+	for (void *value; map && (value = ao_map_next(map, &cursor, NULL));)
+		free(value);
+	ao_map_free(map);
+}
+
 void *ao_map_get(const ao_map *map, const char *key)
 {
 	slot *s = find(map, key);

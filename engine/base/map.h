@@ -12,7 +12,8 @@
 typedef struct ao_map ao_map;
 
 ao_map *ao_map_new(void);
-void ao_map_free(ao_map *map); /* NULL is fine; values are not freed */
+void ao_map_free(ao_map *map);     /* NULL is fine; values are not freed */
+void ao_map_free_all(ao_map *map); /* ... with free() */
 
 void *ao_map_get(const ao_map *map, const char *key);        /* NULL when absent */
 void *ao_map_put(ao_map *map, const char *key, void *value); /* @return the value it replaced, or NULL; value != NULL */

@@ -41,24 +41,13 @@ static char *config_map_value(const own *o, const char *name, const char *key)
 
 /* ---- which Deployment ---- */
 
-static const cJSON *named(const cJSON *list, const char *name)
-{
-	const cJSON *item;
-	cJSON_ArrayForEach (item, list) {
-		const char *other = ao_json_str(item, "name");
-		if (other && strcmp(other, name) == 0)
-			return item;
-	}
-	return NULL;
-}
-
 static bool find_container(own *o, const cJSON *list)
 {
 	const cJSON *item;
 	cJSON_ArrayForEach (item, ao_json_at(list, "items")) {
 		const cJSON *pod = ao_json_at(item, "spec", "template", "spec"),
 			    *container = cJSON_GetArrayItem(ao_json_at(pod, "containers"), 0);
-		const char *class_ = ao_json_str(named(ao_json_at(container, "env"), CLASS_VARIABLE), "value");
+		const char *class_ = ao_json_str(ao_json_item(ao_json_at(container, "env"), "name", CLASS_VARIABLE), "value");
 		if (!container || strcmp(class_ ? class_ : "", o->session->scope.class_) != 0)
 			continue;
 		o->pod = pod;
@@ -132,7 +121,7 @@ static char *read_mounted(const own *o, const char *path)
 		size_t len = at ? strlen(at) : 0;
 		if (!volume || !len || strncmp(path, at, len) != 0 || path[len] != '/')
 			continue;
-		const cJSON *map = ao_json_at(named(ao_json_at(o->pod, "volumes"), volume), "configMap");
+		const cJSON *map = ao_json_at(ao_json_item(ao_json_at(o->pod, "volumes"), "name", volume), "configMap");
 		const char *name = ao_json_str(map, "name"), *key = path + len + 1;
 		cJSON_ArrayForEach (item, ao_json_at(map, "items"))
 			if (ao_json_str(item, "path") && strcmp(ao_json_str(item, "path"), key) == 0)

@@ -64,14 +64,11 @@ static int get_record(rollout *ro, ao_rollout_record *ret, cJSON **ret_map, ao_e
 {
 	ao_auto_json cJSON *map = NULL;
 	ao_map *kept = ao_map_new();
-	size_t cursor = 0;
 	int r = get_map(ro, &map, reterr);
 	const char *text = ao_json_str(map, "data", "record");
 	if (r == 0)
 		r = text ? ao_record_read(text, ret, kept, reterr) : ao_err_set(reterr, -EINVAL, "ConfigMap %s holds no record", ro->name);
-	for (void *value; (value = ao_map_next(kept, &cursor, NULL));)
-		free(value);
-	ao_map_free(kept);
+	ao_map_free_all(kept);
 	if (r == 0 && ret_map)
 		*ret_map = AO_TAKE(map);
 	return r;

@@ -74,12 +74,6 @@ void ao_sides_free(ao_sides *s)
 
 /* ---- what would be ---- */
 
-static void put_all(ao_sources *to, const ao_sources *from)
-{
-	for (size_t i = 0; i < from->count; i++)
-		ao_sources_put(to, from->items[i].name, from->items[i].text, from->items[i].len, from->items[i].origin);
-}
-
 /** A file that is not there yet is waited for once. @param sources  stay the caller's */
 static int load_variant(ao_sides *s, const ao_sources *sources, ao_variant **ret, ao_err **reterr)
 {
@@ -94,7 +88,7 @@ static int load_variant(ao_sides *s, const ao_sources *sources, ao_variant **ret
 		cJSON_Delete(AO_TAKE(seen));
 		r = ao_load_settings(&s->load, sources, &settings, &seen, reterr);
 	}
-	put_all(&copy, sources);
+	ao_sources_put_all(&copy, sources);
 	return r < 0 ? r : ao_variant_load(&s->load, &copy, settings, seen, ret, reterr);
 }
 
@@ -131,7 +125,7 @@ static int load_sides(ao_sides *s, const char *policies_dir, ao_err **reterr)
 		return r;
 	ao_sources_builtin(&without);
 	ao_load_config_maps(&without, maps);
-	put_all(&with, &without);
+	ao_sources_put_all(&with, &without);
 	r = policies_dir ? ao_sources_dir(&with, policies_dir, reterr) : 0;
 	if (r == 0)
 		r = load_side(s, &with, canaries, &s->would, reterr);

@@ -35,24 +35,13 @@ static void walk_objects(cJSON *out, const char *path, const cJSON *was, const c
 			walk_member(out, path, member->string, NULL, member);
 }
 
-static const cJSON *by_name(const cJSON *list, const char *name)
-{
-	const cJSON *item;
-	cJSON_ArrayForEach (item, list) {
-		const char *other = ao_json_str(item, "name");
-		if (other && strcmp(other, name) == 0)
-			return item;
-	}
-	return NULL;
-}
-
 /** Do all items have names, each its own? */
 static bool has_names(const cJSON *list)
 {
 	const cJSON *item;
 	cJSON_ArrayForEach (item, list) {
 		const char *name = ao_json_str(item, "name");
-		if (!name || by_name(list, name) != item)
+		if (!name || ao_json_item(list, "name", name) != item)
 			return false;
 	}
 	return true;
@@ -63,10 +52,10 @@ static void walk_named(cJSON *out, const char *path, const cJSON *was, const cJS
 	const cJSON *item;
 	cJSON_ArrayForEach (item, was) {
 		ao_auto_str char *below = ao_xasprintf("%s[%s]", path, ao_json_str(item, "name"));
-		walk(out, below, item, by_name(is, ao_json_str(item, "name")));
+		walk(out, below, item, ao_json_item(is, "name", ao_json_str(item, "name")));
 	}
 	cJSON_ArrayForEach (item, is)
-		if (!by_name(was, ao_json_str(item, "name"))) {
+		if (!ao_json_item(was, "name", ao_json_str(item, "name"))) {
 			ao_auto_str char *below = ao_xasprintf("%s[%s]", path, ao_json_str(item, "name"));
 			walk(out, below, NULL, item);
 		}

@@ -297,6 +297,17 @@ cJSON *ao_json_object(cJSON *obj, const char *key)
 	return found;
 }
 
+cJSON *ao_json_item(const cJSON *list, const char *key, const char *text)
+{
+	cJSON *item;
+	cJSON_ArrayForEach (item, list) {
+		const char *other = ao_json_str(item, key);
+		if (other && strcmp(other, text) == 0)
+			return item;
+	}
+	return NULL;
+}
+
 cJSON *ao_json_at_path(const cJSON *tree, char *const *path)
 {
 	const cJSON *at = tree;

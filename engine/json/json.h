@@ -59,6 +59,8 @@ cJSON *ao_json_at_(const cJSON *object, ...) __attribute__((sentinel));
 const char *ao_json_str_(const cJSON *object, ...) __attribute__((sentinel));
 #define ao_json_str(...) ao_json_str_(__VA_ARGS__, (const char *)NULL)
 
+/** The first object of a list whose member `key` is that text; NULL when there is none. Borrowed. */
+cJSON *ao_json_item(const cJSON *list, const char *key, const char *text);
 /** What is at a path given as a list of keys, NULL-terminated; NULL when there is nothing. Borrowed. */
 cJSON *ao_json_at_path(const cJSON *tree, char *const *path);
 /** Puts something there, with the objects that it needs around it; takes `value`. */

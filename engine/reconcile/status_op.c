@@ -102,16 +102,12 @@ static bool write_difference(ao_pass *pass, const ao_object *object, const cJSON
 static cJSON *broken_status(const cJSON *before, const char *message, int64_t generation)
 {
 	cJSON *status = cJSON_IsObject(before) ? cJSON_Duplicate(before, 1) : cJSON_CreateObject();
-	cJSON *conditions = ao_json_at(status, "conditions"), *ready = NULL, *each;
+	cJSON *conditions = ao_json_at(status, "conditions");
 	if (!cJSON_IsArray(conditions)) {
 		conditions = cJSON_CreateArray();
 		ao_json_set(status, "conditions", conditions);
 	}
-	cJSON_ArrayForEach (each, conditions) {
-		const char *type = ao_json_str(each, "type");
-		if (type && strcmp(type, "Ready") == 0)
-			ready = each;
-	}
+	cJSON *ready = ao_json_item(conditions, "type", "Ready");
 	const char *was = ready ? ao_json_str(ready, "status") : NULL;
 	if (!ready) {
 		ready = cJSON_CreateObject();
@@ -167,13 +163,8 @@ static double requeue_of(const ao_pass *pass, const cJSON *result)
 
 static bool is_ready(const cJSON *status)
 {
-	const cJSON *condition;
-	cJSON_ArrayForEach (condition, ao_json_at(status, "conditions")) {
-		const char *type = ao_json_str(condition, "type"), *holds = ao_json_str(condition, "status");
-		if (type && strcmp(type, "Ready") == 0)
-			return holds && strcmp(holds, "True") == 0;
-	}
-	return false;
+	const char *holds = ao_json_str(ao_json_item(ao_json_at(status, "conditions"), "type", "Ready"), "status");
+	return holds && strcmp(holds, "True") == 0;
 }
 
 ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)

@@ -42,14 +42,6 @@ struct ao_archive {
 
 /* ---- which there are ---- */
 
-static void free_kept(ao_map *kept)
-{
-	size_t cursor = 0;
-	for (ao_kept *k; kept && (k = ao_map_next(kept, &cursor, NULL));)
-		free(k);
-	ao_map_free(kept);
-}
-
 ao_archive *ao_archive_new(const ao_archive_options *options)
 {
 	ao_archive *archive = ao_xcalloc(1, sizeof(*archive));
@@ -91,7 +83,7 @@ void ao_archive_free(ao_archive *archive)
 	free_putting(archive->putting);
 	while (archive->getting)
 		free_getting(archive->getting);
-	free_kept(archive->kept);
+	ao_map_free_all(archive->kept);
 	free(archive->prefix);
 	free(archive);
 }
@@ -101,7 +93,7 @@ bool ao_archive_has(const ao_archive *archive, const char *digest) { return ao_m
 
 void ao_archive_adopt(ao_archive *archive, ao_map *kept)
 {
-	free_kept(archive->kept);
+	ao_map_free_all(archive->kept);
 	archive->kept = kept;
 }
 

@@ -122,12 +122,6 @@ static void sweep(ao_policies *p)
 
 /* ---- cases ---- */
 
-static void put_all(ao_sources *to, const ao_sources *from)
-{
-	for (size_t i = 0; i < from->count; i++)
-		ao_sources_put(to, from->items[i].name, from->items[i].text, from->items[i].len, from->items[i].origin);
-}
-
 /** The files of a bundle: with it, unless they are kept in the cluster by now; then those that are wanted are the same. */
 static const ao_sources *files_of(ao_policies *p, const ao_variant *variant, ao_rollout_track track)
 {
@@ -156,8 +150,8 @@ static void begin_cases(ao_policies *p, const ao_task *task)
 		ao_machine_cased(p->machine, task->track, task->digest, AO_VERDICT_GOOD, NULL);
 		return;
 	}
-	put_all(&edit->case_files, &edit->wanted.own);
-	put_all(&all, files);
+	ao_sources_put_all(&edit->case_files, &edit->wanted.own);
+	ao_sources_put_all(&all, files);
 	edit->cased = ao_variant_ref(variant);
 	edit->cases = ao_cases_new(&edit->cased->loaded, &all, &edit->case_files);
 }

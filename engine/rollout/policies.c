@@ -77,13 +77,8 @@ static void forget_parent(ao_policies *p, const char *key)
 
 static bool is_ready(const cJSON *parent)
 {
-	const cJSON *condition;
-	cJSON_ArrayForEach (condition, ao_json_at(parent, "status", "conditions")) {
-		const char *type = ao_json_str(condition, "type"), *status = ao_json_str(condition, "status");
-		if (type && strcmp(type, "Ready") == 0)
-			return status && strcmp(status, "True") == 0;
-	}
-	return false;
+	const char *status = ao_json_str(ao_json_item(ao_json_at(parent, "status", "conditions"), "type", "Ready"), "status");
+	return status && strcmp(status, "True") == 0;
 }
 
 /** @return is its spec or its labels another than when it was seen last? */
@@ -437,14 +432,6 @@ int ao_policies_new(const ao_policies_options *options, ao_policies **ret, ao_er
 	return 0;
 }
 
-static void free_values(ao_map *map)
-{
-	size_t cursor = 0;
-	for (char *value; (value = ao_map_next(map, &cursor, NULL));)
-		free(value);
-	ao_map_free(map);
-}
-
 void ao_policies_free(ao_policies *p)
 {
 	if (!p)
@@ -470,8 +457,8 @@ void ao_policies_free(ao_policies *p)
 	for (size_t i = 0; i < AO_ROLLOUT_TRACKS; i++)
 		ao_edit_clear(&p->edits[i]);
 	ao_map_free(p->parents);
-	free_values(p->unkept);
-	free_values(p->heard);
+	ao_map_free_all(p->unkept);
+	ao_map_free_all(p->heard);
 	free(p->record_name);
 	free(p->record_text);
 	free(p->recalling);

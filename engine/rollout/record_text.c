@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define VERSION 1
+#define MAX_PRETTY (256 * 1024)
 
 static const char *const TRACKS[AO_ROLLOUT_TRACKS] = {"main", "canary"};
 static const char *const STAGES[] = {"rest", "forward", "back"};
@@ -116,7 +117,11 @@ char *ao_record_text(const ao_rollout_record *record, const ao_map *kept)
 	ao_json_set_str(json, "wentBackTo", record->pinned);
 	ao_json_set_str(json, "insteadOf", record->instead_of);
 	ao_json_set(json, "kept", kept_json(kept));
-	return ao_json_pretty(json);
+	char *text = ao_json_pretty(json);
+	if (strlen(text) <= MAX_PRETTY)
+		return text;
+	free(text); /* thousands of parents are not well: their marks must fit into a ConfigMap */
+	return ao_json_print(json);
 }
 
 /* ---- from text ---- */

@@ -44,14 +44,6 @@ static bool copy_kept(ao_policies *p, const char *digest, void *arg)
 
 /* ---- the record ---- */
 
-static void free_kept(ao_policies *p)
-{
-	size_t cursor = 0;
-	for (ao_kept *k; p->writing.kept && (k = ao_map_next(p->writing.kept, &cursor, NULL));)
-		free(k);
-	ao_map_free(AO_TAKE(p->writing.kept));
-}
-
 /** Texts that are kept in the cluster need not be kept here. */
 static void shed(ao_policies *p)
 {
@@ -79,7 +71,7 @@ static void on_written(void *arg, const ao_kube_answer *answer)
 	if (answer->error) {
 		ao_kube_answer_err(answer, "cannot write which policies are live", &err);
 		ao_warn(AO_POLICY, NULL, "%s: tried again in a moment", ao_err_text(err));
-		free_kept(p);
+		ao_map_free_all(AO_TAKE(p->writing.kept));
 		end(p, false);
 		return;
 	}
@@ -188,7 +180,7 @@ void ao_record_write_stop(ao_policies *p)
 {
 	if (p->writing.call)
 		ao_kube_cancel(AO_TAKE(p->writing.call));
-	free_kept(p);
+	ao_map_free_all(AO_TAKE(p->writing.kept));
 	free(AO_TAKE(p->writing.text));
 	ao_rollout_record_clear(&p->writing.record);
 	p->writing.open = false;

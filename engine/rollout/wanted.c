@@ -23,12 +23,6 @@ static void put_maps(const ao_store *maps, ao_sources *to)
 	ao_load_config_maps(to, list);
 }
 
-static void put_all(ao_sources *to, const ao_sources *from)
-{
-	for (size_t i = 0; i < from->count; i++)
-		ao_sources_put(to, from->items[i].name, from->items[i].text, from->items[i].len, from->items[i].origin);
-}
-
 /** What cannot be put together has a name, too: it is refused once, and again when anything of it changes. */
 static void digest_wrong(ao_wanted *wanted)
 {
@@ -66,7 +60,7 @@ int ao_wanted_get(const ao_wanted_options *options, ao_rollout_track track, ao_w
 	if (track == AO_ROLLOUT_CANARY)
 		put_maps(options->canary_maps, &ret->own);
 	int r = ao_load_sources(options->load, &ret->all, &err);
-	put_all(&ret->all, &ret->own);
+	ao_sources_put_all(&ret->all, &ret->own);
 	if (r == 0)
 		r = ao_load_settings(options->load, &ret->all, &ret->settings, &ret->seen, &err);
 	if (r == -EINTR) {

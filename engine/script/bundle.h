@@ -31,6 +31,8 @@ typedef struct ao_sources {
 
 /** Adds a file, or replaces the file of that name: later sources win. Copies everything. */
 void ao_sources_put(ao_sources *sources, const char *name, const char *text, size_t len, const char *origin);
+/** The same for all files of another set. */
+void ao_sources_put_all(ao_sources *sources, const ao_sources *from);
 /** The files compiled into the binary from policies/. */
 void ao_sources_builtin(ao_sources *sources);
 /** Adds all regular files of a folder that are not hidden (at most 256 files of 1 MiB). @return 0; -ENOENT, -E2BIG, -EIO with the path */

@@ -39,6 +39,12 @@ void ao_sources_put(ao_sources *sources, const char *name, const char *text, siz
 	*place(sources, name) = made;
 }
 
+void ao_sources_put_all(ao_sources *sources, const ao_sources *from)
+{
+	for (size_t i = 0; i < from->count; i++)
+		ao_sources_put(sources, from->items[i].name, from->items[i].text, from->items[i].len, from->items[i].origin);
+}
+
 void ao_sources_builtin(ao_sources *sources)
 {
 	for (const ao_embedded *file = ao_embedded_policies; file->name; file++)

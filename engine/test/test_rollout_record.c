@@ -10,14 +10,6 @@
 
 #include <cmocka.h>
 
-static void free_kept(ao_map *kept)
-{
-	size_t cursor = 0;
-	for (void *value; (value = ao_map_next(kept, &cursor, NULL));)
-		free(value);
-	ao_map_free(kept);
-}
-
 static void fill(ao_rollout_record *r, ao_map *kept)
 {
 	ao_rollout_line *main = &r->tracks[AO_ROLLOUT_MAIN], *canary = &r->tracks[AO_ROLLOUT_CANARY];
@@ -60,8 +52,8 @@ static void what_is_written_is_read_back(void **state)
 	assert_int_equal(again.revisions[1].number, 2);
 	ao_auto_str char *counts = ao_counts_text(&again.tracks[AO_ROLLOUT_MAIN].counts);
 	assert_string_equal(counts, "12 of 40 reached, 3 on their way, 25 waiting, 1 failed");
-	free_kept(kept);
-	free_kept(kept_again);
+	ao_map_free_all(kept);
+	ao_map_free_all(kept_again);
 }
 
 static void an_empty_one_is_written_and_read(void **state)
@@ -72,7 +64,7 @@ static void an_empty_one_is_written_and_read(void **state)
 	ao_auto_str char *text = ao_record_text(&record, kept);
 	assert_int_equal(ao_record_read(text, &again, kept, NULL), 0);
 	assert_null(again.tracks[AO_ROLLOUT_MAIN].live.digest);
-	free_kept(kept);
+	ao_map_free_all(kept);
 }
 
 /** Each step of a walk over a good record takes one thing away or puts nonsense in its place. */
@@ -110,7 +102,7 @@ static void what_is_no_record_says_why(void **state)
 		assert_int_equal(ao_record_read(ROWS[i].text, &record, kept, &err), ROWS[i].code);
 		if (ROWS[i].said)
 			assert_string_equal(ao_err_text(err), ROWS[i].said);
-		free_kept(kept);
+		ao_map_free_all(kept);
 	}
 }
 
