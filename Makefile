@@ -1,13 +1,13 @@
 # asya-operator -- a Lua-scriptable Kubernetes operator engine.
 #
-#   make              build build/asya-operator (missing Debian packages are installed, or named)
+#   make              build build/asya-operator (missing Debian packages are installed, or named); DEBUG=1 for a debugger
 #   make demo         a real control plane, the operator, the example actors (KEEP=1 leaves it running)
 #   make test         unit, spec, runtime, cluster: what to run before a commit; ends with one line of counts
 #   make test-all     that, and histories, fuzz (seconds of each), keda, and node with the oldest servers: what CI runs
 #   make unit         C unit tests under ASAN and UBSAN (ROOMS="base json" or TEST=test_json_json narrows)
 #   make spec         busted specs of SDK and policies under Lua 5.4
 #   make runtime      tests of the runtime script that actors run
-#   make cluster      the operator against a real API server (SPEC=spec/cluster/spine_spec.lua narrows, SERVER=oldest)
+#   make cluster      the operator against a real API server (SPEC=spec/cluster/spine_spec.lua narrows, BED=DIR, SERVER=oldest)
 #   make histories    a table of faults, chaos, outages: what takes minutes (SPEC=spec/histories/fault_table_spec.lua narrows)
 #   make chaos        two replicas under everything that can go wrong (SEED=1 MINUTES=10, ACTORS=200, REWIND=1: etcd is set back, too)
 #   make soak         memory, files and threads of the release build under churn (MINUTES=30)
@@ -37,6 +37,9 @@ OPT ?= -O2 -g
 FLAGS = -std=c11 $(DEFS) $(PKG_CFLAGS) $(WARN) $(OPT) $(CFLAGS)
 COMPILE = $(CC) $(FLAGS) -MMD -MP
 LIBS = $(PKG_LIBS) -lhttp_parser -lpthread -lm
+ifneq ($(DEBUG),)
+FLAGS += -O0 -g3
+endif
 SAN = -DAO_SANITIZE -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
 # A room is a folder, named by its path below engine/; ROOMS takes those inside with it.

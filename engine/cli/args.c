@@ -26,6 +26,16 @@ static int set_bool(const ao_flag *flag, const char *value, ao_err **reterr)
 	return 0;
 }
 
+/** @param list  "text or json" */
+static bool is_one_of(const char *list, const char *value)
+{
+	size_t len = strlen(value);
+	for (const char *at = list; len && at; at = strchr(at, ' ') ? strchr(at, ' ') + 1 : NULL)
+		if (strncmp(at, value, len) == 0 && (!at[len] || at[len] == ' '))
+			return strcmp(value, "or") != 0;
+	return false;
+}
+
 /** @return the number of arguments used, or a negative errno */
 static int parse_one(const ao_verb *verb, char **argv, ao_err **reterr)
 {
@@ -52,6 +62,8 @@ static int parse_one(const ao_verb *verb, char **argv, ao_err **reterr)
 	}
 	if (!value)
 		return ao_err_set(reterr, -EINVAL, "flag needs a value: --%s", flag->name);
+	if (flag->one_of && !is_one_of(flag->one_of, value))
+		return ao_err_set(reterr, -EINVAL, "--%s: expected %s, got '%s'", flag->name, flag->one_of, value);
 	*flag->text = value;
 	return used;
 }

@@ -14,7 +14,8 @@ typedef struct ao_flag {
 	/* exactly one target; a bool flag takes no value unless given as --name=false */
 	bool *yes;
 	const char **text;
-	const char *value; /* what help calls the value */
+	const char *value;  /* what help calls the value */
+	const char *one_of; /* the values that there are: "text or json"; NULL: any */
 	const char *help;
 } ao_flag;
 

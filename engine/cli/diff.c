@@ -422,7 +422,7 @@ int ao_cli_diff(int argc, char **argv)
 	    {"config", 0, .text = &load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
 	    {"namespace", 'n', .text = &d.namespace_, .value = "NS", .help = "only actors of this namespace (default: all)"},
 	    {"all-namespaces", 'A', .yes = &all, .help = "actors of all namespaces (the default)"},
-	    {"output", 'o', .text = &output, .value = "FORMAT", .help = "text or json (default text)"},
+	    {"output", 'o', .text = &output, .value = "FORMAT", .one_of = "text or json", .help = "text or json (default text)"},
 	    AO_SESSION_FLAGS(&session),
 	};
 	int r = ao_args_parse(
@@ -432,8 +432,6 @@ int ao_cli_diff(int argc, char **argv)
 		       .flag_count = AO_LEN(flags)},
 	    argc, argv, &err);
 	bool json = strcmp(output, "json") == 0;
-	if (r == 0 && !json && strcmp(output, "text") != 0)
-		r = ao_err_set(&err, -EINVAL, "--output: expected text or json, got '%s'", output);
 	if (r == 0)
 		r = run(&d, &load, &session, &err);
 	int code = finish(&d, r, json, err);

@@ -149,7 +149,7 @@ int ao_cli_render(int argc, char **argv)
 	    {"policies", 0, .text = &load.policies_dir, .value = "DIR", .help = "policy files that replace built-in ones of the same name"},
 	    {"config", 0, .text = &load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
 	    {"explain", 0, .yes = &explain, .help = "print which policy set each field, instead of the children"},
-	    {"output", 'o', .text = &output, .value = "FORMAT", .help = "yaml or json (default yaml)"},
+	    {"output", 'o', .text = &output, .value = "FORMAT", .one_of = "yaml or json", .help = "yaml or json (default yaml)"},
 	};
 	int r = ao_args_parse(&(ao_verb){.usage = "asya-operator render -f FILE [flags]",
 					 .about = "Prints the children that the policies make, without a cluster.",

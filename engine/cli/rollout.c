@@ -229,7 +229,8 @@ int ao_cli_rollout(int argc, char **argv)
 	    {"watch", 'w', .yes = &ro.watch, .help = "status: wait until nothing is under way (default true)"},
 	    {"to-revision", 0, .text = &ro.revision, .value = "N", .help = "undo: the revision to go back to (default: the one before)"},
 	    {"canary", 0, .yes = &ro.canary, .help = "pause, resume, abort, approve: of the canary alone (default: of both)"},
-	    {"output", 'o', .text = &output, .value = "FORMAT", .help = "status, history: text or json (default text)"},
+	    {"output", 'o', .text = &output, .value = "FORMAT", .one_of = "text or json",
+	     .help = "status, history: text or json (default text)"},
 	    AO_SESSION_FLAGS(&session),
 	};
 	int r = ao_args_parse(&(ao_verb){.usage = "asya-operator rollout status|history|pause|resume|abort|approve|undo [flags]",
