@@ -120,16 +120,41 @@ policies: {extra: {none.lua: 'return require("policy").define { name = "none" }'
     unhurt()
   end)
 
-  it('are enough to take over what the Go operator made', function()
-    operator.stop()
-    local child = json.decode(cluster.kubectl('get deployment plain -n %s -o json --show-managed-fields', apps))
+  --- Makes an object look as if the Go operator had made it, so that its fields have to be claimed.
+  local function as_by_go(kind, name)
+    local child = json.decode(cluster.kubectl('get %s %s -n %s -o json --show-managed-fields', kind, name, apps))
     for _, entry in ipairs(child.metadata.managedFields) do
       if not entry.subresource then entry.manager, entry.operation = 'manager', 'Update' end
     end
     cluster.kubectl('replace --field-manager=manager -f %s', cluster.write(cluster.temp 'older.json', json.encode(child)))
+  end
+
+  it('are enough to take over what the Go operator made, of each kind', function()
+    operator.stop()
+    local job = cluster.list('jobs', apps)[1].metadata.name
+    for kind, name in pairs {
+      deployment = 'plain', statefulset = 'stateful', scaledjob = 'jobs', scaledobject = 'aws', triggerauthentication = 'aws-trigger-auth',
+      serviceaccount = 'asya-aws', job = job,
+    } do as_by_go(kind, name) end
+    cluster.kubectl('label job %s -n %s app=other --overwrite', job, apps)
+    patch('asya-aws', '{"metadata":{"annotations":{"eks.amazonaws.com/role-arn":"other"}}}', 'serviceaccount')
+    patch('aws-trigger-auth', '{"spec":{"podIdentity":{"provider":"none"}}}', 'triggerauthentication')
     operator = run()
     patch('plain', '{"spec":{"workload":{"replicas":3}}}')
+    patch('stateful', '{"spec":{"workload":{"replicas":3}}}')
+    patch('jobs', '{"spec":{"scaling":{"maxReplicas":8}}}')
+    patch('aws', '{"spec":{"scaling":{"maxReplicas":8}}}')
     eventually('three', 30, function() return cluster.get('deployment', 'plain', apps).spec.replicas == 3 end)
+    eventually('three of the set', 30, function() return cluster.get('statefulset', 'stateful', apps).spec.replicas == 3 end)
+    eventually('the ScaledJob', 30, function() return cluster.get('scaledjob', 'jobs', apps).spec.maxReplicaCount == 8 end)
+    eventually('the scaler', 30, function() return cluster.get('scaledobject', 'aws', apps).spec.maxReplicaCount == 8 end)
+    eventually('the authentication', 30, function()
+      return cluster.get('triggerauthentication', 'aws-trigger-auth', apps).spec.podIdentity.provider ~= 'none'
+    end)
+    eventually('the role', 30, function()
+      return cluster.get('serviceaccount', 'asya-aws', apps).metadata.annotations['eks.amazonaws.com/role-arn'] == ROLE
+    end)
+    eventually('the label of the Job', 30, function() return cluster.get('job', job, apps).metadata.labels.app == 'job' end)
     unhurt()
   end)
 
