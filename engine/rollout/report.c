@@ -111,29 +111,30 @@ static void awaited(ao_policies *p, const ao_task *news)
 	say(p, news->track, false, "PoliciesAwaitApproval", note);
 }
 
+/** Is that what sources hold now? If not, they were refused, and what was said of that stays. */
+static bool is_wanted(const ao_policies *p, const ao_task *news)
+{
+	const char *wanted = p->edits[news->track].digest;
+	return wanted && news->digest ? strcmp(wanted, news->digest) == 0 : !wanted && !news->digest;
+}
+
 static void live(ao_policies *p, const ao_task *news)
 {
 	ao_auto_str char *note = ao_xasprintf("live: bundle %s", news->digest ? news->digest : "none");
 	ao_info(AO_POLICY, NULL, "%s %s", label_of(news), note);
-	set_text(&p->edits[news->track].trouble, NULL);
 	set_text(&p->missing, NULL);
-	if (news->digest)
+	if (is_wanted(p, news))
+		set_text(&p->edits[news->track].trouble, NULL);
+	if (is_wanted(p, news) && news->digest)
 		say(p, news->track, false, "PoliciesLive", note);
 	if (news->track == AO_ROLLOUT_MAIN)
 		ao_report_params(p);
 }
 
-/** Somebody is to blame when it is refused; else a person has changed the sources back, and that is all. */
-static bool is_blamed(const ao_policies *p, const ao_task *news)
-{
-	const ao_edit *edit = &p->edits[news->track];
-	return edit->digest && news->digest && strcmp(edit->digest, news->digest) == 0;
-}
-
 static void back(ao_policies *p, const ao_task *news)
 {
 	ao_auto_str char *note = ao_xasprintf("is being rolled back: %s", news->text);
-	if (!is_blamed(p, news)) {
+	if (!is_wanted(p, news)) { /* a person has changed the sources back: nobody is to blame */
 		ao_info(AO_POLICY, NULL, "%s: bundle %s goes back: %s", LABELS[news->track], news->digest, news->text);
 		return;
 	}

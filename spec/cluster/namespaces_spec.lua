@@ -64,7 +64,7 @@ describe('namespaced mode', function()
     cluster.apply(cluster.actor('here', one))
     actor_ready('here', one)
     eventually('the scaled one has what scales it', 20, function() return cluster.get('scaledobject', 'scaled', one) end)
-    eventually('it says what it cannot see', 10, function() return op.log():find('in namespace ' .. two .. ': does it exist', 1, true) end)
+    eventually('it says what it cannot see', 10, function() return op.log():find('in namespace ' .. two .. '; does it exist', 1, true) end)
     eventually('the policies of the chart are live, and kept', 20, function()
       local state = cluster.get('configmap', 'asya-operator-policies-extra', own).metadata.annotations['asya.sh/policies-state']
       return state and state:find '^live' and cluster.get('configmap', 'asya-operator-policies-live', own), state
