@@ -1,7 +1,7 @@
 /*
  * brokers.c -- accesses by (namespace, type, configuration, references), servers by (type, configuration, values of Secrets).
  *
- * Calls wait at their access until a turn of the loop has found out with which server they are to be sent.
+ * A call waits at its access until a turn of the loop has found the server for it.
  */
 #include "queues/brokers.h"
 
