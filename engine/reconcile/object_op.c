@@ -1,4 +1,4 @@
-/* object_op.c -- one object of a plan: created, updated, or left because it is as wanted. */
+/* object_op.c -- one object of a plan: created, updated, or left alone because it is as wanted. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "reconcile/pass.h"

@@ -1,9 +1,9 @@
 /*
  * world.c -- informers, and the way from a changed object to the parent it concerns.
  *
- * Everything is listed at once, and nobody works before all of it is known.  With a list of namespaces that cannot be waited for, since one
- * may not exist: there, the parents of a namespace are listed last, so that none is seen before its children.  Many namespaces make more
- * watches than one connection can carry: every few of them have one of their own.
+ * Everything is listed at once, and no work begins before all of it is known.  With a list of namespaces we cannot wait for that, because
+ * one of them may not exist.  So the parents of a namespace are listed last there, and no parent is seen before its children.  Many
+ * namespaces make more watches than one connection can carry, so every few namespaces share a connection of their own.
  */
 #include "reconcile/world.h"
 
