@@ -1,4 +1,4 @@
-/* commands.c -- the words by which people steer: an annotation on the record or on the ConfigMap that was edited, obeyed once. */
+/* commands.c -- obeys, once each, the words by which people steer: an annotation on the record or on the ConfigMap that was edited. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"

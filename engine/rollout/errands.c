@@ -1,4 +1,4 @@
-/* errands.c -- does what the machine wants done: has bundles at hand, runs cases and checks in slices, passes on who is to be looked at. */
+/* errands.c -- does what the machine wants done: loads bundles, runs cases and checks in slices, and asks for passes. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"

@@ -1,7 +1,7 @@
 /*
- * policies.c -- the machine's eyes: parents, passes, ConfigMaps, settings and time are told to it as they change.
+ * policies.c -- the machine's eyes: tells it of parents, passes, ConfigMaps, settings and the time as they change.
  *
- * Each event ends with ao_policies_turn_soon(): what the machine wants done because of it is done in the loop's next turn (errands.c).
+ * Each event ends with ao_policies_turn_soon().  What the machine then wants done is done in the loop's next turn (errands.c).
  */
 #include "rollout/policies.h"
 

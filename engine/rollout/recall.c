@@ -1,4 +1,4 @@
-/* recall.c -- what a predecessor left: its record is read when the lease is won, and watched from then on. */
+/* recall.c -- reads the record that a predecessor left when the lease is won, and watches it from then on. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "rollout/policies_private.h"
