@@ -3,8 +3,8 @@
  *
  * The world is listed as the operator lists it, and each parent is planned by the bundle that would serve it.  A child is sent with
  * dryRun=All when the operator would write it: when it is not as planned, or when the parent's status says that something else was rendered
- * last, of which there may be leftovers.  The answer has the server's defaults; it is compared with what is there.  No broker is asked:
- * queues are those of two plans.
+ * last, which may have left something over.  The answer has the server's defaults, and is compared with what is there.  No broker is asked:
+ * the queues of two plans are compared.
  */
 #include "base/map.h"
 #include "base/mem.h"

@@ -1,4 +1,4 @@
-/* own.c -- a Deployment, the ConfigMaps that its first container takes variables and its --config from, and nothing else: no Secret is read. */
+/* own.c -- reads a Deployment, and the ConfigMaps with the variables and the --config of its first container.  It reads no Secret. */
 #include "cli/own.h"
 
 #include "base/mem.h"

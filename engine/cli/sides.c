@@ -1,7 +1,8 @@
 /*
- * sides.c -- the side that would be is put together once; bundles that serve are fetched by their digests, each when a parent first has it.
+ * sides.c -- the side that would be is put together once.  A bundle that serves is fetched by its digest when the first parent needs it.
  *
- * The operator keeps the texts of a bundle when its sources do not hold it any more.  Of one that is not kept they are the ConfigMaps as they are.
+ * The operator keeps the texts of a bundle when its sources do not hold it any more.  The texts of any other bundle are the ConfigMaps as
+ * they are.
  */
 #include "cli/sides.h"
 

@@ -1,7 +1,7 @@
 /*
  * changes.c -- groups by a text: kind, action and fields, with a placeholder for the parent's name.
  *
- * There may be as many different changes as there are parents; beyond a cap they share one group for each kind, without fields.
+ * There may be as many different changes as there are parents.  Beyond a cap they share one group for each kind, without fields.
  */
 #include "policy/changes.h"
 

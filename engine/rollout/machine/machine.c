@@ -6,8 +6,8 @@
  *   lease won             read the record's ConfigMap and call ao_machine_new(); NULL when there is none
  *   caches filled         ao_machine_seen() for every parent, ao_machine_want(), ao_machine_synced(); passes begin only then
  *   world's listener      ao_machine_seen() and _gone(), before the pass that the change leads to.  Another uid is another parent: gone,
- *                         then seen.  `has` is read from the status, so the bundle's digest there must be that of the last pass that carried out
- *                         its whole plan (outcome.bundle_digest, see status_op.c).
+ *                         then seen.  `has` is read from the status, so the bundle's digest there must be that of the last pass that
+ *                         carried out its whole plan (outcome.bundle_digest, see status_op.c).
  *   before each pass      ao_machine_serves(): this bundle plans; NULL: the pass looks at the status only
  *   after each pass       ao_machine_reported(); after an `unsure` one the next pass writes the whole status: the cache may be behind
  *   ConfigMaps, settings  ao_machine_want() with the digests over sources and settings, for which nothing has to be loaded
