@@ -155,7 +155,7 @@ static void open_archive(ao_sides *s)
 	if (text)
 		r = ao_record_read(text, &record, kept, &err);
 	if (r < 0 && r != -ENOENT) {
-		ao_auto_str char *note = ao_xasprintf("what serves now is not known: %s", ao_err_text(err));
+		ao_auto_str char *note = ao_xasprintf("it is not known which policies serve now: %s", ao_err_text(err));
 		ao_cli_note(note);
 	}
 	ao_rollout_record_clear(&record);
@@ -199,7 +199,7 @@ static void fetch_kept(ao_sides *s, const char *digest, served *it)
 		ao_err_set(&f.err, -ETIME, "no answer");
 	}
 	if (f.err) {
-		ao_auto_str char *note = ao_xasprintf("bundle %s, which serves, is not known here: %s", digest, ao_err_text(f.err));
+		ao_auto_str char *note = ao_xasprintf("bundle %s, which serves now, cannot be read: %s", digest, ao_err_text(f.err));
 		ao_cli_note(note);
 	}
 	ao_err_free(f.err);

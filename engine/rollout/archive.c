@@ -121,7 +121,7 @@ int ao_archive_check(const ao_sources *sources, const cJSON *seen, ao_err **rete
 					  file->name, file->origin);
 	}
 	if (bytes > AO_ARCHIVE_MAX)
-		return ao_err_set(reterr, -E2BIG, "the files and settings of the policies are %zu KiB, and can be %d KiB in all",
+		return ao_err_set(reterr, -E2BIG, "the files and settings of the policies take %zu KiB; at most %d KiB are allowed",
 				  bytes / 1024, AO_ARCHIVE_MAX / 1024);
 	return 0;
 }
