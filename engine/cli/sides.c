@@ -17,7 +17,7 @@
 #define FILES_MS 5000
 #define ANSWER_MS 40000
 
-/** A bundle that serves somebody. */
+/** A bundle that serves a parent. */
 typedef struct served {
 	ao_variant *variant; /* NULL: it cannot be had */
 	bool done;
@@ -34,7 +34,7 @@ struct ao_sides {
 	bool arrived;
 	ao_manifest *manifest;
 	side would, as_is; /* with --policies, and without */
-	char *selection;   /* for whom the canary is */
+	char *selection;   /* which parents the canary is for */
 	ao_archive *archive;
 	ao_map *serving; /* digest -> served */
 };
@@ -139,7 +139,7 @@ static int load_sides(ao_sides *s, const char *policies_dir, ao_err **reterr)
 
 /* ---- what serves ---- */
 
-/** Where the texts of bundles are is in the operator's record; without one, nothing is known of what serves. */
+/** The operator's record says where the texts of bundles are. Without a record it is not known which bundles serve. */
 static void open_archive(ao_sides *s)
 {
 	ao_auto_json cJSON *object = NULL;
@@ -185,7 +185,7 @@ static void on_fetched(void *arg, const char *digest, ao_sources *sources, const
 		ao_variant_load(&f->sides->load, sources, seen, seen, &f->to->variant, &f->err);
 }
 
-/** @param it  gets the bundle; none when it is not kept, which is no news */
+/** @param it  gets the bundle; none when it is not kept, which needs no note */
 static void fetch_kept(ao_sides *s, const char *digest, served *it)
 {
 	fetch f = {.sides = s, .to = it};

@@ -47,8 +47,8 @@ struct ao_world {
 
 static const ao_kind *parent_kind(const ao_world *world) { return &world->manifest->kinds[0]; }
 
-/** Another object, one that is to go now, or one whose generation has moved on though it looks the same (there and back in a gap of the
- * watch). */
+/** Another object, or one that is being deleted now, or one that looks the same but has another generation (changed there and back in a gap
+ * of the watch). */
 static bool is_other(const ao_object *object, const ao_object *before)
 {
 	return strcmp(before->uid, object->uid) != 0 || before->deleting != object->deleting || before->generation != object->generation;
@@ -82,7 +82,7 @@ static void wake_grandparent(ao_world *world, const ao_kind *kind, const ao_obje
 	}
 }
 
-/** Wakes whom a change concerns. */
+/** Wakes the parent that a change concerns. */
 static void tell(ao_world *world, const ao_kind *kind, ao_change change, const ao_object *object, const ao_object *before)
 {
 	switch (kind->role) {

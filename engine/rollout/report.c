@@ -123,7 +123,7 @@ static void live(ao_policies *p, const ao_task *news)
 		ao_report_params(p);
 }
 
-/** Somebody is to blame when it is refused; else a person has changed the sources back, and that is all. */
+/** Does the edit go back because it was refused? Otherwise a person has only changed the sources back. */
 static bool is_blamed(const ao_policies *p, const ao_task *news)
 {
 	const ao_edit *edit = &p->edits[news->track];
@@ -236,7 +236,7 @@ void ao_report_params(ao_policies *p)
 
 /* ---- readiness and metrics ---- */
 
-/** Why not everything that was asked for is done, or NULL. */
+/** Why not everything is done that was asked for; or NULL. */
 static const char *trouble_of(const ao_policies *p)
 {
 	const char *texts[] = {p->stuck, p->missing, p->edits[AO_ROLLOUT_MAIN].trouble, p->edits[AO_ROLLOUT_CANARY].trouble, p->noted};

@@ -344,7 +344,7 @@ void ao_machine_gone(ao_machine *m, const char *key)
 	settle(m);
 }
 
-/** Those whose parent went between two leaders. */
+/** Forgets refusals because of a parent that went between two leaders. */
 static void pardon_gone(ao_machine *m)
 {
 	for (size_t i = m->kept.refusal_count; i-- > 0;) {
