@@ -44,7 +44,7 @@ local function fail(text, ...)
   error(format(text, ...), 0)
 end
 
---- A copy that shares nothing that can be changed: what a policy does to it, no other one sees, nor the next call.
+--- A copy that shares nothing that can be changed: neither another policy nor the next call sees what a policy does to it.
 local function copy(value, copies)
   if type(value) ~= 'table' or copies[value] then
     return copies[value] or value
@@ -75,7 +75,7 @@ end
 ---@class Loader
 ---@field files table<string, Source>
 ---@field loaded table<string, { kind: string, content: any }|'loading'>
----@field stack string[] the files that are loading, each because the one before requires it
+---@field stack string[] the files that are loading; each one is required by the one before
 
 --- What went wrong in a file, with its name in front.
 local function named(name, wrong)
@@ -85,14 +85,14 @@ local function named(name, wrong)
   return sub(wrong, 1, #name + 1) == name .. ':' and wrong or name .. ': ' .. wrong
 end
 
---- Goes back to the file that requires the one on top.
+--- Goes back from the file on top to the one that requires it.
 local function leave(loader)
   loader.stack[#loader.stack] = nil
   local below = loader.stack[#loader.stack]
   loader.host.enter(below or '', below and 'load' or '')
 end
 
---- After an error that somebody caught: the files it ended are not loading any more, and who wants them next sees it, too.
+--- After an error that was caught: the files that it ended are not loading any more. The next `require` of one runs it anew and fails, too.
 local function unwind(loader, depth)
   while #loader.stack > depth do
     loader.loaded[loader.stack[#loader.stack]] = nil
@@ -125,7 +125,7 @@ end
 
 local load_file
 
---- `require` as one file of the bundle sees it: what it does to what a library holds, no other file sees.
+--- `require` as one file of the bundle sees it: no other file sees what this file does to the content of a library.
 local function require_for(loader)
   local libraries = {}
   return function(module)
@@ -149,7 +149,7 @@ local function require_for(loader)
   end
 end
 
---- Compiling takes no step that would be counted, so the text is handed over in pieces, by steps that are.
+--- Compiling takes no steps that are counted. So the text is handed over in pieces, by steps that are.
 local function pieces(text)
   local at = 1 - PIECE
   return function()
@@ -200,7 +200,7 @@ local function lua_files(loader)
   return names
 end
 
---- Puts policies in order: each behind those it names in `after`, ties by name.
+--- Puts policies in order: each one behind those that it names in `after`; otherwise by name.
 ---@param by_name table<string, Policy>
 ---@return Policy[]
 local function in_order(by_name)
@@ -267,7 +267,7 @@ local function collect(loader)
   return by_name, manifest
 end
 
---- Checks each policy's parameters against its schema, defaults filled in. Those of nobody are for a policy that may come later.
+--- Checks each policy's parameters against its schema and fills in defaults. Those of an unknown policy are ignored: it may come later.
 local function apply_params(list, given, host)
   if type(given) ~= 'table' or given[1] ~= nil then
     fail('params must be a table: policy name to parameters')
@@ -293,7 +293,7 @@ local function settings_with_defaults(manifest, given)
   return settings
 end
 
---- Asks each policy what is wrong with the settings: what it says, in order. Policies do without what they cannot use.
+--- Asks each policy what is wrong with the settings. Returns the answers, in order. Policies must do without settings that they cannot use.
 ---@param self Bundle
 ---@return string[]
 local function problems_of(self)
@@ -386,10 +386,10 @@ local function finder(children)
   end
 end
 
---- What of the world beside parent and children a plan may depend on: it is made again when that changes, if a hook has read it.
+--- What a plan may depend on beside parent and children. If a hook has read one of these, the plan is made again when it changes.
 local WORLD = { 'now', 'related', 'queues', 'absent' }
 
---- A context whose fields in `world` are put there when they are read for the first time, which is noted in `reads`.
+--- A context that gets a field of `world` when it is read for the first time. The read is noted in `reads`.
 local function context(fields, world, reads)
   local function fill(ctx, key)
     local value = world[key]
@@ -430,12 +430,12 @@ local function contexts(self, snapshot)
   return result, reads
 end
 
---- The names of what was read, or nil when that is nothing.
+--- The names of what was read; nil when nothing was.
 local function names_of(reads)
   return next(reads) and json.array(sorted_keys(reads)) or nil
 end
 
---- The parent, and who it is: a copy, for owner references that no policy has had a hand in.
+--- The parent, and a copy of its identity, for owner references that no policy can have changed.
 local function parent_of(snapshot)
   local parent = snapshot.parent
   if type(parent) ~= 'table' or type(parent.metadata) ~= 'table' then
@@ -484,10 +484,10 @@ local function validate(self, actor, ctx)
 end
 
 --- What is wanted for a parent: { invalid, objects, refused, kept, queues, events, requeue_after, reads }.
--- `reads` says what of the world hooks have read: the time, related objects, queues, absent kinds.
+-- `reads` says which of these the hooks have read: the time, related objects, queues, absent kinds.
 -- For an invalid parent that is being deleted, the queues are planned all the same, so that they are deleted, too.
----@param snapshot table { now, parent, children, related, queues, explain, warn }; with explain = true the plan says who set each field,
--- with blame = { role, path } who set that one, and with warn = true which lists were replaced as a whole
+---@param snapshot table { now, parent, children, related, queues, explain, warn }; with explain = true the plan says which policy set each
+-- field, with blame = { role, path } which one set that field, and with warn = true which lists were replaced as a whole
 ---@return table
 function Bundle:plan(snapshot)
   local actor, parent = parent_of(snapshot)
@@ -534,7 +534,7 @@ function Bundle:shared()
   return { objects = plan.finish(p, { host = self.host, kinds = self.kinds }).objects }
 end
 
---- Renders a case in another shape, which expects nothing but that it can be done: what comes of it is returned.
+--- Renders a case in another shape. All that is expected is that this works; the result is returned.
 local function in_shape(self, snapshot, blame)
   snapshot.warn, snapshot.blame = true, blame
   local done = self:plan(snapshot)

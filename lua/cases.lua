@@ -1,4 +1,4 @@
---- cases: what policies are expected to do, written as data: a parent, and what must come of it.
+--- cases: what policies are expected to do, written as data: a parent, and what must be made of it.
 --
 -- A case is a table of the form
 --   title:    what it shows
@@ -11,7 +11,7 @@
 --   refused:  with expect: {role: texts that its refusal must hold}; no other role may be refused
 --   invalid:  texts that the refusal of the parent must hold, instead of expect
 --   status:   fields of the status that must be there
---   shapes:   false, or the names of those of the manifest's cases.shapes as which `check` renders it, too (default: all of them)
+--   shapes:   the names of those of the manifest's cases.shapes in which `check` renders it, too, or false (default: all)
 --   snapshot: all of the above at once, as an operator recorded it; with `plan`, which must come out exactly
 local json = require 'json'
 local k8s = require 'k8s'
@@ -43,7 +43,7 @@ function M.find(plan, kind)
   end
 end
 
---- `given`, and from `base` what it lacks, map by map. Lists are taken whole.
+--- `given`, and from `base` whatever `given` lacks, map by map. Lists are taken whole.
 local function filled(base, given)
   if given == nil then return k8s.copy(base) end
   local maps = type(base) == 'table' and type(given) == 'table' and not json.is_array(base) and not json.is_array(given)
@@ -82,7 +82,7 @@ local function check_refusal(wanted, invalid)
   end
 end
 
---- Holds every refusal of a role what it must, and is no other role refused?
+--- Checks that every expected refusal of a role holds its texts, and that no other role is refused.
 local function check_roles(wanted, refused)
   local by_role = {}
   for _, it in ipairs(refused) do

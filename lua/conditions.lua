@@ -20,7 +20,7 @@ function conditions.of(object, kind)
   return conditions.get(type(status) == 'table' and status.conditions or nil, kind)
 end
 
---- Puts a condition into `list` (replacing one of its type). Its lastTransitionTime is that of `before` as long as the status is the same.
+--- Puts a condition into `list`, where it replaces one of its type. While its status is that of `before`, so is its lastTransitionTime.
 ---@param list table the conditions being built
 ---@param before table? the conditions of the stored status
 ---@param condition { type: string, status: string, reason: string, message: string }

@@ -39,7 +39,7 @@ function M.new(plan)
   end, by_role
 end
 
---- What is at a path as the engine writes it, "spec.containers[0].image"; keys may hold dots.
+--- The value at a path in the engine's form, "spec.containers[0].image". Keys may hold dots.
 local function value_at(value, path)
   while path ~= '' and type(value) == 'table' and value ~= json.null do
     local index, behind = path:match '^%[(%d+)%]%.?(.*)$'

@@ -1,4 +1,4 @@
---- host: the plain-Lua stand-in for what C provides in the binary, so that bundles run under lua5.4 and busted.
+--- host: stands in for what C provides in the binary, so that bundles run under plain lua5.4 and busted.
 -- Nothing is limited here: spent() is never true.
 local host = { max_string = 262144 }
 local at = { policy = '', hook = '' }
@@ -23,7 +23,7 @@ function host.spent()
   return false
 end
 
---- The first place of a text, as it is, in another. C's takes time in proportion to both lengths; stock find to their product.
+--- Finds a plain text in another one. The time of C's version grows with the sum of both lengths, that of stock find with their product.
 ---@param s string
 ---@param text string
 ---@param from integer 1 to #s + 1

@@ -1,5 +1,5 @@
 --- json: null, arrays and objects as Lua values, and their JSON text.
--- An object is a plain table, an array one that json.array() has marked (so that an empty one stays an array), null is json.null.
+-- An object is a plain table. An array is a table that json.array() has marked, so that an empty one stays an array. null is json.null.
 local seal = require 'seal'
 
 local byte, format, find, sub, rep = string.byte, string.format, string.find, string.sub, string.rep
@@ -15,7 +15,7 @@ local MAX_DEPTH <const> = 64
 
 local ARRAY = { __name = 'json.array' } -- the metatable of arrays; C takes it from one
 
---- JSON's null: there, but nothing.
+--- JSON's null: a value that is there, but holds nothing.
 json.null = seal.new({}, 'null')
 
 --- Marks a table as an array, and returns it. Without an argument: a new empty array.

@@ -39,7 +39,7 @@ function k8s.get(object, path, default)
   return value
 end
 
---- The value as a positive integer; it may be a number or a text. Anything else gives `default`, and so does zero.
+--- The value as a positive integer. It may be a number or a text. Zero and anything else give `default`.
 ---@param value any
 ---@param default any
 ---@return any
@@ -48,7 +48,7 @@ function k8s.positive(value, default)
   return number and number > 0 and number or default
 end
 
---- Sets the value at a path, making the tables on the way.
+--- Sets the value at a path. Tables on the way are made when they are missing.
 ---@param object table
 ---@param path string|string[]
 ---@param value any
@@ -103,7 +103,7 @@ end
 
 local function is_map(value) return type(value) == 'table' and value ~= json.null and not json.is_array(value) and #value == 0 end
 
---- A list that has something in it, which the overlay does not hold: it is lost.
+--- A list with an item that the overlay does not hold: this item is lost.
 local function loses(base, overlay)
   for i, item in ipairs(base) do
     if not k8s.contains(item, overlay[i]) then return true end
@@ -201,8 +201,8 @@ function k8s.add_mount(container, mount)
   list[#list + 1] = mount
 end
 
---- Adds variables to a container. A name that is there keeps its place and gets the new value: the last one wins, as it does at run time, and
--- variables that refer to it still find it before them.
+--- Adds variables to a container. A name that is there keeps its place and gets the new value: the last value wins, as at run time, and
+-- variables that refer to this one still come after it.
 ---@param container table
 ---@param variables table
 function k8s.add_env(container, variables)
@@ -231,7 +231,7 @@ function k8s.is_dns_label(name)
     or type(name) == 'string' and #name <= 63 and name:find '^[a-z0-9][a-z0-9-]*[a-z0-9]$' ~= nil
 end
 
---- A name of at most `max` (63) characters: the parts joined by '-', shortened with a hash when they do not fit.
+--- A name of at most `max` (63 by default) characters: the parts joined by '-', shortened with a hash when they do not fit.
 ---@param parts string[]
 ---@param max integer?
 ---@return string
@@ -242,7 +242,7 @@ function k8s.name(parts, max)
   return whole:sub(1, max - 9):gsub('[^a-z0-9]+$', '') .. '-' .. text.hash(whole):sub(1, 8)
 end
 
---- The labels of `given`, and those of `own` that `given` lacks.
+--- The labels of `given`, and those labels of `own` that `given` lacks.
 ---@param given table?
 ---@param own table
 ---@return table

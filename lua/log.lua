@@ -1,4 +1,4 @@
---- log: lines in the operator's log, with the name of the policy. The arguments are those of string.format; %s of a table gives its JSON, cut.
+--- log: lines in the operator's log, with the name of the policy. Arguments are as for string.format; %s of a table is its JSON, shortened.
 local json = require 'json'
 local plain = require 'plain'
 local seal = require 'seal'
@@ -10,7 +10,7 @@ local log = {}
 
 local MAX_TABLE <const> = 400 -- bytes of the JSON of one table
 
---- A table as JSON; whatever says itself what it is, or is no JSON, as tostring gives it.
+--- A table as JSON. A value that cannot be JSON, or that says itself what it is, as tostring gives it.
 local function shown(host, value)
   local mt = type(value) == 'table' and getmetatable(value)
   if type(value) ~= 'table' or value == json.null or mt == false or (mt and not json.is_array(value)) then return value end
@@ -35,16 +35,16 @@ function log.new(host, file)
   ---@class Log
   local api = {}
 
-  --- What helps to find a mistake; shown with --log-level debug.
+  --- Writes what helps to find a mistake. Shown with --log-level debug.
   ---@param text any
   function api.debug(text, ...) host.log('debug', policy, line(host, text, ...)) end
-  --- What has happened.
+  --- Writes what has happened.
   ---@param text any
   function api.info(text, ...) host.log('info', policy, line(host, text, ...)) end
-  --- What somebody should look at.
+  --- Writes what a person should look at.
   ---@param text any
   function api.warn(text, ...) host.log('warn', policy, line(host, text, ...)) end
-  --- What is broken.
+  --- Writes what is broken.
   ---@param text any
   function api.error(text, ...) host.log('error', policy, line(host, text, ...)) end
 

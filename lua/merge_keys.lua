@@ -1,10 +1,10 @@
 --- merge_keys: how Kubernetes tells the items of a list apart, by the name of the list.
--- The one table of it: k8s.merge reads it here, the engine's comparison is generated from it, and a spec holds it against the schemas of
--- the API server. A list that is not here is one value, compared and replaced as a whole.
+-- This is the only table of it: k8s.merge reads it here, the engine's comparison is generated from it, and a spec compares it with the
+-- schemas of the API server. A list that is not here is one value, compared and replaced as a whole.
 local merge_keys = {}
 
---- Rows of a list's name and the members that tell its items apart; a row without members is a set of plain values.  Where a name has more
--- than one row, the first that fits every item counts.
+--- Rows of a list's name and the members that tell its items apart. A row without members is a set of plain values. When a name has more
+-- than one row, the first one that fits every item counts.
 merge_keys.ROWS = {
   { 'claims', 'name' },
   { 'conditions', 'type' },
@@ -27,7 +27,7 @@ merge_keys.ROWS = {
   { 'volumes', 'name' },
 }
 
---- What a member that may be left out is then.
+--- The value of a member that was left out.
 merge_keys.DEFAULTS = { protocol = 'TCP' }
 
 local by_list = {}
@@ -51,7 +51,7 @@ local function fits(keys, list)
   return true
 end
 
---- The keys of a list of that name; nil when it is one value. Every item of ours must have the first of them.
+--- The keys of a list with that name; nil when the list is one value. Each of our items must have the first key.
 function merge_keys.of(name, list)
   for _, keys in ipairs(by_list[name] or {}) do
     if fits(keys, list) then return keys end

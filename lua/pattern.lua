@@ -1,6 +1,6 @@
 --- pattern: Lua patterns matched by Lua code.
--- The stock matcher is C. No step budget reaches into it, and a pattern of forty bytes can keep it busy for hours. Here every step is one
--- of the virtual machine. A pattern is split into items once per call. Then the items are matched with backtracking.
+-- The stock matcher is C. No step budget reaches into it, and a pattern of forty bytes can keep it busy for hours. Here every step is a
+-- step of the virtual machine. A pattern is split into items once per call. Then the items are matched with backtracking.
 local byte, find, sub, char = string.byte, string.find, string.sub, string.char
 local concat = table.concat
 local error, tostring, type = error, tostring, type

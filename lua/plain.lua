@@ -1,5 +1,5 @@
---- plain: values as texts in which no address is seen, made by steps that are counted: tostring, string.format and table.concat for policies
--- and for what the SDK does with their values.
+--- plain: tostring, string.format and table.concat for policies, and for the SDK where it handles their values.
+-- The texts show no addresses, and they are made by steps that are counted.
 local error, getmetatable, rawget, tostring, type = error, getmetatable, rawget, tostring, type
 local find, format, gsub = string.find, string.format, string.gsub
 local concat, pack, unpack = table.concat, table.pack, table.unpack
@@ -8,7 +8,7 @@ local plain = {}
 
 local ADDRESSED = { table = true, ['function'] = true, userdata = true, thread = true }
 
---- As tostring; tables and functions are not told apart.
+--- As tostring, but one table looks like another, and one function like another.
 ---@param value any
 ---@return string
 function plain.text(value)
@@ -37,7 +37,7 @@ function plain.format(text, ...)
   return format(text, unpack(arguments, 1, arguments.n))
 end
 
---- As table.concat, which would ask a list for its length and its items in C, however many it says it has.
+--- As table.concat, which would read the list in C, however many items it claims to have.
 ---@param list table
 ---@param separator string?
 ---@param first integer?

@@ -1,4 +1,4 @@
---- plan: what policies want to exist, under construction.
+--- plan: what policies want to exist, while they put it together.
 -- Objects stand under roles, so that a later policy finds them without knowing names. Nothing is checked against a cluster here.
 local json = require 'json'
 local k8s = require 'k8s'
@@ -80,8 +80,8 @@ local function check_new(state, role, object)
   end
 end
 
---- Plans a child that the parent owns. Namespace and owner reference are filled in later. A name that a child of another parent has is
--- refused; what several parents need alike is a shared object.
+--- Plans a child that the parent owns. Namespace and owner reference are filled in later. The name of another parent's child is refused.
+-- When several parents need the same object, use plan:shared.
 ---@param role string what the object is for, unique in the plan
 ---@param object table
 ---@param options { after: string }? `after` names a role that must exist first
@@ -115,7 +115,7 @@ function Plan:shared(role, object)
   put(state, role, object, nil, true)
 end
 
---- Leaves an observed child alone although the plan does not hold it: it is neither changed nor deleted.
+--- Leaves an observed child alone although it is not in the plan: it is neither changed nor deleted.
 ---@param child table as ctx.children has it
 function Plan:keep(child)
   local state = state_of(self, 'keep')
@@ -125,8 +125,8 @@ function Plan:keep(child)
   state.kept[#state.kept + 1] = { kind = child.kind, namespace = child.metadata.namespace, name = child.metadata.name }
 end
 
---- Refuses the object under a role: what is there of it is neither changed nor deleted, and the rest of the plan is carried out. What must
--- come after it is refused with it. The first refusal of a role counts; status hooks find it in ctx.outcome.refused.
+--- Refuses the object under a role: it is neither made, changed nor deleted, and the rest of the plan is carried out. Roles that must come
+-- after it are refused with it. The first refusal of a role counts; status hooks find it in ctx.outcome.refused.
 ---@param role string
 ---@param why Invalid { path, message, reason, condition }
 function Plan:refuse(role, why)
@@ -157,8 +157,8 @@ end
 --- Where objects of different kinds keep the template of their pods.
 local POD_PLACES = { { 'spec', 'template' }, { 'spec', 'jobTargetRef', 'template' }, { 'spec', 'jobTemplate', 'spec', 'template' } }
 
---- The template of the pods that the object under a role makes, with `metadata` and `spec`, to be read or changed in place: the same way for every kind
--- of workload. nil when there is no such role, or when its object makes no pods.
+--- The template of the pods that the object under a role makes, with `metadata` and `spec`, to be read or changed in place. It works for every
+-- kind of workload. nil when there is no such role, or when its object makes no pods.
 ---@param role string? 'workload' by default
 ---@return table?
 function Plan:pod(role)
@@ -188,8 +188,8 @@ function Plan:roles()
   return roles
 end
 
---- Merges fields into the object under a role. Lists are merged by Kubernetes' own keys; one whose items have none (tolerations) is replaced, of which
--- `check` warns: plan:append adds to it.
+--- Merges fields into the object under a role. Lists are merged by Kubernetes' own keys. A list whose items have no keys (tolerations) is
+-- replaced, and `check` warns of that; plan:append adds to such a list.
 ---@param role string
 ---@param overlay table
 function Plan:merge(role, overlay)
@@ -204,7 +204,7 @@ function Plan:merge(role, overlay)
   end)
 end
 
---- Adds items to a list in the object under a role, which is made when it is not there.
+--- Adds items to a list in the object under a role. The list is made when it is not there.
 ---@param role string
 ---@param path string|string[] dotted, or a list of keys where keys hold dots
 ---@param ... any the items
@@ -297,7 +297,7 @@ function Plan:rolling_out()
   state_of(self, 'rolling_out').rolling_out = true
 end
 
---- Raises what is wrong with an entry in the name of the policy that added it.
+--- Raises an error about an entry, in the name of the policy that added it.
 local function blame(host, entry, text, ...)
   host.enter(entry.policy.name, 'plan')
   error(format("%s: role '%s': %s", entry.policy.file, entry.role, format(text, ...)), 0)
@@ -346,7 +346,7 @@ local function own(host, entry, parent, reference)
   metadata.ownerReferences = owners
 end
 
---- The entries in the order they are to be applied: as added, each behind the role it waits for.
+--- The entries in the order in which they are applied: as added, but each one behind the role that it waits for.
 local function ordered(host, state)
   local result, mark = {}, {}
   local function visit(entry, from)
@@ -392,7 +392,7 @@ end
 ---@field rolling_out true?
 ---@field warnings table[]? { policy, role, path } of lists that were replaced as a whole
 
---- Leaves the object of an entry out of the plan, and what there is of it alone.
+--- Leaves the object of an entry out of the plan. If the object exists, it stays as it is.
 local function refuse(state, entry, refused)
   local object, why = entry.object, entry.refusal
   local metadata = object.metadata

@@ -1,4 +1,4 @@
---- policy: what the files of a bundle return, checked in the file that returns it.
+--- policy: what the files of a bundle return. It is checked in the file that returns it.
 -- Each bundle has its own copy of these functions, made by policy.new(), because policy.file() reads that bundle's files.
 local json = require 'json'
 local plain = require 'plain'

@@ -9,7 +9,7 @@ local SUFFIX = {
 
 local NANO <const> = 1000000000
 
---- whole and nano parts of |value|, or nil when the text is not a quantity, or too large to be exact.
+--- The whole and nano parts of |value|, or nil when the text is not a quantity, or too large to be exact.
 local function parse(value)
   if math.type(value) == 'integer' then return value < 0 and -1 or 1, math.abs(value), 0 end
   if type(value) ~= 'string' then return nil end
@@ -29,7 +29,7 @@ local function parse(value)
   return sign == '-' and -1 or 1, whole, nano
 end
 
---- -1, 0 or 1 as a is below, equal to or above b; nil when one of them is not a quantity.
+--- -1, 0 or 1 when a is below, equal to or above b; nil when one of them is not a quantity.
 ---@param a string|integer
 ---@param b string|integer
 ---@return integer?

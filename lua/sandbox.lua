@@ -1,6 +1,6 @@
 --- sandbox: the environment policies run in, built from an allow-list.
--- What could run away inside C is Lua here, so that the machine's own count covers it; what would differ from run to run (the order of pairs,
--- addresses in tostring) does not exist. What is shared by policies is sealed, and no policy ever holds a metatable that is in use.
+-- Functions that could run on inside C are Lua here, so that the machine's own count covers them. Nothing differs from run to run: pairs
+-- has a fixed order, and tostring shows no addresses. What policies share is sealed, and no policy ever holds a metatable that is in use.
 local log = require 'log'
 local pattern = require 'pattern'
 local plain = require 'plain'
@@ -75,13 +75,13 @@ local FORBIDDEN = { '__gc', '__mode', '__close', '__metatable' }
 
 local MADE = {} -- marks the metatables that safe_setmetatable has made
 
---- Tables behind __index and __newindex become functions: a chain of them then takes steps, where C would follow it in one.
+--- Tables behind __index and __newindex become functions. A chain of them then takes many steps; C would follow it in one.
 local BEHIND = {
   __index = function(behind) return function(_, key) return behind[key] end end,
   __newindex = function(behind) return function(_, key, value) behind[key] = value end end,
 }
 
---- A metatable with what `mt` holds now. Only functions: C would follow chains of callable tables in one step as well.
+--- A metatable with what `mt` holds now. It may hold only functions: C would follow chains of callable tables in one step as well.
 local function metatable_like(mt)
   local made = { [MADE] = true }
   for _, name in ipairs(FORBIDDEN) do
@@ -122,7 +122,7 @@ local function safe_rawset(t, key, value)
   return rawset(t, key, value)
 end
 
---- An error of the budget cannot be caught: what is spent is spent.
+--- An error of the budget cannot be caught, because the budget stays spent.
 local function make_pcall(host, mark, unwind)
   local function pass(at, ok, ...)
     if not ok and host.spent() then error((...), 0) end
@@ -257,9 +257,9 @@ local function copy_without(library, ...)
   return copy
 end
 
---- Everything policies may use, by name. Methods of strings become the safe ones for all of this machine.
+--- Everything that policies may use, by name. Methods of strings become the safe ones in this whole machine.
 ---@param host table
----@param mark (fun(): any)? what `unwind` is given when pcall has caught an error: what this said before the call
+---@param mark (fun(): any)? called before pcall; when pcall has caught an error, `unwind` gets the result
 ---@param unwind fun(at: any)?
 ---@return table
 function sandbox.new(host, mark, unwind)
@@ -277,7 +277,7 @@ function sandbox.new(host, mark, unwind)
   return base
 end
 
---- The globals of one file: it can read what base has and its own require and log, and set nothing.
+--- The globals of one file. It can read what base has, and its own require and log. It can set nothing.
 ---@param base table
 ---@param file string
 ---@param require function

@@ -1,4 +1,4 @@
---- schema: what a policy's parameters may be, with defaults and documentation. Closed: an unknown key is an error.
+--- schema: what a policy's parameters may be, with defaults and documentation. An unknown key is an error.
 local json = require 'json'
 local plain = require 'plain'
 
@@ -123,7 +123,7 @@ function CHECK.table(rule, value, path)
   return schema.apply(rule.fields, value, path)
 end
 
---- A value with its defaults, or an error that names the path.
+--- The value with its defaults filled in, or an error that names the path.
 function check(rule, value, path)
   if value == nil or value == json.null then
     if rule.kind == 'table' and rule.fallback == nil then return schema.apply(rule.fields, {}, path) end

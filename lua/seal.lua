@@ -1,6 +1,6 @@
---- seal: what policies are handed and must not change: libraries, modules, the log, the plan, null, their globals.
--- A sealed table is empty; what it shows lies behind it, where assignment, rawset, table.sort and the rest do not reach. Its metatable is
--- protected, so that neither policies nor the SDK's own setmetatable can take it or put another in its place.
+--- seal: protects what policies get and must not change: libraries, modules, the log, the plan, null, their globals.
+-- A sealed table is empty. What it shows lies behind it, where assignment, rawset, table.sort and the rest do not reach. Its metatable is
+-- protected, so that neither policies nor the SDK's own setmetatable can take it or put another one in its place.
 local plain = require 'plain'
 
 local error, next, setmetatable = error, next, setmetatable
@@ -13,7 +13,7 @@ local CONTENT = setmetatable({}, { __mode = 'k' }) -- sealed table -> what it sh
 --- A table that shows `content` and cannot be changed.
 ---@param content table
 ---@param name string what it is, for messages
----@param refusal string? instead of "... cannot be changed": what is said to who sets field %s
+---@param refusal string? the message when somebody sets field %s, instead of "... cannot be changed"
 ---@return table
 function seal.new(content, name, refusal)
   local sealed = setmetatable({}, {
@@ -33,7 +33,7 @@ end
 ---@return table?
 function seal.content(value) return CONTENT[value] end
 
---- What is said to who wants to set a field.
+--- The message when somebody wants to set a field.
 ---@param sealed table
 ---@param key any
 ---@return string

@@ -42,7 +42,7 @@ function text.starts_with(s, prefix) return sub(s, 1, #prefix) == prefix end
 ---@return boolean
 function text.ends_with(s, suffix) return suffix == '' or sub(s, -#suffix) == suffix end
 
---- 16 hex digits that stand for a text (FNV-1a, 64 bits): to tell texts apart, not for security.
+--- 16 hex digits that stand for a text (FNV-1a, 64 bits). They tell texts apart; they are not for security.
 ---@param s string
 ---@return string
 function text.hash(s)
@@ -51,7 +51,7 @@ function text.hash(s)
   return format('%016x', h)
 end
 
---- The SHA-256 of a text in 64 hex digits: slower than hash, and what people pin files by.
+--- The SHA-256 of a text in 64 hex digits. It is slower than hash; people pin files by it.
 ---@param s string
 ---@return string
 function text.sha256(s)

@@ -28,9 +28,9 @@ The pages are in the source tree, not in the packaged chart: helm stores what is
 
 ## Rights
 
-The operator has a ClusterRole for what actors become, and a Role in the release's namespace for the lease and for policies.
+The operator has a ClusterRole for the objects that it makes of actors, and a Role in the release's namespace for the lease and for policies.
 
-- ConfigMaps are found by label, but outside of the release's namespace only `asya-runtime` is read and changed.
+- The operator finds ConfigMaps by label. Outside of the release's namespace it reads and changes only `asya-runtime`.
 - Secrets are read one by one by name, or never (`rbac.readSecrets=false`).
 - Actors get a finalizer and a status. Nothing else of them is changed.
 - Policies of your own that render other kinds need `rbac.extraRules`.

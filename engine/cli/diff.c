@@ -3,8 +3,8 @@
  *
  * The world is listed as the operator lists it, and each parent is planned by the bundle that would serve it.  A child is sent with
  * dryRun=All when the operator would write it: when it is not as planned, or when the parent's status says that something else was rendered
- * last, of which there may be leftovers.  The answer has the server's defaults; it is compared with what is there.  No broker is asked:
- * queues are those of two plans.
+ * last, which may have left something over.  The answer has the server's defaults, and is compared with what is there.  No broker is asked:
+ * the queues of two plans are compared.
  */
 #include "base/map.h"
 #include "base/mem.h"
@@ -203,7 +203,7 @@ static void try_child(diff *d, const wish *w)
 	ao_err_free(t.err);
 }
 
-/** An object that several parents want is one object, and of none of them. One of another class is left as it is. */
+/** An object that several parents want is looked at once, and belongs to none of them. One of another class is left as it is. */
 static void try_shared(diff *d, const cJSON *desired)
 {
 	const ao_kind *kind = ao_manifest_kind(d->manifest, desired);
@@ -220,7 +220,7 @@ static void try_shared(diff *d, const cJSON *desired)
 	d->key = key;
 }
 
-/** Those that need no parent, as far as they are there: where the others would be is a setting of the operator, which we may not know. */
+/** Shared objects that need no parent, if they exist. Where the others would be is a setting of the operator, which we may not know. */
 static void diff_shared(diff *d)
 {
 	ao_auto_json cJSON *found = NULL;
@@ -299,7 +299,7 @@ static void refuse(diff *d, const cJSON *before, const char *why)
 	d->failed += news;
 }
 
-/** What brokers say of queues is known to the operator alone. */
+/** Only the operator knows what brokers say about queues. */
 static void note_reads(diff *d, const cJSON *plan)
 {
 	const cJSON *read;

@@ -1,4 +1,4 @@
-/* diff_page.c -- one change is told with its name in front; equal ones are told once, with their number in front and their names behind. */
+/* diff_page.c -- a single change begins with its name.  Equal changes are printed once: first their number, at the end their names. */
 #include "cli/diff_page.h"
 
 #include "base/mem.h"

@@ -5,15 +5,18 @@
  */
 #include "policy/changes.h"
 
-/** Adds a change to a list for JSON: {kind, namespace, name, action, fields, pods, parent}; for ao_changes_new(). @param list  a cJSON array */
+/**
+ * For ao_changes_new(): adds a change to a list for JSON, as {kind, namespace, name, action, fields, pods, parent}.
+ * @param list  a cJSON array
+ */
 void ao_diff_list(void *list, const ao_change_item *change);
 
 /**
  * Prints all changes on stdout, and how many there are on stderr.
  *
- * @param list     the same one by one
+ * @param list     the same changes one by one, as ao_diff_list() collected them
  * @param plural   what parents are called
  * @param parents  how many were looked at
- * @param json     print the list
+ * @param json     print the list as JSON
  */
 void ao_diff_print(const ao_changes *changes, const cJSON *list, const char *plural, size_t parents, bool json);

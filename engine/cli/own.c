@@ -1,4 +1,4 @@
-/* own.c -- a Deployment, the ConfigMaps that its first container takes variables and its --config from, and nothing else: no Secret is read. */
+/* own.c -- reads a Deployment, and the ConfigMaps with the variables and the --config of its first container.  It reads no Secret. */
 #include "cli/own.h"
 
 #include "base/mem.h"
@@ -91,7 +91,7 @@ static void take_variable(const own *o, const cJSON *variable)
 	if (value || read) {
 		setenv(name, value ? value : read, 0);
 	} else if (ao_json_at(variable, "valueFrom")) {
-		ao_auto_str char *text = ao_xasprintf("the operator has %s from elsewhere, which is not read here", name);
+		ao_auto_str char *text = ao_xasprintf("the operator takes %s from a source that is not read here", name);
 		ao_cli_note(text);
 	}
 }

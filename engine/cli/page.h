@@ -9,7 +9,7 @@
 
 /** Sends stdout through a pager when it is a terminal. */
 void ao_page_begin(void);
-/** Waits until the pager has been left. */
+/** Waits until the person has left the pager. */
 void ao_page_end(void);
 
 typedef enum { AO_PLAIN, AO_GREEN, AO_RED, AO_YELLOW, AO_BOLD } ao_colour;

@@ -2,8 +2,8 @@
  * release.c -- takes our finalizer off parents, so that they can be deleted when there is no operator any more.
  *
  * An operator that runs would put the finalizer back, but only the holder of the lease may write.  So with --take-lease we become the
- * holder by force, and wait until the time of the last holder is over.  We do not give the lease back at the end.  An operator that is
- * still there begins again when the lease has expired.
+ * holder by force, and wait until the last holder must have stopped.  We do not give the lease back at the end.  An operator that is still
+ * there begins again when the lease has expired.
  */
 #include "base/clock.h"
 #include "base/mem.h"

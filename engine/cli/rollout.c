@@ -1,4 +1,4 @@
-/* rollout.c -- how far an edit of policies is, and the words that steer it, in the manner of `kubectl rollout`. */
+/* rollout.c -- shows how far an edit of policies has come, and writes the words that steer it, in the manner of `kubectl rollout`. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cli/cli.h"

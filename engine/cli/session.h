@@ -1,6 +1,6 @@
 #pragma once
 /**
- * session.h -- a cluster for verbs that need one: kubectl's flags, and requests that wait for their answer.
+ * session.h -- a connection to a cluster for the verbs that need one: kubectl's flags, and requests that wait for their answer.
  * Threads: the main thread.
  */
 #include "cli/args.h"
@@ -31,9 +31,9 @@ typedef struct ao_session {
 	ao_scope scope;         /* whose parents and policies it serves */
 } ao_session;
 
-/** @return 0; -EINVAL, -ENOENT no usable kubeconfig, or the class is not a valid name */
+/** @return 0; -EINVAL, -ENOENT there is no usable kubeconfig, or the class is not a valid name */
 int ao_session_open(const ao_session_flags *flags, ao_session *ret, ao_err **reterr);
-void ao_session_close(ao_session *session); /* one that was not opened is fine */
+void ao_session_close(ao_session *session); /* a session that was not opened is fine */
 #define ao_auto_session __attribute__((cleanup(ao_session_close)))
 
 /**
@@ -45,12 +45,12 @@ int ao_session_send(ao_session *session, const ao_kube_request *request, cJSON *
 /** Sends a GET and waits for its answer. */
 int ao_session_get(ao_session *session, const char *path, cJSON **ret, ao_err **reterr);
 
-/** After a failed request for a collection: does the server itself say that it does not know the kind? */
+/** After a failed request for a collection: does the server's discovery say that it does not know the kind? */
 bool ao_session_lacks(ao_session *session, const ao_resource *resource);
 
 /** The manifest of the binary, which says how ConfigMaps are labelled. The caller frees it. */
 int ao_session_manifest(ao_manifest **ret, ao_err **reterr);
-/** The policy ConfigMaps of the operator's namespace and class as a ConfigMapList; `suffix` is of their label: "" or "-canary". */
+/** The policy ConfigMaps of the operator's namespace and class as a ConfigMapList. @param suffix  of their label: "" or "-canary" */
 int ao_session_config_maps(ao_session *session, const ao_manifest *manifest, const char *suffix, cJSON **ret, ao_err **reterr);
 
 /**

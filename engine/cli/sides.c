@@ -1,7 +1,8 @@
 /*
- * sides.c -- the side that would be is put together once; bundles that serve are fetched by their digests, each when a parent first has it.
+ * sides.c -- the side that would be is put together once.  A bundle that serves is fetched by its digest when the first parent needs it.
  *
- * The operator keeps the texts of a bundle when its sources do not hold it any more.  Of one that is not kept they are the ConfigMaps as they are.
+ * The operator keeps the texts of a bundle when its sources do not hold it any more.  The texts of any other bundle are the ConfigMaps as
+ * they are.
  */
 #include "cli/sides.h"
 
@@ -16,7 +17,7 @@
 #define FILES_MS 5000
 #define ANSWER_MS 40000
 
-/** A bundle that serves somebody. */
+/** A bundle that serves a parent. */
 typedef struct served {
 	ao_variant *variant; /* NULL: it cannot be had */
 	bool done;
@@ -33,7 +34,7 @@ struct ao_sides {
 	bool arrived;
 	ao_manifest *manifest;
 	side would, as_is; /* with --policies, and without */
-	char *selection;   /* for whom the canary is */
+	char *selection;   /* which parents the canary is for */
 	ao_archive *archive;
 	ao_map *serving; /* digest -> served */
 };
@@ -138,7 +139,7 @@ static int load_sides(ao_sides *s, const char *policies_dir, ao_err **reterr)
 
 /* ---- what serves ---- */
 
-/** Where the texts of bundles are is in the operator's record; without one, nothing is known of what serves. */
+/** The operator's record says where the texts of bundles are. Without a record it is not known which bundles serve. */
 static void open_archive(ao_sides *s)
 {
 	ao_auto_json cJSON *object = NULL;
@@ -154,7 +155,7 @@ static void open_archive(ao_sides *s)
 	if (text)
 		r = ao_record_read(text, &record, kept, &err);
 	if (r < 0 && r != -ENOENT) {
-		ao_auto_str char *note = ao_xasprintf("what serves now is not known: %s", ao_err_text(err));
+		ao_auto_str char *note = ao_xasprintf("it is not known which policies serve now: %s", ao_err_text(err));
 		ao_cli_note(note);
 	}
 	ao_rollout_record_clear(&record);
@@ -184,7 +185,7 @@ static void on_fetched(void *arg, const char *digest, ao_sources *sources, const
 		ao_variant_load(&f->sides->load, sources, seen, seen, &f->to->variant, &f->err);
 }
 
-/** @param it  gets the bundle; none when it is not kept, which is no news */
+/** @param it  gets the bundle; none when it is not kept, which needs no note */
 static void fetch_kept(ao_sides *s, const char *digest, served *it)
 {
 	fetch f = {.sides = s, .to = it};
@@ -198,7 +199,7 @@ static void fetch_kept(ao_sides *s, const char *digest, served *it)
 		ao_err_set(&f.err, -ETIME, "no answer");
 	}
 	if (f.err) {
-		ao_auto_str char *note = ao_xasprintf("bundle %s, which serves, is not known here: %s", digest, ao_err_text(f.err));
+		ao_auto_str char *note = ao_xasprintf("bundle %s, which serves now, cannot be read: %s", digest, ao_err_text(f.err));
 		ao_cli_note(note);
 	}
 	ao_err_free(f.err);

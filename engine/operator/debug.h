@@ -2,7 +2,7 @@
 /**
  * debug.h -- /debug/<parents>/NAMESPACE/NAME: what the policies see of one parent, what they make of it, and how its passes went.
  *
- * A page is made when it is asked for.  Secrets are taken out before the policies are asked, as --record does.
+ * A page is made when a client asks for it.  Secrets are taken out before the policies are asked, as --record does.
  * Threads: the loop thread only.
  */
 #include "net/server.h"

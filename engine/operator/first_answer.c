@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define LOOK_MS 100 /* for signals, while nobody has answered yet */
+#define LOOK_MS 100 /* between looks for signals, while there is no answer yet */
 #define REST_MS 1000
 #define MAX_REST_MS 30000
 

@@ -186,7 +186,7 @@ static void on_health(void *arg, ao_checks *checks)
 	ao_checks_add_health(checks, ao_heartbeat_late_ms(op->heartbeat), op->lease ? ao_lease_overdue_ms(op->lease) : 0);
 }
 
-/** A process that stands by is ready, and so is one whose caches are filling: to take its traffic away would help neither. */
+/** A process that stands by is ready, and so is one whose caches are filling: it would help neither to lose its traffic. */
 static void on_ready(void *arg, ao_checks *checks)
 {
 	operator_ *op = arg;

@@ -10,7 +10,7 @@
 typedef struct ao_operator_options {
 	ao_load_options load;
 	const char *kubeconfig, *context; /* NULL: as kubectl would find them */
-	const char *namespace_;           /* our own: lease, policy ConfigMaps; NULL: the kubeconfig's */
+	const char *namespace_;           /* our own, for lease and policy ConfigMaps; NULL: the kubeconfig's */
 	const char *metrics_address;      /* "0" turns it off */
 	const char *probe_address;
 	const char *record_dir; /* --record, or NULL */

@@ -1,7 +1,7 @@
 /*
  * changes.c -- groups by a text: kind, action and fields, with a placeholder for the parent's name.
  *
- * There may be as many different changes as there are parents; beyond a cap they share one group for each kind, without fields.
+ * There may be as many different changes as there are parents.  Beyond a cap they share one group for each kind, without fields.
  */
 #include "policy/changes.h"
 
@@ -349,7 +349,7 @@ ao_changes_count ao_changes_count_all(const ao_changes *c)
 
 /* ---- the summary ---- */
 
-/** Values at these places are told by nobody: people keep passwords there. */
+/** Values at these places are never shown, because people keep passwords there. */
 static bool may_be_secret(const ao_change_group *g, const char *path)
 {
 	static const char *const PLACES[] = {"env[", "env", "command", "args", "data", "stringData", "config", "secrets"};

@@ -1,6 +1,6 @@
 #pragma once
 /**
- * load.h -- makes a bundle that can be called from files and settings.  Every verb of the command line begins with this.
+ * load.h -- makes a bundle out of files and settings.  Every verb of the command line begins with this.
  *
  * Sources in this order: the files built into the binary, --policies DIR, then what the caller brings (ConfigMaps).  A later file replaces
  * an earlier one of the same name.
@@ -13,10 +13,10 @@
 typedef struct ao_load_options {
 	const char *policies_dir;          /* --policies, or NULL */
 	const char *config_file;           /* --config, or NULL */
-	const cJSON *config;               /* what lies below it: another configuration, parsed; or NULL */
+	const cJSON *config;               /* another configuration, parsed, which config_file wins over; or NULL */
 	const cJSON *flags;                /* settings given as flags: {name: text}, or NULL */
 	const ao_limits *limits;           /* of calls; NULL: the usual ones */
-	const ao_scope *scope;             /* whose policies and parents; NULL: AO_SCOPE_ALL */
+	const ao_scope *scope;             /* which policies and parents are ours; NULL: AO_SCOPE_ALL */
 	ao_setting_files *files;           /* reads and fetches the files that settings ask for; NULL: see ao_settings_from */
 	void (*on_note)(const char *text); /* what a person should know about how settings were read; may be NULL */
 } ao_load_options;
@@ -26,12 +26,12 @@ typedef struct ao_loaded {
 	ao_bundle *bundle;
 	ao_manifest *manifest;
 	cJSON *settings; /* the operator's, by name */
-	char *unclaimed; /* settings of nobody, for people: `params` of policies that are not there (yet), what policies refuse; or NULL */
+	char *unclaimed; /* a text for people: `params` of policies that do not exist (yet), and settings that policies refuse; or NULL */
 } ao_loaded;
 
 static inline const ao_scope *ao_load_scope(const ao_load_options *options) { return options->scope ? options->scope : &AO_SCOPE_ALL; }
 
-/** Reads a configuration file. @param ret  its one document, or NULL when it is empty */
+/** Reads a configuration file. @param ret  its only document; NULL: the file is empty */
 int ao_load_config(const char *path, cJSON **ret, ao_err **reterr);
 
 /** The files of the binary and of --policies. */
@@ -43,10 +43,10 @@ int ao_load_sources(const ao_load_options *options, ao_sources *sources, ao_err 
  * @return 0; -EINVAL with file and line, or setting; -EINTR the sandbox's clock
  */
 int ao_load_settings(const ao_load_options *options, const ao_sources *sources, cJSON **ret, cJSON **ret_seen, ao_err **reterr);
-/** Loads it with the settings that were collected, or kept. @return 0; -EINVAL with file and line, or field; -EINTR the sandbox's clock */
+/** Loads a bundle with settings that were collected or kept. @return 0; -EINVAL with file and line, or field; -EINTR the sandbox's clock */
 int ao_load_with(const ao_load_options *options, const ao_sources *sources, const cJSON *settings, const cJSON *seen, ao_loaded *ret,
 		 ao_err **reterr);
-/** Both at once. */
+/** Collects the settings and loads the bundle. */
 int ao_load(const ao_load_options *options, const ao_sources *sources, ao_loaded *ret, ao_err **reterr);
 void ao_loaded_clear(ao_loaded *loaded);
 #define ao_auto_loaded __attribute__((cleanup(ao_loaded_clear)))

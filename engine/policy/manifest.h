@@ -39,13 +39,13 @@ typedef struct ao_manifest {
 	char *lease;            /* name of the Lease */
 	char *component;        /* names us in Events and metrics */
 	char **digest_path;     /* NULL-terminated path in the parent where the digest of what was rendered is kept; NULL: nowhere */
-	char **bundle_path;     /* ... and the digest of the bundle that did; NULL: nowhere */
-	char **records_path;    /* NULL-terminated path in the parent where it is kept whose its queues are; NULL: nowhere */
+	char **bundle_path;     /* ... and the digest of the bundle that rendered it; NULL: nowhere */
+	char **records_path;    /* NULL-terminated path in the parent of the records that say whose its queues are; NULL: nowhere */
 	char *gauge;            /* name of the metric that counts parents by their state; NULL: none */
 	char *gauge_help, *gauge_label;
-	char **gauge_path;      /* NULL-terminated path in the parent of the value that it counts by */
+	char **gauge_path;      /* NULL-terminated path in the parent of the value that the gauge counts by */
 	char *debug_path;       /* what /debug/ calls parents */
-	char *policies_label;   /* ConfigMaps of our namespace with this label "true" hold policies; or NULL */
+	char *policies_label;   /* ConfigMaps of our namespace hold policies when this label is "true"; or NULL */
 	char *class_annotation; /* says which operator an object belongs to, see scope.h; NULL: there is only one */
 } ao_manifest;
 
@@ -53,10 +53,10 @@ typedef struct ao_manifest {
 int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr);
 void ao_manifest_free(ao_manifest *manifest);
 
-/** Can a bundle of this manifest work in a world that was made for the other one? Both as ao_bundle_manifest() returns them. */
+/** Can a bundle with `manifest` work in a world that was made for `world`? Both as ao_bundle_manifest() returns them. */
 bool ao_manifest_fits(const cJSON *manifest, const cJSON *world);
 
-/** The kind of a JSON object by its apiVersion and kind; NULL when the manifest does not name it. */
+/** The kind of a JSON object, by its apiVersion and kind. NULL: the manifest does not name it. */
 const ao_kind *ao_manifest_kind(const ao_manifest *manifest, const cJSON *object);
 
 static inline void ao_manifest_freep(ao_manifest **m) { ao_manifest_free(*m); }

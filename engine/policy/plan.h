@@ -17,14 +17,14 @@ typedef struct ao_plan_blame {
  * Runs the plan hooks on a snapshot, then checks and settles every object (see schema.h).
  *
  * @param openapi  NULL: objects are not checked
- * @param blame    filled in on failure, but for -EINTR; may be NULL. When an object does not fit, that is who set the field
+ * @param blame    filled in on failure, except -EINTR; may be NULL. When an object does not fit, it is the policy that set the field
  * @param reterr   what ao_bundle_plan() says, or "policy 'workload', role 'workload': Deployment resize: spec.replicas: must be ..."
  * @return as ao_bundle_plan(); -EINVAL when an object does not fit its schema
  */
 int ao_plan_make(ao_bundle *bundle, const ao_openapi *openapi, const cJSON *snapshot, cJSON **ret, ao_call_stats *stats,
 		 ao_plan_blame *blame, ao_err **reterr);
 
-/** What a bundle is to find the culprit of, {role, path}: the field that an error of ao_openapi_check() begins with. The caller frees it. */
+/** {role, path}: the field that an error of ao_openapi_check() begins with. A bundle can say who set it. The caller frees it. */
 cJSON *ao_plan_field(const char *role, const ao_err *err);
 
 /** A digest over all objects of a plan that are not shared: different plans have different digests. */

@@ -1,4 +1,4 @@
-/* redact.c -- walks a tree; what a string may tell depends on the member it stands in and on the object around it. */
+/* redact.c -- walks a tree.  Whether a string may be shown depends on the member it stands in and on the object around it. */
 #include "policy/redact.h"
 
 #include "base/map.h"

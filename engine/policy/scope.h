@@ -18,7 +18,7 @@ typedef struct ao_scope {
 extern const ao_scope AO_SCOPE_ALL;
 
 /**
- * Reads the command line, and what it does not say from the environment (ASYA_OPERATOR_CLASS, ASYA_WATCH_NAMESPACES).
+ * Reads the scope from the command line; what is NULL there comes from the environment (ASYA_OPERATOR_CLASS, ASYA_WATCH_NAMESPACES).
  *
  * @param class_      or NULL
  * @param namespaces  "a,b", or NULL; empty means all
@@ -28,7 +28,7 @@ int ao_scope_read(const char *class_, const char *namespaces, ao_scope *ret, ao_
 void ao_scope_clear(ao_scope *scope);
 #define ao_auto_scope __attribute__((cleanup(ao_scope_clear)))
 
-/** The name for our class of something that each class has one of: "base", or "base-class". The caller frees it. */
+/** The name of something that each class has one of: "base", or "base-class". The caller frees it. */
 char *ao_scope_name(const ao_scope *scope, const char *base);
 bool ao_scope_covers(const ao_scope *scope, const char *namespace_);
 /** Is the object of our class? */

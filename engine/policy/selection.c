@@ -70,7 +70,7 @@ int ao_selection_make(const char *selector, const char *percent, char **ret, ao_
 	return 0;
 }
 
-/** @return 1 to 100; 0: it is a selector, in whose text a % is no label */
+/** @return 1 to 100; 0: it is a selector (a label cannot hold a %) */
 static unsigned share_of(const char *selection)
 {
 	char *end;

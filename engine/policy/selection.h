@@ -1,13 +1,13 @@
 #pragma once
 /**
- * selection.h -- for which parents a canary is: a label selector ("team=ml,tier!=gold,beta,!legacy") or a share of them ("10%").
+ * selection.h -- which parents a canary is for: a label selector ("team=ml,tier!=gold,beta,!legacy") or a share of all parents ("10%").
  * Threads: any.
  */
 #include "base/err.h"
 #include "kube/store.h"
 
 /**
- * Makes a selection of what a person wrote.
+ * Makes a selection from what a person wrote.
  *
  * @param selector  or NULL
  * @param percent   "10"; or NULL; wins over the selector
@@ -15,5 +15,5 @@
  * @return 0; -EINVAL neither is given, or the one that is given is wrong
  */
 int ao_selection_make(const char *selector, const char *percent, char **ret, ao_err **reterr);
-/** A parent is in a share by its name, so it stays there. */
+/** Is the parent selected? Its name decides whether it is in a share, so it stays in or out. */
 bool ao_selection_concerns(const char *selection, const ao_object *parent);

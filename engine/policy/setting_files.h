@@ -42,15 +42,15 @@ typedef struct ao_file_wanted {
 	const char *token_file; /* read at each attempt; or NULL */
 	const char *token_env;  /* name of a variable that holds the token when no file does; or NULL */
 	const char *ca_file;    /* trusted beside the system's CAs; or NULL */
-	const char *wrong;      /* why it cannot be asked for at all; or NULL */
-	const char *hint;       /* what to look at when the URL leads nowhere */
+	const char *wrong;      /* why it cannot be read or fetched at all; or NULL */
+	const char *hint;       /* what people should look at when the URL leads nowhere */
 } ao_file_wanted;
 
 ao_setting_files *ao_setting_files_new(const ao_setting_files_options *options);
 void ao_setting_files_free(ao_setting_files *files); /* NULL is fine */
 
 /**
- * @param files  NULL: nothing waits for the file, so a path that cannot be read is an error and a URL gives nothing
+ * @param files  NULL: nobody waits for the file, so a path that cannot be read is an error and a URL gives nothing
  * @param ret    the text, or NULL while it is not there; the caller frees
  * @return 0; with `files` NULL also the error of the path
  */
@@ -61,7 +61,7 @@ void ao_setting_files_forget(ao_setting_files *files, const char *setting);
 /** From now on files are fetched, and callbacks are called. */
 void ao_setting_files_start(ao_setting_files *files);
 /**
- * True while the first attempt runs, but at most for two seconds after the start.  A caller that waits so long does not have to plan every
+ * True while the first attempt runs, but at most for two seconds after the start.  A caller that waits for this does not have to plan every
  * parent twice: first without the file, then with it.
  */
 bool ao_setting_files_settling(const ao_setting_files *files);

@@ -6,10 +6,10 @@
  * environment, flag.  `params` in the file are parameters of policies; the bundle checks them.
  *
  * A setting of type `file` is a path, and its value is the text of the file.  With `remote` it can be a URL instead, which is put together
- * from other settings: it is one when the settings named in `when` have the values given there.  While such a file is asked for and not
- * there, the value is `false`.  That is not an error.
+ * from other settings.  It is a URL when the settings named in `when` have the values given there.  While such a file is asked for but not
+ * there yet, the value is `false`.  That is not an error.
  *
- * A setting with `engine` is for the engine alone: policies do not see it, so it is no part of what a bundle is.
+ * A setting with `engine` is for the engine alone.  Policies do not see it, and it is not part of the digest of a bundle.
  *
  * Threads: any; the loop thread when there are files.
  */
@@ -20,7 +20,7 @@
 typedef struct ao_settings_from {
 	const cJSON *file;       /* the parsed --config file, or NULL; a key that is neither a setting nor `params` is an error */
 	const cJSON *flags;      /* values given on the command line by setting name, or NULL */
-	ao_setting_files *files; /* reads and fetches files; NULL: nothing waits for them, see `on_note` */
+	ao_setting_files *files; /* reads and fetches files; NULL: nobody waits for them, see `on_note` */
 	/** Without `files` a path that cannot be read is an error, and a file behind a URL is left out with a note here. May be NULL. */
 	void (*on_note)(const char *text);
 } ao_settings_from;

@@ -83,7 +83,7 @@ static int check_objects(const ao_shapes *shapes, ao_bundle *bundle, cJSON *case
 	return 0;
 }
 
-/** What policies log six times over is no help. */
+/** Logs of policies are dropped: the same line for six shapes is no help. */
 static void ignore_log(void *arg, const char *level, const char *policy, const char *text)
 {
 	(void)arg, (void)level, (void)policy, (void)text;

@@ -1,6 +1,6 @@
 #pragma once
 /**
- * variant.h -- one loaded bundle with what it was loaded from, counted by references, because several parties may need it.
+ * variant.h -- a loaded bundle with what it was loaded from.  References are counted, because several parties may need it.
  *
  * Threads: the loop thread only.
  */
@@ -9,19 +9,20 @@
 typedef struct ao_variant {
 	unsigned references;
 	ao_loaded loaded;
-	ao_sources sources; /* all files: what has to be kept of it, together with the settings that policies see. See ao_variant_shed(). */
+	ao_sources sources; /* all files; they must be kept, together with the settings that policies see. See ao_variant_shed(). */
 } ao_variant;
 
 /**
  * Loads a bundle.
  *
  * @param sources   taken: the caller's are empty then, whatever comes of it
- * @param settings  all of them; `seen`: those that policies see
+ * @param settings  all of them
+ * @param seen      those that policies see
  * @return 0; as ao_load_with()
  */
 int ao_variant_load(const ao_load_options *options, ao_sources *sources, const cJSON *settings, const cJSON *seen, ao_variant **ret,
 		    ao_err **reterr);
-/** The same from the files of the binary and of --policies, with the settings of now. */
+/** The same from the files of the binary and of --policies, with the current settings. */
 int ao_variant_load_builtin(const ao_load_options *options, ao_variant **ret, ao_err **reterr);
 /** Its texts are kept elsewhere and not needed any more: frees them. */
 void ao_variant_shed(ao_variant *variant);

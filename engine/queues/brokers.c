@@ -1,7 +1,7 @@
 /*
  * brokers.c -- accesses by (namespace, type, configuration, references), servers by (type, configuration, values of Secrets).
  *
- * Calls wait at their access until a turn of the loop has found out with which server they are to be sent.
+ * A call waits at its access until a turn of the loop has found the server for it.
  */
 #include "queues/brokers.h"
 
@@ -196,7 +196,7 @@ static bool wants_to_read(const ao_access *a)
 {
 	if (!a->server)
 		return ao_mono_ms() >= next_read_ms(a);
-	if (a->stale) /* who deletes makes do with what there is: in a namespace that goes the Secret may be gone already */
+	if (a->stale) /* a DELETE goes on without reading: in a namespace that is being deleted the Secret may be gone already */
 		for (const ao_access_call *c = a->calls; c; c = c->next)
 			if (!c->sent && c->verb != AO_BROKER_DELETE)
 				return true;

@@ -1,10 +1,10 @@
 #pragma once
 /**
- * brokers.h -- brokers as plans name them: made when first wanted, with what Secrets hold now, freed when nobody wants them.
+ * brokers.h -- the brokers that plans name: made when first wanted, with what Secrets hold then, and freed when nobody wants them.
  *
- * An access is the way of one namespace to one broker: configuration, and references to Secrets of that namespace.  Its Secrets are read
- * when it is first used, when the broker refuses what they said, and after ao_brokers_doubt(); what has changed makes a new broker object
- * for the calls that follow.  Accesses that come to the same configuration and values share one broker object, and so its connection.
+ * An access is the way of one namespace to one broker: a configuration, and references to Secrets of that namespace.  The Secrets are read
+ * when the access is first used, when the broker refuses what they held, and after ao_brokers_doubt().  If they have changed, the calls
+ * that follow get a new broker object.  Accesses with the same configuration and values share one broker object, and so its connection.
  * Threads: the loop thread only.  Callbacks run on the loop, never from inside ao_access_send().
  */
 #include "kube/client.h"
@@ -16,8 +16,8 @@ typedef struct ao_access ao_access;
 typedef struct ao_access_call ao_access_call;
 
 /**
- * Something is in order again, called for each access that it concerns; may only start calls.
- * @param may_enter  false: the broker is reached again, which cures no refusal and no mismatch; true: there are Secrets to enter it with
+ * Called for each access for which something is in order again.  It may only start calls.
+ * @param may_enter  true: there are credentials again; false: the broker is reached again, which mends no refusal and no mismatch
  */
 typedef void (*ao_brokers_back_fn)(void *arg, ao_access *access, bool may_enter);
 
@@ -38,11 +38,11 @@ const char *ao_access_id(const ao_access *access);
 const char *ao_access_place(const ao_access *access);
 /** The name the broker has in the configuration. */
 const char *ao_access_transport(const ao_access *access);
-/** False while it does not work, or keeps somebody waiting. */
+/** False while it does not work, or while a call has waited too long. */
 bool ao_access_prompt(const ao_access *access);
 
 /**
- * As ao_broker_send(), with two more reasons for failure: those of secrets.h, and InvalidConfiguration when no broker can be made.
+ * As ao_broker_send().  It fails for two more reasons: those of secrets.h, and InvalidConfiguration when no broker can be made.
  * @param queue  copied
  */
 ao_access_call *ao_access_send(ao_access *access, ao_broker_verb verb, const cJSON *queue, ao_broker_fn fn, void *arg);

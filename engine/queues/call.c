@@ -11,8 +11,8 @@
 #define FIRST_RETRY_MS 1000
 #define MAX_RETRY_MS 30000
 #define MIN_RETRY_MS 100
-#define SAY_LEFT_AFTER 4 /* failures, so that those who still read it have time to go */
-#define MIN_WAKE_MS 5000 /* one that nobody but itself fails to reach its broker with must not follow the others' successes */
+#define SAY_LEFT_AFTER 4 /* failures, so that pods which still read the queue have time to go */
+#define MIN_WAKE_MS 5000 /* when only this queue fails, it must not be tried again at each success of the others */
 
 static void say(char **slot, const char *text)
 {
@@ -164,7 +164,7 @@ static void on_asked(void *arg, const ao_broker_answer *answer)
 	ao_kept_queue *q = arg;
 	q->call = NULL;
 	q->answered_ms = ao_mono_ms();
-	if (answer->error && !q->only_looked) /* who only wants to say what stays does not wait for a broker */
+	if (answer->error && !q->only_looked) /* a look at what stays is not tried again */
 		failed(q, answer);
 	else
 		succeeded(q, answer);

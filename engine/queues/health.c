@@ -1,4 +1,4 @@
-/* health.c -- one round over all queues each interval, a bounded number at a time. */
+/* health.c -- looks at all queues once in each interval, at a bounded number of them at a time. */
 #include "base/mem.h"
 #include "queues/keeper_private.h"
 

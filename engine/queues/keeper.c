@@ -1,8 +1,8 @@
 /*
  * keeper.c -- what is wanted, by parent.
  *
- * A pass asks for each queue of its plan and goes on when it is known to be right.  Who has to wait for a broker waits a moment at most:
- * then the pass ends, and the answer brings the parent back.  So a slow broker holds up nobody but its own.
+ * A pass asks for each queue of its plan and goes on when the queue is known to be right.  It waits for a broker for a moment at most: then
+ * the pass ends, and the broker's answer brings the parent back.  So a slow broker holds up only the parents that use it.
  */
 #include "queues/keeper.h"
 

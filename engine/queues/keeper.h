@@ -1,6 +1,6 @@
 #pragma once
 /**
- * keeper.h -- keeps the queues that plans want: made, looked at now and then, tried again when their broker does not answer, deleted.
+ * keeper.h -- keeps the queues that plans want: makes them, looks at them now and then, tries again after failures, and deletes them.
  *
  * A queue of a plan is {name, transport, type, config, secrets, want, deletion, leaving}: `want` is the broker's own description
  * (rabbitmq.h, sqs.h). A failure is tried again by the keeper itself, after a back-off or as soon as the broker works again; the parent is
@@ -20,18 +20,18 @@ typedef struct ao_queues_options {
 	ao_kube *kube;
 	ao_events *events;
 	const ao_resource *parent_kind; /* what Events are about */
-	char *const *records_path;      /* where a parent says whose its queues are, as ao_queues_records() made it; NULL: nowhere */
+	char *const *records_path;      /* where the status of a parent keeps what ao_queues_records() made; NULL: nowhere */
 	uint64_t health_ms;             /* 0: queues are never looked at unasked */
-	/** Something about a parent's queues is other than before; `work`: more than counts. */
+	/** Something about a parent's queues has changed; `work`: more than counts of messages. */
 	void (*on_change)(void *arg, const char *parent_key, bool work);
 	void *arg;
 } ao_queues_options;
 
 typedef enum {
 	AO_QUEUES_DONE,    /* it is as wanted, or gone */
-	AO_QUEUES_FAILED,  /* facts say why; tried again, and on_change called then */
+	AO_QUEUES_FAILED,  /* `ret` says why; it is tried again, and on_change will be called */
 	AO_QUEUES_PENDING, /* the broker has not answered yet; on_change will be called */
-	AO_QUEUES_WAIT,    /* fn will be called soon, at the latest after a fraction of a second */
+	AO_QUEUES_WAIT,    /* fn will be called within a fraction of a second */
 } ao_queues_state;
 
 /** What is known of one queue. Texts are borrowed until the loop runs again. */
@@ -50,31 +50,34 @@ void ao_queues_free(ao_queues *queues); /* NULL is fine */
  * deleted.
  *
  * @param queue  copied
- * @param fn     NULL: not ready to wait, AO_QUEUES_WAIT is not returned
+ * @param fn     NULL: AO_QUEUES_WAIT is never returned
  * @param ret    may be NULL
  */
 ao_queues_state ao_queues_want(ao_queues *queues, const ao_object *parent, const cJSON *queue, ao_broker_verb verb, void (*fn)(void *arg),
 			       void *arg, ao_queues_fact *ret);
 /**
- * Wants a queue gone that the parent reads no more, because it has moved to another broker: one that `leaving` in its plan says so of. Nothing
- * is asked before ao_queues_moved(); one that is not empty is looked at again and again until it is.
+ * Wants a queue gone that the parent has left for another broker; its plan marks the queue with `leaving`.  No broker is asked before
+ * ao_queues_moved().  A queue that is not empty is looked at again and again until it is.
  */
 void ao_queues_leave(ao_queues *queues, const ao_object *parent, const cJSON *queue);
-/** Whatever of a parent read those queues is gone. */
+/** The pods of a parent that read the queues it leaves are gone. */
 void ao_queues_moved(ao_queues *queues, const char *parent_uid);
-/** Waits no longer with this arg. */
+/** Forgets the wait with this arg: its fn is not called. */
 void ao_queues_cancel(ao_queues *queues, void *arg);
-/** Forgets those queues of a parent that are not in `planned`; they stay at their brokers. */
+/** Forgets the queues of a parent that are not in `planned`; they stay at their brokers. */
 void ao_queues_keep(ao_queues *queues, const char *parent_uid, const cJSON *planned);
 /** Forgets a parent. */
 void ao_queues_forget(ao_queues *queues, const char *parent_uid);
 
 /**
- * For the parent's status: [{name, transport, owner}], owner as in whose.h.  A queue of which nothing is known yet is left out. The caller
+ * For the parent's status: [{name, transport, owner}], owner as in whose.h.  A queue is left out while nothing is known of it.  The caller
  * frees.
- * @return NULL while nothing may be written, because an operator without records may have left queues to this parent
+ * @return NULL: nothing may be written yet, because an operator without records may have left queues to this parent
  */
 cJSON *ao_queues_records(ao_queues *queues, const ao_object *parent);
-/** For policies, without those that the parent leaves: [{name, transport, ready, messages, in_flight, reason, message}]; counts that are not known are left out. */
+/**
+ * For policies: [{name, transport, ready, messages, in_flight, reason, message}].  Unknown counts are left out, and so are queues that the
+ * parent leaves.  The caller frees.
+ */
 cJSON *ao_queues_facts(const ao_queues *queues, const char *parent_uid);
 void ao_queues_collect(ao_queues *queues, ao_metrics *metrics);

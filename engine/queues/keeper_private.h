@@ -1,5 +1,8 @@
 #pragma once
-/** keeper_private.h -- shared between keeper.c (what is wanted), call.c (asking brokers), records.c (whose they are) and health.c. Private to queues/. */
+/**
+ * keeper_private.h -- shared between keeper.c (what is wanted), call.c (asking brokers), records.c (whose the queues are) and health.c.
+ * Private to queues/.
+ */
 #include "base/map.h"
 #include "queues/brokers.h"
 #include "queues/keeper.h"
@@ -11,8 +14,8 @@ typedef struct ao_kept_queue ao_kept_queue;
 typedef struct ao_queue_owner {
 	char *key, *namespace_, *name, *uid;
 	ao_kept_queue *first; /* in the order of the plan that first had them */
-	cJSON *records;       /* what is known of its queues, as its status has it; NULL: nothing, and `heir` says why */
-	bool heir;            /* it was judged by an operator that kept no records */
+	cJSON *records;       /* what is known of its queues, in the form of its status; NULL: nothing, see `heir` */
+	bool heir;            /* an operator that kept no records has worked on it */
 } ao_queue_owner;
 
 struct ao_kept_queue {
@@ -23,17 +26,17 @@ struct ao_kept_queue {
 	ao_broker_verb verb; /* ENSURE, or DELETE when it is to go */
 	ao_access *access;
 	uint64_t digest; /* of verb, want and access */
-	uint64_t good;   /* the digest that was last found to be right; 0: none */
+	uint64_t good;   /* `digest` when the queue was last found to be right; 0: never */
 	bool existed;
 	ao_whose whose;
-	bool leaving; /* the parent has moved to another broker: it goes as soon as nobody needs it there */
+	bool leaving; /* the parent has moved to another broker: the queue goes as soon as nobody needs it */
 	bool told_left, told_shared;
 	char *shared_id;            /* broker and name */
 	ao_kept_queue *next_shared; /* another parent's queue of the same id */
 
 	ao_access_call *call;
 	ao_broker_verb asked;   /* verb of `call` */
-	bool only_looked;       /* ... which for DELETE was to look at what stays */
+	bool only_looked;       /* ... but for DELETE it only looks at what stays */
 	uint64_t asked_digest;  /* digest when it was sent */
 	uint64_t answered_ms;   /* of the last ENSURE or DELETE; 0: never */
 	uint64_t failed_digest; /* what the last failure was about */
@@ -43,7 +46,7 @@ struct ao_kept_queue {
 	uint64_t woken_ms; /* when it was last tried because its broker was reached again; 0: never */
 	ao_timer *retry;
 	int64_t messages, in_flight;
-	char *kept; /* the last DELETE was answered, but this queue stays, as the text says; or NULL */
+	char *kept; /* the last DELETE was answered, but the queue stays: the text says why; or NULL */
 
 	void (*waiter)(void *arg);
 	void *waiter_arg;
@@ -58,7 +61,7 @@ struct ao_queues {
 	ao_queues_options with;
 	ao_brokers *brokers;
 	ao_map *owners; /* uid -> ao_queue_owner */
-	ao_map *shared; /* id -> ao_kept_queue, the first of those who share it */
+	ao_map *shared; /* id -> the first ao_kept_queue of those that share this id */
 	ao_kept_queue *first;
 	ao_timer *health;
 	ao_kept_queue *look_at; /* health: the next that may be due */
@@ -68,29 +71,29 @@ struct ao_queues {
 void ao_queues_event(const ao_kept_queue *q, bool warning, const char *reason, const char *note);
 
 /* call.c */
-/** A queue stays that was to go: remembered, said in the log and as an Event. Takes the text. */
+/** A queue that was to be deleted stays: remembers it, and says it in the log and as an Event. Takes the text. */
 void ao_queues_kept(ao_kept_queue *q, bool warning, char *note);
-/** Asks the broker for what is wanted; a call in flight is dropped. */
+/** Asks the broker for what is wanted. A call in flight is dropped. */
 void ao_queues_ask(ao_kept_queue *q);
 void ao_queues_look(ao_kept_queue *q);
 /** Ends the call in flight, if any, and stops trying again. */
 void ao_queues_stop(ao_kept_queue *q);
-/** A broker works again: those that failed there for that reason are tried now. */
+/** A broker works again: queues that failed because it did not are tried now. */
 void ao_queues_on_back(void *arg, ao_access *access, bool may_enter);
 
 /* records.c */
 /** Reads what the parent's status says of its queues. */
 void ao_queues_recall(const ao_queues *queues, ao_queue_owner *owner, const ao_object *parent);
-/** What is known of a queue that is new to us. Its access must be set. */
+/** Takes what the records say of a queue that is new to us. Its access must be set. */
 void ao_queues_recall_one(ao_kept_queue *q);
-/** What a broker said of it, when asked to ensure it. @return whether the parent's status has to say something new */
+/** Takes a broker's answer to ENSURE. @return whether the parent's status has to say something new */
 bool ao_queues_saw(ao_kept_queue *q, const ao_broker_answer *answer);
-/** It is gone, or nobody's business any more: the parent's status need not remember it. */
+/** The queue is gone, or is not wanted any more: the parent's status need not remember it. */
 void ao_queues_unrecord(ao_kept_queue *q);
-/** Another parent's queue, which goes, is the same: from now on it is this one's. */
+/** Another parent goes that has the same queue: from now on the queue is this parent's. */
 void ao_queues_inherit(ao_kept_queue *q);
 
 /* health.c */
 void ao_queues_on_health(void *arg);
-/** Looks at further queues, as many at a time as is decent. */
+/** Looks at further queues, a bounded number at a time. */
 void ao_queues_look_on(ao_queues *queues);

@@ -1,7 +1,7 @@
 /*
  * records.c -- whose the queues of a parent are: whose.h decides, the parent's status remembers.
  *
- * What the status said when we first saw the parent is the beginning; from then on the records in memory are what is written there.
+ * The records begin with what the status said when we first saw the parent.  From then on the status is written from the records in memory.
  */
 #include "base/mem.h"
 #include "queues/keeper_private.h"

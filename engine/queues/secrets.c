@@ -1,4 +1,4 @@
-/* secrets.c -- one GET after the other; every reference to the Secret at hand is served from one answer. */
+/* secrets.c -- one GET after the other.  One answer serves every reference to the same Secret. */
 #include "queues/secrets.h"
 
 #include "base/base64.h"

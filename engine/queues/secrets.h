@@ -1,6 +1,6 @@
 #pragma once
 /**
- * secrets.h -- texts out of Kubernetes Secrets, read by name and never listed, never logged, wiped after use.
+ * secrets.h -- texts out of Kubernetes Secrets.  They are read by name, never listed or logged, and wiped after use.
  *
  * Threads: the loop thread only.  Callbacks run on the loop, never from inside ao_secrets_read().
  */
@@ -9,8 +9,8 @@
 typedef struct ao_secrets_call ao_secrets_call;
 
 /**
- * error: 0, or -ENOENT no such Secret or key, -EPERM we may not read it, -EINVAL what it holds is not valid text, -EIO the server could not be
- * asked. reason: SecretMissing, SecretForbidden, InvalidSecret, SecretUnreadable; "" on success.
+ * error: 0; -ENOENT no such Secret or key; -EPERM we are not allowed to read it; -EINVAL what it holds is not valid text; -EIO the server
+ * could not be asked.  reason: SecretMissing, SecretForbidden, InvalidSecret, SecretUnreadable; "" on success.
  */
 typedef struct ao_secrets_answer {
 	int error;
@@ -20,6 +20,6 @@ typedef struct ao_secrets_answer {
 
 typedef void (*ao_secrets_fn)(void *arg, const ao_secrets_answer *answer);
 
-/** @param refs  {name: {name: of the Secret, key, optional}}; copied. A value that is optional and not there is left out. */
+/** @param refs  {name: {name: of the Secret, key, optional}}; copied. An optional value that is missing is left out. */
 ao_secrets_call *ao_secrets_read(ao_kube *kube, const char *namespace_, const cJSON *refs, ao_secrets_fn fn, void *arg);
 void ao_secrets_cancel(ao_secrets_call *call); /* fn is not called; NULL is fine */

@@ -1,4 +1,4 @@
-/* whose.c -- a table in the header's comment, as code. */
+/* whose.c -- the table in the header's comment, as code. */
 #include "queues/whose.h"
 
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* finalizer.c -- a JSON patch by position; its test is what keeps it from removing somebody else's. */
+/* finalizer.c -- a JSON patch by position.  Its test makes sure that it does not remove another finalizer. */
 #include "reconcile/finalizer.h"
 
 #include "base/mem.h"

@@ -1,4 +1,4 @@
-/* object_op.c -- one object of a plan: created, updated, or left because it is as wanted. */
+/* object_op.c -- one object of a plan: created, updated, or left alone because it is as wanted. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "reconcile/pass.h"
@@ -57,7 +57,7 @@ static bool as_wanted(ao_pass *pass, ao_memo *memo, const ao_kind *kind, const c
 	return !leftovers;
 }
 
-/** What we wanted to change is gone, and its watch has not told yet: for an apply the server has words that nobody takes for that. */
+/** Is the object gone that we wanted to change? Its watch has not told us yet. For an apply the server does not call this "not found". */
 static bool is_gone(const ao_kube_answer *answer)
 {
 	return answer->error == -ENOENT || (answer->error == -ESTALE && strstr(answer->message, "no existing object was found"));
@@ -154,7 +154,7 @@ static void on_claimed(void *arg, const ao_kube_answer *answer, bool created)
 	ao_pass_resume(pass, answer->error ? AO_OP_STOP : AO_OP_DONE);
 }
 
-/** A child that is as it should be is left alone, but for what a predecessor wrote to it since we were here: now it is known whose that is. */
+/** Leaves a child alone that is as wanted. But when a predecessor has written to it since we were here, the fields become ours. */
 static ao_op_result leave_object(ao_pass *pass, const ao_kind *kind, const cJSON *desired, const ao_object *observed)
 {
 	if (!pass->plan.returned || !observed->held.legacy_beside)

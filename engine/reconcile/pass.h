@@ -2,22 +2,22 @@
 /**
  * pass.h -- one pass over one parent: a list of operations, and one driver that runs them.
  *
- * reconcile.c decides which parent gets a pass and when; pass.c makes the list and runs it; each *_op.c holds operations, which say how they
- * went and never call each other.  Private to reconcile/.
+ * reconcile.c decides which parent gets a pass and when.  pass.c makes the list and runs it.  Each *_op.c holds operations, which say how
+ * they went and never call each other.  Private to reconcile/.
  */
 #include "base/map.h"
 #include "kube/apply.h"
 #include "kube/remove.h"
 #include "reconcile/reconcile.h"
 
-/** What we last saw to be right about one child. */
+/** One child when we last saw that it was right. */
 typedef struct ao_memo {
 	uint64_t desired;  /* digest of what we rendered */
 	uint64_t observed; /* spec_digest of the object that is in effect equal to it */
 	bool seen;         /* wanted by the plan of the pass that is running */
 } ao_memo;
 
-/** How passes over a parent went, in the few numbers that are kept of it. */
+/** The few numbers that are kept about the passes over a parent. */
 typedef struct ao_pass_times {
 	uint64_t passes, failures;
 	int64_t ended_ms; /* wall clock; 0: none ended yet */
@@ -26,7 +26,7 @@ typedef struct ao_pass_times {
 	bool failed; /* the last one */
 } ao_pass_times;
 
-/** What of the world a plan depends on beside its parent and children, because a policy has read it. */
+/** What a plan depends on beside its parent and children, because a policy has read it. */
 typedef enum {
 	AO_READ_NOW = 1,     /* the time */
 	AO_READ_RELATED = 2, /* related objects */
@@ -47,22 +47,22 @@ typedef struct ao_parent {
 	char *key, *uid;
 	ao_map *memos;        /* "Deployment asya/resize" -> ao_memo */
 	bool settled;         /* the last pass that rendered carried out its whole plan */
-	uint64_t spec_digest; /* of the parent that pass saw */
-	int64_t generation;   /* of the parent whose plan was last carried out to its end, or found invalid; 0: none yet */
-	char bundle[17];      /* digest of the bundle that pass asked */
-	ao_plan_basis basis;  /* of the plan that pass made */
+	uint64_t spec_digest; /* of the parent, as that pass saw it */
+	int64_t generation;   /* of the parent when its plan was last carried out to the end, or found invalid; 0: never */
+	char bundle[17];      /* digest of the bundle that made the plan of that pass */
+	ao_plan_basis basis;  /* of that plan */
 	cJSON *invalid;       /* why the parent is not rendered, as the plan said; or NULL */
 	cJSON *refused;       /* the parts of its plan that were refused, as the plan said; or NULL */
 	cJSON *policy_error;  /* the bundle's error in that pass; or NULL */
-	bool rolling_out;     /* the bundle said so of it when it was last asked */
-	bool ready;           /* as its status said when it was last asked */
-	bool unsure;          /* its status was written without an answer: the next write holds all of it */
+	bool rolling_out;     /* the bundle said so when it was last asked */
+	bool ready;           /* as its status said when the bundle was last asked */
+	bool unsure;          /* a write of its status got no answer: the next one holds the whole status */
 	bool wants_shared;    /* the last plan had a shared object that others want otherwise, and its bundle was not the live one */
-	bool unfit;           /* ... because an object did not fit its schema */
+	bool unfit;           /* policy_error: an object did not fit its schema */
 	char *rendered;       /* digest of everything the last plan held, in hex; or NULL */
-	char *carried;        /* the same of the last plan that was carried out to its end; or NULL */
+	char *carried;        /* the same, of the last plan that was carried out to its end; or NULL */
 	uint64_t status_ms;   /* when its status was last written, monotonic; 0: never */
-	uint64_t release_ms;  /* when we first saw that it is to go; 0: it is not */
+	uint64_t release_ms;  /* when we first saw that it is being deleted; 0: it is not */
 	struct ao_pass *pass; /* running, or NULL */
 	ao_pass_times times;  /* for /debug/ */
 } ao_parent;
@@ -71,17 +71,17 @@ typedef struct ao_pass ao_pass;
 
 /** How one operation of a pass went. */
 typedef enum {
-	AO_OP_DONE,  /* the next one */
-	AO_OP_AGAIN, /* the same one once more */
-	AO_OP_STOP,  /* those that follow would come too early: only the status is left */
+	AO_OP_DONE,  /* go on with the next one */
+	AO_OP_AGAIN, /* run the same one once more */
+	AO_OP_STOP,  /* it is too early for those that follow: only the status is left */
 	AO_OP_END,   /* the pass ends here, without a status */
-	AO_OP_WAIT,  /* a callback will say which of the above it is, by ao_pass_resume() */
+	AO_OP_WAIT,  /* a callback will call ao_pass_resume() with one of the above */
 } ao_op_result;
 
-/** One step of a pass. While it runs the parent is observed; it never calls another operation. */
+/** One step of a pass. It runs only while the parent is observed, and never calls another operation. */
 typedef struct ao_op {
 	ao_op_result (*run)(ao_pass *pass, const cJSON *item);
-	const cJSON *item; /* the queue or object of the plan that it is about; or NULL */
+	const cJSON *item; /* its queue or object of the plan; or NULL */
 } ao_op;
 
 struct ao_pass {
@@ -90,18 +90,18 @@ struct ao_pass {
 	uint64_t started_ms;
 	ao_op *ops; /* in order; the last one is the status */
 	size_t op_count, at;
-	bool held;          /* nothing but its status is looked at */
+	bool held;          /* the parent is held: the pass only writes its status */
 	ao_kube_call *call; /* a write to the parent in flight */
 	struct {
 		cJSON *tree;          /* the plan; or NULL */
 		uint64_t spec_digest; /* of the parent that it is for */
 		int64_t generation;   /* the same */
 		char bundle[17];      /* digest of the bundle that made it, or would; "": none was asked */
-		char *previous;       /* digest that was rendered last, maybe by an operator before this one; or NULL */
-		bool returned;        /* a predecessor that knows no digests wrote the status last */
-		bool behind;          /* ... and had not seen this generation: it is not known what of it is left over */
+		char *previous;       /* digest of what was rendered last, maybe by an operator before this one; or NULL */
+		bool returned;        /* an operator that writes no digests wrote the status last */
+		bool behind;          /* ... and had not seen this generation: it is not known what it has left over */
 	} plan;
-	bool queue_waited; /* for the queue of the running operation once already */
+	bool queue_waited; /* the running operation has waited for its queue once */
 	struct {
 		ao_apply *apply;  /* in flight */
 		char *difference; /* path of the first field that made us write; or NULL */
@@ -111,13 +111,13 @@ struct ao_pass {
 		ao_remove *remove; /* in flight */
 		const ao_kind *kind;
 		char *key, *name, *uid;
-	} child; /* that is being deleted */
+	} child; /* the one that is being deleted */
 	struct {
 		cJSON *errors, *changed; /* for the status */
 		char *left;              /* deletion: what stays although the parent goes, as sentences; NULL: nothing */
-		bool failed;             /* something was not carried out, and will be when the pass is tried again */
-		bool heals;              /* ... and may be without anybody's doing */
-		bool blocked;            /* something was not carried out, and whoever does it wakes the parent */
+		bool failed;             /* something was not carried out: the pass is tried again */
+		bool heals;              /* ... and the next try may succeed without anybody's doing */
+		bool blocked;            /* something was not carried out: the change that it waits for wakes the parent */
 		double requeue_after;    /* seconds; 0: none */
 	} outcome;
 };
@@ -128,7 +128,7 @@ struct ao_reconciler {
 	ao_workqueue *queue;
 	ao_map *parents;          /* key -> ao_parent */
 	char *label;              /* controller="...", for metrics */
-	bool all_planned;         /* every parent has had a plan since we began: it is known who has which queue */
+	bool all_planned;         /* every parent has had a plan since we began: it is known which parent has which queue */
 	uint64_t schemas_ms;      /* when the server's schemas were last doubted, monotonic; 0: never */
 	uint64_t schemas_version; /* ... and which they were */
 };
@@ -144,26 +144,26 @@ void ao_pass_push(ao_pass *pass, ao_op_result (*run)(ao_pass *pass, const cJSON 
 /** Drops a pass where it stands. */
 void ao_pass_free(ao_pass *pass);
 
-/** The observed parent of a running pass; NULL when it is gone or another object has its name now. */
+/** The observed parent of a running pass. NULL: it is gone, or another object has its name now. */
 const ao_object *ao_pass_object(const ao_pass *pass);
-/** A copy of the text at that path of the parent, NULL when there is none: what an operator before this one may have written. */
+/** A copy of the text at that path of the parent, maybe written by an operator before this one. NULL: there is none. */
 char *ao_pass_status_text(const ao_object *object, char *const *path);
 /** The bundle that judges the parent now. */
 ao_bundle *ao_pass_bundle(const ao_pass *pass, const ao_object *object);
-/** Sends a patch of the parent, or of a subresource of it (NULL: none); `fn` is called with the pass. */
+/** Sends a patch of the parent, or of its `subresource` when that is not NULL. `fn` is called with the pass. */
 void ao_pass_patch(ao_pass *pass, const ao_object *object, const char *subresource, const char *content_type, const cJSON *patch,
 		   ao_kube_fn fn);
 /** Adds what went wrong to the status's errors and marks the pass failed. */
 void ao_pass_error(ao_pass *pass, const char *verb, const ao_kind *kind, const char *role, const char *name, const ao_kube_answer *answer);
-/** The same for a write to the parent itself; that it is gone is no error, since the watch ends what there is of it. */
+/** The same for a write to the parent itself. A parent that is gone is not an error: the watch will tell us. */
 void ao_pass_parent_error(ao_pass *pass, const char *verb, const ao_kube_answer *answer);
-/** The same without an answer of the API server: the caller adds reason and message, and says how the pass ends. */
+/** The same without an answer of the API server: the caller adds reason and message, and sets the outcome. */
 cJSON *ao_pass_note_error(ao_pass *pass, const char *verb, const char *kind, const char *role, const char *name);
 /** Adds what was done to a child to the status's changes, the log and the metrics. */
 void ao_pass_note_change(ao_pass *pass, const char *verb, const ao_kind *kind, const char *name);
-/** The sandbox's clock stopped a call of the policies: nobody is to blame, the pass will be tried again. */
+/** The sandbox's clock stopped a call of the policies. Nobody is to blame; the pass will be tried again. */
 void ao_pass_interrupted(ao_pass *pass, const ao_err *err);
-/** An Event about the parent. @param action NULL: as the reason */
+/** Records an Event about the parent. @param action  NULL: the same as the reason */
 void ao_pass_event(ao_pass *pass, const ao_object *object, bool warning, const char *reason, const char *action, const char *note);
 /** The sooner of two wishes to be looked at again, in seconds; 0: there is none. */
 static inline double ao_pass_sooner(double a, double b) { return a > 0 && (b <= 0 || a < b) ? a : b; }
@@ -177,33 +177,33 @@ int ao_reconciler_snapshot(const ao_reconciler *reconciler, const ao_object *par
 
 /* ---- plan_op.c ---- */
 
-/** Asks the bundle for the plan and pushes what it takes to carry it out; nothing when nothing has changed. */
+/** Asks the bundle for the plan and pushes the operations that carry it out. When nothing has changed it does nothing. */
 ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item);
-/** Is the plan older than what its policies have read, or has its time come? */
+/** Has anything changed that the policies read for the plan, or has the time come that the plan named? */
 bool ao_plan_is_stale(const ao_reconciler *reconciler, const ao_parent *parent, const ao_object *object);
-/** The plan for a parent that goes: pushes the deletion of its queues. */
+/** For a parent that is being deleted: plans its queues, and pushes their deletion. */
 ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item);
 
 /* ---- queue_op.c: one queue of the plan ---- */
 
 ao_op_result ao_op_ensure_queue(ao_pass *pass, const cJSON *queue);
 ao_op_result ao_op_delete_queue(ao_pass *pass, const cJSON *queue);
-/** Deletion: says which queues of the parent's stay because the plan does not reach them. */
+/** Deletion: says which queues of the parent stay because they are not in the plan. */
 ao_op_result ao_op_leave_queues(ao_pass *pass, const cJSON *item);
-/** Deletion: remembers a sentence about what stays; takes it. */
+/** Deletion: remembers a sentence about what stays. Takes the sentence. */
 void ao_pass_leave(ao_pass *pass, char *sentence);
 
 /* ---- object_op.c: one object of the plan, own or shared ---- */
 
 ao_op_result ao_op_object(ao_pass *pass, const cJSON *item);
-/** What is remembered of a child; it is made when there is none. @param id "Deployment asya/resize" */
+/** The memo of a child, which is made when there is none. @param id "Deployment asya/resize" */
 ao_memo *ao_parent_memo(ao_parent *parent, const char *id);
 
 /* ---- prune_op.c: children that go ---- */
 
-/** Deletes what the plan does not want, one by one; then the plan is carried out. */
+/** Deletes the children that the plan does not want, one by one. Then the whole plan is carried out. */
 ao_op_result ao_op_prune(ao_pass *pass, const cJSON *item);
-/** A parent that goes: deletes its children, the latest kind of the manifest first, each only when the one before is gone. */
+/** Deletes the children of a parent that is being deleted, the last kind of the manifest first, each only when the one before is gone. */
 ao_op_result ao_op_children(ao_pass *pass, const cJSON *item);
 
 /* ---- finalizer_op.c ---- */

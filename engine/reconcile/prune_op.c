@@ -1,4 +1,4 @@
-/* prune_op.c -- children that go: those that the plan does not want any more, or all of a parent that goes. */
+/* prune_op.c -- deletes children: those that the plan does not want any more, or all children of a parent that is being deleted. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"

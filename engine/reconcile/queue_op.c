@@ -1,7 +1,7 @@
 /*
  * queue_op.c -- one queue of a plan: made right, or deleted when its parent goes.
  *
- * Objects come after the queues they work on.  But what once had its queue is kept up to date also while the broker is away.
+ * Objects come after the queues that they work on.  But a parent that once had its queue is kept up to date while the broker is away, too.
  */
 #include "base/clock.h"
 #include "base/log.h"

@@ -1,4 +1,4 @@
-/* reconcile.c -- which parent gets a pass and when, what is remembered of it in between, and what a pass that has ended leads to. */
+/* reconcile.c -- which parent gets a pass and when, what is remembered of it between passes, and what follows the end of a pass. */
 #include "reconcile/reconcile.h"
 
 #include "base/clock.h"

@@ -4,10 +4,10 @@
  *
  * One key of the work queue is one parent; a pass over it is:
  *   finalizer -> snapshot -> plan -> queues -> each object in order (create, apply, or nothing) -> prune -> status;
- * over one that is to go: its children -> its queues -> finalizer.
- * Nothing that already is as wanted causes a request.  An error in a policy or an invalid parent leaves the children as
- * they are; an error of the server stops the pass at that object, is shown in the status, and the key comes back after its back-off.
- * A pass whose parent and children look as they did after the last good one runs only the status.
+ * over a parent that is being deleted: its children -> its queues -> finalizer.
+ * What is as wanted already causes no request.  When a policy fails or the parent is invalid, the children stay as they are.  An error of
+ * the server stops the pass at that object and is shown in the status; the key comes back after its back-off.
+ * When parent and children look as they did after the last good pass, only the status is run.
  * Threads: the loop thread only.
  */
 #include "kube/event.h"
@@ -25,9 +25,9 @@ typedef struct ao_pass_report {
 	const char *key;    /* borrowed */
 	const char *bundle; /* digest of the bundle that judged it; borrowed */
 	bool carried;       /* the whole plan is in the cluster */
-	bool failed;        /* ... or will be tried again */
-	bool unsure;        /* the status was written without an answer: what it says is not known */
-	bool rolling_out;   /* its pods are still being replaced, says the bundle */
+	bool failed;        /* something was not carried out, and will be tried again */
+	bool unsure;        /* the write of the status got no answer: it is not known what the status says */
+	bool rolling_out;   /* the bundle says that pods are still being replaced */
 	bool ready;         /* as the status says now */
 	bool refused;       /* the parent is invalid, or the policies failed on it */
 } ao_pass_report;
@@ -38,11 +38,11 @@ typedef struct ao_reconciler_options {
 	ao_world *world;
 	ao_shared *shared;
 	ao_queues *queues;
-	/** Which bundle makes the plan of a parent; it may change from call to call, and lives until the loop runs again. */
+	/** The bundle that makes the plan of a parent. It lives until the loop runs again; another call may give another one. */
 	ao_bundle *(*bundle_of)(void *arg, const ao_object *parent);
-	/** The bundle that made its children cannot be asked: they are left as they are, and only its status is written. */
+	/** True: the bundle that made its children cannot be asked. They are left as they are, and only the parent's status is written. */
 	bool (*is_held)(void *arg, const ao_object *parent);
-	/** The bundle of this parent is not the one that is live: shared objects that exist are not its business. */
+	/** True: the bundle of this parent is not the live one, so it must not change shared objects that exist. */
 	bool (*is_apart)(void *arg, const ao_object *parent);
 	void (*on_pass)(void *arg, const ao_pass_report *report); /* at the end of each pass; may be NULL */
 	void *arg;
@@ -50,7 +50,7 @@ typedef struct ao_reconciler_options {
 	ao_events *events;
 	ao_metrics *metrics;
 	size_t max_concurrent;
-	const char *record_dir; /* every plan is recorded there; or NULL */
+	const char *record_dir; /* where every plan is recorded; or NULL */
 } ao_reconciler_options;
 
 /** Everything in `options` is borrowed for the reconciler's life. */
@@ -61,11 +61,11 @@ void ao_reconciler_free(ao_reconciler *reconciler);
 /** From the world's listener. */
 void ao_reconciler_parent_changed(ao_reconciler *reconciler, const char *key);
 void ao_reconciler_dependent_changed(ao_reconciler *reconciler, const char *key);
-/** Another bundle is live: parents whose shared objects had to wait for that are planned again. */
+/** Another bundle is live: plans the parents again whose shared objects had to wait for that. */
 void ao_reconciler_live_changed(ao_reconciler *reconciler);
-/** Something does not fit a schema, here or at the server: looks whether the server's have changed, at most once a minute. */
+/** Something does not fit a schema, here or at the server: looks whether the server's schemas have changed, at most once a minute. */
 void ao_reconciler_doubt_schemas(ao_reconciler *reconciler);
-/** Hands out no more work; what is in flight goes on. */
+/** Begins no more passes; those in flight go on. */
 void ao_reconciler_pause(ao_reconciler *reconciler);
 void ao_reconciler_resume(ao_reconciler *reconciler);
 /** Fills in the gauges of the work queue. */

@@ -131,7 +131,7 @@ static void fail(entry *e, const ao_kube_answer *answer)
 	end_work(e, answer);
 }
 
-/** Two operators of different versions would overwrite each other's for ever: the one whose mark it carries decides. */
+/** Does the object carry the mark of another class? Two operators of different versions would overwrite each other's text for ever. */
 static bool is_foreign(entry *e, const cJSON *tree)
 {
 	const ao_world *world = e->shared->world;

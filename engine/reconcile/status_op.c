@@ -127,7 +127,7 @@ static cJSON *broken_status(const cJSON *before, const char *message, int64_t ge
 	return status;
 }
 
-/** Whose its queues are is written whatever policies say: it must outlive us. @param written  an object with the status in it */
+/** Adds the records of whose its queues are, whatever policies say: these must outlive us. @param written  an object with the status */
 static void put_records(const ao_pass *pass, const ao_object *object, cJSON *written)
 {
 	char *const *path = pass->reconciler->manifest->records_path;
@@ -136,7 +136,7 @@ static void put_records(const ao_pass *pass, const ao_object *object, cJSON *wri
 		ao_json_put_path(written, path, records);
 }
 
-/** The status hooks themselves failed: nobody else can tell the user, so the engine says it, as an Event and as a condition. */
+/** The status hooks themselves failed. Nothing else can tell the user, so the engine says it, as an Event and as a condition. */
 static ao_op_result report_broken_status(ao_pass *pass, const ao_object *object, const ao_err *err)
 {
 	ao_error(AO_POLICY, object->key, "%s", ao_err_text(err));

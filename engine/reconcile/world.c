@@ -1,9 +1,9 @@
 /*
  * world.c -- informers, and the way from a changed object to the parent it concerns.
  *
- * Everything is listed at once, and nobody works before all of it is known.  With a list of namespaces that cannot be waited for, since one
- * may not exist: there, the parents of a namespace are listed last, so that none is seen before its children.  Many namespaces make more
- * watches than one connection can carry: every few of them have one of their own.
+ * Everything is listed at once, and no work begins before all of it is known.  With a list of namespaces we cannot wait for that, because
+ * one of them may not exist.  So the parents of a namespace are listed last there, and no parent is seen before its children.  Many
+ * namespaces make more watches than one connection can carry, so every few namespaces share a connection of their own.
  */
 #include "reconcile/world.h"
 
@@ -47,8 +47,8 @@ struct ao_world {
 
 static const ao_kind *parent_kind(const ao_world *world) { return &world->manifest->kinds[0]; }
 
-/** Another object, one that is to go now, or one whose generation has moved on though it looks the same (there and back in a gap of the
- * watch). */
+/** Another object, or one that is being deleted now, or one that looks the same but has another generation (changed there and back in a gap
+ * of the watch). */
 static bool is_other(const ao_object *object, const ao_object *before)
 {
 	return strcmp(before->uid, object->uid) != 0 || before->deleting != object->deleting || before->generation != object->generation;
@@ -82,7 +82,7 @@ static void wake_grandparent(ao_world *world, const ao_kind *kind, const ao_obje
 	}
 }
 
-/** Wakes whom a change concerns. */
+/** Wakes the parent that a change concerns. */
 static void tell(ao_world *world, const ao_kind *kind, ao_change change, const ao_object *object, const ao_object *before)
 {
 	switch (kind->role) {

@@ -1,13 +1,13 @@
 #pragma once
 /**
- * world.h -- all that we observe: one store per kind of the manifest, and who is woken by which change.
+ * world.h -- all that we observe: one store per kind of the manifest, and which change wakes which parent.
  *
- * A child wakes the parent its controller reference names, a related object the parent its label names or the one whose child owns it,
- * a shared object nobody but the keeper of shared objects.
+ * A change of a child wakes the parent that its controller reference names.  A change of a related object wakes the parent that its label
+ * names, or the parent of the child that owns it.  A change of a shared object goes to the keeper of shared objects only.
  *
- * Parents of another class are not there at all; one whose class changes goes, or comes.  A scope with namespaces has an informer per kind
- * and namespace; a namespace in which something may not be listed (it does not exist yet, or our roles are not there) keeps nobody waiting,
- * and its parents come when all that belongs to them can be seen.
+ * Parents of another class are not visible here.  When a parent's class changes, it goes or comes.  A scope with namespaces has an informer
+ * per kind and namespace.  When we are not allowed to list something in a namespace (it does not exist yet, or our roles are missing),
+ * nothing waits for it; the namespace's parents come when everything that belongs to them can be seen.
  * Threads: the loop thread only.
  */
 #include "kube/informer.h"
@@ -20,7 +20,7 @@ typedef struct ao_world_listener {
 	void (*on_dependent)(void *arg, const char *key); /* something that belongs to parent `key` changed */
 	void (*on_shared)(void *arg, const ao_kind *kind, const char *key);
 	void (*on_synced)(void *arg);    /* once: every list is complete */
-	void (*on_installed)(void *arg); /* a kind that the cluster did not know is there now, or the other way round; may be NULL */
+	void (*on_installed)(void *arg); /* a kind was added to the cluster or removed from it; may be NULL */
 	void *arg;
 } ao_world_listener;
 
@@ -42,24 +42,24 @@ bool ao_world_absent(const ao_world *world, const ao_kind *kind);
 const ao_object *ao_world_find(ao_world *world, const ao_kind *kind, const cJSON *desired);
 /** Its tree with apiVersion and kind, which lists leave out. */
 int ao_world_tree(const ao_kind *kind, const ao_object *object, cJSON **ret, ao_err **reterr);
-/** What a write of ours was about, and so what in its answer is no news. */
+/** What we wrote, and so which part of the answer is not news. */
 typedef enum {
-	AO_WROTE_OBJECT, /* all but that it is another object, or is to go */
+	AO_WROTE_OBJECT, /* news is only that it is another object, or is being deleted */
 	AO_WROTE_STATUS,
 	AO_WROTE_DELETION,
 } ao_wrote;
 
 /**
- * Puts the server's answer to a write into the cache. What it shows beyond that write wakes whom its event would have woken: that one comes
- * too late to be news.
+ * Puts the server's answer to a write into the cache.  When it shows more than the write, the parent is woken as by the watch event, which
+ * will come too late to show anything new.
  * @param ret_digest  spec_digest of the answer, also when the cache holds something newer; may be NULL
- * @return false when the object is not there (any more)
+ * @return false when the object does not exist (any more)
  */
 bool ao_world_put_answer(ao_world *world, const ao_kind *kind, ao_wrote wrote, const ao_kube_answer *answer, uint64_t *ret_digest);
-/** After a DELETE of ours, of the object of this uid: what goes on until its finalizers are done is kept as the answer shows it. */
+/** After our DELETE of the object with this uid. An object that stays until its finalizers are done is kept as the answer shows it. */
 void ao_world_deleted(ao_world *world, const ao_kind *kind, const char *key, const char *uid, const ao_kube_answer *answer);
 
-/** Puts the object of that key, which the watch does not show (it lacks the labels), into the cache. Returns NULL when it is none. */
+/** Puts an object that the watch does not show (it lacks the labels) into the cache. Returns NULL when the answer holds no object. */
 const ao_object *ao_world_put_unlisted(ao_world *world, const ao_kind *kind, const char *key, const ao_kube_answer *answer);
 
 /** Calls fn for every observed child (not shared) of the parent with this uid, kind by kind in manifest order. */
@@ -71,6 +71,6 @@ void ao_world_each_child(ao_world *world, const char *parent_uid, void (*fn)(voi
  * @return 0; -EINVAL when the parent or a child cannot be read (named)
  */
 int ao_world_snapshot(ao_world *world, const ao_object *parent, cJSON **ret, ao_err **reterr);
-/** Digests of what `related` and `absent` of a snapshot would hold: another one when something in there has changed. */
+/** Digests of what `related` and `absent` of a snapshot would hold. They differ when something in there has changed. */
 uint64_t ao_world_related_digest(ao_world *world, const ao_object *parent);
 uint64_t ao_world_absent_digest(const ao_world *world);

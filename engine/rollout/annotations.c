@@ -1,4 +1,4 @@
-/* annotations.c -- a map of the objects whose annotation is being written, or waits to be written. */
+/* annotations.c -- a map of the objects whose annotation is being written or waits for that. */
 #include "rollout/annotations.h"
 
 #include "base/log.h"

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define PART (900 * 1024)          /* bytes of texts in one ConfigMap, which can hold 1 MiB */
-#define SETTINGS "_settings_.json" /* the name of what is no file */
+#define SETTINGS "_settings_.json" /* the key of the settings, which are not a file of the bundle */
 
 typedef struct putting {
 	cJSON *parts; /* what each ConfigMap is to hold */
@@ -121,7 +121,7 @@ int ao_archive_check(const ao_sources *sources, const cJSON *seen, ao_err **rete
 					  file->name, file->origin);
 	}
 	if (bytes > AO_ARCHIVE_MAX)
-		return ao_err_set(reterr, -E2BIG, "the files and settings of the policies are %zu KiB, and can be %d KiB in all",
+		return ao_err_set(reterr, -E2BIG, "the files and settings of the policies take %zu KiB; at most %d KiB are allowed",
 				  bytes / 1024, AO_ARCHIVE_MAX / 1024);
 	return 0;
 }
@@ -313,7 +313,7 @@ static void on_got(void *arg, const ao_kube_answer *answer)
 static void get_next(getting *g)
 {
 	const ao_archive_options *with = &g->archive->with;
-	/* a bundle that no record says is kept asks for a name that nobody has: the answer comes the usual way */
+	/* when no record says that the bundle is kept, this asks for a name that does not exist: the answer comes the usual way */
 	ao_auto_str char *name =
 	    g->slots.count ? name_of(g->archive, g->slots.slots[g->at]) : ao_xasprintf("%s-%s", g->archive->prefix, g->digest);
 	ao_auto_str char *path = ao_resource_path(with->resource, with->namespace_, name, NULL);

@@ -1,10 +1,10 @@
 #pragma once
 /**
- * archive.h -- keeps the texts of bundles in ConfigMaps, so that a bundle which sources do not hold any more can still serve.
+ * archive.h -- keeps the texts of bundles in ConfigMaps, so that a bundle can still serve when the sources do not hold it any more.
  *
- * A ConfigMap holds what fits into it: files by their names, and the settings that policies saw.  Larger bundles go on in the next one, up
- * to 4 MiB.  The ConfigMaps are numbered and used again, so nothing is ever deleted; the record says which of them belong to which bundle.
- * Ownership: arguments are copied or sent at once, but for what the options borrow.
+ * A ConfigMap holds files by their names, and the settings that policies saw.  A bundle that does not fit into one goes on in the next one,
+ * up to 4 MiB.  The ConfigMaps are numbered and used again, so nothing is ever deleted.  The record says which ones belong to which bundle.
+ * Ownership: arguments are copied or sent at once, except what the options borrow.
  * Threads: the loop thread only; callbacks run on the loop, never from inside a call.
  */
 #include "kube/client.h"
@@ -26,9 +26,9 @@ typedef struct ao_archive_options {
 ao_archive *ao_archive_new(const ao_archive_options *options);
 void ao_archive_free(ao_archive *archive); /* NULL is fine; callbacks that are open are not called */
 
-/** Digest -> ao_kept: what the cluster has, as far as records say. Borrowed. */
+/** Digest -> ao_kept: what the cluster holds according to the record. Borrowed. */
 const ao_map *ao_archive_kept(const ao_archive *archive);
-/** As a record was read or written: nothing but this is kept from now on. Takes the map and its values. */
+/** A record was read or written: only what it names is kept from now on. Takes the map and its values. */
 void ao_archive_adopt(ao_archive *archive, ao_map *kept);
 bool ao_archive_has(const ao_archive *archive, const char *digest);
 
@@ -37,15 +37,15 @@ bool ao_archive_has(const ao_archive *archive, const char *digest);
  */
 int ao_archive_check(const ao_sources *sources, const cJSON *seen, ao_err **reterr);
 
-/** @param error  NULL: they are kept */
+/** @param error  NULL: the texts are kept now */
 typedef void (*ao_archive_put_fn)(void *arg, const char *digest, const ao_err *error);
-/** Writes the texts of a bundle. One is written at a time. @return as ao_archive_check(), then `fn` is not called; -EBUSY; -ENOSPC */
+/** Writes the texts of a bundle, one bundle at a time. @return 0; else `fn` is not called: as ao_archive_check(); -EBUSY; -ENOSPC */
 int ao_archive_put(ao_archive *archive, const char *digest, const ao_sources *sources, const cJSON *seen, ao_archive_put_fn fn, void *arg,
 		   ao_err **reterr);
 
 /**
  * @param sources  may be taken; NULL on errors, as is `seen`
- * @param error    NULL: there they are. Its code is -ENOENT or -EINVAL when they are lost; anything else may be different the next time
+ * @param error    NULL: all is well.  -ENOENT and -EINVAL: the texts are lost.  Any other code: the next attempt may succeed
  */
 typedef void (*ao_archive_get_fn)(void *arg, const char *digest, ao_sources *sources, const cJSON *seen, const ao_err *error);
 void ao_archive_get(ao_archive *archive, const char *digest, ao_archive_get_fn fn, void *arg);

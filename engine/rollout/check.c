@@ -1,4 +1,4 @@
-/* check.c -- two plans of one parent, and the status that the new one would lead to. */
+/* check.c -- makes two plans of one parent, and the status that the new one would lead to. */
 #include "rollout/check.h"
 
 #include "base/mem.h"

@@ -11,20 +11,20 @@
 typedef struct ao_check_options {
 	const ao_reconciler *reconciler; /* knows what policies are shown of a parent */
 	const ao_openapi *openapi;
-	ao_bundle *serving; /* NULL: the parent is held, so it cannot be said whether pods restart, and it is taken that they do */
+	ao_bundle *serving; /* NULL: the parent is held. Nobody can say whether its pods restart, so it is assumed that they do */
 	ao_bundle *candidate;
 } ao_check_options;
 
 /** Sums over all parents that were looked at, for people. */
 typedef struct ao_check_sums {
 	size_t parents;      /* looked at */
-	size_t refused;      /* parents that the candidate refuses and the other bundle did not */
-	ao_changes *changes; /* of the others; NULL: nobody was looked at */
+	size_t refused;      /* parents that the candidate refuses and the other bundle does not */
+	ao_changes *changes; /* of the others; NULL: no parent was looked at */
 } ao_check_sums;
 void ao_check_sums_clear(ao_check_sums *sums);
 
 /**
  * @param ret   `why` points into *reterr
- * @param sums  are added to when the verdict is good
+ * @param sums  the parent is added to them when the verdict is good
  */
 void ao_check_parent(const ao_check_options *options, const ao_object *parent, ao_machine_check *ret, ao_check_sums *sums, ao_err **reterr);

@@ -1,4 +1,4 @@
-/* commands.c -- the words by which people steer: an annotation on the record or on the ConfigMap that was edited, obeyed once. */
+/* commands.c -- obeys, once each, the words by which people steer: an annotation on the record or on the ConfigMap that was edited. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -27,10 +27,10 @@ static const struct {
     {"pause", pause_track, "paused: no further parent is moved", "nothing to pause"},
     {"resume", ao_machine_resume, "resumed", "nothing to resume: it is not paused, and nothing that is wanted was refused"},
     {"abort", ao_machine_abort, "aborted", "nothing to abort: no edit is under way"},
-    {"approve", ao_machine_approve, "approved", "nothing to approve: no edit waits for that"},
+    {"approve", ao_machine_approve, "approved", "nothing to approve: no edit waits for approval"},
 };
 
-/** Says what became of a word: who wrote it reads it in the annotation `<label>-state`. */
+/** Says what became of a word. The person who wrote it finds this in the annotation `<label>-state`. */
 static void tell(ao_policies *p, const ao_object *map, bool warning, const char *note)
 {
 	ao_auto_str char *state = ao_xasprintf("%s%s", warning ? "not done: " : "", note);
@@ -62,7 +62,7 @@ static void undo(ao_policies *p, const ao_object *map, const word *w)
 	else if (ao_machine_undo(p->machine, (unsigned)revision) < 0)
 		tell(p, map, true, "undo: there is no such revision; `asya-operator rollout history` shows them");
 	else
-		tell(p, map, false, "undo: goes back to an earlier bundle until the sources hold another one than now");
+		tell(p, map, false, "undo: goes back to an earlier bundle, until the ConfigMaps or settings change");
 }
 
 static void carry_out(ao_policies *p, const ao_object *map, const word *w, bool is_record, ao_rollout_track track)
@@ -79,8 +79,8 @@ static void carry_out(ao_policies *p, const ao_object *map, const word *w, bool 
 		tell(p, map, !done, done ? VERBS[i].done : VERBS[i].vain);
 		return;
 	}
-	ao_auto_str char *note = ao_xasprintf("\"%.60s%s%.60s\" is not a word that is known, nothing was changed: write one of " WORDS,
-					      w->text, w->argument ? ":" : "", w->argument ? w->argument : "");
+	ao_auto_str char *note = ao_xasprintf("\"%.60s%s%.60s\" is not a known word, nothing was changed: write one of " WORDS, w->text,
+					      w->argument ? ":" : "", w->argument ? w->argument : "");
 	tell(p, map, true, note);
 }
 

@@ -1,4 +1,4 @@
-/* errands.c -- does what the machine wants done: has bundles at hand, runs cases and checks in slices, passes on who is to be looked at. */
+/* errands.c -- does what the machine wants done: loads bundles, runs cases and checks in slices, and asks for passes. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -16,7 +16,7 @@ static bool fits(const ao_policies *p, const ao_variant *variant)
 	return ao_manifest_fits(ao_bundle_manifest(variant->loaded.bundle), ao_bundle_manifest(p->basis->loaded.bundle));
 }
 
-/** Nobody is to blame for what the sandbox's clock, or a server, stops. */
+/** When the sandbox's clock or a server stops something, nobody is to blame. */
 static void note_wait(const char *key, const char *what, const char *why, uint64_t wait_ms)
 {
 	if (wait_ms)
@@ -106,7 +106,7 @@ void ao_errands_load(ao_policies *p, const char *digest)
 	ao_archive_get(p->archive, digest, on_fetched, p);
 }
 
-/** Frees bundles that nobody needs any more. */
+/** Frees bundles that are not needed any more. */
 static void sweep(ao_policies *p)
 {
 	size_t cursor = 0;
@@ -133,7 +133,7 @@ static const ao_sources *files_of(ao_policies *p, const ao_variant *variant, ao_
 	return strcmp(wanted->digest, ao_variant_digest(variant)) == 0 ? &wanted->all : NULL;
 }
 
-/** The cases are among the files of ConfigMaps: a bundle that these do not hold any more has none. */
+/** The cases are among the files of ConfigMaps. A bundle whose files are not there any more has no cases. */
 static void begin_cases(ao_policies *p, const ao_task *task)
 {
 	ao_edit *edit = &p->edits[task->track];

@@ -1,7 +1,7 @@
 /*
- * policies.c -- the machine's eyes: parents, passes, ConfigMaps, settings and time are told to it as they change.
+ * policies.c -- the machine's eyes: tells it of parents, passes, ConfigMaps, settings and the time as they change.
  *
- * Each event ends with ao_policies_turn_soon(): what the machine wants done because of it is done in the loop's next turn (errands.c).
+ * Each event ends with ao_policies_turn_soon().  What the machine then wants done is done in the loop's next turn (errands.c).
  */
 #include "rollout/policies.h"
 
@@ -81,7 +81,7 @@ static bool is_ready(const cJSON *parent)
 	return status && strcmp(status, "True") == 0;
 }
 
-/** @return is its spec or its labels another than when it was seen last? */
+/** @return have its spec or its labels changed since it was seen last? */
 static bool note_parent(ao_policies *p, const ao_object *parent, const cJSON *tree)
 {
 	const cJSON *labels = ao_json_at(tree, "metadata", "labels");
@@ -163,11 +163,11 @@ static void tell_machine(ao_policies *p)
 	for (ao_rollout_track track = 0; track < AO_ROLLOUT_TRACKS; track++) {
 		ao_report_undone(p, track);
 		if (ao_machine_trial(p->machine, track) == AO_TRIAL_NONE)
-			ao_wanted_clear(&p->edits[track].wanted); /* it is had already, or refused */
+			ao_wanted_clear(&p->edits[track].wanted); /* it is loaded already, or refused */
 	}
 }
 
-/** What people wrote while nobody led. */
+/** Obeys what people wrote while no operator led. */
 static void hear_all(ao_policies *p)
 {
 	ao_informer *informers[] = {p->maps, p->canary_maps, p->records};
@@ -221,7 +221,7 @@ static void look(void *arg)
 	ao_policies_turn_soon(p);
 }
 
-/** Passes may begin when it is known and recorded what serves, and that is at hand or cannot be had. */
+/** Passes may begin when it is known and recorded which bundles serve, and each of them is at hand or cannot be loaded. */
 void ao_policies_try_start(ao_policies *p)
 {
 	void (*fn)(void *arg) = p->on_started;

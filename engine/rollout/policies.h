@@ -6,14 +6,15 @@
  * `<label>-canary=true` lie over all of these, for the parents that their annotation `<label>-canary-selector` or
  * `<label>-canary-percent` names.  `<label>` is the manifest's policies_label.  ConfigMaps of another class (scope.h) are ignored.
  *
- * What they and the settings hold is the bundle that is wanted.  machine/ decides how it reaches parents; here it is told what happens,
- * and what it wants done is done.  What it must not forget is written to a ConfigMap, the record (`<component>-policies-live`, with the
- * class), and the texts of bundles that are in use to others beside it.  So a successor goes on where its predecessor was.
+ * What they and the settings hold is the bundle that is wanted.  machine/ decides how it reaches parents.  This module tells the machine
+ * what happens, and does what the machine wants done.  What must not be forgotten is written to a ConfigMap, the record
+ * (`<component>-policies-live`, with the class).  The texts of bundles in use are written to other ConfigMaps.  So a successor goes on
+ * where its predecessor was.
  *
  * What became of an edit is said in the log, in metrics, in an Event on the ConfigMaps, and in their annotation `<label>-state`.  People
  * steer by the annotation `<label>-rollout`, on the record or on the ConfigMap that was edited.
  *
- * In this order: new, recall (when the lease is won), lead, world_synced; then events; rest, and perhaps recall again; free.
+ * Call in this order: new, recall (when the lease is won), lead, world_synced; then events; rest, and perhaps recall again; free.
  * Threads: the loop thread only.
  */
 #include "policy/variant.h"
@@ -28,12 +29,12 @@ typedef struct ao_policies_options {
 	const ao_load_options *load;
 	ao_metrics *metrics;
 	bool forbidden;                 /* we are not allowed to read ConfigMaps here: what is in the binary and --policies serves */
-	void (*on_live)(void *arg);     /* another bundle is live: its shared objects that need no parent may be others */
-	void (*on_manifest)(void *arg); /* the live bundle needs another world: rest, recall, lead */
+	void (*on_live)(void *arg);     /* another bundle is live: it may want other shared objects that need no parent */
+	void (*on_manifest)(void *arg); /* the live bundle needs another world: call rest, recall, lead */
 	void *arg;
 } ao_policies_options;
 
-/** Loads the bundle of the binary and of --policies. @return 0; -EINVAL it does not load (the settings are wrong) */
+/** Loads the bundle of the binary and of --policies. @return 0; -EINVAL it cannot be loaded (the settings are wrong) */
 int ao_policies_new(const ao_policies_options *options, ao_policies **ret, ao_err **reterr);
 void ao_policies_free(ao_policies *policies); /* NULL is fine */
 
@@ -41,25 +42,25 @@ void ao_policies_free(ao_policies *policies); /* NULL is fine */
 void ao_policies_recall(ao_policies *policies, ao_events *events, void (*fn)(void *arg), void *arg);
 /** The bundle for whose manifest the world is to be made, with one more reference. */
 ao_variant *ao_policies_basis(const ao_policies *policies);
-/** Takes what it needs to lead; nothing happens before the world is synced. */
+/** Takes what it needs to lead. Nothing happens before the world is synced. */
 void ao_policies_lead(ao_policies *policies, ao_world *world, ao_reconciler *reconciler, const ao_openapi *openapi);
 /** `fn` is called once, when parents can be served and passes may begin. */
 void ao_policies_world_synced(ao_policies *policies, void (*fn)(void *arg), void *arg);
 /** Stops all that. Must be called before the world and the reconciler are freed. */
 void ao_policies_rest(ao_policies *policies);
 
-/** The bundle to ask about a parent; of one that is held, only about its status. Lives until the loop runs again. */
+/** The bundle to ask about a parent. When the parent is held, ask it only for the status. Lives until the loop runs again. */
 ao_bundle *ao_policies_bundle_of(ao_policies *policies, const ao_object *parent);
-/** Must its children be left as they are? See reconcile.h, as for the next. */
+/** is_held and is_apart of reconcile.h. */
 bool ao_policies_holds(const ao_policies *policies, const ao_object *parent);
 bool ao_policies_apart(const ao_policies *policies, const ao_object *parent);
 void ao_policies_on_pass(ao_policies *policies, const ao_pass_report *report);
 /** A parent came, went or changed. Called by the world's listener, before its pass. */
 void ao_policies_parent_changed(ao_policies *policies, const char *key);
-/** Looks soon at what is wanted, because settings may have changed. */
+/** Settings may have changed: looks soon at what is wanted now. */
 void ao_policies_reload(ao_policies *policies);
 
-/** The bundle that is live, or what comes next to it, with one more reference. */
+/** The bundle that is live, or the one that stands in for it, with one more reference. */
 ao_variant *ao_policies_live(const ao_policies *policies);
 /** Writes one line for /readyz: which bundle serves, why it is not the one in the ConfigMaps, and how far a rollout is. */
 void ao_policies_tell(const ao_policies *policies, ao_buf *out);

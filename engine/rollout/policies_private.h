@@ -1,7 +1,14 @@
 #pragma once
 /**
- * policies_private.h -- shared between policies.c (what happens, told to the machine), edits.c (what is wanted), errands.c (what the machine wants done),
- * recall.c and record_write.c (what a predecessor left, and what is left to a successor), commands.c (what people ask for) and report.c (what people are told).  Private to rollout/.
+ * policies_private.h -- shared between the files of this room, and private to it:
+ *
+ *   policies.c      tells the machine what happens
+ *   edits.c         finds out what is wanted
+ *   errands.c       does what the machine wants done
+ *   recall.c        reads what a predecessor left
+ *   record_write.c  writes what a successor needs
+ *   commands.c      obeys what people ask for
+ *   report.c        tells people what happens
  */
 #include "loop/file_watch.h"
 #include "rollout/annotations.h"
@@ -17,14 +24,14 @@ typedef struct ao_edit {
 	ao_wanted wanted;         /* ... as it was put together last, until it is loaded and its cases are run */
 	ao_check_sums sums;       /* of the checks so far */
 	ao_cases *cases;          /* running, or NULL */
-	ao_variant *cased;        /* whose they are */
+	ao_variant *cased;        /* the bundle whose cases run */
 	ao_sources case_files;
 	char *trouble; /* what /readyz says; NULL: all is well */
 	char *back;    /* why it goes back; NULL: it does not, or nobody is to blame */
-	char *unread;  /* what was said last about ConfigMaps that do not say what they want; or NULL */
+	char *unread;  /* what was said last about ConfigMaps that cannot be understood; or NULL */
 } ao_edit;
 
-/** A parent as the machine was told of it. */
+/** What the machine was told about a parent. */
 typedef struct ao_seen_parent {
 	char *uid;
 	int64_t generation;
@@ -49,7 +56,7 @@ struct ao_policies {
 	ao_rollout_record record; /* as the predecessor left it */
 	bool recorded;            /* there is such a record */
 	char *record_text;        /* as it was read or written last; or NULL */
-	char *stuck;              /* why the record cannot be used: nobody is touched until it can; or NULL */
+	char *stuck;              /* why the record cannot be used: no parent is touched until it can; or NULL */
 
 	ao_world *world; /* while leading */
 	ao_reconciler *reconciler;
@@ -63,19 +70,19 @@ struct ao_policies {
 		bool open;
 		uint64_t version;
 		ao_rollout_record record;
-		bool manifest; /* nothing else goes on: when this is written, everything begins anew for another manifest */
-		ao_map *kept;  /* what the record says is kept, in flight */
-		char *text;    /* ... and all that it says */
+		bool manifest; /* it is for another manifest: everything begins anew when it is written, and nothing else goes on */
+		ao_map *kept;  /* the part of the record in flight that says what is kept */
+		char *text;    /* the whole text of the record in flight */
 		ao_kube_call *call;
 	} writing;
-	ao_map *unkept;       /* digests of bundles that could not be kept, and were said to be so */
-	size_t fetching;      /* bundles that are asked of the archive */
+	ao_map *unkept;       /* digests of bundles that could not be kept, which people were told */
+	size_t fetching;      /* bundles that the archive was asked for */
 	bool sweep;           /* bundles may have become superfluous */
 	char *missing;        /* what is said about bundles that are in use and cannot be had; or NULL */
 	char *noted;          /* what was said last about the live bundle's parameters; or NULL */
-	unsigned interrupted; /* how often in a row the sandbox's clock stopped us */
+	unsigned interrupted; /* how many times in a row the sandbox's clock stopped us */
 	ao_map *heard;        /* uid of a ConfigMap -> the word of its annotation that was obeyed last */
-	ao_timer *look;       /* an edit is looked at a moment later, so that several edits count as one */
+	ao_timer *look;       /* looks at edits a moment later, so that several of them count as one */
 	ao_timer *turn;       /* there may be tasks */
 	ao_timer *tick;       /* the machine's clock, while it is busy */
 	void (*on_started)(void *arg);
@@ -85,13 +92,13 @@ struct ao_policies {
 /* policies.c */
 void ao_policies_turn_soon(ao_policies *p);
 void ao_policies_look_soon(ao_policies *p);
-/** Is everything there that a parent needs to be served? Then passes may begin. */
+/** Lets passes begin, if everything is there that parents need to be served. */
 void ao_policies_try_start(ao_policies *p);
-/** The bundle that speaks for all: what is live, else what comes next to it. Borrowed. */
+/** The bundle that speaks for all: the live one, else the one that stands in for it. Borrowed. */
 ao_variant *ao_policies_spokesman(const ao_policies *p);
 
 /* edits.c */
-/** Looks at sources and settings. @return false: the sandbox's clock stopped it, and it is tried again */
+/** Looks at sources and settings. @return false: the sandbox's clock stopped it, and it will be tried again */
 bool ao_edits_look(ao_policies *p);
 /** Puts together what a track wants, unless that was done for this bundle. @return as ao_wanted_get(), into the edit of the track */
 int ao_edit_want(ao_policies *p, ao_rollout_track track, const char *digest, ao_err **reterr);
@@ -104,23 +111,23 @@ void ao_record_write_start(ao_policies *p, ao_rollout_record *record);
 void ao_record_write_stop(ao_policies *p);
 
 /* errands.c */
-/** The record that was being written is there, or could not be written. */
+/** The record has been written, or could not be written. */
 void ao_errands_written(ao_policies *p, bool good);
-/** Takes tasks until there are none, or its slice of time is over. */
+/** Takes tasks until none is left, or until its slice of time is over. */
 void ao_errands_run(ao_policies *p);
-/** Writes the record of another manifest, again if need be, and begins anew. */
+/** Writes the record for another manifest, again if need be, and then begins anew. */
 void ao_errands_change_manifest(ao_policies *p);
-/** Nothing that was begun is waited for any more. */
+/** Forgets everything that was begun. */
 void ao_errands_stop(ao_policies *p);
-/** Has the bundle at hand, perhaps at once, and tells the machine, or recall.c. */
+/** Loads the bundle, perhaps at once, then tells the machine, or recall.c. */
 void ao_errands_load(ao_policies *p, const char *digest);
 
 /* recall.c */
-/** ConfigMaps are known now, or have changed. */
+/** The ConfigMaps are known now, or have changed. */
 void ao_recall_go_on(ao_policies *p);
-/** The ConfigMap of the record has changed or gone: was that us? */
+/** The ConfigMap of the record has changed or is gone: did somebody else do that? */
 void ao_recall_watch(ao_policies *p, const ao_object *map);
-/** The bundle that was asked for is there, or not. @param variant  taken; NULL: `verdict` says whether it may be had later */
+/** Takes the bundle that was asked for. @param variant  taken; NULL: it is not there, and `verdict` says whether it may come later */
 void ao_recall_loaded(ao_policies *p, ao_variant *variant, ao_verdict verdict, const char *why);
 /** The record's ConfigMap as it was seen last; NULL: there is none. */
 const ao_object *ao_recall_map(const ao_policies *p);
@@ -133,15 +140,15 @@ void ao_commands_hear(ao_policies *p, const ao_object *map, bool is_record, ao_r
 
 /* report.c */
 void ao_report_news(ao_policies *p, const ao_task *news);
-/** The ConfigMaps of a track do not say what they want, or cannot be put together. Said once. */
+/** Says once that the ConfigMaps of a track cannot be understood or put together. */
 void ao_report_unread(ao_policies *p, ao_rollout_track track, const char *why);
-/** What sources hold is live already: an edit was undone. */
+/** An edit was undone: what the sources hold is live already. */
 void ao_report_undone(ao_policies *p, ao_rollout_track track);
 /** Says once which parameters belong to no policy of the live bundle. */
 void ao_report_params(ao_policies *p);
-/** An Event about one ConfigMap. */
+/** Sends an Event about one ConfigMap. */
 void ao_report_event(ao_policies *p, const ao_object *map, bool warning, const char *reason, const char *note);
-/** What is wanted was refused before this start. Said once. */
+/** Says once that what is wanted was refused before this start. */
 void ao_report_refused_before(ao_policies *p, ao_rollout_track track);
-/** ... about the record's, and a line of the log. The record need not be there yet. */
+/** Sends an Event about the ConfigMap of the record, which need not exist yet, and writes a line to the log. */
 void ao_report_record(ao_policies *p, bool warning, const char *reason, const char *note);

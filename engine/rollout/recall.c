@@ -1,4 +1,4 @@
-/* recall.c -- what a predecessor left: its record is read when the lease is won, and watched from then on. */
+/* recall.c -- reads the record that a predecessor left when the lease is won, and watches it from then on. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "rollout/policies_private.h"
@@ -25,7 +25,7 @@ char *ao_recall_text(const ao_object *map)
 static void get_stuck(ao_policies *p, const ao_err *err)
 {
 	ao_auto_str char *note = ao_xasprintf(
-	    "the record of what is live cannot be used, so the children of everybody are left as they are: ConfigMap %s, %s. %s",
+	    "the record of what is live cannot be used, so the children of all parents are left as they are: ConfigMap %s, %s. %s",
 	    p->record_name, ao_err_text(err),
 	    err->code == -ENOTSUP ? "Install the newer version again."
 				  : "Put back what was there, or delete the ConfigMap: then policies are tried as at the first start.");

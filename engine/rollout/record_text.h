@@ -28,9 +28,9 @@ char *ao_record_text(const ao_rollout_record *record, const ao_map *kept);
 /**
  * @param ret   cleared by the caller; untouched on errors
  * @param kept  gets new values, which the caller frees
- * @return 0; -EINVAL it is no record (edited by hand?); -ENOTSUP it was written by a newer version
+ * @return 0; -EINVAL it is not a valid record (edited by hand?); -ENOTSUP it was written by a newer version
  */
 int ao_record_read(const char *text, ao_rollout_record *ret, ao_map *kept, ao_err **reterr);
 
-/** "12 of 40 reached, 3 on their way, 25 waiting, 0 failed". The caller frees. */
+/** "12 of 40 reached, 3 on their way, 25 waiting, 0 failed", for people. The caller frees. */
 char *ao_counts_text(const ao_rollout_counts *counts);

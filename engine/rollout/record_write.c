@@ -81,7 +81,7 @@ static void on_written(void *arg, const ao_kube_answer *answer)
 	note_written(p);
 }
 
-/** Fails when somebody else has written it since we last saw it: then that is looked at first. */
+/** Fails when somebody else has written the record since we last saw it. We look at that first. */
 static void write_record(ao_policies *p)
 {
 	const ao_manifest *manifest = p->fallback->loaded.manifest;

@@ -23,7 +23,7 @@ static void put_maps(const ao_store *maps, ao_sources *to)
 	ao_load_config_maps(to, list);
 }
 
-/** What cannot be put together has a name, too: it is refused once, and again when anything of it changes. */
+/** The digest of sources that cannot be put together: they are refused once, and again when anything in them changes. */
 static void digest_wrong(ao_wanted *wanted)
 {
 	ao_auto_json cJSON *why = cJSON_CreateObject();
@@ -33,7 +33,7 @@ static void digest_wrong(ao_wanted *wanted)
 
 /* ---- settings ---- */
 
-/** While a file cannot be had, and nothing else has changed, it is the one that is live. */
+/** While a file cannot be read and nothing else has changed, takes the text that is live. */
 static void keep_files(const ao_wanted_options *options, cJSON *seen)
 {
 	ao_auto_json cJSON *kept = cJSON_Duplicate(seen, 1);

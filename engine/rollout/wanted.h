@@ -1,9 +1,9 @@
 #pragma once
 /**
- * wanted.h -- what sources and settings hold now: the bundle of each track by its digest, for which no policy is loaded.
+ * wanted.h -- what sources and settings hold now: the bundle of each track by its digest.  No policy is loaded for that.
  *
  * The files of ConfigMaps labelled `<label>=true` lie over those of the binary and of --policies; those of ConfigMaps labelled
- * `<label>-canary=true` lie over all of these.  Of two files with one name that of the ConfigMap later in the alphabet counts.
+ * `<label>-canary=true` lie over all of these.  When two files have the same name, the ConfigMap that is later in the alphabet wins.
  * Threads: the loop thread only.
  */
 #include "policy/variant.h"
@@ -14,21 +14,21 @@ typedef struct ao_wanted_options {
 	const ao_store *maps;        /* ConfigMaps of policies; NULL: none can be read */
 	const ao_store *canary_maps;
 	const char *label;
-	const cJSON *live_settings; /* those that policies of the live bundle see: a file that cannot be had stays what it was; or NULL */
+	const cJSON *live_settings; /* those that policies of the live bundle see: a file that is missing keeps its text there; or NULL */
 } ao_wanted_options;
 
 /** What would be loaded for one track. */
 typedef struct ao_wanted {
 	char digest[AO_BUNDLE_DIGEST];
-	char *wrong;         /* why it cannot even be put together; NULL: it can */
-	ao_sources all, own; /* own: what came from ConfigMaps */
+	char *wrong;         /* why it cannot be put together; NULL: it can */
+	ao_sources all, own; /* own: those that came from ConfigMaps */
 	cJSON *settings, *seen;
 } ao_wanted;
 
 /**
  * Puts together what a track would have.
  *
- * @param ret  to be cleared; has a digest also when something is wrong, so that what is wrong can be refused by it
+ * @param ret  the caller clears it; it has a digest even when something is wrong, so that it can be refused
  * @return 0; -EINTR the sandbox's clock: look again
  */
 int ao_wanted_get(const ao_wanted_options *options, ao_rollout_track track, ao_wanted *ret, ao_err **reterr);
@@ -36,9 +36,9 @@ void ao_wanted_clear(ao_wanted *wanted);
 #define ao_auto_wanted __attribute__((cleanup(ao_wanted_clear)))
 
 /**
- * For whom the canary is.
+ * Which parents the canary is for.
  *
  * @param ret  the selection; NULL: there is no canary; the caller frees
- * @return 0; -EINVAL the ConfigMaps do not say it, or not alike
+ * @return 0; -EINVAL the ConfigMaps do not say it, or they disagree
  */
 int ao_wanted_selection(const ao_wanted_options *options, char **ret, ao_err **reterr);

@@ -29,9 +29,9 @@ void ao_instruments_file_read(ao_metrics *metrics, const char *setting, const ch
 /** Sets the gauges that say which of those files are there. */
 void ao_instruments_files(ao_metrics *metrics, const ao_setting_files *files);
 
-/** Called when we begin to lead: counters by kind begin at 0, and parents are counted as the manifest says. */
+/** Call this when we begin to lead: counters by kind begin at 0, and parents are counted as the manifest says. */
 void ao_instruments_lead(ao_metrics *metrics, const ao_manifest *manifest);
 /** Counts a watch of this path that has ended and is begun again. Paths of kinds that are not in the manifest are not counted. */
 void ao_instruments_stream(ao_metrics *metrics, const ao_manifest *manifest, const char *path);
-/** Counts the parents by the field that the manifest names. Only that field is read, the objects are not parsed as a whole. */
+/** Counts the parents by the field that the manifest names. Only that field is read; the objects are not parsed as a whole. */
 void ao_instruments_parents(ao_metrics *metrics, const ao_manifest *manifest, const ao_store *parents);

@@ -78,7 +78,7 @@ static const ao_check *find(const ao_checks *checks, const char *name, size_t le
 	return NULL;
 }
 
-/** Warns of wrong names as kube-apiserver does, so that nobody believes a check to be excluded because of a typing error. */
+/** Warns of wrong names as kube-apiserver does. Otherwise a typing error would look like a check that is excluded. */
 static void warn_of_excludes(const ao_checks *checks, const char *query, ao_buf *out)
 {
 	const char *name, *value;

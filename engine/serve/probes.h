@@ -25,15 +25,15 @@ typedef struct ao_checks {
 /** @param failure,note  taken; may be NULL */
 void ao_checks_add(ao_checks *checks, const char *name, char *failure, char *note);
 void ao_checks_clear(ao_checks *checks);
-/** Answers for `probe` ("readyz"); `rest` is what follows it in the path: "", "/", "/NAME" or "/readyz", which is all of them. */
+/** Answers for `probe` ("readyz"). @param rest  what follows in the path: "/NAME" for one check; "", "/" or "/readyz" for all */
 void ao_checks_reply(const ao_checks *checks, const char *probe, const char *rest, const char *query, ao_server_reply *reply);
 
 /**
- * The heartbeat is a timer that should fire every second.  When it is late, everything else on the loop has to wait as long.
+ * The heartbeat is a timer that should fire every second.  When it is late, everything else on the loop is as late.
  */
 typedef struct ao_heartbeat ao_heartbeat;
 
-#define AO_LAG_LIMIT_MS 5000 /* a loop that is this late is better started anew: the liveness probe fails */
+#define AO_LAG_LIMIT_MS 5000 /* when the loop is this late, the liveness probe fails, so that the process is started anew */
 
 /** @param on_beat  called at each beat, with how late it came; may be NULL */
 ao_heartbeat *ao_heartbeat_new(ao_loop *loop, void (*on_beat)(void *arg, uint64_t late_ms), void *arg);
@@ -42,7 +42,7 @@ void ao_heartbeat_free(ao_heartbeat *heartbeat); /* NULL is fine */
 uint64_t ao_heartbeat_late_ms(const ao_heartbeat *heartbeat);
 
 /**
- * Adds the checks of what a restart mends: a loop that lags, and a leader that neither renews nor ends.  A server or a broker that is away
- * is not among them.
+ * Adds the checks of what a restart mends: a loop that lags, and a leader that neither renews its lease nor ends.  They do not fail while a
+ * server or a broker is away.
  */
 void ao_checks_add_health(ao_checks *checks, uint64_t late_ms, uint64_t lease_overdue_ms);

@@ -2,8 +2,8 @@
 /**
  * serve.h -- /healthz, /livez, /readyz, /metrics and /debug/ of the running operator.
  *
- * The loop itself answers everything, so that an answer proves that the loop runs.  A degraded bundle (the built-in one serves because the
- * configured one is broken) does not make the process unready, because a restart would not help.  ?verbose says it.
+ * The loop itself answers everything, so that an answer proves that the loop runs.  When another bundle serves than the one that is
+ * configured (degraded), the process stays ready, because a restart would not help.  ?verbose says so.
  * /debug/ is on the port of the metrics, and only for clients on this host unless `debug_remote` is set.
  * Threads: the loop thread only.
  */

@@ -5,11 +5,11 @@
  *
  *   lease won             read the record's ConfigMap and call ao_machine_new(); NULL when there is none
  *   caches filled         ao_machine_seen() for every parent, ao_machine_want(), ao_machine_synced(); passes begin only then
- *   world's listener      ao_machine_seen() and _gone(), before the pass that the change leads to.  Another uid is another parent: gone, then
- *                         seen.  `has` is read from the status, so the bundle's digest there must be that of the last pass that carried out
- *                         its whole plan: outcome.bundle_digest has to be kept back like outcome.rendered_digest.
+ *   world's listener      ao_machine_seen() and _gone(), before the pass that the change leads to.  Another uid is another parent: gone,
+ *                         then seen.  `has` is read from the status, so the bundle's digest there must be that of the last pass that
+ *                         carried out its whole plan (outcome.bundle_digest, see status_op.c).
  *   before each pass      ao_machine_serves(): this bundle plans; NULL: the pass looks at the status only
- *   after each pass       ao_machine_reported(); after an `unsure` one the next pass writes the whole status, because the cache may be behind
+ *   after each pass       ao_machine_reported(); after an `unsure` one the next pass writes the whole status: the cache may be behind
  *   ConfigMaps, settings  ao_machine_want() with the digests over sources and settings, for which nothing has to be loaded
  *   a timer of 250 ms     ao_machine_tick() while ao_machine_busy()
  *   annotations, verbs    ao_machine_pause() and its like
@@ -18,16 +18,16 @@
  *
  *   LOAD                  ao_variant_load(), from the ConfigMaps when they hold that digest, else from the texts kept in the cluster
  *   CASES                 cases.c, in slices
- *   CHECK                 two plans, as in preflight.c: as many as go into 5 ms, the rest in the loop's next turn
- *   REDO                  ao_reconciler_redo()
- *   WRITE                 a PUT of the record with the resourceVersion that it was read with.  A conflict means that another leads.
+ *   CHECK                 ao_check_parent(): as many as fit into 5 ms, the rest in the loop's next turn
+ *   REDO                  ao_reconciler_parent_changed()
+ *   WRITE                 the record, with the resourceVersion that it was read with.  A conflict means that somebody else has written it.
  *                         A driver that may not write ConfigMaps answers good, and says once that a restart will forget.
  *   SAY                   log, Event, annotation, metrics
  *
  * The texts of a bundle stay in the cluster while the record names it; a loaded bundle is freed when ao_machine_drop() says so.  Shared
- * objects are made by the bundles of ao_machine_live().  A canary's selection is its annotation, evaluated as in ao_variant_concerns() on
- * labels that the driver keeps.  An edit that changes the manifest is not for the machine: the driver writes a record that has the edit
- * live, and begins with a new world and a new machine.
+ * objects are made by the bundles of ao_machine_live().  A canary's selection comes from its annotation (ao_selection_concerns()).  An edit
+ * that changes the manifest is not for the machine: the driver writes a record in which the edit is live, and begins with a new world and a
+ * new machine.
  */
 #include "rollout/machine/machine.h"
 
@@ -344,7 +344,7 @@ void ao_machine_gone(ao_machine *m, const char *key)
 	settle(m);
 }
 
-/** Those whose parent went between two leaders. */
+/** Forgets refusals because of a parent that went between two leaders. */
 static void pardon_gone(ao_machine *m)
 {
 	for (size_t i = m->kept.refusal_count; i-- > 0;) {

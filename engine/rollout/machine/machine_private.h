@@ -1,16 +1,16 @@
 #pragma once
 /**
- * machine_private.h -- the machine's state, shared between machine.c (events and tasks), members.c (which parent is moved when) and
- * trial.c (what an edit must pass before it reaches a parent).  Private to rollout/machine/.
+ * machine_private.h -- the machine's state, shared between machine.c (events), tasks.c (tasks and answers), members.c (which parent is
+ * moved when) and trial.c (what an edit must pass before it reaches a parent).  Private to rollout/machine/.
  */
 #include "base/map.h"
 #include "rollout/machine/machine.h"
 
-/** A bundle that was heard of. */
+/** A bundle that the machine has heard of. */
 typedef struct ao_known {
 	char *digest;
 	bool at_hand; /* loaded */
-	bool missing; /* cannot be had */
+	bool missing; /* cannot be loaded */
 	bool told;    /* ... and people were told */
 	enum { AO_UNASKED, AO_ASK, AO_ASKED } asking;
 	unsigned again; /* times in a row that it could not be loaded for reasons of the moment */
@@ -33,22 +33,22 @@ typedef struct ao_member {
 	ao_known *has;                        /* carried out last, as its status says; NULL: none was, or it is not known */
 	ao_known *serving;                    /* NULL: it was never served */
 	ao_known *target;                     /* the goal of its track */
-	ao_known *aim;                        /* chosen: the target that the record will say */
-	const ao_known *gentle[2];            /* from one to the other restarts no pods, either way */
-	const ao_known *refuses;              /* may call it invalid, as its check said */
+	ao_known *aim;                        /* chosen: the target that the record will name */
+	const ao_known *gentle[2];            /* a move between these two restarts no pods, in either direction */
+	const ao_known *refuses;              /* the bundle that may call it invalid, as its check said */
 	ao_rollout_track owner;               /* whose goal the target is */
-	uint64_t version;                     /* chosen: is moved when this record is written */
+	uint64_t version;                     /* chosen: it is moved when this record is written */
 	uint64_t since_ms, ready_since_ms;    /* moving: since when; AO_NEVER: not ready */
-	bool deleting, ready, in_live, in_to; /* in_*: the canary's selections are for it */
+	bool deleting, ready, in_live, in_to; /* in_*: the canary's selections include it */
 	bool chosen;                          /* is to be moved */
 	bool moving;                          /* was moved and is not through */
-	bool unconfirmed;                     /* was moved, and its status has not said yet that this was carried out */
-	bool touched;                         /* it was unconfirmed, or not well, when it was moved last */
-	bool doubt;                           /* `serving` may have touched it or not: it is held until it is moved anew */
+	bool unconfirmed;                     /* was moved, but its status does not say yet that this was carried out */
+	bool touched;                         /* when it was moved last, it was unconfirmed or not well */
+	bool doubt;                           /* it is not known whether `serving` has touched it: it is held until it is moved anew */
 	bool parked;                          /* was given up while in doubt: no edit waits for it */
 	bool was_ready;                       /* before it was moved, and it has not been well since */
-	bool carried, refused, rolling_out;   /* as the last pass by `serving` reported since it was moved */
-	bool fresh;                           /* served for the first time, and no pass has reported that this was carried out */
+	bool carried, refused, rolling_out;   /* as reported by the last pass of `serving` since it was moved */
+	bool fresh;                           /* is served for the first time, and no pass has reported yet that this was carried out */
 	bool redo;                            /* is in machine->redos */
 	ao_place place;                       /* what it takes up while chosen or moving */
 	ao_rollout_mark mark;
@@ -61,9 +61,9 @@ typedef struct ao_trial {
 	ao_trial_stage stage;
 	ao_goal to;
 	bool asked, approved, told; /* asked: the task of this stage was handed out; told: that it waits for a person */
-	unsigned again;             /* times in a row that a task was answered so */
+	unsigned again;             /* times in a row that a task was answered with AO_VERDICT_AGAIN */
 	uint64_t again_ms;          /* not before */
-	size_t due, pending;        /* checks to hand out, and handed out */
+	size_t due, pending;        /* checks that are to be handed out, and that have been */
 	size_t cursor;
 } ao_trial;
 
@@ -87,7 +87,7 @@ typedef struct ao_saying {
 struct ao_machine {
 	ao_machine_options with;
 	ao_known *fallback;
-	uint64_t now_ms, ticked_ms; /* now: the sum of the steps that were short enough to be believed */
+	uint64_t now_ms, ticked_ms; /* now: the sum of all steps that were not too long to be true */
 	bool ticked, synced;
 	ao_map *known;   /* digest -> ao_known */
 	size_t unswept;  /* how many were added since the last sweep */
@@ -95,17 +95,17 @@ struct ao_machine {
 	ao_member **order;
 	size_t count, size;
 	ao_line lines[AO_ROLLOUT_TRACKS];
-	ao_rollout_record kept; /* refusals, revisions and the pin; the rest of it is made when it is asked for */
+	ao_rollout_record kept; /* refusals, revisions and the pin; the rest of the record is made when it is asked for */
 	ao_map *movers;         /* of the predecessor, key -> ao_rollout_mover in kept; NULL once synced */
 	bool reconsider;        /* what is wanted must be compared with where the tracks go */
 
 	uint64_t version, written, writing; /* of the record: as it is, as it was written last, in flight (0: none) */
-	uint64_t line_version;              /* the record that first says where the tracks go now */
+	uint64_t line_version;              /* of the first record that says where the tracks go now */
 	uint64_t write_after_ms, written_ms;
-	bool stale; /* the record names movers that have arrived: there is no hurry */
+	bool stale; /* the record only names movers that have arrived: there is no hurry to write it */
 
 	unsigned slots, free_places; /* taken */
-	unsigned strays;             /* members on their way to what is no more their target */
+	unsigned strays;             /* members on their way to a bundle that is not their target any more */
 	unsigned asks;               /* bundles to be asked for */
 
 	ao_member **redos;
@@ -117,18 +117,18 @@ struct ao_machine {
 
 /* machine.c */
 ao_known *ao_machine_know(ao_machine *m, const char *digest); /* NULL for NULL */
-/** Asks for a bundle, unless it is at hand or cannot be had. NULL is fine. */
+/** Asks for a bundle, unless it is at hand or missing. NULL is fine. */
 void ao_machine_need(ao_machine *m, ao_known *bundle);
 void ao_machine_say(ao_machine *m, ao_news news, ao_rollout_track track, const ao_goal *what, const char *key, const char *text);
 void ao_saying_clear(ao_saying *saying);
 void ao_machine_redo(ao_machine *m, ao_member *p);
-/** Where a track goes has changed: every target is found anew, and the record says it before a member is moved. */
+/** A track goes elsewhere now: every target is found anew, and no member is moved before the record says so. */
 void ao_machine_turn(ao_machine *m);
 void ao_machine_goal_set(ao_goal *goal, ao_known *bundle, const char *selection);
 bool ao_machine_goal_same(const ao_goal *a, const ao_goal *b);
 static inline const ao_goal *ao_line_goal(const ao_line *line) { return line->stage == AO_ROLLOUT_FORWARD ? &line->to : &line->live; }
 
-/** How long what failed for reasons of the moment is left alone, after so many times. */
+/** How long to wait before the next try of something that failed so many times for reasons of the moment. */
 uint64_t ao_machine_again_ms(unsigned times);
 
 /* members.c */
@@ -136,19 +136,19 @@ ao_member *ao_member_new(ao_machine *m, const ao_machine_parent *parent);
 void ao_member_free(ao_machine *m, ao_member *p);
 void ao_member_update(ao_machine *m, ao_member *p, const ao_machine_parent *parent);
 void ao_member_report(ao_machine *m, ao_member *p, const ao_machine_report *report);
-/** As the check by `bundle` said. */
+/** Takes what the check by `bundle` said. */
 void ao_member_checked(ao_machine *m, ao_member *p, const ao_known *bundle, const ao_machine_check *check);
 /** Finds its track and its target anew. */
 void ao_member_aim(ao_machine *m, ao_member *p);
-/** Is it through, or late? */
+/** Finds out whether it is through, or late. */
 void ao_member_settle(ao_machine *m, ao_member *p);
-/** Another edit of this track begins, or none is left: no member has failed yet. */
+/** Another edit of this track begins, or none is left: forgets which members failed. */
 void ao_members_forgive(ao_machine *m, ao_rollout_track track);
-/** Chooses the members that are moved next, as far as there are places. */
+/** Chooses the members that are moved next, as many as there are places. */
 void ao_members_choose(ao_machine *m);
-/** The record was written: the members that it names are moved, and those that were never served are served. */
+/** The record was written: moves the members that it names, and serves those that were never served. */
 void ao_members_release(ao_machine *m);
-/** A bundle is at hand now: the members that it serves are held no more. */
+/** A bundle is at hand now: the members that it serves are not held any more. */
 void ao_members_serve(ao_machine *m, const ao_known *bundle);
 /** Must its children be left as they are? */
 bool ao_member_held(const ao_member *p);
@@ -156,15 +156,15 @@ bool ao_member_held(const ao_member *p);
 /* trial.c */
 /** Compares what is wanted with where the track goes: begins or drops a trial, turns round, or goes on. */
 void ao_trial_consider(ao_machine *m, ao_rollout_track track);
-/** As far as it gets without an answer. @return true: something has changed */
+/** Goes on with a trial until it needs an answer. @return true: something has changed */
 bool ao_trial_advance(ao_machine *m, ao_rollout_track track);
 void ao_trial_drop(ao_machine *m, ao_rollout_track track);
-/** Refuses what is tried. */
+/** Refuses the bundle that is being tried. */
 void ao_trial_refuse(ao_machine *m, ao_rollout_track track, const char *key, const char *why);
-/** A member is new, has changed, or goes: must it be checked? */
+/** A member is new, has changed, or goes: finds out whether it must be checked. */
 void ao_trial_member(ao_machine *m, ao_member *p, bool changed);
 bool ao_trial_next(ao_machine *m, ao_rollout_track track, ao_task *ret);
-/** @return false: this answer is not waited for */
+/** @return false: the machine does not wait for this answer */
 bool ao_trial_cased(ao_machine *m, ao_rollout_track track, const char *digest, ao_verdict verdict, const char *why, uint64_t *ret_wait_ms);
 uint64_t ao_trial_checked(ao_machine *m, ao_rollout_track track, ao_member *p, const char *digest, const ao_machine_check *check);
 /** Turns a rollout round. @param refused  it is not tried again */

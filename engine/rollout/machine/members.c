@@ -1,14 +1,14 @@
 /*
  * members.c -- which parent is moved when.
  *
- * A member waits while another bundle serves it than its target.  It is chosen when there is a place for it, and moved when the record that
- * names it is written.  It is through when a pass by the new bundle was carried out, its status says so, and its pods are ready again.
+ * A member waits while the bundle that serves it is not its target.  It is chosen when there is a place for it, and moved when the record
+ * that names it is written.  It is through when a pass by the new bundle was carried out, its status says so, and its pods are ready again.
  *
- * A member that was moved and turned round before that is in doubt: the bundle that served it may have touched its children or not.  It is
- * held until it is moved anew, so that no children go to a bundle that the record does not name any more.
+ * When a member that was moved is turned round before that, it is in doubt: nobody knows whether the bundle that served it has touched its
+ * children.  It is held until it is moved anew, so that no children go to a bundle that the record does not name any more.
  *
- * What matters of members is counted, so that an event costs no walk over all of them: a change of a member stands between leave() and
- * enter().
+ * What matters of members is counted, so that an event needs no walk over all of them.  For this, each change of a member is made between
+ * leave() and enter().
  */
 #include "base/mem.h"
 #include "rollout/machine/machine_private.h"

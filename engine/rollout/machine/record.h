@@ -2,15 +2,15 @@
 /**
  * record.h -- what a rollout leaves in the cluster, so that the next leader goes on where the last one was.
  *
- * Which bundle a parent has is in its own status.  The record holds what statuses cannot say: where each track comes from and where it goes,
+ * Which bundle a parent has is in its own status.  The record holds what statuses cannot say: where each track comes from and goes to,
  * which parents were moved and have not confirmed it by their status yet, what was refused and why, and what was live before.
- * It is plain data; the driver makes text of it and back.
+ * It is plain data; the driver writes it as text and reads it back.
  * Ownership: a record owns its strings.  Threads: any; a record belongs to one owner at a time.
  */
 #include <stdbool.h>
 #include <stddef.h>
 
-/** A parent that the canary selects is of the track canary, every other one of main. */
+/** A parent that the canary selects is on the track canary, and every other one on main. */
 typedef enum { AO_ROLLOUT_MAIN, AO_ROLLOUT_CANARY } ao_rollout_track;
 #define AO_ROLLOUT_TRACKS 2
 
@@ -20,10 +20,10 @@ typedef enum {
 	AO_ROLLOUT_BACK     /* from `to` to `live`, at the same pace */
 } ao_rollout_stage;
 
-/** What a track serves, and to whom. Two canaries are the same when both members are. */
+/** What a track serves, and to which parents. Two choices are the same when both fields are. */
 typedef struct ao_rollout_choice {
 	char *digest;    /* NULL: nothing */
-	char *selection; /* of a canary: which parents it is for, as ao_machine_options.selects understands it; NULL on main */
+	char *selection; /* of a canary: its parents, as ao_machine_options.selects understands it; NULL on main */
 } ao_rollout_choice;
 
 typedef struct ao_rollout_counts {
@@ -31,13 +31,13 @@ typedef struct ao_rollout_counts {
 	unsigned reached; /* ... that have its bundle, failed ones included */
 	unsigned moving;  /* ... that are on their way: pods are replaced, or a pass has not ended */
 	unsigned waiting;
-	unsigned failed; /* they were ready before, and are not ready_ms after they were moved */
-	unsigned slow;   /* the same, but they were not ready before either, or the bundle is not to blame */
+	unsigned failed; /* were ready before, but not within ready_ms after they were moved */
+	unsigned slow;   /* not ready in time either, but they were not ready before, or the bundle is not to blame */
 } ao_rollout_counts;
 
 typedef struct ao_rollout_line {
-	ao_rollout_choice live; /* the last that reached every parent; digest NULL: there was none */
-	ao_rollout_choice to;   /* where an edit goes, or comes back from; digest NULL: to nothing, which is the end of a canary */
+	ao_rollout_choice live; /* the last one that reached every parent; digest NULL: there was none */
+	ao_rollout_choice to;   /* where an edit goes, or comes back from; digest NULL: a canary ends */
 	ao_rollout_stage stage;
 	bool paused;
 	ao_rollout_counts counts; /* for people; they are not read back */
@@ -50,12 +50,12 @@ typedef struct ao_rollout_mover {
 	char *key;
 	char *digest; /* what it is moved to */
 	ao_rollout_mark mark;
-	bool done;      /* that was carried out, and its status says so: only its pods are waited for */
-	bool slot;      /* its pods may be being replaced: it counts against max_restarting until it is ready or marked */
-	bool was_ready; /* before it was moved: only then can it fail */
+	bool done;      /* the move was carried out, and its status says so: it only waits for its pods */
+	bool slot;      /* its pods may be replaced: it counts against max_restarting until it is ready or marked */
+	bool was_ready; /* it was ready before it was moved: only then can it fail */
 } ao_rollout_mover;
 
-/** A bundle that is not tried again before its text changes, the parent it failed on changes, or a person asks. */
+/** A bundle that is not tried again before its text changes, the parent that it failed on changes, or a person asks. */
 typedef struct ao_rollout_refusal {
 	ao_rollout_track track;
 	ao_rollout_choice what;
@@ -80,7 +80,7 @@ typedef struct ao_rollout_record {
 	ao_rollout_revision revisions[AO_ROLLOUT_REVISIONS]; /* the newest last */
 	size_t revision_count;
 	char *pinned;     /* a person went back to this bundle on main ... */
-	char *instead_of; /* ... for as long as sources hold this one; both NULL: it was not asked for */
+	char *instead_of; /* ... for as long as the sources hold this one; both NULL: nobody did */
 } ao_rollout_record;
 
 void ao_rollout_record_clear(ao_rollout_record *record);
@@ -103,7 +103,7 @@ void ao_rollout_record_refuse(ao_rollout_record *record, ao_rollout_track track,
 			      const char *why);
 /** Forgets a refusal. @return false: there was none */
 bool ao_rollout_record_pardon(ao_rollout_record *record, ao_rollout_track track, const ao_rollout_choice *what);
-/** Forgets those that failed on this parent. @return false: there were none */
+/** Forgets the refusals of bundles that failed on this parent. @return false: there were none */
 bool ao_rollout_record_pardon_for(ao_rollout_record *record, const char *key);
-/** Adds what is live on main now as the newest revision, unless it is that already. */
+/** Adds the bundle that is live on main now as the newest revision, unless it is that already. */
 void ao_rollout_record_revise(ao_rollout_record *record, const char *digest);

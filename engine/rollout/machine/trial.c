@@ -1,8 +1,8 @@
 /*
  * trial.c -- what an edit must pass before it reaches a parent, and when a track turns round.
  *
- * A trial goes through loading, cases and checks, and waits for a person where that is asked for.  It is not in the record: a successor
- * that finds something else wanted than where its tracks go begins it anew.
+ * A trial goes through loading, cases and checks, and waits for a person when the settings ask for that.  It is not in the record: a
+ * successor sees that something else is wanted than where its tracks go, and begins the trial anew.
  */
 #include "base/buf.h"
 #include "base/mem.h"
