@@ -272,6 +272,8 @@ static void pin_shared(operator_ *op)
 {
 	ao_auto_json cJSON *result = NULL;
 	ao_auto_err ao_err *err = NULL;
+	if (!ao_policies_speaks(op->policies))
+		return; /* on_live() comes when what is live is at hand */
 	ao_variant *live = ao_policies_live(op->policies);
 	int r = ao_bundle_shared(live->loaded.bundle, &result, NULL, &err);
 	ao_variant_unref(live);

@@ -89,6 +89,7 @@ void ao_archive_free(ao_archive *archive)
 }
 
 const ao_map *ao_archive_kept(const ao_archive *archive) { return archive->kept; }
+void ao_archive_forget(ao_archive *archive, const char *digest) { free(ao_map_remove(archive->kept, digest)); }
 bool ao_archive_has(const ao_archive *archive, const char *digest) { return ao_map_get(archive->kept, digest) != NULL; }
 
 void ao_archive_adopt(ao_archive *archive, ao_map *kept)

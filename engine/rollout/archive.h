@@ -30,6 +30,8 @@ void ao_archive_free(ao_archive *archive); /* NULL is fine; callbacks that are o
 const ao_map *ao_archive_kept(const ao_archive *archive);
 /** A record was read or written: only what it names is kept from now on. Takes the map and its values. */
 void ao_archive_adopt(ao_archive *archive, ao_map *kept);
+/** It was found to be lost. */
+void ao_archive_forget(ao_archive *archive, const char *digest);
 bool ao_archive_has(const ao_archive *archive, const char *digest);
 
 /**

@@ -56,10 +56,13 @@ static void undo(ao_policies *p, const ao_object *map, const word *w)
 {
 	char *end = NULL;
 	unsigned long revision = w->argument ? strtoul(w->argument, &end, 10) : 0;
+	int r = 0;
 	bool valid = !w->argument || (end > w->argument && !*end && revision && revision < UINT32_MAX);
 	if (!valid)
 		tell(p, map, true, "undo: write undo:N with the number of a revision, as `asya-operator rollout history` shows them");
-	else if (ao_machine_undo(p->machine, (unsigned)revision) < 0)
+	else if ((r = ao_machine_undo(p->machine, (unsigned)revision)) == -EALREADY)
+		tell(p, map, true, "undo: it has gone back already; to go further write undo:N with the number of a revision");
+	else if (r < 0)
 		tell(p, map, true, "undo: there is no such revision; `asya-operator rollout history` shows them");
 	else
 		tell(p, map, false, "undo: goes back to an earlier bundle, until the ConfigMaps or settings change");
@@ -100,8 +103,12 @@ void ao_commands_hear(ao_policies *p, const ao_object *map, bool is_record, ao_r
 		free(ao_map_remove(p->heard, map->uid));
 		return;
 	}
-	if (!p->machine || (heard && strcmp(heard, text) == 0))
+	if (!p->machine)
 		return; /* not leading yet: it is looked at again when that begins */
+	if (heard && strcmp(heard, text) == 0) {
+		ao_annotations_put(p->words, map->namespace_, map->name, NULL); /* it could not be taken off */
+		return;
+	}
 	free(ao_map_put(p->heard, map->uid, ao_xstrdup(text)));
 	char *colon = strchr(text, ':');
 	if (colon)

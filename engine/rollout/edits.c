@@ -9,6 +9,7 @@
 #define MAX_RESTARTING 5
 #define MAX_FAILED 1
 #define READY_S 300
+#define MIN_READY_S 1 /* a pass takes some time */
 #define AGAIN_MS 1000 /* after the sandbox's clock has stopped us */
 #define MAX_AGAIN_MS 60000
 
@@ -43,12 +44,13 @@ static void read_settings(ao_policies *p, const cJSON *settings)
 	const cJSON *rollout = ao_json_at(settings, "rollout");
 	const char *share = ao_json_str(rollout, "maxRestarting");
 	double restarting = number(rollout, "maxRestarting", MAX_RESTARTING);
+	double ready = number(rollout, "readySeconds", READY_S);
 	unsigned percent = share ? (unsigned)strtoul(share, NULL, 10) : 0;
 	p->settings = (ao_machine_settings){
 	    .max_restarting = restarting >= 1 ? (unsigned)restarting : 1,
 	    .max_percent = percent > 100 ? 100 : percent,
 	    .max_failed = (unsigned)number(rollout, "maxFailed", MAX_FAILED),
-	    .ready_ms = (uint64_t)(number(rollout, "readySeconds", READY_S) * 1000),
+	    .ready_ms = ready >= MIN_READY_S ? (uint64_t)(ready * 1000) : MIN_READY_S * 1000,
 	    .min_ready_ms = (uint64_t)(number(rollout, "minReadySeconds", 0) * 1000),
 	    .require_approval = cJSON_IsTrue(ao_json_at(rollout, "requireApproval")),
 	};
@@ -72,6 +74,8 @@ static int want_main(ao_policies *p, ao_err **reterr)
 	set_edit(edit, edit->wanted.digest, NULL);
 	if (!edit->wanted.wrong)
 		read_settings(p, edit->wanted.settings);
+	else if (!p->settings.max_restarting) /* there are none from before */
+		read_settings(p, p->fallback->loaded.settings);
 	return 0;
 }
 

@@ -23,6 +23,18 @@ static void note_wait(const char *key, const char *what, const char *why, uint64
 		ao_warn(AO_POLICY, key, "%s%s: tried again in %llu s", what, why ? why : "", (unsigned long long)wait_ms / 1000);
 }
 
+static void arrived(ao_policies *p, const char *digest, ao_variant *variant)
+{
+	const char *live = ao_machine_live(p->machine, AO_ROLLOUT_MAIN);
+	ao_variant_unref(ao_map_put(p->variants, digest, variant));
+	if (!ao_archive_has(p->archive, digest))
+		ao_machine_rewrite(p->machine); /* if the record names it, its texts were lost */
+	if (p->missing_digest && strcmp(p->missing_digest, digest) == 0)
+		ao_report_found(p);
+	if (live && strcmp(live, digest) == 0)
+		p->with.on_live(p->with.arg);
+}
+
 static void loaded(ao_policies *p, const char *digest, ao_variant *variant, ao_verdict verdict, const char *why)
 {
 	if (p->recalling && strcmp(p->recalling, digest) == 0) {
@@ -41,7 +53,7 @@ static void loaded(ao_policies *p, const char *digest, ao_variant *variant, ao_v
 		why = "its manifest names other kinds than those that are watched now";
 	}
 	if (variant)
-		ao_variant_unref(ao_map_put(p->variants, digest, variant));
+		arrived(p, digest, variant);
 	uint64_t wait_ms = ao_machine_loaded(p->machine, digest, variant ? AO_VERDICT_GOOD : verdict, why);
 	note_wait(NULL, "", why, wait_ms);
 	ao_policies_turn_soon(p);
@@ -76,6 +88,8 @@ static void on_fetched(void *arg, const char *digest, ao_sources *sources, const
 	p->fetching--;
 	if (error) {
 		bool lost = error->code == -ENOENT || error->code == -EINVAL;
+		if (lost)
+			ao_archive_forget(p->archive, digest);
 		loaded(p, digest, NULL, lost ? AO_VERDICT_WRONG : AO_VERDICT_AGAIN, ao_err_text(error));
 	} else {
 		int r = ao_variant_load(p->with.load, sources, seen, seen, &variant, &err);
@@ -234,6 +248,9 @@ static void leave_world(ao_policies *p, const char *digest)
 	ao_rollout_choice_clear(&main->to);
 	main->stage = AO_ROLLOUT_REST;
 	ao_rollout_record_revise(&p->record, digest);
+	const ao_edit *canary = &p->edits[AO_ROLLOUT_CANARY];
+	if (canary->digest) /* it may fit the world to come */
+		ao_rollout_record_pardon(&p->record, AO_ROLLOUT_CANARY, &(ao_rollout_choice){canary->digest, canary->selection});
 	ao_machine_free(p->machine);
 	p->machine = NULL;
 	p->writing.manifest = true;

@@ -12,6 +12,7 @@
 #include "policy/selection.h"
 #include "rollout/policies_private.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define LOOK_MS 20
@@ -60,6 +61,7 @@ bool ao_policies_apart(const ao_policies *p, const ao_object *parent)
 	return live && (!variant || strcmp(ao_variant_digest(variant), live) != 0);
 }
 
+bool ao_policies_speaks(const ao_policies *p) { return p->machine && at_hand(p, ao_machine_live(p->machine, AO_ROLLOUT_MAIN)); }
 ao_variant *ao_policies_live(const ao_policies *p) { return ao_variant_ref(ao_policies_spokesman(p)); }
 ao_variant *ao_policies_basis(const ao_policies *p) { return ao_variant_ref(p->basis); }
 
@@ -82,7 +84,7 @@ static bool is_ready(const cJSON *parent)
 }
 
 /** @return have its spec or its labels changed since it was seen last? */
-static bool note_parent(ao_policies *p, const ao_object *parent, const cJSON *tree)
+static bool note_parent(ao_policies *p, const ao_object *parent, const cJSON *tree, const char *has)
 {
 	const cJSON *labels = ao_json_at(tree, "metadata", "labels");
 	uint64_t digest = labels ? ao_json_digest(labels) : 0;
@@ -93,6 +95,7 @@ static bool note_parent(ao_policies *p, const ao_object *parent, const cJSON *tr
 		seen->uid = ao_xstrdup(parent->uid);
 		ao_map_put(p->parents, parent->key, seen);
 	}
+	snprintf(seen->has, sizeof(seen->has), "%s", has);
 	seen->generation = parent->generation;
 	seen->labels = digest;
 	return changed;
@@ -107,11 +110,12 @@ static void see_parent(ao_policies *p, const ao_object *parent)
 		forget_parent(p, parent->key); /* another parent of this name */
 	ao_object_tree(parent, &tree, NULL);   /* what cannot be read has no bundle and is not ready */
 	const cJSON *has = path ? ao_json_at_path(tree, path) : NULL;
+	bool changed = note_parent(p, parent, tree, cJSON_IsString(has) ? has->valuestring : "");
 	ao_machine_seen(p->machine, &(ao_machine_parent){.key = parent->key,
 							 .has = cJSON_IsString(has) ? has->valuestring : NULL,
 							 .ready = is_ready(tree),
 							 .deleting = parent->deleting,
-							 .changed = note_parent(p, parent, tree)});
+							 .changed = changed});
 }
 
 void ao_policies_parent_changed(ao_policies *p, const char *key)
@@ -138,6 +142,9 @@ void ao_policies_on_pass(ao_policies *p, const ao_pass_report *report)
 {
 	if (!p->machine)
 		return;
+	ao_seen_parent *seen = ao_map_get(p->parents, report->key);
+	if (seen && report->carried && !report->failed)
+		snprintf(seen->has, sizeof(seen->has), "%s", report->bundle);
 	ao_machine_tick(p->machine, ao_mono_ms());
 	ao_machine_reported(p->machine, &(ao_machine_report){.key = report->key,
 							     .bundle = report->bundle,
@@ -202,7 +209,7 @@ static void look(void *arg)
 		ao_recall_go_on(p);
 		return;
 	}
-	if (!p->reconciler || !ao_world_synced(p->world))
+	if (!p->reconciler || !ao_world_synced(p->world) || p->writing.manifest) /* everything begins anew when that is written */
 		return;
 	if (p->on_started && ao_setting_files_settling(p->with.load->files)) {
 		ao_timer_start(p->look, SETTLING_MS);
@@ -464,6 +471,8 @@ void ao_policies_free(ao_policies *p)
 	free(p->recalling);
 	free(p->stuck);
 	free(p->missing);
+	free(p->missing_digest);
+	free(p->unwritable);
 	free(p->noted);
 	free(p);
 }

@@ -60,6 +60,8 @@ void ao_policies_parent_changed(ao_policies *policies, const char *key);
 /** Settings may have changed: looks soon at what is wanted now. */
 void ao_policies_reload(ao_policies *policies);
 
+/** Is what is live known, and at hand? Only then does it speak for shared objects. */
+bool ao_policies_speaks(const ao_policies *policies);
 /** The bundle that is live, or the one that stands in for it, with one more reference. */
 ao_variant *ao_policies_live(const ao_policies *policies);
 /** Writes one line for /readyz: which bundle serves, why it is not the one in the ConfigMaps, and how far a rollout is. */

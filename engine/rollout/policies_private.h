@@ -34,6 +34,7 @@ typedef struct ao_edit {
 /** What the machine was told about a parent. */
 typedef struct ao_seen_parent {
 	char *uid;
+	char has[AO_BUNDLE_DIGEST]; /* as its status said last; "": nothing */
 	int64_t generation;
 	uint64_t labels;
 } ao_seen_parent;
@@ -78,6 +79,8 @@ struct ao_policies {
 	ao_map *unkept;       /* digests of bundles that could not be kept, which people were told */
 	size_t fetching;      /* bundles that the archive was asked for */
 	bool sweep;           /* bundles may have become superfluous */
+	char *unwritable;     /* why the record cannot be written, and nobody waits for it; or NULL */
+	char *missing_digest; /* of the bundle that was missed last */
 	char *missing;        /* what is said about bundles that are in use and cannot be had; or NULL */
 	char *noted;          /* what was said last about the live bundle's parameters; or NULL */
 	unsigned interrupted; /* how many times in a row the sandbox's clock stopped us */
@@ -148,6 +151,10 @@ void ao_report_undone(ao_policies *p, ao_rollout_track track);
 void ao_report_params(ao_policies *p);
 /** Sends an Event about one ConfigMap. */
 void ao_report_event(ao_policies *p, const ao_object *map, bool warning, const char *reason, const char *note);
+/** We are not allowed to write the record, said once; NULL: it was written. */
+void ao_report_unwritable(ao_policies *p, const char *why);
+/** The bundle that was missing is there. */
+void ao_report_found(ao_policies *p);
 /** Says once that what is wanted was refused before this start. */
 void ao_report_refused_before(ao_policies *p, ao_rollout_track track);
 /** Sends an Event about the ConfigMap of the record, which need not exist yet, and writes a line to the log. */

@@ -42,6 +42,21 @@ static bool copy_kept(ao_policies *p, const char *digest, void *arg)
 	return false;
 }
 
+/** The texts of what is at hand, or serves a parent, stay even if the record does not name it: it may be named again. */
+static void any_used(ao_policies *p, bool (*fn)(ao_policies *p, const char *digest, void *arg), void *arg)
+{
+	size_t cursor = 0;
+	const char *digest;
+	while (ao_map_next(p->variants, &cursor, &digest))
+		fn(p, digest, arg);
+	fn(p, ao_variant_digest(p->fallback), arg);
+	fn(p, ao_variant_digest(p->basis), arg);
+	cursor = 0;
+	for (const ao_seen_parent *seen; (seen = ao_map_next(p->parents, &cursor, NULL));)
+		if (*seen->has)
+			fn(p, seen->has, arg);
+}
+
 /* ---- the record ---- */
 
 /** Texts that are kept in the cluster need not be kept here. */
@@ -70,14 +85,19 @@ static void on_written(void *arg, const ao_kube_answer *answer)
 	p->writing.call = NULL;
 	if (answer->error) {
 		ao_kube_answer_err(answer, "cannot write which policies are live", &err);
-		ao_warn(AO_POLICY, NULL, "%s: tried again in a moment", ao_err_text(err));
+		bool refused = answer->status == 403; /* that does not mend itself, and parents must be served all the same */
+		if (refused)
+			ao_report_unwritable(p, ao_err_text(err));
+		else
+			ao_warn(AO_POLICY, NULL, "%s: tried again in a moment", ao_err_text(err));
 		ao_map_free_all(AO_TAKE(p->writing.kept));
-		end(p, false);
+		end(p, refused);
 		return;
 	}
 	ao_answered answered = {0};
 	if (ao_store_put_answer(ao_informer_store(p->records), answer->body, answer->body_len, &answered, NULL) == 0)
 		ao_object_free(answered.before);
+	ao_report_unwritable(p, NULL);
 	note_written(p);
 }
 
@@ -91,6 +111,7 @@ static void write_record(ao_policies *p)
 	ao_auto_str char *label = ao_xasprintf("%s-record", manifest->policies_label);
 	p->writing.kept = ao_map_new();
 	any_named(p, copy_kept, p->writing.kept);
+	any_used(p, copy_kept, p->writing.kept);
 	p->writing.text = ao_record_text(&p->writing.record, p->writing.kept);
 	ao_auto_str char *there = ao_recall_text(map);
 	if (there && strcmp(there, p->writing.text) == 0) { /* a restart finds what was left, and leaves the same */
@@ -134,10 +155,11 @@ static void note_unkept(ao_policies *p, const char *digest, const ao_err *why)
 static void on_put(void *arg, const char *digest, const ao_err *error)
 {
 	ao_policies *p = arg;
-	(void)digest;
 	if (!p->writing.open)
 		return;
-	if (!error) {
+	if (error && error->code == -EPERM)
+		note_unkept(p, digest, error);
+	if (!error || error->code == -EPERM) {
 		go_on(p);
 		return;
 	}
@@ -145,10 +167,19 @@ static void on_put(void *arg, const char *digest, const ao_err *error)
 	end(p, false);
 }
 
+/** Before the machine has asked for them, these two are at hand, too. */
+static const ao_variant *at_hand(const ao_policies *p, const char *digest)
+{
+	const ao_variant *variant = ao_map_get(p->variants, digest);
+	if (!variant && strcmp(ao_variant_digest(p->fallback), digest) == 0)
+		return p->fallback;
+	return !variant && strcmp(ao_variant_digest(p->basis), digest) == 0 ? p->basis : variant;
+}
+
 /** @return true when it is being written now, or will be when another one is */
 static bool put(ao_policies *p, const char *digest, void *arg)
 {
-	const ao_variant *variant = ao_map_get(p->variants, digest);
+	const ao_variant *variant = at_hand(p, digest);
 	ao_auto_err ao_err *err = NULL;
 	(void)arg;
 	if (!variant || !variant->sources.count || ao_archive_has(p->archive, digest) || ao_map_get(p->unkept, digest))

@@ -122,13 +122,15 @@ static void live(ao_policies *p, const ao_task *news)
 {
 	ao_auto_str char *note = ao_xasprintf("live: bundle %s", news->digest ? news->digest : "none");
 	ao_info(AO_POLICY, NULL, "%s %s", label_of(news), note);
-	set_text(&p->missing, NULL);
 	if (is_wanted(p, news))
 		set_text(&p->edits[news->track].trouble, NULL);
 	if (is_wanted(p, news) && news->digest)
 		say(p, news->track, false, "PoliciesLive", note);
-	if (news->track == AO_ROLLOUT_MAIN)
-		ao_report_params(p);
+	if (news->track != AO_ROLLOUT_MAIN)
+		return;
+	set_text(&p->missing, NULL); /* every parent has another one now */
+	set_text(&p->missing_digest, NULL);
+	ao_report_params(p);
 }
 
 static void back(ao_policies *p, const ao_task *news)
@@ -150,8 +152,10 @@ static void reverted(ao_policies *p, const ao_task *news)
 	ao_auto_str char *note =
 	    edit->back ? ao_xasprintf("rolled back: %s", edit->back) : ao_xasprintf("live: bundle %s", now ? now : "none");
 	ao_info(AO_POLICY, NULL, "%s %s", LABELS[news->track], note);
-	say(p, news->track, edit->back != NULL, edit->back ? "PoliciesRolledBack" : "PoliciesLive", note);
-	set_text(&edit->trouble, edit->back ? note : NULL);
+	if (edit->back || !ao_machine_refusal(p->machine, news->track)) { /* else what was said of a newer edit stays */
+		say(p, news->track, edit->back != NULL, edit->back ? "PoliciesRolledBack" : "PoliciesLive", note);
+		set_text(&edit->trouble, edit->back ? note : NULL);
+	}
 	set_text(&edit->back, NULL);
 }
 
@@ -172,6 +176,7 @@ static void missing(ao_policies *p, const ao_task *news)
 	    "bundle %s is in use and cannot be loaded, so the children of the parents that it serves are left as they are: %s. Make the "
 	    "policies load again (see `check`), or wait: the bundle that is wanted now reaches them at the pace of a rollout",
 	    news->digest, news->text);
+	set_text(&p->missing_digest, news->digest);
 	set_text(&p->missing, note);
 	ao_report_record(p, true, "PoliciesMissing", note);
 }
@@ -206,6 +211,8 @@ void ao_report_undone(ao_policies *p, ao_rollout_track track)
 {
 	ao_edit *edit = &p->edits[track];
 	const char *live = ao_machine_live(p->machine, track), *goal = ao_machine_goal(p->machine, track);
+	if (track == AO_ROLLOUT_CANARY && !edit->digest && !edit->unread && !live && !goal)
+		set_text(&edit->trouble, NULL); /* it was refused, and is not asked for any more */
 	if (!edit->trouble || edit->unread || !edit->digest || !live || !goal || strcmp(edit->digest, live) != 0 || strcmp(live, goal) != 0)
 		return;
 	ao_auto_str char *note = ao_xasprintf("live: bundle %s", live);
@@ -225,6 +232,20 @@ void ao_report_refused_before(ao_policies *p, ao_rollout_track track)
 	set_text(&p->edits[track].trouble, note);
 }
 
+void ao_report_found(ao_policies *p)
+{
+	ao_info(AO_POLICY, NULL, "bundle %s, which was missing, can be loaded again", p->missing_digest);
+	set_text(&p->missing, NULL);
+	set_text(&p->missing_digest, NULL);
+}
+
+void ao_report_unwritable(ao_policies *p, const char *why)
+{
+	if (why && !p->unwritable)
+		ao_warn(AO_POLICY, NULL, "%s: a restart will not know which policies were live", why);
+	set_text(&p->unwritable, why);
+}
+
 void ao_report_params(ao_policies *p)
 {
 	ao_variant *v = ao_policies_live(p);
@@ -240,7 +261,8 @@ void ao_report_params(ao_policies *p)
 /** Why not everything that was asked for is done, or NULL. */
 static const char *trouble_of(const ao_policies *p)
 {
-	const char *texts[] = {p->stuck, p->missing, p->edits[AO_ROLLOUT_MAIN].trouble, p->edits[AO_ROLLOUT_CANARY].trouble, p->noted};
+	const char *texts[] = {p->stuck, p->missing, p->unwritable, p->edits[AO_ROLLOUT_MAIN].trouble, p->edits[AO_ROLLOUT_CANARY].trouble,
+			       p->noted};
 	for (size_t i = 0; i < AO_LEN(texts); i++)
 		if (texts[i])
 			return texts[i];

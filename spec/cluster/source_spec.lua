@@ -152,6 +152,7 @@ describe('the source of the runtime script', function()
     configure('v2.0.0', '', 'https://127.0.0.1:1')
     local second = operator()
     await_log(second, 'runtime ConfigMap: https://127.0.0.1:1/deliveryhero/')
+    await_log(second, 'policies live: bundle') -- with another address it is another bundle
     cluster.apply(cluster.actor('two', other))
     await_running(other, 'two')
     cluster.kubectl('annotate asyncactor one -n %s a=b', ns)

@@ -359,7 +359,7 @@ return policy.define {
   end,
 }
 ]])
-    cluster.operator { args = '--policies ' .. dir }
+    cluster.operator { args = ('--namespace %s --policies %s'):format(cluster.namespace 'operator', dir) } -- where nothing was live
     local function account() return cluster.get('serviceaccount', 'common', ns) end
     cluster.apply(cluster.actor('first', ns))
     await_status('first', ns, 'Running')

@@ -430,6 +430,7 @@ uint64_t ao_machine_loaded(ao_machine *m, const char *digest, ao_verdict verdict
 	bundle->again = 0;
 	bundle->at_hand = verdict == AO_VERDICT_GOOD;
 	bundle->missing = !bundle->at_hand;
+	bundle->told = bundle->told && bundle->missing;
 	for (ao_rollout_track track = 0; bundle->missing && track < AO_ROLLOUT_TRACKS; track++)
 		if (m->lines[track].trial.stage == AO_TRIAL_LOADING && m->lines[track].trial.to.bundle == bundle)
 			ao_trial_refuse(m, track, NULL, why);
@@ -543,6 +544,8 @@ int ao_machine_undo(ao_machine *m, unsigned revision)
 	const ao_known *wanted = m->lines[AO_ROLLOUT_MAIN].wanted.bundle;
 	if (!digest || !wanted)
 		return -ENOENT;
+	if (!revision && m->kept.pinned && strcmp(m->kept.instead_of, wanted->digest) == 0)
+		return -EALREADY; /* the word was heard twice, or has to say how far */
 	free(m->kept.pinned);
 	free(m->kept.instead_of);
 	m->kept.pinned = ao_xstrdup(digest);

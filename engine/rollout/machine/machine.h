@@ -126,7 +126,12 @@ int ao_machine_resume(ao_machine *machine, ao_rollout_track track);
 /** Refuses the edit that is being checked, or takes back the one that is reaching parents. */
 int ao_machine_abort(ao_machine *machine, ao_rollout_track track);
 int ao_machine_approve(ao_machine *machine, ao_rollout_track track);
-/** Goes to an earlier bundle of main as to any edit. It holds until the sources change. @param revision  0: the one before the live one */
+/**
+ * Goes to an earlier bundle of main as to any edit. It holds until the sources change.
+ *
+ * @param revision  0: the one before the live one
+ * @return 0; -ENOENT; -EALREADY it has gone back already, and `revision` does not say how far
+ */
 int ao_machine_undo(ao_machine *machine, unsigned revision);
 
 /* ---- what there is to do ---- */
