@@ -246,7 +246,7 @@ static void on_installed(void *arg)
 static uint64_t duration_of(const operator_ *op, const char *setting, uint64_t usual_ms, const char *usual)
 {
 	uint64_t ms = usual_ms;
-	const char *text = ao_json_str(op->basis->loaded.settings, setting);
+	const char *text = ao_json_str(ao_policies_settings(op->policies), setting);
 	if (text && !ao_duration_read(text, &ms))
 		ao_warn(AO_CORE, NULL, "%s \"%s\" is not a valid duration (write 5m or 30s); using %s", setting, text, usual);
 	return ms;

@@ -61,6 +61,7 @@ bool ao_policies_apart(const ao_policies *p, const ao_object *parent)
 	return live && (!variant || strcmp(ao_variant_digest(variant), live) != 0);
 }
 
+const cJSON *ao_policies_settings(const ao_policies *p) { return p->fallback->loaded.settings; }
 bool ao_policies_speaks(const ao_policies *p) { return p->machine && at_hand(p, ao_machine_live(p->machine, AO_ROLLOUT_MAIN)); }
 ao_variant *ao_policies_live(const ao_policies *p) { return ao_variant_ref(ao_policies_spokesman(p)); }
 ao_variant *ao_policies_basis(const ao_policies *p) { return ao_variant_ref(p->basis); }

@@ -60,6 +60,8 @@ void ao_policies_parent_changed(ao_policies *policies, const char *key);
 /** Settings may have changed: looks soon at what is wanted now. */
 void ao_policies_reload(ao_policies *policies);
 
+/** The operator's settings as they were at the start, those for the engine alone among them. Borrowed. */
+const cJSON *ao_policies_settings(const ao_policies *policies);
 /** Is what is live known, and at hand? Only then does it speak for shared objects. */
 bool ao_policies_speaks(const ao_policies *policies);
 /** The bundle that is live, or the one that stands in for it, with one more reference. */

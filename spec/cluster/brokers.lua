@@ -90,8 +90,10 @@ function M.transports(change)
   } }
 end
 
+--- With `change` it works in a namespace of its own, in which nothing was live: else another registry would reach actors as a rollout.
 function M.operator(options)
   options = options or {}
+  if options.change then options.args = ('--namespace %s %s'):format(cluster.namespace 'operator', options.args or '') end
   options.queues = true
   options.transports = M.transports(options.change)
   options.env = ('ASYA_QUEUE_HEALTH_CHECK_INTERVAL=%s %s'):format(options.interval or '0', options.env or '')

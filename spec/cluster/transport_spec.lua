@@ -274,7 +274,8 @@ describe('queues of actors', function()
     assert.is_truthy(queue(orphan))
     assert.is_truthy(cluster.get('deployment', orphan, ns))
     op.stop()
-    cluster.operator { queues = true, transports = '{"transports":{}}' }
+    local after = cluster.operator { queues = true, transports = '{"transports":{}}' }
+    eventually('the empty registry has reached it', 40, function() return after.log():find('policies live: bundle', 1, true), after.log():sub(-500) end)
     cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', lost, ns)
     assert.is_truthy(queue(lost))
     eventually('an Event says so', 10, function()

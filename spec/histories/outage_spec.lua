@@ -62,7 +62,7 @@ describe('an outage', function()
     sh('spec/bed/bed start %s rabbitmq', cluster.bed_dir)
     eventually('all are well again', 90, function() local n = count(ns, 'True') return n == 200, n end)
     local full = 0
-    for messages in rabbitmqctl('list_queues messages'):gmatch '%f[%d]1%f[%D]' do full = full + tonumber(messages) end
+    for messages in rabbitmqctl('list_queues name messages'):gmatch 'asya%-many%-%d+%s+(%d+)' do full = full + tonumber(messages) end
     assert.equal(20, full)
     local _, connections = rabbitmqctl('list_connections pid'):gsub('<rabbit', '')
     assert.is_true(connections <= 2, connections .. ' connections')
