@@ -76,7 +76,8 @@ describe('an outage', function()
 import socket, sys, time
 s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(50); print(s.getsockname()[1], flush=True); time.sleep(600)]]
     local out = cluster.temp 'silent.out'
-    local pid = sh('python3 -c %s >%s & echo $!', cluster.quote(script), out):match '%d+'
+    local pid = sh('python3 -c %s >%s 2>/dev/null & echo $!', cluster.quote(script), out):match '%d+'
+    finally(function() sh('kill %s', pid) end)
     local port = eventually('the silent broker listens', 10, function() return tonumber((cluster.read(out):match '%d+')) end)
     cluster.operator { queues = true, transports = registry {
       type = 'rabbitmq', enabled = true, config = { host = '127.0.0.1', port = port, queues = { autoCreate = true } } } }
@@ -96,6 +97,5 @@ s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(50); print(s.getsockname
     assert.is_nil(cluster.get('deployment', 'stuck-1', ns))
     sh('kubectl annotate asyncactors --all -n %s asya.sh/skip-queue-cleanup=true', ns)
     cluster.kubectl('delete asyncactors --all -n %s --timeout=60s', ns)
-    sh('kill %s', pid)
   end)
 end)
