@@ -142,7 +142,7 @@ return policy.define {
   end,
 }
 ]])
-    cluster.operator { args = '--policies ' .. dir }
+    cluster.operator { args = ('--namespace %s --policies %s'):format(cluster.namespace 'operator', dir) } -- where nothing was live
     cluster.apply(cluster.actor('zero', ns, '  scaling: {enabled: true}'))
     local function cooldown()
       local object = cluster.get('scaledobject', 'zero', ns)
