@@ -28,8 +28,7 @@ static void note(const char *what, const ao_err *err)
 /** @return a value of a ConfigMap of the operator's namespace; NULL: it is not there, or may not be read, which is noted; the caller frees */
 static char *config_map_value(const own *o, const char *name, const char *key)
 {
-	ao_resource config_maps = {.api_version = (char *)"v1", .kind = (char *)"ConfigMap", .plural = (char *)"configmaps"};
-	ao_auto_str char *path = ao_resource_path(&config_maps, o->session->namespace_, name, NULL);
+	ao_auto_str char *path = ao_resource_path(&ao_config_maps, o->session->namespace_, name, NULL);
 	ao_auto_json cJSON *map = NULL;
 	ao_auto_err ao_err *err = NULL;
 	if (ao_session_get(o->session, path, &map, &err) < 0) {

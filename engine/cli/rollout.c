@@ -15,7 +15,6 @@
 typedef struct rollout {
 	ao_session session;
 	ao_manifest *manifest;
-	ao_resource maps;
 	char *name; /* of the record */
 	bool json, watch, canary;
 	const char *revision;
@@ -23,13 +22,7 @@ typedef struct rollout {
 
 static int open_rollout(rollout *ro, const ao_session_flags *flags, ao_err **reterr)
 {
-	ao_auto_sources ao_sources sources = {0};
-	ao_auto_json cJSON *peeked = NULL;
-	ro->maps = (ao_resource){.api_version = (char *)"v1", .kind = (char *)"ConfigMap", .plural = (char *)"configmaps"};
-	ao_sources_builtin(&sources);
-	int r = ao_bundle_peek_manifest(&sources, &peeked, reterr);
-	if (r == 0)
-		r = ao_manifest_read(peeked, &ro->manifest, reterr);
+	int r = ao_session_manifest(&ro->manifest, reterr);
 	if (r == 0)
 		r = ao_session_open(flags, &ro->session, reterr);
 	if (r == 0)
@@ -48,7 +41,7 @@ static void close_rollout(rollout *ro)
 static int get_map(rollout *ro, cJSON **ret, ao_err **reterr)
 {
 	ao_auto_err ao_err *err = NULL;
-	ao_auto_str char *path = ao_resource_path(&ro->maps, ro->session.namespace_, ro->name, NULL);
+	ao_auto_str char *path = ao_resource_path(&ao_config_maps, ro->session.namespace_, ro->name, NULL);
 	int r = ao_session_get(&ro->session, path, ret, &err);
 	if (r == -ENOENT)
 		return ao_err_set(reterr, r,
@@ -188,7 +181,7 @@ static int write_word(rollout *ro, const char *word, ao_err **reterr)
 	ao_auto_json cJSON *patch = cJSON_CreateObject();
 	ao_auto_str char *key = ao_xasprintf("%s-rollout", ro->manifest->policies_label);
 	ao_json_set_str(ao_json_object(ao_json_object(patch, "metadata"), "annotations"), key, word);
-	ao_auto_str char *body = ao_json_print(patch), *path = ao_resource_path(&ro->maps, ro->session.namespace_, ro->name, NULL);
+	ao_auto_str char *body = ao_json_print(patch), *path = ao_resource_path(&ao_config_maps, ro->session.namespace_, ro->name, NULL);
 	int r = ao_session_send(
 	    &ro->session, &(ao_kube_request){.method = "PATCH", .path = path, .content_type = AO_MERGE_PATCH, .body = body}, NULL, reterr);
 	return r < 0 ? r : await_answer(ro, key, word, reterr);

@@ -120,12 +120,11 @@ int ao_session_manifest(ao_manifest **ret, ao_err **reterr)
 
 int ao_session_config_maps(ao_session *session, const ao_manifest *manifest, const char *suffix, cJSON **ret, ao_err **reterr)
 {
-	ao_resource config_maps = {.api_version = (char *)"v1", .kind = (char *)"ConfigMap", .plural = (char *)"configmaps"};
 	if (!manifest->policies_label) {
 		*ret = cJSON_CreateObject();
 		return 0;
 	}
-	ao_auto_str char *path = ao_resource_path(&config_maps, session->namespace_, NULL, NULL);
+	ao_auto_str char *path = ao_resource_path(&ao_config_maps, session->namespace_, NULL, NULL);
 	ao_auto_str char *query = ao_xasprintf("%s?labelSelector=%s%s%%3Dtrue", path, manifest->policies_label, suffix);
 	int r = ao_session_get(session, query, ret, reterr);
 	if (r == 0)

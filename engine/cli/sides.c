@@ -39,8 +39,6 @@ struct ao_sides {
 	ao_map *serving; /* digest -> served */
 };
 
-static ao_resource config_maps = {.api_version = (char *)"v1", .kind = (char *)"ConfigMap", .plural = (char *)"configmaps"};
-
 static void set_true(void *arg) { *(bool *)arg = true; }
 
 static void clear_side(side *it)
@@ -105,11 +103,8 @@ static int load_side(ao_sides *s, ao_sources *sources, const cJSON *canaries, si
 
 static int select_parents(ao_sides *s, const cJSON *canaries, ao_err **reterr)
 {
-	const cJSON *first = cJSON_GetArrayItem(ao_json_at(canaries, "items"), 0),
-		    *annotations = ao_json_at(first, "metadata", "annotations");
-	const char *label = s->manifest->policies_label;
-	ao_auto_str char *selector = ao_xasprintf("%s-canary-selector", label), *percent = ao_xasprintf("%s-canary-percent", label);
-	int r = first ? ao_selection_make(ao_json_str(annotations, selector), ao_json_str(annotations, percent), &s->selection, reterr) : 0;
+	const cJSON *first = cJSON_GetArrayItem(ao_json_at(canaries, "items"), 0);
+	int r = first ? ao_selection_of(first, s->manifest->policies_label, &s->selection, reterr) : 0;
 	return r < 0 ? ao_err_wrap(reterr, "canary") : 0;
 }
 
@@ -146,10 +141,8 @@ static void open_archive(ao_sides *s)
 	ao_auto_err ao_err *err = NULL;
 	ao_rollout_record record = {0};
 	ao_map *kept = ao_map_new();
-	const ao_scope *scope = &s->session->scope;
-	ao_auto_str char *name = ao_record_name(scope, s->manifest->component);
-	ao_auto_str char *base = ao_xasprintf("%s-policies-kept", s->manifest->component), *prefix = ao_scope_name(scope, base);
-	ao_auto_str char *path = ao_resource_path(&config_maps, s->session->namespace_, name, NULL);
+	ao_auto_str char *name = ao_record_name(&s->session->scope, s->manifest->component);
+	ao_auto_str char *path = ao_resource_path(&ao_config_maps, s->session->namespace_, name, NULL);
 	int r = ao_session_get(s->session, path, &object, &err);
 	const char *text = r == 0 ? ao_json_str(object, "data", "record") : NULL;
 	if (text)
@@ -159,12 +152,7 @@ static void open_archive(ao_sides *s)
 		ao_cli_note(note);
 	}
 	ao_rollout_record_clear(&record);
-	s->archive = ao_archive_new(&(ao_archive_options){.kube = s->session->kube,
-							  .resource = &config_maps,
-							  .namespace_ = s->session->namespace_,
-							  .label = s->manifest->policies_label,
-							  .field_manager = s->manifest->field_manager,
-							  .prefix = prefix});
+	s->archive = ao_archive_new(s->session->kube, s->session->namespace_, s->manifest, &s->session->scope);
 	ao_archive_adopt(s->archive, kept);
 }
 
@@ -205,19 +193,10 @@ static void fetch_kept(ao_sides *s, const char *digest, served *it)
 	ao_err_free(f.err);
 }
 
-static char *digest_of(const ao_sides *s, const ao_object *parent)
-{
-	ao_auto_json cJSON *tree = NULL;
-	if (!s->manifest->bundle_path || ao_object_tree(parent, &tree, NULL) < 0)
-		return NULL;
-	const cJSON *at = ao_json_at_path(tree, s->manifest->bundle_path);
-	return cJSON_IsString(at) ? ao_xstrdup(at->valuestring) : NULL;
-}
-
 const ao_variant *ao_sides_serving(ao_sides *s, const ao_object *parent)
 {
 	const ao_variant *as_is = variant_for(s, s->as_is.main ? &s->as_is : &s->would, parent);
-	ao_auto_str char *digest = digest_of(s, parent);
+	ao_auto_str char *digest = ao_object_text(parent, s->manifest->bundle_path);
 	if (!digest || strcmp(ao_variant_digest(as_is), digest) == 0)
 		return as_is;
 	served *known = ao_map_get(s->serving, digest);

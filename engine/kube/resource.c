@@ -12,6 +12,8 @@
 #include <ctype.h>
 #include <string.h>
 
+const ao_resource ao_config_maps = {.api_version = (char *)"v1", .kind = (char *)"ConfigMap", .plural = (char *)"configmaps"};
+
 #define MAX_PATH (16 * 1024)
 
 void ao_resource_clear(ao_resource *r)

@@ -483,3 +483,12 @@ void ao_store_each_labelled(const ao_store *store, const char *namespace_, const
 }
 
 int ao_object_tree(const ao_object *object, cJSON **ret, ao_err **reterr) { return ao_json_parse(object->text, object->len, ret, reterr); }
+
+char *ao_object_text(const ao_object *object, char *const *path)
+{
+	ao_auto_json cJSON *tree = NULL;
+	if (!path || ao_object_tree(object, &tree, NULL) < 0)
+		return NULL;
+	const cJSON *at = ao_json_at_path(tree, path);
+	return cJSON_IsString(at) ? ao_xstrdup(at->valuestring) : NULL;
+}

@@ -83,6 +83,9 @@ void ao_store_each_labelled(const ao_store *store, const char *namespace_, const
 /** The tree of an object. @return 0; -EINVAL a number that cannot be kept, ... */
 int ao_object_tree(const ao_object *object, cJSON **ret, ao_err **reterr);
 
+/** A copy of the text at that path of an object; NULL when there is none, or no path. The caller frees. */
+char *ao_object_text(const ao_object *object, char *const *path);
+
 /** What an answer of the server did to a store. */
 typedef struct ao_answered {
 	const ao_object *object; /* what the store holds now: the answer, or something newer; NULL: nothing */

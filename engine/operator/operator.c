@@ -64,10 +64,9 @@ typedef struct operator_ {
 /** May we read ConfigMaps? @return 0; -EINTR a signal came first, and no error is set; -EINVAL, ... */
 static int ask_for_record(operator_ *op, const char *component, bool *ret_forbidden, ao_err **reterr)
 {
-	ao_resource config_maps = {.api_version = "v1", .kind = "ConfigMap", .plural = "configmaps"};
 	ao_auto_str char *name = ao_record_name(op->scope, component);
-	ao_auto_str char *path = ao_resource_path(&config_maps, op->namespace_, name, NULL), *message = NULL;
-	ao_kube_object object = {&config_maps, op->namespace_, name, NULL};
+	ao_auto_str char *path = ao_resource_path(&ao_config_maps, op->namespace_, name, NULL), *message = NULL;
+	ao_kube_object object = {&ao_config_maps, op->namespace_, name, NULL};
 	int r = ao_first_answer(op->loop, op->kube, op->config, path, &object, &op->stopping, &message);
 	if (r == -EPERM) {
 		ao_warn(AO_CORE, NULL,
@@ -272,9 +271,9 @@ static void pin_shared(operator_ *op)
 {
 	ao_auto_json cJSON *result = NULL;
 	ao_auto_err ao_err *err = NULL;
-	if (!ao_policies_speaks(op->policies))
-		return; /* on_live() comes when what is live is at hand */
 	ao_variant *live = ao_policies_live(op->policies);
+	if (!live)
+		return; /* on_live() comes when it is at hand */
 	int r = ao_bundle_shared(live->loaded.bundle, &result, NULL, &err);
 	ao_variant_unref(live);
 	if (r < 0) {

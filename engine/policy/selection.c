@@ -70,6 +70,13 @@ int ao_selection_make(const char *selector, const char *percent, char **ret, ao_
 	return 0;
 }
 
+int ao_selection_of(const cJSON *config_map, const char *label, char **ret, ao_err **reterr)
+{
+	const cJSON *annotations = ao_json_at(config_map, "metadata", "annotations");
+	ao_auto_str char *selector = ao_xasprintf("%s-canary-selector", label), *percent = ao_xasprintf("%s-canary-percent", label);
+	return ao_selection_make(ao_json_str(annotations, selector), ao_json_str(annotations, percent), ret, reterr);
+}
+
 /** @return 1 to 100; 0: it is a selector (a label cannot hold a %) */
 static unsigned share_of(const char *selection)
 {

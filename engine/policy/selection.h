@@ -15,5 +15,7 @@
  * @return 0; -EINVAL neither is given, or the one that is given is wrong
  */
 int ao_selection_make(const char *selector, const char *percent, char **ret, ao_err **reterr);
+/** The same of the annotations `<label>-canary-selector` and `<label>-canary-percent` of a ConfigMap. */
+int ao_selection_of(const cJSON *config_map, const char *label, char **ret, ao_err **reterr);
 /** Is the parent selected? Its name decides whether it is in a share, so it stays in or out. */
 bool ao_selection_concerns(const char *selection, const ao_object *parent);

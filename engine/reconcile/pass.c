@@ -115,15 +115,6 @@ const ao_object *ao_pass_object(const ao_pass *pass)
 	return object && strcmp(object->uid, pass->parent->uid) == 0 ? object : NULL;
 }
 
-char *ao_pass_status_text(const ao_object *object, char *const *path)
-{
-	ao_auto_json cJSON *tree = NULL;
-	if (!path || ao_object_tree(object, &tree, NULL) < 0)
-		return NULL;
-	const cJSON *at = ao_json_at_path(tree, path);
-	return cJSON_IsString(at) ? ao_xstrdup(at->valuestring) : NULL;
-}
-
 ao_bundle *ao_pass_bundle(const ao_pass *pass, const ao_object *object)
 {
 	const ao_reconciler_options *with = &pass->reconciler->with;

@@ -146,8 +146,6 @@ void ao_pass_free(ao_pass *pass);
 
 /** The observed parent of a running pass. NULL: it is gone, or another object has its name now. */
 const ao_object *ao_pass_object(const ao_pass *pass);
-/** A copy of the text at that path of the parent, maybe written by an operator before this one. NULL: there is none. */
-char *ao_pass_status_text(const ao_object *object, char *const *path);
 /** The bundle that judges the parent now. */
 ao_bundle *ao_pass_bundle(const ao_pass *pass, const ao_object *object);
 /** Sends a patch of the parent, or of its `subresource` when that is not NULL. `fn` is called with the pass. */

@@ -32,6 +32,9 @@ typedef struct ao_pass_report {
 	bool refused;       /* the parent is invalid, or the policies failed on it */
 } ao_pass_report;
 
+/** Does the status of a parent say that it is ready? @param status  may be NULL */
+bool ao_status_is_ready(const cJSON *status);
+
 typedef struct ao_reconciler_options {
 	ao_loop *loop;
 	ao_kube *kube;

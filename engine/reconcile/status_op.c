@@ -25,8 +25,8 @@ static cJSON *outcome_of(ao_pass *pass, const ao_object *object)
 		ao_json_set(outcome, "held", cJSON_CreateBool(true));
 	/* a digest is only worth keeping when all that it stands for was carried out */
 	bool carried = !pass->held && parent->settled && !parent->invalid && !parent->policy_error;
-	ao_auto_str char *rendered = pass->held ? ao_pass_status_text(object, manifest->digest_path) : NULL;
-	ao_auto_str char *bundle = carried ? NULL : ao_pass_status_text(object, manifest->bundle_path);
+	ao_auto_str char *rendered = pass->held ? ao_object_text(object, manifest->digest_path) : NULL;
+	ao_auto_str char *bundle = carried ? NULL : ao_object_text(object, manifest->bundle_path);
 	ao_json_set_str(outcome, "rendered_digest", pass->held ? rendered : carried ? parent->rendered : pass->plan.previous);
 	ao_json_set_str(outcome, "bundle_digest", carried ? pass->plan.bundle : bundle);
 	/* the parent may have been edited since its plan was made: that generation is the next pass's */
@@ -161,7 +161,7 @@ static double requeue_of(const ao_pass *pass, const cJSON *result)
 	return ao_pass_sooner(pass->outcome.requeue_after, ao_pass_sooner(from_plan, from_status));
 }
 
-static bool is_ready(const cJSON *status)
+bool ao_status_is_ready(const cJSON *status)
 {
 	const char *holds = ao_json_str(ao_json_item(ao_json_at(status, "conditions"), "type", "Ready"), "status");
 	return holds && strcmp(holds, "True") == 0;
@@ -191,7 +191,7 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	if (code < 0)
 		return report_broken_status(pass, object, err);
 	pass->parent->rolling_out = cJSON_IsTrue(ao_json_at(result, "rolling_out"));
-	pass->parent->ready = is_ready(ao_json_at(result, "status"));
+	pass->parent->ready = ao_status_is_ready(ao_json_at(result, "status"));
 	if (pass->parent->settled && !pass->parent->rolling_out)
 		ao_queues_moved(r->with.queues, object->uid);
 	if (pass->plan.tree)

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "rollout/config_map.h"
 
 #include <string.h>
 
@@ -33,8 +34,10 @@ typedef struct getting {
 } getting;
 
 struct ao_archive {
-	ao_archive_options with;
-	char *prefix;
+	ao_kube *kube;
+	const char *namespace_;
+	const ao_manifest *manifest;
+	char *prefix; /* names are this, "-" and a number */
 	ao_map *kept;
 	putting *putting; /* or NULL */
 	getting *getting; /* a list */
@@ -42,12 +45,12 @@ struct ao_archive {
 
 /* ---- which there are ---- */
 
-ao_archive *ao_archive_new(const ao_archive_options *options)
+ao_archive *ao_archive_new(ao_kube *kube, const char *namespace_, const ao_manifest *manifest, const ao_scope *scope)
 {
 	ao_archive *archive = ao_xcalloc(1, sizeof(*archive));
-	archive->with = *options;
-	archive->prefix = ao_xstrdup(options->prefix);
-	archive->kept = ao_map_new();
+	ao_auto_str char *base = ao_xasprintf("%s-policies-kept", manifest->component);
+	*archive = (ao_archive){
+	    .kube = kube, .namespace_ = namespace_, .manifest = manifest, .prefix = ao_scope_name(scope, base), .kept = ao_map_new()};
 	return archive;
 }
 
@@ -207,26 +210,13 @@ static void on_put(void *arg, const ao_kube_answer *answer)
 static void put_next(ao_archive *archive)
 {
 	putting *p = archive->putting;
-	const ao_archive_options *with = &archive->with;
-	ao_auto_json cJSON *object = cJSON_CreateObject();
-	ao_auto_str char *name = name_of(archive, p->slots.slots[p->at]), *label = ao_xasprintf("%s-kept", with->label),
-			 *digest = ao_xasprintf("%s-digest", with->label);
-	ao_json_set_str(object, "apiVersion", with->resource->api_version);
-	ao_json_set_str(object, "kind", with->resource->kind);
-	cJSON *metadata = ao_json_object(object, "metadata");
-	ao_json_set_str(metadata, "name", name);
-	ao_json_set_str(ao_json_object(metadata, "labels"), label, "true");
-	ao_json_set_str(ao_json_object(metadata, "annotations"), digest, p->digest);
+	const char *label = archive->manifest->policies_label;
+	ao_auto_str char *name = name_of(archive, p->slots.slots[p->at]), *kept = ao_xasprintf("%s-kept", label),
+			 *digest = ao_xasprintf("%s-digest", label);
+	ao_auto_json cJSON *object = ao_config_map_make(name, kept);
+	ao_json_set_str(ao_json_object(ao_json_object(object, "metadata"), "annotations"), digest, p->digest);
 	ao_json_set(object, "data", cJSON_Duplicate(cJSON_GetArrayItem(p->parts, (int)p->at), 1));
-	ao_auto_str char *body = ao_json_print(object), *path = ao_resource_path(with->resource, with->namespace_, name, NULL);
-	ao_auto_str char *query = ao_xasprintf("%s?force=true&fieldManager=%s", path, with->field_manager);
-	p->call = ao_kube_send(with->kube, &(ao_kube_request){.method = "PATCH",
-							      .path = query,
-							      .content_type = AO_APPLY_PATCH,
-							      .body = body,
-							      .object = {with->resource, with->namespace_, name, NULL},
-							      .fn = on_put,
-							      .arg = archive});
+	p->call = ao_config_map_apply(archive->kube, archive->namespace_, archive->manifest->field_manager, object, on_put, archive);
 }
 
 int ao_archive_put(ao_archive *archive, const char *digest, const ao_sources *sources, const cJSON *seen, ao_archive_put_fn fn, void *arg,
@@ -299,7 +289,7 @@ static void on_got(void *arg, const ao_kube_answer *answer)
 		end_getting(g, err);
 		return;
 	}
-	ao_auto_str char *origin = ao_xasprintf("configmap %s/%s", g->archive->with.namespace_, ao_json_str(object, "metadata", "name"));
+	ao_auto_str char *origin = ao_xasprintf("configmap %s/%s", g->archive->namespace_, ao_json_str(object, "metadata", "name"));
 	cJSON_ArrayForEach (file, ao_json_at(object, "data"))
 		if (cJSON_IsString(file) && strcmp(file->string, SETTINGS) == 0)
 			ao_buf_put(&g->settings, file->valuestring, strlen(file->valuestring));
@@ -313,15 +303,15 @@ static void on_got(void *arg, const ao_kube_answer *answer)
 
 static void get_next(getting *g)
 {
-	const ao_archive_options *with = &g->archive->with;
-	/* when no record says that the bundle is kept, this asks for a name that does not exist: the answer comes the usual way */
+	const ao_archive *archive = g->archive;
+	/* a bundle that no record says is kept asks for a name that nobody has: the answer comes the usual way */
 	ao_auto_str char *name =
-	    g->slots.count ? name_of(g->archive, g->slots.slots[g->at]) : ao_xasprintf("%s-%s", g->archive->prefix, g->digest);
-	ao_auto_str char *path = ao_resource_path(with->resource, with->namespace_, name, NULL);
+	    g->slots.count ? name_of(archive, g->slots.slots[g->at]) : ao_xasprintf("%s-%s", archive->prefix, g->digest);
+	ao_auto_str char *path = ao_resource_path(&ao_config_maps, archive->namespace_, name, NULL);
 	g->call = ao_kube_send(
-	    with->kube,
+	    archive->kube,
 	    &(ao_kube_request){
-		.method = "GET", .path = path, .object = {with->resource, with->namespace_, name, NULL}, .fn = on_got, .arg = g});
+		.method = "GET", .path = path, .object = {&ao_config_maps, archive->namespace_, name, NULL}, .fn = on_got, .arg = g});
 }
 
 void ao_archive_get(ao_archive *archive, const char *digest, ao_archive_get_fn fn, void *arg)

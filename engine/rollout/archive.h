@@ -15,15 +15,8 @@ typedef struct ao_archive ao_archive;
 
 #define AO_ARCHIVE_MAX (4 * 1024 * 1024) /* bytes of a bundle's texts */
 
-typedef struct ao_archive_options {
-	ao_kube *kube; /* borrowed, as all of these */
-	const ao_resource *resource;
-	const char *namespace_;
-	const char *label, *field_manager;
-	const char *prefix; /* names are this, "-" and a number; copied */
-} ao_archive_options;
-
-ao_archive *ao_archive_new(const ao_archive_options *options);
+/** @param kube, namespace_, manifest  borrowed; names come from `manifest` and `scope` */
+ao_archive *ao_archive_new(ao_kube *kube, const char *namespace_, const ao_manifest *manifest, const ao_scope *scope);
 void ao_archive_free(ao_archive *archive); /* NULL is fine; callbacks that are open are not called */
 
 /** Digest -> ao_kept: what the cluster holds according to the record. Borrowed. */

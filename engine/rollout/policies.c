@@ -34,6 +34,16 @@ void ao_policies_reload(ao_policies *p) { ao_policies_look_soon(p); }
 
 static ao_variant *at_hand(const ao_policies *p, const char *digest) { return digest ? ao_map_get(p->variants, digest) : NULL; }
 
+ao_variant *ao_policies_variant(const ao_policies *p, const char *digest)
+{
+	ao_variant *own[] = {p->fallback, p->basis};
+	ao_variant *variant = at_hand(p, digest);
+	for (size_t i = 0; !variant && i < AO_LEN(own); i++)
+		if (strcmp(ao_variant_digest(own[i]), digest) == 0)
+			variant = own[i];
+	return variant;
+}
+
 static ao_variant *serves(const ao_policies *p, const ao_object *parent)
 {
 	return p->machine ? at_hand(p, ao_machine_serves(p->machine, parent->key)) : NULL;
@@ -62,8 +72,12 @@ bool ao_policies_apart(const ao_policies *p, const ao_object *parent)
 }
 
 const cJSON *ao_policies_settings(const ao_policies *p) { return p->fallback->loaded.settings; }
-bool ao_policies_speaks(const ao_policies *p) { return p->machine && at_hand(p, ao_machine_live(p->machine, AO_ROLLOUT_MAIN)); }
-ao_variant *ao_policies_live(const ao_policies *p) { return ao_variant_ref(ao_policies_spokesman(p)); }
+ao_variant *ao_policies_live(const ao_policies *p)
+{
+	ao_variant *live = p->machine ? at_hand(p, ao_machine_live(p->machine, AO_ROLLOUT_MAIN)) : NULL;
+	return live ? ao_variant_ref(live) : NULL;
+}
+
 ao_variant *ao_policies_basis(const ao_policies *p) { return ao_variant_ref(p->basis); }
 
 /* ---- parents ---- */
@@ -76,12 +90,6 @@ static void forget_parent(ao_policies *p, const char *key)
 	ao_machine_gone(p->machine, key);
 	free(seen->uid);
 	free(seen);
-}
-
-static bool is_ready(const cJSON *parent)
-{
-	const char *status = ao_json_str(ao_json_item(ao_json_at(parent, "status", "conditions"), "type", "Ready"), "status");
-	return status && strcmp(status, "True") == 0;
 }
 
 /** @return have its spec or its labels changed since it was seen last? */
@@ -114,7 +122,7 @@ static void see_parent(ao_policies *p, const ao_object *parent)
 	bool changed = note_parent(p, parent, tree, cJSON_IsString(has) ? has->valuestring : "");
 	ao_machine_seen(p->machine, &(ao_machine_parent){.key = parent->key,
 							 .has = cJSON_IsString(has) ? has->valuestring : NULL,
-							 .ready = is_ready(tree),
+							 .ready = ao_status_is_ready(ao_json_at(tree, "status")),
 							 .deleting = parent->deleting,
 							 .changed = changed});
 }
@@ -305,7 +313,7 @@ static ao_informer *watch(ao_policies *p, const char *suffix,
 	ao_informer *informer = ao_informer_new(
 	    p->with.loop, p->with.kube,
 	    &(ao_informer_options){
-		.resource = &p->resource,
+		.resource = &ao_config_maps,
 		.namespace_ = p->with.namespace_,
 		.label_selector = selector,
 		.store = {.annotation = manifest->class_annotation, .annotation_value = ao_load_scope(p->with.load)->class_},
@@ -401,24 +409,17 @@ static void make_writers(ao_policies *p)
 	const ao_manifest *manifest = p->fallback->loaded.manifest;
 	const ao_scope *scope = ao_load_scope(p->with.load);
 	ao_auto_str char *state = ao_xasprintf("%s-state", manifest->policies_label),
-			 *word = ao_xasprintf("%s-rollout", manifest->policies_label),
-			 *base = ao_xasprintf("%s-policies-kept", manifest->component), *prefix = ao_scope_name(scope, base);
+			 *word = ao_xasprintf("%s-rollout", manifest->policies_label);
 	p->record_name = ao_record_name(scope, manifest->component);
-	p->notes = ao_annotations_new(p->with.kube, &p->resource, state, manifest->field_manager);
-	p->words = ao_annotations_new(p->with.kube, &p->resource, word, manifest->field_manager);
-	p->archive = ao_archive_new(&(ao_archive_options){.kube = p->with.kube,
-							  .resource = &p->resource,
-							  .namespace_ = p->with.namespace_,
-							  .label = manifest->policies_label,
-							  .field_manager = manifest->field_manager,
-							  .prefix = prefix});
+	p->notes = ao_annotations_new(p->with.kube, &ao_config_maps, state, manifest->field_manager);
+	p->words = ao_annotations_new(p->with.kube, &ao_config_maps, word, manifest->field_manager);
+	p->archive = ao_archive_new(p->with.kube, p->with.namespace_, manifest, scope);
 }
 
 int ao_policies_new(const ao_policies_options *options, ao_policies **ret, ao_err **reterr)
 {
 	ao_policies *p = ao_xcalloc(1, sizeof(*p));
 	p->with = *options;
-	p->resource = (ao_resource){.api_version = (char *)"v1", .kind = (char *)"ConfigMap", .plural = (char *)"configmaps"};
 	int r = load_fallback(p, reterr);
 	if (r < 0) {
 		free(p->edits[AO_ROLLOUT_MAIN].trouble);
@@ -446,6 +447,7 @@ void ao_policies_free(ao_policies *p)
 		return;
 	size_t cursor = 0;
 	ao_policies_rest(p);
+	ao_archive_free(p->archive);
 	for (ao_variant *v; (v = ao_map_next(p->variants, &cursor, NULL));)
 		ao_variant_unref(v);
 	ao_map_free(p->variants);
@@ -453,7 +455,6 @@ void ao_policies_free(ao_policies *p)
 	ao_variant_unref(p->basis);
 	ao_annotations_free(p->notes);
 	ao_annotations_free(p->words);
-	ao_archive_free(p->archive);
 	ao_informer_free(p->maps);
 	ao_informer_free(p->canary_maps);
 	ao_informer_free(p->records);

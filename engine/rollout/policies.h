@@ -62,9 +62,7 @@ void ao_policies_reload(ao_policies *policies);
 
 /** The operator's settings as they were at the start, those for the engine alone among them. Borrowed. */
 const cJSON *ao_policies_settings(const ao_policies *policies);
-/** Is what is live known, and at hand? Only then does it speak for shared objects. */
-bool ao_policies_speaks(const ao_policies *policies);
-/** The bundle that is live, or the one that stands in for it, with one more reference. */
+/** The bundle that is live, with one more reference; NULL: that is not known, or it is not at hand. It speaks for shared objects. */
 ao_variant *ao_policies_live(const ao_policies *policies);
 /** Writes one line for /readyz: which bundle serves, why it is not the one in the ConfigMaps, and how far a rollout is. */
 void ao_policies_tell(const ao_policies *policies, ao_buf *out);

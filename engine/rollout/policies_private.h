@@ -41,7 +41,6 @@ typedef struct ao_seen_parent {
 
 struct ao_policies {
 	ao_policies_options with;
-	ao_resource resource;
 	ao_variant *fallback;                      /* of the binary and of --policies */
 	ao_variant *basis;                         /* the world is made for its manifest */
 	ao_map *variants;                          /* digest -> ao_variant: those at hand */
@@ -97,6 +96,8 @@ void ao_policies_turn_soon(ao_policies *p);
 void ao_policies_look_soon(ao_policies *p);
 /** Lets passes begin, if everything is there that parents need to be served. */
 void ao_policies_try_start(ao_policies *p);
+/** A bundle that is loaded, whether the machine has asked for it or not; NULL: it is not. Borrowed. */
+ao_variant *ao_policies_variant(const ao_policies *p, const char *digest);
 /** The bundle that speaks for all: the live one, else the one that stands in for it. Borrowed. */
 ao_variant *ao_policies_spokesman(const ao_policies *p);
 

@@ -1,6 +1,7 @@
 /* record_write.c -- the record's way into the cluster: first the texts of the bundles that it names, then the record itself. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "rollout/config_map.h"
 #include "rollout/policies_private.h"
 
 #include <string.h>
@@ -107,7 +108,6 @@ static void write_record(ao_policies *p)
 	const ao_manifest *manifest = p->fallback->loaded.manifest;
 	const char *class_ = ao_load_scope(p->with.load)->class_;
 	const ao_object *map = ao_recall_map(p);
-	ao_auto_json cJSON *object = cJSON_CreateObject();
 	ao_auto_str char *label = ao_xasprintf("%s-record", manifest->policies_label);
 	p->writing.kept = ao_map_new();
 	any_named(p, copy_kept, p->writing.kept);
@@ -118,24 +118,13 @@ static void write_record(ao_policies *p)
 		note_written(p);
 		return;
 	}
-	ao_json_set_str(object, "apiVersion", "v1");
-	ao_json_set_str(object, "kind", "ConfigMap");
+	ao_auto_json cJSON *object = ao_config_map_make(p->record_name, label);
 	cJSON *metadata = ao_json_object(object, "metadata");
-	ao_json_set_str(metadata, "name", p->record_name);
 	ao_json_set_str(metadata, "resourceVersion", map ? map->resource_version : NULL);
-	ao_json_set_str(ao_json_object(metadata, "labels"), label, "true");
 	if (*class_)
 		ao_json_set_str(ao_json_object(metadata, "annotations"), manifest->class_annotation, class_);
 	ao_json_set_str(ao_json_object(object, "data"), "record", p->writing.text);
-	ao_auto_str char *body = ao_json_print(object), *path = ao_resource_path(&p->resource, p->with.namespace_, p->record_name, NULL);
-	ao_auto_str char *query = ao_xasprintf("%s?force=true&fieldManager=%s", path, manifest->field_manager);
-	p->writing.call = ao_kube_send(p->with.kube, &(ao_kube_request){.method = "PATCH",
-									.path = query,
-									.content_type = AO_APPLY_PATCH,
-									.body = body,
-									.object = {&p->resource, p->with.namespace_, p->record_name, NULL},
-									.fn = on_written,
-									.arg = p});
+	p->writing.call = ao_config_map_apply(p->with.kube, p->with.namespace_, manifest->field_manager, object, on_written, p);
 }
 
 /* ---- the texts ---- */
@@ -167,19 +156,10 @@ static void on_put(void *arg, const char *digest, const ao_err *error)
 	end(p, false);
 }
 
-/** Before the machine has asked for them, these two are at hand, too. */
-static const ao_variant *at_hand(const ao_policies *p, const char *digest)
-{
-	const ao_variant *variant = ao_map_get(p->variants, digest);
-	if (!variant && strcmp(ao_variant_digest(p->fallback), digest) == 0)
-		return p->fallback;
-	return !variant && strcmp(ao_variant_digest(p->basis), digest) == 0 ? p->basis : variant;
-}
-
 /** @return true when it is being written now, or will be when another one is */
 static bool put(ao_policies *p, const char *digest, void *arg)
 {
-	const ao_variant *variant = at_hand(p, digest);
+	const ao_variant *variant = ao_policies_variant(p, digest);
 	ao_auto_err ao_err *err = NULL;
 	(void)arg;
 	if (!variant || !variant->sources.count || ao_archive_has(p->archive, digest) || ao_map_get(p->unkept, digest))

@@ -19,7 +19,7 @@ static const char *label_of(const ao_task *news)
 
 void ao_report_event(ao_policies *p, const ao_object *map, bool warning, const char *reason, const char *note)
 {
-	ao_event about = ao_event_about(&p->resource, map->namespace_, map->name, map->uid);
+	ao_event about = ao_event_about(&ao_config_maps, map->namespace_, map->name, map->uid);
 	if (p->events)
 		ao_events_say(p->events, about, warning, reason, "LoadPolicies", note);
 }
@@ -68,13 +68,15 @@ static void bad_news(ao_policies *p, ao_rollout_track track, const char *reason,
 	say(p, track, true, reason, note);
 }
 
-static void refused(ao_policies *p, const ao_task *news)
+/** @param key  of the parent that it failed on; or NULL */
+static void reject(ao_policies *p, ao_rollout_track track, const char *key, const char *why)
 {
-	ao_auto_str char *note = ao_xasprintf("rejected, nothing was changed: %s%s%s", news->key ? news->key : "", news->key ? ": " : "",
-					      news->text ? news->text : "");
+	ao_auto_str char *note = ao_xasprintf("rejected, nothing was changed: %s%s%s", key ? key : "", key ? ": " : "", why ? why : "");
 	count(p, "rejected");
-	bad_news(p, news->track, "PoliciesRejected", note);
+	bad_news(p, track, "PoliciesRejected", note);
 }
+
+static void refused(ao_policies *p, const ao_task *news) { reject(p, news->track, news->key, news->text); }
 
 /** How many children, pods and queues, and what happens to most of them; as long as an Event can hold. */
 static char *summary_of(const ao_policies *p, const ao_task *news)
@@ -198,13 +200,10 @@ void ao_report_unread(ao_policies *p, ao_rollout_track track, const char *why)
 	if (same || (!why && !edit->unread))
 		return;
 	set_text(&edit->unread, why);
-	if (!why) {
+	if (why)
+		reject(p, track, NULL, why);
+	else
 		set_text(&edit->trouble, NULL);
-		return;
-	}
-	ao_auto_str char *note = ao_xasprintf("rejected, nothing was changed: %s", why);
-	count(p, "rejected");
-	bad_news(p, track, "PoliciesRejected", note);
 }
 
 void ao_report_undone(ao_policies *p, ao_rollout_track track)
@@ -248,12 +247,10 @@ void ao_report_unwritable(ao_policies *p, const char *why)
 
 void ao_report_params(ao_policies *p)
 {
-	ao_variant *v = ao_policies_live(p);
-	const char *text = v->loaded.unclaimed;
+	const char *text = ao_policies_spokesman(p)->loaded.unclaimed;
 	if (text && (!p->noted || strcmp(p->noted, text) != 0))
 		ao_warn(AO_POLICY, NULL, "settings: %s", text);
 	set_text(&p->noted, text);
-	ao_variant_unref(v);
 }
 
 /* ---- readiness and metrics ---- */

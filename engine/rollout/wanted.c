@@ -90,25 +90,18 @@ void ao_wanted_clear(ao_wanted *wanted)
 
 /* ---- the canary's parents ---- */
 
-static int selection_of(const ao_wanted_options *options, const ao_object *map, char **ret, ao_err **reterr)
-{
-	ao_auto_json cJSON *tree = NULL;
-	ao_auto_str char *selector = ao_xasprintf("%s-canary-selector", options->label),
-			 *percent = ao_xasprintf("%s-canary-percent", options->label);
-	int r = ao_object_tree(map, &tree, reterr);
-	const cJSON *annotations = ao_json_at(tree, "metadata", "annotations");
-	return r < 0 ? r : ao_selection_make(ao_json_str(annotations, selector), ao_json_str(annotations, percent), ret, reterr);
-}
-
 int ao_wanted_selection(const ao_wanted_options *options, char **ret, ao_err **reterr)
 {
 	size_t cursor = 0;
 	ao_auto_str char *selection = NULL, *first = NULL;
 	for (const ao_object *map; options->canary_maps && (map = ao_store_next(options->canary_maps, &cursor));) {
 		ao_auto_str char *another = NULL;
+		ao_auto_json cJSON *tree = NULL;
 		if (map->deleting)
 			continue;
-		int r = selection_of(options, map, &another, reterr);
+		int r = ao_object_tree(map, &tree, reterr);
+		if (r == 0)
+			r = ao_selection_of(tree, options->label, &another, reterr);
 		if (r < 0)
 			return r;
 		if (selection && strcmp(selection, another) != 0)

@@ -40,20 +40,10 @@ describe('diff', function()
   end
 
   local ns, own
-  before_each(function()
-    cluster.clear()
-    ns, own = cluster.namespace 'actors', cluster.namespace 'operator'
-  end)
-  after_each(function()
-    cluster.sh('kubectl delete asyncactors --all -n %s --timeout=20s', ns)
-    cluster.stop_all()
-  end)
+  before_each(function() ns, own = edits.begin() end)
+  after_each(function() edits.finish(ns) end)
 
-  local function operator(options)
-    options = options or {}
-    options.args = '--namespace ' .. own
-    return cluster.operator(options)
-  end
+  local function operator(options) return edits.operator(own, options) end
   local function compare(arguments, env) return diff(('-n %s --operator-namespace %s %s'):format(ns, own, arguments or ''), env) end
   local function holds(text, part) assert.is_truthy(text:find(part, 1, true), part .. ' <- ' .. text) end
 

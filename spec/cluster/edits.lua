@@ -58,4 +58,40 @@ function M.await_state(own, name, text)
   end)
 end
 
+--- What each test begins with: no actors, and a namespace for actors and one for the operator.
+function M.begin()
+  cluster.clear()
+  return cluster.namespace 'actors', cluster.namespace 'operator'
+end
+
+--- What it ends with: the actors go while an operator is there to release them.
+function M.finish(ns)
+  cluster.sh('kubectl delete asyncactors --all -n %s --timeout=20s', ns)
+  cluster.stop_all()
+end
+
+--- An operator whose own namespace is this one.
+function M.operator(own, options)
+  options = options or {}
+  options.args = '--namespace ' .. own .. ' ' .. (options.args or '')
+  return cluster.operator(options)
+end
+
+--- An actor with labels, written as the inside of a YAML mapping.
+function M.labelled(name, ns, labels)
+  return (cluster.actor(name, ns):gsub('namespace: [^}]*', ('%%0, labels: {%s}'):format(labels)))
+end
+
+--- How often somebody has changed the spec of a Deployment.
+function M.generation(name, ns) return cluster.get('deployment', name, ns).metadata.generation end
+
+--- An actor `one` that runs, with a stamp `kept` from a ConfigMap `team` that is live.
+function M.keep_one(ns, own)
+  cluster.apply(cluster.actor('one', ns))
+  M.await_running(ns, 'one')
+  M.put(own, 'team', { ['stamp.lua'] = M.stamp 'kept' })
+  M.await_stamp('one', ns, 'kept')
+  M.await_state(own, 'team', 'live: bundle')
+end
+
 return M

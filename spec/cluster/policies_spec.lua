@@ -18,21 +18,10 @@ describe('policies in a ConfigMap', function()
   end
 
   local ns, own
-  setup(cluster.clear)
-  before_each(function()
-    cluster.clear()
-    ns, own = cluster.namespace 'actors', cluster.namespace 'operator'
-  end)
-  after_each(function()
-    cluster.sh('kubectl delete asyncactors --all -n %s --timeout=20s', ns) -- while somebody is there to release them
-    cluster.stop_all()
-  end)
+  before_each(function() ns, own = edits.begin() end)
+  after_each(function() edits.finish(ns) end)
 
-  local function operator(options)
-    options = options or {}
-    options.args = '--namespace ' .. own .. ' ' .. (options.args or '')
-    return cluster.operator(options)
-  end
+  local function operator(options) return edits.operator(own, options) end
 
   it('are live soon after an edit, for those actors that change', function()
     local op = operator()
@@ -132,11 +121,7 @@ describe('policies in a ConfigMap', function()
 
   it('come back to what was live when the operator restarts in the middle of a wrong edit', function()
     local first = operator()
-    cluster.apply(cluster.actor('one', ns))
-    await_running(ns, 'one')
-    put(own, 'team', { ['stamp.lua'] = stamp 'kept' })
-    await_stamp('one', ns, 'kept')
-    await_state(own, 'team', 'live: bundle')
+    edits.keep_one(ns, own)
     put(own, 'team', { ['stamp.lua'] = stamp('kept') .. 'syntax error' })
     await_state(own, 'team', 'rejected')
     first.kill()

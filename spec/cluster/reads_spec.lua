@@ -23,20 +23,10 @@ describe('a render', function()
   end
 
   local ns, own
-  before_each(function()
-    cluster.clear()
-    ns, own = cluster.namespace 'actors', cluster.namespace 'operator'
-  end)
-  after_each(function()
-    cluster.sh('kubectl delete asyncactors --all -n %s --timeout=20s', ns)
-    cluster.stop_all()
-  end)
+  before_each(function() ns, own = edits.begin() end)
+  after_each(function() edits.finish(ns) end)
 
-  local function operator(options)
-    options = options or {}
-    options.args = '--namespace ' .. own .. ' ' .. (options.args or '')
-    return cluster.operator(options)
-  end
+  local function operator(options) return edits.operator(own, options) end
 
   --- Waits until the stamp is one that `fits`.
   local function stamped(what, seconds, fits)

@@ -7,13 +7,8 @@ local eventually = cluster.eventually
 local await_running, await_stamp, await_state = edits.await_running, edits.await_stamp, edits.await_state
 local put, stamp = edits.put, edits.stamp
 
---- An actor with labels, written as the inside of a YAML mapping.
-local function labelled(name, ns, labels)
-  return (cluster.actor(name, ns):gsub('namespace: [^}]*', ('%%0, labels: {%s}'):format(labels)))
-end
-
---- How often somebody has changed the spec of a Deployment.
-local function generation(name, ns) return cluster.get('deployment', name, ns).metadata.generation end
+local labelled = edits.labelled
+local generation = edits.generation
 
 describe('a rollout', function()
   if not cluster.available then
@@ -22,14 +17,8 @@ describe('a rollout', function()
   end
 
   local ns, own
-  before_each(function()
-    cluster.clear()
-    ns, own = cluster.namespace 'actors', cluster.namespace 'operator'
-  end)
-  after_each(function()
-    cluster.sh('kubectl delete asyncactors --all -n %s --timeout=20s', ns) -- while somebody is there to release them
-    cluster.stop_all()
-  end)
+  before_each(function() ns, own = edits.begin() end)
+  after_each(function() edits.finish(ns) end)
 
   local function operator(rollout)
     return cluster.operator { args = '--namespace ' .. own, env = rollout and 'ASYA_POLICY_ROLLOUT=' .. cluster.quote(rollout) }
