@@ -95,17 +95,11 @@ static void on_fetched(void *arg, const char *digest, ao_sources *sources, const
 		int r = ao_variant_load(p->with.load, sources, seen, seen, &variant, &err);
 		loaded(p, digest, variant, verdict_of(r), r < 0 ? ao_err_text(err) : NULL);
 	}
-	if (p->machine)
-		ao_policies_try_start(p);
 }
 
 void ao_errands_load(ao_policies *p, const char *digest)
 {
-	ao_variant *variant = ao_map_get(p->variants, digest);
-	if (!variant && strcmp(ao_variant_digest(p->fallback), digest) == 0)
-		variant = p->fallback;
-	if (!variant && strcmp(ao_variant_digest(p->basis), digest) == 0)
-		variant = p->basis;
+	ao_variant *variant = ao_policies_variant(p, digest);
 	if (variant) {
 		loaded(p, digest, ao_variant_ref(variant), AO_VERDICT_GOOD, NULL);
 		return;
@@ -215,6 +209,7 @@ void ao_errands_written(ao_policies *p, bool good)
 			return;
 		}
 		p->writing.manifest = false;
+		ao_report_news(p, &(ao_task){.news = AO_NEWS_LIVE, .digest = p->record.tracks[AO_ROLLOUT_MAIN].live.digest});
 		ao_info(AO_POLICY, NULL, "the manifest has changed: starting all watches again");
 		p->with.on_manifest(p->with.arg);
 		return;

@@ -8,11 +8,8 @@ local put, stamp, stamp_of = edits.put, edits.stamp, edits.stamp_of
 
 local RECORD = 'asya-operator-policies-live'
 
-local function labelled(name, ns, labels)
-  return (cluster.actor(name, ns):gsub('namespace: [^}]*', ('%%0, labels: {%s}'):format(labels)))
-end
-
-local function generation(name, ns) return cluster.get('deployment', name, ns).metadata.generation end
+local labelled = edits.labelled
+local generation = edits.generation
 
 local function deployments(ns)
   local by_name = {}
@@ -38,14 +35,8 @@ describe('who has which policies', function()
   end
 
   local ns, own
-  before_each(function()
-    cluster.clear()
-    ns, own = cluster.namespace 'actors', cluster.namespace 'operator'
-  end)
-  after_each(function()
-    cluster.sh('kubectl delete asyncactors --all -n %s --timeout=20s', ns)
-    cluster.stop_all()
-  end)
+  before_each(function() ns, own = edits.begin() end)
+  after_each(function() edits.finish(ns) end)
 
   local SLOWLY = { maxRestarting = 1, maxFailed = 0, readySeconds = 30, minReadySeconds = 2 }
 
@@ -142,11 +133,7 @@ describe('who has which policies', function()
 
   it('stays as it is when the bundle that was live cannot be had any more', function()
     local first = operator()
-    cluster.apply(cluster.actor('one', ns))
-    await_running(ns, 'one')
-    put(own, 'team', { ['stamp.lua'] = stamp 'kept' })
-    await_stamp('one', ns, 'kept')
-    await_state(own, 'team', 'live: bundle')
+    edits.keep_one(ns, own)
     first.stop()
     put(own, 'team', { ['stamp.lua'] = 'return (((' })
     cluster.kubectl("delete configmaps -n %s -l asya.sh/policies-kept=true", own)
@@ -322,11 +309,7 @@ describe('who has which policies', function()
 
   it('is found again when the texts of what is live were deleted', function()
     local first = operator()
-    cluster.apply(cluster.actor('one', ns))
-    await_running(ns, 'one')
-    put(own, 'team', { ['stamp.lua'] = stamp 'kept' })
-    await_stamp('one', ns, 'kept')
-    await_state(own, 'team', 'live: bundle')
+    edits.keep_one(ns, own)
     first.stop()
     local before = generation('one', ns)
     cluster.kubectl('delete configmaps -n %s -l asya.sh/policies-kept=true', own)
@@ -371,6 +354,87 @@ describe('who has which policies', function()
     for _, revision in ipairs(record().revisions) do
       assert.is_table(record().kept[revision.bundle], 'revision ' .. revision.number .. ' can be gone back to')
     end
+  end)
+
+  it('is held by what it has while an edit takes the place of another, also after a restart', function()
+    local first, names = four(SLOWLY)
+    put(own, 'team', { ['stamp.lua'] = stamp('v2', true) })
+    eventually('one is reached', 20, function() return reached(ns, has_stamp 'v2') >= 1 end)
+    cluster.kubectl('annotate configmap team -n %s asya.sh/policies-rollout=pause', own)
+    await_state(own, 'team', 'paused')
+    cluster.sleep(5) -- who is on the way arrives, and leaves the record
+    put(own, 'team', { ['stamp.lua'] = stamp('v3', true) })
+    eventually('the third is accepted', 20, function() return select(2, first.log():gsub('policies: bundle', '')) >= 3 end)
+    cluster.sleep(2)
+    first.kill()
+    local second = operator(SLOWLY)
+    eventually('it leads', 30, function() return second.log():find('caches are filled', 1, true) end)
+    cluster.sleep(3)
+    assert.is_nil(second.log():find('cannot be loaded', 1, true), second.log())
+    for _, name in ipairs(names) do
+      cluster.kubectl('patch asyncactor %s -n %s --type merge -p %s', name, ns, cluster.quote '{"spec":{"workload":{"replicas":2}}}')
+      eventually(name .. ' is worked on', 20, function() return cluster.get('deployment', name, ns).spec.replicas == 2 end)
+    end
+    cluster.kubectl('annotate configmap %s -n %s asya.sh/policies-rollout=resume', RECORD, own)
+    for _, name in ipairs(names) do eventually(name, 60, function() return stamp_of(name, ns, true) == 'v3' end) end
+  end)
+
+  it('is served by an operator that is not allowed to write the record', function()
+    local faults = cluster.faults()
+    local wrong = { kind = 'Status', apiVersion = 'v1', status = 'Failure', reason = 'Forbidden', message = 'configmaps is forbidden', code = 403 }
+    faults.add { method = 'PATCH', path = '/configmaps/asya-operator-policies', act = 'status', status = 403, body = require 'json'.encode(wrong) }
+    finally(function() faults.clear() end)
+    operator(nil, nil, ('--kubeconfig %s --health-probe-bind-address 127.0.0.1:18487'):format(faults.kubeconfig))
+    cluster.apply(cluster.actor('one', ns))
+    await_running(ns, 'one')
+    local function ready() return cluster.sh 'curl -s -m 5 "http://127.0.0.1:18487/readyz?verbose"' end
+    eventually('it says so', 20, function() return ready():find('cannot write which policies are live', 1, true), ready() end)
+  end)
+
+  it('stays undone when the word could not be taken off before a restart', function()
+    local first = operator()
+    edits.keep_one(ns, own)
+    put(own, 'team', { ['stamp.lua'] = stamp 'bad' })
+    await_stamp('one', ns, 'bad')
+    await_state(own, 'team', 'live: bundle')
+    first.stop()
+    local faults = cluster.faults()
+    faults.add { method = 'PATCH', path = ('/configmaps/%s.fieldManager'):format(RECORD), act = 'status', status = 503 }
+    finally(function() faults.clear() end)
+    local second = operator(nil, nil, '--kubeconfig ' .. faults.kubeconfig)
+    cluster.kubectl('annotate configmap %s -n %s asya.sh/policies-rollout=undo', RECORD, own)
+    await_stamp('one', ns, 'kept')
+    eventually('it is recorded', 20, function() return record().wentBackTo and record().main.stage == 'rest' end)
+    second.kill()
+    faults.clear()
+    operator()
+    eventually('the word is taken off', 30, function()
+      return not (cluster.get('configmap', RECORD, own).metadata.annotations or {})['asya.sh/policies-rollout']
+    end)
+    cluster.sleep(3)
+    assert.equal('kept', stamp_of('one', ns))
+  end)
+
+  it('keeps its canary when main policies add a kind', function()
+    local manifest = cluster.read 'policies/manifest.lua'
+    operator()
+    cluster.apply(labelled('bird', ns, 'team: canary'))
+    cluster.apply(cluster.actor('miner', ns))
+    await_running(ns, 'bird', 'miner')
+    put(own, 'try', { ['stamp.lua'] = stamp 'canary' }, 'asya.sh/policies-canary', 'asya.sh/policies-canary-selector: team=canary')
+    await_stamp('bird', ns, 'canary')
+    await_state(own, 'try', 'live: bundle')
+    local more = manifest:gsub('  children = {', "%0\n    { apiVersion = 'networking.k8s.io/v1', kind = 'NetworkPolicy', plural = 'networkpolicies' },", 1)
+    put(own, 'team', { ['manifest.lua'] = more, ['stamp.lua'] = stamp 'main' })
+    await_stamp('miner', ns, 'main')
+    await_state(own, 'team', 'live: bundle')
+    eventually('the canary is live again', 30, function()
+      local canary = record().canary
+      return canary.stage == 'rest' and canary.live and canary.live.bundle == cluster.get('asyncactor', 'bird', ns).status.bundleDigest
+    end)
+    await_state(own, 'try', 'live: bundle')
+    assert.same({}, record().refused)
+    assert.equal('canary', stamp_of('bird', ns))
   end)
 
   it('is degraded no more when a canary that was refused goes', function()
@@ -445,11 +509,7 @@ describe('who has which policies', function()
 
     it('but not by editing the record, or one from a newer version', function()
       local op = operator()
-      cluster.apply(cluster.actor('one', ns))
-      await_running(ns, 'one')
-      put(own, 'team', { ['stamp.lua'] = stamp 'kept' })
-      await_stamp('one', ns, 'kept')
-      await_state(own, 'team', 'live: bundle')
+      edits.keep_one(ns, own)
       cluster.kubectl("patch configmap %s -n %s --type merge -p %s", RECORD, own, cluster.quote '{"data":{"record":"nonsense"}}')
       cluster.event(own, RECORD, 'PoliciesRecordEdited', 20)
       eventually('it is written again', 20, function() return pcall(record) and record().version == 1 end)
