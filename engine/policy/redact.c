@@ -35,10 +35,7 @@ void ao_redaction_free(ao_redaction *redaction)
 {
 	if (!redaction)
 		return;
-	size_t cursor = 0;
-	for (char *text; (text = ao_map_next(redaction->known, &cursor, NULL));)
-		free(text);
-	ao_map_free(redaction->known);
+	ao_map_free_all(redaction->known);
 	free(redaction);
 }
 

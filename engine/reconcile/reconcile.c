@@ -14,17 +14,9 @@
 #define SCHEMAS_INTERVAL_MS 60000
 #define STATUS_INTERVAL_MS 1000 /* a storm of changes in what belongs to a parent costs one pass a second */
 
-static void free_memos(ao_map *memos)
-{
-	size_t cursor = 0;
-	for (ao_memo *memo; (memo = ao_map_next(memos, &cursor, NULL));)
-		free(memo);
-	ao_map_free(memos);
-}
-
 static void free_parent(ao_parent *parent)
 {
-	free_memos(parent->memos);
+	ao_map_free_all(parent->memos);
 	cJSON_Delete(parent->invalid);
 	cJSON_Delete(parent->refused);
 	cJSON_Delete(parent->policy_error);
