@@ -142,6 +142,7 @@ describe('diff', function()
             name = 'manager', image = 'x', args = { 'run', '--config=/etc/asya-operator/config.yaml' },
             env = {
               { name = 'ASYA_RUNTIME_NAMESPACE', value = 'default' },
+              { name = 'ASYA_DISABLE_QUEUE_MANAGEMENT', value = 'true' }, -- as those that specs start
               { name = 'ASYA_GATEWAY_URL', valueFrom = { configMapKeyRef = { name = 'settings', key = 'gateway' } } },
               { name = 'KUBECONFIG', value = '/nowhere' },
             },
