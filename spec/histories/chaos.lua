@@ -131,8 +131,8 @@ function DO.resume(self, action) self.pair[action.replica].resume() end
 
 function DO.policy(self, action)
   local canary = action.track == 'canary'
-  local text = action.good and edits.stamp(action.value) or 'return (('
-  if action.good then self.stamps[action.track] = action.value end
+  local text = action.good and edits.stamp(action.value, action.pods) or 'return (('
+  if action.good then self.stamps[action.track] = action end
   pcall(edits.put, self.own, action.track, { ['stamp.lua'] = text }, canary and 'asya.sh/policies-canary' or nil,
     canary and 'asya.sh/policies-canary-selector: team=canary' or nil)
 end
@@ -268,6 +268,17 @@ function JUDGE.settled(self)
   if not ok then self:blame(nil, what:match '^%S+', what) end
 end
 
+--- An actor whose status names another bundle than that of the others of its track, as a text; nil for nobody.
+function Chaos:apart()
+  local digests = {}
+  for _, actor in ipairs(api.list('asyncactors', self.ns)) do
+    local name, digest = actor.metadata.name, (actor.status or {}).bundleDigest
+    local track = self.plan.actors[tonumber(name:match '%d+$')].canary and 'canary' or 'stable'
+    digests[track] = digests[track] or digest
+    if not digest or digest ~= digests[track] then return ('%s has bundle %s, others have %s'):format(name, tostring(digest), digests[track]) end
+  end
+end
+
 --- Everybody has the newest good bundle of his track.
 function JUDGE.bundles(self)
   local late
@@ -276,9 +287,10 @@ function JUDGE.bundles(self)
     for _, object in ipairs(api.list('deployments', self.ns)) do
       local number = tonumber(object.metadata.name:match '%d+$')
       local wanted = self.stamps[self.plan.actors[number].canary and 'canary' or 'stable']
-      local has = (object.metadata.annotations or {}).stamp
-      if has ~= wanted then late = ('%s has stamp %s, not %s'):format(object.metadata.name, tostring(has), wanted) end
+      local has = ((wanted.pods and object.spec.template or object).metadata.annotations or {}).stamp
+      if has ~= wanted.value then late = ('%s has stamp %s, not %s'):format(object.metadata.name, tostring(has), wanted.value) end
     end
+    late = late or self:apart()
     return not late
   end)
   if not ok then self:blame(nil, late:match '^%S+', 'bundle: ' .. late) end
@@ -291,6 +303,14 @@ end
 function JUDGE.statuses(self)
   if self.rewound then return end -- versions are no order of events then
   for _, each in ipairs(self.record.check()) do self:blame(nil, each.name, each.text) end
+end
+
+--- Policies and settings never restart more at a time than they may, whoever leads.
+function JUDGE.pace(self)
+  if self.rewound then return end
+  local most, names = self.record.restarting()
+  self.most = most
+  if most > self.bound then self:blame(nil, nil, ('%d restart at one time, not %d: %s'):format(most, self.bound, table.concat(names, ' '))) end
 end
 
 --- What each queue must hold, and that there are no others.
@@ -346,7 +366,7 @@ function JUDGE.fresh(self)
   op.stop()
 end
 
-local ORDER = { 'settled', 'bundles', 'lease', 'statuses', 'queues', 'replicas', 'fresh' }
+local ORDER = { 'settled', 'bundles', 'lease', 'statuses', 'pace', 'queues', 'replicas', 'fresh' }
 
 --- For after_each: nothing of a run that failed stands still or goes on recording.
 function Chaos.leave()
@@ -361,7 +381,7 @@ end
 -- `options`: actors, keda, rewind, binary (of the replicas).
 function Chaos.run(seed, seconds, options)
   local self = setmetatable({ plan = plan.make(seed, seconds, options), told = {}, wrong = {}, requests = {}, coming = {}, messages = {}, state = {},
-    down = {}, rules = {}, stamps = {}, prefix = brokers.fresh 'c' }, Chaos)
+    down = {}, rules = {}, stamps = {}, prefix = brokers.fresh 'c', bound = math.max(5, options.actors // 10) }, Chaos)
   Chaos.running = self
   self.own, self.ns = cluster.namespace 'lease', brokers.namespace()
   self.faults = { api = cluster.faults(), rabbitmq = cluster.faults 'rabbitmq', sqs = cluster.faults 'sqs' }
@@ -374,7 +394,8 @@ function Chaos.run(seed, seconds, options)
   self.mark = cluster.audit_mark()
   self.record = history.record(self.ns, options.keda and { 'deployments' } or nil) -- no watch outlives its CRD
   self.pair = replicas.pair(self.own, { server = self.faults.api.server, change = change, binary = options.binary,
-    args = ('--watch-namespaces %s --config %s'):format(self.ns, self.config) })
+    args = ('--watch-namespaces %s --config %s'):format(self.ns, self.config),
+    env = ("ASYA_POLICY_ROLLOUT='{\"maxRestarting\": %d, \"maxFailed\": 1, \"readySeconds\": 300}'"):format(self.bound) })
   for number, actor in ipairs(self.plan.actors) do
     self.state[number] = { alive = actor.first, max = 1, mark = 1 }
     self.coming[number] = actor.first or nil
@@ -388,7 +409,8 @@ function Chaos.run(seed, seconds, options)
   self:play()
   self:end_faults()
   for _, each in ipairs(ORDER) do JUDGE[each](self) end
-  local line = ('chaos: seed %d, %d s, %d actions, %d requests of ours'):format(seed, seconds, #self.plan.actions, #audit.ours(self.mark))
+  local line = ('chaos: seed %d, %d s, %d actions, %d requests of ours, at most %s of %d restarting'):format(seed, seconds, #self.plan.actions,
+    #audit.ours(self.mark), self.most or '?', self.bound)
   if #self.wrong == 0 then return nil, line end
   local texts = {}
   for i, each in ipairs(self.wrong) do texts[i] = each.text end

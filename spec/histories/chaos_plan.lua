@@ -142,7 +142,7 @@ end
 function Maker:policy(at, track, good)
   self.edits = self.edits + 1
   self:add(at, 'policy', { track = track or self.roll.pick { 'stable', 'canary' }, value = 'v' .. self.edits,
-    good = good or self.roll.chance(60) })
+    good = good or self.roll.chance(60), pods = self.roll.chance(30) })
 end
 
 --- Settings that cannot be used are put right soon: an operator does not start with them.

@@ -88,6 +88,10 @@ describe('under faults', function()
     amqp.port, aws.endpoint = rabbitmq.port, sqs.server
   end
 
+  local function lift()
+    for _, proxy in ipairs { faults, rabbitmq, sqs } do proxy.clear() end
+  end
+
   --- What a fresh operator makes of all actors that there may be, in a namespace of its own.
   local function made_fresh()
     local fresh, requests = cluster.namespace 'fresh', {}
@@ -186,10 +190,6 @@ describe('under faults', function()
     end)
   end
 
-  local function lift()
-    for _, proxy in ipairs { faults, rabbitmq, sqs } do proxy.clear() end
-  end
-
   --- After a row that failed: without faults, with both replicas and all actors that the next row begins with.
   local function mend()
     local mark = cluster.audit_mark()
@@ -254,8 +254,8 @@ describe('under faults', function()
       assert.not_equal(0, faulted) -- a fault that met nothing shows nothing
       faulted = faulted or 0
       local asked, kinds = audit.count(audit.ours(mark))
+      local used = leader.cpu() - cpu
       if not row.act then
-        local used = leader.cpu() - cpu
         assert.is_true(used <= MAX_CPU * (lasted + 1), ('%.1f s of CPU in %d s'):format(used, lasted))
       end
       assert.is_true(asked + faulted <= MAX_REQUESTS * (lasted + 1), ('%d requests, %d of them answered by the fault, in %d s: %s')
@@ -276,7 +276,8 @@ describe('under faults', function()
       settle(HEAL_SECONDS)
       local healed = os.time() - lifted
 
-      print(('fault %2d: %-55s %4d requests, %3d faulty, in %2d s; healed in %2d s'):format(number, row[1], asked, faulted, lasted, healed))
+      print(('fault %2d: %-55s %4d requests, %3d faulty, in %2d s, %4.1f s of CPU; healed in %2d s')
+        :format(number, row[1], asked, faulted, lasted, math.max(used, 0), healed))
 
       cluster.sleep(0.5)
       local requests = audit.ours(mark)

@@ -8,6 +8,17 @@ local M = {}
 
 local CHILDREN = { 'deployments', 'scaledobjects' }
 
+--- What policies and settings, not the actor's author, have put into a pod template.
+local function made(template)
+  local words = { (template.metadata.annotations or {}).stamp or '' }
+  for _, container in ipairs(template.spec.containers) do
+    for _, each in ipairs(container.name ~= 'asya-runtime' and container.env or {}) do
+      if each.name == 'ASYA_GATEWAY_URL' then words[2] = each.value end
+    end
+  end
+  return table.concat(words, ' ')
+end
+
 --- What a version of an object says that is compared: the marks of its edits, and of an actor its status.
 local READ = {}
 function READ.asyncactors(object, event)
@@ -17,7 +28,12 @@ function READ.asyncactors(object, event)
   event.conditions = {}
   for _, each in ipairs(status.conditions or {}) do event.conditions[each.type] = each end
 end
-function READ.deployments(object, event) event.mark = herd.mark(object.spec.template.spec) end
+function READ.deployments(object, event)
+  local template, status = object.spec.template, object.status or {}
+  event.mark, event.uid, event.made = herd.mark(template.spec), object.metadata.uid, made(template)
+  event.rolled_out = status.observedGeneration == object.metadata.generation and (status.updatedReplicas or 0) == (status.replicas or 0)
+    and (status.unavailableReplicas or 0) == 0
+end
 function READ.scaledobjects(object, event) event.max = object.spec.maxReplicaCount end
 
 local function owner_of(object)
@@ -111,6 +127,24 @@ function M.record(ns, kinds)
       if event.actor then judge(event, wrong) end
     end
     return wrong, #fresh
+  end
+  --- The most Deployments that policies and settings restarted at one time, of all that `check` has read, and their names then.
+  function handle.restarting()
+    local before, most, names = {}, 0, {}
+    local restarting = {}
+    for _, event in ipairs(handle.events) do
+      local last = event.kind == 'deployments' and before[event.uid]
+      if event.kind == 'deployments' then before[event.uid] = event.type ~= 'DELETED' and event or nil end
+      if last and event.type ~= 'DELETED' and event.made ~= last.made and event.mark == last.mark then
+        restarting[event.uid] = event.name
+      elseif last and (event.type == 'DELETED' or event.rolled_out) then
+        restarting[event.uid] = nil
+      end
+      local now = {}
+      for _, name in pairs(restarting) do now[#now + 1] = name end
+      if #now > most then most, names = #now, now end
+    end
+    return most, names
   end
   function handle.stop()
     for _, watch in pairs(watches) do watch.stop() end
