@@ -10,6 +10,7 @@
 #   make cluster      the operator against a real API server (SPEC=spec/cluster/spine_spec.lua narrows, BED=DIR, SERVER=oldest)
 #   make histories    a table of faults, chaos, outages: what takes minutes (SPEC=spec/histories/fault_table_spec.lua narrows)
 #   make chaos        two replicas under everything that can go wrong (SEED=1 MINUTES=10, ACTORS=200, REWIND=1: etcd is set back, too)
+#   make tsan         the threads of the AMQP transport under ThreadSanitizer, against a broker
 #   make soak         memory, files and threads of the release build under churn (MINUTES=30)
 #   make keda         actors scaled by a real KEDA (SPEC=spec/keda/scaling_spec.lua narrows); it is built once, in some ten minutes
 #   make node         helm and the image on a real node, with real pods; wants root (SPEC=spec/node/image_spec.lua narrows)
@@ -52,7 +53,7 @@ SAN_OBJ := $(ROOM_SRC:%.c=$(BUILD)/san/%.o) $(GENERATED:%.c=%.o)
 TEST_SRC := $(sort $(foreach room,$(ROOMS),$(filter engine/test/test_$(subst /,_,$(room))_%.c,$(wildcard engine/test/$(TEST).c))))
 TEST_BIN := $(TEST_SRC:engine/test/%.c=$(BUILD)/san/%)
 
-.PHONY: all docker-build sbom deps demo test test-all unit unit-build fuzz spec runtime cluster histories chaos soak keda node bench lint format clean help
+.PHONY: all tsan docker-build sbom deps demo test test-all unit unit-build fuzz spec runtime cluster histories chaos soak keda node bench lint format clean help
 all: $(BUILD)/asya-operator $(BUILD)/compile_commands.json
 
 help:
@@ -162,6 +163,11 @@ histories: all $(BUILD)/san/asya-operator
 SEED ?= 1
 chaos: all $(BUILD)/san/asya-operator
 	@BUILD=$(BUILD) SEED=$(SEED) MINUTES=$(or $(MINUTES),10) spec/run histories spec/histories/chaos_spec.lua
+
+# The one room with threads, under ThreadSanitizer.
+tsan:
+	@$(MAKE) BUILD=$(BUILD)/tsan SAN="-DAO_SANITIZE -O1 -fsanitize=thread -fno-omit-frame-pointer" TEST='test_transport_rabbitmq*' unit-build
+	@BUILD=$(BUILD)/tsan spec/run cluster units/transport_rabbitmq
 
 soak: all
 	@BUILD=$(BUILD) MINUTES=$(or $(MINUTES),30) spec/run histories spec/soak
