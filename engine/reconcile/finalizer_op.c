@@ -23,7 +23,8 @@ static void on_removed(void *arg, const ao_kube_answer *answer)
 {
 	ao_pass *pass = arg;
 	pass->call = NULL;
-	if (!answer->error)
+	pass->parent->released = !answer->error;
+	if (pass->parent->released)
 		ao_info(AO_CORE, pass->parent->key, "released: %s",
 			pass->outcome.left ? pass->outcome.left : "nothing of ours is left to clean up");
 	else

@@ -91,7 +91,7 @@ void ao_pass_start(ao_reconciler *reconciler, ao_parent *parent, const ao_object
 	if (!readable)
 		ao_error(AO_CORE, object->key, "cannot be read: %s", ao_err_text(err));
 	bool held = finalizer && ao_finalizer_held(tree, finalizer);
-	if (!readable || (object->deleting && !held)) {
+	if (!readable || parent->released || (object->deleting && !held)) {
 		ao_reconciler_finish(pass);
 		return;
 	}

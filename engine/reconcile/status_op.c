@@ -57,41 +57,21 @@ static void on_status_written(void *arg, const ao_kube_answer *answer)
 	ao_pass_resume(pass, AO_OP_END);
 }
 
-/** Puts what is to be removed, of a difference, into a copy of the whole. */
-static void remove_too(cJSON *whole, const cJSON *difference)
-{
-	const cJSON *item;
-	cJSON_ArrayForEach (item, difference) {
-		cJSON *same = ao_json_at(whole, item->string);
-		if (cJSON_IsNull(item))
-			ao_json_set(whole, item->string, cJSON_CreateNull());
-		else if (cJSON_IsObject(item) && cJSON_IsObject(same))
-			remove_too(same, item);
-	}
-}
-
-/** The merge patch that gives `after` whatever was there, as far as that is known. Takes `difference`, which may be NULL. */
-static cJSON *whole(const cJSON *after, cJSON *difference)
-{
-	cJSON *all = cJSON_Duplicate(after, 1);
-	if (cJSON_IsObject(all))
-		remove_too(all, difference);
-	cJSON_Delete(difference);
-	return all;
-}
-
-/** @return true when a write was started */
+/**
+ * Writes the whole status, if it differs from what was there as far as that is known. A namesake that came since does not get it: its uid is
+ * another, and the server ignores a uid in a merge patch of a status.
+ * @return true when a write was started
+ */
 static bool write_difference(ao_pass *pass, const ao_object *object, const cJSON *before, const cJSON *after)
 {
-	cJSON *difference = ao_json_merge_diff(before, after);
-	if (pass->parent->unsure) /* what is cached may be older than what is there */
-		difference = whole(after, difference);
-	if (!difference)
+	ao_auto_json cJSON *difference = ao_json_merge_diff(before, after);
+	if (!cJSON_IsObject(after) || (!difference && !pass->parent->unsure))
 		return false;
-	ao_auto_json cJSON *patch = cJSON_CreateObject();
-	ao_json_set(patch, "status", difference);
+	ao_auto_json cJSON *patch = cJSON_CreateArray();
+	cJSON_AddItemToArray(patch, ao_json_patch_step("test", "/metadata/uid", cJSON_CreateString(object->uid)));
+	cJSON_AddItemToArray(patch, ao_json_patch_step("add", "/status", cJSON_Duplicate(after, 1)));
 	pass->parent->status_ms = ao_mono_ms();
-	ao_pass_patch(pass, object, "status", AO_MERGE_PATCH, patch, on_status_written);
+	ao_pass_patch(pass, object, "status", AO_JSON_PATCH, patch, on_status_written);
 	return true;
 }
 

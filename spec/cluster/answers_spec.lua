@@ -255,6 +255,34 @@ describe('an answer', function()
       assert.equal(1, said 'released: nothing of ours', log())
     end)
 
+    local function release(rule)
+      make()
+      local deployment = get 'deployment'
+      faults.add { act = 'hold', ms = 12000, path = '/asyncactors\\?.*watch=' }
+      if rule then spoil('PATCH', '/asyncactors/a', rule) end
+      delete()
+      await('the actor is gone', 20, function() return not get 'asyncactor' end)
+      cluster.apply(cluster.actor('a', ns, '  scaling: {enabled: true, minReplicas: 1}'))
+      deployment.metadata.resourceVersion, deployment.metadata.uid, deployment.status = nil, nil, nil
+      deployment.metadata.name, deployment.metadata.finalizers = 'left', json.array { 'example.com/hold' }
+      cluster.kubectl('create -f %s', cluster.write(cluster.temp 'left.json', json.encode(deployment))) -- a child of the one that is gone
+      local came, seen = os.time(), nil
+      repeat seen = seen or status().status until os.time() - came > 5
+      cluster.kubectl('patch deployment left -n %s --type=merge -p \'{"metadata":{"finalizers":null}}\'', ns)
+      faults.clear()
+      assert.is_nil(seen)
+      await_status 'Running'
+    end
+
+    it('to a release is the last that is written of an actor', function()
+      release()
+      assert.equal(0, said 'cannot write the status', log())
+    end)
+
+    it('to a release that was done and is not known keeps its status from a namesake', function()
+      release { act = 'replace', status = 500, times = 1 }
+    end)
+
     it('about something else is none', function()
       local missing = { kind = 'Status', apiVersion = 'v1', metadata = {}, status = 'Failure', reason = 'NotFound', code = 404,
         message = 'scaledobjects.keda.sh "b" not found', details = { name = 'b', group = 'keda.sh', kind = 'scaledobjects' } }
