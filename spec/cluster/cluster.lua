@@ -72,16 +72,17 @@ function M.sleep(seconds)
   os.execute('sleep ' .. seconds)
 end
 
+local PATIENCE = tonumber(os.getenv 'PATIENCE') or 1 -- how much slower than a quiet machine this one may be
 --- Calls fn until it returns something true; fails with what it returned last as second value.
 function M.eventually(what, seconds, fn)
-  local deadline = os.time() + seconds
+  local deadline = os.time() + seconds * PATIENCE
   local ok, detail
   repeat
     ok, detail = fn()
     if ok then return ok end
     M.sleep(0.2)
   until os.time() > deadline
-  error(('not within %d s: %s (%s)'):format(seconds, what, tostring(detail)), 2)
+  error(('not within %d s: %s (%s)'):format(seconds * PATIENCE, what, tostring(detail)), 2)
 end
 
 --- Waits for an Event of this reason about the actor; returns its text.
