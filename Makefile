@@ -5,7 +5,7 @@
 #   make test         unit, spec, runtime, cluster: what to run before a commit; ends with one line of counts
 #   make test-all     that, and histories, fuzz (seconds of each), keda, and node with the oldest servers: what CI runs
 #   make unit         C unit tests under ASAN and UBSAN (ROOMS="base json" or TEST=test_json_json narrows)
-#   make spec         busted specs of SDK and policies under Lua 5.4
+#   make spec         busted specs of SDK, policies and command line under Lua 5.4: what needs no cluster
 #   make runtime      tests of the runtime script that actors run
 #   make cluster      the operator against a real API server (SPEC=spec/cluster/spine_spec.lua narrows, BED=DIR, SERVER=oldest)
 #   make histories    a table of faults, chaos, outages: what takes minutes (SPEC=spec/histories/fault_table_spec.lua narrows)
@@ -47,7 +47,7 @@ SAN = -DAO_SANITIZE -O1 -fsanitize=address,undefined -fno-sanitize-recover=undef
 ROOM_SRC := $(sort $(shell find $(ROOMS:%=engine/%) -name '*.c'))
 EMBEDDED := $(if $(filter script,$(ROOMS)),$(BUILD)/gen/embedded.c)
 GENERATED := $(EMBEDDED) $(if $(filter kube,$(ROOMS)),$(BUILD)/gen/merge_keys.c)
-EMBED_FILES := $(wildcard lua/*.lua) $(filter-out policies/README.md,$(wildcard policies/*.*)) crds/openapi/schemas.json
+EMBED_FILES := $(wildcard lua/*.lua) $(filter-out policies/README.md,$(wildcard policies/*.*)) crds/openapi/schemas.json $(wildcard engine/cli/shells/*)
 LIB_OBJ := $(ROOM_SRC:%.c=$(BUILD)/obj/%.o) $(GENERATED:%.c=%.o)
 SAN_OBJ := $(ROOM_SRC:%.c=$(BUILD)/san/%.o) $(GENERATED:%.c=%.o)
 TEST_SRC := $(sort $(foreach room,$(ROOMS),$(filter engine/test/test_$(subst /,_,$(room))_%.c,$(wildcard engine/test/$(TEST).c))))
@@ -148,8 +148,8 @@ $(FUZZ_BIN): $(BUILD)/fuzz/%: $(BUILD)/fuzz/engine/test/%.o $(FUZZ_OBJ)
 fuzz: $(FUZZ_BIN)
 	@for fuzzer in $^; do spec/fuzz $$fuzzer $(BUILD)/corpus $(FUZZ_SECONDS) || exit 1; done
 
-spec: $(BUILD)/.deps
-	@spec/run busted spec/sdk spec/policies
+spec: $(BUILD)/asya-operator
+	@BUILD=$(BUILD) spec/run busted spec/sdk spec/policies spec/cli
 
 runtime:
 	@spec/run python spec/runtime

@@ -24,6 +24,8 @@ clang-format-14   clang-format-14
 valgrind          valgrind
 cppcheck          cppcheck
 python3           python3
+zsh               zsh
+fish              fish
 openssl           openssl
 rabbitmq-server   /usr/lib/rabbitmq/bin/rabbitmq-server
 '

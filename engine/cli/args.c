@@ -1,14 +1,62 @@
-/* args.c -- one table for each verb; parsing and help both come from it. */
+/* args.c -- parsing and help walk over the table of a verb; completion.c does, too. */
 #include "cli/args.h"
 
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/completion.h"
+#include "version.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const ao_flag *find(const ao_verb *verb, const char *name, size_t len, bool letter)
+#define PLUGIN "kubectl-"
+
+static const char *called = AO_PROGRAM;
+
+void ao_args_called(const char *argv0)
 {
+	const char *slash = strrchr(argv0, '/');
+	called = slash ? slash + 1 : argv0;
+}
+
+bool ao_args_is_plugin(void) { return strncmp(called, PLUGIN, strlen(PLUGIN)) == 0; }
+const char *ao_args_file(void) { return ao_args_is_plugin() ? called : AO_PROGRAM; }
+
+const char *ao_args_program(void)
+{
+	static char name[64];
+	if (!ao_args_is_plugin())
+		return AO_PROGRAM;
+	snprintf(name, sizeof(name), "kubectl %s", called + strlen(PLUGIN));
+	return name;
+}
+
+bool ao_args_next(const char **list, char **ret)
+{
+	size_t len = strcspn(*list, ", ");
+	if (!len)
+		return false;
+	*ret = ao_xstrndup(*list, len);
+	*list += len + strspn(*list + len, ", ");
+	*list += strncmp(*list, "or ", 3) == 0 ? 3 : 0;
+	return true;
+}
+
+static bool is_one_of(const char *list, const char *value)
+{
+	bool found = false;
+	for (char *each; ao_args_next(&list, &each); free(each))
+		found = found || strcmp(each, value) == 0;
+	return found;
+}
+
+const ao_flag *ao_args_flag(const ao_verb *verb, const char *word, const char **value)
+{
+	bool letter = word[1] != '-' && (!word[2] || word[2] == '=');
+	const char *name = word + (word[1] == '-' ? 2 : 1);
+	size_t len = strcspn(name, "=");
+	if (value)
+		*value = name[len] ? name + len + 1 : NULL;
 	for (size_t i = 0; i < verb->flag_count; i++) {
 		const ao_flag *flag = &verb->flags[i];
 		if (letter ? flag->letter == *name : strlen(flag->name) == len && strncmp(flag->name, name, len) == 0)
@@ -26,40 +74,20 @@ static int set_bool(const ao_flag *flag, const char *value, ao_err **reterr)
 	return 0;
 }
 
-/** @param list  "text or json" */
-static bool is_one_of(const char *list, const char *value)
-{
-	size_t len = strlen(value);
-	for (const char *at = list; len && at; at = strchr(at, ' ') ? strchr(at, ' ') + 1 : NULL)
-		if (strncmp(at, value, len) == 0 && (!at[len] || at[len] == ' '))
-			return strcmp(value, "or") != 0;
-	return false;
-}
-
 /** @return the number of arguments used, or a negative errno */
 static int parse_one(const ao_verb *verb, char **argv, ao_err **reterr)
 {
-	const char *arg = argv[0];
-	bool letter = arg[1] != '-' && (!arg[2] || arg[2] == '=');
-	const char *name = arg + (arg[1] == '-' ? 2 : 1);
-	size_t len = strcspn(name, "=");
-	const char *value = name[len] ? name + len + 1 : NULL;
-	const ao_flag *flag = find(verb, name, len, letter);
-	if (flag && flag->yes) {
+	const char *value;
+	const ao_flag *flag = ao_args_flag(verb, argv[0], &value);
+	if (!flag)
+		return ao_err_set(reterr, -EINVAL, "unknown flag: %.*s; see --help", (int)strcspn(argv[0], "="), argv[0]);
+	if (flag->yes) {
 		int r = set_bool(flag, value, reterr);
 		return r < 0 ? r : 1;
 	}
-	int used = 1;
-	if (!value && argv[1]) {
+	int used = value ? 1 : 2;
+	if (!value)
 		value = argv[1];
-		used = 2;
-	}
-	if (!flag) {
-		ao_auto_str char *other = ao_xstrndup(name, len);
-		if (value && verb->other && verb->other(verb->arg, other, value))
-			return used;
-		return ao_err_set(reterr, -EINVAL, "unknown flag: %.*s; see --help", (int)(name - arg + (ptrdiff_t)len), arg);
-	}
 	if (!value)
 		return ao_err_set(reterr, -EINVAL, "flag needs a value: --%s", flag->name);
 	if (flag->one_of && !is_one_of(flag->one_of, value))
@@ -68,32 +96,12 @@ static int parse_one(const ao_verb *verb, char **argv, ao_err **reterr)
 	return used;
 }
 
-int ao_args_parse(const ao_verb *verb, int argc, char **argv, ao_err **reterr)
+static void print_help(const ao_verb *verb)
 {
-	size_t count = 0;
-	for (int i = 1; i < argc;) {
-		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-			ao_args_help(verb);
-			return 1;
-		}
-		bool argument = argv[i][0] != '-' || !argv[i][1];
-		if (argument && verb->arguments) {
-			verb->arguments[count++] = argv[i++];
-			continue;
-		}
-		if (argument)
-			return ao_err_set(reterr, -EINVAL, "unexpected argument: %s; see --help", argv[i]);
-		int used = parse_one(verb, argv + i, reterr);
-		if (used < 0)
-			return used;
-		i += used;
-	}
-	return 0;
-}
-
-void ao_args_help(const ao_verb *verb)
-{
-	printf("%s\n\nUsage:\n  %s\n", verb->about, verb->usage);
+	printf("%s\n\nUsage:\n  %s %s\n", verb->about, ao_args_program(), verb->usage);
+	for (const ao_example *each = verb->examples; each && each->command; each++)
+		printf("%s  # %s\n  %s %s\n", each == verb->examples ? "\nExamples:\n" : "\n", each->what, ao_args_program(),
+		       each->command);
 	if (verb->flag_count)
 		printf("\nFlags:\n");
 	for (size_t i = 0; i < verb->flag_count; i++) {
@@ -103,6 +111,35 @@ void ao_args_help(const ao_verb *verb)
 						      flag->yes ? "" : flag->value);
 		printf("  %-40s %s\n", left, flag->help);
 	}
+}
+
+int ao_args_parse(const ao_verb *verb, int argc, char **argv, ao_err **reterr)
+{
+	size_t count = 0;
+	if (argc > 1 && strcmp(argv[1], AO_COMPLETE) == 0) {
+		ao_completion_print(verb, argc - 2, argv + 2);
+		return 1;
+	}
+	for (int i = 1; i < argc;) {
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+			print_help(verb);
+			return 1;
+		}
+		bool argument = argv[i][0] != '-' || !argv[i][1];
+		if (argument && !verb->arguments)
+			return ao_err_set(reterr, -EINVAL, "unexpected argument: %s; see --help", argv[i]);
+		if (argument && verb->one_of && !is_one_of(verb->one_of, argv[i]))
+			return ao_err_set(reterr, -EINVAL, "%s: expected %s, got '%s'", argv[0], verb->one_of, argv[i]);
+		if (argument) {
+			verb->arguments[count++] = argv[i++];
+			continue;
+		}
+		int used = parse_one(verb, argv + i, reterr);
+		if (used < 0)
+			return used;
+		i += used;
+	}
+	return 0;
 }
 
 void ao_cli_note(const char *text) { fprintf(stderr, "note: %s\n", text); }

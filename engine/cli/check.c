@@ -1,6 +1,7 @@
 /* check.c -- do these policies load, in which order do they run, do their cases hold?  --live: what does the cluster say of its own? */
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/output.h"
 #include "cli/own.h"
 #include "cli/page.h"
 #include "cli/session.h"
@@ -10,12 +11,22 @@
 #include <stdio.h>
 #include <string.h>
 
-static void print_bundle(const ao_bundle *bundle)
+static void print_bundle(const ao_bundle *bundle, bool wide)
 {
 	const cJSON *policy;
-	printf("%-16s %-24s %s\n", "POLICY", "FILE", "ORIGIN");
+	printf(wide ? "%-16s %-24s %-24s %s\n" : "%-16s %-24s %s\n", "POLICY", "FILE", "ORIGIN", "DOES");
+	cJSON_ArrayForEach (policy, ao_bundle_policies(bundle)) {
+		const char *doc = ao_json_str(policy, "doc");
+		printf(wide ? "%-16s %-24s %-24s %s\n" : "%-16s %-24s %s\n", ao_json_str(policy, "name"), ao_json_str(policy, "file"),
+		       ao_json_str(policy, "origin"), doc ? doc : "");
+	}
+}
+
+static void print_names(const ao_bundle *bundle)
+{
+	const cJSON *policy;
 	cJSON_ArrayForEach (policy, ao_bundle_policies(bundle))
-		printf("%-16s %-24s %s\n", ao_json_str(policy, "name"), ao_json_str(policy, "file"), ao_json_str(policy, "origin"));
+		printf("%s\n", ao_json_str(policy, "name"));
 }
 
 /** Prints what became of each policy ConfigMap, as its annotation says. */
@@ -49,7 +60,7 @@ static void note_shapes(const ao_shapes *shapes, bool all)
 	}
 }
 
-static void print_json(const ao_bundle *bundle, const ao_cases_count *count, const ao_shapes *shapes)
+static void print_value(ao_output output, const ao_bundle *bundle, const ao_cases_count *count, const ao_shapes *shapes)
 {
 	ao_auto_json cJSON *out = cJSON_CreateObject();
 	ao_json_set_str(out, "bundle", ao_bundle_digest(bundle));
@@ -58,14 +69,14 @@ static void print_json(const ao_bundle *bundle, const ao_cases_count *count, con
 	ao_json_set(out, "casesFailed", cJSON_CreateNumber((double)count->failed));
 	ao_json_set(out, "shapes", cJSON_Duplicate(shapes->tried, 1));
 	ao_json_set(out, "warnings", cJSON_Duplicate(shapes->warnings, 1));
-	ao_auto_str char *text = ao_json_pretty(out);
-	fputs(text, stdout);
+	ao_output_value(output, out);
 }
 
 typedef struct checking {
 	ao_load_options load;
 	ao_session_flags flags;
-	bool live, json, coverage;
+	bool live, coverage;
+	ao_output output;
 } checking;
 
 static int run_cases(const checking *c, const ao_loaded *loaded, const ao_sources *sources, const cJSON *list, ao_err **reterr)
@@ -74,23 +85,26 @@ static int run_cases(const checking *c, const ao_loaded *loaded, const ao_source
 	ao_auto_err ao_err *failed = NULL;
 	ao_shapes shapes = {0};
 	ao_cases_count count = {0};
+	bool people = c->output == AO_OUTPUT_TEXT || c->output == AO_OUTPUT_WIDE;
 	int r = ao_plan_schemas(loaded->manifest, NULL, &openapi, reterr);
 	if (r < 0)
 		return r;
 	shapes.openapi = openapi;
 	r = ao_cases_run(loaded, sources, sources, &shapes, &count, &failed);
-	if (c->json)
-		print_json(loaded->bundle, &count, &shapes);
+	if (people)
+		print_bundle(loaded->bundle, c->output == AO_OUTPUT_WIDE);
+	else if (c->output == AO_OUTPUT_NAME)
+		print_names(loaded->bundle);
 	else
-		print_bundle(loaded->bundle);
-	if (!c->json && c->live)
+		print_value(c->output, loaded->bundle, &count, &shapes);
+	if (people && c->live)
 		print_states(loaded->bundle, list);
-	if (!c->json)
+	if (people)
 		note_shapes(&shapes, c->coverage);
 	ao_shapes_clear(&shapes);
 	if (r < 0)
 		return ao_err_set(reterr, r, "%s%s", ao_err_text(failed), count.failed > 1 ? " (and others)" : "");
-	if (!c->json)
+	if (people)
 		printf("bundle %s ok, %zu cases hold\n", ao_bundle_digest(loaded->bundle), count.passed);
 	return 0;
 }
@@ -125,16 +139,25 @@ int ao_cli_check(int argc, char **argv)
 	    {"config", 0, .text = &c.load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
 	    {"live", 0, .yes = &c.live, .help = "include the policy ConfigMaps of the cluster, and say what became of them"},
 	    {"coverage", 0, .yes = &c.coverage, .help = "say how many cases were rendered as which shape of a parent"},
-	    {"output", 'o', .text = &output, .value = "FORMAT", .one_of = "text or json", .help = "text or json (default text)"},
+	    AO_OUTPUT_FLAG(&output, "text, wide, name, json or yaml", "text"),
 	    AO_SESSION_FLAGS(&c.flags),
 	};
-	int r = ao_args_parse(&(ao_verb){.usage = "asya-operator check [flags]",
+	static const ao_example examples[] = {
+	    {"the built-in policies", "check"},
+	    {"those of a folder over them, and as which shapes of a parent their cases were rendered",
+	     "check --policies my-policies --coverage"},
+	    {"what each policy does", "check -o wide"},
+	    {"the policies of a cluster", "check --live --operator-namespace asya-system"},
+	    {0},
+	};
+	int r = ao_args_parse(&(ao_verb){.usage = "check [flags]",
 					 .about = "Says whether the policies load, in which order they run, and whether their cases hold.",
 					 .flags = flags,
-					 .flag_count = AO_LEN(flags)},
+					 .flag_count = AO_LEN(flags),
+					 .examples = examples},
 			      argc, argv, &err);
 	if (r != 0)
 		return r > 0 ? 0 : ao_cli_fail(err, 2);
-	c.json = strcmp(output, "json") == 0;
+	c.output = ao_output_read(output);
 	return check(&c, &err) < 0 ? ao_cli_fail(err, 1) : 0;
 }

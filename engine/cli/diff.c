@@ -393,11 +393,11 @@ static int run(diff *d, const ao_load_options *load, const ao_session_flags *fla
 	return r;
 }
 
-static int finish(diff *d, int r, bool json, ao_err *err)
+static int finish(diff *d, int r, ao_output output, ao_err *err)
 {
 	ao_changes_count count = ao_changes_count_all(d->changes);
 	if (r == 0)
-		ao_diff_print(d->changes, d->list, d->manifest->kinds[0].resource.plural, d->parents, json);
+		ao_diff_print(d->changes, d->list, d->manifest->kinds[0].resource.plural, d->parents, output);
 	ao_openapi_free(d->openapi);
 	ao_world_free(d->world);
 	ao_sides_free(d->sides);
@@ -422,18 +422,24 @@ int ao_cli_diff(int argc, char **argv)
 	    {"config", 0, .text = &load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
 	    {"namespace", 'n', .text = &d.namespace_, .value = "NS", .help = "only actors of this namespace (default: all)"},
 	    {"all-namespaces", 'A', .yes = &all, .help = "actors of all namespaces (the default)"},
-	    {"output", 'o', .text = &output, .value = "FORMAT", .one_of = "text or json", .help = "text or json (default text)"},
+	    AO_OUTPUT_FLAG(&output, "text, wide, name, json or yaml", "text"),
 	    AO_SESSION_FLAGS(&session),
 	};
+	static const ao_example examples[] = {
+	    {"what policies that are being written would change", "diff --policies my-policies --operator-namespace asya-system"},
+	    {"what another configuration would change, in one namespace", "diff --config operator.yaml -n asya"},
+	    {"each change by itself, with whole values", "diff --policies my-policies -o wide"},
+	    {0},
+	};
 	int r = ao_args_parse(
-	    &(ao_verb){.usage = "asya-operator diff [flags]",
+	    &(ao_verb){.usage = "diff [flags]",
 		       .about = "Shows what these policies would change in the live cluster: exit 1 when there are any, 2 on errors.",
 		       .flags = flags,
-		       .flag_count = AO_LEN(flags)},
+		       .flag_count = AO_LEN(flags),
+		       .examples = examples},
 	    argc, argv, &err);
-	bool json = strcmp(output, "json") == 0;
 	if (r == 0)
 		r = run(&d, &load, &session, &err);
-	int code = finish(&d, r, json, err);
+	int code = finish(&d, r, ao_output_read(output), err);
 	return r > 0 ? 0 : code;
 }

@@ -8,12 +8,12 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/output.h"
 #include "cli/session.h"
 #include "kube/lease.h"
 #include "reconcile/finalizer.h"
 #include "version.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,6 +29,7 @@ typedef struct release {
 	const char **names;
 	const char *namespace_, *selector;
 	bool everywhere, dry_run, all_classes, take_lease;
+	ao_output output;
 	ao_lease *lease;
 	bool leads, lost;
 	char *why; /* why it was lost */
@@ -41,11 +42,12 @@ typedef struct release {
 static void say(const release *r, const cJSON *object, const char *what)
 {
 	const ao_resource *resource = &r->manifest->kinds[0].resource;
-	ao_auto_str char *kind = ao_xstrdup(resource->kind);
-	size_t group = strchr(resource->api_version, '/') ? strcspn(resource->api_version, "/") : 0;
-	for (char *c = kind; *c; c++)
-		*c = (char)tolower((unsigned char)*c);
-	printf("%s%s%.*s/%s %s", kind, group ? "." : "", (int)group, resource->api_version, ao_json_str(object, "metadata", "name"), what);
+	ao_auto_str char *name = ao_output_name(resource->api_version, resource->kind, ao_json_str(object, "metadata", "name"));
+	if (r->output == AO_OUTPUT_NAME) {
+		printf("%s\n", name);
+		return;
+	}
+	printf("%s %s", name, what);
 	if (r->everywhere)
 		printf(" (namespace %s)", ao_json_str(object, "metadata", "namespace"));
 	printf("%s\n", r->dry_run ? " (server dry run)" : "");
@@ -295,6 +297,7 @@ static int check(const release *r, ao_err **reterr)
 
 static int parse(release *r, ao_session_flags *session, int argc, char **argv, ao_err **reterr)
 {
+	const char *output = "text";
 	const ao_flag flags[] = {
 	    {"namespace", 'n', .text = &r->namespace_, .value = "NS", .help = "where the named ones are; without names: everything in it"},
 	    {"all-namespaces", 'A', .yes = &r->everywhere, .help = "everything in all namespaces, or in those of --watch-namespaces"},
@@ -303,11 +306,18 @@ static int parse(release *r, ao_session_flags *session, int argc, char **argv, a
 	    {"all-classes", 0, .yes = &r->all_classes, .help = "of every operator class"},
 	    {"take-lease", 0, .yes = &r->take_lease,
 	     .help = "first take the operator's lease: the operator stops, and begins again a minute afterwards"},
+	    AO_OUTPUT_FLAG(&output, "text or name", "text"),
 	    AO_SESSION_FLAGS(session),
 	};
-	return ao_args_parse(
+	static const ao_example examples[] = {
+	    {"what would be released", "release -A --dry-run"},
+	    {"everything, after the operator was uninstalled", "release -A"},
+	    {"two of a namespace, while the operator runs", "release -n asya resize upload --take-lease"},
+	    {0},
+	};
+	int code = ao_args_parse(
 	    &(ao_verb){
-		.usage = "asya-operator release [NAME...] [flags]",
+		.usage = "release [NAME...] [flags]",
 		.about =
 		    "Takes the operator's finalizer off objects, so that they can be deleted without an operator. What runs for them and\n"
 		    "their queues stay as they are. An object that is being deleted already is gone at once, and garbage collection\n"
@@ -315,8 +325,12 @@ static int parse(release *r, ao_session_flags *session, int argc, char **argv, a
 		    "uninstall it, or use --take-lease.",
 		.flags = flags,
 		.flag_count = AO_LEN(flags),
-		.arguments = r->names},
+		.arguments = r->names,
+		.argument = "NAME",
+		.examples = examples},
 	    argc, argv, reterr);
+	r->output = ao_output_read(output);
+	return code;
 }
 
 int ao_cli_release(int argc, char **argv)

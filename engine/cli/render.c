@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/output.h"
 #include "cli/page.h"
 #include "policy/load.h"
 #include "policy/plan.h"
@@ -63,33 +64,33 @@ static int render_one(const ao_loaded *loaded, const ao_openapi *openapi, const 
 	return ao_cli_refusals(who, plan);
 }
 
-static void print_items(const cJSON *items, bool json)
+static void print_items(const cJSON *items, ao_output output)
 {
-	if (json) {
+	const cJSON *item;
+	if (output == AO_OUTPUT_JSON) {
 		ao_auto_json cJSON *list = cJSON_CreateObject();
 		ao_json_set_str(list, "apiVersion", "v1");
 		ao_json_set_str(list, "kind", "List");
 		ao_json_set(list, "items", cJSON_Duplicate(items, 1));
-		ao_auto_str char *text = ao_json_pretty(list);
-		fputs(text, stdout);
+		ao_output_value(output, list);
 		return;
 	}
-	const cJSON *item;
-	bool first = true;
 	cJSON_ArrayForEach (item, items) {
-		ao_auto_buf ao_buf text = ao_buf_init(MAX_TEXT);
-		ao_yaml_print(item, &text);
-		printf("%s%s", first ? "" : "---\n", text.data ? text.data : "");
-		first = false;
+		ao_auto_str char *name =
+		    ao_output_name(ao_json_str(item, "apiVersion"), ao_json_str(item, "kind"), ao_json_str(item, "metadata", "name"));
+		if (output == AO_OUTPUT_NAME)
+			printf("%s\n", name);
+		else if (item != items->child)
+			printf("---\n");
+		ao_output_value(output, item);
 	}
 }
 
-static void print_explanation(const cJSON *explain, bool json)
+static void print_explanation(const cJSON *explain, ao_output output)
 {
 	const cJSON *object, *field;
-	if (json) {
-		ao_auto_str char *text = ao_json_pretty(explain);
-		fputs(text, stdout);
+	if (output != AO_OUTPUT_TEXT) {
+		ao_output_value(output, explain);
 		return;
 	}
 	ao_page_begin();
@@ -104,7 +105,7 @@ static void print_explanation(const cJSON *explain, bool json)
 }
 
 /** @return 1 when parts of plans were refused, else 0; negative on errors */
-static int render_file(const ao_load_options *load, const char *file, bool json, bool explain, ao_err **reterr)
+static int render_file(const ao_load_options *load, const char *file, ao_output output, bool explain, ao_err **reterr)
 {
 	ao_auto_sources ao_sources sources = {0};
 	ao_auto_loaded ao_loaded loaded = {0};
@@ -132,16 +133,16 @@ static int render_file(const ao_load_options *load, const char *file, bool json,
 		r = ao_err_set(reterr, -EINVAL, "%s: holds no %s (%s)", file, loaded.manifest->kinds[0].resource.kind,
 			       loaded.manifest->kinds[0].resource.api_version);
 	if (r >= 0 && explain)
-		print_explanation(explanation, json);
+		print_explanation(explanation, output);
 	else if (r >= 0)
-		print_items(items, json);
+		print_items(items, output);
 	return r < 0 ? r : refused;
 }
 
 int ao_cli_render(int argc, char **argv)
 {
 	ao_load_options load = {.on_note = ao_cli_note};
-	const char *file = NULL, *output = "yaml";
+	const char *file = NULL, *word = NULL;
 	bool explain = false;
 	ao_err *err = NULL;
 	const ao_flag flags[] = {
@@ -149,24 +150,31 @@ int ao_cli_render(int argc, char **argv)
 	    {"policies", 0, .text = &load.policies_dir, .value = "DIR", .help = "policy files that replace built-in ones of the same name"},
 	    {"config", 0, .text = &load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
 	    {"explain", 0, .yes = &explain, .help = "print which policy set each field, instead of the children"},
-	    {"output", 'o', .text = &output, .value = "FORMAT", .one_of = "yaml or json", .help = "yaml or json (default yaml)"},
+	    AO_OUTPUT_FLAG(&word, "yaml, json, name or text", "yaml; with --explain text"),
 	};
-	int r = ao_args_parse(&(ao_verb){.usage = "asya-operator render -f FILE [flags]",
+	static const ao_example examples[] = {
+	    {"what becomes of an actor", "render -f actor.yaml"},
+	    {"with policies that are being written; which of them set what", "render -f actor.yaml --policies my-policies --explain"},
+	    {"only what there would be", "render -f actor.yaml -o name"},
+	    {0},
+	};
+	int r = ao_args_parse(&(ao_verb){.usage = "render -f FILE [flags]",
 					 .about = "Prints the children that the policies make, without a cluster.",
 					 .flags = flags,
-					 .flag_count = AO_LEN(flags)},
+					 .flag_count = AO_LEN(flags),
+					 .examples = examples},
 			      argc, argv, &err);
 	if (r > 0)
 		return 0;
 	static const ao_limits patient = {.steps = 100000000, .cpu_ms = 10000}; /* finding out who set what takes its time */
-	bool json = strcmp(output, "json") == 0;
+	ao_output output = ao_output_read(word ? word : explain ? "text" : "yaml");
 	load.limits = explain ? &patient : NULL;
 	if (r == 0 && !file)
 		r = ao_err_set(&err, -EINVAL, "render needs -f FILE");
-	if (r == 0 && !json && strcmp(output, "yaml") != 0)
-		r = ao_err_set(&err, -EINVAL, "--output: expected yaml or json, got '%s'", output);
+	if (r == 0 && output == (explain ? AO_OUTPUT_NAME : AO_OUTPUT_TEXT))
+		r = ao_err_set(&err, -EINVAL, "--output: %s is %s", word, explain ? "not for --explain" : "for --explain only");
 	if (r < 0)
 		return ao_cli_fail(err, 2);
-	r = render_file(&load, file, json, explain, &err);
+	r = render_file(&load, file, output, explain, &err);
 	return r < 0 ? ao_cli_fail(err, 1) : r;
 }

@@ -22,8 +22,8 @@ static int read_record(const char *path, cJSON **ret, ao_err **reterr)
 	if (r < 0)
 		return ao_err_wrap(reterr, "%s", path);
 	if (!cJSON_IsObject(ao_json_at(record, "snapshot")))
-		return ao_err_set(reterr, -EINVAL, "%s: not a record: it has no snapshot (asya-operator run --record DIR writes them)",
-				  path);
+		return ao_err_set(reterr, -EINVAL, "%s: not a record: it has no snapshot (%s run --record DIR writes them)", path,
+				  ao_args_program());
 	*ret = AO_TAKE(record);
 	return 0;
 }
@@ -137,12 +137,20 @@ int ao_cli_replay(int argc, char **argv)
 	    {"to-spec", 0, .yes = &to_spec, .help = "print the record as a case for spec/policies/cases or NAME.case.yaml instead"},
 	    AO_SESSION_FLAGS(&session),
 	};
+	static const ao_example examples[] = {
+	    {"do my policies still make the plan that was recorded?", "replay record.json --policies my-policies"},
+	    {"do those of a cluster?", "replay record.json --live --operator-namespace asya-system"},
+	    {"a test case of it", "replay record.json --to-spec"},
+	    {0},
+	};
 	int r = ao_args_parse(
-	    &(ao_verb){.usage = "asya-operator replay FILE [flags]",
+	    &(ao_verb){.usage = "replay FILE [flags]",
 		       .about = "Runs the policies on a snapshot recorded by `run --record DIR`; exit 1 when another plan comes out.",
 		       .flags = flags,
 		       .flag_count = AO_LEN(flags),
-		       .arguments = files},
+		       .arguments = files,
+		       .argument = "FILE",
+		       .examples = examples},
 	    argc, argv, &err);
 	if (r == 0 && (!files[0] || files[1]))
 		r = ao_err_set(&err, -EINVAL, "replay needs one FILE");

@@ -2,7 +2,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/output.h"
 #include "cli/session.h"
+#include "rollout/archive.h"
 #include "rollout/record_text.h"
 
 #include <stdio.h>
@@ -16,7 +18,8 @@ typedef struct rollout {
 	ao_session session;
 	ao_manifest *manifest;
 	char *name; /* of the record */
-	bool json, watch, canary;
+	bool watch, canary;
+	ao_output output;
 	const char *revision;
 } rollout;
 
@@ -53,7 +56,8 @@ static int get_map(rollout *ro, cJSON **ret, ao_err **reterr)
 	return r;
 }
 
-static int get_record(rollout *ro, ao_rollout_record *ret, cJSON **ret_map, ao_err **reterr)
+/** @param ret  cleared by the caller. @param ret_json  the same as it stands in the ConfigMap; the caller frees */
+static int get_record(rollout *ro, ao_rollout_record *ret, cJSON **ret_json, ao_err **reterr)
 {
 	ao_auto_json cJSON *map = NULL;
 	ao_map *kept = ao_map_new();
@@ -62,9 +66,7 @@ static int get_record(rollout *ro, ao_rollout_record *ret, cJSON **ret_map, ao_e
 	if (r == 0)
 		r = text ? ao_record_read(text, ret, kept, reterr) : ao_err_set(reterr, -EINVAL, "ConfigMap %s holds no record", ro->name);
 	ao_map_free_all(kept);
-	if (r == 0 && ret_map)
-		*ret_map = AO_TAKE(map);
-	return r;
+	return r == 0 ? ao_json_parse(text, strlen(text), ret_json, reterr) : r;
 }
 
 /* ---- status and history ---- */
@@ -85,7 +87,16 @@ static void print_line(const char *what, const ao_rollout_line *line)
 		printf("%s: bundle %s is live: %s%s\n", what, or_none(line->live.digest), counts, paused);
 }
 
-static void print_status(const ao_rollout_record *record)
+static void print_mover(const ao_rollout_mover *mover, bool wide)
+{
+	bool failed = mover->mark == AO_ROLLOUT_FAILED;
+	if (failed)
+		printf("failed: %s\n", mover->key);
+	else if (wide)
+		printf("%s: %s to bundle %s\n", mover->mark == AO_ROLLOUT_SLOW ? "slow" : "on its way", mover->key, mover->digest);
+}
+
+static void print_status(const ao_rollout_record *record, bool wide)
 {
 	const ao_rollout_line *canary = &record->tracks[AO_ROLLOUT_CANARY];
 	print_line("policies", &record->tracks[AO_ROLLOUT_MAIN]);
@@ -95,58 +106,80 @@ static void print_status(const ao_rollout_record *record)
 		print_line(what, canary);
 	}
 	for (size_t i = 0; i < record->mover_count; i++)
-		if (record->movers[i].mark == AO_ROLLOUT_FAILED)
-			printf("failed: %s\n", record->movers[i].key);
+		print_mover(&record->movers[i], wide);
 	for (size_t i = 0; i < record->refusal_count; i++) {
 		const ao_rollout_refusal *r = &record->refusals[i];
 		printf("refused: bundle %s%s%s: %s\n", r->what.digest, r->key ? " on " : "", r->key ? r->key : "", r->why ? r->why : "");
 	}
 }
 
-static void print_text(const cJSON *map) { printf("%s", ao_json_str(map, "data", "record")); }
+/** Prints the parents that are on their way. */
+static void print_names(const rollout *ro, const ao_rollout_record *record)
+{
+	const ao_resource *resource = &ro->manifest->kinds[0].resource;
+	for (size_t i = 0; i < record->mover_count; i++) {
+		const char *key = record->movers[i].key, *slash = strchr(key, '/');
+		ao_auto_str char *name = ao_output_name(resource->api_version, resource->kind, slash ? slash + 1 : key);
+		printf("%s\n", name);
+	}
+}
 
 /** Prints what is so, and waits for the end of what is under way, each change a line. */
 static int status(rollout *ro, ao_err **reterr)
 {
-	ao_auto_str char *said = NULL;
+	ao_auto_json cJSON *said = NULL;
 	for (;;) {
 		ao_auto_rollout_record ao_rollout_record record = {0};
-		ao_auto_json cJSON *map = NULL;
-		int r = get_record(ro, &record, &map, reterr);
+		ao_auto_json cJSON *json = NULL;
+		int r = get_record(ro, &record, &json, reterr);
 		if (r < 0)
 			return r;
-		const char *text = ao_json_str(map, "data", "record");
-		bool news = !said || strcmp(said, text) != 0;
-		if (ro->json && news)
-			print_text(map);
-		else if (news)
-			print_status(&record);
+		bool news = !said || !ao_json_equal(said, json);
+		if (news && said && ro->output == AO_OUTPUT_YAML)
+			printf("---\n");
+		if (news && ro->output == AO_OUTPUT_NAME)
+			print_names(ro, &record);
+		else if (news && !ao_output_value(ro->output, json))
+			print_status(&record, ro->output == AO_OUTPUT_WIDE);
 		fflush(stdout);
-		free(said);
-		said = ao_xstrdup(text);
+		cJSON_Delete(said);
+		said = AO_TAKE(json);
 		if (!ro->watch || (rests(&record.tracks[AO_ROLLOUT_MAIN]) && rests(&record.tracks[AO_ROLLOUT_CANARY])))
 			return 0;
 		usleep(POLL_US);
 	}
 }
 
+static void print_revision(const rollout *ro, const ao_rollout_revision *revision, bool live, const cJSON *slots)
+{
+	bool wide = ro->output == AO_OUTPUT_WIDE;
+	ao_auto_str char *prefix = ao_archive_prefix(&ro->session.scope, ro->manifest->component);
+	const cJSON *slot;
+	printf(wide ? "%-9u %-17s %-6s" : "%-9u %-17s %s", revision->number, revision->digest, live ? "live" : "");
+	slots = wide ? slots : NULL;
+	cJSON_ArrayForEach (slot, slots)
+		printf("%s %s-%d", slot == slots->child ? "" : ",", prefix, slot->valueint);
+	printf("\n");
+}
+
 static int history(rollout *ro, ao_err **reterr)
 {
 	ao_auto_rollout_record ao_rollout_record record = {0};
-	ao_auto_json cJSON *map = NULL;
-	int r = get_record(ro, &record, &map, reterr);
-	if (r < 0)
+	ao_auto_json cJSON *json = NULL;
+	bool name = ro->output == AO_OUTPUT_NAME;
+	int r = get_record(ro, &record, &json, reterr);
+	if (r < 0 || ao_output_value(ro->output, json))
 		return r;
-	if (ro->json) {
-		print_text(map);
-		return 0;
-	}
 	const char *live = record.tracks[AO_ROLLOUT_MAIN].live.digest;
-	printf("%-9s %-17s %s\n", "REVISION", "BUNDLE", "STATE");
+	if (!name)
+		printf(ro->output == AO_OUTPUT_WIDE ? "%-9s %-17s %-6s %s\n" : "%-9s %-17s %s\n", "REVISION", "BUNDLE", "STATE", "KEPT IN");
 	for (size_t i = 0; i < record.revision_count; i++) {
 		const ao_rollout_revision *each = &record.revisions[i];
 		bool last = i + 1 == record.revision_count;
-		printf("%-9u %-17s %s\n", each->number, each->digest, last && live && strcmp(live, each->digest) == 0 ? "live" : "");
+		if (name)
+			printf("%u\n", each->number);
+		else
+			print_revision(ro, each, last && live && strcmp(live, each->digest) == 0, ao_json_at(json, "kept", each->digest));
 	}
 	return 0;
 }
@@ -168,7 +201,10 @@ static int await_answer(rollout *ro, const char *word_key, const char *word, ao_
 			continue;
 		if (state && strncmp(state, "not done", 8) == 0)
 			return ao_err_set(reterr, -EINVAL, "%s", state);
-		printf("%s\n", state ? state : word);
+		if (ro->output == AO_OUTPUT_NAME)
+			printf("configmap/%s\n", ro->name);
+		else if (!ao_output_value(ro->output, map))
+			printf("%s\n", state ? state : word);
 		return 0;
 	}
 	return ao_err_set(reterr, -ETIME,
@@ -198,18 +234,11 @@ static int steer(rollout *ro, const char *verb, ao_err **reterr)
 
 static int run(rollout *ro, const char *verb, ao_err **reterr)
 {
-	static const char *const WORDS[] = {"pause", "resume", "abort", "approve", "undo"};
-	if (ro->revision && strcmp(verb, "undo") != 0)
-		return ao_err_set(reterr, -EINVAL, "--to-revision is for undo");
 	if (strcmp(verb, "status") == 0)
 		return status(ro, reterr);
 	if (strcmp(verb, "history") == 0)
 		return history(ro, reterr);
-	for (size_t i = 0; i < AO_LEN(WORDS); i++)
-		if (strcmp(verb, WORDS[i]) == 0)
-			return steer(ro, verb, reterr);
-	return ao_err_set(reterr, -EINVAL, "rollout %s is not known; there are status, history, pause, resume, abort, approve and undo",
-			  verb);
+	return steer(ro, verb, reterr);
 }
 
 int ao_cli_rollout(int argc, char **argv)
@@ -222,15 +251,23 @@ int ao_cli_rollout(int argc, char **argv)
 	    {"watch", 'w', .yes = &ro.watch, .help = "status: wait until nothing is under way (default true)"},
 	    {"to-revision", 0, .text = &ro.revision, .value = "N", .help = "undo: the revision to go back to (default: the one before)"},
 	    {"canary", 0, .yes = &ro.canary, .help = "pause, resume, abort, approve: of the canary alone (default: of both)"},
-	    {"output", 'o', .text = &output, .value = "FORMAT", .one_of = "text or json",
-	     .help = "status, history: text or json (default text)"},
+	    AO_OUTPUT_FLAG(&output, "text, wide, name, json or yaml", "text"),
 	    AO_SESSION_FLAGS(&session),
 	};
-	int r = ao_args_parse(&(ao_verb){.usage = "asya-operator rollout status|history|pause|resume|abort|approve|undo [flags]",
+	static const ao_example examples[] = {
+	    {"how far an edit is, until it is everywhere", "rollout status --operator-namespace asya-system"},
+	    {"what was live before, and where its texts are", "rollout history -o wide --operator-namespace asya-system"},
+	    {"stop where it is", "rollout pause --operator-namespace asya-system"},
+	    {"go back", "rollout undo --to-revision 3 --operator-namespace asya-system"},
+	    {0},
+	};
+	int r = ao_args_parse(&(ao_verb){.usage = "rollout status|history|pause|resume|abort|approve|undo [flags]",
 					 .about = "Shows and steers how an edit of policies reaches actors.",
 					 .flags = flags,
 					 .flag_count = AO_LEN(flags),
-					 .arguments = arguments},
+					 .arguments = arguments,
+					 .one_of = "status, history, pause, resume, abort, approve or undo",
+					 .examples = examples},
 			      argc, argv, &err);
 	const char *verb = arguments[0] && !arguments[1] ? arguments[0] : NULL;
 	free(arguments);
@@ -238,9 +275,11 @@ int ao_cli_rollout(int argc, char **argv)
 		return 0;
 	if (r == 0 && !verb)
 		r = ao_err_set(&err, -EINVAL, "name one of status, history, pause, resume, abort, approve, undo");
+	if (r == 0 && ro.revision && strcmp(verb, "undo") != 0)
+		r = ao_err_set(&err, -EINVAL, "--to-revision is for undo");
 	if (r < 0)
 		return ao_cli_fail(err, 2);
-	ro.json = strcmp(output, "json") == 0;
+	ro.output = ao_output_read(output);
 	r = open_rollout(&ro, &session, &err);
 	if (r == 0)
 		r = run(&ro, verb, &err);

@@ -19,25 +19,16 @@ typedef struct run_args {
 	cJSON *settings;
 } run_args;
 
-/** Knows the flags of settings, and flags of controller-runtime, which are accepted so that existing command lines keep working. */
-static bool other_flag(void *arg, const char *name, const char *value)
-{
-	run_args *args = arg;
-	const char *setting = ao_settings_flag(args->manifest, name);
-	if (setting)
-		ao_json_set_str(args->settings, setting, value);
-	return setting || strcmp(name, "zap-stacktrace-level") == 0 || strcmp(name, "zap-time-encoding") == 0;
-}
+#define LEVELS "debug, info, warn or error"
+#define FORMATS "text, json or console" /* console is another word for text */
 
-static int parse_level(const char *text, ao_log_level *ret, ao_err **reterr)
+static ao_log_level level_of(const char *text)
 {
-	static const char *const names[] = {"debug", "info", "warn", "error"};
+	static const char *const names[] = {"debug", "info", "warn", "error"}; /* in the order of ao_log_level */
 	for (size_t i = 0; text && i < AO_LEN(names); i++)
-		if (strcmp(text, names[i]) == 0) {
-			*ret = (ao_log_level)i;
-			return 0;
-		}
-	return text ? ao_err_set(reterr, -EINVAL, "--log-level: expected debug, info, warn or error, got '%s'", text) : 0;
+		if (strcmp(text, names[i]) == 0)
+			return (ao_log_level)i;
+	return AO_LOG_INFO;
 }
 
 static int parse_workers(const char *flag, size_t *ret, ao_err **reterr)
@@ -57,27 +48,67 @@ static int parse_workers(const char *flag, size_t *ret, ao_err **reterr)
 
 static int understand(run_args *args, ao_err **reterr)
 {
-	ao_log_level level = AO_LOG_INFO;
-	const char *format = args->log_format;
-	int r = parse_level(args->log_level, &level, reterr);
-	if (r == 0 && format && strcmp(format, "json") != 0 && strcmp(format, "text") != 0 && strcmp(format, "console") != 0)
-		r = ao_err_set(reterr, -EINVAL, "--log-format: expected text or json, got '%s'", format);
-	if (r == 0)
-		r = ao_scope_read(args->class_, args->namespaces, &args->scope, reterr);
+	int r = ao_scope_read(args->class_, args->namespaces, &args->scope, reterr);
 	if (r < 0)
 		return r;
 	args->options.load.scope = &args->scope;
 	const char *pod_namespace = getenv("POD_NAMESPACE");
 	if (!args->options.namespace_ && pod_namespace && *pod_namespace)
 		args->options.namespace_ = pod_namespace;
-	ao_log_setup(level, format && strcmp(format, "json") == 0);
+	ao_log_setup(level_of(args->log_level), args->log_format && strcmp(args->log_format, "json") == 0);
 	return parse_workers(args->workers, &args->options.max_concurrent, reterr);
 }
 
+static int by_name(const void *a, const void *b) { return strcmp(((const ao_flag *)a)->name, ((const ao_flag *)b)->name); }
+
+/** Adds the flags of settings to the table, in order of their names. @param values  where they are put, by the place of the setting in the manifest */
+static size_t setting_flags(const cJSON *manifest, ao_flag *flags, const char **values)
+{
+	size_t count = 0;
+	const cJSON *setting;
+	cJSON_ArrayForEach (setting, ao_json_at(manifest, "settings")) {
+		const char *name = ao_json_str(setting, "flag"), *type = ao_json_str(setting, "type");
+		if (name)
+			flags[count++] = (ao_flag){.name = name,
+						   .text = values,
+						   .value = type && strcmp(type, "file") == 0 ? "FILE" : "VALUE",
+						   .help = ao_json_str(setting, "doc")};
+		values++;
+	}
+	qsort(flags, count, sizeof(*flags), by_name);
+	return count;
+}
+
+static void take_settings(const run_args *args, const char *const *values)
+{
+	const cJSON *setting;
+	cJSON_ArrayForEach (setting, ao_json_at(args->manifest, "settings"))
+		ao_json_set_str(args->settings, setting->string, *values++);
+}
+
+static int parse_table(const ao_flag *flags, size_t count, int argc, char **argv, ao_err **reterr)
+{
+	static const ao_example examples[] = {
+	    {"against the cluster of a kubeconfig, with policies that are being written",
+	     "run --context dev -n asya-system --policies my-policies"},
+	    {"as the chart runs it", "run --leader-elect --log-format json --config /etc/asya/config.yaml"},
+	    {"and each snapshot recorded, for replay", "run --record records"},
+	    {0},
+	};
+	return ao_args_parse(&(ao_verb){.usage = "run [flags]",
+					.about = "Runs the operator until SIGTERM.",
+					.flags = flags,
+					.flag_count = count,
+					.examples = examples},
+			     argc, argv, reterr);
+}
+
+/** The flags of controller-runtime are accepted so that existing command lines keep working. */
 static int parse(run_args *args, int argc, char **argv, ao_err **reterr)
 {
 	ao_operator_options *o = &args->options;
-	const ao_flag flags[] = {
+	const char *unused;
+	const ao_flag own[] = {
 	    {"kubeconfig", 0, .text = &o->kubeconfig, .value = "FILE",
 	     .help = "how to reach the cluster (default: $KUBECONFIG, in-cluster, ~/.kube/config)"},
 	    {"context", 0, .text = &o->context, .value = "NAME", .help = "context of the kubeconfig"},
@@ -98,19 +129,24 @@ static int parse(run_args *args, int argc, char **argv, ao_err **reterr)
 	     .help = "parents worked on at the same time (default 10)"},
 	    {"record", 0, .text = &o->record_dir, .value = "DIR", .help = "write each snapshot and its plan there, for `replay`"},
 	    {"debug", 0, .yes = &o->debug_remote, .help = "let /debug/ on the metrics port answer other hosts, too, not only this one"},
-	    {"log-level", 0, .text = &args->log_level, .value = "LEVEL", .help = "debug, info, warn or error (default info)"},
-	    {"log-format", 0, .text = &args->log_format, .value = "FORMAT", .help = "text or json (default text)"},
-	    {"zap-log-level", 0, .text = &args->log_level, .value = "LEVEL", .help = "same as --log-level"},
-	    {"zap-encoder", 0, .text = &args->log_format, .value = "FORMAT", .help = "same as --log-format"},
+	    {"log-level", 0, .text = &args->log_level, .value = "LEVEL", .one_of = LEVELS, .help = LEVELS " (default info)"},
+	    {"log-format", 0, .text = &args->log_format, .value = "FORMAT", .one_of = FORMATS, .help = FORMATS " (default text)"},
+	    {"zap-log-level", 0, .text = &args->log_level, .value = "LEVEL", .one_of = LEVELS, .help = "same as --log-level"},
+	    {"zap-encoder", 0, .text = &args->log_format, .value = "FORMAT", .one_of = FORMATS, .help = "same as --log-format"},
 	    {"zap-devel", 0, .yes = &args->zap_devel, .help = "accepted, has no effect"},
+	    {"zap-stacktrace-level", 0, .text = &unused, .value = "LEVEL", .help = "accepted, has no effect"},
+	    {"zap-time-encoding", 0, .text = &unused, .value = "FORMAT", .help = "accepted, has no effect"},
 	};
-	return ao_args_parse(&(ao_verb){.usage = "asya-operator run [flags]",
-					.about = "Runs the operator until SIGTERM.",
-					.flags = flags,
-					.flag_count = AO_LEN(flags),
-					.other = other_flag,
-					.arg = args},
-			     argc, argv, reterr);
+	size_t settings = (size_t)cJSON_GetArraySize(ao_json_at(args->manifest, "settings"));
+	ao_flag *flags = ao_xcalloc(AO_LEN(own) + settings, sizeof(*flags));
+	const char **values = ao_xcalloc(settings, sizeof(*values));
+	memcpy(flags, own, sizeof(own));
+	size_t count = AO_LEN(own) + setting_flags(args->manifest, flags + AO_LEN(own), values);
+	int r = parse_table(flags, count, argc, argv, reterr);
+	take_settings(args, values);
+	free(flags);
+	free(values);
+	return r;
 }
 
 int ao_cli_run(int argc, char **argv)

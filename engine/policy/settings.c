@@ -310,14 +310,3 @@ cJSON *ao_settings_for_policies(const cJSON *manifest, const cJSON *settings)
 			cJSON_DeleteItemFromObjectCaseSensitive(seen, setting->string);
 	return seen;
 }
-
-const char *ao_settings_flag(const cJSON *manifest, const char *flag)
-{
-	const cJSON *setting;
-	cJSON_ArrayForEach (setting, ao_json_at(manifest, "settings")) {
-		const char *name = ao_json_str(setting, "flag");
-		if (name && strcmp(name, flag) == 0)
-			return setting->string;
-	}
-	return NULL;
-}

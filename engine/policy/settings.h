@@ -35,6 +35,3 @@ int ao_settings_collect(const cJSON *manifest, const ao_settings_from *from, cJS
 
 /** Those that policies see: without the ones that the manifest declares `engine = true`. A copy. */
 cJSON *ao_settings_for_policies(const cJSON *manifest, const cJSON *settings);
-
-/** The name of the setting that declares command line flag `flag`, or NULL. Borrowed from `manifest`. */
-const char *ao_settings_flag(const cJSON *manifest, const char *flag);

@@ -45,12 +45,20 @@ struct ao_archive {
 
 /* ---- which there are ---- */
 
+char *ao_archive_prefix(const ao_scope *scope, const char *component)
+{
+	ao_auto_str char *base = ao_xasprintf("%s-policies-kept", component);
+	return ao_scope_name(scope, base);
+}
+
 ao_archive *ao_archive_new(ao_kube *kube, const char *namespace_, const ao_manifest *manifest, const ao_scope *scope)
 {
 	ao_archive *archive = ao_xcalloc(1, sizeof(*archive));
-	ao_auto_str char *base = ao_xasprintf("%s-policies-kept", manifest->component);
-	*archive = (ao_archive){
-	    .kube = kube, .namespace_ = namespace_, .manifest = manifest, .prefix = ao_scope_name(scope, base), .kept = ao_map_new()};
+	*archive = (ao_archive){.kube = kube,
+				.namespace_ = namespace_,
+				.manifest = manifest,
+				.prefix = ao_archive_prefix(scope, manifest->component),
+				.kept = ao_map_new()};
 	return archive;
 }
 

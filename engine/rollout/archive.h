@@ -15,6 +15,8 @@ typedef struct ao_archive ao_archive;
 
 #define AO_ARCHIVE_MAX (4 * 1024 * 1024) /* bytes of a bundle's texts */
 
+/** What the names of its ConfigMaps begin with, before "-" and a number. The caller frees. */
+char *ao_archive_prefix(const ao_scope *scope, const char *component);
 /** @param kube, namespace_, manifest  borrowed; names come from `manifest` and `scope` */
 ao_archive *ao_archive_new(ao_kube *kube, const char *namespace_, const ao_manifest *manifest, const ao_scope *scope);
 void ao_archive_free(ao_archive *archive); /* NULL is fine; callbacks that are open are not called */

@@ -1,8 +1,8 @@
---- Writes C source that holds the text of files, by folder: lua5.4 embed.lua OUT lua/*.lua policies/*.* crds/openapi/schemas.json
+--- Writes C source that holds the text of files, by folder: lua5.4 embed.lua OUT lua/*.lua policies/*.* crds/openapi/schemas.json ...
 -- The lists are declared in embedded.h.
 local lists = {
   { name = 'ao_embedded_sdk', folder = 'lua' }, { name = 'ao_embedded_policies', folder = 'policies' },
-  { name = 'ao_embedded_schemas', folder = 'openapi' },
+  { name = 'ao_embedded_schemas', folder = 'openapi' }, { name = 'ao_embedded_shells', folder = 'shells' },
 }
 local out_path = assert(arg[1], 'usage: embed.lua OUT FILE...')
 
@@ -34,7 +34,7 @@ for i = 2, #arg do
       list[#list + 1] = { name = name, text = read(arg[i]) }
     end
   end
-  assert(known, arg[i] .. ': neither in lua/, policies/ nor openapi/')
+  assert(known, arg[i] .. ': in none of the folders that are embedded')
 end
 
 local c = { '/* Written by engine/script/embed.lua. */', '#include "script/embedded.h"', '' }

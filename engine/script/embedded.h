@@ -14,3 +14,4 @@ typedef struct ao_embedded {
 extern const ao_embedded ao_embedded_sdk[];      /* lua/ */
 extern const ao_embedded ao_embedded_policies[]; /* policies/ */
 extern const ao_embedded ao_embedded_schemas[];  /* crds/openapi/schemas.json */
+extern const ao_embedded ao_embedded_shells[];   /* engine/cli/shells/ */
