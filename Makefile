@@ -148,7 +148,7 @@ $(FUZZ_BIN): $(BUILD)/fuzz/%: $(BUILD)/fuzz/engine/test/%.o $(FUZZ_OBJ)
 fuzz: $(FUZZ_BIN)
 	@for fuzzer in $^; do spec/fuzz $$fuzzer $(BUILD)/corpus $(FUZZ_SECONDS) || exit 1; done
 
-spec: $(BUILD)/asya-operator
+spec: $(BUILD)/san/asya-operator
 	@BUILD=$(BUILD) spec/run busted spec/sdk spec/policies spec/cli
 
 runtime:

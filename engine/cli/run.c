@@ -165,9 +165,9 @@ int ao_cli_run(int argc, char **argv)
 	int r = parse(&args, argc, argv, &err);
 	if (r > 0)
 		return 0;
-	if (r < 0 || understand(&args, &err) < 0)
-		return ao_cli_fail(err, 2);
-	r = ao_operator_run(&args.options, &err);
+	bool usage = r < 0 || understand(&args, &err) < 0;
+	if (!usage)
+		r = ao_operator_run(&args.options, &err);
 	ao_scope_clear(&args.scope);
-	return r < 0 ? ao_cli_fail(err, 1) : 0;
+	return usage ? ao_cli_fail(err, 2) : r < 0 ? ao_cli_fail(err, 1) : 0;
 }

@@ -1,11 +1,11 @@
---- cli: runs the binary as somebody at a terminal does, without a cluster.
+--- cli: runs the binary, built with sanitizers, as somebody at a terminal does, without a cluster.
 local cluster = require 'cluster'
 
 local M = { quote = cluster.quote, read = cluster.read, write = cluster.write, sh = cluster.sh }
 
 M.root = cluster.sh('pwd'):gsub('\n', '')
 local build = cluster.build:sub(1, 1) == '/' and cluster.build or M.root .. '/' .. cluster.build
-M.program = build .. '/asya-operator'
+M.program = build .. '/san/asya-operator'
 
 M.VERBS = {}
 for name in cluster.sh('%s help', cluster.quote(M.program)):gmatch '\n  (%l+) ' do M.VERBS[#M.VERBS + 1] = name end
