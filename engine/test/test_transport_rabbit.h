@@ -6,35 +6,15 @@
  * Tests without one skip, loudly.  Beside the broker object there is a plain client of librabbitmq, which puts messages into queues and
  * looks.
  */
-#include "base/clock.h"
-#include "base/log.h"
-#include "base/mem.h"
-#include "transport/transport.h"
-#include "json/json.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
+#include "test/transport_answer.h"
 
 #include <amqp.h>
 #include <amqp_tcp_socket.h>
-#include <cmocka.h>
 
 typedef struct rig {
 	ao_loop *loop;
 	ao_broker *broker;
 } rig;
-
-/** An answer, kept. */
-typedef struct reply {
-	bool done;
-	ao_broker_answer a;
-	char *message;
-	uint64_t took_ms, sent;
-} reply;
 
 static inline bool has_rabbit(const char *test)
 {
@@ -50,15 +30,6 @@ static inline bool has_rabbit(const char *test)
 			skip();                                                                                                            \
 	} while (0)
 
-static inline cJSON *parse(const char *text)
-{
-	cJSON *value = NULL;
-	ao_auto_err ao_err *err = NULL;
-	if (ao_json_parse(text, strlen(text), &value, &err) < 0)
-		fail_msg("%s: %s", text, ao_err_text(err));
-	return value;
-}
-
 /** A configuration for the test broker; `more` is ",\"key\": value". The caller frees. */
 static inline char *rabbit_config(const char *more)
 {
@@ -68,7 +39,7 @@ static inline char *rabbit_config(const char *more)
 
 static inline ao_broker *open_broker(ao_loop *loop, const char *config, const char *password)
 {
-	ao_auto_json cJSON *tree = parse(config), *secrets = cJSON_CreateObject();
+	ao_auto_json cJSON *tree = json(config), *secrets = cJSON_CreateObject();
 	ao_auto_err ao_err *err = NULL;
 	ao_broker *broker = NULL;
 	ao_json_set_str(secrets, "password", password);
@@ -97,46 +68,30 @@ static inline void teardown(rig *r)
 	assert_int_equal(ao_loop_close(r->loop), 0);
 }
 
-static inline void on_reply(void *arg, const ao_broker_answer *answer)
+static inline ao_broker_call *start_call(rig *r, ao_broker_verb verb, const char *queue, uint64_t timeout_ms, outcome *o)
 {
-	reply *o = arg;
-	assert_false(o->done);
-	o->done = true;
-	o->a = *answer;
-	o->took_ms = ao_mono_ms() - o->sent;
-	o->message = ao_xstrdup(answer->kept ? answer->kept : answer->message);
-	o->a.message = o->message;
-	o->a.kept = answer->kept ? "" : NULL; /* its text is in `message` */
-	assert_int_equal(*answer->message != '\0', answer->error != 0);
-	assert_int_equal(*answer->reason != '\0', answer->error != 0);
-	if (getenv("AO_TEST_DEBUG") && answer->error)
-		fprintf(stderr, "   %d %s: %s (retry %d ms)\n", answer->error, answer->reason, answer->message, (int)answer->retry_ms);
+	*o = (outcome){0};
+	begin(r->broker, verb, queue, timeout_ms, o);
+	return o->call;
 }
 
-static inline ao_broker_call *start_call(rig *r, ao_broker_verb verb, const char *queue, uint64_t timeout_ms, reply *o)
+static inline void finish_call(rig *r, outcome *o)
 {
-	ao_auto_json cJSON *tree = parse(queue);
-	*o = (reply){.sent = ao_mono_ms()};
-	return ao_broker_send(r->broker, &(ao_broker_request){verb, tree, timeout_ms, on_reply, o});
+	await(r->loop, o);
+	forget(o);
 }
 
-static inline void finish_call(rig *r, reply *o)
-{
-	assert_true(ao_loop_run_until(r->loop, &o->done, 60000));
-	free(AO_TAKE(o->message)); /* o->a.message is for the debugger's eyes no more */
-	o->a.message = "";
-}
-
-/** One call, waited for. @param text  what the message, or what is kept, must hold; or NULL. @return the answer, without its message */
+/** One call, waited for. @param text  what the message, or what is kept, must hold; or NULL. @return the answer, without its texts */
 static inline ao_broker_answer call_for(rig *r, ao_broker_verb verb, const char *queue, uint64_t timeout_ms, const char *text)
 {
-	reply o;
+	outcome o;
 	start_call(r, verb, queue, timeout_ms, &o);
-	assert_true(ao_loop_run_until(r->loop, &o.done, 60000));
-	if (text && !strstr(o.message, text))
-		fail_msg("\"%s\" does not say \"%s\"", o.message, text);
+	await(r->loop, &o);
+	const char *said = o.kept ? o.kept : o.message;
+	if (text && !strstr(said, text))
+		fail_msg("\"%s\" does not say \"%s\"", said, text);
 	finish_call(r, &o);
-	return o.a;
+	return o.answer;
 }
 
 static inline ao_broker_answer call(rig *r, ao_broker_verb verb, const char *queue) { return call_for(r, verb, queue, 0, NULL); }

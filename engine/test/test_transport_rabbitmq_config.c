@@ -48,7 +48,7 @@ static void mistakes_are_named_with_their_path(void **state)
 	(void)state;
 	ao_loop *loop = ao_loop_new();
 	for (size_t i = 0; i < AO_LEN(cases); i++) {
-		ao_auto_json cJSON *config = parse(cases[i][0]);
+		ao_auto_json cJSON *config = json(cases[i][0]);
 		ao_auto_err ao_err *err = NULL;
 		ao_broker *broker = NULL;
 		int r = ao_broker_new(loop, "rabbitmq", config, NULL, &broker, &err);
@@ -165,7 +165,7 @@ static void try_tls(int port, const tls_case *c)
 	ao_auto_str char *ca = c->ca ? pem(c->ca) : NULL, *cert = c->cert ? pem(c->cert) : NULL, *key = c->key ? pem(c->key) : NULL;
 	ao_auto_str char *text = ao_xasprintf("{\"host\":\"127.0.0.1\",\"port\":%d,\"username\":\"%s\",\"tls\":%s}", port,
 					      getenv("BED_RABBITMQ_USER"), c->tls ? c->tls : "null");
-	ao_auto_json cJSON *config = parse(text);
+	ao_auto_json cJSON *config = json(text);
 	ao_auto_err ao_err *err = NULL;
 	rig r = {.loop = ao_loop_new()};
 	ao_json_set_str(secrets, "password", getenv("BED_RABBITMQ_PASSWORD"));
@@ -224,7 +224,7 @@ static void bad_pem_is_named(void **state)
 	};
 	(void)state;
 	ao_loop *loop = ao_loop_new();
-	ao_auto_json cJSON *config = parse("{\"host\":\"a\",\"tls\":{}}");
+	ao_auto_json cJSON *config = json("{\"host\":\"a\",\"tls\":{}}");
 	for (size_t i = 0; i < AO_LEN(cases); i++) {
 		ao_auto_json cJSON *secrets = cJSON_CreateObject();
 		const char *const keys[] = {"ca", "cert", "key"}, *const names[] = {cases[i].ca, cases[i].cert, cases[i].key};

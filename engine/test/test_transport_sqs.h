@@ -4,23 +4,9 @@
  *
  * Without one the tests are skipped, loudly.  The server belongs to the test: it is emptied and told to check signatures.
  */
-#include "base/clock.h"
-#include "base/log.h"
-#include "base/mem.h"
 #include "net/http.h"
+#include "test/transport_answer.h"
 #include "transport/sqs/api.h"
-#include "transport/transport.h"
-#include "json/json.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 typedef struct bench {
 	ao_loop *loop;
@@ -31,66 +17,8 @@ typedef struct bench {
 	ao_broker *broker;
 } bench;
 
-/* ---- answers, waited for ---- */
-
-typedef struct outcome {
-	bool done;
-	ao_broker_answer answer; /* reason, message and kept are copies */
-	char *reason, *message, *kept;
-	uint64_t took_ms, started_ms;
-	ao_broker_call *call;
-} outcome;
-
-static inline void on_answer(void *arg, const ao_broker_answer *answer)
-{
-	outcome *o = arg;
-	assert_false(o->done);
-	o->done = true;
-	o->answer = *answer;
-	free(o->reason);
-	free(o->message);
-	free(o->kept);
-	o->answer.kept = o->kept = ao_xstrdup(answer->kept);
-	o->answer.reason = o->reason = ao_xstrdup(answer->reason);
-	o->answer.message = o->message = ao_xstrdup(answer->message);
-	o->took_ms = ao_mono_ms() - o->started_ms;
-	o->call = NULL;
-}
-
-static inline void forget(outcome *o)
-{
-	free(o->reason);
-	free(o->message);
-	free(o->kept);
-}
-#define auto_outcome __attribute__((cleanup(forget))) outcome
-
-static inline cJSON *json(const char *text)
-{
-	cJSON *value = NULL;
-	ao_auto_err ao_err *err = NULL;
-	if (ao_json_parse(text, strlen(text), &value, &err) < 0)
-		fail_msg("%s: %s", text, ao_err_text(err));
-	return value;
-}
-
-static inline void begin(ao_broker *broker, ao_broker_verb verb, const char *queue, uint64_t timeout_ms, outcome *o)
-{
-	ao_auto_json cJSON *tree = json(queue);
-	o->started_ms = ao_mono_ms();
-	o->call =
-	    ao_broker_send(broker, &(ao_broker_request){.verb = verb, .queue = tree, .timeout_ms = timeout_ms, .fn = on_answer, .arg = o});
-	assert_false(o->done);
-}
-
 /** One call, waited for. @return its error */
-static inline int call(bench *b, ao_broker_verb verb, const char *queue, outcome *o)
-{
-	o->done = false;
-	begin(b->broker, verb, queue, 0, o);
-	assert_true(ao_loop_run_until(b->loop, &o->done, 60000));
-	return o->answer.error;
-}
+static inline int call(bench *b, ao_broker_verb verb, const char *queue, outcome *o) { return ask(b->loop, b->broker, verb, queue, o); }
 
 /* ---- our own look ---- */
 

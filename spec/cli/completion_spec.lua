@@ -67,6 +67,12 @@ describe('completion', function()
     end
   end)
 
+  it('is set up as chart/docs/command-line.md says', function()
+    local page = cli.read 'chart/docs/command-line.md'
+    for _, shell in pairs(SHELLS) do assert.is_truthy(page:find('\n' .. shell.rc:match 'source .*', 1, true), shell.rc) end
+    assert.is_truthy(page:find('\nasya-operator completion fish >', 1, true))
+  end)
+
   it('zsh finds it in $fpath', function()
     local functions = folder .. '/functions'
     cli.run(folder, 'mkdir %s; %s completion zsh >%s/_asya-operator', functions, cli.program, functions)

@@ -9,6 +9,8 @@ return require('policy').define { name = 'stamp', after = { 'sidecar' }, render 
 end }
 ]]
 
+local PAGE = cluster.read 'chart/docs/command-line.md'
+
 describe('kubectl asya', function()
   if not cluster.available then
     pending 'needs a control plane: run it through spec/run cluster'
@@ -28,8 +30,11 @@ describe('kubectl asya', function()
   setup(function()
     cluster.clear()
     bin, ns, own, policies = cluster.temp 'bin', cluster.namespace 'kubectl', cluster.namespace 'operator', cluster.temp 'policies'
-    cluster.sh('mkdir -p %s %s; ln -s $(realpath %s/asya-operator) %s/kubectl-asya; ln -s kubectl-asya %s/kubectl_complete-asya', bin, policies,
-      cluster.build, bin, bin)
+    cluster.sh('mkdir -p %s %s', bin, policies)
+    for _, line in ipairs { 'install build/asya%-operator [^\n]*', 'ln %-s kubectl%-asya [^\n]*' } do -- as typed on the page
+      local said, ok = cluster.sh((PAGE:match(line):gsub('/usr/local/bin', bin):gsub('^(install )build', '%1' .. cluster.build)))
+      assert(ok, said)
+    end
     cluster.write(policies .. '/stamp.lua', STAMP)
     cluster.operator { args = '--namespace ' .. own }
     cluster.apply(cluster.actor('one', ns))
@@ -75,6 +80,10 @@ describe('kubectl asya', function()
     assert.equal(0, code, text)
     text, code = run('asya diff --context nowhere')
     assert.equal(2, code, text)
+    for line in PAGE:gmatch '\nkubectl (asya [^\n]*)' do
+      text, code = run(line:gsub('asya%-system', own))
+      assert.equal(0, code, line .. '\n' .. text)
+    end
   end)
 
   it('diff -o: names, whole values, JSON and YAML of the same changes', function()

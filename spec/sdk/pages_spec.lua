@@ -85,3 +85,32 @@ describe('engine/ARCHITECTURE.md', function()
     assert.same({}, missing)
   end)
 end)
+
+describe('the page about transports', function()
+  local page = ''
+  for _, line in ipairs(lines 'engine/transport/README.md') do page = page .. line .. '\n' end
+  local folder
+
+  -- A row names a folder once: `engine/transport/broker.h`, `transport.c`.
+  it('names files that there are', function()
+    for row in page:match '| file | what goes there |\n|[-|]+\n(.-)\n\n':gmatch '[^\n]+' do
+      for name in row:match '^|([^|]*)|':gmatch '`([^`]+)`' do
+        name = name:gsub('nats', 'sqs')
+        folder = name:match '^(.*/)' or folder
+        local path = name:find('/', 1, true) and name or (there(folder .. name) and folder .. name or name)
+        if path:match '^Makefile$' or path:match '^Dockerfile$' then path = './' .. path end
+        assert.is_truthy(there(path), path)
+      end
+    end
+  end)
+
+  it('names every file of engine, policies and chart that knows a type', function()
+    local command = [[grep -rlw sqs engine policies chart/templates chart/values* spec/lint.lua spec/chart_docs.lua spec/bed/*.py | sort]]
+    local own = { ['engine/queues/keeper.h'] = true, ['spec/bed/builder.py'] = true, ['spec/bed/common.py'] = true } -- a comment, a name
+    for path in io.popen(command):lines() do
+      local elsewhere = path:find '^engine/transport/sqs/' or path:find '^engine/test/' or own[path]
+      local base = path:match '[^/]+$'
+      assert.is_true(elsewhere ~= nil and elsewhere ~= false or page:find(base, 1, true) ~= nil, path)
+    end
+  end)
+end)

@@ -1,0 +1,144 @@
+#pragma once
+/**
+ * transport_answer.h -- calls of a broker, waited for, with answers that are kept: what the tests of every transport begin with.
+ *
+ * Each answer is held to the words of transport.h: its reason is one of those, and an error has a message.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "transport/transport.h"
+#include "json/json.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+typedef struct outcome {
+	bool done;
+	ao_broker_answer answer; /* message and kept are the copies below */
+	const char *reason;      /* of the answer; lasts */
+	char *message, *kept;
+	uint64_t took_ms, started_ms;
+	ao_broker_call *call; /* NULL once it is answered */
+} outcome;
+
+/** The reason as a constant. Fails for one that transport.h does not have. */
+static inline const char *known_reason(const char *reason)
+{
+	static const char *const REASONS[] = {"",
+					      "BrokerUnreachable",
+					      "BrokerTimeout",
+					      "AccessDenied",
+					      "QueueMismatch",
+					      "QueueMissing",
+					      "QueueNotEmpty",
+					      "QueueDeletedRecently",
+					      "Throttled",
+					      "InvalidConfiguration",
+					      "BrokerError"};
+	for (size_t i = 0; i < AO_LEN(REASONS); i++)
+		if (strcmp(REASONS[i], reason) == 0)
+			return REASONS[i];
+	fail_msg("transport.h has no reason %s", reason);
+	return NULL;
+}
+
+/** Frees the texts; the rest of the answer stays. */
+static inline void forget(outcome *o)
+{
+	free(AO_TAKE(o->message));
+	free(AO_TAKE(o->kept));
+	o->answer.message = "";
+	o->answer.kept = o->answer.kept ? "" : NULL;
+}
+#define auto_outcome __attribute__((cleanup(forget))) outcome
+
+static inline void on_answer(void *arg, const ao_broker_answer *answer)
+{
+	outcome *o = arg;
+	assert_false(o->done);
+	forget(o);
+	o->done = true;
+	o->answer = *answer;
+	o->answer.kept = o->kept = ao_xstrdup(answer->kept);
+	o->answer.reason = o->reason = known_reason(answer->reason);
+	o->answer.message = o->message = ao_xstrdup(answer->message);
+	o->took_ms = ao_mono_ms() - o->started_ms;
+	o->call = NULL;
+	assert_int_equal(*answer->message != '\0', answer->error != 0);
+	assert_int_equal(*answer->reason != '\0', answer->error != 0);
+	if (getenv("AO_TEST_DEBUG") && answer->error)
+		fprintf(stderr, "   %d %s: %s (retry %d ms)\n", answer->error, answer->reason, answer->message, (int)answer->retry_ms);
+}
+
+static inline cJSON *json(const char *text)
+{
+	cJSON *value = NULL;
+	ao_auto_err ao_err *err = NULL;
+	if (ao_json_parse(text, strlen(text), &value, &err) < 0)
+		fail_msg("%s: %s", text, ao_err_text(err));
+	return value;
+}
+
+/** Starts a call; it may not be answered at once. */
+static inline void begin(ao_broker *broker, ao_broker_verb verb, const char *queue, uint64_t timeout_ms, outcome *o)
+{
+	ao_auto_json cJSON *tree = json(queue);
+	o->done = false;
+	o->started_ms = ao_mono_ms();
+	o->call =
+	    ao_broker_send(broker, &(ao_broker_request){.verb = verb, .queue = tree, .timeout_ms = timeout_ms, .fn = on_answer, .arg = o});
+	assert_false(o->done);
+}
+
+static inline void await(ao_loop *loop, outcome *o) { assert_true(ao_loop_run_until(loop, &o->done, 60000)); }
+
+/** One call, waited for. @return its error */
+static inline int ask(ao_loop *loop, ao_broker *broker, ao_broker_verb verb, const char *queue, outcome *o)
+{
+	begin(broker, verb, queue, 0, o);
+	await(loop, o);
+	return o->answer.error;
+}
+
+static inline void run_for(ao_loop *loop, uint64_t ms)
+{
+	const bool never = false;
+	ao_loop_run_until(loop, &never, ms);
+}
+
+/* ---- a loop that must not stand still ---- */
+
+typedef struct ticker {
+	ao_timer *timer;
+	uint64_t last, worst;
+} ticker;
+
+static inline void tick(void *arg)
+{
+	ticker *t = arg;
+	uint64_t now = ao_mono_ms();
+	if (now - t->last > t->worst)
+		t->worst = now - t->last;
+	t->last = now;
+	ao_timer_start(t->timer, 10);
+}
+
+static inline void start_ticking(ticker *t, ao_loop *loop)
+{
+	*t = (ticker){.timer = ao_timer_new(loop, tick, t), .last = ao_mono_ms()};
+	ao_timer_start(t->timer, 10);
+}
+
+static inline void stop_ticking(ticker *t)
+{
+	ao_timer_free(t->timer);
+	assert_in_range(t->worst, 0, 300);
+}
