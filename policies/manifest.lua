@@ -4,6 +4,7 @@ local json = require 'json'
 
 return policy.manifest {
   parent = { apiVersion = 'asya.sh/v1alpha1', kind = 'AsyncActor', plural = 'asyncactors' },
+  install = 'kubectl apply --server-side -f chart/crds/', -- for people whose cluster does not know that kind
 
   -- Made by us and owned by an actor; pruned from the last to the first.
   children = {

@@ -185,6 +185,21 @@ static void on_health(void *arg, ao_checks *checks)
 	ao_checks_add_health(checks, ao_heartbeat_late_ms(op->heartbeat), op->lease ? ao_lease_overdue_ms(op->lease) : 0);
 }
 
+/** How far the caches are; the caller frees. */
+static char *caches_text(const operator_ *op)
+{
+	const ao_kind *parent = op->world ? &manifest_of(op)->kinds[0] : NULL;
+	if (!parent)
+		return ao_xstrdup("not needed while standing by");
+	if (!ao_world_synced(op->world))
+		return ao_xstrdup("filling");
+	if (!ao_world_absent(op->world, parent))
+		return ao_xstrdup("filled");
+	const char *install = manifest_of(op)->install;
+	return ao_xasprintf("waiting for the kind %s, which is not installed%s%s", parent->resource.kind, install ? ": " : "",
+			    install ? install : "");
+}
+
 /** A process that stands by is ready, and so is one whose caches are filling: it would help neither to lose its traffic. */
 static void on_ready(void *arg, ao_checks *checks)
 {
@@ -199,10 +214,7 @@ static void on_ready(void *arg, ao_checks *checks)
 	ao_setting_files_tell(op->files, &files);
 	ao_checks_add(checks, "files", NULL, ao_xstrdup(files.data));
 	ao_checks_add(checks, "leader", NULL, ao_xstrdup(leads(op) ? "yes" : "no, standing by"));
-	ao_checks_add(checks, "caches", NULL,
-		      ao_xstrdup(!op->world                   ? "not needed while standing by"
-				 : ao_world_synced(op->world) ? "filled"
-							      : "filling"));
+	ao_checks_add(checks, "caches", NULL, caches_text(op));
 }
 
 static ao_bundle *bundle_of(void *arg, const ao_object *parent) { return ao_policies_bundle_of(((operator_ *)arg)->policies, parent); }

@@ -151,6 +151,7 @@ int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 	m->records_path = split_path(ao_json_str(json, "queue_records"));
 	m->policies_label = ao_xstrdup(ao_json_str(json, "policies_label"));
 	m->class_annotation = ao_xstrdup(ao_json_str(json, "class_annotation"));
+	m->install = ao_xstrdup(ao_json_str(json, "install"));
 	*ret = AO_TAKE(m);
 	return 0;
 }
@@ -182,6 +183,7 @@ void ao_manifest_free(ao_manifest *m)
 	free(m->debug_path);
 	free(m->policies_label);
 	free(m->class_annotation);
+	free(m->install);
 	free(m);
 }
 

@@ -47,6 +47,7 @@ typedef struct ao_manifest {
 	char *debug_path;       /* what /debug/ calls parents */
 	char *policies_label;   /* ConfigMaps of our namespace hold policies when this label is "true"; or NULL */
 	char *class_annotation; /* says which operator an object belongs to, see scope.h; NULL: there is only one */
+	char *install;          /* the command that teaches a cluster the parent's kind; NULL: nobody says */
 } ao_manifest;
 
 /** @param json  what ao_bundle_manifest() returned. @return 0; -EINVAL with the field that is wrong */

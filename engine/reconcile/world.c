@@ -159,10 +159,11 @@ static void tell_absent(const watched *w, bool absent)
 	if (*said == absent)
 		return;
 	*said = absent;
-	if (absent)
-		ao_warn(AO_CORE, NULL, "%s (%s) is not installed in this cluster; waiting for it", w->kind->resource.kind,
-			w->kind->resource.api_version);
-	else
+	if (absent) {
+		const char *command = w->kind->role == AO_ROLE_PARENT ? world->manifest->install : NULL;
+		ao_warn(AO_CORE, NULL, "%s (%s) is not installed in this cluster; waiting for it%s%s", w->kind->resource.kind,
+			w->kind->resource.api_version, command ? ". Install it: " : "", command ? command : "");
+	} else
 		ao_info(AO_CORE, NULL, "%s (%s) is installed now", w->kind->resource.kind, w->kind->resource.api_version);
 	if (world->synced && world->listener.on_installed)
 		world->listener.on_installed(world->listener.arg);
