@@ -106,8 +106,9 @@ static char *why_not(const ao_secrets_call *c, const char *name, const cJSON *re
 	if (!key)
 		key = "";
 	if (r == -ENOENT)
-		return ao_xasprintf("has no key %s; add it: kubectl patch secret %s -n %s --type=merge -p '{\"stringData\": {\"%s\": \"VALUE\"}}'",
-				    key, name, c->namespace_, key);
+		return ao_xasprintf(
+		    "has no key %s; add it: kubectl patch secret %s -n %s --type=merge -p '{\"stringData\": {\"%s\": \"VALUE\"}}'", key,
+		    name, c->namespace_, key);
 	return ao_xasprintf("what is under key %s is not valid text", key);
 }
 

@@ -122,7 +122,7 @@ describe('probes and metrics', function()
     local command = 'kubectl apply --server-side -f chart/crds/'
     eventually('/readyz says so', 15, function()
       local text = get(18481, "'/readyz?verbose'")
-      return text:find('[+]caches ok: waiting for the kind Ghost, which is not installed: ' .. command, 1, true), text
+      return text:find('note: caches: waiting for the kind Ghost, which is not installed: ' .. command, 1, true), text
     end)
     assert.is_truthy(op.log():find('Ghost (asya.sh/v1alpha1) is not installed in this cluster; waiting for it. Install it: ' .. command, 1, true), op.log())
     assert.is_true(op.alive())
