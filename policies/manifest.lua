@@ -34,6 +34,7 @@ return policy.manifest {
   rendered_digest = 'status.renderedDigest',
   bundle_digest = 'status.bundleDigest',
   queue_records = 'status.queues',
+  claim = 'status.operator',
   policies_label = 'asya.sh/policies',
   gauge = { name = 'asya_actors', help = 'Actors by namespace and status.', label = 'status', path = 'status.status' },
   debug_path = 'actors', -- /debug/actors/NAMESPACE/NAME

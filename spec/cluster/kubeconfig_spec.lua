@@ -114,8 +114,9 @@ users:
       local words = { NS = ns, OWN = own, RECORD = ('%s/%s_%s.json'):format(records, ns, actor) }
       for _, verb in ipairs(VERBS) do
         local before = runs()
-        local command = ('PATH=%s:$PATH ASYA_TRANSPORT_CONFIG=%s ASYA_DISABLE_QUEUE_MANAGEMENT=true ASYA_RUNTIME_NAMESPACE=default %s/asya-operator %s --kubeconfig %s')
-          :format(bin, cluster.quote(cluster.TRANSPORTS), cluster.build, verb[1]:gsub('%u%u+', words), kubeconfig)
+        local settings = 'ASYA_DISABLE_QUEUE_MANAGEMENT=true ASYA_RUNTIME_NAMESPACE=default ASYA_TRANSPORT_CONFIG=' .. cluster.quote(cluster.TRANSPORTS)
+        local arguments = verb[1]:gsub('%u%u+', words)
+        local command = ('PATH=%s:$PATH %s %s/asya-operator %s --kubeconfig %s'):format(bin, settings, cluster.build, arguments, kubeconfig)
         local text, code = sh('sh -c %s', cluster.quote(command .. '; echo " exit $?"')):match '^(.*) exit (%d+)\n$'
         assert.equal(verb[2], tonumber(code), verb[1] .. ': ' .. tostring(text))
         assert.is_truthy(text:find(verb[3], 1, true), verb[1] .. ': ' .. text)
