@@ -129,9 +129,10 @@ local REMOTE = {
 local SETTING_TYPES = { string = true, integer = true, boolean = true, json = true, file = true }
 local MANIFEST = {
   parent = 'table', children = 'table', related = 'table?', finalizer = 'string?', field_manager = 'string', legacy_managers = 'table?',
-  lease = 'string', component = 'string', rendered_digest = 'string?', bundle_digest = 'string?', queue_records = 'string?', policies_label = 'string?',
+  lease = 'string', component = 'string', rendered_digest = 'string?', bundle_digest = 'string?', queue_records = 'string?', claim = 'string?',
+  policies_label = 'string?',
   gauge = 'table?', debug_path = 'string?', public_env = 'table?',
-  class_annotation = 'string?',
+  class_annotation = 'string?', install = 'string?',
   settings = 'table?', cases = 'table?',
 }
 

@@ -4,6 +4,7 @@ local json = require 'json'
 
 return policy.manifest {
   parent = { apiVersion = 'asya.sh/v1alpha1', kind = 'AsyncActor', plural = 'asyncactors' },
+  install = 'kubectl apply --server-side -f chart/crds/', -- for people whose cluster does not know that kind
 
   -- Made by us and owned by an actor; pruned from the last to the first.
   children = {
@@ -33,6 +34,7 @@ return policy.manifest {
   rendered_digest = 'status.renderedDigest',
   bundle_digest = 'status.bundleDigest',
   queue_records = 'status.queues',
+  claim = 'status.operator',
   policies_label = 'asya.sh/policies',
   gauge = { name = 'asya_actors', help = 'Actors by namespace and status.', label = 'status', path = 'status.status' },
   debug_path = 'actors', -- /debug/actors/NAMESPACE/NAME

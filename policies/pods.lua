@@ -31,14 +31,43 @@ local function crash(pod, status, how, ended)
   }
 end
 
-local function waiting_fault(pod, status, waiting)
+--- The keys that the containers of a pod template read out of this Secret, or of the ConfigMap, each once and in their order.
+local function keys_of(template, kind, name)
+  local found, seen = {}, {}
+  for _, field in ipairs { 'spec.initContainers', 'spec.containers' } do
+    for _, container in ipairs(k8s.get(template, field) or {}) do
+      for _, variable in ipairs(container.env or {}) do
+        local ref = k8s.get(variable, { 'valueFrom', kind .. 'KeyRef' })
+        if ref and ref.name == name and ref.key and not seen[ref.key] then
+          found[#found + 1], seen[ref.key] = ref.key, true
+        end
+      end
+    end
+  end
+  return #found > 0 and found or { 'KEY' }
+end
+
+--- What to do about the Secret or ConfigMap that the kubelet does not find: with its name, the command.
+local function remedy(pod, message, template)
+  for kind, create in pairs { secret = 'secret generic', configMap = 'configmap' } do
+    local name = message and message:match(kind:lower() .. ' "([^"]+)" not found')
+    if name then
+      local keys = keys_of(template, kind, name)
+      for i, key in ipairs(keys) do keys[i] = ' --from-literal=' .. key .. '=VALUE' end
+      return ('correct its name, or create it: kubectl create %s %s -n %s%s'):format(create, name, pod.metadata.namespace, table.concat(keys))
+    end
+  end
+  return 'create it, or correct its name'
+end
+
+local function waiting_fault(pod, status, waiting, around)
   local reason, name = waiting.reason, pod.metadata.name
   if PULL[reason] then
     return { status = 'ImagePullError', message = ('container %s of pod %s cannot get its image (%s)%s; check the image name and imagePullSecrets')
       :format(status.name, name, reason, says(waiting.message)) }
   elseif reason == 'CreateContainerConfigError' then
-    return { status = 'ConfigError', message = ('container %s of pod %s needs a ConfigMap or Secret that does not exist%s; create it, or correct its name')
-      :format(status.name, name, says(waiting.message)) }
+    return { status = 'ConfigError', message = ('container %s of pod %s needs a ConfigMap or Secret that does not exist%s; %s')
+      :format(status.name, name, says(waiting.message), remedy(pod, waiting.message, around.template)) }
   elseif CRASH[reason] then
     local how = ('is in %s after %d restarts%s'):format(reason, status.restartCount or 0, reason ~= 'CrashLoopBackOff' and says(waiting.message) or '')
     return crash(pod, status, how, k8s.get(status, 'lastState.terminated'))
@@ -59,7 +88,7 @@ local function container_fault(pod, status, around)
   local waiting, ended, running =
     k8s.get(status, 'state.waiting'), k8s.get(status, 'state.terminated'), k8s.get(status, 'state.running')
   if waiting and waiting.reason then
-    return waiting_fault(pod, status, waiting)
+    return waiting_fault(pod, status, waiting, around)
   elseif ended and ended.exitCode ~= 0 then
     return crash(pod, status, 'has ended', ended)
   elseif running then
@@ -118,7 +147,7 @@ end
 --- Counts an actor's pods: { ready, pending, failing, unstable, fault, look_again }; fault is the first there is, unstable are ready pods
 -- that have one all the same, look_again are the seconds after which the answer may be another one without any news.
 -- Pods that are being deleted, and those that have ended, say nothing about the actor.
--- `around` is { now, params: { crash_restarts, stable_seconds, mount_seconds }, volumes }.
+-- `around` is { now, params: { crash_restarts, stable_seconds, mount_seconds }, volumes, template }.
 function M.examine(list, around)
   local result = { ready = 0, pending = 0, failing = 0, unstable = 0 }
   for _, pod in ipairs(list) do

@@ -23,12 +23,15 @@ function M.wanted(hpa)
   return k8s.get(hpa, 'status.desiredReplicas')
 end
 
---- The autoscaler gets no numbers. While it is new that is so by nature; returns nil then, and the seconds until it counts.
+--- The autoscaler gets no numbers. While it is new that is so by nature; then the seconds come along until it counts.
 local function blind(hpa, ctx)
   local active = conditions.of(hpa, 'ScalingActive')
   if not active or active.status ~= 'False' or active.reason == 'ScalingDisabled' then return nil end
   local age = times.between(active.lastTransitionTime, ctx.now)
-  if age and age < ctx.params.metrics_seconds then return nil, ctx.params.metrics_seconds - age end
+  if age and age < ctx.params.metrics_seconds then
+    return { 'Unknown', 'MetricsPending', ('the autoscaler cannot read the queue length yet (%s): %s')
+      :format(tostring(active.reason), tostring(active.message)) }, ctx.params.metrics_seconds - age
+  end
   return { 'False', 'MetricsUnavailable', ('the autoscaler cannot read the queue length (%s): %s; check the broker and its credentials as KEDA sees them')
     :format(tostring(active.reason), tostring(active.message)) }
 end

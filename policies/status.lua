@@ -8,6 +8,7 @@ local actors = require 'actor'
 local pods = require 'pods'
 local progress = require 'progress'
 local scaler = require 'scaler'
+local transports = require 'transport'
 
 local function related(ctx, kind)
   local list = {}
@@ -50,7 +51,8 @@ end
 local function gather(actor, ctx)
   local workload = progress.workload(actor, ctx)
   local object, hpa = scaler.find(ctx)
-  local seen = pods.examine(related(ctx, 'Pod'), { now = ctx.now, params = ctx.params, volumes = pods.volumes(progress.template(workload)) })
+  local template = progress.template(workload)
+  local seen = pods.examine(related(ctx, 'Pod'), { now = ctx.now, params = ctx.params, volumes = pods.volumes(template), template = template })
   local f = progress.count(workload, seen, scaler.wanted(hpa))
   f.workload, f.pods, f.scaler = workload, seen, object
   f.scaled = actors.scaling_enabled(actor)
@@ -70,10 +72,36 @@ local function absent_hint(err)
   return err.reason == 'KindAbsent' and '; install KEDA, or set spec.scaling.enabled to false' or ''
 end
 
---- Which condition an error of the server belongs to.
-local function condition_of(err)
-  if err.role == 'scaler' or err.role == 'trigger-auth' or err.kind == 'ScaledJob' then return 'ScalingReady', 'ScalingError' end
-  return 'WorkloadReady', 'WorkloadError'
+--- An error of the last pass, and the condition it belongs to.
+local function failure(err)
+  if err.role == 'queue' then
+    local hint = err.verb == 'delete' and '; to let the actor go without its queue, annotate it with asya.sh/skip-queue-cleanup=true' or ''
+    return { condition = 'TransportReady', reason = err.reason, message = err.message .. hint, status = 'TransportError' }
+  end
+  local scaling = err.role == 'scaler' or err.role == 'trigger-auth' or err.kind == 'ScaledJob'
+  return {
+    condition = scaling and 'ScalingReady' or 'WorkloadReady', status = scaling and 'ScalingError' or 'WorkloadError', reason = 'ReconcileError',
+    message = ('cannot %s %s %s: %s%s'):format(err.verb, err.kind, err.name, err.message, absent_hint(err)),
+  }
+end
+
+--- The first error of the last pass that belongs to this condition, or nil.
+local function failure_of(ctx, condition)
+  for _, err in ipairs(ctx.outcome.errors) do
+    local it = failure(err)
+    if it.condition == condition then return it end
+  end
+end
+
+--- The first queue that is not known to be right, as a verdict on the transport; or nil.
+local function queue_trouble(ctx)
+  for _, queue in ipairs(ctx.queues) do
+    if not queue.ready then
+      local pending = queue.reason == 'QueuePending'
+      return { condition = 'TransportReady', reason = queue.reason, message = queue.message, pending = pending,
+        status = pending and 'Creating' or 'TransportError' }
+    end
+  end
 end
 
 --- What keeps the actor, or a part of it, from being reconciled, if anything: { condition, reason, message, status }.
@@ -87,23 +115,9 @@ local function blocker(ctx, f)
     if invalid.reason == 'Paused' then return { condition = 'Ready', reason = 'Paused', message = invalid.message, status = 'Paused' } end
     return verdict(invalid)
   end
-  local err = outcome.errors[1]
-  if err and err.role == 'queue' then
-    local hint = err.verb == 'delete' and '; to let the actor go without its queue, annotate it with asya.sh/skip-queue-cleanup=true' or ''
-    return { condition = 'TransportReady', reason = err.reason, message = err.message .. hint, status = 'TransportError' }
-  end
-  if err then
-    local condition, status = condition_of(err)
-    local what = ('cannot %s %s %s: %s%s'):format(err.verb, err.kind, err.name, err.message, absent_hint(err))
-    return { condition = condition, reason = 'ReconcileError', message = what, status = status }
-  end
-  for _, queue in ipairs(ctx.queues) do
-    local pending = queue.reason == 'QueuePending'
-    if not queue.ready and not (pending and f.workload) then
-      local status = pending and 'Creating' or 'TransportError'
-      return { condition = 'TransportReady', reason = queue.reason, message = queue.message, status = status }
-    end
-  end
+  if outcome.errors[1] then return failure(outcome.errors[1]) end
+  local queue = queue_trouble(ctx)
+  if queue and not (queue.pending and f.workload) then return queue end
   -- Pods that fail are the graver news; the condition shows the refusal all the same.
   if not f.trouble or f.trouble.scaling then return refusal(ctx) end
 end
@@ -143,19 +157,44 @@ local function readiness(word, ctx, f, blocked)
   return truth, blocked and blocked.message or f.trouble and f.trouble.message or replicas_text(f)
 end
 
-local function set_conditions(ctx, status, f, blocked)
+--- A broker that is being asked has not denied what it said of the same actor before.
+local function said_before(actor, f)
+  local old = conditions.get(f.before.conditions, 'TransportReady')
+  return f.workload and old and old.status == 'True' and old.observedGeneration == actor.metadata.generation and old.message or nil
+end
+
+--- What has been seen of the transport: its status, reason and message. What nobody has asked is not ready, nor is it not ready.
+local function transport_seen(actor, ctx, f)
+  local problem, trouble, queue = transports.problem_of(actor, ctx), queue_trouble(ctx), ctx.queues[1]
+  if problem then return 'False', 'InvalidTransport', problem end
+  if trouble and not trouble.pending then return 'False', trouble.reason, trouble.message end
+  if k8s.get(actor, 'metadata.deletionTimestamp') then
+    return 'Unknown', 'Terminating', 'the actor is being deleted, and nobody looks at its queue any more'
+  end
+  local said = trouble and said_before(actor, f)
+  if trouble and not said then return 'Unknown', trouble.reason, trouble.message end
+  if queue then return 'True', 'TransportValidated', said or ('queue %s is there'):format(queue.name) end
+  if ctx.settings.disableQueueManagement == 'true' then
+    return 'Unknown', 'QueuesNotManaged', ('queues are not managed, so nobody asks the broker of transport "%s"'):format(actor.spec.transport)
+  end
+  return 'Unknown', 'QueueNotReached', ('the broker of transport "%s" has not been asked yet'):format(actor.spec.transport)
+end
+
+local function set_conditions(actor, ctx, status, f, blocked)
   local list = {}
   local function set(kind, truth, reason, message)
     conditions.set(list, f.before.conditions, { type = kind, status = truth, reason = reason, message = message },
       ctx.now, status.observedGeneration)
   end
+  local function against(kind)
+    return blocked and not blocked.pending and blocked.condition == kind and blocked or failure_of(ctx, kind) or refusal(ctx, kind)
+  end
   local function unless_blocked(kind, truth, reason, message)
-    local no = blocked and blocked.condition == kind and blocked or refusal(ctx, kind)
+    local no = against(kind)
     if no then truth, reason, message = 'False', no.reason, no.message end
     set(kind, truth, reason, message)
   end
-  local there = #ctx.queues > 0 and ('queue %s is there'):format(ctx.queues[1].name)
-  unless_blocked('TransportReady', 'True', 'TransportValidated', there or 'transport is configured')
+  unless_blocked('TransportReady', transport_seen(actor, ctx, f))
   if not f.workload then
     unless_blocked('WorkloadReady', 'False', 'WorkloadMissing', 'the workload does not exist yet')
   elseif f.trouble and not f.trouble.scaling then
@@ -163,13 +202,16 @@ local function set_conditions(ctx, status, f, blocked)
   else
     unless_blocked('WorkloadReady', 'True', 'WorkloadCreated', ('%s %s exists'):format(f.workload.kind, f.workload.metadata.name))
   end
-  if f.scaling or blocked and blocked.condition == 'ScalingReady' then
+  if f.scaling or against 'ScalingReady' then
     unless_blocked('ScalingReady', table.unpack(f.scaling or {}))
   end
   local truth, message = readiness(status.status, ctx, f, blocked)
   set('Ready', truth, status.status, message)
   status.conditions = json.array(list)
 end
+
+--- The word of the column Transport.
+local TRANSPORT_WORD = { True = 'Ready', False = 'NotReady', Unknown = 'Unknown' }
 
 local function summary(list)
   local well, count = 0, 0
@@ -284,8 +326,8 @@ return policy.define {
     set_numbers(status, f)
     set_queue_numbers(status, ctx, f.before)
     set_last_scale(status, ctx, f, plan)
-    set_conditions(ctx, status, f, blocked)
-    status.transportStatus = conditions.get(status.conditions, 'TransportReady').status == 'True' and 'Ready' or 'NotReady'
+    set_conditions(actor, ctx, status, f, blocked)
+    status.transportStatus = TRANSPORT_WORD[conditions.get(status.conditions, 'TransportReady').status]
     status.readySummary = summary(status.conditions)
     set_references(status, actor, f)
     tell(ctx, status, f, blocked, plan)

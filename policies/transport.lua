@@ -2,6 +2,7 @@
 local policy = require 'policy'
 local k8s = require 'k8s'
 local schema = require 'schema'
+local actors = require 'actor'
 
 local M = {}
 
@@ -109,6 +110,20 @@ function M.problem(transport)
     check_secret_refs(config, path)
   end)
   if not ok then return tostring(why) end
+end
+
+--- Why an actor cannot have the transport that it names, or nil.
+function M.problem_of(actor, ctx)
+  local name, transport = k8s.get(actor, 'spec.transport'), actors.transport(actor, ctx)
+  if not transport then
+    local known = {}
+    for key in pairs(actors.transports(ctx)) do known[#known + 1] = key end
+    return ('transport "%s" not found in the operator\'s configuration (it has: %s)')
+      :format(tostring(name), #known > 0 and table.concat(known, ', ') or 'none')
+  end
+  local problem = M.problem(transport)
+  if problem or transport.enabled then return problem end
+  return ('transport "%s" is disabled in the operator\'s configuration; enable it there'):format(name)
 end
 
 -- ---- what sidecars are told ----

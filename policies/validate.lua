@@ -173,20 +173,7 @@ local function check_name(actor)
 end
 
 local function check_transport(actor, ctx)
-  local name = k8s.get(actor, 'spec.transport')
-  local transport = actors.transport(actor, ctx)
-  local problem
-  if not transport then
-    local known = {}
-    for key in pairs(actors.transports(ctx)) do known[#known + 1] = key end
-    problem = ('transport "%s" not found in the operator\'s configuration (it has: %s)')
-      :format(tostring(name), #known > 0 and table.concat(known, ', ') or 'none')
-  else
-    problem = transports.problem(transport)
-    if not problem and not transport.enabled then
-      problem = ('transport "%s" is disabled in the operator\'s configuration; enable it there'):format(name)
-    end
-  end
+  local problem = transports.problem_of(actor, ctx)
   return problem and { path = 'spec.transport', message = problem, reason = 'InvalidTransport', condition = 'TransportReady' }
 end
 

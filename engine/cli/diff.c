@@ -48,7 +48,7 @@ static void set_true(void *arg) { *(bool *)arg = true; }
 
 static int list_world(diff *d, ao_err **reterr)
 {
-	ao_world_listener listener = {ignore_key, ignore_key, ignore_shared, set_true, NULL, &d->synced};
+	ao_world_listener listener = {ignore_key, ignore_key, ignore_shared, set_true, NULL, NULL, &d->synced};
 	d->world = ao_world_new(d->session.loop, d->session.kube, d->manifest, &d->session.scope, &listener);
 	ao_world_start(d->world);
 	ao_openapi_refresh(d->openapi, set_true, &d->fetched);

@@ -233,9 +233,8 @@ static int seize(release *r, const char *name, uint64_t held_ms, ao_err **reterr
 
 static int settle_lease(release *r, ao_err **reterr)
 {
-	static const ao_resource leases = {(char *)"coordination.k8s.io/v1", (char *)"Lease", (char *)"leases", false};
 	ao_auto_str char *name = ao_scope_name(&r->session.scope, r->manifest->lease);
-	ao_auto_str char *path = ao_resource_path(&leases, r->session.namespace_, name, NULL);
+	ao_auto_str char *path = ao_resource_path(&ao_leases, r->session.namespace_, name, NULL);
 	ao_auto_json cJSON *lease = NULL;
 	int64_t seconds = HOLDER_SECONDS;
 	ao_session_get(&r->session, path, &lease, NULL); /* without a lease, or the right to read it, no holder is known */

@@ -228,8 +228,7 @@ static uint64_t patience(const ao_lease *lease)
 
 static void request(ao_lease *lease, const char *method, const char *name, const char *body, ao_kube_fn fn)
 {
-	static const ao_resource leases = {(char *)(uintptr_t)AO_LEASE_API_VERSION, (char *)(uintptr_t)AO_LEASE_KIND, "leases", false};
-	ao_auto_str char *path = ao_resource_path(&leases, lease->namespace_, name, NULL);
+	ao_auto_str char *path = ao_resource_path(&ao_leases, lease->namespace_, name, NULL);
 	lease->method = method;
 	lease->attempt_ms = ao_mono_ms();
 	lease->call = ao_kube_send(

@@ -12,6 +12,7 @@
 #include <ctype.h>
 #include <string.h>
 
+const ao_resource ao_leases = {.api_version = (char *)"coordination.k8s.io/v1", .kind = (char *)"Lease", .plural = (char *)"leases"};
 const ao_resource ao_config_maps = {.api_version = (char *)"v1", .kind = (char *)"ConfigMap", .plural = (char *)"configmaps"};
 
 #define MAX_PATH (16 * 1024)

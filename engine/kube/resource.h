@@ -15,8 +15,8 @@ typedef struct ao_resource {
 	bool cluster_scoped;
 } ao_resource;
 
-/** v1 ConfigMap: the kind that the engine itself reads and writes. */
-extern const ao_resource ao_config_maps;
+/** The kinds that the engine itself reads and writes. */
+extern const ao_resource ao_config_maps, ao_leases;
 
 void ao_resource_clear(ao_resource *r); /* frees the strings, not the struct */
 bool ao_resource_is(const ao_resource *r, const char *api_version, const char *kind);

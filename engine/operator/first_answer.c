@@ -37,8 +37,8 @@ static int try_once(ao_loop *loop, ao_kube *kube, const char *path, const ao_kub
 	return a.error;
 }
 
-int ao_first_answer(ao_loop *loop, ao_kube *kube, const ao_kubeconfig *config, const char *path, const ao_kube_object *object,
-		    const bool *stopping, char **ret_message)
+static int wait_for_answer(ao_loop *loop, ao_kube *kube, const ao_kubeconfig *config, const char *path, const ao_kube_object *object,
+			   const bool *stopping, char **ret_message)
 {
 	ao_auto_str char *said = NULL;
 	for (unsigned failures = 0;; failures++) {
@@ -55,4 +55,24 @@ int ao_first_answer(ao_loop *loop, ao_kube *kube, const ao_kubeconfig *config, c
 		said = AO_TAKE(*ret_message);
 		ao_loop_run_until(loop, stopping, ao_backoff_ms(REST_MS, MAX_REST_MS, failures));
 	}
+}
+
+int ao_first_answer(ao_loop *loop, ao_kube *kube, const ao_kubeconfig *config, const char *namespace_, const char *name,
+		    const bool *stopping, bool *ret_forbidden, ao_err **reterr)
+{
+	ao_auto_str char *path = ao_resource_path(&ao_config_maps, namespace_, name, NULL), *message = NULL;
+	ao_kube_object object = {&ao_config_maps, namespace_, name, NULL};
+	int r = wait_for_answer(loop, kube, config, path, &object, stopping, &message);
+	if (r == -EPERM) {
+		ao_warn(AO_CORE, NULL,
+			"not allowed to read policy ConfigMaps in namespace %s, using the others; a restart will not know which policies "
+			"were live: %s",
+			namespace_, message);
+		*ret_forbidden = true;
+		return 0;
+	}
+	if (r == 0 || r == -ENOENT || r == -EINTR)
+		return r == -EINTR ? r : 0;
+	return ao_err_set(reterr, r, "cannot use the API server %s (%s): %s; check its address and credentials", config->server,
+			  config->source, message);
 }

@@ -7,11 +7,11 @@
 #include "kube/client.h"
 
 /**
- * Gets an object.  The reason why there is no answer is logged once, and again when it changes.
+ * Gets a ConfigMap that may be missing.  The reason why there is no answer is logged once, and again when it changes.
  *
- * @param stopping     ends the waiting when it becomes true
- * @param ret_message  what the server said; the caller frees
- * @return the answer's error; -EINTR `stopping` became true first
+ * @param stopping       ends the waiting when it becomes true
+ * @param ret_forbidden  set when we may not read it; untouched otherwise
+ * @return 0; -EINTR `stopping` became true first, and no error is set; else what the server said
  */
-int ao_first_answer(ao_loop *loop, ao_kube *kube, const ao_kubeconfig *config, const char *path, const ao_kube_object *object,
-		    const bool *stopping, char **ret_message);
+int ao_first_answer(ao_loop *loop, ao_kube *kube, const ao_kubeconfig *config, const char *namespace_, const char *name,
+		    const bool *stopping, bool *ret_forbidden, ao_err **reterr);

@@ -14,6 +14,7 @@
 #include "loop/backoff.h"
 #include "operator/debug.h"
 #include "operator/first_answer.h"
+#include "operator/rivals.h"
 #include "rollout/policies.h"
 #include "rollout/record_text.h"
 #include "serve/instruments.h"
@@ -38,7 +39,8 @@ typedef struct operator_ {
 	const ao_scope *scope;
 	char *lease_name; /* the manifest's name of the lease, with our class */
 	ao_kube *kube;
-	ao_lease *lease; /* NULL without leader election */
+	ao_lease *lease;   /* NULL without leader election */
+	ao_rivals *rivals; /* as `lease` */
 	ao_metrics *metrics;
 	ao_serve *serve;
 	ao_setting_files *files;
@@ -61,27 +63,6 @@ typedef struct operator_ {
 
 /* ---- the bundle ---- */
 
-/** May we read ConfigMaps? @return 0; -EINTR a signal came first, and no error is set; -EINVAL, ... */
-static int ask_for_record(operator_ *op, const char *component, bool *ret_forbidden, ao_err **reterr)
-{
-	ao_auto_str char *name = ao_record_name(op->scope, component);
-	ao_auto_str char *path = ao_resource_path(&ao_config_maps, op->namespace_, name, NULL), *message = NULL;
-	ao_kube_object object = {&ao_config_maps, op->namespace_, name, NULL};
-	int r = ao_first_answer(op->loop, op->kube, op->config, path, &object, &op->stopping, &message);
-	if (r == -EPERM) {
-		ao_warn(AO_CORE, NULL,
-			"not allowed to read policy ConfigMaps in namespace %s, using the others; a restart will not know which policies "
-			"were live: %s",
-			op->namespace_, message);
-		*ret_forbidden = true;
-		return 0;
-	}
-	if (r == 0 || r == -ENOENT || r == -EINTR)
-		return r == -EINTR ? r : 0;
-	return ao_err_set(reterr, r, "cannot use the API server %s (%s): %s; check its address and credentials", op->config->server,
-			  op->config->source, message);
-}
-
 static void on_live(void *arg);
 static void on_manifest(void *arg);
 
@@ -92,8 +73,10 @@ static int prepare_policies(operator_ *op, ao_err **reterr)
 	bool forbidden = false;
 	ao_sources_builtin(&sources);
 	int r = ao_bundle_peek_manifest(&sources, &manifest, reterr);
-	if (r == 0)
-		r = ask_for_record(op, ao_json_str(manifest, "component"), &forbidden, reterr);
+	if (r < 0)
+		return r;
+	ao_auto_str char *record = ao_record_name(op->scope, ao_json_str(manifest, "component"));
+	r = ao_first_answer(op->loop, op->kube, op->config, op->namespace_, record, &op->stopping, &forbidden, reterr);
 	if (r < 0)
 		return r;
 	return ao_policies_new(&(ao_policies_options){.loop = op->loop,
@@ -127,15 +110,8 @@ static void on_files_news(void *arg, bool warning, const char *reason, const cha
 {
 	operator_ *op = arg;
 	if (op->events)
-		ao_events_emit(op->events, &(ao_event){.api_version = "coordination.k8s.io/v1",
-						       .kind = "Lease",
-						       .namespace_ = op->namespace_,
-						       .name = op->lease_name,
-						       .uid = "",
-						       .warning = warning,
-						       .reason = reason,
-						       .action = "ReadSettings",
-						       .note = note});
+		ao_events_say(op->events, ao_event_about(&ao_leases, op->namespace_, op->lease_name, ""), warning, reason, "ReadSettings",
+			      note);
 }
 
 /* ---- metrics and probes ---- */
@@ -189,7 +165,7 @@ static void on_health(void *arg, ao_checks *checks)
 static void on_ready(void *arg, ao_checks *checks)
 {
 	operator_ *op = arg;
-	ao_auto_buf ao_buf policies = ao_buf_init(16 * 1024), files = ao_buf_init(16 * 1024);
+	ao_auto_buf ao_buf policies = ao_buf_init(16 * 1024), files = ao_buf_init(16 * 1024), rivals = ao_buf_init(1024);
 	if (op->policies)
 		ao_policies_tell(op->policies, &policies);
 	ao_checks_add(checks, "ping", NULL, NULL);
@@ -199,10 +175,9 @@ static void on_ready(void *arg, ao_checks *checks)
 	ao_setting_files_tell(op->files, &files);
 	ao_checks_add(checks, "files", NULL, ao_xstrdup(files.data));
 	ao_checks_add(checks, "leader", NULL, ao_xstrdup(leads(op) ? "yes" : "no, standing by"));
-	ao_checks_add(checks, "caches", NULL,
-		      ao_xstrdup(!op->world                   ? "not needed while standing by"
-				 : ao_world_synced(op->world) ? "filled"
-							      : "filling"));
+	ao_checks_add(checks, "caches", NULL, op->world ? ao_world_tell(op->world) : ao_xstrdup("not needed while standing by"));
+	ao_rivals_tell(op->rivals, &rivals);
+	ao_checks_add(checks, "rivals", NULL, ao_xstrdup(rivals.data));
 }
 
 static ao_bundle *bundle_of(void *arg, const ao_object *parent) { return ao_policies_bundle_of(((operator_ *)arg)->policies, parent); }
@@ -296,7 +271,7 @@ static void pin_shared(operator_ *op)
 static void on_live(void *arg)
 {
 	operator_ *op = arg;
-	if (op->shared)
+	if (op->shared && ao_rivals_clear(op->rivals))
 		pin_shared(op);
 	if (op->reconciler)
 		ao_reconciler_live_changed(op->reconciler);
@@ -320,14 +295,33 @@ static void on_schemas(void *arg)
 
 static void on_pass(void *arg, const ao_pass_report *report) { ao_policies_on_pass(((operator_ *)arg)->policies, report); }
 
+/** Nobody else works on these parents. */
+static void on_clear(void *arg)
+{
+	operator_ *op = arg;
+	ao_openapi_refresh(op->openapi, on_schemas, op);
+}
+
+static void on_taken(void *arg, const char *key) { ao_reconciler_parent_changed(((operator_ *)arg)->reconciler, key); }
+
+static void claim(void *arg, char *const *path, const cJSON *before, cJSON *written)
+{
+	ao_rivals_claim(((operator_ *)arg)->rivals, path, before, written);
+}
+
 static void on_synced(void *arg)
 {
 	operator_ *op = arg;
 	ao_info(AO_CORE, NULL, "caches are filled: %zu %s", ao_store_count(ao_world_parents(op->world)),
 		manifest_of(op)->kinds[0].resource.plural);
 	plan_resync(op);
-	ao_openapi_refresh(op->openapi, on_schemas, op);
+	if (op->rivals)
+		ao_rivals_begin(op->rivals, op->world);
+	else
+		on_clear(op);
 }
+
+static void on_seen(void *arg, const ao_object *it, const ao_object *before) { ao_rivals_saw(((operator_ *)arg)->rivals, it, before); }
 
 static void on_queue_change(void *arg, const char *key, bool work)
 {
@@ -340,7 +334,7 @@ static void on_queue_change(void *arg, const char *key, bool work)
 
 static void build_world(operator_ *op)
 {
-	ao_world_listener listener = {on_parent, on_dependent, on_shared_change, on_synced, on_installed, op};
+	ao_world_listener listener = {on_parent, on_dependent, on_shared_change, on_synced, on_installed, on_seen, op};
 	ao_instruments_lead(op->metrics, manifest_of(op));
 	op->world = ao_world_new(op->loop, op->kube, manifest_of(op), op->scope, &listener);
 	op->shared = ao_shared_new(op->loop, op->kube, op->world, op->events);
@@ -364,6 +358,7 @@ static void build_world(operator_ *op)
 	    .is_held = is_held,
 	    .is_apart = is_apart,
 	    .on_pass = on_pass,
+	    .claim = op->rivals ? claim : NULL,
 	    .arg = op,
 	    .openapi = op->openapi,
 	    .events = op->events,
@@ -380,6 +375,7 @@ static void build_world(operator_ *op)
 static void end_leading(operator_ *op)
 {
 	ao_timer_stop(op->resync);
+	ao_rivals_rest(op->rivals);
 	if (op->policies)
 		ao_policies_rest(op->policies);
 	ao_reconciler_free(op->reconciler);
@@ -432,6 +428,13 @@ static void on_lost(void *arg, const char *why)
 {
 	operator_ *op = arg;
 	op->result = ao_err_set(&op->err, -EPERM, "the lease %s was lost: %s", op->lease_name, why);
+	ao_loop_stop(op->loop);
+}
+
+static void on_older(void *arg, const char *lease)
+{
+	operator_ *op = arg;
+	op->result = ao_err_set(&op->err, -EPERM, "the operator of lease %s has been working on the same objects for longer", lease);
 	ao_loop_stop(op->loop);
 }
 
@@ -491,9 +494,19 @@ static int start_lease(operator_ *op, ao_err **reterr)
 				 .arg = op,
 			     },
 			     &op->lease, reterr);
-	if (r == 0)
-		ao_lease_start(op->lease);
-	return r;
+	if (r < 0)
+		return r;
+	op->rivals = ao_rivals_new(&(ao_rivals_options){.loop = op->loop,
+							.kube = op->kube,
+							.events = op->events,
+							.namespace_ = op->namespace_,
+							.lease = op->lease_name,
+							.on_clear = on_clear,
+							.on_taken = on_taken,
+							.on_older = on_older,
+							.arg = op});
+	ao_lease_start(op->lease);
+	return 0;
 }
 
 static int start(operator_ *op, ao_err **reterr)
@@ -541,6 +554,7 @@ static void stop(operator_ *op)
 	ao_setting_files_free(op->files);
 	ao_events_free(op->events);
 	ao_lease_free(op->lease);
+	ao_rivals_free(op->rivals);
 	ao_serve_free(op->serve);
 	ao_kube_free(op->kube);
 	ao_timer_free(op->drain);

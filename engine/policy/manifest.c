@@ -149,8 +149,10 @@ int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 	m->digest_path = split_path(ao_json_str(json, "rendered_digest"));
 	m->bundle_path = split_path(ao_json_str(json, "bundle_digest"));
 	m->records_path = split_path(ao_json_str(json, "queue_records"));
+	m->claim_path = split_path(ao_json_str(json, "claim"));
 	m->policies_label = ao_xstrdup(ao_json_str(json, "policies_label"));
 	m->class_annotation = ao_xstrdup(ao_json_str(json, "class_annotation"));
+	m->install = ao_xstrdup(ao_json_str(json, "install"));
 	*ret = AO_TAKE(m);
 	return 0;
 }
@@ -175,6 +177,7 @@ void ao_manifest_free(ao_manifest *m)
 	free_list(m->digest_path);
 	free_list(m->bundle_path);
 	free_list(m->records_path);
+	free_list(m->claim_path);
 	free(m->gauge);
 	free(m->gauge_help);
 	free(m->gauge_label);
@@ -182,6 +185,7 @@ void ao_manifest_free(ao_manifest *m)
 	free(m->debug_path);
 	free(m->policies_label);
 	free(m->class_annotation);
+	free(m->install);
 	free(m);
 }
 

@@ -41,12 +41,14 @@ typedef struct ao_manifest {
 	char **digest_path;     /* NULL-terminated path in the parent where the digest of what was rendered is kept; NULL: nowhere */
 	char **bundle_path;     /* ... and the digest of the bundle that rendered it; NULL: nowhere */
 	char **records_path;    /* NULL-terminated path in the parent of the records that say whose its queues are; NULL: nowhere */
+	char **claim_path;      /* NULL-terminated path in the parent of who works on it, see operator/rivals.h; NULL: nowhere */
 	char *gauge;            /* name of the metric that counts parents by their state; NULL: none */
 	char *gauge_help, *gauge_label;
 	char **gauge_path;      /* NULL-terminated path in the parent of the value that the gauge counts by */
 	char *debug_path;       /* what /debug/ calls parents */
 	char *policies_label;   /* ConfigMaps of our namespace hold policies when this label is "true"; or NULL */
 	char *class_annotation; /* says which operator an object belongs to, see scope.h; NULL: there is only one */
+	char *install;          /* the command that teaches a cluster the parent's kind; NULL: nobody says */
 } ao_manifest;
 
 /** @param json  what ao_bundle_manifest() returned. @return 0; -EINVAL with the field that is wrong */

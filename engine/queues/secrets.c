@@ -85,6 +85,33 @@ static int take(ao_secrets_call *c, const cJSON *ref, const cJSON *data)
 
 static void next(ao_secrets_call *c);
 
+/** Secret `name` is not there: the command that makes it, with the keys that it must have. */
+static char *how_to_create(const ao_secrets_call *c, const char *name)
+{
+	ao_auto_buf ao_buf text = ao_buf_init(MAX_VALUE);
+	const cJSON *ref;
+	ao_buf_printf(&text, "not there; create it: kubectl create secret generic %s -n %s", name, c->namespace_);
+	cJSON_ArrayForEach (ref, c->refs) {
+		const char *key = ao_json_str(ref, "key");
+		if (key && strcmp(name_of(ref), name) == 0 && !cJSON_IsTrue(ao_json_at(ref, "optional")))
+			ao_buf_printf(&text, " --from-literal=%s=VALUE", key);
+	}
+	return ao_xstrdup(text.data);
+}
+
+/** Why a value could not be taken. @param r  what take() returned */
+static char *why_not(const ao_secrets_call *c, const char *name, const cJSON *ref, int r)
+{
+	const char *key = ao_json_str(ref, "key");
+	if (!key)
+		key = "";
+	if (r == -ENOENT)
+		return ao_xasprintf(
+		    "has no key %s; add it: kubectl patch secret %s -n %s --type=merge -p '{\"stringData\": {\"%s\": \"VALUE\"}}'", key,
+		    name, c->namespace_, key);
+	return ao_xasprintf("what is under key %s is not valid text", key);
+}
+
 /** Serves every reference to Secret `name`. @return false when the call has ended */
 static bool take_all(ao_secrets_call *c, const char *name, const cJSON *data)
 {
@@ -94,8 +121,7 @@ static bool take_all(ao_secrets_call *c, const char *name, const cJSON *data)
 			continue;
 		int r = take(c, ref, data);
 		if (r < 0) {
-			ao_auto_str char *what = ao_xasprintf(r == -ENOENT ? "has no key %s" : "what is under key %s is not valid text",
-							      ao_json_str(ref, "key") ? ao_json_str(ref, "key") : "");
+			ao_auto_str char *what = why_not(c, name, ref, r);
 			fail(c, r, r == -ENOENT ? "SecretMissing" : "InvalidSecret", name, what);
 			return false;
 		}
@@ -120,7 +146,8 @@ static void on_answer(void *arg, const ao_kube_answer *answer)
 	ao_auto_str char *name = ao_xstrdup(name_of(c->refs->child));
 	c->call = NULL;
 	if (answer->error == -ENOENT && !all_optional(c, name)) {
-		fail(c, -ENOENT, "SecretMissing", name, "not there");
+		ao_auto_str char *what = how_to_create(c, name);
+		fail(c, -ENOENT, "SecretMissing", name, what);
 		return;
 	}
 	if (answer->error == -EPERM) {

@@ -116,6 +116,18 @@ static void put_records(const ao_pass *pass, const ao_object *object, cJSON *wri
 		ao_json_put_path(written, path, records);
 }
 
+/** Adds who works on it. @param before  the object; @param written  one with the status */
+static void put_claim(const ao_pass *pass, const cJSON *before, cJSON *written)
+{
+	const ao_reconciler_options *with = &pass->reconciler->with;
+	char *const *path = pass->reconciler->manifest->claim_path;
+	const cJSON *there = path ? ao_json_at_path(before, path) : NULL;
+	if (path && with->claim)
+		with->claim(with->arg, path, before, written);
+	else if (there)
+		ao_json_put_path(written, path, cJSON_Duplicate(there, 1));
+}
+
 /** The status hooks themselves failed. Nothing else can tell the user, so the engine says it, as an Event and as a condition. */
 static ao_op_result report_broken_status(ao_pass *pass, const ao_object *object, const ao_err *err)
 {
@@ -129,6 +141,7 @@ static ao_op_result report_broken_status(ao_pass *pass, const ao_object *object,
 	pass->parent->ready = false;
 	ao_json_set(after, "status", broken_status(ao_json_at(tree, "status"), ao_err_text(err), pass->parent->generation));
 	put_records(pass, object, after);
+	put_claim(pass, tree, after);
 	bool written = write_difference(pass, object, ao_json_at(tree, "status"), ao_json_at(after, "status"));
 	return written ? AO_OP_WAIT : AO_OP_END;
 }
@@ -179,6 +192,7 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	emit_events(pass, ao_json_at(result, "events"), object);
 	pass->outcome.requeue_after = requeue_of(pass, result);
 	put_records(pass, object, result);
+	put_claim(pass, ao_json_at(snapshot, "parent"), result);
 	bool written = write_difference(pass, object, ao_json_at(snapshot, "parent", "status"), ao_json_at(result, "status"));
 	return written ? AO_OP_WAIT : AO_OP_END;
 }

@@ -56,6 +56,8 @@ static bool is_other(const ao_object *object, const ao_object *before)
 
 static void on_parent_change(ao_world *world, ao_change change, const ao_object *object, const ao_object *before)
 {
+	if (change == AO_UPDATED && world->listener.on_seen)
+		world->listener.on_seen(world->listener.arg, object, before);
 	if (change == AO_UPDATED && before->spec_digest == object->spec_digest && !is_other(object, before))
 		return; /* only its status: our own write */
 	world->listener.on_parent(world->listener.arg, object->key);
@@ -159,10 +161,11 @@ static void tell_absent(const watched *w, bool absent)
 	if (*said == absent)
 		return;
 	*said = absent;
-	if (absent)
-		ao_warn(AO_CORE, NULL, "%s (%s) is not installed in this cluster; waiting for it", w->kind->resource.kind,
-			w->kind->resource.api_version);
-	else
+	if (absent) {
+		const char *command = w->kind->role == AO_ROLE_PARENT ? world->manifest->install : NULL;
+		ao_warn(AO_CORE, NULL, "%s (%s) is not installed in this cluster; waiting for it%s%s", w->kind->resource.kind,
+			w->kind->resource.api_version, command ? ". Install it: " : "", command ? command : "");
+	} else
 		ao_info(AO_CORE, NULL, "%s (%s) is installed now", w->kind->resource.kind, w->kind->resource.api_version);
 	if (world->synced && world->listener.on_installed)
 		world->listener.on_installed(world->listener.arg);
@@ -275,6 +278,17 @@ void ao_world_free(ao_world *world)
 }
 
 bool ao_world_synced(const ao_world *world) { return world->synced; }
+
+char *ao_world_tell(const ao_world *world)
+{
+	const char *install = world->manifest->install;
+	if (!world->synced)
+		return ao_xstrdup("filling");
+	if (!ao_world_absent(world, parent_kind(world)))
+		return ao_xstrdup("filled");
+	return ao_xasprintf("waiting for the kind %s, which is not installed%s%s", parent_kind(world)->resource.kind, install ? ": " : "",
+			    install ? install : "");
+}
 const ao_manifest *ao_world_manifest(const ao_world *world) { return world->manifest; }
 const ao_scope *ao_world_scope(const ao_world *world) { return world->scope; }
 ao_store *ao_world_parents(ao_world *world) { return world->stores[0]; }

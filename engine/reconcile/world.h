@@ -21,6 +21,8 @@ typedef struct ao_world_listener {
 	void (*on_shared)(void *arg, const ao_kind *kind, const char *key);
 	void (*on_synced)(void *arg);    /* once: every list is complete */
 	void (*on_installed)(void *arg); /* a kind was added to the cluster or removed from it; may be NULL */
+	/** A parent changed, be it in its status only; may be NULL. */
+	void (*on_seen)(void *arg, const ao_object *parent, const ao_object *before);
 	void *arg;
 } ao_world_listener;
 
@@ -29,6 +31,8 @@ ao_world *ao_world_new(ao_loop *loop, ao_kube *kube, const ao_manifest *manifest
 void ao_world_start(ao_world *world);
 void ao_world_free(ao_world *world);
 bool ao_world_synced(const ao_world *world);
+/** How far the caches are, for people; the caller frees. */
+char *ao_world_tell(const ao_world *world);
 
 ao_store *ao_world_parents(ao_world *world);
 ao_store *ao_world_store(ao_world *world, const ao_kind *kind);

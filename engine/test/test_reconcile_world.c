@@ -56,7 +56,7 @@ static int make_place(void **state)
 	static ao_kubeconfig config;
 	p = (place){.loop = ao_loop_new()};
 	config = (ao_kubeconfig){.server = (char *)"https://127.0.0.1:1", .source = (char *)"test"};
-	ao_world_listener listener = {on_parent, on_dependent, on_shared, on_nothing, NULL, &p};
+	ao_world_listener listener = {on_parent, on_dependent, on_shared, on_nothing, NULL, NULL, &p};
 	assert_int_equal(ao_kube_new(p.loop, &config, "asya-test", &p.kube, NULL), 0);
 	p.world = ao_world_new(p.loop, p.kube, &MANIFEST, &AO_SCOPE_ALL, &listener);
 	*state = &p;

@@ -41,6 +41,15 @@ local REFUSED = {
   { 'policyParams.scaling.period=0', '/policyParams/scaling/period', 'minimum' },
   { 'policyParams.sidecar.keep_bare=no', '/policyParams/sidecar/keep_bare', 'want boolean' },
   { 'volumes[0].emptyDir.medium=Memory', '/volumes/0', 'name' },
+  { 'tolerations[0].operatr=Exists', '/tolerations/0', "'operatr'" },
+  { 'affinity.nodeAfinity.x=y', '/affinity', "'nodeAfinity'" },
+  { 'sidecar.defaultResources.limits.cpu=banana', '/sidecar/defaultResources/limits/cpu', 'a quantity, such as 500m, 2 or 64Mi' },
+  { 'resources.limits.memory=lots', '/resources/limits/memory', 'a quantity, such as 500m, 2 or 64Mi' },
+  { 'runtime.namespace=Asya_Prod', '/runtime/namespace', 'the name of a namespace: a-z, 0-9 and -' },
+  { 'watchNamespaces={A_b}', '/watchNamespaces/0', 'the name of a namespace: a-z, 0-9 and -' },
+  { 'runtime.github.version=v1.0.0', '/runtime/github/version', 'add --set runtime.source=github' },
+  { 'policies.rollout.maxRestarting=some', '/policies/rollout/maxRestarting', 'a number, such as 5, or a share, such as 10%' },
+  { 'transports.k.config.host=h', '/transports/k', "missing property 'type'" },
   -- what does not go together, with the fix
   { 'transports.rabbitmq.enabled=false', 'no transport is enabled', 'set transports.rabbitmq.enabled=true or transports.sqs.enabled=true' },
   { 'transports.rabbitmq=null', 'no transport is enabled' },
@@ -116,6 +125,7 @@ describe('values of the chart', function()
       local text, said = chart.text('--set ' .. cluster.quote(row[1]))
       assert.is_nil(text)
       for i = 2, #row do assert.is_truthy(said:find(row[i], 1, true), said) end
+      assert.is_true(select(2, said:gsub("at '/", '')) <= 1, 'one line for one mistake: ' .. said)
     end)
   end
 

@@ -114,6 +114,20 @@ describe('probes and metrics', function()
     assert.is_truthy(get(18480, '/metrics'):find('policy_bundle_degraded 1', 1, true))
   end)
 
+  it('waits for a kind that is not installed, and says with which command it comes', function()
+    local folder = cluster.temp 'policies'
+    cluster.sh('mkdir -p %s', folder)
+    cluster.write(folder .. '/manifest.lua', (cluster.read('policies/manifest.lua'):gsub("'AsyncActor', plural = 'asyncactors'", "'Ghost', plural = 'ghosts'")))
+    local op = cluster.operator { args = ('%s --namespace %s --policies %s'):format(PORTS, cluster.namespace 'ghosts', folder) }
+    local command = 'kubectl apply --server-side -f chart/crds/'
+    eventually('/readyz says so', 15, function()
+      local text = get(18481, "'/readyz?verbose'")
+      return text:find('note: caches: waiting for the kind Ghost, which is not installed: ' .. command, 1, true), text
+    end)
+    assert.is_truthy(op.log():find('Ghost (asya.sh/v1alpha1) is not installed in this cluster; waiting for it. Install it: ' .. command, 1, true), op.log())
+    assert.is_true(op.alive())
+  end)
+
   it('shows one actor under /debug/, without its secrets', function()
     local ns = cluster.namespace 'debug'
     cluster.operator { args = PORTS }

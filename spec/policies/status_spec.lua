@@ -3,6 +3,7 @@ local case = require 'case'
 local json = require 'json'
 
 local bundle = case.bundle()
+local unmanaged = case.bundle { disableQueueManagement = 'true', transports = { rabbitmq = { enabled = true, config = { host = 'h' } } } }
 local NOW = '2026-01-02T03:04:05Z'
 
 local function actor(before, scaling, annotations)
@@ -31,12 +32,12 @@ local function waiting(container, reason, more)
   return { phase = 'Pending', containerStatuses = json.array { status } }
 end
 
---- The status of a situation: { children, pods, outcome, actor }.
+--- The status of a situation: { children, pods, outcome, actor, queues, bundle }.
 local function judge(s)
   local outcome = s.outcome or {}
   outcome.errors, outcome.changed = outcome.errors or json.array {}, outcome.changed or json.array {}
   if not outcome.generation and not outcome.policy_error then outcome.generation = 3 end
-  local result = bundle:status {
+  local result = (s.bundle or bundle):status {
     now = NOW, parent = s.actor or actor(s.before, s.scaling), children = json.array(s.children or {}),
     related = json.array(s.pods or {}), queues = s.queues and json.array(s.queues), outcome = outcome,
   }
@@ -102,6 +103,45 @@ end
 local function queue_fact(reason)
   return { name = 'asya-a', transport = 'rabbitmq', ready = false, reason = reason, message = 'm' }
 end
+
+local RIGHT = { name = 'asya-a', transport = 'rabbitmq', ready = true, messages = 0, in_flight = 0, reason = '', message = '' }
+
+local function named(transport, deleted)
+  local it = actor()
+  it.spec.transport, it.metadata.deletionTimestamp = transport, deleted
+  return it
+end
+
+--- An actor whose transport was said to be ready when it had this generation.
+local function was_ready(generation)
+  return actor { status = 'Running', conditions = json.array { {
+    type = 'TransportReady', status = 'True', reason = 'TransportValidated', message = 'queue asya-a is there', observedGeneration = generation } } }
+end
+
+local INVALID = { invalid = { reason = 'ValidationError', message = 'm', condition = 'WorkloadReady' } }
+local NO_WORKLOAD = { errors = json.array { { role = 'workload', kind = 'Deployment', name = 'a', verb = 'create', message = 'm' } } }
+local NOT_THERE = 'transport "pigeons" not found in the operator\'s configuration (it has: '
+
+-- What TransportReady says: { status, reason, how its message begins, situation, what is in the column Transport }.
+local TRANSPORTS = {
+  { 'Unknown', 'QueueNotReached', 'the broker of transport "rabbitmq" has not been asked yet', {}, 'Unknown' },
+  { 'Unknown', 'QueueNotReached', 'the broker of transport', { outcome = INVALID }, 'Unknown' },
+  { 'Unknown', 'QueueNotReached', 'the broker of transport', { outcome = NO_WORKLOAD }, 'Unknown' },
+  { 'Unknown', 'QueueNotReached', 'the broker of transport', { outcome = { policy_error = { message = 'm' } } }, 'Unknown' },
+  { 'Unknown', 'QueuesNotManaged', 'queues are not managed', { bundle = unmanaged, children = { deployment(2, full) } }, 'Unknown' },
+  { 'Unknown', 'QueuePending', 'm', { queues = { queue_fact 'QueuePending' } }, 'Unknown' },
+  { 'Unknown', 'QueuePending', 'm', { actor = was_ready(2), children = { deployment(2, full) }, queues = { queue_fact 'QueuePending' } }, 'Unknown' },
+  { 'Unknown', 'Terminating', 'the actor is being deleted', { actor = named('rabbitmq', 'now'), queues = { RIGHT } }, 'Unknown' },
+  { 'False', 'InvalidTransport', NOT_THERE, { actor = named 'pigeons', outcome = INVALID }, 'NotReady' },
+  { 'False', 'InvalidTransport', NOT_THERE, { actor = named 'pigeons', outcome = { invalid = { reason = 'Paused', message = 'm' } } }, 'NotReady' },
+  { 'False', 'InvalidTransport', 'transport "off" is disabled', { actor = named 'off', outcome = { policy_error = { message = 'm' } } }, 'NotReady' },
+  { 'False', 'BrokerUnreachable', 'm', { outcome = NO_WORKLOAD, queues = { queue_fact 'BrokerUnreachable' } }, 'NotReady' },
+  { 'False', 'BrokerUnreachable', 'm', { outcome = INVALID, queues = { queue_fact 'BrokerUnreachable' } }, 'NotReady' },
+  { 'True', 'TransportValidated', 'queue asya-a is there', { outcome = INVALID, queues = { RIGHT } }, 'Ready' },
+  { 'True', 'TransportValidated', 'queue asya-a is there', { queues = { RIGHT } }, 'Ready' },
+  { 'True', 'TransportValidated', 'queue asya-a is there',
+    { actor = was_ready(3), children = { deployment(2, full) }, queues = { queue_fact 'QueuePending' } }, 'Ready' },
+}
 
 local SITUATIONS = {
   { 'Creating', 'the workload does not exist yet', {} },
@@ -234,6 +274,26 @@ describe('status', function()
     end
   end)
 
+  it('says how to make the Secret that a container needs', function()
+    local workload = deployment(2, none_ready)
+    workload.spec.template = { spec = { containers = json.array { { name = 'asya-runtime', env = json.array {
+      { name = 'A', valueFrom = { secretKeyRef = { name = 'api', key = 'token' } } },
+      { name = 'B', valueFrom = { secretKeyRef = { name = 'other', key = 'k' } } },
+      { name = 'C', valueFrom = { secretKeyRef = { name = 'api', key = 'user' } } } } } } } }
+    for _, row in ipairs {
+      { 'secret "api" not found', 'kubectl create secret generic api -n ns --from-literal=token=VALUE --from-literal=user=VALUE' },
+      { 'secret "all" not found', 'kubectl create secret generic all -n ns --from-literal=KEY=VALUE' },
+      { 'configmap "c" not found', 'kubectl create configmap c -n ns --from-literal=KEY=VALUE' },
+      { "couldn't find key user in Secret ns/api", 'create it, or correct its name' },
+    } do
+      local waits = waiting('asya-runtime', 'CreateContainerConfigError')
+      waits.containerStatuses[1].state.waiting.message = row[1]
+      local message = condition(judge { children = { workload }, pods = { pod('p', waits) } }, 'WorkloadReady').message
+      assert.equal('container asya-runtime of pod p needs a ConfigMap or Secret that does not exist: ' .. row[1] .. '; '
+        .. (row[2]:find '^kubectl' and 'correct its name, or create it: ' .. row[2] or row[2]), message)
+    end
+  end)
+
   it('says in plain words what became of a Job, and what scales an actor', function()
     local status = judge { actor = job_actor(), children = { job(nil, 'Failed') } }
     assert.equal('Job a has failed (BackoffLimitExceeded): m; to run it again, delete it or change the actor', condition(status, 'WorkloadReady').message)
@@ -276,6 +336,31 @@ describe('status', function()
     assert.same({ 7, 3, 'NotReady' }, { status.queuedMessages, status.processingMessages, status.transportStatus })
     status = judge { queues = { { name = 'asya-a', ready = true, messages = 0, in_flight = 2, reason = '', message = '' } } }
     assert.same({ 0, 2, 'Ready' }, { status.queuedMessages, status.processingMessages, status.transportStatus })
+  end)
+
+  for i, row in ipairs(TRANSPORTS) do
+    it(('says of the transport only what was seen, %d: %s'):format(i, row[2]), function()
+      local status = judge(row[4])
+      local c = condition(status, 'TransportReady')
+      assert.same({ row[1], row[2] }, { c.status, c.reason })
+      assert.equal(row[3], c.message:sub(1, #row[3]))
+      assert.equal(row[5], status.transportStatus)
+    end)
+  end
+
+  it('shows each error of a pass in the condition it belongs to', function()
+    local errors = json.array { NO_WORKLOAD.errors[1], { role = 'scaler', kind = 'ScaledObject', name = 'a', verb = 'create', message = 'other' } }
+    local status = judge { children = { deployment(2, full) }, scaling = { enabled = true }, outcome = { errors = errors } }
+    assert.same({ 'False', 'cannot create Deployment a: m' }, { condition(status, 'WorkloadReady').status, condition(status, 'WorkloadReady').message })
+    assert.same({ 'False', 'cannot create ScaledObject a: other' }, { condition(status, 'ScalingReady').status, condition(status, 'ScalingReady').message })
+  end)
+
+  it('does not say that an autoscaler without numbers scales', function()
+    local status = judge { children = { deployment(2, full), scaled_object { 'Ready', 'True' } }, pods = { autoscaler '03:04:00' },
+      scaling = { enabled = true } }
+    local c = condition(status, 'ScalingReady')
+    assert.same({ 'Unknown', 'MetricsPending', 'the autoscaler cannot read the queue length yet (FailedGetExternalMetric): m' },
+      { c.status, c.reason, c.message })
   end)
 
   it('looks again when time alone may change the answer', function()

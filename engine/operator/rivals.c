@@ -1,0 +1,307 @@
+/* rivals.c -- asks, waits for an answer, stands by. */
+#include "operator/rivals.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ANSWER_MS 20000  /* a lease lasts 15 s: who lives has taken it over by then */
+#define AGAIN_MS 60000   /* between two questions of one that stands by */
+#define TOLD_MS 300000   /* for so long /readyz of the one that works names who has asked */
+#define MAX_QUESTIONS 16 /* one for each lease and namespace of parents */
+
+typedef enum { RESTING, ASKING, STANDING_BY, CLEAR } state;
+
+/** What a parent's status says of who works on it. */
+typedef struct claim {
+	char *lease, *since; /* since NULL: a question; lease NULL: nothing is said */
+} claim;
+
+typedef struct question {
+	ao_rivals *rivals;
+	char *key, *lease; /* the parent, and who is asked */
+	ao_kube_call *call;
+} question;
+
+struct ao_rivals {
+	ao_rivals_options with;
+	ao_world *world;
+	char *lease;              /* "namespace/name" */
+	char since[AO_TIME_TEXT]; /* when we began to work; "": not yet */
+	state state;
+	question questions[MAX_QUESTIONS];
+	size_t count;
+	ao_timer *timer;
+	char *other; /* who works while we stand by, or who has asked us; or NULL */
+	uint64_t other_ms;
+};
+
+/* ---- claims ---- */
+
+static void clear_claim(claim *c)
+{
+	free(c->lease);
+	free(c->since);
+}
+#define auto_claim __attribute__((cleanup(clear_claim)))
+
+static claim claim_of(const ao_rivals *r, const ao_object *parent)
+{
+	ao_auto_json cJSON *tree = NULL;
+	claim found = {0};
+	char *const *path = ao_world_manifest(r->world)->claim_path;
+	if (!path || ao_object_tree(parent, &tree, NULL) < 0)
+		return found;
+	const cJSON *at = ao_json_at_path(tree, path);
+	found.lease = ao_xstrdup(ao_json_str(at, "lease"));
+	found.since = ao_xstrdup(ao_json_str(at, "since"));
+	return found;
+}
+
+/** Is it of a lease of our name, in another namespace? A lease of another name is another class's. */
+static bool is_rival(const ao_rivals *r, const claim *c)
+{
+	const char *name = c->lease ? strrchr(c->lease, '/') : NULL;
+	return name && strcmp(name + 1, r->with.lease) == 0 && strcmp(c->lease, r->lease) != 0;
+}
+
+static bool is_ours(const ao_rivals *r, const claim *c) { return c->lease && strcmp(c->lease, r->lease) == 0; }
+
+static bool is_same(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
+
+void ao_rivals_claim(const ao_rivals *r, char *const *path, const cJSON *before, cJSON *written)
+{
+	const cJSON *there = ao_json_at_path(before, path);
+	const char *lease = ao_json_str(there, "lease");
+	if (lease && strcmp(lease, r->lease) == 0 && ao_json_str(there, "since")) {
+		ao_json_put_path(written, path, cJSON_Duplicate(there, 1));
+		return;
+	}
+	cJSON *ours = cJSON_CreateObject();
+	ao_json_set_str(ours, "lease", r->lease);
+	ao_json_set_str(ours, "since", r->since);
+	ao_json_put_path(written, path, ours);
+}
+
+/* ---- questions ---- */
+
+static void drop_questions(ao_rivals *r)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		if (r->questions[i].call)
+			ao_kube_cancel(r->questions[i].call);
+		free(r->questions[i].key);
+		free(r->questions[i].lease);
+	}
+	r->count = 0;
+}
+
+static void on_put(void *arg, const ao_kube_answer *answer)
+{
+	question *q = arg;
+	q->call = NULL;
+	if (answer->error)
+		ao_warn(AO_CORE, q->key, "cannot ask whether the operator of lease %s still works on it: %s", q->lease, answer->message);
+}
+
+/** The place of the claim as a JSON pointer; the caller frees. */
+static char *pointer(char *const *path)
+{
+	ao_auto_buf ao_buf text = ao_buf_init(1024);
+	for (; *path; path++)
+		ao_buf_printf(&text, "/%s", *path);
+	return ao_xstrdup(text.data);
+}
+
+/** A namesake that came since is not asked: its uid is another. */
+static void ask(question *q, const ao_object *parent)
+{
+	const ao_manifest *manifest = ao_world_manifest(q->rivals->world);
+	const ao_resource *kind = &manifest->kinds[0].resource;
+	ao_auto_json cJSON *patch = cJSON_CreateArray();
+	cJSON *ours = cJSON_CreateObject();
+	ao_auto_str char *place = pointer(manifest->claim_path);
+	ao_json_set_str(ours, "lease", q->rivals->lease);
+	cJSON_AddItemToArray(patch, ao_json_patch_step("test", "/metadata/uid", cJSON_CreateString(parent->uid)));
+	cJSON_AddItemToArray(patch, ao_json_patch_step("add", place, ours));
+	ao_auto_str char *path = ao_resource_path(kind, parent->namespace_, parent->name, "status"), *body = ao_json_print(patch);
+	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s", path, manifest->field_manager);
+	q->call = ao_kube_send(q->rivals->with.kube, &(ao_kube_request){.method = "PATCH",
+									.path = query,
+									.content_type = AO_JSON_PATCH,
+									.body = body,
+									.object = {kind, parent->namespace_, parent->name, parent->uid},
+									.fn = on_put,
+									.arg = q});
+}
+
+/** Asks once for each lease and each namespace of parents: who answers may not see all namespaces. */
+static void consider(ao_rivals *r, const ao_object *parent)
+{
+	auto_claim claim c = claim_of(r, parent);
+	if (is_ours(r, &c) && c.since && (!*r->since || strcmp(c.since, r->since) < 0))
+		snprintf(r->since, sizeof(r->since), "%s", c.since); /* the process before us has worked since then */
+	if (!is_rival(r, &c) || !c.since || r->count == MAX_QUESTIONS)
+		return;
+	size_t space = strlen(parent->namespace_) + 1; /* with the slash */
+	for (size_t i = 0; i < r->count; i++)
+		if (strcmp(r->questions[i].lease, c.lease) == 0 && strncmp(r->questions[i].key, parent->key, space) == 0)
+			return;
+	question *q = &r->questions[r->count++];
+	*q = (question){.rivals = r, .key = ao_xstrdup(parent->key), .lease = ao_xstrdup(c.lease)};
+	ask(q, parent);
+}
+
+/* ---- the answer ---- */
+
+static void set_other(ao_rivals *r, const char *lease)
+{
+	char *copy = ao_xstrdup(lease);
+	free(r->other);
+	r->other = copy;
+	r->other_ms = ao_mono_ms();
+}
+
+static void news(ao_rivals *r, const char *reason, const char *note)
+{
+	ao_warn(AO_CORE, NULL, "%s", note);
+	ao_events_say(r->with.events, ao_event_about(&ao_leases, r->with.namespace_, r->with.lease, ""), true, reason, NULL, note);
+}
+
+static const char *plural(const ao_rivals *r) { return ao_world_manifest(r->world)->kinds[0].resource.plural; }
+
+static void stand_by(ao_rivals *r, const char *lease)
+{
+	bool known = r->other && strcmp(r->other, lease) == 0;
+	drop_questions(r);
+	r->state = STANDING_BY;
+	set_other(r, lease);
+	ao_timer_start(r->timer, AGAIN_MS);
+	if (known)
+		return;
+	ao_auto_str char *note =
+	    ao_xasprintf("standing by: the operator of lease %s works on the same %s. Uninstall one of the two, or give "
+			 "them classes or namespaces of their own",
+			 lease, plural(r));
+	news(r, "StandingBy", note);
+}
+
+static void begin_work(ao_rivals *r)
+{
+	drop_questions(r);
+	r->state = CLEAR;
+	if (!*r->since)
+		ao_time_second_text(ao_wall_ms(), r->since);
+	free(r->other);
+	r->other = NULL;
+	r->with.on_clear(r->with.arg);
+}
+
+static void on_timer(void *arg)
+{
+	ao_rivals *r = arg;
+	if (r->state == STANDING_BY) {
+		ao_rivals_begin(r, r->world);
+		return;
+	}
+	for (size_t i = 0; i < r->count; i++)
+		ao_info(AO_CORE, NULL, "no operator of lease %s answers; its %s are taken over", r->questions[i].lease, plural(r));
+	begin_work(r);
+}
+
+/** A parent of ours has the claim or the question of another. */
+static void defend(ao_rivals *r, const char *key, const claim *c)
+{
+	int order = c->since ? strcmp(c->since, r->since) : 1;
+	if (order < 0 || (order == 0 && strcmp(c->lease, r->lease) < 0)) {
+		r->with.on_older(r->with.arg, c->lease);
+		return;
+	}
+	bool known = r->other && strcmp(r->other, c->lease) == 0;
+	set_other(r, c->lease);
+	r->with.on_taken(r->with.arg, key);
+	if (known)
+		return;
+	ao_auto_str char *note =
+	    ao_xasprintf("the operator of lease %s wants the same %s, and stands by while this one works. Uninstall one of "
+			 "the two, or give them classes or namespaces of their own",
+			 c->lease, plural(r));
+	news(r, "SecondOperator", note);
+}
+
+void ao_rivals_saw(ao_rivals *r, const ao_object *parent, const ao_object *before)
+{
+	if (!r || (r->state != ASKING && r->state != CLEAR))
+		return;
+	auto_claim claim now = claim_of(r, parent), was = claim_of(r, before);
+	if (!is_rival(r, &now) || (is_same(now.lease, was.lease) && is_same(now.since, was.since)))
+		return;
+	if (r->state == CLEAR)
+		defend(r, parent->key, &now);
+	else if (now.since && is_ours(r, &was))
+		stand_by(r, now.lease);
+}
+
+/* ---- life ---- */
+
+void ao_rivals_begin(ao_rivals *r, ao_world *world)
+{
+	size_t cursor = 0;
+	r->world = world;
+	r->state = ASKING;
+	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(world), &cursor));)
+		consider(r, parent);
+	if (!r->count) {
+		begin_work(r);
+		return;
+	}
+	ao_info(AO_CORE, NULL, "the operator of lease %s has worked on %s: asking whether it still does", r->questions[0].lease, plural(r));
+	ao_timer_start(r->timer, ANSWER_MS);
+}
+
+void ao_rivals_rest(ao_rivals *r)
+{
+	if (!r)
+		return;
+	drop_questions(r);
+	ao_timer_stop(r->timer);
+	r->state = RESTING;
+	r->world = NULL;
+}
+
+bool ao_rivals_clear(const ao_rivals *r) { return !r || r->state == CLEAR; }
+
+void ao_rivals_tell(const ao_rivals *r, ao_buf *text)
+{
+	if (!r)
+		return;
+	if (r->state == ASKING && r->count)
+		ao_buf_printf(text, "asking whether the operator of lease %s still works", r->questions[0].lease);
+	else if (r->state == STANDING_BY)
+		ao_buf_printf(text, "standing by: the operator of lease %s works on the same objects", r->other);
+	else if (r->other && ao_mono_ms() - r->other_ms < TOLD_MS)
+		ao_buf_printf(text, "the operator of lease %s wants the same objects, and stands by", r->other);
+}
+
+ao_rivals *ao_rivals_new(const ao_rivals_options *options)
+{
+	ao_rivals *r = ao_xcalloc(1, sizeof(*r));
+	r->with = *options;
+	r->lease = ao_xasprintf("%s/%s", options->namespace_, options->lease);
+	r->timer = ao_timer_new(options->loop, on_timer, r);
+	return r;
+}
+
+void ao_rivals_free(ao_rivals *r)
+{
+	if (!r)
+		return;
+	ao_rivals_rest(r);
+	ao_timer_free(r->timer);
+	free(r->lease);
+	free(r->other);
+	free(r);
+}
