@@ -103,6 +103,12 @@ void ao_archive_adopt(ao_archive *archive, ao_map *kept)
 
 static char *name_of(const ao_archive *archive, unsigned slot) { return ao_xasprintf("%s-%u", archive->prefix, slot); }
 
+char *ao_archive_where(const ao_archive *archive, const char *digest)
+{
+	const ao_kept *kept = ao_map_get(archive->kept, digest);
+	return kept && kept->count ? name_of(archive, kept->slots[0]) : NULL;
+}
+
 /* ---- into ConfigMaps ---- */
 
 static bool is_key(const char *name)

@@ -5,6 +5,9 @@ local yaml = require 'yaml_tables'
 
 local M = {}
 
+--- What `make chart` has made, and README.md installs.
+M.PACKAGE = cluster.build .. '/asya-operator.tgz'
+
 --- The YAML that helm makes of these arguments, or nil and what it said. `folder`: another chart; `release`: another name.
 function M.text(arguments, folder, release)
   local path = cluster.temp 'template.yaml'
