@@ -201,8 +201,8 @@ CHART_FILES := $(wildcard chart/* chart/*/* chart/*/*/*)
 chart: $(BUILD)/asya-operator.tgz
 $(BUILD)/asya-operator.tgz: $(CHART_FILES)
 	@mkdir -p $(@D)
-	@sed 's|/$$||' chart/.helmignore | tar --exclude-from=- --dereference --transform 's|^chart|asya-operator|' --sort=name --mtime=@$(EPOCH) \
-		--owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw -cf - chart | gzip -n >$@
+	@sed 's|/$$||' chart/.helmignore | tar --exclude-from=- --dereference --hard-dereference --transform 's|^chart|asya-operator|' \
+		--sort=name --mtime=@$(EPOCH) --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw -cf - chart | gzip -n >$@
 	@echo "  CHART $@"
 
 docker-build:

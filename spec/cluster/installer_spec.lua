@@ -1,11 +1,12 @@
---- installer: what a person who installs the chart meets beside its pages: edits that helm puts back.
+--- installer: what a person who installs the chart meets when an operator runs: edits that helm puts back, and what an uninstall leaves.
 local chart = require 'chart'
 local cluster = require 'cluster'
 local edits = require 'edits'
+local pages = require 'pages'
 
 local eventually = cluster.eventually
 
-describe('edits of the policies that helm installed', function()
+describe('the installed operator', function()
   if not cluster.available then
     pending 'needs a control plane: run it through spec/run cluster'
     return
@@ -23,7 +24,7 @@ describe('edits of the policies that helm installed', function()
   end)
 
   local function helm(verb, flags)
-    local said, ok = cluster.sh('helm %s asya-operator %s -n %s --set runtime.namespace=%s %s', verb, chart.PACKAGE, own, ns, flags or '')
+    local said, ok = cluster.sh('helm %s asya-operator %s -n %s --set runtime.namespace=%s %s', verb, cluster.PACKAGE, own, ns, flags or '')
     assert(ok, said)
   end
 
@@ -74,7 +75,7 @@ describe('edits of the policies that helm installed', function()
     edits.await_stamp('one', ns, 'mine')
   end
 
-  it('are warned of once, and named with a way back when helm has put its own texts back', function()
+  it('warns of an edit of its policies once, and tells the way back when helm has put its own text back', function()
     local bundle = begin()
     local note = cluster.event(own, POLICIES, 'PoliciesEditedBeside', 10)
     for _, part in ipairs { 'workload.lua: edited in a ConfigMap that Helm manages', 'labelled asya.sh/policies=true', 'comes after ' .. POLICIES } do
@@ -99,7 +100,7 @@ describe('edits of the policies that helm installed', function()
     assert.equal(1, #events 'PoliciesPutBack')
   end)
 
-  it('are told by the operator that comes with the upgrade, too', function()
+  it('tells it after the upgrade, too, when that has brought another operator', function()
     begin()
     eventually('the edit is known', 10, known)
     op.stop()
@@ -111,7 +112,7 @@ describe('edits of the policies that helm installed', function()
     assert.equal(1, #events 'PoliciesEditedBeside')
   end)
 
-  it('that were never live have no revision, and those in a ConfigMap of your own stay', function()
+  it('says when no revision has the edit, and leaves a ConfigMap of your own alone', function()
     helm 'install'
     start()
     edits.keep_one(ns, own) -- ConfigMap `team` with its own file
@@ -122,5 +123,31 @@ describe('edits of the policies that helm installed', function()
     assert.is_truthy(cluster.event(own, POLICIES, 'PoliciesPutBack', 20):find('no revision has it', 1, true))
     edits.await_state(own, POLICIES, 'live: bundle')
     assert.equal('kept', edits.stamp_of('one', ns))
+  end)
+
+  it('leaves what its page lists, and one command removes it', function()
+    local function left()
+      local names = {}
+      for _, namespace in ipairs { own, ns } do
+        for _, each in ipairs(cluster.list('configmaps,leases.coordination.k8s.io', namespace)) do
+          if each.metadata.name ~= 'kube-root-ca.crt' then names[#names + 1] = each.metadata.name end
+        end
+      end
+      table.sort(names)
+      return names
+    end
+    helm 'install'
+    start()
+    cluster.apply(cluster.actor('one', ns))
+    edits.await_running(ns, 'one')
+    edits.await_state(own, POLICIES, 'live: bundle')
+    cluster.kubectl('delete asyncactor one -n %s --timeout=20s', ns)
+    op.stop()
+    cluster.sh('helm uninstall asya-operator -n %s --wait', own)
+    local page, names = cluster.read 'chart/docs/uninstall.md', left()
+    assert.is_true(#names >= 4, table.concat(names, ' '))
+    for _, name in ipairs(names) do assert.is_truthy(page:find('`' .. name:gsub('kept%-%d+$', 'kept-0') .. '`', 1, true), name) end
+    pages.run(pages.blocks('What stays')[1])
+    assert.same({}, left())
   end)
 end)
