@@ -16,7 +16,8 @@
 #   make node         helm and the image on a real node, with real pods; wants root (SPEC=spec/node/image_spec.lua narrows)
 #   make bench        what an actor costs, beside a plain client doing the same work (ACTORS=500)
 #   make fuzz         each fuzzer for FUZZ_SECONDS=60, under ASAN and UBSAN (FUZZ=fuzz_json narrows); inputs are kept in build/corpus
-#   make docker-build   the image (IMG=asya-operator:dev); make sbom writes build/sbom.spdx.json of it
+#   make docker-build   the image that the chart asks for (or IMG=asya-operator:dev); make sbom writes build/sbom.spdx.json of it
+#   make chart        what helm installs: build/asya-operator.tgz
 #   make lint         format, static analysis, include directions, file sizes
 #   make format       clang-format everything
 #   make clean        remove build/ (the cached control plane stays: spec/bed/bed build says where)
@@ -53,7 +54,7 @@ SAN_OBJ := $(ROOM_SRC:%.c=$(BUILD)/san/%.o) $(GENERATED:%.c=%.o)
 TEST_SRC := $(sort $(foreach room,$(ROOMS),$(filter engine/test/test_$(subst /,_,$(room))_%.c,$(wildcard engine/test/$(TEST).c))))
 TEST_BIN := $(TEST_SRC:engine/test/%.c=$(BUILD)/san/%)
 
-.PHONY: all tsan docker-build sbom deps demo test test-all unit unit-build fuzz spec runtime cluster histories chaos soak keda node bench lint format clean help
+.PHONY: all tsan docker-build chart sbom deps demo test test-all unit unit-build fuzz spec runtime cluster histories chaos soak keda node bench lint format clean help
 all: $(BUILD)/asya-operator $(BUILD)/compile_commands.json
 
 help:
@@ -154,7 +155,7 @@ spec: $(BUILD)/san/asya-operator
 runtime:
 	@spec/run python spec/runtime
 
-cluster: $(BUILD)/asya-operator $(BUILD)/san/asya-operator unit-build
+cluster: $(BUILD)/asya-operator $(BUILD)/san/asya-operator $(BUILD)/asya-operator.tgz unit-build
 	@BUILD=$(BUILD) spec/run cluster $(or $(SPEC),spec/cluster)
 
 histories: all $(BUILD)/san/asya-operator
@@ -175,25 +176,34 @@ soak: all
 keda: $(BUILD)/san/asya-operator
 	@BUILD=$(BUILD) spec/run keda $(or $(SPEC),spec/keda)
 
-node: $(BUILD)/.deps
+node: $(BUILD)/.deps $(BUILD)/asya-operator.tgz
 	@BUILD=$(BUILD) spec/run node $(or $(SPEC),spec/node)
 
 ACTORS ?= 500
 bench: all
 	@BUILD=$(BUILD) spec/bench/run $(ACTORS)
 
-test: all unit-build $(BUILD)/san/asya-operator
+test: all unit-build $(BUILD)/san/asya-operator $(BUILD)/asya-operator.tgz
 	@BUILD=$(BUILD) TEST_BIN="$(TEST_BIN) $(ARENA_BIN)" spec/run quick
 
-test-all: all unit-build $(BUILD)/san/asya-operator $(FUZZ_BIN)
+test-all: all unit-build $(BUILD)/san/asya-operator $(BUILD)/asya-operator.tgz $(FUZZ_BIN)
 	@BUILD=$(BUILD) TEST_BIN="$(TEST_BIN) $(ARENA_BIN)" FUZZ_BIN="$(FUZZ_BIN)" spec/run all
 
 demo: all
 	@BUILD=$(BUILD) spec/demo
 
-IMG ?= asya-operator:dev
+IMG ?= asya-operator:$(shell sed -n 's/^appVersion: "\(.*\)"/\1/p' chart/Chart.yaml)
 EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 DOCKER_BUILD = docker build --network=host --build-arg VERSION=$(VERSION) --build-arg SOURCE_DATE_EPOCH=$(EPOCH)
+
+# What helm installs: the files themselves, where the tree has links, so that helm has nothing to say about links. Always the same bytes.
+CHART_FILES := $(wildcard chart/* chart/*/* chart/*/*/*)
+chart: $(BUILD)/asya-operator.tgz
+$(BUILD)/asya-operator.tgz: $(CHART_FILES)
+	@mkdir -p $(@D)
+	@sed 's|/$$||' chart/.helmignore | tar --exclude-from=- --dereference --hard-dereference --transform 's|^chart|asya-operator|' \
+		--sort=name --mtime=@$(EPOCH) --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw -cf - chart | gzip -n >$@
+	@echo "  CHART $@"
 
 docker-build:
 	$(DOCKER_BUILD) -t $(IMG) .

@@ -36,6 +36,7 @@ runc              runc
 containernetworking-plugins /usr/lib/cni/bridge
 iproute2          ip
 docker.io         dockerd
+docker-registry   docker-registry
 debootstrap       debootstrap
 libc6-dev         /usr/include/stdlib.h
 '

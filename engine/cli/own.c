@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME_LABEL "app.kubernetes.io/name"
 #define CLASS_VARIABLE "ASYA_OPERATOR_CLASS"
 
 typedef struct own {
@@ -160,7 +159,7 @@ int ao_own_settings(ao_session *session, ao_load_options *load, cJSON **config, 
 		return r;
 	own o = {.session = session, .settings = ao_json_at(manifest, "settings"), .local = local};
 	ao_auto_str char *path = ao_resource_path(&deployments, session->namespace_, NULL, NULL);
-	ao_auto_str char *query = ao_xasprintf("%s?labelSelector=" NAME_LABEL "%%3D%s", path, ao_json_str(manifest, "component"));
+	ao_auto_str char *query = ao_xasprintf("%s?labelSelector=" AO_NAME_LABEL "%%3D%s", path, ao_json_str(manifest, "component"));
 	if (ao_session_get(session, query, &list, &err) < 0)
 		note("the operator's own settings", err);
 	if (!find_container(&o, list))

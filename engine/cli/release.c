@@ -211,6 +211,7 @@ static int seize(release *r, const char *name, uint64_t held_ms, ao_err **reterr
 	int code = ao_lease_new(r->session.loop, r->session.config, AO_USER_AGENT,
 				&(ao_lease_options){.namespace_ = r->session.namespace_,
 						    .name = name,
+						    .component = r->manifest->component,
 						    .lease_ms = LEASE_MS,
 						    .seize = true,
 						    .on_acquired = on_acquired,

@@ -47,7 +47,7 @@ static const keep of_status[] = {{"metadata", of_metadata}, {"status", NULL}, {N
 static const keep *const PROJECTIONS[] = {[AO_WHOLE] = NULL, [AO_PROJECTION_POD] = of_pod, [AO_PROJECTION_STATUS] = of_status};
 
 /** Metadata that the server writes on its own account: not part of spec_digest. */
-static const char *const SERVERS_OWN[] = {"resourceVersion", "generation", "uid", "creationTimestamp", "selfLink", NULL};
+static const char *const SERVERS_OWN[] = {"resourceVersion", "generation", "uid", "creationTimestamp", "selfLink", "managedFields", NULL};
 
 static bool is_servers_own(ao_span key)
 {
@@ -104,7 +104,7 @@ static void digest_from(ao_cut *cut, size_t start)
 		cut->spec_digest = ao_hash(cut->spec_digest, cut->text.data + start, cut->text.len - start);
 }
 
-static void put_metadata(ao_cut *cut, ao_span metadata, const keep *only)
+static void put_metadata(ao_cut *cut, ao_span metadata, const keep *only, bool managed)
 {
 	size_t cursor = 0;
 	ao_span key, value;
@@ -112,7 +112,7 @@ static void put_metadata(ao_cut *cut, ao_span metadata, const keep *only)
 	ao_buf_put(&cut->text, "{", 1);
 	while (ao_span_member(metadata, &cursor, &key, &value)) {
 		const keep *found = only ? find_keep(only, key) : NULL;
-		if (ao_span_is_key(key, "managedFields") || (only && !found))
+		if ((!managed && ao_span_is_key(key, "managedFields")) || (only && !found))
 			continue;
 		size_t start = ao_span_put_key(key, &first, &cut->text);
 		put_value(&cut->text, value, found ? found->members : NULL);
@@ -122,7 +122,7 @@ static void put_metadata(ao_cut *cut, ao_span metadata, const keep *only)
 	ao_buf_put(&cut->text, "}", 1);
 }
 
-static void put_object(ao_cut *cut, ao_span object, const keep *only)
+static void put_object(ao_cut *cut, ao_span object, const keep *only, bool managed)
 {
 	size_t cursor = 0;
 	ao_span key, value;
@@ -134,7 +134,7 @@ static void put_object(ao_cut *cut, ao_span object, const keep *only)
 			continue;
 		size_t start = ao_span_put_key(key, &first, &cut->text);
 		if (ao_span_is_key(key, "metadata")) {
-			put_metadata(cut, value, found ? found->members : NULL);
+			put_metadata(cut, value, found ? found->members : NULL, managed);
 			continue;
 		}
 		put_value(&cut->text, value, found ? found->members : NULL);
@@ -253,7 +253,7 @@ int ao_cut_make(ao_cut *cut, ao_span object, const ao_store_options *options, ao
 	if (!cut->at[AO_CUT_UID])
 		return ao_err_set(reterr, -EINVAL, "%s: no metadata.uid", ao_cut_str(cut, AO_CUT_NAME));
 	note_key(cut);
-	put_object(cut, object, PROJECTIONS[options->projection]);
+	put_object(cut, object, PROJECTIONS[options->projection], options->keep_managed);
 	if (cut->text.overflow || cut->strings.overflow)
 		return ao_err_set(reterr, -E2BIG, "%s: the object is larger than %u bytes", ao_cut_str(cut, AO_CUT_NAME), MAX_TEXT);
 	return 0;

@@ -3,7 +3,7 @@
  * cut.h -- what a store keeps of an object as the server sent it.  Private to kube/.
  *
  * One walk over the text, no tree: identity, owner, label and digests are read while the text is copied without spaces, apiVersion, kind
- * and managedFields; of a pod only the members of a fixed table are copied.
+ * and (unless asked for) managedFields; of a pod only the members of a fixed table are copied.
  * Threads: any.
  */
 #include "kube/store.h"

@@ -35,7 +35,7 @@ typedef enum { IDLE, STANDING_BY, LEADING, RELEASING, OVER } phase;
 struct ao_lease {
 	ao_lease_options with;
 	ao_lease_claim claim;
-	char *namespace_, *name, *identity;
+	char *namespace_, *name, *identity, *component;
 	uint64_t renew_deadline_ms, retry_ms;
 	phase phase;
 	ao_kube *kube;
@@ -67,6 +67,7 @@ static void destroy(void *arg)
 	free(lease->namespace_);
 	free(lease->name);
 	free(lease->identity);
+	free(lease->component);
 	free(lease);
 }
 
@@ -389,10 +390,11 @@ int ao_lease_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_ag
 	lease->namespace_ = ao_xstrdup(options->namespace_);
 	lease->name = ao_xstrdup(options->name);
 	lease->identity = options->identity ? ao_xstrdup(options->identity) : make_identity();
-	lease->claim = (ao_lease_claim){lease->namespace_, lease->name, lease->identity, with.lease_ms};
+	lease->component = ao_xstrdup(options->component);
+	lease->claim = (ao_lease_claim){lease->namespace_, lease->name, lease->identity, with.lease_ms, lease->component};
 	lease->renew_deadline_ms = with.renew_deadline_ms;
 	lease->retry_ms = with.retry_ms;
-	with.namespace_ = with.name = with.identity = NULL; /* borrowed until here */
+	with.namespace_ = with.name = with.identity = with.component = NULL; /* borrowed until here */
 	lease->with = with;
 	lease->retry = ao_timer_new(loop, step, lease);
 	lease->deadline = ao_timer_new(loop, on_deadline, lease);

@@ -15,6 +15,7 @@ typedef struct ao_lease ao_lease;
 
 typedef struct ao_lease_options {
 	const char *namespace_, *name;
+	const char *component;                          /* whose lease it is, for AO_NAME_LABEL; or NULL */
 	const char *identity;                           /* NULL: <hostname>_<uuid> */
 	uint64_t lease_ms, renew_deadline_ms, retry_ms; /* 0: 15000, 10000, 2000 */
 	/**

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "kube/resource.h"
 #include "json/json.h"
 
 #include <string.h>
@@ -59,6 +60,8 @@ static cJSON *next(const ao_lease_record *record, const ao_lease_claim *claim, u
 	cJSON_DeleteItemFromObjectCaseSensitive(metadata, "managedFields"); /* the server keeps its own */
 	ao_json_set_str(metadata, "name", claim->name);
 	ao_json_set_str(metadata, "namespace", claim->namespace_);
+	if (claim->component)
+		ao_json_set_str(ao_json_object(metadata, "labels"), AO_NAME_LABEL, claim->component);
 	ao_json_set(spec, "leaseDurationSeconds", cJSON_CreateNumber((double)seconds));
 	ao_json_set_str(spec, "renewTime", now);
 	return object;

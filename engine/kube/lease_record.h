@@ -16,6 +16,7 @@ typedef struct ao_lease_record {
 typedef struct ao_lease_claim {
 	const char *namespace_, *name, *identity;
 	uint64_t lease_ms;
+	const char *component; /* or NULL */
 } ao_lease_claim;
 
 extern const char AO_LEASE_API_VERSION[], AO_LEASE_KIND[];

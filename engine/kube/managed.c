@@ -168,3 +168,34 @@ cJSON *ao_managed_post_patch(const char *uid, const char *manager, int post_at, 
 	add_step(patch, "replace", post_at, "/operation", cJSON_CreateString("Apply"));
 	return patch;
 }
+
+/* ---- edits beside a tool ---- */
+
+static const cJSON *fields_of(const cJSON *entry)
+{
+	const char *subresource = ao_json_str(entry, "subresource");
+	return subresource && *subresource ? NULL : ao_json_at(entry, "fieldsV1");
+}
+
+cJSON *ao_managed_edits(const cJSON *live, const char *label)
+{
+	ao_auto_str char *label_field = ao_xasprintf("f:%s", label);
+	const cJSON *entry, *key, *entries = ao_json_at(live, "metadata", "managedFields");
+	ao_auto_json cJSON *edits = cJSON_CreateArray();
+	bool managed = false;
+	cJSON_ArrayForEach (entry, entries)
+		managed = managed || ao_json_at(fields_of(entry), "f:metadata", "f:labels", label_field);
+	cJSON_ArrayForEach (key, ao_json_at(live, "data")) {
+		bool tools = false, others = false;
+		ao_auto_str char *field = ao_xasprintf("f:%s", key->string);
+		cJSON_ArrayForEach (entry, entries) {
+			bool holds = ao_json_at(fields_of(entry), "f:data", field) != NULL;
+			bool tool = ao_json_at(fields_of(entry), "f:metadata", "f:labels", label_field) != NULL;
+			tools = tools || (holds && tool);
+			others = others || (holds && !tool);
+		}
+		if (others && !tools)
+			cJSON_AddItemToArray(edits, cJSON_CreateString(key->string));
+	}
+	return managed ? AO_TAKE(edits) : NULL;
+}

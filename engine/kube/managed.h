@@ -10,6 +10,9 @@
  *
  * We give up spec.replicas unless we set it.  A field falls back to its default when its last owner stops applying it, and the default of 1
  * would scale a workload down.
+ *
+ * Who put the label on an object that says who manages it is the tool that will write its own text there again.  What somebody else holds
+ * of such an object is an edit beside the tool.
  * Threads: any.
  */
 #include "json/json.h"
@@ -44,3 +47,12 @@ cJSON *ao_managed_patch(const cJSON *live, const char *manager, const char *cons
 
 /** The same for what our POST left at `post_at`, without looking. @param uid  of the object */
 cJSON *ao_managed_post_patch(const char *uid, const char *manager, int post_at, bool drop_replicas);
+
+/**
+ * The keys of `data` that were written beside the tool: others hold them, and none who holds the label does.
+ *
+ * @param live   a ConfigMap with its managedFields
+ * @param label  key of the label that names the tool
+ * @return an array of names (the caller frees), empty when there are none; NULL: nobody who is known holds the label
+ */
+cJSON *ao_managed_edits(const cJSON *live, const char *label);

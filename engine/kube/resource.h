@@ -15,6 +15,9 @@ typedef struct ao_resource {
 	bool cluster_scoped;
 } ao_resource;
 
+/** The label that says whose an object is, by the name of a component. */
+#define AO_NAME_LABEL "app.kubernetes.io/name"
+
 /** The kinds that the engine itself reads and writes. */
 extern const ao_resource ao_config_maps, ao_leases;
 

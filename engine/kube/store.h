@@ -2,8 +2,8 @@
 /**
  * store.h -- the observed objects of one kind, as compact text.
  *
- * An object is one block: its JSON text without metadata.managedFields (a pod: only the members the informer was told to
- * keep), and beside it what look-ups need.  Trees are made from it for one call and freed.
+ * An object is one block: its JSON text, without metadata.managedFields unless the informer was told to keep them (a pod: only the members
+ * the informer was told to keep), and beside it what look-ups need.  Trees are made from it for one call and freed.
  * Three indexes: by key ("namespace/name"; "name" when cluster-scoped), by the uid of the controlling owner, and by the value
  * of one label ("namespace/value").
  * apiVersion and kind are cut out as well: lists leave them out, watches do not, and a store holds one kind.
@@ -46,6 +46,7 @@ typedef struct ao_store_options {
 	const char *manager;                /* our field manager; NULL: managedFields are not looked at */
 	const char *const *legacy_managers; /* those of our predecessors, NULL-terminated; or NULL */
 	ao_projection projection;
+	bool keep_managed; /* managedFields stay in the text: somebody asks who wrote what */
 	/** Keep only objects whose controlling owner has this kind; NULL: all. Others are dropped where they arrive. */
 	const char *owner_kind;
 	/** Keep only objects whose annotation of this name is `annotation_value`; one that is absent is "". NULL: all. */

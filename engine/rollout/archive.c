@@ -111,6 +111,12 @@ void ao_archive_adopt(ao_archive *archive, ao_map *kept)
 
 static char *name_of(const ao_archive *archive, unsigned slot) { return ao_xasprintf("%s-%u", archive->prefix, slot); }
 
+char *ao_archive_where(const ao_archive *archive, const char *digest)
+{
+	const ao_kept *kept = ao_map_get(archive->kept, digest);
+	return kept && kept->count ? name_of(archive, kept->slots[0]) : NULL;
+}
+
 /* ---- into ConfigMaps ---- */
 
 static bool is_key(const char *name)
@@ -221,7 +227,7 @@ static void put_next(ao_archive *archive)
 	const char *label = archive->manifest->policies_label;
 	ao_auto_str char *name = name_of(archive, p->slots.slots[p->at]), *kept = ao_xasprintf("%s-kept", label),
 			 *digest = ao_xasprintf("%s-digest", label);
-	ao_auto_json cJSON *object = ao_config_map_make(name, kept);
+	ao_auto_json cJSON *object = ao_config_map_make(name, kept, archive->manifest->component);
 	ao_json_set_str(ao_json_object(ao_json_object(object, "metadata"), "annotations"), digest, p->digest);
 	ao_json_set(object, "data", cJSON_Duplicate(cJSON_GetArrayItem(p->parts, (int)p->at), 1));
 	p->call = ao_config_map_apply(archive->kube, archive->namespace_, archive->manifest->field_manager, object, on_put, archive);

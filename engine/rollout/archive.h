@@ -28,6 +28,8 @@ void ao_archive_adopt(ao_archive *archive, ao_map *kept);
 /** It was found to be lost. */
 void ao_archive_forget(ao_archive *archive, const char *digest);
 bool ao_archive_has(const ao_archive *archive, const char *digest);
+/** Name of the first ConfigMap that holds the texts; NULL: they are not kept. The caller frees. */
+char *ao_archive_where(const ao_archive *archive, const char *digest);
 
 /**
  * Can these texts be kept? @return 0; -E2BIG they are too large; -EINVAL a file has a name or bytes that no ConfigMap can hold

@@ -3,14 +3,16 @@
 
 #include "base/mem.h"
 
-cJSON *ao_config_map_make(const char *name, const char *label)
+cJSON *ao_config_map_make(const char *name, const char *label, const char *component)
 {
 	cJSON *object = cJSON_CreateObject();
 	ao_json_set_str(object, "apiVersion", ao_config_maps.api_version);
 	ao_json_set_str(object, "kind", ao_config_maps.kind);
 	cJSON *metadata = ao_json_object(object, "metadata");
 	ao_json_set_str(metadata, "name", name);
-	ao_json_set_str(ao_json_object(metadata, "labels"), label, "true");
+	cJSON *labels = ao_json_object(metadata, "labels");
+	ao_json_set_str(labels, label, "true");
+	ao_json_set_str(labels, AO_NAME_LABEL, component);
 	return object;
 }
 

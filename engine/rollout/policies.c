@@ -234,6 +234,7 @@ static void look(void *arg)
 		begin(p);
 	else
 		tell_machine(p);
+	ao_put_back_look(p);
 	ao_policies_turn_soon(p);
 }
 
@@ -310,17 +311,18 @@ static ao_informer *watch(ao_policies *p, const char *suffix,
 {
 	const ao_manifest *manifest = p->fallback->loaded.manifest;
 	ao_auto_str char *selector = ao_xasprintf("%s%s=true", manifest->policies_label, suffix);
-	ao_informer *informer = ao_informer_new(
-	    p->with.loop, p->with.kube,
-	    &(ao_informer_options){
-		.resource = &ao_config_maps,
-		.namespace_ = p->with.namespace_,
-		.label_selector = selector,
-		.store = {.annotation = manifest->class_annotation, .annotation_value = ao_load_scope(p->with.load)->class_},
-		.on_change = fn,
-		.on_synced = on_maps_synced,
-		.arg = p,
-	    });
+	ao_informer *informer = ao_informer_new(p->with.loop, p->with.kube,
+						&(ao_informer_options){
+						    .resource = &ao_config_maps,
+						    .namespace_ = p->with.namespace_,
+						    .label_selector = selector,
+						    .store = {.annotation = manifest->class_annotation,
+							      .annotation_value = ao_load_scope(p->with.load)->class_,
+							      .keep_managed = true},
+						    .on_change = fn,
+						    .on_synced = on_maps_synced,
+						    .arg = p,
+						});
 	ao_informer_start(informer);
 	return informer;
 }
@@ -376,6 +378,8 @@ void ao_policies_rest(ao_policies *p)
 	}
 	ao_map_free(p->parents);
 	p->parents = ao_map_new();
+	ao_map_free_all(p->edited); /* who leads meanwhile writes the annotations */
+	p->edited = ao_map_new();
 	p->world = NULL;
 	p->reconciler = NULL;
 	p->on_started = NULL;
@@ -409,10 +413,12 @@ static void make_writers(ao_policies *p)
 	const ao_manifest *manifest = p->fallback->loaded.manifest;
 	const ao_scope *scope = ao_load_scope(p->with.load);
 	ao_auto_str char *state = ao_xasprintf("%s-state", manifest->policies_label),
-			 *word = ao_xasprintf("%s-rollout", manifest->policies_label);
+			 *word = ao_xasprintf("%s-rollout", manifest->policies_label),
+			 *edited = ao_xasprintf("%s-edited", manifest->policies_label);
 	p->record_name = ao_record_name(scope, manifest->component);
 	p->notes = ao_annotations_new(p->with.kube, &ao_config_maps, state, manifest->field_manager);
 	p->words = ao_annotations_new(p->with.kube, &ao_config_maps, word, manifest->field_manager);
+	p->edit_notes = ao_annotations_new(p->with.kube, &ao_config_maps, edited, manifest->field_manager);
 	p->archive = ao_archive_new(p->with.kube, p->with.namespace_, manifest, scope);
 }
 
@@ -431,6 +437,7 @@ int ao_policies_new(const ao_policies_options *options, ao_policies **ret, ao_er
 	p->parents = ao_map_new();
 	p->unkept = ao_map_new();
 	p->heard = ao_map_new();
+	p->edited = ao_map_new();
 	p->look = ao_timer_new(options->loop, look, p);
 	p->turn = ao_timer_new(options->loop, turn, p);
 	p->tick = ao_timer_new(options->loop, tick, p);
@@ -455,6 +462,7 @@ void ao_policies_free(ao_policies *p)
 	ao_variant_unref(p->basis);
 	ao_annotations_free(p->notes);
 	ao_annotations_free(p->words);
+	ao_annotations_free(p->edit_notes);
 	ao_informer_free(p->maps);
 	ao_informer_free(p->canary_maps);
 	ao_informer_free(p->records);
@@ -468,6 +476,7 @@ void ao_policies_free(ao_policies *p)
 	ao_map_free(p->parents);
 	ao_map_free_all(p->unkept);
 	ao_map_free_all(p->heard);
+	ao_map_free_all(p->edited);
 	free(p->record_name);
 	free(p->record_text);
 	free(p->recalling);

@@ -9,6 +9,7 @@
  *   record_write.c  writes what a successor needs
  *   commands.c      obeys what people ask for
  *   report.c        tells people what happens
+ *   put_back.c      tells people whose edits a tool puts back
  */
 #include "loop/file_watch.h"
 #include "rollout/annotations.h"
@@ -41,13 +42,14 @@ typedef struct ao_seen_parent {
 
 struct ao_policies {
 	ao_policies_options with;
-	ao_variant *fallback;                      /* of the binary and of --policies */
-	ao_variant *basis;                         /* the world is made for its manifest */
-	ao_map *variants;                          /* digest -> ao_variant: those at hand */
-	char *record_name;                         /* of the ConfigMap */
-	ao_informer *maps, *canary_maps, *records; /* NULL: not begun, or we are not allowed to read ConfigMaps */
-	ao_file_watch *config;                     /* of --config, while leading; or NULL */
-	ao_annotations *notes, *words;             /* of `<label>-state` and `<label>-rollout` */
+	ao_variant *fallback;                       /* of the binary and of --policies */
+	ao_variant *basis;                          /* the world is made for its manifest */
+	ao_map *variants;                           /* digest -> ao_variant: those at hand */
+	char *record_name;                          /* of the ConfigMap */
+	ao_informer *maps, *canary_maps, *records;  /* NULL: not begun, or we are not allowed to read ConfigMaps */
+	ao_file_watch *config;                      /* of --config, while leading; or NULL */
+	ao_annotations *notes, *words, *edit_notes; /* of `<label>-state`, `<label>-rollout` and `<label>-edited` */
+	ao_map *edited;                             /* uid of a ConfigMap -> the edits in it that people were told of; "": none */
 	ao_archive *archive;
 
 	void (*on_recalled)(void *arg);
@@ -160,3 +162,7 @@ void ao_report_found(ao_policies *p);
 void ao_report_refused_before(ao_policies *p, ao_rollout_track track);
 /** Sends an Event about the ConfigMap of the record, which need not exist yet, and writes a line to the log. */
 void ao_report_record(ao_policies *p, bool warning, const char *reason, const char *note);
+
+/* put_back.c */
+/** Looks for files that were edited beside the tool which manages their ConfigMap, and for such edits that are gone. While leading. */
+void ao_put_back_look(ao_policies *p);

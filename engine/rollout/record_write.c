@@ -118,7 +118,7 @@ static void write_record(ao_policies *p)
 		note_written(p);
 		return;
 	}
-	ao_auto_json cJSON *object = ao_config_map_make(p->record_name, label);
+	ao_auto_json cJSON *object = ao_config_map_make(p->record_name, label, manifest->component);
 	cJSON *metadata = ao_json_object(object, "metadata");
 	ao_json_set_str(metadata, "resourceVersion", map ? map->resource_version : NULL);
 	if (*class_)

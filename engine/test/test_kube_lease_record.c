@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-static const ao_lease_claim US = {"ns", "l", "us", 15000};
+static const ao_lease_claim US = {"ns", "l", "us", 15000, "c"};
 
 static cJSON *record_of(const char *spec)
 {
@@ -45,6 +45,7 @@ static void records_are_written_as_others_read_them(void **state)
 	cJSON *next = ao_lease_record_claimed(&r, &US, 1500);
 	assert_string_equal(ao_json_str(next, "metadata", "resourceVersion"), "7");
 	assert_string_equal(ao_json_str(next, "metadata", "labels", "a"), "b");
+	assert_string_equal(ao_json_str(next, "metadata", "labels", "app.kubernetes.io/name"), "c");
 	assert_null(ao_json_at(next, "metadata", "managedFields"));
 	assert_string_equal(ao_json_str(next, "kind"), "Lease");
 	expect_spec(next, "{\"acquireTime\":\"" AT "\",\"holderIdentity\":\"us\",\"leaseDurationSeconds\":15,\"leaseTransitions\":5,"

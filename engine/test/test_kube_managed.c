@@ -216,6 +216,39 @@ static void what_our_post_left_is_claimed_where_it_is(void **state)
 	assert_true(ao_json_equal(want, patch));
 }
 
+#define HELM_HOLDS(data)                                                                                                                   \
+	"{\"manager\":\"helm\",\"operation\":\"Update\",\"fieldsV1\":{\"f:data\":{\".\":{}" data                                           \
+	"},\"f:metadata\":{\"f:labels\":{\".\":{},"                                                                                        \
+	"\"f:app.kubernetes.io/managed-by\":{}}}}}"
+#define EDITED "{\"manager\":\"kubectl-edit\",\"operation\":\"Update\",\"fieldsV1\":{\"f:data\":{\"f:a.lua\":{}}}}"
+#define NOTED                                                                                                                              \
+	"{\"manager\":\"ours\",\"operation\":\"Update\",\"fieldsV1\":{\"f:metadata\":{\"f:annotations\":{\".\":{},\"f:asya.sh/"            \
+	"policies-state\":{}}}}}"
+
+static void what_others_hold_beside_the_tool_is_an_edit(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *entries, *edits;
+	} ROWS[] = {
+	    {HELM_HOLDS(",\"f:a.lua\":{},\"f:b.lua\":{}") "," NOTED, "[]"},
+	    {HELM_HOLDS(",\"f:b.lua\":{}") "," EDITED "," NOTED, "[\"a.lua\"]"},
+	    {EDITED "," HELM_HOLDS(",\"f:a.lua\":{},\"f:b.lua\":{}"), "[]"}, /* both hold it: the text is the tool's, too */
+	    {HELM_HOLDS(",\"f:b.lua\":{}"), "[]"},                           /* nobody is known to hold a.lua */
+	    {EDITED, NULL},                                                  /* and nobody the label */
+	    {"", NULL},
+	    {"7,{},{\"fieldsV1\":7}", NULL},
+	};
+	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
+		ao_auto_str char *text =
+		    ao_xasprintf("{\"metadata\":{\"managedFields\":[%s]},\"data\":{\"a.lua\":\"1\",\"b.lua\":\"2\"}}", ROWS[i].entries);
+		ao_auto_json cJSON *live = parse(text), *want = ROWS[i].edits ? parse(ROWS[i].edits) : NULL;
+		ao_auto_json cJSON *edits = ao_managed_edits(live, "app.kubernetes.io/managed-by");
+		assert_int_equal(edits != NULL, want != NULL);
+		assert_true(!want || ao_json_equal(want, edits));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +259,7 @@ int main(void)
 	    cmocka_unit_test(replicas_are_let_go),
 	    cmocka_unit_test(nothing_to_do),
 	    cmocka_unit_test(scanning_without_a_tree_agrees),
+	    cmocka_unit_test(what_others_hold_beside_the_tool_is_an_edit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

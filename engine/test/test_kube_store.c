@@ -45,6 +45,20 @@ static void an_object_is_kept_as_compact_text(void **state)
 	ao_store_free(store);
 }
 
+static void who_wrote_what_is_kept_on_request(void **state)
+{
+	(void)state;
+	ao_store *store = ao_store_new(&(ao_store_options){.keep_managed = true}), *other = ao_store_new(&(ao_store_options){0});
+	const ao_object *o = put(store, DEPLOYMENT);
+	ao_auto_json cJSON *tree = NULL;
+	assert_int_equal(ao_object_tree(o, &tree, NULL), 0);
+	assert_string_equal(ao_json_str(ao_json_item(ao_json_at(tree, "metadata", "managedFields"), "manager", "old"), "operation"),
+			    "Update");
+	assert_true(o->spec_digest == put(other, DEPLOYMENT)->spec_digest); /* it is the server's own */
+	ao_store_free(store);
+	ao_store_free(other);
+}
+
 static void cluster_scoped_and_deleting(void **state)
 {
 	(void)state;
@@ -458,6 +472,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(an_object_is_kept_as_compact_text),
+	    cmocka_unit_test(who_wrote_what_is_kept_on_request),
 	    cmocka_unit_test(cluster_scoped_and_deleting),
 	    cmocka_unit_test(malformed_objects_are_refused),
 	    cmocka_unit_test(unwanted_owners_are_dropped),

@@ -8,7 +8,7 @@ local M = {}
 --- The YAML that helm makes of these arguments, or nil and what it said. `folder`: another chart; `release`: another name.
 function M.text(arguments, folder, release)
   local path = cluster.temp 'template.yaml'
-  local said, ok = cluster.sh('(helm template %s %s -n asya-system %s >%s)', release or 'asya-operator', folder or 'chart', arguments or '', path)
+  local said, ok = cluster.sh('(helm template %s %s -n asya-system %s >%s)', release or 'asya-operator', folder or cluster.PACKAGE, arguments or '', path)
   if ok then return cluster.read(path) end
   return nil, said
 end
@@ -70,6 +70,15 @@ function M.operator(namespace, options)
   options.env = table.concat(env, ' ')
   options.transports = json.encode { transports = yaml.load_all(config)[1].transports }
   return cluster.operator(options)
+end
+
+--- Runs what a pod would run, under the rights of its account: the nodes are played. `spec` is the pod's; returns output and success.
+function M.play(spec, namespace)
+  local container, command = spec.containers[1], { 'env', 'KUBECONFIG=' .. cluster.account(spec.serviceAccountName, namespace) }
+  for _, each in ipairs(container.env or {}) do command[#command + 1] = cluster.quote(each.name .. '=' .. (each.value or '')) end
+  command[#command + 1] = cluster.build .. '/san/asya-operator'
+  for _, each in ipairs(container.args) do command[#command + 1] = cluster.quote(each) end
+  return cluster.sh('%s', table.concat(command, ' '))
 end
 
 --- A chart that plays the Go operator's: its names and its values, and none of ours.

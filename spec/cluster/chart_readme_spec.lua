@@ -4,38 +4,10 @@ local chart = require 'chart'
 local cluster = require 'cluster'
 local json = require 'json'
 local k8s = require 'k8s'
+local pages = require 'pages'
 
 local NS = 'asya-system'
-local ENV = 'OPERATOR_ROLE_ARN=arn:aws:iam::123456789012:role/asya-operator ACTORS_ROLE_ARN=arn:aws:iam::123456789012:role/asya-actor'
-
-local PAGES = { 'README.md', 'chart/README.md' }
-for path in io.popen('ls chart/docs/*.md'):lines() do PAGES[#PAGES + 1] = path end
-
---- The shell blocks of all pages by the title of their section.
-local sections = {}
-for _, page in ipairs(PAGES) do
-  for title, section in ('\n' .. cluster.read(page) .. '\n#'):gsub('\n#+ ', '\0%0'):gmatch '\n#+ ([^\n]+)\n(%Z*)' do
-    for block in section:gmatch '```bash\n(.-)```' do
-      sections[title] = sections[title] or { page = page }
-      assert(sections[title].page == page, title .. ' is a title of two pages')
-      table.insert(sections[title], block)
-    end
-  end
-end
-
---- The shell blocks of a section; from now on it counts as run.
-local ran = { ['Try it'] = true } -- by whoever reads this
-local function blocks(title)
-  ran[title] = true
-  return assert(sections[title], title)
-end
-
---- A block as it stands, ended at the first command that fails.
-local function run(block)
-  local output, ok = cluster.sh('%s bash -euo pipefail %s', ENV, cluster.write(cluster.temp 'block.sh', block))
-  if not ok then error(block .. '\n' .. output, 2) end
-  return output
-end
+local blocks, run = pages.blocks, pages.run
 
 local function deployment() return cluster.get('deployment', 'asya-operator', NS) end
 local function container() return deployment().spec.template.spec.containers[1] end
@@ -67,22 +39,34 @@ describe('the pages of the chart', function()
     local log = cluster.temp 'helm-test.log'
     os.execute(('(%s; echo "ended with $?") >%s 2>&1 &'):format(command, log))
     local pod = cluster.eventually('the test pod', 20, function() return cluster.get('pod', 'asya-operator-test', NS) end)
-    local output, ok = cluster.sh('%s/asya-operator %s --kubeconfig %s', cluster.build, table.concat(pod.spec.containers[1].args, ' '),
-      cluster.account(pod.spec.serviceAccountName, NS))
+    local output, ok = chart.play(pod.spec, NS)
     cluster.kubectl('patch pod asya-operator-test -n %s --subresource=status --type=merge -p %s', NS,
       cluster.quote(json.encode { status = { phase = ok and 'Succeeded' or 'Failed' } }))
     cluster.eventually('helm test ends', 30, function() return cluster.read(log):find 'ended with' end)
     assert.is_truthy(cluster.read(log):find('ended with 0', 1, true), cluster.read(log) .. output)
   end
 
+  it('the image is left to spec/node, and make chart makes what helm installs', function()
+    local list = blocks 'Image and chart'
+    assert.equal(3, #list)
+    assert.is_truthy(list[1]:find('make docker-build\n', 1, true))
+    run((list[1]:gsub('make docker%-build\n', '')))
+    for line in list[2]:gmatch '[^\n]+' do assert.is_truthy(line:find(' asya-operator:1.0.0', 1, true), line) end
+    assert.equal('', run(list[2]))
+    assert.is_truthy(list[3]:find '^docker tag [^\n]+\ndocker push [^\n]+\n$')
+  end)
+
   it('install', function()
-    for _, block in ipairs(blocks 'Install') do
+    for _, block in ipairs(blocks 'Operator') do
       local test = block:match 'helm test[^\n]+'
       local said = run((block:gsub('helm test[^\n]+\n', '')))
+      assert.is_nil(said:find('symbolic link', 1, true), said)
       if test then
-        for _, next_step in ipairs { test, 'kubectl create namespace asya', 'the Secret rabbitmq-secret, key password', 'helm show crds' } do
+        for _, next_step in ipairs { test, 'kubectl rollout status', 'kind load docker-image asya-operator:1.0.0', 'kubectl create namespace asya',
+          'the Secret rabbitmq-secret, key password', 'helm show crds' } do
           assert.is_truthy(said:find(next_step, 1, true), said) -- what NOTES.txt tells to do next
         end
+        assert.is_nil(said:find(' runs in', 1, true), said) -- nobody has looked
         helm_test(test)
       end
     end
@@ -132,7 +116,7 @@ describe('the pages of the chart', function()
   end)
 
   -- Sections that go on from where the one before has left the cluster.
-  local STORY = { 'The runtime script', 'Several operators in one cluster', 'Namespaced mode', 'Let the actors go', 'Command line' }
+  local STORY = { 'The runtime script', 'Several operators in one cluster', 'Namespaced mode', 'Let the actors go' }
   describe('have commands that work:', function()
     setup(wipe)
     teardown(function()
@@ -143,6 +127,39 @@ describe('the pages of the chart', function()
         for _, block in ipairs(blocks(title)) do run(block) end
       end)
     end
+  end)
+
+  describe('whoever has the image', function()
+    setup(wipe)
+
+    it('installs it on a machine of their own', function()
+      local list = blocks 'On your own machine'
+      assert.equal(1, #list)
+      run((list[1]:gsub('make docker%-build\n', '')))
+      release_is_up()
+    end)
+
+    it('looks with it at the cluster, with the rights of the operator', function()
+      local list = blocks 'Command line'
+      assert.equal(2, #list)
+      run(list[1])
+      cluster.sh 'kubectl create namespace asya; kubectl apply -f crds/examples/minimal.yaml'
+      local said = run(list[2])
+      assert.is_truthy(said:find('cases', 1, true) and said:find('Deployment', 1, true), said)
+      assert.is_nil(said:find('forbidden', 1, true), said)
+    end)
+
+    it('releases actors with it when the operator is gone', function()
+      cluster.kubectl [[patch asyncactor minimal -n asya --type=merge -p '{"metadata":{"finalizers":["asya.sh/finalizer"]}}']]
+      cluster.sh('helm uninstall asya-operator -n %s', NS)
+      local list = blocks 'Let the actors go with the image alone'
+      assert.equal(1, #list)
+      local said, ok = run(list[1])
+      assert.is_true(ok and said:find('asyncactor.asya.sh/minimal released', 1, true) ~= nil, said)
+      assert.is_nil(said:find('forbidden', 1, true), said)
+      assert.is_nil(cluster.get('asyncactor', 'minimal', 'asya').metadata.finalizers)
+      assert.is_nil(cluster.get('clusterrole', 'asya-release') or cluster.get('clusterrolebinding', 'asya-release'))
+    end)
   end)
 
   describe('coming from the Go operator', function()
@@ -178,7 +195,5 @@ describe('the pages of the chart', function()
     end
   end)
 
-  it('have no command that is run nowhere', function()
-    for title, section in pairs(sections) do assert.is_true(ran[title], section.page .. ': ' .. title) end
-  end)
+  it('have no command that is run nowhere', function() assert.same({}, pages.unrun()) end)
 end)

@@ -26,7 +26,7 @@ describe('the rights of the chart', function()
     chart.clean()
     own, apps, mark = cluster.namespace 'own', cluster.namespace 'apps', cluster.audit_mark()
     cluster.kubectl('create secret generic rabbitmq-secret -n %s --from-literal=password=%s', apps, os.getenv 'BED_RABBITMQ_PASSWORD')
-    helm('install asya-operator chart -n %s --set runtime.namespace=%s --values %s', own, apps, cluster.write(cluster.temp 'values.yaml', ([[
+    helm('install asya-operator %s -n %s --set runtime.namespace=%s --values %s', cluster.PACKAGE, own, apps, cluster.write(cluster.temp 'values.yaml', ([[
 transports:
   rabbitmq: {config: {host: %s, port: %s}}
   sqs: {enabled: true, config: {endpoint: "%s", actorRoleArn: "%s"}}

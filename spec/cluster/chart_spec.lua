@@ -5,7 +5,7 @@ local exposition = require 'exposition'
 --- The YAML, or what helm said and false.
 local function template(arguments)
   local path = cluster.temp 'template.yaml'
-  local output, ok = cluster.sh('(helm template asya-operator chart --no-hooks -n asya-system %s >%s)', arguments or '', path)
+  local output, ok = cluster.sh('(helm template asya-operator %s --no-hooks -n asya-system %s >%s)', cluster.PACKAGE, arguments or '', path)
   return ok and cluster.read(path) or output, ok
 end
 
@@ -77,7 +77,7 @@ describe('the chart', function()
 
   for _, row in ipairs(VALUES) do
     it('is accepted by lint and by the API server: ' .. row[1], function()
-      local said, clean = cluster.sh('helm lint --strict chart %s', row[2])
+      local said, clean = cluster.sh('helm lint --strict %s %s', cluster.PACKAGE, row[2])
       assert.is_true(clean, said)
       cluster.sh 'kubectl create namespace asya-system'
       local yaml, ok = template(row[2])

@@ -253,13 +253,20 @@ transports: {rabbitmq: {config: {host: new, port: 5673, exchange: ""}}, sqs: nul
     assert.is_nil((chart.text '--kube-version 1.18.9'))
   end)
 
-  it('are the same from the archive', function()
-    local folder = cluster.temp 'package'
-    local said, ok = cluster.sh('helm package chart -d %s', folder)
+  it('are the same from the tree, whose links the package does not have', function()
+    local said, ok = cluster.sh('helm package chart -d %s', cluster.temp 'package')
     assert.is_true(ok, said)
-    local archive = said:match '(%S+%.tgz)'
-    assert.equal(chart.text(), chart.text('', archive))
-    local files = cluster.sh('tar tzf %s', archive)
+    local archive, folders = said:match '(%S+%.tgz)', { cluster.temp 'ours', cluster.temp 'helms' }
+    for i, package in ipairs { cluster.PACKAGE, archive } do
+      local folder = folders[i]
+      cluster.sh('rm -rf %s; mkdir %s && tar -xmzf %s -C %s', folder, folder, package, folder)
+      cluster.sh('helm show chart %s >%s/asya-operator/Chart.yaml', package, folder) -- helm writes it anew, in its own order
+    end
+    assert.equal('', (cluster.sh('diff -r %s %s', folders[1], folders[2])))
+    assert.equal('', (cluster.sh('find %s -type l', folders[1])))
+    assert.is_nil(chart.text():find('symbolic link', 1, true))
+    assert.is_nil(cluster.sh('helm show values %s', cluster.PACKAGE):find('symbolic link', 1, true))
+    local files = cluster.sh('tar tzf %s', cluster.PACKAGE)
     assert.is_truthy(files:find('asya-operator/crds/asyncactors.asya.sh.yaml', 1, true))
     for _, kept_out in ipairs { 'crds/examples', 'docs/', 'policies/README.md' } do assert.is_nil(files:find(kept_out, 1, true), kept_out) end
   end)

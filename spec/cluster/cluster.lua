@@ -6,6 +6,8 @@ local M = {}
 local BED = os.getenv 'BED'
 M.build = os.getenv 'BUILD' or 'build'
 M.available = BED ~= nil
+--- What `make chart` has made, and README.md installs.
+M.PACKAGE = M.build .. '/asya-operator.tgz'
 M.bed_dir = BED
 
 local function quote(text)
@@ -160,7 +162,7 @@ end
 --- What helm makes of the chart, as a file; fails the test when it fails.
 function M.chart(release, namespace, arguments)
   local path = M.temp 'chart.yaml'
-  local output, ok = M.sh('(helm template %s chart --no-hooks -n %s %s >%s)', release, namespace, arguments or '', path)
+  local output, ok = M.sh('(helm template %s %s --no-hooks -n %s %s >%s)', release, M.PACKAGE, namespace, arguments or '', path)
   if not ok then error('helm template:\n' .. output, 2) end
   return path
 end

@@ -1,4 +1,5 @@
 --- release: our finalizer taken off, by hand and before helm uninstalls, and nothing else.
+local chart = require 'chart'
 local cluster = require 'cluster'
 local json = require 'json'
 
@@ -135,8 +136,8 @@ describe('release', function()
 
   it('as a hook of the chart stops the operator by its lease first, with no rights but the operator\'s', function()
     local own, out = cluster.namespace 'operators', cluster.temp 'uninstall.out'
-    local installed, ok = sh("helm install released chart -n %s --set releaseOnUninstall=true --set replicaCount=0 --set operatorClass=blue"
-      .. " --set 'watchNamespaces={%s}' --set nodeSelector.no=where", own, ns)
+    local installed, ok = sh("helm install released %s -n %s --set releaseOnUninstall=true --set replicaCount=0 --set operatorClass=blue"
+      .. " --set 'watchNamespaces={%s}' --set nodeSelector.no=where", cluster.PACKAGE, own, ns)
     assert.is_true(ok, installed)
     local account = cluster.account('released-asya-operator', own)
     local function start()
@@ -155,11 +156,7 @@ describe('release', function()
     local job = eventually('the hook', 30, function() return cluster.get('job', 'released-asya-operator-release', own) end)
     local pod = job.spec.template.spec
     assert.equal('released-asya-operator', pod.serviceAccountName)
-    local command = { 'env', 'KUBECONFIG=' .. account }
-    for _, each in ipairs(pod.containers[1].env) do command[#command + 1] = cluster.quote(each.name .. '=' .. (each.value or '')) end
-    command[#command + 1] = cluster.build .. '/san/asya-operator'
-    for _, each in ipairs(pod.containers[1].args) do command[#command + 1] = cluster.quote(each) end
-    local output, done = sh('%s', table.concat(command, ' '))
+    local output, done = chart.play(pod, own)
     assert.is_true(done, output)
     assert.is_truthy(output:find('asyncactor.asya.sh/a released (namespace ' .. ns .. ')', 1, true), output)
     assert.is_false(op.alive())

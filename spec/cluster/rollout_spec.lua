@@ -158,7 +158,7 @@ describe('parameters in the configuration', function()
 policies: {extra: {cheap.lua: %s}}
 policyParams: {cheap: {tier: spot}}
 ]]):format((require 'json'.encode(CHEAP))))
-    local said, ok = cluster.sh('helm install asya-operator chart -n %s --set runtime.namespace=%s --values %s', own, ns, values)
+    local said, ok = cluster.sh('helm install asya-operator %s -n %s --set runtime.namespace=%s --values %s', cluster.PACKAGE, own, ns, values)
     assert(ok, said)
     local op = chart.operator(own, { runtime_namespace = ns })
     cluster.apply(cluster.actor('one', ns))

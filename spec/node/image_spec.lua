@@ -13,6 +13,12 @@ describe('the image', function()
   local image
   setup(function() image = json.decode(cluster.read(node.await_file 'first.json'))[1] end)
 
+  it('is the one that the chart asks for, and goes to a registry by the lines of README.md', function()
+    local pushed, version = json.decode(cluster.read(node.await_file 'pushed.json')), cluster.read('chart/Chart.yaml'):match 'appVersion: "(.-)"'
+    assert.same({ version }, pushed.tags)
+    assert.same({ 'asya-operator:' .. version, 'asya-operator:next' }, image.RepoTags)
+  end)
+
   it('is smaller than 25 MB', function()
     print(('image: %.1f MB'):format(image.Size / 1e6))
     assert.is_true(image.Size < 25e6, image.Size)

@@ -4,7 +4,7 @@ local node = require 'node'
 local cluster = require 'cluster'
 
 local eventually, helm = cluster.eventually, node.helm
-local RELEASE = 'asya-operator chart -n ' .. node.SYSTEM
+local RELEASE = 'asya-operator ' .. cluster.PACKAGE .. ' -n ' .. node.SYSTEM
 
 describe('a release', function()
   if not node.available then
