@@ -3,6 +3,7 @@
 local cases = require 'cases'
 local explain = require 'explain'
 local json = require 'json'
+local kinds = require 'kinds'
 local plain = require 'plain'
 local plan = require 'plan'
 local policy = require 'policy'
@@ -317,16 +318,6 @@ local function problems_of(self)
   return result
 end
 
-local function declared_kinds(manifest)
-  local kinds = {}
-  for _, child in ipairs(manifest.children) do
-    local id = child.apiVersion .. ' ' .. child.kind
-    kinds[id] = kinds[id] or {}
-    kinds[id][child.shared and 'shared' or 'owned'] = true
-  end
-  return kinds
-end
-
 --- Compiles files and makes a bundle of them. Raises "file:line: what is wrong".
 ---@param files Source[]
 ---@param settings table? the operator's settings by name; `params` in it holds parameters by policy
@@ -336,11 +327,12 @@ function bundle.load(files, settings, host)
   local loader = new_loader(files, host)
   local by_name, manifest = collect(loader)
   local list = in_order(by_name)
+  manifest.kinds = kinds.declared(manifest, list)
   settings = settings or {}
   apply_params(list, settings.params or {}, host)
   loader.open = false
   local self = setmetatable({
-    list = list, host = host, kind_of = loader.kind_of, manifest_ = manifest, kinds = declared_kinds(manifest),
+    list = list, host = host, kind_of = loader.kind_of, manifest_ = manifest, kinds = kinds.by_id(manifest.children, manifest.kinds),
     settings = settings_with_defaults(manifest, settings),
   }, Bundle)
   self.problems_ = problems_of(self)

@@ -2,6 +2,7 @@
 -- Objects stand under roles, so that a later policy finds them without knowing names. Nothing is checked against a cluster here.
 local json = require 'json'
 local k8s = require 'k8s'
+local kinds_of = require 'kinds'
 local plain = require 'plain'
 local policies = require 'policy'
 local seal = require 'seal'
@@ -317,11 +318,11 @@ local function check_object(host, entry, kinds)
   end
   local declared = kinds[object.apiVersion .. ' ' .. object.kind]
   if not declared then
-    blame(host, entry, '%s %s is not among the children of the manifest', object.apiVersion, object.kind)
+    blame(host, entry, '%s', kinds_of.advice(object.apiVersion, object.kind, entry.shared))
   elseif entry.shared and not declared.shared then
-    blame(host, entry, '%s is planned as shared: the manifest must say shared = true', object.kind)
+    blame(host, entry, '%s is planned as shared: the manifest, or `kinds` of the policy, must say shared = true', object.kind)
   elseif not entry.shared and not declared.owned then
-    blame(host, entry, '%s is shared = true in the manifest: plan it with plan:shared', object.kind)
+    blame(host, entry, '%s is declared with shared = true: plan it with plan:shared', object.kind)
   end
 end
 

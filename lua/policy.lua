@@ -11,6 +11,7 @@ local concat, sort = table.concat, table.sort
 ---@field name string
 ---@field after string[]
 ---@field params table<string, table>
+---@field kinds Kind[] what it renders beside the kinds of the manifest
 ---@field doc string?
 ---@field settings (fun(ctx: table): string[]?)?
 ---@field validate (fun(actor: table, ctx: table): table?)?
@@ -18,6 +19,13 @@ local concat, sort = table.concat, table.sort
 ---@field queues fun(actor: table, ctx: table, plan: Plan)?
 ---@field status fun(actor: table, ctx: table, status: table, plan: Plan)?
 ---@field shared fun(ctx: table, plan: Plan)?
+
+---@class Kind
+---@field apiVersion string
+---@field kind string
+---@field plural string
+---@field shared boolean? planned with plan:shared
+---@field selector string? of labels: only objects that have them are watched
 
 ---@class Invalid
 ---@field path string?
@@ -92,27 +100,9 @@ local function shape(value, where, fields)
 end
 
 local DEFINE = {
-  name = 'string', after = 'table?', params = 'table?', doc = 'string?', settings = 'function?',
+  name = 'string', after = 'table?', params = 'table?', kinds = 'table?', doc = 'string?', settings = 'function?',
   validate = 'function?', render = 'function?', queues = 'function?', status = 'function?', shared = 'function?',
 }
-
---- Returns a checked copy of what policy.define() was given, or nil and what is wrong.
-local function definition(spec)
-  local wrong = shape(spec, 'policy.define', DEFINE)
-  if wrong then
-    return nil, wrong
-  end
-  if not find(spec.name, '^[a-z0-9][a-z0-9-]*$') or #spec.name > 63 then
-    return nil, format("policy.define.name '%s' must be of a-z, 0-9 and '-', at most 63", spec.name)
-  end
-  local copy = {}
-  for key, value in pairs(spec) do
-    copy[key] = value
-  end
-  copy.after, wrong = list(spec.after, 'policy.define.after', 'string')
-  copy.params = spec.params or {}
-  return not wrong and copy or nil, wrong
-end
 
 local PARENT = { apiVersion = 'string', kind = 'string', plural = 'string' }
 local CHILD = { apiVersion = 'string', kind = 'string', plural = 'string', selector = 'string?', shared = 'boolean?' }
@@ -142,6 +132,27 @@ local function kinds(value, where, fields)
     wrong = wrong or shape(item, format('%s[%d]', where, i), fields)
   end
   return copy, wrong
+end
+
+--- Returns a checked copy of what policy.define() was given, or nil and what is wrong.
+local function definition(spec)
+  local wrong = shape(spec, 'policy.define', DEFINE)
+  if wrong then
+    return nil, wrong
+  end
+  if not find(spec.name, '^[a-z0-9][a-z0-9-]*$') or #spec.name > 63 then
+    return nil, format("policy.define.name '%s' must be of a-z, 0-9 and '-', at most 63", spec.name)
+  end
+  local copy = {}
+  for key, value in pairs(spec) do
+    copy[key] = value
+  end
+  local more
+  copy.after, wrong = list(spec.after, 'policy.define.after', 'string')
+  copy.kinds, more = kinds(spec.kinds, 'policy.define.kinds', CHILD)
+  copy.params = spec.params or {}
+  wrong = wrong or more
+  return not wrong and copy or nil, wrong
 end
 
 --- Returns what is wrong with `remote` of a file, or nil. It may name only settings that exist.
@@ -221,6 +232,7 @@ local function manifest(spec)
   copy.public_env, more = list(spec.public_env, 'policy.manifest.public_env', 'string')
   wrong = wrong or more or check_settings(spec.settings or {})
   copy.settings = spec.settings or {}
+  copy.kinds = json.array {} -- those of policies, once they are loaded
   return not wrong and copy or nil, wrong
 end
 
@@ -259,7 +271,7 @@ function policy.new(read, file)
     error(format('%s: %s', file() or '?', wrong), 0)
   end
 
-  --- Defines a policy: its name, its hooks, and the policies that run before it.
+  --- Defines a policy: its name, its hooks, the policies that run before it, and the kinds that it makes beside those of the manifest.
   ---@param spec Definition
   function api.define(spec)
     local content, wrong = definition(spec)

@@ -33,7 +33,8 @@ The operator has a ClusterRole for the objects that it makes of actors, and a Ro
 - The operator finds ConfigMaps by label. Outside of the release's namespace it reads and changes only `asya-runtime`.
 - Secrets are read one by one by name, or never (`rbac.readSecrets=false`).
 - Actors get a finalizer and a status. Nothing else of them is changed.
-- Policies of your own that render other kinds need `rbac.extraRules`.
+- A policy of your own that declares other kinds (`kinds` of `policy.define`) needs `rbac.extraRules`, for example
+  `{apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, watch, create, patch, delete]}`.
 
 A test runs the operator with exactly these rights, and fails when one of them is not used. The pod passes the Pod Security level "restricted".
 

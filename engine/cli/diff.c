@@ -28,7 +28,7 @@
 typedef struct diff {
 	ao_session session;
 	ao_sides *sides;
-	const ao_manifest *manifest;
+	ao_manifest *manifest;
 	ao_openapi *openapi;
 	ao_world *world;
 	const char *namespace_; /* only parents of this one; NULL: all */
@@ -379,7 +379,9 @@ static int run(diff *d, const ao_load_options *load, const ao_session_flags *fla
 		r = ao_sides_new(&d->session, &with, &d->sides, reterr);
 	if (r < 0)
 		return r;
-	d->manifest = ao_sides_main(d->sides)->loaded.manifest;
+	r = ao_sides_manifest(d->sides, &d->manifest, reterr);
+	if (r < 0)
+		return r;
 	if (ao_sides_main(d->sides)->loaded.unclaimed)
 		ao_cli_note(ao_sides_main(d->sides)->loaded.unclaimed);
 	r = ao_plan_schemas(d->manifest, d->session.kube, &d->openapi, reterr);
@@ -400,6 +402,7 @@ static int finish(diff *d, int r, ao_output output, ao_err *err)
 		ao_diff_print(d->changes, d->list, d->manifest->kinds[0].resource.plural, d->parents, output);
 	ao_openapi_free(d->openapi);
 	ao_world_free(d->world);
+	ao_manifest_free(d->manifest);
 	ao_sides_free(d->sides);
 	ao_session_close(&d->session);
 	ao_changes_free(d->changes);

@@ -212,6 +212,17 @@ const ao_variant *ao_sides_serving(ao_sides *s, const ao_object *parent)
 
 const ao_variant *ao_sides_main(const ao_sides *s) { return s->would.main; }
 
+int ao_sides_manifest(const ao_sides *s, ao_manifest **ret, ao_err **reterr)
+{
+	const ao_variant *others[] = {s->would.canary, s->as_is.main, s->as_is.canary};
+	ao_auto_json cJSON *manifest = cJSON_Duplicate(ao_bundle_manifest(s->would.main->loaded.bundle), 1);
+	for (size_t i = 0; i < AO_LEN(others); i++)
+		if (others[i])
+			ao_manifest_add_kinds(ao_json_at(manifest, "kinds"),
+					      ao_json_at(ao_bundle_manifest(others[i]->loaded.bundle), "kinds"));
+	return ao_manifest_read(manifest, ret, reterr);
+}
+
 const ao_variant *ao_sides_would(const ao_sides *s, const ao_object *parent) { return variant_for(s, &s->would, parent); }
 
 int ao_sides_new(ao_session *session, const ao_load_options *load, ao_sides **ret, ao_err **reterr)

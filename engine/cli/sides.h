@@ -23,6 +23,8 @@ void ao_sides_free(ao_sides *sides); /* NULL is fine; before the session is clos
 
 /** The bundle that would serve the parents outside of the canary. Borrowed. */
 const ao_variant *ao_sides_main(const ao_sides *sides);
+/** The manifest of a world in which both sides are seen: with all kinds that policies declare. @return as ao_manifest_read() */
+int ao_sides_manifest(const ao_sides *sides, ao_manifest **ret, ao_err **reterr);
 /** The bundle that would serve this parent. Borrowed. */
 const ao_variant *ao_sides_would(const ao_sides *sides, const ao_object *parent);
 /** The bundle that serves this parent now. It may have to be fetched, and then the parent may be gone afterwards. Borrowed. */

@@ -47,7 +47,7 @@ typedef struct operator_ {
 	ao_load_options load; /* those of `options`, with `files` */
 	ao_heartbeat *heartbeat;
 	ao_policies *policies;
-	ao_variant *basis; /* the variant for whose manifest everything here was made */
+	ao_manifest *manifest; /* everything here was made for it */
 	ao_events *events;
 	ao_world *world;
 	ao_shared *shared;
@@ -98,8 +98,6 @@ static void on_files_change(void *arg)
 		ao_policies_reload(op->policies);
 }
 
-static const ao_manifest *manifest_of(const operator_ *op) { return op->basis->loaded.manifest; }
-
 static void on_file_read(void *arg, const char *setting, const char *result)
 {
 	ao_instruments_file_read(((operator_ *)arg)->metrics, setting, result);
@@ -126,7 +124,7 @@ static void on_stream(void *arg, const char *path)
 {
 	operator_ *op = arg;
 	if (op->world)
-		ao_instruments_stream(op->metrics, manifest_of(op), path);
+		ao_instruments_stream(op->metrics, op->manifest, path);
 }
 
 static void on_beat(void *arg, uint64_t late_ms)
@@ -142,7 +140,7 @@ static void on_collect(void *arg)
 	ao_metrics *m = op->metrics;
 	ao_instruments_process(m);
 	ao_instruments_files(m, op->files);
-	if (op->basis) {
+	if (op->manifest) {
 		ao_auto_str char *name = ao_metric_labels("name", op->lease_name);
 		ao_metric_set(m, "leader_election_master_status", name, leads(op));
 		ao_policies_collect(op->policies);
@@ -152,7 +150,7 @@ static void on_collect(void *arg)
 	if (op->queues)
 		ao_queues_collect(op->queues, m);
 	if (op->world)
-		ao_instruments_parents(m, manifest_of(op), ao_world_parents(op->world));
+		ao_instruments_parents(m, op->manifest, ao_world_parents(op->world));
 }
 
 static void on_health(void *arg, ao_checks *checks)
@@ -187,7 +185,7 @@ static bool is_apart(void *arg, const ao_object *parent) { return ao_policies_ap
 static void on_debug(void *arg, const char *rest, ao_server_reply *reply)
 {
 	operator_ *op = arg;
-	ao_debug_reply(&(ao_debug){op->basis ? manifest_of(op) : NULL, op->reconciler, op->world, bundle_of, op}, rest, reply);
+	ao_debug_reply(&(ao_debug){op->manifest, op->reconciler, op->world, bundle_of, op}, rest, reply);
 }
 
 /* ---- leading ---- */
@@ -264,7 +262,7 @@ static void pin_shared(operator_ *op)
 		if (namespace_ &&
 		    !ao_scope_covers(op->scope, namespace_)) /* we do not see that namespace, and may not have the right to write there */
 			continue;
-		ao_shared_pin(op->shared, ao_manifest_kind(manifest_of(op), object), ao_json_str(item, "role"), object);
+		ao_shared_pin(op->shared, ao_manifest_kind(op->manifest, object), ao_json_str(item, "role"), object);
 	}
 }
 
@@ -313,7 +311,7 @@ static void on_synced(void *arg)
 {
 	operator_ *op = arg;
 	ao_info(AO_CORE, NULL, "caches are filled: %zu %s", ao_store_count(ao_world_parents(op->world)),
-		manifest_of(op)->kinds[0].resource.plural);
+		op->manifest->kinds[0].resource.plural);
 	plan_resync(op);
 	if (op->rivals)
 		ao_rivals_begin(op->rivals, op->world);
@@ -335,15 +333,15 @@ static void on_queue_change(void *arg, const char *key, bool work)
 static void build_world(operator_ *op)
 {
 	ao_world_listener listener = {on_parent, on_dependent, on_shared_change, on_synced, on_installed, on_seen, op};
-	ao_instruments_lead(op->metrics, manifest_of(op));
-	op->world = ao_world_new(op->loop, op->kube, manifest_of(op), op->scope, &listener);
+	ao_instruments_lead(op->metrics, op->manifest);
+	op->world = ao_world_new(op->loop, op->kube, op->manifest, op->scope, &listener);
 	op->shared = ao_shared_new(op->loop, op->kube, op->world, op->events);
 	op->queues = ao_queues_new(&(ao_queues_options){
 	    .loop = op->loop,
 	    .kube = op->kube,
 	    .events = op->events,
-	    .parent_kind = &manifest_of(op)->kinds[0].resource,
-	    .records_path = manifest_of(op)->records_path,
+	    .parent_kind = &op->manifest->kinds[0].resource,
+	    .records_path = op->manifest->records_path,
 	    .health_ms = duration_of(op, "healthCheckInterval", QUEUE_HEALTH_MS, "5m"),
 	    .on_change = on_queue_change,
 	    .arg = op,
@@ -390,20 +388,21 @@ static void end_leading(operator_ *op)
 	op->openapi = NULL;
 }
 
-static int take_basis(operator_ *op, ao_err **reterr)
+static int take_manifest(operator_ *op, ao_err **reterr)
 {
-	ao_variant_unref(op->basis);
-	op->basis = ao_policies_basis(op->policies);
 	ao_openapi_free(op->openapi);
+	ao_manifest_free(op->manifest);
 	op->openapi = NULL;
-	return ao_plan_schemas(manifest_of(op), op->kube, &op->openapi, reterr);
+	op->manifest = NULL;
+	int r = ao_policies_manifest(op->policies, &op->manifest, reterr);
+	return r < 0 ? r : ao_plan_schemas(op->manifest, op->kube, &op->openapi, reterr);
 }
 
 /** It is known now what was live, and so which world to watch. */
 static void on_recalled(void *arg)
 {
 	operator_ *op = arg;
-	if (take_basis(op, &op->err) < 0) {
+	if (take_manifest(op, &op->err) < 0) {
 		op->result = op->err->code;
 		ao_loop_stop(op->loop);
 		return;
@@ -534,13 +533,13 @@ static int start(operator_ *op, ao_err **reterr)
 		r = prepare_policies(op, reterr);
 	if (r < 0)
 		return r;
-	r = take_basis(op, reterr);
+	r = take_manifest(op, reterr);
 	if (r < 0)
 		return r;
-	op->lease_name = ao_scope_name(op->scope, manifest_of(op)->lease);
+	op->lease_name = ao_scope_name(op->scope, op->manifest->lease);
 	char instance[256] = "";
 	gethostname(instance, sizeof(instance) - 1);
-	op->events = ao_events_new(op->loop, op->kube, manifest_of(op)->component, instance);
+	op->events = ao_events_new(op->loop, op->kube, op->manifest->component, instance);
 	ao_kube_set_gate(op->kube, may_write, op);
 	if (o->leader_elect)
 		return start_lease(op, reterr);
@@ -562,7 +561,7 @@ static void stop(operator_ *op)
 	ao_timer_free(op->pin);
 	ao_timer_free(op->resync);
 	ao_heartbeat_free(op->heartbeat);
-	ao_variant_unref(op->basis);
+	ao_manifest_free(op->manifest);
 	free(op->lease_name);
 	ao_kubeconfig_free(op->config);
 	ao_metrics_free(op->metrics);

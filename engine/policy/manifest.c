@@ -60,6 +60,15 @@ static int read_kinds(const cJSON *list, const char *name, ao_kind_role role, ao
 	return 0;
 }
 
+static int read_declared(const cJSON *list, ao_manifest *m, ao_err **reterr)
+{
+	size_t first = m->kind_count;
+	int r = read_kinds(list, "kinds", AO_ROLE_CHILD, m, reterr);
+	for (size_t i = first; i < m->kind_count; i++)
+		m->kinds[i].declared = true;
+	return r;
+}
+
 /** A NULL-terminated copy of a JSON array of strings, with `extra` first when it is not NULL. */
 static char **string_list(const cJSON *list, const char *extra)
 {
@@ -126,6 +135,8 @@ int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 	int r = read_kind(ao_json_at(json, "parent"), "parent", AO_ROLE_PARENT, &m->kinds[0], reterr);
 	if (r == 0)
 		r = read_kinds(ao_json_at(json, "children"), "children", AO_ROLE_CHILD, m, reterr);
+	if (r == 0)
+		r = read_declared(ao_json_at(json, "kinds"), m, reterr);
 	if (r == 0)
 		r = read_kinds(ao_json_at(json, "related"), "related", AO_ROLE_RELATED, m, reterr);
 	if (r == 0)
@@ -200,22 +211,54 @@ static bool holds(const cJSON *list, const cJSON *kind)
 	return false;
 }
 
+bool ao_manifest_holds(const cJSON *world, const cJSON *row)
+{
+	return holds(ao_json_at(world, "children"), row) || holds(ao_json_at(world, "kinds"), row);
+}
+
+const cJSON *ao_manifest_same_kind(const cJSON *rows, const cJSON *row)
+{
+	const char *api_version = ao_json_str(row, "apiVersion"), *kind = ao_json_str(row, "kind");
+	const cJSON *each;
+	cJSON_ArrayForEach (each, rows)
+		if (strcmp(ao_json_str(each, "apiVersion"), api_version) == 0 && strcmp(ao_json_str(each, "kind"), kind) == 0)
+			return each;
+	return NULL;
+}
+
+void ao_manifest_add_kinds(cJSON *rows, const cJSON *more)
+{
+	const cJSON *row;
+	cJSON_ArrayForEach (row, more)
+		if (!ao_manifest_same_kind(rows, row))
+			cJSON_AddItemToArray(rows, cJSON_Duplicate(row, 1));
+}
+
 bool ao_manifest_fits(const cJSON *manifest, const cJSON *world)
 {
 	static const char *const SAME[] = {"parent",        "finalizer",     "field_manager",  "legacy_managers", "rendered_digest",
 					   "bundle_digest", "queue_records", "policies_label", "class_annotation"};
-	static const char *const LISTS[] = {"children", "related"};
 	const cJSON *kind;
 	for (size_t i = 0; i < AO_LEN(SAME); i++) {
 		const cJSON *value = ao_json_at(manifest, SAME[i]);
 		if (value && !ao_json_equal(value, ao_json_at(world, SAME[i])))
 			return false;
 	}
-	for (size_t i = 0; i < AO_LEN(LISTS); i++)
-		cJSON_ArrayForEach (kind, ao_json_at(manifest, LISTS[i]))
-			if (!holds(ao_json_at(world, LISTS[i]), kind))
-				return false;
+	cJSON_ArrayForEach (kind, ao_json_at(manifest, "children"))
+		if (!ao_manifest_holds(world, kind))
+			return false;
+	cJSON_ArrayForEach (kind, ao_json_at(manifest, "related"))
+		if (!holds(ao_json_at(world, "related"), kind))
+			return false;
 	return true;
+}
+
+char *ao_kind_rule(const ao_kind *kind)
+{
+	const char *api_version = kind->resource.api_version, *slash = strchr(api_version, '/');
+	ao_auto_str char *group = slash ? ao_xstrndup(api_version, (size_t)(slash - api_version)) : ao_xstrdup("\"\"");
+	return ao_xasprintf("{apiGroups: [%s], resources: [%s], verbs: [get, list, watch, create, patch, delete]}", group,
+			    kind->resource.plural);
 }
 
 const ao_kind *ao_manifest_kind(const ao_manifest *m, const cJSON *object)

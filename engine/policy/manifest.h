@@ -26,11 +26,12 @@ typedef struct ao_kind {
 	char *selector; /* label selector of the watch, or NULL */
 	char *label;    /* AO_ROLE_RELATED: the label that names the parent, or NULL */
 	char *owner;    /* AO_ROLE_RELATED: the kind of the child that owns it, or NULL */
+	bool declared;  /* by a policy, not by the manifest's file: that it cannot be watched holds nothing else up */
 	ao_projection projection;
 } ao_kind;
 
 typedef struct ao_manifest {
-	ao_kind *kinds; /* the parent first, then children and shared, then related, in manifest order */
+	ao_kind *kinds; /* the parent first, then children and shared, those of policies last, then related, in manifest order */
 	size_t kind_count;
 	const ao_resource **made; /* NULL-terminated: the kinds of children and shared objects; borrowed from `kinds` */
 	char *finalizer;          /* or NULL: none is added */
@@ -55,8 +56,18 @@ typedef struct ao_manifest {
 int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr);
 void ao_manifest_free(ao_manifest *manifest);
 
-/** Can a bundle with `manifest` work in a world that was made for `world`? Both as ao_bundle_manifest() returns them. */
+/** Can a bundle with `manifest` work in a world that was made for `world`, but for what policies declare? Both as ao_bundle_manifest() returns
+ * them. */
 bool ao_manifest_fits(const cJSON *manifest, const cJSON *world);
+
+/** Is this row of `kinds`, or of `children`, among those of `world`? */
+bool ao_manifest_holds(const cJSON *world, const cJSON *row);
+/** The row for the same kind, which may say something else about it; NULL: there is none. Borrowed from `rows`. */
+const cJSON *ao_manifest_same_kind(const cJSON *rows, const cJSON *row);
+/** Adds the rows of kinds that are not among `rows` yet. @param more  copied; may be NULL */
+void ao_manifest_add_kinds(cJSON *rows, const cJSON *more);
+/** The rule for a role that lets us watch and make objects of a kind, as YAML in one line. @return the caller frees */
+char *ao_kind_rule(const ao_kind *kind);
 
 /** The kind of a JSON object, by its apiVersion and kind. NULL: the manifest does not name it. */
 const ao_kind *ao_manifest_kind(const ao_manifest *manifest, const cJSON *object);

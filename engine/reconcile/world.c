@@ -38,6 +38,7 @@ struct ao_world {
 	ao_world_listener listener;
 	ao_store **stores; /* one per kind, same order */
 	bool *absent;      /* one per kind: it was said that it is not installed */
+	bool *denied;      /* ... that a policy's kind cannot be listed */
 	place *places;
 	size_t place_count;
 	ao_kube **clients; /* beside the one we were given */
@@ -119,7 +120,7 @@ static void on_change(void *arg, ao_informer *informer, ao_change change, const 
 static bool is_forbidden(const place *p, const char **ret_plural)
 {
 	for (size_t i = 0; i < p->world->manifest->kind_count; i++)
-		if (ao_informer_forbidden(p->watched[i].informer)) {
+		if (!p->watched[i].kind->declared && ao_informer_forbidden(p->watched[i].informer)) {
 			*ret_plural = p->watched[i].kind->resource.plural;
 			return true;
 		}
@@ -171,6 +172,22 @@ static void tell_absent(const watched *w, bool absent)
 		world->listener.on_installed(world->listener.arg);
 }
 
+/** What a policy declares may not be covered by our role, which knows the manifest's kinds only. */
+static void tell_denied(const watched *w)
+{
+	ao_world *world = w->place->world;
+	bool *said = &world->denied[w->kind - world->manifest->kinds], denied = ao_world_denied(world, w->kind);
+	if (!w->kind->declared || *said == denied)
+		return;
+	*said = denied;
+	ao_auto_str char *rule = ao_kind_rule(w->kind);
+	if (denied)
+		ao_warn(AO_CORE, NULL, "is not allowed to list %s, which a policy declares. The rule for the chart's rbac.extraRules: %s",
+			w->kind->resource.plural, rule);
+	else
+		ao_info(AO_CORE, NULL, "is allowed to list %s now", w->kind->resource.plural);
+}
+
 static void on_synced(void *arg, ao_informer *informer, bool absent)
 {
 	const watched *w = arg;
@@ -178,6 +195,7 @@ static void on_synced(void *arg, ao_informer *informer, bool absent)
 	const char *plural;
 	if (!ao_informer_forbidden(informer))
 		tell_absent(w, absent);
+	tell_denied(w);
 	look_at_place(w->place);
 	if (world->synced)
 		return;
@@ -218,7 +236,7 @@ static void init_place(ao_loop *loop, ao_kube *kube, ao_world *world, place *p, 
 							     .namespace_ = namespace_,
 							     .label_selector = kind->selector ? kind->selector : kind->label,
 							     .into = world->stores[i],
-							     .patient = namespace_ != NULL,
+							     .patient = namespace_ || kind->declared,
 							     .on_change = on_change,
 							     .on_synced = on_synced,
 							     .arg = &p->watched[i],
@@ -232,6 +250,7 @@ ao_world *ao_world_new(ao_loop *loop, ao_kube *kube, const ao_manifest *manifest
 	*world = (ao_world){.manifest = manifest, .scope = scope, .listener = *listener, .place_count = 1};
 	world->stores = ao_xcalloc(manifest->kind_count, sizeof(*world->stores));
 	world->absent = ao_xcalloc(manifest->kind_count, sizeof(*world->absent));
+	world->denied = ao_xcalloc(manifest->kind_count, sizeof(*world->denied));
 	for (size_t i = 0; i < manifest->kind_count; i++)
 		world->stores[i] = new_store(world, &manifest->kinds[i]);
 	while (scope->namespaces && scope->namespaces[world->place_count])
@@ -273,6 +292,7 @@ void ao_world_free(ao_world *world)
 	free(world->clients);
 	free(world->places);
 	free(world->absent);
+	free(world->denied);
 	free(world->stores);
 	free(world);
 }
@@ -296,6 +316,14 @@ ao_store *ao_world_parents(ao_world *world) { return world->stores[0]; }
 ao_store *ao_world_store(ao_world *world, const ao_kind *kind) { return world->stores[kind - world->manifest->kinds]; }
 
 bool ao_world_absent(const ao_world *world, const ao_kind *kind) { return world->absent[kind - world->manifest->kinds]; }
+
+bool ao_world_denied(const ao_world *world, const ao_kind *kind)
+{
+	for (size_t i = 0; i < world->place_count; i++)
+		if (kind->declared && ao_informer_forbidden(world->places[i].watched[kind - world->manifest->kinds].informer))
+			return true;
+	return false;
+}
 
 const ao_object *ao_world_find(ao_world *world, const ao_kind *kind, const cJSON *desired)
 {

@@ -7,7 +7,8 @@
  *
  * Parents of another class are not visible here.  When a parent's class changes, it goes or comes.  A scope with namespaces has an informer
  * per kind and namespace.  When we are not allowed to list something in a namespace (it does not exist yet, or our roles are missing),
- * nothing waits for it; the namespace's parents come when everything that belongs to them can be seen.
+ * nothing waits for it; the namespace's parents come when everything that belongs to them can be seen.  For a kind that a policy declares
+ * nothing waits at all.
  * Threads: the loop thread only.
  */
 #include "kube/informer.h"
@@ -41,6 +42,8 @@ const ao_scope *ao_world_scope(const ao_world *world);
 
 /** Does the cluster not know this kind? */
 bool ao_world_absent(const ao_world *world, const ao_kind *kind);
+/** Is this a kind of a policy that we are not allowed to list, somewhere? */
+bool ao_world_denied(const ao_world *world, const ao_kind *kind);
 
 /** The observed object that has the identity of `desired`, or NULL. */
 const ao_object *ao_world_find(ao_world *world, const ao_kind *kind, const cJSON *desired);

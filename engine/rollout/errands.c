@@ -13,7 +13,8 @@
 
 static bool fits(const ao_policies *p, const ao_variant *variant)
 {
-	return ao_manifest_fits(ao_bundle_manifest(variant->loaded.bundle), ao_bundle_manifest(p->basis->loaded.bundle));
+	ao_auto_json cJSON *watched = ao_kinds_manifest(p);
+	return ao_manifest_fits(ao_bundle_manifest(variant->loaded.bundle), watched);
 }
 
 /** When the sandbox's clock or a server stops something, nobody is to blame. */
@@ -46,11 +47,19 @@ static void loaded(ao_policies *p, const char *digest, ao_variant *variant, ao_v
 		return;
 	}
 	const char *wanted = p->edits[AO_ROLLOUT_MAIN].digest;
-	if (variant && !fits(p, variant) && !(wanted && strcmp(wanted, digest) == 0)) {
+	ao_auto_str char *unwatched = NULL;
+	bool other = variant && !fits(p, variant);
+	if (other && !(wanted && strcmp(wanted, digest) == 0))
+		unwatched = ao_xstrdup("its manifest names other kinds than those that are watched now");
+	else if (variant && !other && !ao_kinds_take(p, variant, &unwatched) && !unwatched) {
+		ao_variant_unref(variant);
+		return;
+	}
+	if (unwatched) {
 		ao_variant_unref(variant);
 		variant = NULL;
 		verdict = AO_VERDICT_WRONG;
-		why = "its manifest names other kinds than those that are watched now";
+		why = unwatched;
 	}
 	if (variant)
 		arrived(p, digest, variant);
@@ -114,7 +123,7 @@ void ao_errands_load(ao_policies *p, const char *digest)
 	ao_archive_get(p->archive, digest, on_fetched, p);
 }
 
-/** Frees bundles that are not needed any more. */
+/** Frees bundles that are not needed any more, and has their kinds watched no more. */
 static void sweep(ao_policies *p)
 {
 	size_t cursor = 0;
@@ -126,6 +135,7 @@ static void sweep(ao_policies *p)
 			ao_variant_unref(v);
 			cursor = 0;
 		}
+	ao_kinds_spare(p);
 }
 
 /* ---- cases ---- */
@@ -151,6 +161,11 @@ static void begin_cases(ao_policies *p, const ao_task *task)
 	ao_edit_stop_cases(edit);
 	if (task->track == AO_ROLLOUT_CANARY && variant && !fits(p, variant)) {
 		ao_machine_cased(p->machine, task->track, task->digest, AO_VERDICT_WRONG, "a canary cannot change the manifest");
+		return;
+	}
+	ao_auto_str char *trouble = variant ? ao_kinds_trouble(p, variant) : NULL;
+	if (trouble) {
+		ao_machine_cased(p->machine, task->track, task->digest, AO_VERDICT_WRONG, trouble);
 		return;
 	}
 	const ao_sources *files = variant && strcmp(edit->wanted.digest, task->digest) == 0 ? files_of(p, variant, task->track) : NULL;
@@ -218,6 +233,7 @@ void ao_errands_written(ao_policies *p, bool good)
 		return;
 	ao_machine_tick(p->machine, ao_mono_ms());
 	ao_machine_written(p->machine, p->writing.version, good);
+	p->sweep = p->sweep || cJSON_GetArraySize(p->kinds); /* what the record does not name is not needed */
 	ao_policies_turn_soon(p);
 }
 
@@ -307,6 +323,8 @@ void ao_errands_run(ao_policies *p)
 	uint64_t until_ms = ao_mono_ms() + SLICE_MS;
 	ao_task task;
 	for (bool more = true; more;) {
+		if (ao_timer_active(p->anew))
+			return; /* the world is about to be made anew: nothing else is begun */
 		more = ao_machine_next(p->machine, &task);
 		if (more && !run(p, &task))
 			return;

@@ -78,8 +78,6 @@ ao_variant *ao_policies_live(const ao_policies *p)
 	return live ? ao_variant_ref(live) : NULL;
 }
 
-ao_variant *ao_policies_basis(const ao_policies *p) { return ao_variant_ref(p->basis); }
-
 /* ---- parents ---- */
 
 static void forget_parent(ao_policies *p, const char *key)
@@ -163,6 +161,7 @@ void ao_policies_on_pass(ao_policies *p, const ao_pass_report *report)
 							     .refused = report->refused,
 							     .rolling_out = report->rolling_out,
 							     .ready = report->ready});
+	p->sweep = p->sweep || cJSON_GetArraySize(p->kinds); /* it may have taken the last object of a kind away */
 	ao_policies_turn_soon(p);
 }
 
@@ -370,6 +369,7 @@ void ao_policies_rest(ao_policies *p)
 	ao_timer_stop(p->look);
 	ao_timer_stop(p->turn);
 	ao_timer_stop(p->tick);
+	ao_timer_stop(p->anew);
 	ao_machine_free(p->machine);
 	p->machine = NULL;
 	for (ao_seen_parent *seen; (seen = ao_map_next(p->parents, &cursor, NULL));) {
@@ -441,6 +441,7 @@ int ao_policies_new(const ao_policies_options *options, ao_policies **ret, ao_er
 	p->look = ao_timer_new(options->loop, look, p);
 	p->turn = ao_timer_new(options->loop, turn, p);
 	p->tick = ao_timer_new(options->loop, tick, p);
+	p->anew = ao_timer_new(options->loop, ao_kinds_anew, p);
 	make_writers(p);
 	ao_info(AO_POLICY, NULL, "bundle %s with %d policies", ao_variant_digest(p->fallback),
 		cJSON_GetArraySize(ao_bundle_policies(p->fallback->loaded.bundle)));
@@ -460,6 +461,7 @@ void ao_policies_free(ao_policies *p)
 	ao_map_free(p->variants);
 	ao_variant_unref(p->fallback);
 	ao_variant_unref(p->basis);
+	cJSON_Delete(p->kinds);
 	ao_annotations_free(p->notes);
 	ao_annotations_free(p->words);
 	ao_annotations_free(p->edit_notes);
@@ -469,6 +471,7 @@ void ao_policies_free(ao_policies *p)
 	ao_timer_free(p->look);
 	ao_timer_free(p->turn);
 	ao_timer_free(p->tick);
+	ao_timer_free(p->anew);
 	ao_file_watch_free(p->config);
 	ao_rollout_record_clear(&p->record);
 	for (size_t i = 0; i < AO_ROLLOUT_TRACKS; i++)

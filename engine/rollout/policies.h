@@ -40,8 +40,8 @@ void ao_policies_free(ao_policies *policies); /* NULL is fine */
 
 /** Reads what a predecessor left, and loads the bundle that was live. `fn` is called once, from the loop. */
 void ao_policies_recall(ao_policies *policies, ao_events *events, void (*fn)(void *arg), void *arg);
-/** The bundle for whose manifest the world is to be made, with one more reference. */
-ao_variant *ao_policies_basis(const ao_policies *policies);
+/** The manifest that the world is to be made for. @return as ao_manifest_read() */
+int ao_policies_manifest(const ao_policies *policies, ao_manifest **ret, ao_err **reterr);
 /** Takes what it needs to lead. Nothing happens before the world is synced. */
 void ao_policies_lead(ao_policies *policies, ao_world *world, ao_reconciler *reconciler, const ao_openapi *openapi);
 /** `fn` is called once, when parents can be served and passes may begin. */

@@ -5,6 +5,7 @@
  *   policies.c      tells the machine what happens
  *   edits.c         finds out what is wanted
  *   errands.c       does what the machine wants done
+ *   kinds.c         has the kinds watched that policies declare
  *   recall.c        reads what a predecessor left
  *   record_write.c  writes what a successor needs
  *   commands.c      obeys what people ask for
@@ -44,6 +45,7 @@ struct ao_policies {
 	ao_policies_options with;
 	ao_variant *fallback;                       /* of the binary and of --policies */
 	ao_variant *basis;                          /* the world is made for its manifest */
+	cJSON *kinds;                               /* ... and for these, which policies declare; NULL: not known yet */
 	ao_map *variants;                           /* digest -> ao_variant: those at hand */
 	char *record_name;                          /* of the ConfigMap */
 	ao_informer *maps, *canary_maps, *records;  /* NULL: not begun, or we are not allowed to read ConfigMaps */
@@ -79,7 +81,7 @@ struct ao_policies {
 	} writing;
 	ao_map *unkept;       /* digests of bundles that could not be kept, which people were told */
 	size_t fetching;      /* bundles that the archive was asked for */
-	bool sweep;           /* bundles may have become superfluous */
+	bool sweep;           /* bundles, or kinds that policies declare, may have become superfluous */
 	char *unwritable;     /* why the record cannot be written, and nobody waits for it; or NULL */
 	char *missing_digest; /* of the bundle that was missed last */
 	char *missing;        /* what is said about bundles that are in use and cannot be had; or NULL */
@@ -89,6 +91,7 @@ struct ao_policies {
 	ao_timer *look;       /* looks at edits a moment later, so that several of them count as one */
 	ao_timer *turn;       /* there may be tasks */
 	ao_timer *tick;       /* the machine's clock, while it is busy */
+	ao_timer *anew;       /* the world is about to be made anew, for other kinds */
 	void (*on_started)(void *arg);
 	void *on_started_arg;
 };
@@ -127,6 +130,23 @@ void ao_errands_change_manifest(ao_policies *p);
 void ao_errands_stop(ao_policies *p);
 /** Loads the bundle, perhaps at once, then tells the machine, or recall.c. */
 void ao_errands_load(ao_policies *p, const char *digest);
+
+/* kinds.c */
+/** The manifest that the world is made for: that of the basis, with what is declared. The caller frees. */
+cJSON *ao_kinds_manifest(const ao_policies *p);
+/** There is a new basis: what it declares is watched, too. */
+void ao_kinds_begin(ao_policies *p);
+/**
+ * @return true: all that the bundle declares is watched. false: `*ret_why` says why it cannot be, the caller frees; NULL: the world is about
+ * to be made anew, and then the bundle will be asked for again
+ */
+bool ao_kinds_take(ao_policies *p, const ao_variant *variant, char **ret_why);
+/** Has no kind watched that nobody needs any more, and of which nothing is left. */
+void ao_kinds_spare(ao_policies *p);
+/** Why an edit cannot have what it declares; NULL: it can. The caller frees. */
+char *ao_kinds_trouble(const ao_policies *p, const ao_variant *variant);
+/** When `anew` has run down. @param arg  the ao_policies */
+void ao_kinds_anew(void *arg);
 
 /* recall.c */
 /** The ConfigMaps are known now, or have changed. */

@@ -44,6 +44,8 @@ static void read_record(ao_policies *p)
 	int r = text ? ao_record_read(text, &record, kept, &err) : 0;
 	if (r < 0 && !err)
 		ao_err_set(&err, r, "its text is not valid JSON");
+	if (!p->kinds) /* later they are our own business */
+		p->kinds = ao_record_kinds(text ? text : "");
 	ao_archive_adopt(p->archive, kept); /* even of a record that is wrong: what it names is not overwritten */
 	ao_rollout_record_clear(&p->record);
 	p->record = record;
@@ -62,6 +64,7 @@ static void end(ao_policies *p, ao_variant *basis)
 	free(AO_TAKE(p->recalling));
 	ao_variant_unref(p->basis);
 	p->basis = basis;
+	ao_kinds_begin(p);
 	p->on_recalled = NULL;
 	fn(p->on_recalled_arg);
 }

@@ -7,6 +7,7 @@
 
 #define VERSION 1
 #define MAX_PRETTY (256 * 1024)
+#define MAX_KINDS 64
 
 static const char *const TRACKS[AO_ROLLOUT_TRACKS] = {"main", "canary"};
 static const char *const STAGES[] = {"rest", "forward", "back"};
@@ -96,7 +97,7 @@ static cJSON *kept_json(const ao_map *kept)
 	return json;
 }
 
-char *ao_record_text(const ao_rollout_record *record, const ao_map *kept)
+char *ao_record_text(const ao_rollout_record *record, const ao_map *kept, const cJSON *kinds)
 {
 	ao_auto_json cJSON *json = cJSON_CreateObject();
 	put_number(json, "version", VERSION);
@@ -117,6 +118,8 @@ char *ao_record_text(const ao_rollout_record *record, const ao_map *kept)
 	ao_json_set_str(json, "wentBackTo", record->pinned);
 	ao_json_set_str(json, "insteadOf", record->instead_of);
 	ao_json_set(json, "kept", kept_json(kept));
+	if (cJSON_GetArraySize(kinds))
+		ao_json_set(json, "kinds", cJSON_Duplicate(kinds, 1));
 	char *text = ao_json_pretty(json);
 	if (strlen(text) <= MAX_PRETTY)
 		return text;
@@ -242,6 +245,29 @@ static int read_lists(const cJSON *json, ao_rollout_record *record, ao_map *kept
 	cJSON_ArrayForEach (item, ao_json_at(json, "kept"))
 		r = r < 0 ? r : read_kept(item, kept, reterr);
 	return r;
+}
+
+static bool is_kind(const cJSON *row)
+{
+	static const char *const FIELDS[] = {"apiVersion", "kind", "plural"};
+	for (size_t i = 0; i < AO_LEN(FIELDS); i++) {
+		const char *value = ao_json_str(row, FIELDS[i]);
+		if (!value || !*value)
+			return false;
+	}
+	return true;
+}
+
+cJSON *ao_record_kinds(const char *text)
+{
+	ao_auto_json cJSON *json = NULL;
+	cJSON *kinds = cJSON_CreateArray();
+	const cJSON *row;
+	if (ao_json_parse(text, strlen(text), &json, NULL) == 0)
+		cJSON_ArrayForEach (row, ao_json_at(json, "kinds"))
+			if (is_kind(row) && cJSON_GetArraySize(kinds) < MAX_KINDS)
+				cJSON_AddItemToArray(kinds, cJSON_Duplicate(row, 1));
+	return kinds;
 }
 
 int ao_record_read(const char *text, ao_rollout_record *ret, ao_map *kept, ao_err **reterr)

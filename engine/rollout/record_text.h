@@ -22,8 +22,12 @@ typedef struct ao_kept {
 
 #define AO_KEPT_SLOTS 64 /* ConfigMaps of texts, at most */
 
-/** @param kept  digest -> ao_kept. The caller frees. */
-char *ao_record_text(const ao_rollout_record *record, const ao_map *kept);
+/**
+ * @param kept   digest -> ao_kept
+ * @param kinds  those that policies declare and that are watched, an array of {apiVersion, kind, plural}; or NULL
+ * @return the caller frees
+ */
+char *ao_record_text(const ao_rollout_record *record, const ao_map *kept, const cJSON *kinds);
 
 /**
  * @param ret   cleared by the caller; untouched on errors
@@ -31,6 +35,9 @@ char *ao_record_text(const ao_rollout_record *record, const ao_map *kept);
  * @return 0; -EINVAL it is not a valid record (edited by hand?); -ENOTSUP it was written by a newer version
  */
 int ao_record_read(const char *text, ao_rollout_record *ret, ao_map *kept, ao_err **reterr);
+
+/** The kinds in the text of a record; rows that are not valid are left out. @return an array, never NULL; the caller frees */
+cJSON *ao_record_kinds(const char *text);
 
 /** "12 of 40 reached, 3 on their way, 25 waiting, 0 failed", for people. The caller frees. */
 char *ao_counts_text(const ao_rollout_counts *counts);

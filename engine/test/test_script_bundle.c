@@ -229,7 +229,7 @@ static void test_wrong_hooks_name_policy_and_hook(void **state)
 	    {"plan:add('r', { apiVersion = 'v1', kind = 'ConfigMap', metadata = {} })",
 	     "policy 'p', plan: p.lua: role 'r': metadata.name must be a non-empty string"},
 	    {"plan:add('r', { apiVersion = 'v1', kind = 'Pod', metadata = { name = 'x' } })",
-	     "policy 'p', plan: p.lua: role 'r': v1 Pod is not among the children of the manifest"},
+	     "policy 'p', plan: p.lua: role 'r': neither the manifest nor a policy lists v1 Pod. Write into policy.define: kinds = "},
 	    {"plan:add('r', {})\nplan:add('r', {})",
 	     "policy 'p', render: p.lua:3: role 'r' is already in the plan, put there by policy 'p'"},
 	    {"plan:add('r', { apiVersion = 'v1', kind = 'ConfigMap', metadata = { name = 'x' }, data = { f = type } })",

@@ -46,6 +46,15 @@ describe('the policies of the README', function()
     assert.is_nil(case.find(case.plan(bundle, actor()), 'ScaledObject'))
   end)
 
+  it('budget makes a kind that it declares itself', function()
+    local bundle = case.bundle(nil, { ['budget.lua'] = shown()['budget'] })
+    assert.equal('poddisruptionbudgets', bundle:manifest().kinds[1].plural)
+    local plan = case.plan(bundle, actor())
+    local budget, pod = case.find(plan, 'PodDisruptionBudget'), case.find(plan, 'Deployment').spec.template
+    assert.equal('a', pod.metadata.labels['asya.sh/asya'])
+    assert.same({ ['asya.sh/asya'] = 'a' }, budget.spec.selector.matchLabels)
+  end)
+
   it('has a row for each file', function()
     local rows = case.read('policies/README.md'):match '| file | does |\n(.-)\n\n'
     for name in io.popen('ls policies'):lines() do

@@ -63,6 +63,42 @@ describe('bundle', function()
     raises('^x.lua:2: ', function() load_with { ['x.lua'] = 'local a\nlocal = 1' } end)
   end)
 
+  it('may make the kinds that policies declare beside those of the manifest, each once', function()
+    local budget = "{ apiVersion = 'policy/v1', kind = 'PodDisruptionBudget', plural = 'poddisruptionbudgets' }"
+    local known = "{ apiVersion = 'v1', kind = 'ConfigMap', plural = 'configmaps' }"
+    local b = load_with {
+      ['a.lua'] = policy('a', 'kinds = { ' .. budget .. ' }'), ['b.lua'] = policy('b', 'kinds = { ' .. budget .. ', ' .. known .. ' }'),
+      ['c.lua'] = policy('c', [[render = function(_, _, plan)
+        plan:add('r', { apiVersion = 'policy/v1', kind = 'PodDisruptionBudget', metadata = { name = 'x' } })
+      end]]),
+    }
+    assert.same({ { apiVersion = 'policy/v1', kind = 'PodDisruptionBudget', plural = 'poddisruptionbudgets' } }, b:manifest().kinds)
+    assert.equal('PodDisruptionBudget', b:plan(snapshot()).objects[1].object.kind)
+    assert.same({}, load_with({}):manifest().kinds)
+  end)
+
+  it('names the files of policies that do not agree on a kind, and of one that makes what nobody lists', function()
+    local function kind(text) return "kinds = { { apiVersion = 'x/v1', kind = 'Proxy', " .. text .. ' } }' end
+    for _, case in ipairs {
+      { kind "plural = 'proxies'", kind "plural = 'proxys'", "b.lua: x/v1 Proxy is declared with plural = 'proxys', and in a.lua with 'proxies'" },
+      { kind "plural = 'proxies'", kind "plural = 'proxies', shared = true", 'b.lua: x/v1 Proxy is declared with shared = true, and in a.lua with nothing' },
+      { '', "kinds = { { apiVersion = 'v1', kind = 'Secret', plural = 'secrets' } }",
+        'b.lua: v1 Secret is declared with shared = nothing, and in the manifest with true' },
+      { '', "kinds = { { apiVersion = 'x/v1', kind = 'Thing', plural = 'things' } }", 'b.lua: x/v1 Thing is the parent, which no policy makes' },
+    } do
+      assert.has_error(function() load_with { ['a.lua'] = policy('a', case[1]), ['b.lua'] = policy('b', case[2]) } end, case[3])
+    end
+    local rows = {}
+    for i = 1, 33 do rows[i] = ("{ apiVersion = 'x/v1', kind = 'K%d', plural = 'k%d' }"):format(i, i) end
+    assert.has_error(function() load_with { ['a.lua'] = policy('a', 'kinds = { ' .. table.concat(rows, ', ') .. ' }') } end,
+      'policies declare 33 kinds: at most 32 can be watched beside those of the manifest')
+    for kind_name, plural in pairs { NetworkPolicy = 'networkpolicies', Ingress = 'ingresses', Gateway = 'gateways', Switch = 'switches' } do
+      local hook = "render = function(_, _, plan) plan:shared('r', { apiVersion = 'n/v1', kind = '%s', metadata = { name = 'x' } }) end"
+      local b = load_with { ['a.lua'] = policy('a', hook:format(kind_name)) }
+      raises(("a.lua: role 'r': .*plural = '%s', shared = true.*extraRules: .*resources: .%s"):format(plural, plural), function() b:plan(snapshot()) end)
+    end
+  end)
+
   it('runs text only', function()
     raises('^x.lua: .*binary chunk', function() load_with { ['x.lua'] = string.dump(load('return 1')) } end)
   end)

@@ -163,8 +163,8 @@ describe('plan', function()
       { { apiVersion = 'v1' }, 'kind must be a non-empty string' },
       { { apiVersion = 'v1', kind = 'ConfigMap' }, 'metadata.name must be a non-empty string' },
       { { apiVersion = 'v1', kind = 'ConfigMap', metadata = { name = 1 } }, 'metadata.name must be a non-empty string' },
-      { { apiVersion = 'v1', kind = 'Pod', metadata = { name = 'x' } }, 'v1 Pod is not among the children of the manifest' },
-      { { apiVersion = 'v1', kind = 'Secret', metadata = { name = 'x' } }, 'Secret is shared = true in the manifest: plan it with plan:shared' },
+      { { apiVersion = 'v1', kind = 'Pod', metadata = { name = 'x' } }, 'neither the manifest nor a policy lists v1 Pod. Write into policy.define: kinds = ' },
+      { { apiVersion = 'v1', kind = 'Secret', metadata = { name = 'x' } }, 'Secret is declared with shared = true: plan it with plan:shared' },
       { map('x', { metadata = { name = 'x', namespace = 'elsewhere' } }), "namespace 'elsewhere' is not the parent's" },
     }
     for _, case in ipairs(cases) do
@@ -174,7 +174,7 @@ describe('plan', function()
       p:remove('r')
     end
     p:shared('r', map('x'))
-    raises("role 'r': ConfigMap is planned as shared: the manifest must say shared = true")
+    raises("role 'r': ConfigMap is planned as shared: the manifest, or `kinds` of the policy, must say shared = true")
   end)
 
   it('refuses one object under two roles, and a role twice', function()

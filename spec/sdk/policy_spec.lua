@@ -48,8 +48,10 @@ describe('policy', function()
       { { name = 'p', render = {} }, 'p.lua: policy.define.render must be a function, not a table' },
       { { name = 'p', after = { 1 } }, 'p.lua: policy.define.after[1] must be a string' },
       { { name = 'p', after = { a = 'b' } }, 'p.lua: policy.define.after must be a list' },
+      { { name = 'p', kinds = { 'Pod' } }, 'p.lua: policy.define.kinds[1] must be a table' },
+      { { name = 'p', kinds = { { apiVersion = 'v1', kind = 'Pod' } } }, 'p.lua: policy.define.kinds[1].plural is missing' },
       { { name = 'p', params = 1 }, 'p.lua: policy.define.params must be a table, not a number' },
-      { { name = 'p', hook = 1 }, "p.lua: policy.define: unknown field 'hook' (known: after, doc, name," },
+      { { name = 'p', hook = 1 }, "p.lua: policy.define: unknown field 'hook' (known: after, doc, kinds, name," },
     }
     for _, case in ipairs(cases) do
       local ok, message = pcall(api.define, case[1])
