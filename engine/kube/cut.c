@@ -136,6 +136,8 @@ static void note_member(ao_cut *cut, ao_span key, ao_span value, const ao_store_
 		note_owner(cut, value);
 	else if (ao_span_is_key(key, "labels") && options->index_label)
 		note_string(cut, AO_CUT_LABEL, ao_span_get(value, options->index_label));
+	else if (ao_span_is_key(key, "annotations") && options->annotation)
+		note_string(cut, AO_CUT_ANNOTATION, ao_span_get(value, options->annotation));
 }
 
 /* ---- copying ---- */
