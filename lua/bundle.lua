@@ -11,8 +11,8 @@ local sandbox = require 'sandbox'
 local schema = require 'schema'
 local seal = require 'seal'
 
-local error, getmetatable, ipairs, load, next, pcall, require, setmetatable, type =
-  error, getmetatable, ipairs, load, next, pcall, require, setmetatable, type
+local error, getmetatable, ipairs, load, next, pcall, rawget, require, setmetatable, type =
+  error, getmetatable, ipairs, load, next, pcall, rawget, require, setmetatable, type
 local find, sub = string.find, string.sub
 local format, text_of = plain.format, plain.text
 local concat, insert, sort = table.concat, table.insert, table.sort
@@ -381,9 +381,13 @@ end
 --- What a plan may depend on beside parent and children. If a hook has read one of these, the plan is made again when it changes.
 local WORLD = { 'now', 'related', 'queues', 'absent' }
 
---- A context that gets a field of `world` when it is read for the first time. The read is noted in `reads`.
-local function context(fields, world, reads)
+--- A context that gets a field of `world` when it is read for the first time; the read is noted in `reads`. It gets a copy of `params` then, too.
+local function context(fields, world, reads, params)
   local function fill(ctx, key)
+    if key == 'params' then
+      ctx.params = copy(params, {})
+      return ctx.params
+    end
     local value = world[key]
     if value ~= nil then
       reads[key] = true
@@ -395,6 +399,7 @@ local function context(fields, world, reads)
     __index = fill,
     __pairs = function(ctx)
       for _, key in ipairs(WORLD) do fill(ctx, key) end
+      if not rawget(ctx, 'params') then fill(ctx, 'params') end
       local keys, i = sorted_keys(ctx), 0
       return function()
         i = i + 1
@@ -416,8 +421,8 @@ local function contexts(self, snapshot)
     now = snapshot.now, related = snapshot.related or json.array {}, queues = snapshot.queues or {}, absent = snapshot.absent or json.array {},
   }
   for _, it in ipairs(self.list) do
-    local fields = { params = copy(it.params, {}), settings = settings, children = children, child = child, outcome = snapshot.outcome }
-    result[it] = context(fields, world, reads)
+    local fields = { settings = settings, children = children, child = child, outcome = snapshot.outcome }
+    result[it] = context(fields, world, reads, it.params)
   end
   return result, reads
 end

@@ -1,4 +1,6 @@
 --- conditions: status conditions as the Kubernetes API conventions want them.
+local find = string.find
+
 local conditions = {}
 
 --- The condition of a type, or nil.
@@ -27,7 +29,7 @@ end
 ---@param now string RFC 3339
 ---@param generation integer?
 function conditions.set(list, before, condition, now, generation)
-  if not condition.reason:find '^[A-Za-z][A-Za-z0-9_,:]*$' then error(("condition reason '%s' is not CamelCase"):format(condition.reason), 2) end
+  if not find(condition.reason, '^[A-Za-z][A-Za-z0-9_,:]*$') then error(("condition reason '%s' is not CamelCase"):format(condition.reason), 2) end
   local old = conditions.get(before, condition.type)
   local entry = {
     type = condition.type, status = condition.status, reason = condition.reason, message = condition.message:sub(1, 32768),

@@ -1,5 +1,7 @@
 --- host: stands in for what C provides in the binary, so that bundles run under plain lua5.4 and busted.
 -- Nothing is limited here: spent() is never true.
+local find, sub = string.find, string.sub
+
 local host = { max_string = 262144 }
 local at = { policy = '', hook = '' }
 
@@ -30,6 +32,21 @@ end
 ---@return integer? first
 ---@return integer? last
 function host.find(s, text, from) return string.find(s, text, from, true) end
+
+--- The value at a dotted path; nil when there is none. Policies ask this a hundred times a plan.
+---@param object any
+---@param path string
+---@return any
+function host.get(object, path)
+  local from = 1
+  repeat
+    if type(object) ~= 'table' then return nil end
+    local dot = find(path, '.', from, true)
+    object = object[sub(path, from, dot and dot - 1 or -1)]
+    from = dot and dot + 1
+  until not from
+  return object
+end
 
 --- Writes a policy's log line to stderr.
 ---@param level string 'debug'|'info'|'warn'|'error'

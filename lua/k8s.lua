@@ -3,7 +3,9 @@ local json = require 'json'
 local merge_keys = require 'merge_keys'
 local plain = require 'plain'
 local text = require 'text'
-local find, sub, type = string.find, string.sub, type
+local type = type
+
+local host = rawget(_G, 'host') or require 'host' -- C's in the binary
 
 local k8s = {}
 
@@ -22,13 +24,7 @@ end
 function k8s.get(object, path, default)
   local value = object
   if type(path) == 'string' then
-    local from = 1
-    repeat
-      if type(value) ~= 'table' then return default end
-      local dot = find(path, '.', from, true)
-      value = value[dot and sub(path, from, dot - 1) or sub(path, from)]
-      from = dot and dot + 1
-    until not from
+    value = host.get(object, path)
   else
     for i = 1, #path do
       if type(value) ~= 'table' then return default end

@@ -139,6 +139,13 @@ local function sorted_names(fields)
   return names
 end
 
+--- Names the first one that is unknown, in the order of names.
+local function refuse_unknown(fields, value, path)
+  for _, key in ipairs(sorted_names(value)) do
+    if not fields[key] then fail(path, "unknown parameter '%s' (known: %s)", key, table.concat(sorted_names(fields), ', ')) end
+  end
+end
+
 --- Checks a table of parameters against its fields; returns it with the defaults filled in.
 ---@param fields table<string, Schema>
 ---@param value table
@@ -146,8 +153,8 @@ end
 ---@return table
 function schema.apply(fields, value, path)
   expect(type(value) == 'table' and value ~= json.null, path, 'mapping', value)
-  for _, key in ipairs(sorted_names(value)) do
-    if not fields[key] then fail(path, "unknown parameter '%s' (known: %s)", key, table.concat(sorted_names(fields), ', ')) end
+  for key in next, value do
+    if not fields[key] then refuse_unknown(fields, value, path) end
   end
   local result = {}
   for _, name in ipairs(sorted_names(fields)) do result[name] = check(fields[name], value[name], path .. '.' .. name) end

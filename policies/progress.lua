@@ -61,7 +61,7 @@ end
 
 --- Does every pod run from the newest template, and is it ready? What `kubectl rollout status` waits for.
 local function is_rolled_out(workload, desired, total, ready, updated)
-  if workload.kind:find 'Job$' then return true end
+  if workload.kind:sub(-3) == 'Job' then return true end
   return updated ~= nil and updated >= desired and total <= updated and ready >= desired
 end
 

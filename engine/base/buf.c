@@ -33,7 +33,7 @@ static bool reserve(ao_buf *buf, size_t more)
 	return true;
 }
 
-void ao_buf_put(ao_buf *buf, const void *bytes, size_t len)
+void ao_buf_put_growing(ao_buf *buf, const void *bytes, size_t len)
 {
 	if (!reserve(buf, len))
 		return;
@@ -42,8 +42,6 @@ void ao_buf_put(ao_buf *buf, const void *bytes, size_t len)
 	buf->len += len;
 	buf->data[buf->len] = '\0';
 }
-
-void ao_buf_puts(ao_buf *buf, const char *s) { ao_buf_put(buf, s, strlen(s)); }
 
 void ao_buf_printf(ao_buf *buf, const char *fmt, ...)
 {

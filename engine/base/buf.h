@@ -9,6 +9,7 @@
  */
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 typedef struct ao_buf {
 	char *data; /* NULL until the first write */
@@ -20,8 +21,22 @@ typedef struct ao_buf {
 
 static inline ao_buf ao_buf_init(size_t cap) { return (ao_buf){.cap = cap}; }
 
-void ao_buf_put(ao_buf *buf, const void *bytes, size_t len);
-void ao_buf_puts(ao_buf *buf, const char *s);
+void ao_buf_put_growing(ao_buf *buf, const void *bytes, size_t len); /* ao_buf_put() where there may be too little room */
+
+/** Here because JSON is printed by the byte. */
+static inline void ao_buf_put(ao_buf *buf, const void *bytes, size_t len)
+{
+	if (buf->overflow || len >= buf->size - buf->len) {
+		ao_buf_put_growing(buf, bytes, len);
+		return;
+	}
+	if (len)
+		memcpy(buf->data + buf->len, bytes, len);
+	buf->len += len;
+	buf->data[buf->len] = '\0';
+}
+
+static inline void ao_buf_puts(ao_buf *buf, const char *s) { ao_buf_put(buf, s, strlen(s)); }
 void ao_buf_printf(ao_buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void ao_buf_put_json_string(ao_buf *buf, const char *s); /* quoted and escaped; bytes that are not UTF-8 become U+FFFD */
 void ao_buf_drop_front(ao_buf *buf, size_t len);         /* forgets the first `len` bytes */

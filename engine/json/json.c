@@ -38,18 +38,30 @@ typedef struct print_style {
 
 static void print_value(const cJSON *value, const print_style *style, int depth, ao_buf *out);
 
+static void print_integer(long long n, ao_buf *out)
+{
+	char text[24], *at = text + sizeof(text);
+	unsigned long long rest = n < 0 ? 0 - (unsigned long long)n : (unsigned long long)n;
+	do
+		*--at = (char)('0' + rest % 10);
+	while (rest /= 10);
+	if (n < 0)
+		*--at = '-';
+	ao_buf_put(out, at, (size_t)(text + sizeof(text) - at));
+}
+
 static void print_number(double n, ao_buf *out)
 {
 	char text[40];
 	if (n == floor(n) && fabs(n) <= (double)AO_JSON_MAX_INT) {
-		snprintf(text, sizeof(text), "%lld", (long long)n);
-	} else {
-		/* the fewest digits that read back as the same number */
-		for (int precision = 15; precision <= 17; precision++) {
-			snprintf(text, sizeof(text), "%.*g", precision, n);
-			if (strtod(text, NULL) == n)
-				break;
-		}
+		print_integer((long long)n, out);
+		return;
+	}
+	/* the fewest digits that read back as the same number */
+	for (int precision = 15; precision <= 17; precision++) {
+		snprintf(text, sizeof(text), "%.*g", precision, n);
+		if (strtod(text, NULL) == n)
+			break;
 	}
 	ao_buf_puts(out, isfinite(n) ? text : "null");
 }
@@ -68,7 +80,7 @@ static void print_member(const cJSON *member, bool first, const print_style *sty
 		ao_buf_put(out, ",", 1);
 	new_line(style, depth + 1, out);
 	ao_buf_put_json_string(out, member->string);
-	ao_buf_puts(out, style->indent ? ": " : ":");
+	ao_buf_put(out, ": ", style->indent ? 2 : 1);
 	print_value(member, style, depth + 1, out);
 }
 
@@ -90,11 +102,20 @@ static void print_sorted(const cJSON *object, const print_style *style, int dept
 		free(sorted);
 }
 
+/** As what policies return is. */
+static bool is_sorted(const cJSON *object)
+{
+	for (const cJSON *member = object->child; member && member->next; member = member->next)
+		if (strcmp(member->string, member->next->string) > 0)
+			return false;
+	return true;
+}
+
 static void print_object(const cJSON *object, const print_style *style, int depth, ao_buf *out)
 {
 	const cJSON *member;
 	ao_buf_put(out, "{", 1);
-	if (style->sorted)
+	if (style->sorted && !is_sorted(object))
 		print_sorted(object, style, depth, out);
 	else
 		cJSON_ArrayForEach (member, object)

@@ -4,7 +4,9 @@
 #include "base/mem.h"
 #include "json/json.h"
 
+#include <endian.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,27 +25,45 @@ static size_t skip_space(ao_span s, size_t i)
 	return i;
 }
 
+#define EACH(byte) (0x0101010101010101ULL * (unsigned char)(byte))
+
+/** The lowest bit that is set tells the first byte of the eight that is `byte`; 0: there is none. */
+static uint64_t find_byte(uint64_t eight, char byte)
+{
+	uint64_t zero = eight ^ EACH(byte);
+	return (zero - EACH(1)) & ~zero & EACH(0x80);
+}
+
+/** @return the index of the first quote or backslash from i on, or s.len */
+static size_t find_special(ao_span s, size_t i)
+{
+	/* most strings are too short for memchr() to be worth its call */
+	for (uint64_t eight; s.len - i >= sizeof(eight); i += sizeof(eight)) {
+		memcpy(&eight, s.at + i, sizeof(eight));
+		eight = le64toh(eight);
+		uint64_t found = find_byte(eight, '"') | find_byte(eight, '\\');
+		if (found)
+			return i + (size_t)__builtin_ctzll(found) / 8;
+	}
+	while (i < s.len && s.at[i] != '"' && s.at[i] != '\\')
+		i++;
+	return i;
+}
+
 /** @return the index after the string that opens at i, or 0 when it does not end */
 static size_t skip_string(ao_span s, size_t i)
 {
-	const char *from = s.at + i + 1, *end = s.at + s.len, *quote = NULL;
-	for (;;) {
-		if (from >= end)
-			return 0;
-		/* looked for again only once passed: many escapes before a far quote must not cost a search each */
-		if (!quote || quote < from)
-			quote = memchr(from, '"', (size_t)(end - from));
-		if (!quote)
-			return 0;
-		const char *escape = memchr(from, '\\', (size_t)(quote - from));
-		if (!escape)
-			return (size_t)(quote - s.at) + 1;
-		from = escape + 2;
+	for (i++; i < s.len; i += 2) {
+		i = find_special(s, i);
+		if (i < s.len && s.at[i] == '"')
+			return i + 1;
 	}
+	return 0;
 }
 
-/** @return the index after the array or object that opens at i, or 0 when it does not end */
-static size_t skip_container(ao_span s, size_t i)
+/** @param spaced  set when there are spaces between tokens. @return the index after the array or object that opens at i, or 0 when it does
+ * not end */
+static size_t skip_container(ao_span s, size_t i, bool *spaced)
 {
 	size_t depth = 0;
 	while (i < s.len) {
@@ -59,12 +79,14 @@ static size_t skip_container(ao_span s, size_t i)
 			depth++;
 		else if (c == CLOSE && !--depth)
 			return i;
+		else if (c == SPACE)
+			*spaced = true;
 	}
 	return 0;
 }
 
-/** @return the index after the value at i, or 0 when there is none */
-static size_t skip_value(ao_span s, size_t i)
+/** @param spaced  as above. @return the index after the value at i, or 0 when there is none */
+static size_t skip_value(ao_span s, size_t i, bool *spaced)
 {
 	if (i >= s.len)
 		return 0;
@@ -72,7 +94,7 @@ static size_t skip_value(ao_span s, size_t i)
 	if (c == QUOTE)
 		return skip_string(s, i);
 	if (c == OPEN)
-		return skip_container(s, i);
+		return skip_container(s, i, spaced);
 	if (c != OTHER)
 		return 0;
 	while (i < s.len && at(s, i) == OTHER)
@@ -94,8 +116,9 @@ static size_t next_entry(ao_span s, size_t cursor, char open)
 
 static bool take_value(ao_span s, size_t i, size_t *cursor, ao_span *ret)
 {
+	bool spaced;
 	i = skip_space(s, i);
-	size_t end = skip_value(s, i);
+	size_t end = skip_value(s, i, &spaced);
 	if (!end)
 		return false;
 	*ret = (ao_span){s.at + i, end - i};
@@ -240,10 +263,11 @@ bool ao_span_without(ao_span object, const char *path, ao_buf *out)
 {
 	size_t cursor = 0, len = strcspn(path, "."), start = skip_space(object, 0);
 	ao_span key, value;
-	bool first = true, whole = true;
+	bool first = true, whole = true, spaced;
 	if (start >= object.len || object.at[start] != '{') {
+		size_t end = skip_value(object, start, &spaced);
 		ao_span_put(object, out);
-		return skip_value(object, start) && skip_space(object, skip_value(object, start)) == object.len;
+		return end && skip_space(object, end) == object.len;
 	}
 	ao_buf_put(out, "{", 1);
 	while (ao_span_member(object, &cursor, &key, &value)) {
@@ -259,3 +283,77 @@ bool ao_span_without(ao_span object, const char *path, ao_buf *out)
 	ao_buf_put(out, "}", 1);
 	return whole && ao_span_ended(object, cursor);
 }
+
+/* ---- a single walk ---- */
+
+/** @return true when it is not broken and there is something more */
+static bool look(ao_walk *walk)
+{
+	walk->at = skip_space(walk->text, walk->at);
+	walk->broken |= walk->at >= walk->text.len;
+	return !walk->broken;
+}
+
+/** Steps over one byte, which must be there. */
+static bool expect(ao_walk *walk, char byte)
+{
+	walk->broken |= !look(walk) || walk->text.at[walk->at] != byte;
+	walk->at += !walk->broken;
+	return !walk->broken;
+}
+
+char ao_walk_opens(ao_walk *walk) { return look(walk) && at(walk->text, walk->at) == OPEN ? walk->text.at[walk->at] : '\0'; }
+
+bool ao_walk_enter(ao_walk *walk, char open) { return expect(walk, open); }
+
+bool ao_walk_next(ao_walk *walk, bool *first, ao_span *ret_key)
+{
+	if (!look(walk))
+		return false;
+	if (walk->text.at[walk->at] == (ret_key ? '}' : ']')) {
+		walk->at++;
+		return false;
+	}
+	if (!*first && !expect(walk, ','))
+		return false;
+	*first = false;
+	if (!ret_key || !look(walk))
+		return look(walk);
+	size_t end = walk->text.at[walk->at] == '"' ? skip_string(walk->text, walk->at) : 0;
+	walk->broken |= !end;
+	if (!end)
+		return false;
+	*ret_key = (ao_span){walk->text.at + walk->at + 1, end - walk->at - 2};
+	walk->at = end;
+	return expect(walk, ':') && look(walk);
+}
+
+/** @return what it stepped over; absent when it is broken */
+static ao_span step(ao_walk *walk, bool *spaced)
+{
+	size_t start = look(walk) ? walk->at : 0, end = walk->broken ? 0 : skip_value(walk->text, start, spaced);
+	walk->broken |= !end;
+	if (!end)
+		return (ao_span){0};
+	walk->at = end;
+	return (ao_span){walk->text.at + start, end - start};
+}
+
+ao_span ao_walk_skip(ao_walk *walk)
+{
+	bool spaced;
+	return step(walk, &spaced);
+}
+
+ao_span ao_walk_put(ao_walk *walk, ao_buf *out)
+{
+	bool spaced = false;
+	ao_span value = step(walk, &spaced);
+	if (spaced)
+		ao_span_put(value, out);
+	else
+		ao_buf_put(out, value.at, value.len);
+	return value;
+}
+
+bool ao_walk_ended(const ao_walk *walk) { return !walk->broken && skip_space(walk->text, walk->at) == walk->text.len; }

@@ -55,3 +55,30 @@ size_t ao_span_put_key(ao_span key, bool *first, ao_buf *out);
  * @return false when the text is cut off or visibly malformed: what was appended is then to be thrown away
  */
 bool ao_span_without(ao_span object, const char *path, ao_buf *out);
+
+/**
+ * Where a single walk over a text stands: for those who look into a value while they copy it, without scanning it first to find its end.
+ * Begins as {.text = text}.  Each value that it comes to is to be stepped over in one of the ways below.  Once it is broken, every step
+ * fails and copies nothing.
+ */
+typedef struct ao_walk {
+	ao_span text;
+	size_t at;
+	bool broken; /* the text is cut off, or visibly malformed */
+} ao_walk;
+
+/** The bracket with which the next value opens, or NUL. */
+char ao_walk_opens(ao_walk *walk);
+/** Steps into the next value, which must open with this bracket. Begin with `first` true for ao_walk_next(). */
+bool ao_walk_enter(ao_walk *walk, char open);
+/**
+ * Goes to the next member (its raw key in `ret_key`) or, with NULL, to the next item.
+ * @return true before its value; false behind the closing bracket, or when it is broken
+ */
+bool ao_walk_next(ao_walk *walk, bool *first, ao_span *ret_key);
+/** Steps over the next value. @return what it was; absent when it is broken */
+ao_span ao_walk_skip(ao_walk *walk);
+/** The same, and appends it without the spaces between its tokens. */
+ao_span ao_walk_put(ao_walk *walk, ao_buf *out);
+/** Is the walk at the end of the text? */
+bool ao_walk_ended(const ao_walk *walk);

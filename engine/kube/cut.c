@@ -1,4 +1,4 @@
-/* cut.c -- walks over metadata twice, once for what look-ups need and once to copy; over everything else once. */
+/* cut.c -- one walk over the text: what look-ups need is noted, and digests grow, while it is copied. */
 #include "kube/cut.h"
 
 #include "base/hash.h"
@@ -49,6 +49,9 @@ static const keep *const PROJECTIONS[] = {[AO_WHOLE] = NULL, [AO_PROJECTION_POD]
 /** Metadata that the server writes on its own account: not part of spec_digest. */
 static const char *const SERVERS_OWN[] = {"resourceVersion", "generation", "uid", "creationTimestamp", "selfLink", "managedFields", NULL};
 
+/** ... and so are annotations of this prefix, which the Deployment controller adds to each Deployment as soon as it is made. */
+#define SERVERS_PREFIX "deployment.kubernetes.io/"
+
 static bool is_servers_own(ao_span key)
 {
 	for (size_t i = 0; SERVERS_OWN[i]; i++)
@@ -63,85 +66,6 @@ static const keep *find_keep(const keep *table, ao_span key)
 		if (ao_span_is_key(key, table->key))
 			return table;
 	return NULL;
-}
-
-/* ---- copying ---- */
-
-/** Copies `value`, of objects (or of the objects in a list) only what `only` names; NULL: everything. */
-static void put_value(ao_buf *out, ao_span value, const keep *only)
-{
-	size_t cursor = 0;
-	ao_span key, item;
-	bool first = true;
-	if (!only || (*value.at != '{' && *value.at != '[')) {
-		ao_span_put(value, out);
-		return;
-	}
-	ao_buf_put(out, value.at, 1);
-	if (*value.at == '[') {
-		while (ao_span_item(value, &cursor, &item)) {
-			if (!first)
-				ao_buf_put(out, ",", 1);
-			first = false;
-			put_value(out, item, only);
-		}
-		ao_buf_put(out, "]", 1);
-		return;
-	}
-	while (ao_span_member(value, &cursor, &key, &item)) {
-		const keep *found = find_keep(only, key);
-		if (!found)
-			continue;
-		ao_span_put_key(key, &first, out);
-		put_value(out, item, found->members);
-	}
-	ao_buf_put(out, "}", 1);
-}
-
-static void digest_from(ao_cut *cut, size_t start)
-{
-	if (!cut->text.overflow)
-		cut->spec_digest = ao_hash(cut->spec_digest, cut->text.data + start, cut->text.len - start);
-}
-
-static void put_metadata(ao_cut *cut, ao_span metadata, const keep *only, bool managed)
-{
-	size_t cursor = 0;
-	ao_span key, value;
-	bool first = true;
-	ao_buf_put(&cut->text, "{", 1);
-	while (ao_span_member(metadata, &cursor, &key, &value)) {
-		const keep *found = only ? find_keep(only, key) : NULL;
-		if ((!managed && ao_span_is_key(key, "managedFields")) || (only && !found))
-			continue;
-		size_t start = ao_span_put_key(key, &first, &cut->text);
-		put_value(&cut->text, value, found ? found->members : NULL);
-		if (!is_servers_own(key))
-			digest_from(cut, start);
-	}
-	ao_buf_put(&cut->text, "}", 1);
-}
-
-static void put_object(ao_cut *cut, ao_span object, const keep *only, bool managed)
-{
-	size_t cursor = 0;
-	ao_span key, value;
-	bool first = true;
-	ao_buf_put(&cut->text, "{", 1);
-	while (ao_span_member(object, &cursor, &key, &value)) {
-		const keep *found = only ? find_keep(only, key) : NULL;
-		if ((only && !found) || ao_span_is_key(key, "apiVersion") || ao_span_is_key(key, "kind"))
-			continue;
-		size_t start = ao_span_put_key(key, &first, &cut->text);
-		if (ao_span_is_key(key, "metadata")) {
-			put_metadata(cut, value, found ? found->members : NULL, managed);
-			continue;
-		}
-		put_value(&cut->text, value, found ? found->members : NULL);
-		if (!ao_span_is_key(key, "status"))
-			digest_from(cut, start);
-	}
-	ao_buf_put(&cut->text, "}", 1);
 }
 
 /* ---- what look-ups need ---- */
@@ -193,31 +117,162 @@ static void note_key(ao_cut *cut)
 	ao_buf_put(&cut->strings, name, strlen(name) + 1);
 }
 
-static bool note_metadata(ao_cut *cut, ao_span metadata, const ao_store_options *options)
+/** What look-ups need of one member of metadata. @param value  absent when the text is broken */
+static void note_member(ao_cut *cut, ao_span key, ao_span value, const ao_store_options *options)
 {
-	size_t cursor = 0;
-	ao_span key, value;
-	while (ao_span_member(metadata, &cursor, &key, &value)) {
-		if (ao_span_is_key(key, "name"))
-			note_string(cut, AO_CUT_NAME, value);
-		else if (ao_span_is_key(key, "namespace"))
-			note_string(cut, AO_CUT_NAMESPACE, value);
-		else if (ao_span_is_key(key, "uid"))
-			note_string(cut, AO_CUT_UID, value);
-		else if (ao_span_is_key(key, "resourceVersion"))
-			note_string(cut, AO_CUT_VERSION, value);
-		else if (ao_span_is_key(key, "generation"))
-			cut->generation = ao_span_int(value, 0);
-		else if (ao_span_is_key(key, "deletionTimestamp"))
-			cut->deleting = value.len > 2 && *value.at == '"';
-		else if (ao_span_is_key(key, "ownerReferences"))
-			note_owner(cut, value);
-		else if (ao_span_is_key(key, "labels") && options->index_label)
-			note_string(cut, AO_CUT_LABEL, ao_span_get(value, options->index_label));
-		else if (ao_span_is_key(key, "managedFields"))
-			cut->held = ao_managed_scan(value, options->manager, options->legacy_managers);
+	if (ao_span_is_key(key, "name"))
+		note_string(cut, AO_CUT_NAME, value);
+	else if (ao_span_is_key(key, "namespace"))
+		note_string(cut, AO_CUT_NAMESPACE, value);
+	else if (ao_span_is_key(key, "uid"))
+		note_string(cut, AO_CUT_UID, value);
+	else if (ao_span_is_key(key, "resourceVersion"))
+		note_string(cut, AO_CUT_VERSION, value);
+	else if (ao_span_is_key(key, "generation"))
+		cut->generation = ao_span_int(value, 0);
+	else if (ao_span_is_key(key, "deletionTimestamp"))
+		cut->deleting = value.len > 2 && *value.at == '"';
+	else if (ao_span_is_key(key, "ownerReferences"))
+		note_owner(cut, value);
+	else if (ao_span_is_key(key, "labels") && options->index_label)
+		note_string(cut, AO_CUT_LABEL, ao_span_get(value, options->index_label));
+	else if (ao_span_is_key(key, "annotations") && options->annotation)
+		note_string(cut, AO_CUT_ANNOTATION, ao_span_get(value, options->annotation));
+}
+
+/* ---- copying ---- */
+
+/** Copies the next value, of objects (or of the objects in a list) only what `only` names; NULL: everything. */
+static void put_value(ao_buf *out, ao_walk *walk, const keep *only)
+{
+	char open = only ? ao_walk_opens(walk) : '\0';
+	bool first = true, first_put = true;
+	ao_span key;
+	if (!open) {
+		ao_walk_put(walk, out);
+		return;
 	}
-	return ao_span_ended(metadata, cursor);
+	ao_walk_enter(walk, open);
+	ao_buf_put(out, &open, 1);
+	if (open == '[') {
+		while (ao_walk_next(walk, &first, NULL)) {
+			if (!first_put)
+				ao_buf_put(out, ",", 1);
+			first_put = false;
+			put_value(out, walk, ao_walk_opens(walk) == '{' ? only : NULL);
+		}
+		ao_buf_put(out, "]", 1);
+		return;
+	}
+	while (ao_walk_next(walk, &first, &key)) {
+		const keep *found = find_keep(only, key);
+		if (!found) {
+			ao_walk_skip(walk);
+			continue;
+		}
+		ao_span_put_key(key, &first_put, out);
+		put_value(out, walk, found->members);
+	}
+	ao_buf_put(out, "}", 1);
+}
+
+static void digest_from(ao_cut *cut, size_t start)
+{
+	if (!cut->text.overflow)
+		cut->spec_digest = ao_hash(cut->spec_digest, cut->text.data + start, cut->text.len - start);
+}
+
+/** As if the server had added none of its own. */
+static void digest_annotations(ao_cut *cut, size_t start)
+{
+	ao_walk walk = {.text = {cut->text.data + start, cut->text.len - start}};
+	ao_auto_buf ao_buf others = ao_buf_init(MAX_TEXT);
+	bool first = true, first_put = true;
+	ao_span key;
+	walk.at = strlen("\"annotations\":");
+	if (cut->text.overflow || ao_walk_opens(&walk) != '{' ||
+	    !memmem(walk.text.at, walk.text.len, SERVERS_PREFIX, strlen(SERVERS_PREFIX))) {
+		digest_from(cut, start);
+		return;
+	}
+	ao_buf_puts(&others, "\"annotations\":{");
+	ao_walk_enter(&walk, '{');
+	while (ao_walk_next(&walk, &first, &key)) {
+		ao_span value = ao_walk_skip(&walk);
+		if (key.len >= strlen(SERVERS_PREFIX) && memcmp(key.at, SERVERS_PREFIX, strlen(SERVERS_PREFIX)) == 0)
+			continue;
+		ao_span_put_key(key, &first_put, &others);
+		ao_buf_put(&others, value.at, value.len);
+	}
+	ao_buf_puts(&others, "}");
+	if (!first_put)
+		cut->spec_digest = ao_hash(cut->spec_digest, others.data, others.len);
+}
+
+static void put_member(ao_cut *cut, ao_walk *walk, ao_span key, const keep *only, const ao_store_options *options, bool *first_put)
+{
+	size_t start = ao_span_put_key(key, first_put, &cut->text);
+	ao_walk_opens(walk); /* steps over spaces */
+	size_t from = walk->at;
+	put_value(&cut->text, walk, only);
+	note_member(cut, key, walk->broken ? (ao_span){0} : (ao_span){walk->text.at + from, walk->at - from}, options);
+	if (ao_span_is_key(key, "annotations"))
+		digest_annotations(cut, start);
+	else if (!is_servers_own(key))
+		digest_from(cut, start);
+}
+
+static void put_metadata(ao_cut *cut, ao_walk *walk, const keep *only, const ao_store_options *options)
+{
+	bool first = true, first_put = true;
+	ao_span key;
+	ao_walk_enter(walk, '{');
+	ao_buf_put(&cut->text, "{", 1);
+	while (ao_walk_next(walk, &first, &key)) {
+		const keep *found = only ? find_keep(only, key) : NULL;
+		if (ao_span_is_key(key, "managedFields")) {
+			ao_walk again = *walk;
+			cut->held = ao_managed_scan(walk, options->manager, options->legacy_managers);
+			if (options->keep_managed) {
+				ao_span_put_key(key, &first_put, &cut->text);
+				put_value(&cut->text, &again, NULL);
+			}
+		} else if (only && !found) {
+			note_member(cut, key, ao_walk_skip(walk), options);
+		} else {
+			put_member(cut, walk, key, found ? found->members : NULL, options, &first_put);
+		}
+	}
+	ao_buf_put(&cut->text, "}", 1);
+}
+
+/** @return false when the text is no object, or has no metadata */
+static bool put_object(ao_cut *cut, ao_walk *walk, const ao_store_options *options)
+{
+	const keep *only = PROJECTIONS[options->projection];
+	bool first = true, first_put = true, has_metadata = false;
+	ao_span key;
+	ao_walk_enter(walk, '{');
+	ao_buf_put(&cut->text, "{", 1);
+	while (ao_walk_next(walk, &first, &key)) {
+		const keep *found = only ? find_keep(only, key) : NULL;
+		bool is_metadata = ao_span_is_key(key, "metadata");
+		if ((only && !found) || (is_metadata && has_metadata) || ao_span_is_key(key, "apiVersion") || ao_span_is_key(key, "kind")) {
+			ao_walk_skip(walk);
+			continue;
+		}
+		size_t start = ao_span_put_key(key, &first_put, &cut->text);
+		if (is_metadata) {
+			has_metadata = true;
+			put_metadata(cut, walk, found ? found->members : NULL, options);
+			continue;
+		}
+		put_value(&cut->text, walk, found ? found->members : NULL);
+		if (!ao_span_is_key(key, "status"))
+			digest_from(cut, start);
+	}
+	ao_buf_put(&cut->text, "}", 1);
+	return has_metadata;
 }
 
 /* ---- the whole ---- */
@@ -242,18 +297,18 @@ static void reset(ao_cut *cut)
 
 int ao_cut_make(ao_cut *cut, ao_span object, const ao_store_options *options, ao_err **reterr)
 {
+	ao_walk walk = {.text = object};
 	reset(cut);
-	ao_span metadata = ao_span_get(object, "metadata");
-	if (!ao_span_is_object(object))
+	bool has_metadata = put_object(cut, &walk, options);
+	if (!ao_walk_ended(&walk))
 		return ao_err_set(reterr, -EINVAL, "not a JSON object");
-	if (!metadata.at || *metadata.at != '{' || !note_metadata(cut, metadata, options))
+	if (!has_metadata)
 		return ao_err_set(reterr, -EINVAL, "an object without metadata");
 	if (!cut->at[AO_CUT_NAME])
 		return ao_err_set(reterr, -EINVAL, "an object without metadata.name");
 	if (!cut->at[AO_CUT_UID])
 		return ao_err_set(reterr, -EINVAL, "%s: no metadata.uid", ao_cut_str(cut, AO_CUT_NAME));
 	note_key(cut);
-	put_object(cut, object, PROJECTIONS[options->projection], options->keep_managed);
 	if (cut->text.overflow || cut->strings.overflow)
 		return ao_err_set(reterr, -E2BIG, "%s: the object is larger than %u bytes", ao_cut_str(cut, AO_CUT_NAME), MAX_TEXT);
 	return 0;

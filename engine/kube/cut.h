@@ -19,6 +19,7 @@ typedef enum {
 	AO_CUT_OWNER_KIND,
 	AO_CUT_OWNER_NAME,
 	AO_CUT_LABEL,
+	AO_CUT_ANNOTATION, /* the one that the options ask for */
 	AO_CUT_STRINGS
 } ao_cut_string;
 

@@ -1,4 +1,4 @@
-/* managed.c -- reads managedFields as spans for the store, and as a tree for the one patch that changes them. */
+/* managed.c -- reads managedFields in one walk for the store, and as a tree for the one patch that changes them. */
 #include "kube/managed.h"
 
 #include "base/mem.h"
@@ -16,25 +16,57 @@ static bool is_legacy(ao_span manager, const char *const *legacy)
 	return false;
 }
 
-ao_managed ao_managed_scan(ao_span fields, const char *manager, const char *const *legacy)
+/** What counts of one entry. */
+typedef struct field_set {
+	ao_span manager, operation, subresource, fields;
+} field_set;
+
+static field_set read_entry(ao_walk *walk)
+{
+	field_set entry = {0};
+	bool first = true;
+	ao_span key;
+	if (ao_walk_opens(walk) != '{') {
+		ao_walk_skip(walk);
+		return entry;
+	}
+	ao_walk_enter(walk, '{');
+	while (ao_walk_next(walk, &first, &key)) {
+		ao_span value = ao_walk_skip(walk);
+		if (ao_span_is_key(key, "manager"))
+			entry.manager = value;
+		else if (ao_span_is_key(key, "operation"))
+			entry.operation = value;
+		else if (ao_span_is_key(key, "subresource"))
+			entry.subresource = value;
+		else if (ao_span_is_key(key, "fieldsV1"))
+			entry.fields = value;
+	}
+	return entry;
+}
+
+ao_managed ao_managed_scan(ao_walk *walk, const char *manager, const char *const *legacy)
 {
 	ao_managed held = {.post_at = -1};
-	size_t cursor = 0;
 	unsigned ours = 0, others = 0;
-	ao_span entry;
-	for (int at = 0; ao_span_item(fields, &cursor, &entry); at++) {
-		ao_span by = ao_span_get(entry, "manager"), subresource = ao_span_get(entry, "subresource");
-		ao_span operation = ao_span_get(entry, "operation");
-		bool update = ao_span_is(operation, "Update");
-		if ((subresource.at && !ao_span_is(subresource, "")) || !(update || ao_span_is(operation, "Apply")))
+	bool first = true;
+	if (ao_walk_opens(walk) != '[') {
+		ao_walk_skip(walk);
+		return held;
+	}
+	ao_walk_enter(walk, '[');
+	for (int at = 0; ao_walk_next(walk, &first, NULL); at++) {
+		field_set entry = read_entry(walk);
+		bool update = ao_span_is(entry.operation, "Update");
+		if ((entry.subresource.at && !ao_span_is(entry.subresource, "")) || !(update || ao_span_is(entry.operation, "Apply")))
 			continue;
-		if (!manager || !ao_span_is(by, manager)) {
-			others += update && is_legacy(by, legacy);
+		if (!manager || !ao_span_is(entry.manager, manager)) {
+			others += update && is_legacy(entry.manager, legacy);
 			continue;
 		}
 		held.post_at = update && !ours && at <= SCHAR_MAX ? (signed char)at : -1;
 		held.to_claim = held.to_claim || update;
-		held.owns_replicas = held.owns_replicas || ao_span_at(entry, "fieldsV1", "f:spec", "f:replicas").at;
+		held.owns_replicas = held.owns_replicas || ao_span_at(entry.fields, "f:spec", "f:replicas").at;
 		ours++;
 	}
 	held.legacy_beside = ours && others;

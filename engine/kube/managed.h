@@ -27,11 +27,12 @@ typedef struct ao_managed {
 } ao_managed;
 
 /**
- * Reads managedFields without a tree.
+ * Reads managedFields without a tree, and steps over them.
+ * @param walk     stands before them
  * @param manager  ours; NULL: none
  * @param legacy   the predecessors' names, NULL-terminated, ours may be among them; or NULL
  */
-ao_managed ao_managed_scan(ao_span fields, const char *manager, const char *const *legacy);
+ao_managed ao_managed_scan(ao_walk *walk, const char *manager, const char *const *legacy);
 
 /**
  * The JSON patch after which `manager` holds by Apply all fields that it and its predecessors hold by Update now.  It tests the entries that

@@ -274,16 +274,13 @@ static entry *make_entry(const ao_cut *cut)
 	return e;
 }
 
-/** @param object  what lies in store->cut */
-static bool is_wanted(const ao_store *store, ao_span object)
+/** Do the options want what lies in store->cut? */
+static bool is_wanted(const ao_store *store)
 {
 	const char *kind = store->options.owner_kind, *annotation = store->options.annotation;
 	if (kind && strcmp(kind, ao_cut_str(&store->cut, AO_CUT_OWNER_KIND)) != 0)
 		return false;
-	if (!annotation)
-		return true;
-	ao_auto_str char *value = ao_span_text(ao_span_at(object, "metadata", "annotations", annotation));
-	return strcmp(value ? value : "", store->options.annotation_value) == 0;
+	return !annotation || strcmp(ao_cut_str(&store->cut, AO_CUT_ANNOTATION), store->options.annotation_value) == 0;
 }
 
 /** Stores what lies in store->cut. @return the entry it replaced, or NULL */
@@ -318,7 +315,7 @@ int ao_store_swap(ao_store *store, ao_span object, bool live, const ao_object **
 	before = live ? find(store, key) : NULL;
 	if (before && ao_version_older(ao_cut_str(&store->cut, AO_CUT_VERSION), before->object.resource_version))
 		return -ESTALE;
-	if (!is_wanted(store, object)) {
+	if (!is_wanted(store)) {
 		*ret_before = take(store, key);
 		return -ENOENT;
 	}
@@ -351,7 +348,7 @@ int ao_store_put_answer(ao_store *store, const char *body, size_t len, ao_answer
 	const part *p = part_of(store, ao_cut_str(&store->cut, AO_CUT_NAMESPACE));
 	if (!old && is_digits(version) && is_digits(p->version) && !ao_version_older(p->version, version))
 		return ao_err_set(reterr, -ENOENT, "%s has gone in the meantime", key);
-	if (!is_wanted(store, (ao_span){body, len})) {
+	if (!is_wanted(store)) {
 		ret->before = take(store, key);
 		return -ENOENT;
 	}
@@ -486,9 +483,8 @@ int ao_object_tree(const ao_object *object, cJSON **ret, ao_err **reterr) { retu
 
 char *ao_object_text(const ao_object *object, char *const *path)
 {
-	ao_auto_json cJSON *tree = NULL;
-	if (!path || ao_object_tree(object, &tree, NULL) < 0)
-		return NULL;
-	const cJSON *at = ao_json_at_path(tree, path);
-	return cJSON_IsString(at) ? ao_xstrdup(at->valuestring) : NULL;
+	ao_span at = {object->text, object->len};
+	for (; path && at.at && *path; path++)
+		at = ao_span_get(at, *path);
+	return path ? ao_span_text(at) : NULL;
 }

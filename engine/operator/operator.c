@@ -488,7 +488,7 @@ static int start_lease(operator_ *op, ao_err **reterr)
 			     &(ao_lease_options){
 				 .namespace_ = op->namespace_,
 				 .name = op->lease_name,
-				 .component = manifest_of(op)->component,
+				 .component = op->manifest->component,
 				 .on_acquired = start_leading,
 				 .on_lost = on_lost,
 				 .arg = op,

@@ -70,15 +70,17 @@ int ao_plan_make(ao_bundle *bundle, const ao_openapi *openapi, const cJSON *snap
 	return r;
 }
 
+uint64_t ao_plan_digest_with(uint64_t digest, const cJSON *item, uint64_t object)
+{
+	return cJSON_IsTrue(ao_json_at(item, "shared")) ? digest : ao_hash(digest, &object, sizeof(object));
+}
+
 uint64_t ao_plan_digest(const cJSON *plan)
 {
 	uint64_t digest = AO_HASH_INIT;
 	const cJSON *item;
-	cJSON_ArrayForEach (item, ao_json_at(plan, "objects")) {
-		uint64_t one = ao_json_digest(ao_json_at(item, "object"));
-		if (!cJSON_IsTrue(ao_json_at(item, "shared")))
-			digest = ao_hash(digest, &one, sizeof(one));
-	}
+	cJSON_ArrayForEach (item, ao_json_at(plan, "objects"))
+		digest = ao_plan_digest_with(digest, item, ao_json_digest(ao_json_at(item, "object")));
 	return digest;
 }
 

@@ -29,6 +29,8 @@ cJSON *ao_plan_field(const char *role, const ao_err *err);
 
 /** A digest over all objects of a plan that are not shared: different plans have different digests. */
 uint64_t ao_plan_digest(const cJSON *plan);
+/** The same, one item of the plan's objects after the other; begin with AO_HASH_INIT. @param object  digest of the item's object */
+uint64_t ao_plan_digest_with(uint64_t digest, const cJSON *item, uint64_t object);
 
 /** The schemas of the kinds of a manifest. `kube` NULL means offline. Borrows both arguments. */
 int ao_plan_schemas(const ao_manifest *manifest, ao_kube *kube, ao_openapi **ret, ao_err **reterr);

@@ -26,6 +26,8 @@ static ao_memo *memo_for(ao_pass *pass, const ao_kind *kind, const cJSON *desire
 /** The item of the plan that the running operation is about. */
 static const cJSON *current(const ao_pass *pass) { return pass->ops[pass->at].item; }
 
+static uint64_t current_digest(const ao_pass *pass) { return pass->ops[pass->at].digest; }
+
 static const ao_kind *kind_of(const ao_pass *pass, const cJSON *desired) { return ao_manifest_kind(pass->reconciler->manifest, desired); }
 
 static void note_failure(ao_pass *pass, const char *verb, const cJSON *item, const ao_kube_answer *answer)
@@ -81,7 +83,7 @@ static void on_applied(void *arg, const ao_kube_answer *answer, bool created)
 	}
 	uint64_t observed; /* of the answer: what came after it, and is in the cache already, has yet to be compared */
 	if (ao_world_put_answer(pass->reconciler->with.world, kind, AO_WROTE_OBJECT, answer, &observed))
-		*memo_for(pass, kind, desired) = (ao_memo){ao_json_digest(desired), observed, true};
+		*memo_for(pass, kind, desired) = (ao_memo){current_digest(pass), observed, true};
 	ao_pass_note_change(pass,
 			    created                  ? "created"
 			    : pass->object.restoring ? "restored"
@@ -114,12 +116,13 @@ static ao_op_result want_shared(ao_pass *pass, const ao_kind *kind, const cJSON 
 {
 	const ao_reconciler_options *with = &pass->reconciler->with;
 	const cJSON *desired = ao_json_at(item, "object");
+	uint64_t digest = current_digest(pass);
 	bool alike;
-	if (with->is_apart(with->arg, ao_pass_object(pass)) && ao_shared_is_theirs(with->shared, kind, desired, &alike)) {
+	if (with->is_apart(with->arg, ao_pass_object(pass)) && ao_shared_is_theirs(with->shared, kind, desired, digest, &alike)) {
 		pass->parent->wants_shared = pass->parent->wants_shared || !alike;
 		return AO_OP_DONE;
 	}
-	return ao_shared_want(with->shared, kind, ao_json_str(item, "role"), desired, on_shared, pass) ? AO_OP_DONE : AO_OP_WAIT;
+	return ao_shared_want(with->shared, kind, ao_json_str(item, "role"), desired, digest, on_shared, pass) ? AO_OP_DONE : AO_OP_WAIT;
 }
 
 /** Starts the write of a child. @param fn  called with the pass */
@@ -172,7 +175,7 @@ ao_op_result ao_op_object(ao_pass *pass, const cJSON *item)
 		return want_shared(pass, kind, item);
 	const ao_object *observed = ao_world_find(r->with.world, kind, desired);
 	ao_memo *memo = memo_for(pass, kind, desired);
-	uint64_t digest = ao_json_digest(desired);
+	uint64_t digest = current_digest(pass);
 	memo->seen = true;
 	if (observed && as_wanted(pass, memo, kind, desired, digest, observed))
 		return leave_object(pass, kind, desired, observed);

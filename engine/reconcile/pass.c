@@ -49,7 +49,7 @@ void ao_pass_resume(ao_pass *pass, ao_op_result result)
 	}
 }
 
-void ao_pass_push(ao_pass *pass, ao_op_result (*run)(ao_pass *pass, const cJSON *item), const cJSON *item)
+ao_op *ao_pass_push(ao_pass *pass, ao_op_result (*run)(ao_pass *pass, const cJSON *item), const cJSON *item)
 {
 	size_t last = pass->op_count++; /* the status, or nothing yet */
 	pass->ops = ao_xrealloc(pass->ops, pass->op_count * sizeof(*pass->ops));
@@ -57,7 +57,8 @@ void ao_pass_push(ao_pass *pass, ao_op_result (*run)(ao_pass *pass, const cJSON 
 		pass->ops[last] = pass->ops[last - 1];
 		last--;
 	}
-	pass->ops[last] = (ao_op){run, item};
+	pass->ops[last] = (ao_op){.run = run, .item = item};
+	return &pass->ops[last];
 }
 
 /** kubectl delete --cascade=orphan: what there is goes on without its parent. */

@@ -83,6 +83,7 @@ typedef enum {
 typedef struct ao_op {
 	ao_op_result (*run)(ao_pass *pass, const cJSON *item);
 	const cJSON *item; /* its queue or object of the plan; or NULL */
+	uint64_t digest;   /* of that object */
 } ao_op;
 
 struct ao_pass {
@@ -140,8 +141,8 @@ struct ao_reconciler {
 void ao_pass_start(ao_reconciler *reconciler, ao_parent *parent, const ao_object *object);
 /** From a callback of the running operation: goes on with the pass, which may have ended when this returns. */
 void ao_pass_resume(ao_pass *pass, ao_op_result result);
-/** Puts an operation before the status. */
-void ao_pass_push(ao_pass *pass, ao_op_result (*run)(ao_pass *pass, const cJSON *item), const cJSON *item);
+/** Puts an operation before the status. @return it, until the next one is put there */
+ao_op *ao_pass_push(ao_pass *pass, ao_op_result (*run)(ao_pass *pass, const cJSON *item), const cJSON *item);
 /** Drops a pass where it stands. */
 void ao_pass_free(ao_pass *pass);
 

@@ -1,5 +1,6 @@
 /* plan_op.c -- asks the bundle what it wants for the parent, and makes operations of it. */
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "policy/plan.h"
@@ -158,17 +159,15 @@ static bool make_plan(ao_pass *pass, const ao_object *object)
 /** What the parent's status says was rendered last, possibly by an operator before this one, which may be one that leaves no digest. */
 static void read_previous(ao_pass *pass, const ao_object *object)
 {
-	ao_auto_json cJSON *tree = NULL;
 	char *const *path = pass->reconciler->manifest->digest_path;
-	if (!path || ao_object_tree(object, &tree, NULL) < 0)
+	ao_span text = {object->text, object->len};
+	if (!path)
 		return;
-	const cJSON *digest = ao_json_at_path(tree, path);
-	int64_t seen = 0;
-	if (cJSON_IsString(digest)) {
-		pass->plan.previous = ao_xstrdup(digest->valuestring);
+	pass->plan.previous = ao_object_text(object, path);
+	if (pass->plan.previous)
 		return;
-	}
-	pass->plan.returned = ao_json_int(ao_json_at(tree, "status", "observedGeneration"), &seen);
+	long long seen = ao_span_int(ao_span_at(text, "status", "observedGeneration"), -1);
+	pass->plan.returned = seen >= 0;
 	pass->plan.behind = pass->plan.returned && seen != object->generation;
 }
 
@@ -179,6 +178,19 @@ static void push_each(ao_pass *pass, const char *list, ao_op_result (*run)(ao_pa
 		ao_pass_push(pass, run, item);
 }
 
+/** @return the digest of all of them */
+static uint64_t push_objects(ao_pass *pass)
+{
+	uint64_t digest = AO_HASH_INIT;
+	const cJSON *item;
+	cJSON_ArrayForEach (item, ao_json_at(pass->plan.tree, "objects")) {
+		uint64_t one = ao_json_digest(ao_json_at(item, "object"));
+		ao_pass_push(pass, ao_op_object, item)->digest = one;
+		digest = ao_plan_digest_with(digest, item, one);
+	}
+	return digest;
+}
+
 /** First the queues, then each object in order, because the order has a meaning; then what is no longer wanted goes. */
 static void push_plan(ao_pass *pass)
 {
@@ -186,11 +198,10 @@ static void push_plan(ao_pass *pass)
 	size_t cursor = 0;
 	for (ao_memo *memo; (memo = ao_map_next(parent->memos, &cursor, NULL));)
 		memo->seen = false;
-	free(parent->rendered);
-	parent->rendered = ao_xasprintf("%016" PRIx64, ao_plan_digest(pass->plan.tree));
 	ao_queues_keep(pass->reconciler->with.queues, parent->uid, ao_json_at(pass->plan.tree, "queues"));
 	push_each(pass, "queues", ao_op_ensure_queue);
-	push_each(pass, "objects", ao_op_object);
+	free(parent->rendered);
+	parent->rendered = ao_xasprintf("%016" PRIx64, push_objects(pass));
 	ao_pass_push(pass, ao_op_prune, NULL);
 }
 

@@ -271,11 +271,10 @@ static char *id_of(const ao_kind *kind, const cJSON *desired)
 	return ao_xasprintf("%s %s%s%s", kind->resource.kind, namespace_ ? namespace_ : "", namespace_ ? "/" : "", name ? name : "");
 }
 
-static entry *upsert(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired)
+static entry *upsert(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired, uint64_t digest)
 {
 	ao_auto_str char *id = id_of(kind, desired);
 	entry *e = ao_map_get(shared->entries, id);
-	uint64_t digest = ao_json_digest(desired);
 	if (e && e->desired_digest == digest)
 		return e;
 	if (!e) {
@@ -294,9 +293,10 @@ static entry *upsert(ao_shared *shared, const ao_kind *kind, const char *role, c
 	return e;
 }
 
-bool ao_shared_want(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired, ao_shared_fn fn, void *arg)
+bool ao_shared_want(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired, uint64_t digest, ao_shared_fn fn,
+		    void *arg)
 {
-	entry *e = upsert(shared, kind, role, desired);
+	entry *e = upsert(shared, kind, role, desired, digest);
 	const ao_object *observed = ao_world_find(shared->world, kind, desired);
 	if (observed && e->settled && e->observed_digest == observed->spec_digest)
 		return true;
@@ -309,13 +309,13 @@ bool ao_shared_want(ao_shared *shared, const ao_kind *kind, const char *role, co
 	return false;
 }
 
-bool ao_shared_is_theirs(ao_shared *shared, const ao_kind *kind, const cJSON *desired, bool *ret_alike)
+bool ao_shared_is_theirs(ao_shared *shared, const ao_kind *kind, const cJSON *desired, uint64_t digest, bool *ret_alike)
 {
 	ao_auto_str char *id = id_of(kind, desired);
 	const entry *e = ao_map_get(shared->entries, id);
 	const ao_object *observed = ao_world_find(shared->world, kind, desired);
 	ao_auto_json cJSON *tree = NULL;
-	*ret_alike = e && e->desired_digest == ao_json_digest(desired);
+	*ret_alike = e && e->desired_digest == digest;
 	if (!e && observed && ao_world_tree(kind, observed, &tree, NULL) == 0)
 		*ret_alike = ao_apply_equal(desired, tree, NULL);
 	return e || observed;
@@ -323,7 +323,7 @@ bool ao_shared_is_theirs(ao_shared *shared, const ao_kind *kind, const cJSON *de
 
 void ao_shared_pin(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired)
 {
-	entry *e = upsert(shared, kind, role, desired);
+	entry *e = upsert(shared, kind, role, desired, ao_json_digest(desired));
 	e->pinned = true;
 	ao_workqueue_add(shared->queue, e->id);
 }

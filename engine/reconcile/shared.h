@@ -24,17 +24,20 @@ void ao_shared_free(ao_shared *shared); /* waiters are not called */
 /**
  * Wants `desired` (borrowed) to exist as it is.
  *
- * @param role  what log lines call it ("runtime ConfigMap")
- * @param fn    called once, when the object has been written or the attempt has failed (it is tried again by itself); may be NULL
+ * @param role    what log lines call it ("runtime ConfigMap")
+ * @param digest  of `desired`, by ao_json_digest()
+ * @param fn      called once, when the object has been written or the attempt has failed (it is tried again by itself); may be NULL
  * @return true: the object is as wanted already, and fn is not called
  */
-bool ao_shared_want(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired, ao_shared_fn fn, void *arg);
+bool ao_shared_want(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired, uint64_t digest, ao_shared_fn fn,
+		    void *arg);
 /**
  * For a pass whose bundle is not the live one: does the object exist, or do others want it?
  *
+ * @param digest     as above
  * @param ret_alike  others want the same content, or nobody does and it has that content
  */
-bool ao_shared_is_theirs(ao_shared *shared, const ao_kind *kind, const cJSON *desired, bool *ret_alike);
+bool ao_shared_is_theirs(ao_shared *shared, const ao_kind *kind, const cJSON *desired, uint64_t digest, bool *ret_alike);
 /** ao_shared_want() without a parent: kept even in a namespace without any. */
 void ao_shared_pin(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired);
 /** Forgets a waiter. */

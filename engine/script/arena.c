@@ -6,7 +6,7 @@
  * vanishes in place.
  *
  * Everything that changes lives in the region, with its header at the start.  So copying the used part back restores blocks, lists and all
- * pointers between them.
+ * pointers between them.  Only blocks of the region that were written to are copied.
  */
 #include "script/arena.h"
 
@@ -22,6 +22,7 @@
 #define SMALL_CLASSES (SMALL / ALIGN)    /* 16 */
 #define CLASSES (SMALL_CLASSES + 4 * 32) /* up to 2^40 bytes */
 #define PAGE 4096
+#define BLOCK 1024         /* compared and copied at once */
 #define SLACK (512 * 1024) /* so much touched memory beyond the image is kept */
 
 typedef struct free_block {
@@ -151,9 +152,19 @@ void ao_arena_snapshot(ao_arena *arena)
 	memcpy(arena->image, arena->base, arena->image_len);
 }
 
+/** Copies only the blocks that were written to: a call changes few, and reading is cheaper than writing. */
+static void put_back(ao_arena *arena)
+{
+	for (size_t at = 0; at < arena->image_len; at += BLOCK) {
+		size_t len = arena->image_len - at < BLOCK ? arena->image_len - at : BLOCK;
+		if (memcmp(arena->base + at, arena->image + at, len) != 0)
+			memcpy(arena->base + at, arena->image + at, len);
+	}
+}
+
 void ao_arena_restore(ao_arena *arena)
 {
-	memcpy(arena->base, arena->image, arena->image_len);
+	put_back(arena);
 	size_t keep = (arena->image_len + SLACK + PAGE - 1) / PAGE * PAGE;
 	if (arena->touched > keep)
 		madvise(arena->base + keep, (arena->touched - keep + PAGE - 1) / PAGE * PAGE, MADV_DONTNEED);

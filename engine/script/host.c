@@ -109,10 +109,29 @@ static int l_find(lua_State *L)
 	return 2;
 }
 
+static int l_get(lua_State *L)
+{
+	size_t len;
+	const char *key = luaL_checklstring(L, 2, &len), *end = key + len, *dot;
+	ao_vm_charge(ao_vm_of(L), len);
+	lua_settop(L, 2);
+	lua_pushvalue(L, 1);
+	do {
+		if (!lua_istable(L, -1))
+			return 0;
+		dot = memchr(key, '.', (size_t)(end - key));
+		lua_pushlstring(L, key, (size_t)((dot ? dot : end) - key));
+		lua_gettable(L, -2);
+		lua_replace(L, 3);
+		lua_settop(L, 3);
+	} while (dot && (key = dot + 1));
+	return 1;
+}
+
 static void push_host(lua_State *L)
 {
-	static const luaL_Reg functions[] = {{"enter", l_enter},   {"spent", l_spent}, {"log", l_log},
-					     {"sha256", l_sha256}, {"find", l_find},   {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"enter", l_enter}, {"spent", l_spent}, {"log", l_log}, {"sha256", l_sha256},
+					     {"find", l_find},   {"get", l_get},     {NULL, NULL}};
 	luaL_newlib(L, functions);
 	lua_pushinteger(L, (lua_Integer)ao_vm_limits(ao_vm_of(L))->string);
 	lua_setfield(L, -2, "max_string");

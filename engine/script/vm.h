@@ -34,7 +34,7 @@ int ao_vm_run(ao_vm *vm, void (*body)(lua_State *L, void *arg), void *arg, ao_ca
 void ao_vm_keep(ao_vm *vm);
 /** Puts that state back. @return false in sanitizer builds: the caller must free the vm and load another one */
 bool ao_vm_rewind(ao_vm *vm);
-size_t ao_vm_image(const ao_vm *vm); /* bytes that ao_vm_rewind() copies */
+size_t ao_vm_image(const ao_vm *vm); /* bytes that ao_vm_rewind() puts back */
 
 const ao_limits *ao_vm_limits(const ao_vm *vm);
 const char *ao_vm_policy(const ao_vm *vm); /* the policy in which the call is, or failed; or "" */

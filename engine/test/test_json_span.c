@@ -208,6 +208,59 @@ static void walks_as_the_parser_does(void **state)
 	}
 }
 
+/** Copies the next value, some levels of it member by member and the rest as it is; leaves out what lies in `without`. */
+static void copy_in_steps(ao_walk *walk, unsigned levels, const char *without, ao_buf *out)
+{
+	char open = levels ? ao_walk_opens(walk) : '\0';
+	bool first = true, first_put = true;
+	ao_span key = {0};
+	if (!open) {
+		ao_walk_put(walk, out);
+		return;
+	}
+	ao_walk_enter(walk, open);
+	ao_buf_put(out, &open, 1);
+	while (ao_walk_next(walk, &first, open == '{' ? &key : NULL)) {
+		if (open == '{' && ao_span_is_key(key, without)) {
+			ao_walk_skip(walk);
+			continue;
+		}
+		if (open == '{')
+			ao_span_put_key(key, &first_put, out);
+		else if (!first_put)
+			ao_buf_puts(out, ",");
+		first_put = false;
+		copy_in_steps(walk, levels - 1, without, out);
+	}
+	ao_buf_puts(out, open == '{' ? "}" : "]");
+}
+
+static void a_single_walk_copies_as_the_parser_does(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 1500; i++) {
+		ao_auto_json cJSON *tree = random_container(4, chance(4) > 0);
+		ao_auto_str char *compact = ao_json_print(tree), *text = spaced(compact);
+		ao_auto_buf ao_buf out = ao_buf_init(1 << 20);
+		ao_walk walk = {.text = span(text)};
+		copy_in_steps(&walk, i % 4, "no such key", &out);
+		assert_true(ao_walk_ended(&walk));
+		assert_string_equal(out.data, compact);
+		ao_walk cut_off = {.text = {compact, strlen(compact) - 1}};
+		copy_in_steps(&cut_off, i % 4, "no such key", &out);
+		assert_false(ao_walk_ended(&cut_off));
+	}
+	static const char *const broken[] = {
+	    "",     "{",   "{]",         "{\"a\":1,}", "{\"a\" 1}",  "{\"a\":}",   "{a:1}", "{\"a\":1 \"b\":2}",
+	    "[1,]", "[1}", "{,\"a\":1}", "{\"a\":1}}", "{\"a\":\"}", "{\"a\\\":1}"};
+	for (size_t i = 0; i < AO_LEN(broken); i++) {
+		ao_auto_buf ao_buf out = ao_buf_init(1024);
+		ao_walk walk = {.text = span(broken[i])};
+		copy_in_steps(&walk, 4, "", &out);
+		assert_false(ao_walk_ended(&walk));
+	}
+}
+
 /** A path into the tree without dots or escapes in its keys, so that ao_span_without() can name it. */
 static bool plain_key(const char *key) { return *key && !key[strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789")]; }
 
@@ -275,6 +328,8 @@ static void stays_inside_broken_text(void **state)
 			size_t cursor = 0;
 			while (ao_span_item(ao_span_at(broken, "a", "b"), &cursor, &item))
 				;
+			ao_walk walk = {.text = broken};
+			copy_in_steps(&walk, 1 + (unsigned)(len + i) % 4, "managedFields", &out);
 			free(copy);
 		}
 }
@@ -288,6 +343,7 @@ int main(void)
 	    cmocka_unit_test(says_when_the_text_is_cut_off),
 	    cmocka_unit_test(reads_scalars_or_says_no),
 	    cmocka_unit_test(walks_as_the_parser_does),
+	    cmocka_unit_test(a_single_walk_copies_as_the_parser_does),
 	    cmocka_unit_test(leaves_out_what_the_tree_would),
 	    cmocka_unit_test(many_escapes_take_no_time),
 	    cmocka_unit_test(stays_inside_broken_text),

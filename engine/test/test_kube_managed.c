@@ -191,7 +191,9 @@ static void scanning_without_a_tree_agrees(void **state)
 			if (set >> i & 1)
 				ao_buf_printf(&text, "%s%s", text.len ? "," : "", entries[i]);
 		ao_auto_str char *list = ao_xasprintf("[%s]", text.data ? text.data : "");
-		ao_managed held = ao_managed_scan((ao_span){list, strlen(list)}, "ours", LEGACY);
+		ao_walk walk = {.text = {list, strlen(list)}};
+		ao_managed held = ao_managed_scan(&walk, "ours", LEGACY);
+		assert_true(ao_walk_ended(&walk));
 		ao_auto_json cJSON *after = patch_of(text.data ? text.data : "", false);
 		assert_int_equal(held.to_claim, claims);
 		assert_int_equal(after != NULL, claims);
@@ -199,8 +201,11 @@ static void scanning_without_a_tree_agrees(void **state)
 		assert_int_equal(held.owns_replicas, set >> 6 & 1);
 		assert_int_equal(held.post_at, (set >> 5 & 3) == 1 ? __builtin_popcount(set & 0x1f) : -1);
 	}
-	ao_managed none = ao_managed_scan((ao_span){"[" POSTED "]", strlen(POSTED) + 2}, "ours", NULL);
+	ao_walk posted = {.text = {"[" POSTED "]", strlen(POSTED) + 2}}, no_list = {.text = {"null", 4}};
+	ao_managed none = ao_managed_scan(&posted, "ours", NULL);
 	assert_false(none.to_claim);
+	none = ao_managed_scan(&no_list, "ours", NULL);
+	assert_true(!none.to_claim && ao_walk_ended(&no_list));
 }
 
 /** Without looking: where our entry is, the scan has said. */

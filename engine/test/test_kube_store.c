@@ -178,6 +178,34 @@ static void digests_tell_what_changed(void **state)
 	ao_store_free(store);
 }
 
+/** The Deployment controller adds its own as soon as a Deployment is made: nobody has changed it. */
+static void annotations_of_the_server_are_no_change(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *annotations;
+		int like; /* the row that it is to be like */
+	} rows[] = {
+	    {"", 0},
+	    {",\"annotations\":{\"deployment.kubernetes.io/revision\":\"1\"}", 0},
+	    {",\"annotations\":{\"deployment.kubernetes.io/revision\": \"2\", \"deployment.kubernetes.io/x\":\"y\"}", 0},
+	    {",\"annotations\":{\"a\":\"deployment.kubernetes.io/\",\"b\":\"2\"}", 3},
+	    {",\"annotations\":{\"a\":\"deployment.kubernetes.io/\",\"deployment.kubernetes.io/revision\":\"1\",\"b\":\"2\"}", 3},
+	    {",\"annotations\":{\"a\":\"b\",\"deployment.kubernetes.io/revision\":\"1\"}", 5},
+	    {",\"labels\":{\"deployment.kubernetes.io/revision\":\"1\"}", 6},
+	};
+	uint64_t digests[AO_LEN(rows)];
+	ao_store *store = ao_store_new(&(ao_store_options){0});
+	for (size_t i = 0; i < AO_LEN(rows); i++) {
+		ao_auto_str char *text =
+		    ao_xasprintf("{\"metadata\":{\"name\":\"a\",\"uid\":\"u\"%s},\"spec\":{\"x\":1}}", rows[i].annotations);
+		digests[i] = put(store, text)->spec_digest;
+		for (size_t j = 0; j <= i; j++)
+			assert_int_equal(digests[i] == digests[j], rows[i].like == rows[j].like);
+	}
+	ao_store_free(store);
+}
+
 static void ownership_is_read_from_managed_fields(void **state)
 {
 	(void)state;
@@ -477,6 +505,7 @@ int main(void)
 	    cmocka_unit_test(malformed_objects_are_refused),
 	    cmocka_unit_test(unwanted_owners_are_dropped),
 	    cmocka_unit_test(digests_tell_what_changed),
+	    cmocka_unit_test(annotations_of_the_server_are_no_change),
 	    cmocka_unit_test(ownership_is_read_from_managed_fields),
 	    cmocka_unit_test(a_pod_is_projected),
 	    cmocka_unit_test(only_newer_answers_count),
