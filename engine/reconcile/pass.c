@@ -84,9 +84,11 @@ void ao_pass_start(ao_reconciler *reconciler, ao_parent *parent, const ao_object
 	    .reconciler = reconciler,
 	    .parent = parent,
 	    .started_ms = ao_mono_ms(),
+	    .edited = parent->edited,
 	    .outcome = {.errors = cJSON_CreateArray(), .changed = cJSON_CreateArray()},
 	};
 	parent->pass = pass;
+	parent->edited = false;
 	bool readable = ao_object_tree(object, &tree, &err) == 0;
 	if (!readable)
 		ao_error(AO_CORE, object->key, "cannot be read: %s", ao_err_text(err));
@@ -121,8 +123,8 @@ ao_bundle *ao_pass_bundle(const ao_pass *pass, const ao_object *object)
 	return with->bundle_of(with->arg, object);
 }
 
-void ao_pass_patch(ao_pass *pass, const ao_object *object, const char *subresource, const char *content_type, const cJSON *patch,
-		   ao_kube_fn fn)
+void ao_pass_patch(ao_pass *pass, const ao_object *object, const char *subresource, ao_kube_rank rank, const char *content_type,
+		   const cJSON *patch, ao_kube_fn fn)
 {
 	const ao_kind *kind = &pass->reconciler->manifest->kinds[0];
 	ao_auto_str char *path = ao_resource_path(&kind->resource, object->namespace_, object->name, subresource);
@@ -134,6 +136,7 @@ void ao_pass_patch(ao_pass *pass, const ao_object *object, const char *subresour
 						     .content_type = content_type,
 						     .body = text,
 						     .object = {&kind->resource, object->namespace_, object->name, object->uid},
+						     .rank = rank,
 						     .fn = fn,
 						     .arg = pass});
 }

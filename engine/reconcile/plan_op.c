@@ -170,6 +170,7 @@ static void read_previous(ao_pass *pass, const ao_object *object)
 	}
 	pass->plan.returned = ao_json_int(ao_json_at(tree, "status", "observedGeneration"), &seen);
 	pass->plan.behind = pass->plan.returned && seen != object->generation;
+	pass->plan.unrecorded = !pass->plan.returned;
 }
 
 static void push_each(ao_pass *pass, const char *list, ao_op_result (*run)(ao_pass *pass, const cJSON *item))
