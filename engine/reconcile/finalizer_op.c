@@ -45,7 +45,7 @@ ao_op_result ao_op_add_finalizer(ao_pass *pass, const cJSON *item)
 	cJSON_AddItemToArray(finalizers, cJSON_CreateString(pass->reconciler->manifest->finalizer));
 	ao_json_set(metadata, "finalizers", finalizers);
 	ao_json_set_str(metadata, "resourceVersion", object->resource_version);
-	ao_pass_patch(pass, object, NULL, ao_pass_rank(pass), AO_MERGE_PATCH, patch, on_added);
+	ao_pass_patch(pass, object, NULL, AO_MERGE_PATCH, patch, on_added);
 	return AO_OP_WAIT;
 }
 
@@ -59,6 +59,6 @@ ao_op_result ao_op_remove_finalizer(ao_pass *pass, const cJSON *item)
 	if (!patch)
 		return AO_OP_END;
 	ao_queues_forget(pass->reconciler->with.queues, object->uid); /* nothing is tried again for a parent that has been let go */
-	ao_pass_patch(pass, object, NULL, ao_pass_rank(pass), AO_JSON_PATCH, patch, on_removed);
+	ao_pass_patch(pass, object, NULL, AO_JSON_PATCH, patch, on_removed);
 	return AO_OP_WAIT;
 }

@@ -123,8 +123,8 @@ ao_bundle *ao_pass_bundle(const ao_pass *pass, const ao_object *object)
 	return with->bundle_of(with->arg, object);
 }
 
-void ao_pass_patch(ao_pass *pass, const ao_object *object, const char *subresource, ao_kube_rank rank, const char *content_type,
-		   const cJSON *patch, ao_kube_fn fn)
+void ao_pass_patch(ao_pass *pass, const ao_object *object, const char *subresource, const char *content_type, const cJSON *patch,
+		   ao_kube_fn fn)
 {
 	const ao_kind *kind = &pass->reconciler->manifest->kinds[0];
 	ao_auto_str char *path = ao_resource_path(&kind->resource, object->namespace_, object->name, subresource);
@@ -136,7 +136,7 @@ void ao_pass_patch(ao_pass *pass, const ao_object *object, const char *subresour
 						     .content_type = content_type,
 						     .body = text,
 						     .object = {&kind->resource, object->namespace_, object->name, object->uid},
-						     .rank = rank,
+						     .rank = subresource ? AO_KUBE_STATUS : ao_pass_rank(pass),
 						     .fn = fn,
 						     .arg = pass});
 }

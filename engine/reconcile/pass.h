@@ -154,9 +154,9 @@ const ao_object *ao_pass_object(const ao_pass *pass);
 /** The bundle that judges the parent now. */
 ao_bundle *ao_pass_bundle(const ao_pass *pass, const ao_object *object);
 /** Sends a patch of the parent, or of its `subresource` when that is not NULL. `fn` is called with the pass. */
-void ao_pass_patch(ao_pass *pass, const ao_object *object, const char *subresource, ao_kube_rank rank, const char *content_type,
-		   const cJSON *patch, ao_kube_fn fn);
-/** The rank of its writes but for the status. */
+void ao_pass_patch(ao_pass *pass, const ao_object *object, const char *subresource, const char *content_type, const cJSON *patch,
+		   ao_kube_fn fn);
+/** The rank of its writes, but for those of a subresource. */
 static inline ao_kube_rank ao_pass_rank(const ao_pass *pass) { return pass->edited ? AO_KUBE_URGENT : AO_KUBE_USUAL; }
 /** Adds what went wrong to the status's errors and marks the pass failed. */
 void ao_pass_error(ao_pass *pass, const char *verb, const ao_kind *kind, const char *role, const char *name, const ao_kube_answer *answer);

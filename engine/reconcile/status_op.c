@@ -95,23 +95,19 @@ static cJSON *whole(const cJSON *after, cJSON *difference)
 	return all;
 }
 
-/** What is to be written; NULL: nothing. */
-static cJSON *difference_of(const ao_pass *pass, const cJSON *before, const cJSON *after)
+/** @return true when a write was started */
+static bool write_difference(ao_pass *pass, const ao_object *object, const cJSON *before, const cJSON *after)
 {
 	cJSON *difference = ao_json_merge_diff(before, after);
-	return pass->parent->unsure ? whole(after, difference) : difference; /* what is cached may be older than what is there */
-}
-
-/** Starts the write. Takes `difference`. */
-static ao_op_result write_difference(ao_pass *pass, const ao_object *object, cJSON *difference)
-{
+	if (pass->parent->unsure) /* what is cached may be older than what is there */
+		difference = whole(after, difference);
 	if (!difference)
-		return AO_OP_END;
+		return false;
 	ao_auto_json cJSON *patch = cJSON_CreateObject();
 	ao_json_set(patch, "status", difference);
 	pass->parent->status_ms = ao_mono_ms();
-	ao_pass_patch(pass, object, "status", AO_KUBE_STATUS, AO_MERGE_PATCH, patch, on_status_written);
-	return AO_OP_WAIT;
+	ao_pass_patch(pass, object, "status", AO_MERGE_PATCH, patch, on_status_written);
+	return true;
 }
 
 /**
@@ -168,7 +164,8 @@ static ao_op_result report_broken_status(ao_pass *pass, const ao_object *object,
 	pass->parent->ready = false;
 	ao_json_set(after, "status", broken_status(ao_json_at(tree, "status"), ao_err_text(err), pass->parent->generation));
 	put_records(pass, object, after);
-	return write_difference(pass, object, difference_of(pass, ao_json_at(tree, "status"), ao_json_at(after, "status")));
+	bool written = write_difference(pass, object, ao_json_at(tree, "status"), ao_json_at(after, "status"));
+	return written ? AO_OP_WAIT : AO_OP_END;
 }
 
 /* ---- what can wait ---- */
@@ -191,11 +188,12 @@ static bool is_same(const cJSON *a, const cJSON *b)
 	return (!cJSON_GetArraySize(a) && !cJSON_GetArraySize(b)) || cJSON_Compare(a, b, true);
 }
 
-/** How long may the status wait for the one that will follow it? What is recorded for an operator after us does not wait. */
+/** How long may the status wait for the one that will follow it? 0: not at all, or there is nothing to write. What is recorded for an operator after us does not wait. */
 static uint64_t patience_ms(const ao_pass *pass, const ao_object *object, const cJSON *before, const cJSON *after)
 {
 	char *const *records = pass->reconciler->manifest->records_path;
-	if (is_pressing(pass, object, after) || (records && !is_same(ao_json_at_path(before, records), ao_json_at_path(after, records))))
+	if (is_same(ao_json_at(before, "status"), ao_json_at(after, "status")) || is_pressing(pass, object, after) ||
+	    (records && !is_same(ao_json_at_path(before, records), ao_json_at_path(after, records))))
 		return 0;
 	if (is_same(ao_json_at(before, "status", "conditions"), ao_json_at(after, "status", "conditions")))
 		return CALM_MS;
@@ -280,11 +278,9 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	pass->outcome.requeue_after = requeue_of(pass, result);
 	put_records(pass, object, result);
 	const cJSON *before = ao_json_at(snapshot, "parent");
-	cJSON *difference = difference_of(pass, ao_json_at(before, "status"), ao_json_at(result, "status"));
-	if (hold(pass, difference ? patience_ms(pass, object, before, result) : 0)) {
-		cJSON_Delete(difference);
+	if (hold(pass, patience_ms(pass, object, before, result)))
 		return AO_OP_END;
-	}
 	emit_events(pass, ao_json_at(result, "events"), object);
-	return write_difference(pass, object, difference);
+	bool written = write_difference(pass, object, ao_json_at(before, "status"), ao_json_at(result, "status"));
+	return written ? AO_OP_WAIT : AO_OP_END;
 }
