@@ -90,7 +90,7 @@ local function too_few(f, ctx, before)
   local age = times.between(before.lastScaleTime or f.since, ctx.now)
   if f.total >= f.desired and age and age >= ctx.params.degraded_seconds then return 'Degraded' end
   if f.total >= f.desired and age then f.look_again = ctx.params.degraded_seconds - age end
-  return 'ScalingUp'
+  return was == 'Creating' and was or 'ScalingUp' -- until its first pods are ready it is still being made
 end
 
 --- The word of the Status column when nothing is in the way: the first that fits.

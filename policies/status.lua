@@ -286,7 +286,8 @@ local function tell_changes(changes, plan)
   end
 end
 
---- The story `kubectl describe` tells: what was done, each trouble when it begins, and when it is over.
+--- The story `kubectl describe` tells: what was done, each trouble when it begins, and when it is over.  That an actor was created says enough of
+-- its beginning: a fleet that is made costs one event an actor.
 local function tell(ctx, status, f, blocked, plan)
   tell_changes(ctx.outcome.changed, plan)
   local before, word = f.before.status, status.status
@@ -294,7 +295,7 @@ local function tell(ctx, status, f, blocked, plan)
   -- What a pod says changes with each restart and is one trouble; what a person has to mend is another with each message.
   if is_trouble(word) and (word ~= before or blocked and is.message ~= was.message) then
     plan:event { type = 'Warning', reason = blocked and blocked.reason or word, note = is.message }
-  elseif is.status == 'True' and was.status ~= 'True' then
+  elseif is.status == 'True' and was.status ~= 'True' and before and before ~= 'Creating' then
     plan:event { type = 'Normal', reason = is_trouble(before) and 'Recovered' or 'Ready', note = is.message }
   elseif word == 'Paused' and before ~= 'Paused' then
     plan:event { type = 'Normal', reason = word, note = is.message }

@@ -42,13 +42,14 @@ typedef struct diff {
 
 /* ---- the world ---- */
 
+static void ignore_parent(void *arg, const char *key, bool edited) { (void)arg, (void)key, (void)edited; }
 static void ignore_key(void *arg, const char *key) { (void)arg, (void)key; }
 static void ignore_shared(void *arg, const ao_kind *kind, const char *key) { (void)arg, (void)kind, (void)key; }
 static void set_true(void *arg) { *(bool *)arg = true; }
 
 static int list_world(diff *d, ao_err **reterr)
 {
-	ao_world_listener listener = {ignore_key, ignore_key, ignore_shared, set_true, NULL, NULL, &d->synced};
+	ao_world_listener listener = {ignore_parent, ignore_key, ignore_shared, set_true, NULL, NULL, &d->synced};
 	d->world = ao_world_new(d->session.loop, d->session.kube, d->manifest, &d->session.scope, &listener);
 	ao_world_start(d->world);
 	ao_openapi_refresh(d->openapi, set_true, &d->fetched);

@@ -20,6 +20,7 @@ struct ao_apply {
 	const char *manager;
 	const char *const *legacy_managers;
 	bool dry_run, create, returned, only_claim;
+	ao_kube_rank rank;
 	char *namespace_, *name;
 	char *uid;      /* of the object that is written to; NULL: none yet, so it is POSTed */
 	cJSON *desired; /* what is sent in the end */
@@ -100,6 +101,7 @@ static void request(ao_apply *a, const char *method, const char *path, const cha
 					    .content_type = content_type,
 					    .body = body,
 					    .object = {a->resource, a->namespace_, a->name, body ? a->uid : NULL},
+					    .rank = a->rank,
 					    .fn = fn,
 					    .arg = a,
 					});
@@ -232,6 +234,7 @@ ao_apply *ao_apply_start(const ao_apply_request *with)
 	    .dry_run = with->dry_run,
 	    .returned = with->returned,
 	    .only_claim = with->only_claim,
+	    .rank = with->rank,
 	    .create = !observed,
 	    .namespace_ = ao_xstrdup(ao_json_str(with->desired, "metadata", "namespace")),
 	    .name = ao_xstrdup(ao_json_str(with->desired, "metadata", "name")),

@@ -28,6 +28,7 @@ typedef struct ao_apply_request {
 	bool returned;                      /* one of them has been back since we were here: its entries become ours beside our own */
 	bool only_claim;                    /* what Update entries hold becomes ours; the object stays as it is; `observed` is not NULL */
 	bool dry_run;
+	ao_kube_rank rank;
 	/** Once, from the loop; answer->body is the object as the server has it now. `created`: `observed` was NULL. */
 	void (*fn)(void *arg, const ao_kube_answer *answer, bool created);
 	void *arg;

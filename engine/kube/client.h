@@ -3,7 +3,8 @@
  * client.h -- requests to the API server: authentication, retry where the server asks for it, and answers told apart.
  *
  * Watches have connections of their own: one that a server sends away (GOAWAY) lives on for them, and nothing waits for its end.
- * At most 16 writes are in flight; more wait in order.  After a 429 or 5xx with Retry-After nothing at all is sent for as long as the server
+ * At most 16 writes are in flight; more wait, those of a higher rank before others, and each eighth place goes to the one that has waited longest.
+ * After a 429 or 5xx with Retry-After nothing at all is sent for as long as the server
  * asks (at most two minutes), by siblings neither; after a 429 without it that call alone rests, for 1 s doubling to 30 s.  Such calls are sent
  * again, up to 10 times and within their time; everything else is the caller's to retry (the work queue does).  A write is refused with -EPERM when the gate says no (lease
  * lost), when it comes, when its turn comes, or when it would be sent again.
@@ -42,12 +43,22 @@ typedef struct ao_kube_object {
 	const char *name, *uid;      /* NULL: not known, any is fine */
 } ao_kube_object;
 
+/** Which write goes first when more want to than may. */
+typedef enum {
+	AO_KUBE_USUAL,  /* finalizers, children, records */
+	AO_KUBE_URGENT, /* somebody waits for it */
+	AO_KUBE_STATUS,
+	AO_KUBE_EVENT,
+	AO_KUBE_RANKS
+} ao_kube_rank;
+
 typedef struct ao_kube_request {
 	const char *method;
 	const char *path;         /* with query, from ao_resource_path() */
 	const char *content_type; /* NULL: application/json */
 	const char *body;         /* copied; NULL: none */
 	ao_kube_object object;    /* texts copied */
+	ao_kube_rank rank;        /* of a write */
 	uint64_t timeout_ms;      /* for all attempts, from the first on; 0 means 30000 */
 	size_t max_body;          /* 0 means 4 MiB */
 	ao_kube_fn fn;            /* called once, unless the call is cancelled; may be NULL */

@@ -207,6 +207,7 @@ static void write_event(series *s)
 								   .content_type = exists ? AO_MERGE_PATCH : NULL,
 								   .body = body ? body : s->text,
 								   .object = {&resource, s->namespace_, s->name, NULL},
+								   .rank = AO_KUBE_EVENT,
 								   .fn = on_written,
 								   .arg = s});
 }

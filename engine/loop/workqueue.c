@@ -1,4 +1,4 @@
-/* workqueue.c -- three independent facts say what a key is doing: it waits in the FIFO; it is being worked on (and is dirty when
+/* workqueue.c -- three independent facts say what a key is doing: it waits in the line of its rank; it is being worked on (and is dirty when
  * it has to wait again afterwards); it is due at a later time (in a heap, with one timer for the earliest).
  *
  * Two things may make a key due: somebody asked (ao_workqueue_add_after), or its back-off.  They are kept apart, because work that
@@ -14,12 +14,15 @@
 #include "base/mem.h"
 #include "loop/backoff.h"
 
+#define FAIR_TURN 8 /* that many turns, and the key that has waited longest is next */
 #define NEVER UINT64_MAX
 #define NOT_IN_HEAP SIZE_MAX
 
 typedef struct item {
 	char *key;
-	struct item *next; /* in the FIFO */
+	struct item *next, *previous; /* in the line of its rank */
+	ao_workqueue_rank rank;       /* of what waits, or will */
+	ao_workqueue_rank asked_rank; /* of what is asked for at `asked_at` */
 	bool waiting, active, dirty;
 	unsigned failures;
 	uint64_t asked_at, backoff_at; /* NEVER: not */
@@ -34,8 +37,9 @@ struct ao_workqueue {
 	ao_workqueue_fn fn;
 	void *arg;
 	ao_map *items;
-	item *first, *last; /* FIFO */
-	item **heap;        /* by due time, the earliest first */
+	item *first[AO_WORKQUEUE_RANKS], *last[AO_WORKQUEUE_RANKS]; /* a line for each rank */
+	unsigned turn;
+	item **heap; /* by due time, the earliest first */
 	size_t heap_len, heap_size;
 	uv_idle_t idle;
 	ao_timer *timer;
@@ -158,35 +162,48 @@ static void hand_out(uv_idle_t *handle);
 /** The idle handle runs exactly while there is work that may be started. */
 static void set_idle(ao_workqueue *queue)
 {
-	if (queue->first && queue->stats.active < queue->options.max_active && !queue->paused)
+	if (queue->stats.waiting && queue->stats.active < queue->options.max_active && !queue->paused)
 		uv_idle_start(&queue->idle, hand_out);
 	else
 		uv_idle_stop(&queue->idle);
 }
 
-static void enqueue(ao_workqueue *queue, item *it)
+static void leave_line(ao_workqueue *queue, item *it)
 {
-	it->waiting = true;
+	*(it->previous ? &it->previous->next : &queue->first[it->rank]) = it->next;
+	*(it->next ? &it->next->previous : &queue->last[it->rank]) = it->previous;
+	it->waiting = false;
+	queue->stats.waiting--;
+}
+
+static void join_line(ao_workqueue *queue, item *it)
+{
+	item *last = queue->last[it->rank];
 	it->next = NULL;
-	if (queue->last)
-		queue->last->next = it;
-	else
-		queue->first = it;
-	queue->last = it;
+	it->previous = last;
+	*(last ? &last->next : &queue->first[it->rank]) = it;
+	queue->last[it->rank] = it;
+	it->waiting = true;
 	queue->stats.waiting++;
 	set_idle(queue);
 }
 
-static void wake(ao_workqueue *queue, item *it)
+static void wake(ao_workqueue *queue, item *it, ao_workqueue_rank rank)
 {
-	if (it->waiting || it->dirty)
+	bool known = it->waiting || it->dirty;
+	if (known && it->rank <= rank)
 		return;
-	queue->stats.adds++;
-	it->added_ns = uv_hrtime();
+	if (it->waiting)
+		leave_line(queue, it);
+	it->rank = rank;
+	if (!known) {
+		queue->stats.adds++;
+		it->added_ns = uv_hrtime();
+	}
 	if (it->active)
 		it->dirty = true;
 	else
-		enqueue(queue, it);
+		join_line(queue, it);
 }
 
 static void delay_passed(void *arg)
@@ -195,10 +212,11 @@ static void delay_passed(void *arg)
 	uint64_t now = ao_mono_ms();
 	while (queue->heap_len && due(queue->heap[0]) <= now) {
 		item *it = queue->heap[0];
+		ao_workqueue_rank rank = it->asked_at <= now ? it->asked_rank : AO_WORKQUEUE_USUAL;
 		it->asked_at = it->asked_at <= now ? NEVER : it->asked_at;
 		it->backoff_at = it->backoff_at <= now ? NEVER : it->backoff_at;
 		place(queue, it);
-		wake(queue, it);
+		wake(queue, it, rank);
 	}
 	set_timer(queue);
 }
@@ -211,15 +229,23 @@ static void tell_time(const ao_workqueue *queue, bool worked, uint64_t since_ns)
 		queue->options.on_time(queue->arg, worked, seconds_since(since_ns));
 }
 
-static void start_first(ao_workqueue *queue)
+static item *next_in_turn(ao_workqueue *queue)
 {
-	item *it = queue->first;
-	queue->first = it->next;
-	if (!queue->first)
-		queue->last = NULL;
-	queue->stats.waiting--;
+	item *chosen = NULL;
+	bool fair = ++queue->turn % FAIR_TURN == 0;
+	for (size_t rank = 0; rank < AO_WORKQUEUE_RANKS; rank++) {
+		item *it = queue->first[rank];
+		if (it && (!chosen || (fair && it->added_ns < chosen->added_ns)))
+			chosen = it;
+	}
+	return chosen;
+}
+
+static void start_next(ao_workqueue *queue)
+{
+	item *it = next_in_turn(queue);
+	leave_line(queue, it);
 	queue->stats.active++;
-	it->waiting = false;
 	it->active = true;
 	it->started_ns = uv_hrtime();
 	tell_time(queue, false, it->added_ns);
@@ -235,8 +261,8 @@ static void hand_out(uv_idle_t *handle)
 {
 	ao_workqueue *queue = uv_handle_get_data((uv_handle_t *)handle);
 	uint64_t end = uv_hrtime() + queue->options.slice_ms * 1000000;
-	while (!queue->freed && !queue->paused && queue->first && queue->stats.active < queue->options.max_active) {
-		start_first(queue);
+	while (!queue->freed && !queue->paused && queue->stats.waiting && queue->stats.active < queue->options.max_active) {
+		start_next(queue);
 		if (uv_hrtime() >= end)
 			break;
 	}
@@ -278,16 +304,18 @@ void ao_workqueue_free(ao_workqueue *queue)
 	uv_close((uv_handle_t *)&queue->idle, queue_closed);
 }
 
-void ao_workqueue_add(ao_workqueue *queue, const char *key) { wake(queue, item_of(queue, key)); }
+void ao_workqueue_add(ao_workqueue *queue, const char *key, ao_workqueue_rank rank) { wake(queue, item_of(queue, key), rank); }
 
-void ao_workqueue_add_after(ao_workqueue *queue, const char *key, uint64_t delay_ms)
+void ao_workqueue_add_after(ao_workqueue *queue, const char *key, ao_workqueue_rank rank, uint64_t delay_ms)
 {
 	if (!delay_ms) {
-		ao_workqueue_add(queue, key);
+		ao_workqueue_add(queue, key, rank);
 		return;
 	}
 	item *it = item_of(queue, key);
 	uint64_t now = ao_mono_ms(), at = delay_ms < NEVER - 1 - now ? now + delay_ms : NEVER - 1;
+	if (it->asked_at == NEVER || rank < it->asked_rank)
+		it->asked_rank = rank;
 	if (at >= it->asked_at)
 		return;
 	it->asked_at = at;
@@ -318,7 +346,7 @@ void ao_workqueue_done(ao_workqueue *queue, const char *key, ao_workqueue_result
 		count_failure(queue, it, result);
 	if (it->dirty) { /* something changed meanwhile: now, whatever the back-off says */
 		it->dirty = false;
-		enqueue(queue, it);
+		join_line(queue, it);
 	} else if (result != AO_WORKQUEUE_OK) {
 		it->backoff_at = it->backoff_end;
 		reschedule(queue, it);
@@ -349,6 +377,8 @@ void ao_workqueue_resume(ao_workqueue *queue)
 	queue->paused = false;
 	set_idle(queue);
 }
+
+bool ao_workqueue_is_busy(const ao_workqueue *queue) { return queue->stats.waiting > queue->options.max_active; }
 
 ao_workqueue_stats ao_workqueue_get_stats(const ao_workqueue *queue)
 {

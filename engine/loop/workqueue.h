@@ -7,6 +7,8 @@
  * up to a ceiling; a success forgets the failures.  Other than there, failures are counted in time: work that somebody asks for before the
  * back-off is over, and that fails as well, changes nothing of it.
  * Work is asynchronous: the handler starts it, and ao_workqueue_done() says later that it has ended.
+ * Keys are handed out by rank, and in the order they came within one; each eighth turn goes to the key that has waited longest, whatever its
+ * rank, so that none starves.  A key that is added again with a higher rank takes that one, at the end of its line.
  * The queue hands out work from the loop, never from inside ao_workqueue_add(), at most `slice_ms` at a stretch so that
  * lease and probes get their turn.
  * Threads: the loop thread only.
@@ -19,6 +21,13 @@ typedef struct ao_workqueue ao_workqueue;
 
 /** Starts work on `key` (borrowed for the call). Must lead to exactly one ao_workqueue_done(). */
 typedef void (*ao_workqueue_fn)(void *arg, const char *key);
+
+typedef enum {
+	AO_WORKQUEUE_FIRST, /* somebody waits for it */
+	AO_WORKQUEUE_USUAL,
+	AO_WORKQUEUE_LAST, /* it can wait for all others */
+	AO_WORKQUEUE_RANKS
+} ao_workqueue_rank;
 
 typedef enum {
 	AO_WORKQUEUE_OK,     /* forget the failures of this key */
@@ -46,9 +55,9 @@ typedef struct ao_workqueue_stats {
 ao_workqueue *ao_workqueue_new(ao_loop *loop, const ao_workqueue_options *options, ao_workqueue_fn fn, void *arg);
 void ao_workqueue_free(ao_workqueue *queue); /* waiting keys are dropped; nothing may be active, or it is never reported */
 
-void ao_workqueue_add(ao_workqueue *queue, const char *key);
-/** Adds after a delay; an earlier pending time for the same key wins. */
-void ao_workqueue_add_after(ao_workqueue *queue, const char *key, uint64_t delay_ms);
+void ao_workqueue_add(ao_workqueue *queue, const char *key, ao_workqueue_rank rank);
+/** Adds after a delay; an earlier pending time for the same key wins, and the higher rank of both. */
+void ao_workqueue_add_after(ao_workqueue *queue, const char *key, ao_workqueue_rank rank, uint64_t delay_ms);
 void ao_workqueue_done(ao_workqueue *queue, const char *key, ao_workqueue_result result);
 /** Drops the failures and the delayed wake-up of a key that is gone for good. */
 void ao_workqueue_forget(ao_workqueue *queue, const char *key);
@@ -56,4 +65,6 @@ void ao_workqueue_forget(ao_workqueue *queue, const char *key);
 void ao_workqueue_pause(ao_workqueue *queue);
 /** Hands out work again. */
 void ao_workqueue_resume(ao_workqueue *queue);
+/** Are there more keys waiting than may be worked on at the same time? */
+bool ao_workqueue_is_busy(const ao_workqueue *queue);
 ao_workqueue_stats ao_workqueue_get_stats(const ao_workqueue *queue);

@@ -190,11 +190,14 @@ static void on_debug(void *arg, const char *rest, ao_server_reply *reply)
 
 /* ---- leading ---- */
 
-static void on_parent(void *arg, const char *key)
+static void on_parent(void *arg, const char *key, bool edited)
 {
 	operator_ *op = arg;
 	ao_policies_parent_changed(op->policies, key);
-	ao_reconciler_parent_changed(op->reconciler, key);
+	if (edited)
+		ao_reconciler_parent_edited(op->reconciler, key);
+	else
+		ao_reconciler_parent_changed(op->reconciler, key);
 }
 static void on_dependent(void *arg, const char *key) { ao_reconciler_dependent_changed(((operator_ *)arg)->reconciler, key); }
 

@@ -44,10 +44,9 @@ void ao_queues_kept(ao_kept_queue *q, bool warning, char *note)
 /** An operation that waits goes on now; without one the parent is told when there is news. */
 static void tell(ao_kept_queue *q, bool news, bool work)
 {
-	void (*waiter)(void *arg) = q->waiter;
+	void (*waiter)(void *arg) = ao_queues_leave_waiter(q);
 	if (q->patience)
 		ao_timer_stop(q->patience);
-	q->waiter = NULL;
 	if (waiter)
 		waiter(q->waiter_arg);
 	else if (news)

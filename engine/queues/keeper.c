@@ -77,6 +77,7 @@ static void free_queue(ao_kept_queue *q)
 {
 	ao_queues *queues = q->queues;
 	ao_queues_stop(q);
+	ao_queues_leave_waiter(q);
 	if (queues->look_at == q)
 		queues->look_at = q->after;
 	*(q->before ? &q->before->after : &queues->first) = q->after;
@@ -187,14 +188,37 @@ static ao_kept_queue *upsert(ao_queues *queues, const ao_object *parent, const c
 static void on_patience(void *arg)
 {
 	ao_kept_queue *q = arg;
-	void (*waiter)(void *arg) = q->waiter;
-	q->waiter = NULL;
+	void (*waiter)(void *arg) = ao_queues_leave_waiter(q);
 	if (waiter)
 		waiter(q->waiter_arg);
 }
 
+static void join_waited(ao_kept_queue *q)
+{
+	ao_queues *queues = q->queues;
+	q->previous_waited = NULL;
+	q->next_waited = queues->first_waited;
+	if (q->next_waited)
+		q->next_waited->previous_waited = q;
+	queues->first_waited = q;
+}
+
+void (*ao_queues_leave_waiter(ao_kept_queue *q))(void *arg)
+{
+	void (*waiter)(void *arg) = q->waiter;
+	if (!waiter)
+		return NULL;
+	*(q->previous_waited ? &q->previous_waited->next_waited : &q->queues->first_waited) = q->next_waited;
+	if (q->next_waited)
+		q->next_waited->previous_waited = q->previous_waited;
+	q->waiter = NULL;
+	return waiter;
+}
+
 static void wait_for(ao_kept_queue *q, void (*fn)(void *arg), void *arg)
 {
+	if (!q->waiter)
+		join_waited(q);
 	q->waiter = fn;
 	q->waiter_arg = arg;
 	if (!q->patience)
@@ -273,9 +297,11 @@ void ao_queues_moved(ao_queues *queues, const char *uid)
 
 void ao_queues_cancel(ao_queues *queues, void *arg)
 {
-	for (ao_kept_queue *q = queues->first; q; q = q->after)
-		if (q->waiter && q->waiter_arg == arg)
-			q->waiter = NULL;
+	for (ao_kept_queue *q = queues->first_waited, *next; q; q = next) {
+		next = q->next_waited;
+		if (q->waiter_arg == arg)
+			ao_queues_leave_waiter(q);
+	}
 }
 
 static bool is_planned(const cJSON *planned, const ao_kept_queue *q)

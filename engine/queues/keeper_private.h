@@ -48,8 +48,9 @@ struct ao_kept_queue {
 	int64_t messages, in_flight;
 	char *kept; /* the last DELETE was answered, but the queue stays: the text says why; or NULL */
 
-	void (*waiter)(void *arg);
+	void (*waiter)(void *arg); /* not NULL: among those that are waited for */
 	void *waiter_arg;
+	ao_kept_queue *next_waited, *previous_waited;
 	ao_timer *patience;
 
 	bool due;                      /* to be looked at in this round */
@@ -63,10 +64,14 @@ struct ao_queues {
 	ao_map *owners; /* uid -> ao_queue_owner */
 	ao_map *shared; /* id -> the first ao_kept_queue of those that share this id */
 	ao_kept_queue *first;
+	ao_kept_queue *first_waited; /* as many as there are passes, at most */
 	ao_timer *health;
 	ao_kept_queue *look_at; /* health: the next that may be due */
 	unsigned looking;       /* health: INSPECT calls in flight */
 };
+
+/** Nobody waits for it any more. @return the waiter, to be called with waiter_arg; NULL: nobody waited */
+void (*ao_queues_leave_waiter(ao_kept_queue *q))(void *arg);
 
 void ao_queues_event(const ao_kept_queue *q, bool warning, const char *reason, const char *note);
 

@@ -39,7 +39,8 @@ static void note_failure(ao_pass *pass, const char *verb, const cJSON *item, con
 /**
  * Is this child already what the plan wants?  Yes when it is the very object we last saw to be right; or when it equals what we render in
  * effect and nothing we rendered earlier can be left over in it, that is when the digest of the last rendering is today's, or when nobody
- * of ours ever rendered it and its maker had seen the parent as it is (taken over: left alone until something really changes).
+ * of ours ever rendered it and its maker had seen the parent as it is (taken over: left alone until something really changes).  What we made
+ * ourselves and ended before we could record it may have been made by other policies.
  */
 static bool as_wanted(ao_pass *pass, ao_memo *memo, const ao_kind *kind, const cJSON *desired, uint64_t digest, const ao_object *observed)
 {
@@ -53,7 +54,7 @@ static bool as_wanted(ao_pass *pass, ao_memo *memo, const ao_kind *kind, const c
 		return false;
 	bool leftovers = known                 ? memo->desired != digest
 			 : pass->plan.previous ? strcmp(pass->plan.previous, pass->parent->rendered) != 0
-					       : pass->plan.behind;
+					       : pass->plan.behind || (pass->plan.unrecorded && observed->held.post_at >= 0);
 	if (!leftovers)
 		*memo = (ao_memo){.desired = digest, .observed = observed->spec_digest, .seen = true};
 	return !leftovers;
@@ -139,6 +140,7 @@ static void start_apply(ao_pass *pass, const ao_kind *kind, const cJSON *desired
 	    .legacy_managers = (const char *const *)r->manifest->legacy_managers,
 	    .returned = pass->plan.returned,
 	    .only_claim = only_claim,
+	    .rank = ao_pass_rank(pass),
 	    .fn = fn,
 	    .arg = pass,
 	});

@@ -85,9 +85,11 @@ void ao_pass_start(ao_reconciler *reconciler, ao_parent *parent, const ao_object
 	    .reconciler = reconciler,
 	    .parent = parent,
 	    .started_ms = ao_mono_ms(),
+	    .edited = parent->edited,
 	    .outcome = {.errors = cJSON_CreateArray(), .changed = cJSON_CreateArray()},
 	};
 	parent->pass = pass;
+	parent->edited = false;
 	bool readable = ao_object_tree(object, &tree, &err) == 0;
 	if (!readable)
 		ao_error(AO_CORE, object->key, "cannot be read: %s", ao_err_text(err));
@@ -135,6 +137,7 @@ void ao_pass_patch(ao_pass *pass, const ao_object *object, const char *subresour
 						     .content_type = content_type,
 						     .body = text,
 						     .object = {&kind->resource, object->namespace_, object->name, object->uid},
+						     .rank = subresource ? AO_KUBE_STATUS : ao_pass_rank(pass),
 						     .fn = fn,
 						     .arg = pass});
 }

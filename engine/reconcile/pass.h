@@ -62,7 +62,10 @@ typedef struct ao_parent {
 	bool unfit;           /* policy_error: an object did not fit its schema */
 	char *rendered;       /* digest of everything the last plan held, in hex; or NULL */
 	char *carried;        /* the same, of the last plan that was carried out to its end; or NULL */
-	uint64_t status_ms;   /* when its status was last written, monotonic; 0: never */
+	uint64_t status_ms;   /* when its status was last written, or held back, monotonic; 0: never */
+	uint64_t held_ms;     /* since when a status is held back, because better news is near; 0: none is */
+	cJSON *changed;       /* what was done to children since the status was written last, as outcome.changed; or NULL */
+	bool edited;          /* somebody has changed it, and waits */
 	uint64_t release_ms;  /* when we first saw that it is being deleted; 0: it is not */
 	struct ao_pass *pass; /* running, or NULL */
 	ao_pass_times times;  /* for /debug/ */
@@ -93,6 +96,7 @@ struct ao_pass {
 	ao_op *ops; /* in order; the last one is the status */
 	size_t op_count, at;
 	bool held;          /* the parent is held: the pass only writes its status */
+	bool edited;        /* somebody waits for it */
 	ao_kube_call *call; /* a write to the parent in flight */
 	struct {
 		cJSON *tree;          /* the plan; or NULL */
@@ -102,6 +106,7 @@ struct ao_pass {
 		char *previous;       /* digest of what was rendered last, maybe by an operator before this one; or NULL */
 		bool returned;        /* an operator that writes no digests wrote the status last */
 		bool behind;          /* ... and had not seen this generation: it is not known what it has left over */
+		bool unrecorded;      /* neither we nor such an operator ever wrote what was carried out: we ended before it was told */
 	} plan;
 	bool queue_waited; /* the running operation has waited for its queue once */
 	struct {
@@ -153,6 +158,8 @@ ao_bundle *ao_pass_bundle(const ao_pass *pass, const ao_object *object);
 /** Sends a patch of the parent, or of its `subresource` when that is not NULL. `fn` is called with the pass. */
 void ao_pass_patch(ao_pass *pass, const ao_object *object, const char *subresource, const char *content_type, const cJSON *patch,
 		   ao_kube_fn fn);
+/** The rank of its writes, but for those of a subresource. */
+static inline ao_kube_rank ao_pass_rank(const ao_pass *pass) { return pass->edited ? AO_KUBE_URGENT : AO_KUBE_USUAL; }
 /** Adds what went wrong to the status's errors and marks the pass failed. */
 void ao_pass_error(ao_pass *pass, const char *verb, const ao_kind *kind, const char *role, const char *name, const ao_kube_answer *answer);
 /** The same for a write to the parent itself. A parent that is gone is not an error: the watch will tell us. */

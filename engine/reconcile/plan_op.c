@@ -169,6 +169,7 @@ static void read_previous(ao_pass *pass, const ao_object *object)
 	long long seen = ao_span_int(ao_span_at(text, "status", "observedGeneration"), -1);
 	pass->plan.returned = seen >= 0;
 	pass->plan.behind = pass->plan.returned && seen != object->generation;
+	pass->plan.unrecorded = !pass->plan.returned;
 }
 
 static void push_each(ao_pass *pass, const char *list, ao_op_result (*run)(ao_pass *pass, const cJSON *item))

@@ -20,6 +20,7 @@ static void free_parent(ao_parent *parent)
 	cJSON_Delete(parent->invalid);
 	cJSON_Delete(parent->refused);
 	cJSON_Delete(parent->policy_error);
+	cJSON_Delete(parent->changed);
 	free(parent->rendered);
 	free(parent->carried);
 	free(parent->key);
@@ -109,12 +110,12 @@ void ao_reconciler_finish(ao_pass *pass)
 	parent->times.pass_ms = took_ms;
 	count_pass(r, report.failed, report.refused, requeue_after, took_ms);
 	ao_debug(AO_CORE, key, "pass ended after %llu ms%s", (unsigned long long)took_ms, failed ? ", will be tried again" : "");
-	bool gone = !ao_store_get(ao_world_parents(r->with.world), key);
+	bool gone = !ao_store_get(ao_world_parents(r->with.world), key), held = parent->held_ms != 0;
 	ao_workqueue_done(r->queue, key, !failed || gone ? AO_WORKQUEUE_OK : heals ? AO_WORKQUEUE_RETRY : AO_WORKQUEUE_SELDOM);
 	if (gone)
 		forget(r, key);
 	else if (!failed && requeue_after > 0)
-		ao_workqueue_add_after(r->queue, key, (uint64_t)(requeue_after * 1000));
+		ao_workqueue_add_after(r->queue, key, held ? AO_WORKQUEUE_LAST : AO_WORKQUEUE_USUAL, (uint64_t)(requeue_after * 1000));
 	if (r->with.on_pass && *bundle)
 		r->with.on_pass(r->with.arg, &report);
 }
@@ -145,7 +146,7 @@ static void on_schemas(void *arg)
 	for (ao_parent *parent; (parent = ao_map_next(r->parents, &cursor, NULL));)
 		if (parent->unfit && ao_openapi_version(r->with.openapi) != r->schemas_version) {
 			parent->settled = false;
-			ao_workqueue_add(r->queue, parent->key);
+			ao_workqueue_add(r->queue, parent->key, AO_WORKQUEUE_USUAL);
 		}
 }
 
@@ -202,7 +203,19 @@ void ao_reconciler_free(ao_reconciler *r)
 	free(r);
 }
 
-void ao_reconciler_parent_changed(ao_reconciler *r, const char *key) { ao_workqueue_add(r->queue, key); }
+void ao_reconciler_parent_changed(ao_reconciler *r, const char *key) { ao_workqueue_add(r->queue, key, AO_WORKQUEUE_USUAL); }
+
+void ao_reconciler_parent_edited(ao_reconciler *r, const char *key)
+{
+	ao_parent *parent = ao_map_get(r->parents, key);
+	if (parent && parent->pass && !*parent->pass->plan.bundle) { /* it may be our finalizer, and its plan will see it in any case */
+		ao_workqueue_add(r->queue, key, AO_WORKQUEUE_LAST);
+		return;
+	}
+	if (parent)
+		parent->edited = true;
+	ao_workqueue_add(r->queue, key, AO_WORKQUEUE_FIRST);
+}
 
 void ao_reconciler_live_changed(ao_reconciler *r)
 {
@@ -211,7 +224,7 @@ void ao_reconciler_live_changed(ao_reconciler *r)
 		if (!parent->wants_shared)
 			continue;
 		parent->settled = false;
-		ao_workqueue_add(r->queue, parent->key);
+		ao_workqueue_add(r->queue, parent->key, AO_WORKQUEUE_USUAL);
 	}
 }
 
@@ -219,10 +232,7 @@ void ao_reconciler_dependent_changed(ao_reconciler *r, const char *key)
 {
 	const ao_parent *parent = ao_map_get(r->parents, key);
 	uint64_t since = parent && parent->status_ms ? ao_mono_ms() - parent->status_ms : STATUS_INTERVAL_MS;
-	if (since >= STATUS_INTERVAL_MS)
-		ao_workqueue_add(r->queue, key);
-	else
-		ao_workqueue_add_after(r->queue, key, STATUS_INTERVAL_MS - since);
+	ao_workqueue_add_after(r->queue, key, AO_WORKQUEUE_LAST, since >= STATUS_INTERVAL_MS ? 0 : STATUS_INTERVAL_MS - since);
 }
 
 void ao_reconciler_pause(ao_reconciler *r) { ao_workqueue_pause(r->queue); }

@@ -8,6 +8,8 @@
  * What is as wanted already causes no request.  When a policy fails or the parent is invalid, the children stay as they are.  An error of
  * the server stops the pass at that object and is shown in the status; the key comes back after its back-off.
  * When parent and children look as they did after the last good pass, only the status is run.
+ * What somebody has edited goes first, and passes that bring no more than a status go last.  A status that is about to be followed by a
+ * better one is held back for a moment, and told with it.
  * Threads: the loop thread only.
  */
 #include "kube/event.h"
@@ -65,6 +67,8 @@ void ao_reconciler_free(ao_reconciler *reconciler);
 
 /** From the world's listener. */
 void ao_reconciler_parent_changed(ao_reconciler *reconciler, const char *key);
+/** The same for one that somebody has changed: it goes before all others. */
+void ao_reconciler_parent_edited(ao_reconciler *reconciler, const char *key);
 void ao_reconciler_dependent_changed(ao_reconciler *reconciler, const char *key);
 /** Another bundle is live: plans the parents again whose shared objects had to wait for that. */
 void ao_reconciler_live_changed(ao_reconciler *reconciler);

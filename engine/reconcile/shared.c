@@ -8,10 +8,14 @@
 
 #include <string.h>
 
+/** A pass that waits for an entry. */
 typedef struct waiter {
+	struct entry *of;
 	ao_shared_fn fn;
 	void *arg;
-	struct waiter *next;
+	bool due;                               /* is about to be told */
+	struct waiter *next, *previous;         /* of the same entry */
+	struct waiter *next_all, *previous_all; /* of all entries */
 } waiter;
 
 typedef struct entry {
@@ -39,7 +43,31 @@ struct ao_shared {
 	ao_events *events;
 	ao_workqueue *queue;
 	ao_map *entries; /* id -> entry */
+	waiter *waiters; /* all of them: as many as there are passes, at most */
 };
+
+static void add_waiter(entry *e, ao_shared_fn fn, void *arg)
+{
+	ao_shared *shared = e->shared;
+	waiter *w = ao_xmalloc(sizeof(*w));
+	*w = (waiter){.of = e, .fn = fn, .arg = arg, .next = e->waiters, .next_all = shared->waiters};
+	if (w->next)
+		w->next->previous = w;
+	if (w->next_all)
+		w->next_all->previous_all = w;
+	e->waiters = shared->waiters = w;
+}
+
+static void drop_waiter(waiter *w)
+{
+	*(w->previous ? &w->previous->next : &w->of->waiters) = w->next;
+	if (w->next)
+		w->next->previous = w->previous;
+	*(w->previous_all ? &w->previous_all->next_all : &w->of->shared->waiters) = w->next_all;
+	if (w->next_all)
+		w->next_all->previous_all = w->previous_all;
+	free(w);
+}
 
 static void free_entry(entry *e)
 {
@@ -47,11 +75,8 @@ static void free_entry(entry *e)
 		ao_apply_cancel(e->apply);
 	if (e->read)
 		ao_kube_cancel(e->read);
-	while (e->waiters) {
-		waiter *w = e->waiters;
-		e->waiters = w->next;
-		free(w);
-	}
+	while (e->waiters)
+		drop_waiter(e->waiters);
 	cJSON_Delete(e->desired);
 	free(e->role);
 	free(e->id);
@@ -59,15 +84,25 @@ static void free_entry(entry *e)
 	free(e);
 }
 
+static waiter *oldest_due(const entry *e)
+{
+	waiter *oldest = NULL;
+	for (waiter *w = e->waiters; w; w = w->next)
+		if (w->due)
+			oldest = w;
+	return oldest;
+}
+
+/** Those that come while it is told wait for the next answer, and one that goes is not told any more. */
 static void tell_waiters(entry *e, const ao_kube_answer *answer)
 {
-	waiter *list = e->waiters;
-	e->waiters = NULL;
-	while (list) {
-		waiter *w = list;
-		list = w->next;
-		w->fn(w->arg, answer);
-		free(w);
+	for (waiter *w = e->waiters; w; w = w->next)
+		w->due = true;
+	for (waiter *w; (w = oldest_due(e));) {
+		ao_shared_fn fn = w->fn;
+		void *arg = w->arg;
+		drop_waiter(w);
+		fn(arg, answer);
 	}
 }
 
@@ -300,12 +335,9 @@ bool ao_shared_want(ao_shared *shared, const ao_kind *kind, const char *role, co
 	const ao_object *observed = ao_world_find(shared->world, kind, desired);
 	if (observed && e->settled && e->observed_digest == observed->spec_digest)
 		return true;
-	if (fn) {
-		waiter *w = ao_xmalloc(sizeof(*w));
-		*w = (waiter){fn, arg, e->waiters};
-		e->waiters = w;
-	}
-	ao_workqueue_add(shared->queue, e->id);
+	if (fn)
+		add_waiter(e, fn, arg);
+	ao_workqueue_add(shared->queue, e->id, AO_WORKQUEUE_USUAL);
 	return false;
 }
 
@@ -325,27 +357,21 @@ void ao_shared_pin(ao_shared *shared, const ao_kind *kind, const char *role, con
 {
 	entry *e = upsert(shared, kind, role, desired, ao_json_digest(desired));
 	e->pinned = true;
-	ao_workqueue_add(shared->queue, e->id);
+	ao_workqueue_add(shared->queue, e->id, AO_WORKQUEUE_USUAL);
 }
 
 void ao_shared_cancel(ao_shared *shared, void *arg)
 {
-	size_t cursor = 0;
-	for (entry *e; (e = ao_map_next(shared->entries, &cursor, NULL));)
-		for (waiter **at = &e->waiters; *at;) {
-			waiter *w = *at;
-			if (w->arg != arg) {
-				at = &w->next;
-				continue;
-			}
-			*at = w->next;
-			free(w);
-		}
+	for (waiter *w = shared->waiters, *next; w; w = next) {
+		next = w->next_all;
+		if (w->arg == arg)
+			drop_waiter(w);
+	}
 }
 
 void ao_shared_changed(ao_shared *shared, const ao_kind *kind, const char *key)
 {
 	ao_auto_str char *id = ao_xasprintf("%s %s", kind->resource.kind, key);
 	if (ao_map_get(shared->entries, id))
-		ao_workqueue_add(shared->queue, id);
+		ao_workqueue_add(shared->queue, id, AO_WORKQUEUE_USUAL);
 }

@@ -1,4 +1,9 @@
-/* status_op.c -- the end of each pass: asks the bundle what is true now and writes what differs from the parent's status. */
+/*
+ * status_op.c -- the end of each pass: asks the bundle what is true now and writes what differs from the parent's status.
+ *
+ * A parent on its way has another status soon: the one that its new children give, or more of the same counts.  Such a status is held back
+ * for a moment, its Events with it, and the key comes back; what is true then is written.  An error, and what must outlive us, never waits.
+ */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -6,6 +11,11 @@
 #include "serve/instruments.h"
 
 #include <string.h>
+
+#define NEAR_MS 1000  /* children that were just written are looked at by their controllers in that time */
+#define FIRST_MS 3000 /* ... and new ones run in that time: until then nothing is worth telling but an error */
+#define BUSY_MS 15000 /* ... while many others wait for theirs, too */
+#define CALM_MS 5000  /* counts alone are no news that somebody waits for */
 
 /** What happened in this pass, for the status hooks. */
 static cJSON *outcome_of(ao_pass *pass, const ao_object *object)
@@ -35,13 +45,18 @@ static cJSON *outcome_of(ao_pass *pass, const ao_object *object)
 	return outcome;
 }
 
+static bool is_warning(const cJSON *event)
+{
+	const char *type = ao_json_str(event, "type");
+	return type && strcmp(type, "Warning") == 0;
+}
+
 static void emit_events(ao_pass *pass, const cJSON *events, const ao_object *object)
 {
 	const cJSON *event;
 	cJSON_ArrayForEach (event, events) {
-		const char *type = ao_json_str(event, "type");
-		ao_pass_event(pass, object, type && strcmp(type, "Warning") == 0, ao_json_str(event, "reason"),
-			      ao_json_str(event, "action"), ao_json_str(event, "note"));
+		ao_pass_event(pass, object, is_warning(event), ao_json_str(event, "reason"), ao_json_str(event, "action"),
+			      ao_json_str(event, "note"));
 	}
 }
 
@@ -146,6 +161,69 @@ static ao_op_result report_broken_status(ao_pass *pass, const ao_object *object,
 	return written ? AO_OP_WAIT : AO_OP_END;
 }
 
+/* ---- what can wait ---- */
+
+/** Is there something that somebody has to know now? */
+static bool is_pressing(const ao_pass *pass, const ao_object *object, const cJSON *result)
+{
+	const cJSON *event;
+	cJSON_ArrayForEach (event, ao_json_at(result, "events"))
+		if (is_warning(event))
+			return true;
+	const ao_parent *parent = pass->parent;
+	bool failed = pass->outcome.failed || pass->outcome.blocked || cJSON_GetArraySize(pass->outcome.errors);
+	bool wrong = parent->invalid || parent->refused || parent->policy_error;
+	return failed || wrong || pass->held || object->deleting || parent->unsure || !parent->rolling_out;
+}
+
+static bool is_same(const cJSON *a, const cJSON *b)
+{
+	return (!cJSON_GetArraySize(a) && !cJSON_GetArraySize(b)) || cJSON_Compare(a, b, true);
+}
+
+/** How long may the status wait for the one that will follow it? 0: not at all, or there is nothing to write. What is recorded for an operator after us does not wait. */
+static uint64_t patience_ms(const ao_pass *pass, const ao_object *object, const cJSON *before, const cJSON *after)
+{
+	char *const *records = pass->reconciler->manifest->records_path;
+	if (is_same(ao_json_at(before, "status"), ao_json_at(after, "status")) || is_pressing(pass, object, after) ||
+	    (records && !is_same(ao_json_at_path(before, records), ao_json_at_path(after, records))))
+		return 0;
+	if (is_same(ao_json_at(before, "status", "conditions"), ao_json_at(after, "status", "conditions")))
+		return CALM_MS;
+	if (!cJSON_GetArraySize(pass->outcome.changed))
+		return 0;
+	if (ao_json_at(before, "status", "conditions"))
+		return NEAR_MS;
+	return ao_workqueue_is_busy(pass->reconciler->queue) ? BUSY_MS : FIRST_MS;
+}
+
+/** Holds the status back, unless that was done for long enough. @return whether it is held */
+static bool hold(ao_pass *pass, uint64_t patience)
+{
+	ao_parent *parent = pass->parent;
+	uint64_t now = ao_mono_ms(), since = parent->held_ms ? parent->held_ms : now;
+	parent->held_ms = 0;
+	if (now - since >= patience)
+		return false;
+	parent->held_ms = since;
+	parent->status_ms = now;
+	parent->changed = AO_TAKE(pass->outcome.changed);
+	pass->outcome.requeue_after = ao_pass_sooner(pass->outcome.requeue_after, (double)(since + patience - now) / 1000);
+	return true;
+}
+
+/** What was done in passes whose status was held back is told with this one. */
+static void take_changes(ao_pass *pass)
+{
+	cJSON *earlier = AO_TAKE(pass->parent->changed), *item;
+	if (!earlier)
+		return;
+	while ((item = cJSON_DetachItemFromArray(pass->outcome.changed, 0)))
+		cJSON_AddItemToArray(earlier, item);
+	cJSON_Delete(pass->outcome.changed);
+	pass->outcome.changed = earlier;
+}
+
 /** The soonest of the wishes to be looked at again: the plan's, the status's, and what the pass itself has. */
 static double requeue_of(const ao_pass *pass, const cJSON *result)
 {
@@ -167,6 +245,7 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	const ao_object *object = ao_pass_object(pass);
 	ao_auto_json cJSON *snapshot = NULL, *result = NULL;
 	ao_auto_err ao_err *err = NULL;
+	take_changes(pass);
 	int code = ao_reconciler_snapshot(pass->reconciler, object, &snapshot, &err);
 	if (code == 0) {
 		ao_json_set(snapshot, "outcome", outcome_of(pass, object));
@@ -189,10 +268,13 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 		ao_queues_moved(r->with.queues, object->uid);
 	if (pass->plan.tree)
 		emit_events(pass, ao_json_at(pass->plan.tree, "events"), object);
-	emit_events(pass, ao_json_at(result, "events"), object);
 	pass->outcome.requeue_after = requeue_of(pass, result);
 	put_records(pass, object, result);
-	put_claim(pass, ao_json_at(snapshot, "parent"), result);
-	bool written = write_difference(pass, object, ao_json_at(snapshot, "parent", "status"), ao_json_at(result, "status"));
+	const cJSON *before = ao_json_at(snapshot, "parent");
+	put_claim(pass, before, result);
+	if (hold(pass, patience_ms(pass, object, before, result)))
+		return AO_OP_END;
+	emit_events(pass, ao_json_at(result, "events"), object);
+	bool written = write_difference(pass, object, ao_json_at(before, "status"), ao_json_at(result, "status"));
 	return written ? AO_OP_WAIT : AO_OP_END;
 }

@@ -61,7 +61,7 @@ static void on_parent_change(ao_world *world, ao_change change, const ao_object 
 		world->listener.on_seen(world->listener.arg, object, before);
 	if (change == AO_UPDATED && before->spec_digest == object->spec_digest && !is_other(object, before))
 		return; /* only its status: our own write */
-	world->listener.on_parent(world->listener.arg, object->key);
+	world->listener.on_parent(world->listener.arg, object->key, change == AO_UPDATED && !object->deleting);
 }
 
 static void wake(ao_world *world, const char *namespace_, const char *name)

@@ -17,7 +17,8 @@
 typedef struct ao_world ao_world;
 
 typedef struct ao_world_listener {
-	void (*on_parent)(void *arg, const char *key);    /* a parent came, went, or changed in more than its status */
+	/** A parent came, went, or changed in more than its status. @param edited  it was known and not to go, and somebody has changed it */
+	void (*on_parent)(void *arg, const char *key, bool edited);
 	void (*on_dependent)(void *arg, const char *key); /* something that belongs to parent `key` changed */
 	void (*on_shared)(void *arg, const ao_kind *kind, const char *key);
 	void (*on_synced)(void *arg);    /* once: every list is complete */

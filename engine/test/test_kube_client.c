@@ -12,8 +12,9 @@ typedef struct many {
 	ao_kube_call *calls[MANY];
 	int error[MANY];
 	int answers, want;
-	unsigned gates;  /* how often the gate was asked */
-	int close_after; /* answers; 0: never */
+	unsigned gates;   /* how often the gate was asked */
+	int before[MANY]; /* how many answers had come before this one */
+	int close_after;  /* answers; 0: never */
 	int free_after;
 	bool closed, done;
 } many;
@@ -30,7 +31,7 @@ static void on_many(void *arg, const ao_kube_answer *answer)
 	const one *o = arg;
 	many *m = o->m;
 	m->error[o->index] = answer->error;
-	m->answers++;
+	m->before[o->index] = m->answers++;
 	if (m->answers == m->close_after)
 		m->closed = true;
 	if (m->answers == m->free_after) {
@@ -54,7 +55,13 @@ static many start_many(cluster *c, const ao_kubeconfig *config)
 	return m;
 }
 
-static void send_many(many *m)
+static ao_kube_rank usual(int index)
+{
+	(void)index;
+	return AO_KUBE_USUAL;
+}
+
+static void send_ranked(many *m, ao_kube_rank (*rank_of)(int index))
 {
 	ao_auto_str char *path = ao_resource_path(&CONFIG_MAPS, m->c->space, NULL, NULL);
 	ao_kube_set_gate(m->kube, many_gate, m);
@@ -62,11 +69,14 @@ static void send_many(many *m)
 		ao_auto_str char *body = ao_xasprintf("{\"metadata\":{\"name\":\"many-%d\"}}", i);
 		ones[i] = (one){m, i};
 		m->error[i] = 1;
-		m->calls[i] =
-		    ao_kube_send(m->kube, &(ao_kube_request){.method = "POST", .path = path, .body = body, .fn = on_many, .arg = &ones[i]});
+		m->calls[i] = ao_kube_send(
+		    m->kube,
+		    &(ao_kube_request){.method = "POST", .path = path, .body = body, .rank = rank_of(i), .fn = on_many, .arg = &ones[i]});
 	}
 	assert_int_equal(m->answers, 0); /* never from inside ao_kube_send() */
 }
+
+static void send_many(many *m) { send_ranked(m, usual); }
 
 static bool exists(cluster *c, int index)
 {
@@ -97,6 +107,28 @@ static void sixteen_at_a_time_and_the_rest_in_line(void **state)
 		assert_int_equal(m.error[i], i == MANY - 1 || i == 20 ? 1 : 0);
 	assert_false(exists(c, MANY - 1));
 	assert_false(exists(c, 20));
+	ao_kube_free(m.kube);
+	delete_all(c);
+}
+
+static ao_kube_rank of_many_ranks(int index)
+{
+	return index < 16 ? AO_KUBE_USUAL : index < MANY - 2 ? AO_KUBE_EVENT : index == MANY - 2 ? AO_KUBE_STATUS : AO_KUBE_URGENT;
+}
+
+/** Those that came last are sent before the 22 in line, of which no more than 15 can be on their way beside them. */
+static void what_somebody_waits_for_goes_before_events(void **state)
+{
+	cluster *c = need_cluster(state, __func__);
+	many m = start_many(c, c->config);
+	send_ranked(&m, of_many_ranks);
+	assert_true(ao_loop_run_until(c->loop, &m.done, 20000));
+	for (int urgent = MANY - 2; urgent < MANY; urgent++) {
+		int events = 0;
+		for (int i = 16; i < MANY - 2; i++)
+			events += m.before[i] < m.before[urgent];
+		assert_in_range(events, 0, 6);
+	}
 	ao_kube_free(m.kube);
 	delete_all(c);
 }
@@ -478,6 +510,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    CASE(sixteen_at_a_time_and_the_rest_in_line),
+	    CASE(what_somebody_waits_for_goes_before_events),
 	    CASE(the_gate_stops_what_is_in_line),
 	    CASE(a_closed_gate_lets_only_reads_through),
 	    CASE(a_client_can_be_freed_at_any_time),

@@ -84,10 +84,10 @@ static void waits_once_and_in_order(void **state)
 	(void)state;
 	worker w;
 	setup(&w, (ao_workqueue_options){.max_active = 4});
-	ao_workqueue_add(w.queue, "b");
-	ao_workqueue_add(w.queue, "a");
-	ao_workqueue_add(w.queue, "b");
-	ao_workqueue_add(w.queue, "c");
+	ao_workqueue_add(w.queue, "b", AO_WORKQUEUE_USUAL);
+	ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_USUAL);
+	ao_workqueue_add(w.queue, "b", AO_WORKQUEUE_USUAL);
+	ao_workqueue_add(w.queue, "c", AO_WORKQUEUE_USUAL);
 	assert_int_equal(w.count, 0); /* never from inside add */
 	assert_int_equal(ao_workqueue_get_stats(w.queue).waiting, 3);
 	assert_int_equal(quiet(&w, 3), 3);
@@ -101,16 +101,94 @@ static void waits_once_and_in_order(void **state)
 	teardown(&w);
 }
 
+static void higher_ranks_go_first(void **state)
+{
+	(void)state;
+	worker w;
+	setup(&w, (ao_workqueue_options){.max_active = 4});
+	ao_workqueue_add(w.queue, "status", AO_WORKQUEUE_LAST);
+	ao_workqueue_add(w.queue, "raised", AO_WORKQUEUE_LAST);
+	ao_workqueue_add(w.queue, "child", AO_WORKQUEUE_USUAL);
+	ao_workqueue_add(w.queue, "edit", AO_WORKQUEUE_FIRST);
+	ao_workqueue_add(w.queue, "raised", AO_WORKQUEUE_USUAL);
+	ao_workqueue_add(w.queue, "edit", AO_WORKQUEUE_LAST); /* what is asked for less urgently changes nothing */
+	assert_int_equal(ao_workqueue_get_stats(w.queue).waiting, 4);
+	assert_int_equal(quiet(&w, 4), 4);
+	const char *order[] = {"edit", "child", "raised", "status"};
+	for (size_t i = 0; i < 4; i++)
+		assert_string_equal(w.started[i], order[i]);
+	teardown(&w);
+}
+
+static void what_is_added_while_active_keeps_its_rank(void **state)
+{
+	(void)state;
+	worker w;
+	setup(&w, (ao_workqueue_options){.max_active = 1});
+	w.finish = false;
+	ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_USUAL);
+	assert_int_equal(run(&w, 1, 1000), 1);
+	ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_LAST);
+	ao_workqueue_add(w.queue, "b", AO_WORKQUEUE_USUAL);
+	ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_FIRST);
+	finish(&w, "a", AO_WORKQUEUE_OK);
+	assert_int_equal(run(&w, 2, 1000), 2);
+	assert_string_equal(w.started[1], "a");
+	finish(&w, "a", AO_WORKQUEUE_OK);
+	assert_int_equal(run(&w, 3, 1000), 3);
+	assert_string_equal(w.started[2], "b");
+	finish(&w, "b", AO_WORKQUEUE_OK);
+	teardown(&w);
+}
+
+static void no_rank_starves(void **state)
+{
+	(void)state;
+	worker w;
+	size_t at = SIZE_MAX;
+	setup(&w, (ao_workqueue_options){.max_active = 1});
+	ao_workqueue_add(w.queue, "status", AO_WORKQUEUE_LAST);
+	for (int i = 0; i < 20; i++) {
+		ao_auto_str char *key = ao_xasprintf("child-%d", i);
+		ao_workqueue_add(w.queue, key, AO_WORKQUEUE_USUAL);
+	}
+	assert_int_equal(quiet(&w, 21), 21);
+	for (size_t i = 0; i < w.count; i++)
+		if (strcmp(w.started[i], "status") == 0)
+			at = i;
+	assert_int_equal(at, 7); /* the eighth turn is that of whoever has waited longest */
+	teardown(&w);
+}
+
+static void what_is_delayed_comes_with_its_rank(void **state)
+{
+	(void)state;
+	worker w;
+	setup(&w, (ao_workqueue_options){.max_active = 1});
+	ao_workqueue_pause(w.queue);
+	ao_workqueue_add_after(w.queue, "late", AO_WORKQUEUE_LAST, 5);
+	ao_workqueue_add_after(w.queue, "early", AO_WORKQUEUE_LAST, 5);
+	ao_workqueue_add_after(w.queue, "early", AO_WORKQUEUE_FIRST, 5000);
+	quiet(&w, 1);
+	ao_workqueue_add(w.queue, "usual", AO_WORKQUEUE_USUAL);
+	ao_workqueue_resume(w.queue);
+	assert_int_equal(quiet(&w, 3), 3);
+	const char *order[] = {"early", "usual", "late"};
+	for (size_t i = 0; i < 3; i++)
+		assert_string_equal(w.started[i], order[i]);
+	teardown(&w);
+}
+
 static void added_while_active_runs_once_more_afterwards(void **state)
 {
 	(void)state;
 	worker w;
 	setup(&w, (ao_workqueue_options){.max_active = 4});
 	w.finish = false;
-	ao_workqueue_add(w.queue, "a");
+	ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_USUAL);
 	assert_int_equal(run(&w, 1, 1000), 1);
 	for (int i = 0; i < 3; i++)
-		ao_workqueue_add(w.queue, "a");
+		ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_USUAL);
 	assert_int_equal(quiet(&w, 1), 1); /* not beside the first */
 	finish(&w, "a", AO_WORKQUEUE_OK);
 	assert_int_equal(quiet(&w, 2), 2);
@@ -127,7 +205,7 @@ static void no_more_than_max_active(void **state)
 	setup(&w, (ao_workqueue_options){.max_active = 3});
 	w.finish = false;
 	for (int i = 0; i < 10; i++)
-		ao_workqueue_add(w.queue, (char[]){(char)('a' + i), 0});
+		ao_workqueue_add(w.queue, (char[]){(char)('a' + i), 0}, AO_WORKQUEUE_USUAL);
 	assert_int_equal(quiet(&w, 3), 3);
 	assert_int_equal(ao_workqueue_get_stats(w.queue).waiting, 7);
 	finish(&w, "b", AO_WORKQUEUE_OK);
@@ -147,7 +225,7 @@ static void back_off_grows_to_the_ceiling(void **state)
 	worker w;
 	setup(&w, (ao_workqueue_options){.base_ms = 10, .max_ms = 60});
 	w.result = AO_WORKQUEUE_RETRY;
-	ao_workqueue_add(w.queue, "a");
+	ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_USUAL);
 	assert_int_equal(run(&w, 7, 10000), 7);
 	static const uint64_t at_least[] = {10, 20, 40, 60, 60, 60};
 	for (size_t i = 0; i < 6; i++)
@@ -169,7 +247,7 @@ static void failures_are_counted_in_time(void **state)
 	setup(&w, (ao_workqueue_options){.base_ms = 300});
 	w.result = AO_WORKQUEUE_RETRY;
 	for (size_t i = 1; i <= 10; i++) {
-		ao_workqueue_add(w.queue, "a");
+		ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_USUAL);
 		assert_int_equal(run(&w, i, 1000), i);
 	}
 	assert_int_equal(run(&w, 12, 5000), 12);
@@ -184,7 +262,7 @@ static void what_does_not_heal_is_looked_at_seldom(void **state)
 	worker w;
 	setup(&w, (ao_workqueue_options){.base_ms = 20, .max_ms = 40, .seldom_max_ms = 200});
 	w.result = AO_WORKQUEUE_SELDOM;
-	ao_workqueue_add(w.queue, "a");
+	ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_USUAL);
 	assert_int_equal(run(&w, 6, 10000), 6);
 	assert_true(w.at[5] - w.at[4] >= 200);
 	w.result = AO_WORKQUEUE_RETRY;
@@ -199,12 +277,12 @@ static void success_starts_the_back_off_anew(void **state)
 	worker w;
 	setup(&w, (ao_workqueue_options){.base_ms = 20});
 	w.result = AO_WORKQUEUE_RETRY;
-	ao_workqueue_add(w.queue, "a");
+	ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_USUAL);
 	assert_int_equal(run(&w, 6, 20000), 6); /* 20 to 320 ms */
 	w.result = AO_WORKQUEUE_OK;
 	assert_int_equal(run(&w, 7, 20000), 7); /* 640 ms */
 	w.result = AO_WORKQUEUE_RETRY;
-	ao_workqueue_add(w.queue, "a");
+	ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_USUAL);
 	assert_int_equal(run(&w, 9, 20000), 9);
 	assert_true(w.at[8] - w.at[7] < 640);
 	teardown(&w);
@@ -216,11 +294,11 @@ static void add_overtakes_the_back_off(void **state)
 	worker w;
 	setup(&w, (ao_workqueue_options){.base_ms = 60000});
 	w.result = AO_WORKQUEUE_RETRY;
-	ao_workqueue_add(w.queue, "a");
+	ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_USUAL);
 	run(&w, 1, 1000);
 	assert_int_equal(ao_workqueue_get_stats(w.queue).delayed, 1);
 	w.result = AO_WORKQUEUE_OK;
-	ao_workqueue_add(w.queue, "a");
+	ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_USUAL);
 	assert_int_equal(run(&w, 2, 1000), 2);
 	assert_int_equal(ao_workqueue_get_stats(w.queue).delayed, 0); /* and success makes it pointless */
 	teardown(&w);
@@ -232,9 +310,9 @@ static void failed_while_dirty_runs_at_once(void **state)
 	worker w;
 	setup(&w, (ao_workqueue_options){.base_ms = 60000});
 	w.finish = false;
-	ao_workqueue_add(w.queue, "a");
+	ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_USUAL);
 	run(&w, 1, 1000);
-	ao_workqueue_add(w.queue, "a");
+	ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_USUAL);
 	finish(&w, "a", AO_WORKQUEUE_RETRY);
 	assert_int_equal(run(&w, 2, 1000), 2);
 	finish(&w, "a", AO_WORKQUEUE_OK);
@@ -247,11 +325,11 @@ static void the_earlier_wake_up_wins(void **state)
 	worker w;
 	setup(&w, (ao_workqueue_options){0});
 	uint64_t start = ao_mono_ms();
-	ao_workqueue_add_after(w.queue, "a", 60000);
-	ao_workqueue_add_after(w.queue, "a", 300);
-	ao_workqueue_add_after(w.queue, "a", 90000);
-	ao_workqueue_add_after(w.queue, "b", 50);
-	ao_workqueue_add_after(w.queue, "c", 150);
+	ao_workqueue_add_after(w.queue, "a", AO_WORKQUEUE_USUAL, 60000);
+	ao_workqueue_add_after(w.queue, "a", AO_WORKQUEUE_USUAL, 300);
+	ao_workqueue_add_after(w.queue, "a", AO_WORKQUEUE_USUAL, 90000);
+	ao_workqueue_add_after(w.queue, "b", AO_WORKQUEUE_USUAL, 50);
+	ao_workqueue_add_after(w.queue, "c", AO_WORKQUEUE_USUAL, 150);
 	assert_int_equal(ao_workqueue_get_stats(w.queue).delayed, 3);
 	assert_int_equal(run(&w, 3, 5000), 3);
 	assert_string_equal(w.started[0], "b");
@@ -268,8 +346,8 @@ static void what_was_asked_for_survives_other_work(void **state)
 	(void)state;
 	worker w;
 	setup(&w, (ao_workqueue_options){.base_ms = 1});
-	ao_workqueue_add_after(w.queue, "a", 400);
-	ao_workqueue_add(w.queue, "a");
+	ao_workqueue_add_after(w.queue, "a", AO_WORKQUEUE_USUAL, 400);
+	ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_USUAL);
 	w.result = AO_WORKQUEUE_RETRY; /* an earlier back-off, then success: the wake-up is still due */
 	assert_int_equal(run(&w, 1, 1000), 1);
 	w.result = AO_WORKQUEUE_OK;
@@ -285,9 +363,9 @@ static void due_while_active_makes_it_dirty(void **state)
 	worker w;
 	setup(&w, (ao_workqueue_options){.max_active = 2});
 	w.finish = false;
-	ao_workqueue_add(w.queue, "a");
+	ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_USUAL);
 	run(&w, 1, 1000);
-	ao_workqueue_add_after(w.queue, "a", 5);
+	ao_workqueue_add_after(w.queue, "a", AO_WORKQUEUE_USUAL, 5);
 	assert_int_equal(quiet(&w, 1), 1);
 	finish(&w, "a", AO_WORKQUEUE_OK);
 	assert_int_equal(run(&w, 2, 1000), 2);
@@ -301,15 +379,15 @@ static void forgotten_keys_do_not_come_back(void **state)
 	worker w;
 	setup(&w, (ao_workqueue_options){.base_ms = 20});
 	w.result = AO_WORKQUEUE_RETRY;
-	ao_workqueue_add(w.queue, "a");
-	ao_workqueue_add_after(w.queue, "b", 20);
+	ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_USUAL);
+	ao_workqueue_add_after(w.queue, "b", AO_WORKQUEUE_USUAL, 20);
 	run(&w, 1, 1000);
 	ao_workqueue_forget(w.queue, "a");
 	ao_workqueue_forget(w.queue, "b");
 	ao_workqueue_forget(w.queue, "never seen");
 	assert_int_equal(ao_workqueue_get_stats(w.queue).delayed, 0);
 	assert_int_equal(quiet(&w, 1), 1);
-	ao_workqueue_add(w.queue, "a"); /* waiting is not forgotten */
+	ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_USUAL); /* waiting is not forgotten */
 	ao_workqueue_forget(w.queue, "a");
 	w.result = AO_WORKQUEUE_OK;
 	assert_int_equal(run(&w, 2, 1000), 2);
@@ -321,10 +399,10 @@ static void pause_stops_handing_out(void **state)
 	(void)state;
 	worker w;
 	setup(&w, (ao_workqueue_options){0});
-	ao_workqueue_add(w.queue, "a");
+	ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_USUAL);
 	ao_workqueue_pause(w.queue);
-	ao_workqueue_add(w.queue, "b");
-	ao_workqueue_add_after(w.queue, "c", 1);
+	ao_workqueue_add(w.queue, "b", AO_WORKQUEUE_USUAL);
+	ao_workqueue_add_after(w.queue, "c", AO_WORKQUEUE_USUAL, 1);
 	assert_int_equal(quiet(&w, 0), 0);
 	assert_int_equal(ao_workqueue_get_stats(w.queue).waiting, 3);
 	ao_workqueue_resume(w.queue);
@@ -352,7 +430,7 @@ static void a_slice_leaves_the_loop_its_turns(void **state)
 	for (int i = 0; i < 40; i++) {
 		key[1] = (char)('0' + i / 10);
 		key[2] = (char)('0' + i % 10);
-		ao_workqueue_add(w.queue, key);
+		ao_workqueue_add(w.queue, key, AO_WORKQUEUE_USUAL);
 	}
 	assert_int_equal(run(&w, 40, 10000), 40);
 	assert_true(w.turns >= 8); /* 80 ms of work in slices of 5 */
@@ -377,7 +455,7 @@ static void many_delayed_keys_come_in_order(void **state)
 		unsigned delay = 1 + (random >> 16) % 100;
 		snprintf(key, sizeof(key), "%d", i);
 		low[i] = ao_mono_ms() + delay;
-		ao_workqueue_add_after(w.queue, key, delay);
+		ao_workqueue_add_after(w.queue, key, AO_WORKQUEUE_USUAL, delay);
 		high[i] = ao_mono_ms() + delay;
 		if (i % 7 == 0)
 			ao_workqueue_forget(w.queue, key);
@@ -403,9 +481,9 @@ static void can_be_freed_by_its_work_and_with_work_left(void **state)
 	(void)state;
 	worker w = {.loop = ao_loop_new()};
 	w.queue = ao_workqueue_new(w.loop, &(ao_workqueue_options){0}, free_from_work, &w);
-	ao_workqueue_add(w.queue, "a");
-	ao_workqueue_add(w.queue, "b");
-	ao_workqueue_add_after(w.queue, "c", 5);
+	ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_USUAL);
+	ao_workqueue_add(w.queue, "b", AO_WORKQUEUE_USUAL);
+	ao_workqueue_add_after(w.queue, "c", AO_WORKQUEUE_USUAL, 5);
 	assert_true(ao_loop_run_until(w.loop, &w.done, 1000));
 	ao_workqueue_free(NULL);
 	assert_int_equal(ao_loop_close(w.loop), 0);
@@ -415,6 +493,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(waits_once_and_in_order),
+	    cmocka_unit_test(higher_ranks_go_first),
+	    cmocka_unit_test(what_is_added_while_active_keeps_its_rank),
+	    cmocka_unit_test(no_rank_starves),
+	    cmocka_unit_test(what_is_delayed_comes_with_its_rank),
 	    cmocka_unit_test(added_while_active_runs_once_more_afterwards),
 	    cmocka_unit_test(no_more_than_max_active),
 	    cmocka_unit_test(back_off_grows_to_the_ceiling),

@@ -29,8 +29,9 @@ typedef struct place {
 	unsigned parent, dependent, shared; /* how often each was told */
 } place;
 
-static void on_parent(void *arg, const char *key)
+static void on_parent(void *arg, const char *key, bool edited)
 {
+	(void)edited;
 	assert_string_equal(key, "s/a");
 	((place *)arg)->parent++;
 }

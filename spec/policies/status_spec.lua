@@ -153,6 +153,9 @@ local SITUATIONS = {
   { 'ScalingDown', 'fewer are wanted than there are', { children = { deployment(1, full) }, before = { status = 'Running' } } },
   { 'Updating', 'pods of the old version are left', {
     children = { deployment(2, { replicas = 3, readyReplicas = 2, updatedReplicas = 1 }) }, before = { status = 'Running' } } },
+  { 'Creating', 'its first pods are there and not ready yet', { children = { deployment(2, none_ready) }, before = { status = 'Creating' } } },
+  { 'Degraded', 'its first pods are there for long and never were ready', { children = { deployment(2, none_ready) },
+    before = { status = 'Creating', lastScaleTime = '2026-01-02T02:00:00Z' } } },
   { 'ScalingUp', 'not all are ready and never were', { children = { deployment(2, none_ready) }, before = { status = 'ScalingUp' } } },
   { 'Degraded', 'not all are ready any more', { children = { deployment(2, none_ready) }, before = { status = 'Running', desiredReplicas = 2 } } },
   { 'ImagePullError', 'an image cannot be pulled', {
@@ -426,7 +429,7 @@ describe('status', function()
     assert.equal(2, condition(status, 'WorkloadReady').observedGeneration)
   end)
 
-  it('tells a story: ready, scaled, in trouble once, recovered', function()
+  it('tells a story: scaled, in trouble once, recovered', function()
     local crashing = { children = { deployment(2, none_ready) }, pods = { pod('p', waiting('asya-runtime', 'CrashLoopBackOff')) } }
     local told, status = {}, nil
     for _, situation in ipairs {
@@ -438,7 +441,23 @@ describe('status', function()
       status, events = judge(situation)
       for _, event in ipairs(events) do told[#told + 1] = event.reason end
     end
-    assert.same({ 'Ready', 'Scaled', 'Scaled', 'RuntimeError', 'Recovered' }, told)
+    assert.same({ 'Scaled', 'Scaled', 'RuntimeError', 'Recovered' }, told)
+  end)
+
+  it('tells of the beginning with one event, and of later readiness with another', function()
+    local created = { errors = json.array {}, changed = json.array { { verb = 'created', kind = 'Deployment', name = 'a' } } }
+    local paused = { errors = json.array {}, changed = json.array {}, invalid = { reason = 'Paused', condition = 'Ready', message = 'm' } }
+    local told, status = {}, nil
+    for _, situation in ipairs {
+      { children = { deployment(2, {}) }, outcome = created }, { children = { deployment(2, none_ready) } }, { children = { deployment(2, full) } },
+      { children = { deployment(2, full) }, outcome = paused }, { children = { deployment(2, full) } },
+    } do
+      local events
+      situation.before = status
+      status, events = judge(situation)
+      for _, event in ipairs(events) do told[#told + 1] = event.reason end
+    end
+    assert.same({ 'Created', 'Paused', 'Ready' }, told)
   end)
 
   it('has no word that crds/README.md does not explain, and the other way round', function()

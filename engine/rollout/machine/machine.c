@@ -281,6 +281,7 @@ void ao_machine_free(ao_machine *m)
 	ao_map_free(m->members);
 	ao_map_free(m->movers);
 	free(m->order);
+	free(m->unsettled);
 	free(m->redos);
 	free(m->sayings);
 	free(m);
@@ -294,8 +295,7 @@ void ao_machine_tick(ao_machine *m, uint64_t now_ms)
 	m->ticked = true;
 	m->ticked_ms = now_ms;
 	m->now_ms += step < STEP_MS ? step : STEP_MS;
-	for (size_t i = 0; m->slots + m->free_places && i < m->count; i++)
-		ao_member_settle(m, m->order[i]);
+	ao_members_settle(m);
 	if (m->stale && m->now_ms - m->written_ms >= STALE_MS)
 		m->version++;
 	settle(m);

@@ -30,6 +30,7 @@ typedef enum { AO_CHECK_NONE, AO_CHECK_DUE, AO_CHECK_ASKED, AO_CHECK_DONE } ao_c
 typedef struct ao_member {
 	char *key;
 	size_t index;                         /* in machine->order */
+	size_t unsettled;                     /* in machine->unsettled, from 1; 0: it is not there */
 	ao_known *has;                        /* carried out last, as its status says; NULL: none was, or it is not known */
 	ao_known *serving;                    /* NULL: it was never served */
 	ao_known *target;                     /* the goal of its track */
@@ -93,6 +94,9 @@ struct ao_machine {
 	size_t unswept;  /* how many were added since the last sweep */
 	ao_map *members; /* key -> ao_member */
 	ao_member **order;
+	ao_member **unsettled; /* those that are moved, or not well: room for as many as in `order` */
+	size_t unsettled_count;
+	size_t first_wanting; /* none before it in `order` has to be moved */
 	size_t count, size;
 	ao_line lines[AO_ROLLOUT_TRACKS];
 	ao_rollout_record kept; /* refusals, revisions and the pin; the rest of the record is made when it is asked for */
@@ -141,7 +145,7 @@ void ao_member_checked(ao_machine *m, ao_member *p, const ao_known *bundle, cons
 /** Finds its track and its target anew. */
 void ao_member_aim(ao_machine *m, ao_member *p);
 /** Finds out whether it is through, or late. */
-void ao_member_settle(ao_machine *m, ao_member *p);
+void ao_members_settle(ao_machine *m);
 /** Another edit of this track begins, or none is left: forgets which members failed. */
 void ao_members_forgive(ao_machine *m, ao_rollout_track track);
 /** Chooses the members that are moved next, as many as there are places. */

@@ -55,8 +55,30 @@ static void count(ao_machine *m, const ao_member *p, unsigned one)
 		m->strays += one;
 }
 
-static void leave(ao_machine *m, const ao_member *p) { count(m, p, -1u); }
-static void enter(ao_machine *m, const ao_member *p) { count(m, p, 1u); }
+/** May time alone change what is known of it? */
+static bool is_unsettled(const ao_member *p) { return !p->deleting && (p->moving || p->unconfirmed || p->mark != AO_ROLLOUT_WELL); }
+
+static void leave(ao_machine *m, ao_member *p)
+{
+	count(m, p, -1u);
+	if (!p->unsettled)
+		return;
+	ao_member *last = m->unsettled[--m->unsettled_count];
+	m->unsettled[p->unsettled - 1] = last;
+	last->unsettled = p->unsettled;
+	p->unsettled = 0;
+}
+
+static void enter(ao_machine *m, ao_member *p)
+{
+	count(m, p, 1u);
+	if (wants(p) && p->index < m->first_wanting)
+		m->first_wanting = p->index;
+	if (!is_unsettled(p))
+		return;
+	m->unsettled[m->unsettled_count++] = p;
+	p->unsettled = m->unsettled_count;
+}
 
 static void serve(ao_machine *m, ao_member *p, ao_known *bundle)
 {
@@ -203,11 +225,15 @@ static void settle(ao_machine *m, ao_member *p)
 		miss(m, p, done);
 }
 
-void ao_member_settle(ao_machine *m, ao_member *p)
+void ao_members_settle(ao_machine *m)
 {
-	leave(m, p);
-	settle(m, p);
-	enter(m, p);
+	/* from the last one on: one that leaves is replaced by the last, and one that enters is the last */
+	for (size_t i = m->unsettled_count; m->slots + m->free_places && i-- > 0;) {
+		ao_member *p = m->unsettled[i];
+		leave(m, p);
+		settle(m, p);
+		enter(m, p);
+	}
 }
 
 /* ---- seen ---- */
@@ -260,6 +286,7 @@ ao_member *ao_member_new(ao_machine *m, const ao_machine_parent *parent)
 	if (m->count == m->size) {
 		m->size = m->size ? m->size * 2 : 16;
 		m->order = ao_xrealloc(m->order, m->size * sizeof(ao_member *));
+		m->unsettled = ao_xrealloc(m->unsettled, m->size * sizeof(ao_member *));
 	}
 	p->index = m->count;
 	m->order[m->count++] = p;
@@ -309,6 +336,8 @@ void ao_member_free(ao_machine *m, ao_member *p)
 	ao_map_remove(m->members, p->key);
 	m->order[p->index] = m->order[--m->count];
 	m->order[p->index]->index = p->index;
+	if (p->index < m->first_wanting)
+		m->first_wanting = p->index;
 	for (size_t i = m->redo_at; p->redo && i < m->redo_count; i++)
 		if (m->redos[i] == p)
 			m->redos[i] = NULL;
@@ -390,19 +419,27 @@ static void choose(ao_machine *m, ao_member *p, uint64_t version)
 	enter(m, p);
 }
 
+/** May one that waits be moved now? */
+static bool has_room(const ao_machine *m)
+{
+	const ao_line *main = &m->lines[AO_ROLLOUT_MAIN], *canary = &m->lines[AO_ROLLOUT_CANARY];
+	unsigned gently = main->waiting[1] + canary->waiting[1], roughly = main->waiting[0] + canary->waiting[0];
+	return (roughly && m->slots < bound(m)) || (gently && m->free_places < FREE_PLACES);
+}
+
 /** Failed members go first: they are down anyway, and the way back heals them. */
 void ao_members_choose(ao_machine *m)
 {
 	const ao_line *main = &m->lines[AO_ROLLOUT_MAIN], *canary = &m->lines[AO_ROLLOUT_CANARY];
-	unsigned gently = main->waiting[1] + canary->waiting[1], roughly = main->waiting[0] + canary->waiting[0];
 	uint64_t version = m->version + 1;
-	bool room = (roughly && m->slots < bound(m)) || (gently && m->free_places < FREE_PLACES);
-	if (!room && !m->strays)
+	if (!has_room(m) && !m->strays)
 		return;
 	for (size_t i = 0; (main->failed || canary->failed) && i < m->count; i++)
 		if (m->order[i]->mark == AO_ROLLOUT_FAILED)
 			choose(m, m->order[i], version);
-	for (size_t i = 0; i < m->count; i++)
+	while (m->first_wanting < m->count && !wants(m->order[m->first_wanting]))
+		m->first_wanting++;
+	for (size_t i = m->first_wanting; i < m->count && (has_room(m) || m->strays); i++)
 		choose(m, m->order[i], version);
 }
 

@@ -493,10 +493,13 @@ void ao_rabbit_session_free(ao_rabbit_session *session)
 
 void ao_rabbit_session_add(ao_rabbit_session *session, ao_rabbit_list *calls)
 {
-	if (calls->first)
-		session->line_due = 0; /* when they are late is found out in the next turn */
+	if (!session->waiting.first)
+		session->line_due = UINT64_MAX;
+	for (const ao_rabbit_call *call = calls->first; call; call = call->next)
+		session->line_due = sooner(session->line_due, line_deadline(session, call));
 	ao_rabbit_list_append(&session->waiting, calls);
 }
+
 void ao_rabbit_session_take(ao_rabbit_session *session, ao_rabbit_list *ret) { ao_rabbit_list_append(ret, &session->finished); }
 
 int ao_rabbit_session_fd(const ao_rabbit_session *session, short *ret_events)

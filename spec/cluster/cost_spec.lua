@@ -1,0 +1,85 @@
+--- cost: how many requests an actor takes to begin, and what is told when. The figures of a large fleet are spec/bench's.
+local cluster = require 'cluster'
+local json = require 'json'
+
+describe('an actor', function()
+  if not cluster.available then
+    pending 'needs a control plane: run it through spec/run cluster'
+    return
+  end
+  before_each(cluster.clear)
+  after_each(cluster.stop_all)
+
+  local function scaled(name, ns) return cluster.actor(name, ns, '  scaling: {enabled: true, minReplicas: 1, maxReplicas: 10}') end
+  local function condition(name, ns) return cluster.condition(cluster.get('asyncactor', name, ns), 'Ready') end
+  --- An operator that shares its bundle with no other test.
+  local function operator(options)
+    options = options or {}
+    options.args = ('--namespace %s %s'):format(cluster.namespace 'operator', options.args or '')
+    return cluster.operator(options)
+  end
+  local function all_run(ns, count)
+    cluster.eventually('all run', 120, function()
+      local running = 0
+      for _, it in ipairs(cluster.list('asyncactors', ns)) do running = running + (it.status and it.status.status == 'Running' and 1 or 0) end
+      return running == count, running
+    end)
+  end
+
+  it('costs a finalizer, three children, one Event and two statuses at most; and nothing when all is right', function()
+    local COUNT, ns, manifests = 40, cluster.namespace 'cost', {}
+    for i = 1, COUNT do manifests[i] = scaled('cost-' .. i, ns) end
+    cluster.apply(table.concat(manifests, '---\n'), false, '--server-side')
+    local mark = cluster.audit_mark()
+    local op = operator { binary = cluster.build .. '/asya-operator' }
+    all_run(ns, COUNT)
+    cluster.sleep(3)
+    local sent = cluster.requests(mark)
+    for _, what in ipairs { 'patch asyncactors.asya.sh', 'create deployments.apps', 'create scaledobjects.keda.sh', 'create triggerauthentications.keda.sh',
+      'create events.events.k8s.io' } do
+      assert.equal(COUNT, sent[what], what .. ': ' .. json.encode(sent))
+    end
+    local statuses = sent['patch asyncactors.asya.sh/status']
+    assert.is_true(statuses >= COUNT and statuses <= 2 * COUNT, json.encode(sent))
+    for _, what in ipairs { 'patch deployments.apps', 'patch scaledobjects.keda.sh', 'patch triggerauthentications.keda.sh', 'patch events.events.k8s.io' } do
+      assert.is_nil(sent[what], json.encode(sent))
+    end
+    op.stop()
+    mark = cluster.audit_mark()
+    op = operator { binary = cluster.build .. '/asya-operator' }
+    cluster.eventually('it has begun', 20, function() return op.log():find('caches are filled', 1, true) end)
+    cluster.sleep(4)
+    for what, count in pairs(cluster.requests(mark)) do
+      assert.is_true(what:find '^list ' ~= nil or what:find '^get ' ~= nil or what:find 'configmaps' ~= nil, what .. ': ' .. count)
+    end
+  end)
+
+  it('is told of an error at once, though its children were made just now', function()
+    local ns = cluster.namespace 'error'
+    operator()
+    cluster.apply(cluster.actor('refused', ns, nil,
+      '        - name: asya-runtime\n          image: x:1\n          volumeMounts: [{name: nowhere, mountPath: /data}]\n'))
+    cluster.eventually('the error', 5, function() return (condition('refused', ns) or {}).reason == 'WorkloadError' end)
+  end)
+
+  it('whose operator was killed before it could record what it made loses what new policies do not render', function()
+    local ns, own, faults, dir = cluster.namespace 'unrecorded', cluster.namespace 'operator', cluster.faults(), cluster.temp 'policies'
+    cluster.sh('mkdir -p %s', dir)
+    cluster.write(dir .. '/mark.lua', [[
+local policy = require 'policy'
+return policy.define {
+  name = 'mark', after = { 'sidecar' },
+  render = function(_, _, plan) plan:get('workload').metadata.annotations = { marked = 'yes' } end,
+}
+]])
+    faults.add { method = 'PATCH', path = '/asyncactors/.*/status', act = 'reset' }
+    local function deployment() return cluster.get('deployment', 'a', ns) end
+    local first = cluster.operator { args = ('--kubeconfig %s --namespace %s --policies %s'):format(faults.kubeconfig, own, dir) }
+    cluster.apply(cluster.actor('a', ns))
+    cluster.eventually('it is made', 20, function() return (deployment() and deployment().metadata.annotations or {}).marked == 'yes' end)
+    first.kill()
+    faults.clear()
+    cluster.operator { args = '--namespace ' .. cluster.namespace 'operator' } -- where nothing was live
+    cluster.eventually('the mark is gone', 20, function() return (deployment().metadata.annotations or {}).marked == nil end)
+  end)
+end)
