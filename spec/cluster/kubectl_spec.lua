@@ -30,7 +30,7 @@ describe('kubectl asya', function()
   setup(function()
     cluster.clear()
     bin, ns, own, policies = cluster.temp 'bin', cluster.namespace 'kubectl', cluster.namespace 'operator', cluster.temp 'policies'
-    cluster.sh('mkdir -p %s %s', bin, policies)
+    cluster.sh('rm -rf %s; mkdir -p %s %s', bin, bin, policies)
     for _, line in ipairs { 'install build/asya%-operator [^\n]*', 'ln %-s kubectl%-asya [^\n]*' } do -- as typed on the page
       local said, ok = cluster.sh((PAGE:match(line):gsub('/usr/local/bin', bin):gsub('^(install )build', '%1' .. cluster.build)))
       assert(ok, said)
