@@ -175,16 +175,52 @@ def build_tool(cache, name, fresh, count):
     flags = ["-s", "-w"]
     for package, variables in pin["set"].items():
         flags += [f"-X {package}.{variable}={value}" for variable, value in variables.items()]
-    command = ["go", "build", "-trimpath", "-ldflags", " ".join(flags), "-o", fresh, pin["package"]]
     scratch = os.path.join(cache.root, ".new-scratch")  # go's own; a killed go leaves it behind, sweep() takes it
     os.makedirs(scratch, exist_ok=True)
-    run_watched(command, module_dir(cache, name), scratch, os.path.join(cache.root, name + ".log"), f"{name} ({count})")
+    compile_go(["-trimpath", "-ldflags", " ".join(flags)], pin["package"], fresh, module_dir(cache, name), scratch,
+               os.path.join(cache.root, name + ".log"), f"{name} ({count})")
+
+
+def compile_go(flags, package, target, cwd, scratch, log, what):
+    """Builds a Go program; while that lasts, says which package of how many is compiled."""
+    with announced(what) as started:
+        # Those that go has in its cache are neither counted nor compiled.
+        watch(["go", "list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", *flags, package], cwd, scratch, log, what, started)
+        total = len(packages(log))
+        watch(["go", "build", "-v", *flags, "-o", target, package], cwd, scratch, log, what, started, total)
+
+
+def packages(log):
+    """What a log of go names line by line, without its own words ("go: downloading ...", "# package", errors)."""
+    with open(log, encoding="utf-8", errors="replace") as f:
+        return [line.strip() for line in f if re.fullmatch(r"[\w.~/-]+\n", line)]
+
+
+def progress(log, total):
+    """What go is at, for people."""
+    line, compiled = tail(log), packages(log) if total else []
+    if line.startswith("go: downloading"):
+        return f"({line})"
+    return f"(package {len(compiled)} of {total}: {compiled[-1]})" if compiled else ""
+
+
+@contextlib.contextmanager
+def announced(what):
+    """A line at the start and one with the time at the end."""
+    started = time.monotonic()
+    say(f"build: {what} ...")
+    yield started
+    say(f"build: {what} done in {time.monotonic() - started:.0f} s")
 
 
 def run_watched(command, cwd, scratch, log, what):
-    """Runs a long command quietly: a line at the start, a heartbeat while it lasts, its time at the end."""
-    started = time.monotonic()
-    say(f"build: {what} ...")
+    """Runs a long command quietly."""
+    with announced(what) as started:
+        watch(command, cwd, scratch, log, what, started)
+
+
+def watch(command, cwd, scratch, log, what, started, total=0):
+    """Runs a command with a heartbeat while it lasts. `total`: how many packages it compiles, when it does."""
     with open(log, "wb") as out:
         child = subprocess.Popen(command, cwd=cwd, env=dict(go_env(), GOTMPDIR=scratch), stdin=subprocess.DEVNULL,
                                  stdout=out, stderr=out, start_new_session=True,
@@ -195,7 +231,7 @@ def run_watched(command, cwd, scratch, log, what):
                 status = child.wait(HEARTBEAT)
                 break
             except subprocess.TimeoutExpired:
-                say(f"build: {what} ... {time.monotonic() - started:.0f} s {last_download(log)}".rstrip())
+                say(f"build: {what} ... {time.monotonic() - started:.0f} s {progress(log, total)}".rstrip())
     except BaseException:
         # go starts compilers of its own: end the whole group, or they keep on working for nobody.
         os.killpg(child.pid, signal.SIGKILL)
@@ -204,12 +240,6 @@ def run_watched(command, cwd, scratch, log, what):
     if status:
         raise Fail(f"building {what} failed after {time.monotonic() - started:.0f} s; "
                    f"see {log}:\n{tail(log, 10)}")
-    say(f"build: {what} done in {time.monotonic() - started:.0f} s")
-
-
-def last_download(log):
-    line = tail(log)
-    return f"({line})" if line.startswith("go: downloading") else ""
 
 
 def copy_files(cache, name, fresh):
@@ -251,7 +281,7 @@ def ensure_faults():
         if not os.path.exists(target):
             fresh, scratch = os.path.join(root, ".new-faults"), os.path.join(root, ".new-scratch")
             os.makedirs(scratch, exist_ok=True)
-            run_watched(["go", "build", "-trimpath", "-o", fresh, "."], folder, scratch, os.path.join(root, "build.log"), "faults")
+            compile_go(["-trimpath"], ".", fresh, folder, scratch, os.path.join(root, "build.log"), "faults")
             os.rename(fresh, target)
             shutil.rmtree(scratch, ignore_errors=True)
     return target
