@@ -2,7 +2,7 @@
 local case = require 'case'
 local cli = require 'cli'
 local json = require 'json'
-local yaml = require 'lyaml'
+local yaml = require 'yaml_tables'
 
 -- arguments, what is said of them
 local WRONG = {
@@ -65,7 +65,7 @@ describe('the command line', function()
     local listed = {}
     for _, policy in ipairs(policies) do listed[#listed + 1] = policy.name end
     assert.equal(names, table.concat(listed, '\n') .. '\n')
-    assert.same(#policies, #yaml.load((run 'check -o yaml')).policies)
+    assert.same(#policies, #yaml.load_all((run 'check -o yaml'))[1].policies)
     assert.is_nil(run('check'):find(policies[1].doc, 1, true))
     assert.is_truthy(run('check -o wide'):find(policies[1].doc, 1, true))
   end)
@@ -73,7 +73,7 @@ describe('the command line', function()
   it('render -o: names, JSON and YAML of the same children', function()
     local render = 'render -f actor.yaml --config operator.yaml '
     local items = json.decode((run(render .. '-o json'))).items
-    local names, documents = {}, yaml.load((run(render)), { all = true })
+    local names, documents = {}, yaml.load_all((run(render)))
     for line in run(render .. '-o name'):gmatch '[^\n]+' do names[#names + 1] = line end
     assert.equal(#items, #documents)
     assert.equal(#items, #names)
@@ -82,13 +82,13 @@ describe('the command line', function()
       assert.equal(item.kind == 'Deployment' and 'deployment.apps/' .. item.metadata.name or item.kind:lower() .. '/' .. item.metadata.name, names[i])
     end
     local explained = json.decode((run(render .. '--explain -o json')))
-    assert.equal(#explained, #yaml.load((run(render .. '--explain -o yaml'))))
+    assert.equal(#explained, #yaml.load_all((run(render .. '--explain -o yaml')))[1])
     assert.is_truthy(run(render .. '--explain'):find('workload +spec%.'))
   end)
 
   it('version -o: version and bundle', function()
     local version = json.decode((run 'version -o json'))
-    assert.equal(version.bundle, yaml.load((run 'version -o yaml')).bundle)
+    assert.equal(version.bundle, yaml.load_all((run 'version -o yaml'))[1].bundle)
     assert.is_truthy(run('version'):find(version.version .. ', built-in bundle ' .. version.bundle, 1, true))
   end)
 

@@ -1,7 +1,7 @@
 --- kubectl: as kubectl-asya in $PATH we are a plugin of the real kubectl, which also asks us what Tab may complete; and what -o of each verb gives.
 local cluster = require 'cluster'
 local json = require 'json'
-local yaml = require 'lyaml'
+local yaml = require 'yaml_tables'
 
 local STAMP = [[
 return require('policy').define { name = 'stamp', after = { 'sidecar' }, render = function(_, _, plan)
@@ -93,7 +93,7 @@ describe('kubectl asya', function()
     assert.is_truthy(wide:find(('Deployment %s/one of %s/one changed\n'):format(ns, ns), 1, true), wide)
     assert.is_truthy(wide:find(('x'):rep(400), 1, true), 'the whole value')
     assert.is_nil(text:find(('x'):rep(400), 1, true), text)
-    assert.same(json.decode(out(diff .. 'json'))[1].fields[1].path, yaml.load(out(diff .. 'yaml'))[1].fields[1].path)
+    assert.same(json.decode(out(diff .. 'json'))[1].fields[1].path, yaml.load_all(out(diff .. 'yaml'))[1][1].fields[1].path)
   end)
 
   it('rollout -o: what the record says, for people and for scripts', function()
