@@ -267,7 +267,7 @@ describe('the policies of the README', function()
   it('do from a ConfigMap what is said of them', function()
     local ns, own = cluster.namespace 'actors', cluster.namespace 'operator'
     local blocks = {}
-    for source in cluster.read('policies/README.md'):gmatch '```lua\n(.-)```' do blocks[source:match "name = '([%w-]+)'"] = source end
+    for source in cluster.read('policies/README.md'):gmatch '```lua\n(.-)```' do blocks[source:match "name = '([%w-]+)'" or 'a spec'] = source end
     put(own, 'team', { ['log-shipper.lua'] = blocks['log-shipper'], ['half-as-many.lua'] = blocks['half-as-many'] })
     cluster.operator { args = '--namespace ' .. own }
     cluster.apply((cluster.actor('shipped', ns, '  scaling: {enabled: true}'):gsub('namespace: [^}]*', '%0, labels: {logs: shipped}')))

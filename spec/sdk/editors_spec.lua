@@ -33,7 +33,7 @@ describe('LuaLS', function()
   --- The file that `require 'name'` leads an editor to, or nil.
   local function found(name)
     for _, path in ipairs(settings['runtime.path']) do
-      local file = io.open((path:gsub('%?', name)))
+      local file = io.open((path:gsub('%?', (name:gsub('%.', '/')))))
       if file then
         file:close()
         return true
