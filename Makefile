@@ -5,7 +5,8 @@
 #   make test         unit, spec, runtime, cluster: what to run before a commit; ends with one line of counts
 #   make test-all     that, and histories, fuzz (seconds of each), keda, and node with the oldest servers: what CI runs
 #   make unit         C unit tests under ASAN and UBSAN (ROOMS="base json" or TEST=test_json_json narrows)
-#   make spec         busted specs of SDK, policies and command line under Lua 5.4: what needs no cluster
+#   make spec         busted specs of SDK, policies and command line, unit tests without a checkout under Lua 5.4: what needs no cluster
+#   make rock         build/rock/asya-VERSION-1.all.rock, the SDK for `luarocks install`
 #   make runtime      tests of the runtime script that actors run
 #   make cluster      the operator against a real API server (SPEC=spec/cluster/spine_spec.lua narrows, BED=DIR, SERVER=oldest)
 #   make histories    a table of faults, chaos, outages: what takes minutes (SPEC=spec/histories/fault_table_spec.lua narrows)
@@ -49,13 +50,14 @@ $(foreach room,$(ROOMS),$(if $(wildcard engine/$(room)/.),,$(error ROOMS: there 
 ROOM_SRC := $(sort $(shell find $(ROOMS:%=engine/%) -name '*.c'))
 EMBEDDED := $(if $(filter script,$(ROOMS)),$(BUILD)/gen/embedded.c)
 GENERATED := $(EMBEDDED) $(if $(filter kube,$(ROOMS)),$(BUILD)/gen/merge_keys.c)
-EMBED_FILES := $(wildcard lua/*.lua) $(filter-out policies/README.md,$(wildcard policies/*.*)) crds/openapi/schemas.json $(wildcard engine/cli/shells/*)
+TEMPLATE_FILES := $(shell find policies/template -type f)
+EMBED_FILES := $(wildcard lua/*.lua lua/asya/*) $(filter-out policies/README.md,$(wildcard policies/*.*)) crds/openapi/schemas.json $(TEMPLATE_FILES) $(wildcard engine/cli/shells/*)
 LIB_OBJ := $(ROOM_SRC:%.c=$(BUILD)/obj/%.o) $(GENERATED:%.c=%.o)
 SAN_OBJ := $(ROOM_SRC:%.c=$(BUILD)/san/%.o) $(GENERATED:%.c=%.o)
 TEST_SRC := $(sort $(foreach room,$(ROOMS),$(filter engine/test/test_$(subst /,_,$(room))_%.c,$(wildcard engine/test/$(TEST).c))))
 TEST_BIN := $(TEST_SRC:engine/test/%.c=$(BUILD)/san/%)
 
-.PHONY: all tsan docker-build chart sbom deps demo test test-all unit unit-build fuzz spec runtime cluster histories chaos soak keda node bench lint format clean help always
+.PHONY: all rock tsan docker-build chart sbom deps demo test test-all unit unit-build fuzz spec runtime cluster histories chaos soak keda node bench lint format clean help always
 all: $(BUILD)/asya-operator $(BUILD)/compile_commands.json
 
 help:
@@ -155,7 +157,14 @@ fuzz: $(FUZZ_BIN)
 	@for fuzzer in $^; do spec/fuzz $$fuzzer $(BUILD)/corpus $(FUZZ_SECONDS) || exit 1; done
 
 spec: $(BUILD)/san/asya-operator
-	@BUILD=$(BUILD) spec/run busted spec/sdk spec/policies spec/cli
+	@BUILD=$(BUILD) spec/run busted spec/sdk spec/policies spec/cli spec/author
+
+ROCK_VERSION = $(shell sed -n 's/^appVersion: *"\{0,1\}\([0-9.]*\).*/\1/p' chart/Chart.yaml)
+ROCKS = luarocks --lua-version 5.4 --tree tree
+rock: $(BUILD)/.deps
+	@lua5.4 spec/sdk/rock.lua $(BUILD)/rock $(ROCK_VERSION)
+	@cd $(BUILD)/rock && rm -rf tree && $(ROCKS) make asya-$(ROCK_VERSION)-1.rockspec >rock.log 2>&1 && $(ROCKS) pack asya $(ROCK_VERSION) >>rock.log 2>&1 || { cat rock.log; exit 1; }
+	@echo "  ROCK $(BUILD)/rock/asya-$(ROCK_VERSION)-1.all.rock"
 
 runtime:
 	@spec/run python spec/runtime

@@ -20,6 +20,7 @@ libcmocka-dev     cmocka:
 lua-busted        busted
 lua-yaml          /usr/share/lua/5.4/lyaml
 lua-check         luacheck
+luarocks          luarocks
 clang-format-14   clang-format-14
 valgrind          valgrind
 cppcheck          cppcheck

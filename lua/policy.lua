@@ -9,16 +9,16 @@ local concat, sort = table.concat, table.sort
 
 ---@class Definition
 ---@field name string
----@field after string[]
----@field params table<string, table>
----@field kinds Kind[] what it renders beside the kinds of the manifest
+---@field after string[]? the policies that run before it
+---@field params table<string, Schema>?
+---@field kinds Kind[]? what it renders beside the kinds of the manifest
 ---@field doc string?
----@field settings (fun(ctx: table): string[]?)?
----@field validate (fun(actor: table, ctx: table): table?)?
----@field render fun(actor: table, ctx: table, plan: Plan)?
----@field queues fun(actor: table, ctx: table, plan: Plan)?
----@field status fun(actor: table, ctx: table, status: table, plan: Plan)?
----@field shared fun(ctx: table, plan: Plan)?
+---@field settings (fun(ctx: Context): string[]?)?
+---@field validate (fun(actor: AsyncActor, ctx: Context): table?)?
+---@field render fun(actor: AsyncActor, ctx: Context, plan: Plan)?
+---@field queues fun(actor: AsyncActor, ctx: Context, plan: Plan)?
+---@field status fun(actor: AsyncActor, ctx: Context, status: AsyncActorStatus, plan: Plan)?
+---@field shared fun(ctx: Context, plan: Plan)?
 
 ---@class Kind
 ---@field apiVersion string

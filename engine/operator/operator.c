@@ -393,10 +393,8 @@ static void end_leading(operator_ *op)
 
 static int take_manifest(operator_ *op, ao_err **reterr)
 {
-	ao_openapi_free(op->openapi);
-	ao_manifest_free(op->manifest);
-	op->openapi = NULL;
-	op->manifest = NULL;
+	ao_openapi_free(AO_TAKE(op->openapi));
+	ao_manifest_free(AO_TAKE(op->manifest));
 	int r = ao_policies_manifest(op->policies, &op->manifest, reterr);
 	return r < 0 ? r : ao_plan_schemas(op->manifest, op->kube, &op->openapi, reterr);
 }

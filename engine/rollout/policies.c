@@ -177,6 +177,7 @@ static void tell_machine(ao_policies *p)
 	ao_machine_want(p->machine, &choices[AO_ROLLOUT_MAIN], &choices[AO_ROLLOUT_CANARY]);
 	for (ao_rollout_track track = 0; track < AO_ROLLOUT_TRACKS; track++) {
 		ao_report_undone(p, track);
+		ao_report_unmarked(p, track);
 		if (ao_machine_trial(p->machine, track) == AO_TRIAL_NONE)
 			ao_wanted_clear(&p->edits[track].wanted); /* it is loaded already, or refused */
 	}

@@ -170,6 +170,8 @@ void ao_report_news(ao_policies *p, const ao_task *news);
 void ao_report_unread(ao_policies *p, ao_rollout_track track, const char *why);
 /** An edit was undone: what the sources hold is live already. */
 void ao_report_undone(ao_policies *p, ao_rollout_track track);
+/** Annotates ConfigMaps that say nothing of themselves yet, though what they hold serves already: those that changed no bundle. */
+void ao_report_unmarked(ao_policies *p, ao_rollout_track track);
 /** Says once which parameters belong to no policy of the live bundle. */
 void ao_report_params(ao_policies *p);
 /** Sends an Event about one ConfigMap. */

@@ -35,14 +35,87 @@ void ao_report_record(ao_policies *p, bool warning, const char *reason, const ch
 		ao_report_event(p, map, warning, reason, note);
 }
 
+/** The ConfigMaps of a track; NULL: they cannot be read here. */
+static ao_store *maps_of(const ao_policies *p, ao_rollout_track track)
+{
+	ao_informer *informer = track == AO_ROLLOUT_MAIN ? p->maps : p->canary_maps;
+	return informer ? ao_informer_store(informer) : NULL;
+}
+
+/** The last ConfigMap after this one, in the order of names, that has a file of this name; NULL: there is none. */
+static const ao_object *other_with(ao_store *maps, const ao_object *map, const char *file)
+{
+	const ao_object *found = NULL;
+	size_t cursor = 0;
+	for (const ao_object *each; (each = ao_store_next(maps, &cursor));) {
+		ao_auto_json cJSON *tree = NULL;
+		if (strcmp(each->name, found ? found->name : map->name) > 0 && ao_object_tree(each, &tree, NULL) == 0 &&
+		    ao_json_at(tree, "data", file))
+			found = each;
+	}
+	return found;
+}
+
+/** Which files of this ConfigMap do not count, because another one has them, too. @return NULL: all count; the caller frees */
+static char *outdone(ao_store *maps, const ao_object *map)
+{
+	ao_auto_json cJSON *tree = NULL;
+	ao_auto_buf ao_buf text = ao_buf_init(MAX_SUMMARY);
+	const cJSON *file;
+	if (ao_store_count(maps) < 2 || ao_object_tree(map, &tree, NULL) < 0)
+		return NULL;
+	cJSON_ArrayForEach (file, ao_json_at(tree, "data")) {
+		const ao_object *other = other_with(maps, map, file->string);
+		if (other)
+			ao_buf_printf(&text, "%s%s is superseded by ConfigMap %s", text.len ? ", " : "", file->string, other->name);
+	}
+	return ao_xstrdup(text.data);
+}
+
+static void annotate(ao_policies *p, ao_store *maps, const ao_object *map, const char *note)
+{
+	ao_auto_str char *files = outdone(maps, map), *whole = files ? ao_xasprintf("%s; %s", note, files) : ao_xstrdup(note);
+	ao_annotations_put(p->notes, map->namespace_, map->name, whole);
+}
+
 /** Writes an Event and the annotation on every ConfigMap of a track. */
 static void say(ao_policies *p, ao_rollout_track track, bool warning, const char *reason, const char *note)
 {
-	const ao_informer *informer = track == AO_ROLLOUT_MAIN ? p->maps : p->canary_maps;
+	ao_store *maps = maps_of(p, track);
 	size_t cursor = 0;
-	for (const ao_object *map; informer && (map = ao_store_next(ao_informer_store((ao_informer *)informer), &cursor));) {
+	for (const ao_object *map; maps && (map = ao_store_next(maps, &cursor));) {
 		ao_report_event(p, map, warning, reason, note);
-		ao_annotations_put(p->notes, map->namespace_, map->name, note);
+		annotate(p, maps, map, note);
+	}
+}
+
+static char *live_text(const ao_policies *p, ao_rollout_track track, const char *digest)
+{
+	const char *plural = p->fallback->loaded.manifest->kinds[0].resource.plural;
+	bool canary = track == AO_ROLLOUT_CANARY && digest;
+	return ao_xasprintf("live: bundle %s%s%s%s", digest ? digest : "none", canary ? ", as a canary for the " : "", canary ? plural : "",
+			    canary ? " that it selects" : "");
+}
+
+/** Does the bundle that is wanted serve everybody? */
+static bool is_live(const ao_policies *p, ao_rollout_track track)
+{
+	const ao_edit *edit = &p->edits[track];
+	const char *live = ao_machine_live(p->machine, track), *goal = ao_machine_goal(p->machine, track);
+	return edit->digest && live && goal && strcmp(edit->digest, live) == 0 && strcmp(live, goal) == 0;
+}
+
+void ao_report_unmarked(ao_policies *p, ao_rollout_track track)
+{
+	ao_store *maps = is_live(p, track) && !p->edits[track].trouble ? maps_of(p, track) : NULL;
+	ao_auto_str char *key = ao_xasprintf("%s-state", p->fallback->loaded.manifest->policies_label);
+	size_t cursor = 0;
+	for (const ao_object *map; maps && (map = ao_store_next(maps, &cursor));) {
+		ao_auto_json cJSON *tree = NULL;
+		if (ao_object_tree(map, &tree, NULL) < 0 || ao_json_at(tree, "metadata", "annotations", key))
+			continue;
+		ao_auto_str char *note = live_text(p, track, p->edits[track].digest);
+		annotate(p, maps, map, note);
 	}
 }
 
@@ -122,7 +195,7 @@ static bool is_wanted(const ao_policies *p, const ao_task *news)
 
 static void live(ao_policies *p, const ao_task *news)
 {
-	ao_auto_str char *note = ao_xasprintf("live: bundle %s", news->digest ? news->digest : "none");
+	ao_auto_str char *note = live_text(p, news->track, news->digest);
 	ao_info(AO_POLICY, NULL, "%s %s", label_of(news), note);
 	if (is_wanted(p, news))
 		set_text(&p->edits[news->track].trouble, NULL);
@@ -151,8 +224,7 @@ static void reverted(ao_policies *p, const ao_task *news)
 {
 	ao_edit *edit = &p->edits[news->track];
 	const char *now = ao_machine_live(p->machine, news->track);
-	ao_auto_str char *note =
-	    edit->back ? ao_xasprintf("rolled back: %s", edit->back) : ao_xasprintf("live: bundle %s", now ? now : "none");
+	ao_auto_str char *note = edit->back ? ao_xasprintf("rolled back: %s", edit->back) : live_text(p, news->track, now);
 	ao_info(AO_POLICY, NULL, "%s %s", LABELS[news->track], note);
 	if (edit->back || !ao_machine_refusal(p->machine, news->track)) { /* else what was said of a newer edit stays */
 		say(p, news->track, edit->back != NULL, edit->back ? "PoliciesRolledBack" : "PoliciesLive", note);
@@ -212,9 +284,9 @@ void ao_report_undone(ao_policies *p, ao_rollout_track track)
 	const char *live = ao_machine_live(p->machine, track), *goal = ao_machine_goal(p->machine, track);
 	if (track == AO_ROLLOUT_CANARY && !edit->digest && !edit->unread && !live && !goal)
 		set_text(&edit->trouble, NULL); /* it was refused, and is not asked for any more */
-	if (!edit->trouble || edit->unread || !edit->digest || !live || !goal || strcmp(edit->digest, live) != 0 || strcmp(live, goal) != 0)
+	if (!edit->trouble || edit->unread || !is_live(p, track))
 		return;
-	ao_auto_str char *note = ao_xasprintf("live: bundle %s", live);
+	ao_auto_str char *note = live_text(p, track, live);
 	ao_info(AO_POLICY, NULL, "%s %s", LABELS[track], note);
 	set_text(&edit->trouble, NULL);
 	say(p, track, false, "PoliciesLive", note);

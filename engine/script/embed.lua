@@ -1,8 +1,10 @@
 --- Writes C source that holds the text of files, by folder: lua5.4 embed.lua OUT lua/*.lua policies/*.* crds/openapi/schemas.json ...
--- The lists are declared in embedded.h.
+-- The lists are declared in embedded.h. A file belongs to the first folder that it is in, and has its path below it as its name.
 local lists = {
-  { name = 'ao_embedded_sdk', folder = 'lua' }, { name = 'ao_embedded_policies', folder = 'policies' },
-  { name = 'ao_embedded_schemas', folder = 'openapi' }, { name = 'ao_embedded_shells', folder = 'shells' },
+  { name = 'ao_embedded_testing', folder = 'lua/asya/' }, { name = 'ao_embedded_sdk', folder = 'lua/' },
+  { name = 'ao_embedded_template', folder = 'policies/template/' }, { name = 'ao_embedded_policies', folder = 'policies/' },
+  { name = 'ao_embedded_schemas', folder = 'crds/openapi/' },
+  { name = 'ao_embedded_shells', folder = 'engine/cli/shells/' },
 }
 local out_path = assert(arg[1], 'usage: embed.lua OUT FILE...')
 
@@ -26,12 +28,11 @@ local function literal(text)
 end
 
 for i = 2, #arg do
-  local folder, name = arg[i]:match('([^/]+)/([^/]+)$')
   local known = false
   for _, list in ipairs(lists) do
-    if list.folder == folder then
+    if not known and arg[i]:sub(1, #list.folder) == list.folder then
       known = true
-      list[#list + 1] = { name = name, text = read(arg[i]) }
+      list[#list + 1] = { name = arg[i]:sub(#list.folder + 1), text = read(arg[i]) }
     end
   end
   assert(known, arg[i] .. ': in none of the folders that are embedded')

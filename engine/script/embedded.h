@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 typedef struct ao_embedded {
-	const char *name; /* without folder; NULL ends a list */
+	const char *name; /* its path below the folder; NULL ends a list */
 	const char *text; /* terminated by a NUL that `len` does not count */
 	size_t len;
 } ao_embedded;
@@ -15,3 +15,5 @@ extern const ao_embedded ao_embedded_sdk[];      /* lua/ */
 extern const ao_embedded ao_embedded_policies[]; /* policies/ */
 extern const ao_embedded ao_embedded_schemas[];  /* crds/openapi/schemas.json */
 extern const ao_embedded ao_embedded_shells[];   /* engine/cli/shells/ */
+extern const ao_embedded ao_embedded_testing[];  /* lua/asya/: what authors test with, for `sdk export` */
+extern const ao_embedded ao_embedded_template[]; /* policies/template/ */

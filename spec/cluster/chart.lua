@@ -1,7 +1,7 @@
 --- chart: what helm makes of the chart, for the specs of this folder.
 local cluster = require 'cluster'
 local json = require 'json'
-local yaml = require 'yaml_tables'
+local yaml = require 'asya.yaml'
 
 local M = {}
 

@@ -2,7 +2,7 @@
 local chart = require 'chart'
 local cluster = require 'cluster'
 local json = require 'json'
-local yaml = require 'yaml_tables'
+local yaml = require 'asya.yaml'
 
 -- Arguments of --set, then what the message must hold.
 local REFUSED = {
@@ -268,6 +268,8 @@ transports: {rabbitmq: {config: {host: new, port: 5673, exchange: ""}}, sqs: nul
     assert.is_nil(cluster.sh('helm show values %s', cluster.PACKAGE):find('symbolic link', 1, true))
     local files = cluster.sh('tar tzf %s', cluster.PACKAGE)
     assert.is_truthy(files:find('asya-operator/crds/asyncactors.asya.sh.yaml', 1, true))
-    for _, kept_out in ipairs { 'crds/examples', 'docs/', 'policies/README.md' } do assert.is_nil(files:find(kept_out, 1, true), kept_out) end
+    for _, kept_out in ipairs { 'crds/examples', 'docs/', 'policies/README.md', 'policies/template' } do
+      assert.is_nil(files:find(kept_out, 1, true), kept_out)
+    end
   end)
 end)

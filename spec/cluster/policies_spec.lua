@@ -76,6 +76,25 @@ describe('policies in a ConfigMap', function()
     await_state(own, 'team', 'live: bundle')
   end)
 
+  it('say of themselves which of their files another ConfigMap supersedes, and when they are a canary', function()
+    operator()
+    cluster.apply(edits.labelled('bird', ns, 'team: canary'))
+    await_running(ns, 'bird')
+    put(own, 'm-team', { ['stamp.lua'] = stamp 'm' })
+    await_stamp('bird', ns, 'm')
+    await_state(own, 'm-team', 'live: bundle')
+    put(own, 'a-team', { ['stamp.lua'] = stamp 'a' }) -- changes no bundle
+    await_state(own, 'a-team', 'stamp.lua is superseded by ConfigMap m-team')
+    assert.equal('m', stamp_of('bird', ns))
+    put(own, 'z-team', { ['stamp.lua'] = stamp 'z' })
+    await_stamp('bird', ns, 'z')
+    await_state(own, 'm-team', 'stamp.lua is superseded by ConfigMap z-team')
+    assert.is_nil(await_state(own, 'z-team', 'live: bundle'):find('superseded', 1, true))
+    put(own, 'try', { ['stamp.lua'] = stamp 'canary' }, 'asya.sh/policies-canary', 'asya.sh/policies-canary-selector: team=canary')
+    await_stamp('bird', ns, 'canary')
+    await_state(own, 'try', 'as a canary for the asyncactors that it selects')
+  end)
+
   it('that were rejected because of one actor are tried again when it changes, or goes', function()
     operator()
     local body = "if (actor.metadata.labels or {}).odd then error('an odd one') end plan:get('workload').metadata.annotations = { stamp = '%s' }"
@@ -267,7 +286,7 @@ describe('the policies of the README', function()
   it('do from a ConfigMap what is said of them', function()
     local ns, own = cluster.namespace 'actors', cluster.namespace 'operator'
     local blocks = {}
-    for source in cluster.read('policies/README.md'):gmatch '```lua\n(.-)```' do blocks[source:match "name = '([%w-]+)'"] = source end
+    for source in cluster.read('policies/README.md'):gmatch '```lua\n(.-)```' do blocks[source:match "name = '([%w-]+)'" or 'a spec'] = source end
     put(own, 'team', { ['log-shipper.lua'] = blocks['log-shipper'], ['half-as-many.lua'] = blocks['half-as-many'] })
     cluster.operator { args = '--namespace ' .. own }
     cluster.apply((cluster.actor('shipped', ns, '  scaling: {enabled: true}'):gsub('namespace: [^}]*', '%0, labels: {logs: shipped}')))

@@ -1,6 +1,6 @@
 --- case: renders actors with the policies of this checkout, under plain Lua, as the operator would.
 local json = require 'json'
-local yaml = require 'yaml_tables'
+local yaml = require 'asya.yaml'
 local cases = require 'cases'
 
 local M = {}

@@ -5,7 +5,7 @@ local json = require 'json'
 local function shown()
   local blocks = {}
   for source in case.read('policies/README.md'):gmatch '```lua\n(.-)```' do
-    blocks[source:match "name = '([%w-]+)'"] = source
+    blocks[source:match "name = '([%w-]+)'" or 'a spec'] = source
   end
   return blocks
 end

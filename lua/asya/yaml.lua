@@ -1,6 +1,8 @@
 --- yaml: YAML text to the tables that policies see; lists are tagged, so that an empty one stays a list.
-local events = require 'yaml'
 local json = require 'json'
+
+local found, events = pcall(require, 'yaml')
+if not found then error('cases are YAML, and the Lua module `yaml` is not there: `apt install lua-yaml`, or `luarocks install lyaml`', 0) end
 
 local M = {}
 

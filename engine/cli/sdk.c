@@ -1,0 +1,124 @@
+/*
+ * sdk.c -- writes what the binary carries for authors of policies: SDK, built-in policies, the helper of tests, types, a template.
+ *
+ * What lies in DIR/asya is ours and is written anew each time.  Other files are the author's: those that are there stay as they are.
+ */
+#include "base/mem.h"
+#include "cli/args.h"
+#include "cli/cli.h"
+#include "script/embedded.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/** Makes the folders above `path`. */
+static int make_folders(const char *path, ao_err **reterr)
+{
+	ao_auto_str char *copy = ao_xstrdup(path);
+	for (char *slash = copy; (slash = strchr(slash + 1, '/'));) {
+		*slash = '\0';
+		if (mkdir(copy, 0777) < 0 && errno != EEXIST)
+			return ao_err_set(reterr, -errno, "%s: %s", copy, strerror(errno));
+		*slash = '/';
+	}
+	return 0;
+}
+
+/** @param ours  false: a file that is there stays as it is. @return 1: it stayed; 0; negative errno */
+static int write_file(const char *path, const ao_embedded *file, bool ours, ao_err **reterr)
+{
+	int r = make_folders(path, reterr);
+	if (r < 0)
+		return r;
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (ours ? O_TRUNC : O_EXCL), 0666);
+	if (fd < 0 && errno == EEXIST && !ours)
+		return 1;
+	FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
+	bool good = out && fwrite(file->text, 1, file->len, out) == file->len;
+	int code = good ? 0 : errno;
+	if (out && fclose(out) != 0 && good)
+		code = errno;
+	return code ? ao_err_set(reterr, -code, "%s: %s", path, strerror(code)) : 0;
+}
+
+/** Which files of the template a command writes: those that tools look for at the top, or the others. */
+static bool is_for_tools(const ao_embedded *file) { return file->name[0] == '.' && !strchr(file->name, '/'); }
+
+static int write_ours(const ao_embedded *list, const char *dir, const char *folder, ao_err **reterr)
+{
+	int r = 0;
+	for (const ao_embedded *file = list; r == 0 && file->name; file++) {
+		ao_auto_str char *path = ao_xasprintf("%s/asya/%s%s", dir, folder, file->name);
+		r = write_file(path, file, true, reterr);
+	}
+	return r;
+}
+
+static int write_template(const char *dir, bool all, ao_err **reterr)
+{
+	for (const ao_embedded *file = ao_embedded_template; file->name; file++) {
+		ao_auto_str char *path = ao_xasprintf("%s/%s", dir, file->name);
+		int r = all || is_for_tools(file) ? write_file(path, file, false, reterr) : 0;
+		if (r < 0)
+			return r;
+		if (r > 0 && all)
+			fprintf(stderr, "note: %s is there already and stays as it is\n", path);
+	}
+	return 0;
+}
+
+static int export(const char *dir, bool template, ao_err **reterr)
+{
+	static const ao_embedded IGNORE[] = {{".gitignore", "*\n", 2}, {NULL, NULL, 0}};
+	static const struct {
+		const ao_embedded *list;
+		const char *folder;
+	} OURS[] = {{ao_embedded_testing, ""},
+		    {ao_embedded_sdk, "sdk/"},
+		    {ao_embedded_policies, "policies/"},
+		    {ao_embedded_schemas, ""},
+		    {IGNORE, ""}};
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < AO_LEN(OURS); i++)
+		r = write_ours(OURS[i].list, dir, OURS[i].folder, reterr);
+	return r == 0 ? write_template(dir, template, reterr) : r;
+}
+
+int ao_cli_sdk(int argc, char **argv)
+{
+	bool template = false;
+	ao_err *err = NULL;
+	const char **words = ao_xcalloc((size_t)argc + 1, sizeof(*words));
+	const ao_flag flags[] = {
+	    {"template", 0, .yes = &template, .help = "a policy, its case, a spec, a Makefile and a CI file to begin with, too"},
+	};
+	static const ao_example examples[] = {
+	    {"what unit tests of the policies in this folder need", "sdk export ."},
+	    {"a new folder with a policy, its case and its spec", "sdk export my-team --template"},
+	    {0},
+	};
+	int r = ao_args_parse(
+	    &(ao_verb){.usage = "sdk export DIR [flags]",
+		       .about = "Writes the SDK of policies, the helper of their unit tests, and types for editors into DIR/asya.\n"
+				"DIR/.luarc.json and DIR/.busted are written when they are not there.",
+		       .flags = flags,
+		       .flag_count = AO_LEN(flags),
+		       .arguments = words,
+		       .examples = examples},
+	    argc, argv, &err);
+	bool wanted = words[0] && strcmp(words[0], "export") == 0 && words[1] && *words[1] && !words[2];
+	const char *dir = wanted ? words[1] : NULL;
+	free(words);
+	if (r > 0)
+		return 0;
+	if (r == 0 && !dir)
+		r = ao_err_set(&err, -EINVAL, "write: asya-operator sdk export DIR");
+	if (r < 0)
+		return ao_cli_fail(err, 2);
+	r = export(dir, template, &err);
+	return r < 0 ? ao_cli_fail(err, 1) : 0;
+}
