@@ -534,9 +534,8 @@ static int start(operator_ *op, ao_err **reterr)
 	    &op->serve, reterr);
 	if (r == 0)
 		r = prepare_policies(op, reterr);
-	if (r < 0)
-		return r;
-	r = take_manifest(op, reterr);
+	if (r == 0)
+		r = take_manifest(op, reterr);
 	if (r < 0)
 		return r;
 	op->lease_name = ao_scope_name(op->scope, op->manifest->lease);
