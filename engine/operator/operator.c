@@ -305,11 +305,6 @@ static void on_clear(void *arg)
 
 static void on_taken(void *arg, const char *key) { ao_reconciler_parent_changed(((operator_ *)arg)->reconciler, key); }
 
-static void claim(void *arg, char *const *path, const cJSON *before, cJSON *written)
-{
-	ao_rivals_claim(((operator_ *)arg)->rivals, path, before, written);
-}
-
 static void on_synced(void *arg)
 {
 	operator_ *op = arg;
@@ -359,7 +354,7 @@ static void build_world(operator_ *op)
 	    .is_held = is_held,
 	    .is_apart = is_apart,
 	    .on_pass = on_pass,
-	    .claim = op->rivals ? claim : NULL,
+	    .claim = ao_rivals_claim(op->rivals),
 	    .arg = op,
 	    .openapi = op->openapi,
 	    .events = op->events,
@@ -532,9 +527,8 @@ static int start(operator_ *op, ao_err **reterr)
 	    &op->serve, reterr);
 	if (r == 0)
 		r = prepare_policies(op, reterr);
-	if (r < 0)
-		return r;
-	r = take_manifest(op, reterr);
+	if (r == 0)
+		r = take_manifest(op, reterr);
 	if (r < 0)
 		return r;
 	op->lease_name = ao_scope_name(op->scope, op->manifest->lease);

@@ -31,6 +31,7 @@ struct ao_rivals {
 	ao_world *world;
 	char *lease;              /* "namespace/name" */
 	char since[AO_TIME_TEXT]; /* when we began to work; "": not yet */
+	cJSON *claim;
 	state state;
 	question questions[MAX_QUESTIONS];
 	size_t count;
@@ -72,19 +73,7 @@ static bool is_ours(const ao_rivals *r, const claim *c) { return c->lease && str
 
 static bool is_same(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
 
-void ao_rivals_claim(const ao_rivals *r, char *const *path, const cJSON *before, cJSON *written)
-{
-	const cJSON *there = ao_json_at_path(before, path);
-	const char *lease = ao_json_str(there, "lease");
-	if (lease && strcmp(lease, r->lease) == 0 && ao_json_str(there, "since")) {
-		ao_json_put_path(written, path, cJSON_Duplicate(there, 1));
-		return;
-	}
-	cJSON *ours = cJSON_CreateObject();
-	ao_json_set_str(ours, "lease", r->lease);
-	ao_json_set_str(ours, "since", r->since);
-	ao_json_put_path(written, path, ours);
-}
+const cJSON *ao_rivals_claim(const ao_rivals *r) { return r ? r->claim : NULL; }
 
 /* ---- questions ---- */
 
@@ -195,6 +184,7 @@ static void begin_work(ao_rivals *r)
 	r->state = CLEAR;
 	if (!*r->since)
 		ao_time_second_text(ao_wall_ms(), r->since);
+	ao_json_set_str(r->claim, "since", r->since);
 	free(r->other);
 	r->other = NULL;
 	r->with.on_clear(r->with.arg);
@@ -291,6 +281,8 @@ ao_rivals *ao_rivals_new(const ao_rivals_options *options)
 	ao_rivals *r = ao_xcalloc(1, sizeof(*r));
 	r->with = *options;
 	r->lease = ao_xasprintf("%s/%s", options->namespace_, options->lease);
+	r->claim = cJSON_CreateObject();
+	ao_json_set_str(r->claim, "lease", r->lease);
 	r->timer = ao_timer_new(options->loop, on_timer, r);
 	return r;
 }
@@ -301,6 +293,7 @@ void ao_rivals_free(ao_rivals *r)
 		return;
 	ao_rivals_rest(r);
 	ao_timer_free(r->timer);
+	cJSON_Delete(r->claim);
 	free(r->lease);
 	free(r->other);
 	free(r);

@@ -44,5 +44,5 @@ void ao_rivals_saw(ao_rivals *rivals, const ao_object *parent, const ao_object *
 bool ao_rivals_clear(const ao_rivals *rivals);
 /** For /readyz: who stands by and who works, or nothing while nobody else is there. NULL is fine. */
 void ao_rivals_tell(const ao_rivals *rivals, ao_buf *text);
-/** Puts our claim into what is about to be written. @param before  the parent as it is */
-void ao_rivals_claim(const ao_rivals *rivals, char *const *path, const cJSON *before, cJSON *written);
+/** {lease, since} of ours; complete as soon as on_clear is called. Borrowed. NULL gives NULL. */
+const cJSON *ao_rivals_claim(const ao_rivals *rivals);

@@ -50,8 +50,7 @@ typedef struct ao_reconciler_options {
 	/** True: the bundle of this parent is not the live one, so it must not change shared objects that exist. */
 	bool (*is_apart)(void *arg, const ao_object *parent);
 	void (*on_pass)(void *arg, const ao_pass_report *report); /* at the end of each pass; may be NULL */
-	/** Puts into what is about to be written of a parent who works on it; NULL: that stays as it is. @param before  the parent */
-	void (*claim)(void *arg, char *const *path, const cJSON *before, cJSON *written);
+	const cJSON *claim; /* {lease, since}: what a parent's status says of who works on it; NULL: that stays as it is */
 	void *arg;
 	ao_openapi *openapi;
 	ao_events *events;

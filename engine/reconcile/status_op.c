@@ -131,16 +131,16 @@ static void put_records(const ao_pass *pass, const ao_object *object, cJSON *wri
 		ao_json_put_path(written, path, records);
 }
 
-/** Adds who works on it. @param before  the object; @param written  one with the status */
+/** Adds who works on it. A claim of our lease stays as it is: it says since when. @param before  the object; @param written  one with the status */
 static void put_claim(const ao_pass *pass, const cJSON *before, cJSON *written)
 {
-	const ao_reconciler_options *with = &pass->reconciler->with;
+	const cJSON *ours = pass->reconciler->with.claim;
 	char *const *path = pass->reconciler->manifest->claim_path;
 	const cJSON *there = path ? ao_json_at_path(before, path) : NULL;
-	if (path && with->claim)
-		with->claim(with->arg, path, before, written);
-	else if (there)
-		ao_json_put_path(written, path, cJSON_Duplicate(there, 1));
+	bool stays = !ours || (ao_json_equal(ao_json_at(there, "lease"), ao_json_at(ours, "lease")) && ao_json_at(there, "since"));
+	const cJSON *claim = stays ? there : ours;
+	if (path && claim)
+		ao_json_put_path(written, path, cJSON_Duplicate(claim, 1));
 }
 
 /** The status hooks themselves failed. Nothing else can tell the user, so the engine says it, as an Event and as a condition. */
