@@ -23,8 +23,11 @@ for _, page in ipairs(PAGES) do
   end
 end
 
--- By whoever reads this; by spec/cluster/installer_spec.lua, which has an operator to leave something.
-local ran = { ['Try it'] = true, ['What stays'] = true }
+local ran = {
+  ['Try it'] = true,     -- by whoever reads this
+  ['What stays'] = true, -- by installer_spec.lua, which has an operator that leaves something
+  ['As a plugin of kubectl'] = true, ['Completion of asya-operator itself'] = true, -- by kubectl_spec.lua, and spec/cli/completion_spec.lua
+}
 
 --- The shell blocks of a section; from now on it counts as run.
 function M.blocks(title)

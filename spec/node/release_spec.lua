@@ -70,8 +70,8 @@ describe('a release', function()
     assert.is_truthy(output:find 'Phase:%s+Succeeded', output)
   end)
 
-  it('is asked by whoever has the image, as README.md says', function()
-    local said = pages.run(pages.blocks('Command line')[2]:match '^(.-%-%- check %-%-live\n)')
+  it('is asked by whoever has the image, as chart/docs/image.md says', function()
+    local said = pages.run(pages.blocks('The image alone')[1]:match '^(.-%-%- check %-%-live\n)')
     assert.is_truthy(said:find('cases', 1, true), said)
   end)
 
