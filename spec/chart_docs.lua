@@ -17,6 +17,7 @@ Written by `lua5.4 spec/chart_docs.lua > chart/README.md` from `values.yaml`; a 
 | page | about |
 |---|---|
 | [`../README.md`](../README.md#install) | how to install it |
+| [`docs/image.md`](docs/image.md) | how to build the image and give it to a cluster; what to do with the image alone |
 | [`docs/configuration.md`](docs/configuration.md) | SQS, two replicas, parameters and policies of your own; upgrade; the runtime script |
 | [`docs/operators.md`](docs/operators.md) | several operators in a cluster (`operatorClass`), some namespaces only (`watchNamespaces`) |
 | [`docs/migration.md`](docs/migration.md) | coming from the Go operator, and back |

@@ -481,14 +481,12 @@ static void on_signal(void *arg, int signo)
 static int start_lease(operator_ *op, ao_err **reterr)
 {
 	int r = ao_lease_new(op->loop, op->config, AO_USER_AGENT,
-			     &(ao_lease_options){
-				 .namespace_ = op->namespace_,
-				 .name = op->lease_name,
-				 .component = op->manifest->component,
-				 .on_acquired = start_leading,
-				 .on_lost = on_lost,
-				 .arg = op,
-			     },
+			     &(ao_lease_options){.namespace_ = op->namespace_,
+						 .name = op->lease_name,
+						 .component = op->manifest->component,
+						 .on_acquired = start_leading,
+						 .on_lost = on_lost,
+						 .arg = op},
 			     &op->lease, reterr);
 	if (r < 0)
 		return r;

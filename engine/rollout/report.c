@@ -319,7 +319,10 @@ void ao_report_unwritable(ao_policies *p, const char *why)
 
 void ao_report_params(ao_policies *p)
 {
-	const char *text = ao_policies_spokesman(p)->loaded.unclaimed;
+	const ao_edit *edit = &p->edits[AO_ROLLOUT_MAIN];
+	const ao_variant *speaks = ao_policies_spokesman(p);
+	bool refused = edit->trouble && edit->digest && strcmp(edit->digest, ao_variant_digest(speaks)) != 0;
+	const char *text = refused ? NULL : speaks->loaded.unclaimed; /* why it was refused may be these very parameters */
 	if (text && (!p->noted || strcmp(p->noted, text) != 0))
 		ao_warn(AO_POLICY, NULL, "settings: %s", text);
 	set_text(&p->noted, text);

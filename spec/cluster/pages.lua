@@ -23,9 +23,11 @@ for _, page in ipairs(PAGES) do
   end
 end
 
--- By whoever reads this; by spec/cluster/installer_spec.lua, which has an operator to leave something; by kubectl_spec.lua; by
--- spec/cli/completion_spec.lua, which presses Tab.
-local ran = { ['Try it'] = true, ['What stays'] = true, ['As a plugin of kubectl'] = true, ['Completion of asya-operator itself'] = true }
+local ran = {
+  ['Try it'] = true,     -- by whoever reads this
+  ['What stays'] = true, -- by installer_spec.lua, which has an operator that leaves something
+  ['As a plugin of kubectl'] = true, ['Completion of asya-operator itself'] = true, -- by kubectl_spec.lua, and spec/cli/completion_spec.lua
+}
 
 --- The shell blocks of a section; from now on it counts as run.
 function M.blocks(title)
@@ -60,13 +62,13 @@ local function play(command, namespace)
   return chart.play(pod.spec, namespace)
 end
 
---- A block as it stands, ended at the first command that fails; `kubectl run` may fail: its output and its end are returned.
+--- A block as it stands, ended at the first command that fails. Where nodes are played, `kubectl run` may fail: its end is returned.
 function M.run(block)
   local kept, rest, output, ok = {}, block:gsub('\\\n%s*', ''), '', true
   for line in block:gmatch '[^\n]+' do
     if not ELSEWHERE[line:match '^%S+'] then kept[#kept + 1] = line .. '\n' end
   end
-  if not block:find('kubectl run', 1, true) then
+  if not block:find('kubectl run', 1, true) or os.getenv 'BED_NODE' then
     local said, good = cluster.sh('cd %s && %s bash -euo pipefail %s', M.folder(), ENV, cluster.write(cluster.temp 'block.sh', table.concat(kept)))
     if not good then error(block .. '\n' .. said, 2) end
     return said

@@ -153,6 +153,18 @@ describe('parameters in the configuration', function()
     assert.equal(2, notes(), op.log())
   end)
 
+  it('that a policy refuses are the one thing that is said of them, at a first start', function()
+    put(own, 'team', { ['cheap.lua'] = CHEAP })
+    local config = cluster.write(cluster.temp 'config.yaml', 'params: {cheap: {tier: 5}}\n')
+    local op = cluster.operator { args = ('--namespace %s --config %s --health-probe-bind-address 127.0.0.1:18488'):format(own, config) }
+    cluster.apply(cluster.actor('one', ns))
+    await_running(ns, 'one')
+    await_state(own, 'team', "rejected, nothing was changed: cheap.lua: params of policy 'cheap'.tier: expected string, got integer '5'")
+    assert.is_truthy(await_ready(18488, true):find("params of policy 'cheap'", 1, true))
+    assert.is_nil(op.log():find(NOTE, 1, true), op.log())
+    assert.is_nil(op.log():find('that were live', 1, true), op.log())
+  end)
+
   it('for a policy of policies.extra work with helm install, from the first start on', function()
     local values = cluster.write(cluster.temp 'values.yaml', ([[
 policies: {extra: {cheap.lua: %s}}

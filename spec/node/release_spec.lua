@@ -2,6 +2,7 @@
 package.path = 'spec/node/?.lua;' .. package.path
 local node = require 'node'
 local cluster = require 'cluster'
+local pages = require 'pages'
 
 local eventually, helm = cluster.eventually, node.helm
 local RELEASE = 'asya-operator ' .. cluster.PACKAGE .. ' -n ' .. node.SYSTEM
@@ -69,6 +70,11 @@ describe('a release', function()
     assert.is_truthy(output:find 'Phase:%s+Succeeded', output)
   end)
 
+  it('is asked by whoever has the image, as chart/docs/image.md says', function()
+    local said = pages.run(pages.blocks('The image alone')[1]:match '^(.-%-%- check %-%-live\n)')
+    assert.is_truthy(said:find('cases', 1, true), said)
+  end)
+
   it('is told of a broker by an upgrade, and an actor answers a message', function()
     helm('upgrade %s --reuse-values --set transports.rabbitmq.config.host=%s --wait --timeout 90s', RELEASE, os.getenv 'BED_RABBITMQ_HOST')
     local upgraded = os.time()
@@ -126,6 +132,14 @@ describe('a release', function()
     assert.same({ 'asya.sh/finalizer' }, cluster.get('asyncactor', 'double', ns).metadata.finalizers)
     assert.is_truthy(cluster.get('deployment', 'double', ns) and cluster.get('crd', 'asyncactors.asya.sh'))
     assert.equal(10, node.ask('double', 5))
+    assert.same(before, node.lives(ns))
+  end)
+
+  it('lets them go by whoever has the image, as chart/docs/uninstall.md says', function()
+    local before = node.lives(ns)
+    local said = pages.run(pages.blocks('Let the actors go with the image alone')[1])
+    assert.is_truthy(said:find('asyncactor.asya.sh/double released', 1, true), said)
+    assert.is_nil(cluster.get('asyncactor', 'double', ns).metadata.finalizers)
     assert.same(before, node.lives(ns))
   end)
 
