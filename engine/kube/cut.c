@@ -215,7 +215,8 @@ static void put_member(ao_cut *cut, ao_walk *walk, ao_span key, const keep *only
 	ao_walk_opens(walk); /* steps over spaces */
 	size_t from = walk->at;
 	put_value(&cut->text, walk, only);
-	note_member(cut, key, walk->broken ? (ao_span){0} : (ao_span){walk->text.at + from, walk->at - from}, options);
+	if (!walk->broken)
+		note_member(cut, key, (ao_span){walk->text.at + from, walk->at - from}, options);
 	if (ao_span_is_key(key, "annotations"))
 		digest_annotations(cut, start);
 	else if (!is_servers_own(key))
