@@ -179,7 +179,7 @@ static void put_value(ao_buf *out, ao_walk *walk, const keep *only)
 static void digest_from(ao_cut *cut, size_t start)
 {
 	if (!cut->text.overflow)
-		cut->spec_digest = ao_hash(cut->spec_digest, cut->text.data + start, cut->text.len - start);
+		cut->spec_digest = ao_hash_words(cut->spec_digest, cut->text.data + start, cut->text.len - start);
 }
 
 /** As if the server had added none of its own. */
@@ -206,7 +206,7 @@ static void digest_annotations(ao_cut *cut, size_t start)
 	}
 	ao_buf_puts(&others, "}");
 	if (!first_put)
-		cut->spec_digest = ao_hash(cut->spec_digest, others.data, others.len);
+		cut->spec_digest = ao_hash_words(cut->spec_digest, others.data, others.len);
 }
 
 static void put_member(ao_cut *cut, ao_walk *walk, ao_span key, const keep *only, const ao_store_options *options, bool *first_put)
