@@ -70,10 +70,10 @@ static const keep *find_keep(const keep *table, ao_span key)
 
 /* ---- what look-ups need ---- */
 
-/** Keeps the text of a JSON string. @return false when it is none, or empty */
+/** Keeps the text of a JSON string. @return false when it is none, empty, or holds a NUL */
 static bool note_string(ao_cut *cut, ao_cut_string which, ao_span string)
 {
-	if (!string.at || string.len <= 2 || string.at[0] != '"')
+	if (!string.at || string.len <= 2 || string.at[0] != '"' || memchr(string.at, '\0', string.len))
 		return false;
 	size_t at = cut->strings.len;
 	if (memchr(string.at, '\\', string.len)) {
