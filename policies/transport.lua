@@ -92,8 +92,7 @@ local function check_secret_refs(config, path)
   end
 end
 
---- What is wrong with a transport, with its path; or nil. The configuration of one that is not enabled is nobody's business.
-function M.problem(transport)
+local function find_problem(transport)
   local path = ('transports.%s.config'):format(transport.name)
   local fits, unfit = pcall(schema.apply, ENTRY, transport.entry, 'transports.' .. transport.name)
   if not fits then return tostring(unfit) end
@@ -110,6 +109,16 @@ function M.problem(transport)
     check_secret_refs(config, path)
   end)
   if not ok then return tostring(why) end
+end
+
+--- What was found, by name; false: nothing. Each is looked at while the bundle loads, and settings never change after that.
+local problems = {}
+
+--- What is wrong with a transport, with its path; or nil. The configuration of one that is not enabled is nobody's business.
+function M.problem(transport)
+  local name = transport.name
+  if problems[name] == nil then problems[name] = find_problem(transport) or false end
+  return problems[name] or nil
 end
 
 --- Why an actor cannot have the transport that it names, or nil.

@@ -349,6 +349,8 @@ ao_span ao_walk_put(ao_walk *walk, ao_buf *out)
 {
 	bool spaced = false;
 	ao_span value = step(walk, &spaced);
+	if (walk->broken)
+		return value;
 	if (spaced)
 		ao_span_put(value, out);
 	else

@@ -70,10 +70,10 @@ static const keep *find_keep(const keep *table, ao_span key)
 
 /* ---- what look-ups need ---- */
 
-/** Keeps the text of a JSON string. @return false when it is none, or empty */
+/** Keeps the text of a JSON string. @return false when it is none, empty, or holds a NUL */
 static bool note_string(ao_cut *cut, ao_cut_string which, ao_span string)
 {
-	if (!string.at || string.len <= 2 || string.at[0] != '"')
+	if (!string.at || string.len <= 2 || string.at[0] != '"' || memchr(string.at, '\0', string.len))
 		return false;
 	size_t at = cut->strings.len;
 	if (memchr(string.at, '\\', string.len)) {
@@ -179,7 +179,7 @@ static void put_value(ao_buf *out, ao_walk *walk, const keep *only)
 static void digest_from(ao_cut *cut, size_t start)
 {
 	if (!cut->text.overflow)
-		cut->spec_digest = ao_hash(cut->spec_digest, cut->text.data + start, cut->text.len - start);
+		cut->spec_digest = ao_hash_words(cut->spec_digest, cut->text.data + start, cut->text.len - start);
 }
 
 /** As if the server had added none of its own. */
@@ -206,7 +206,7 @@ static void digest_annotations(ao_cut *cut, size_t start)
 	}
 	ao_buf_puts(&others, "}");
 	if (!first_put)
-		cut->spec_digest = ao_hash(cut->spec_digest, others.data, others.len);
+		cut->spec_digest = ao_hash_words(cut->spec_digest, others.data, others.len);
 }
 
 static void put_member(ao_cut *cut, ao_walk *walk, ao_span key, const keep *only, const ao_store_options *options, bool *first_put)
@@ -215,10 +215,8 @@ static void put_member(ao_cut *cut, ao_walk *walk, ao_span key, const keep *only
 	ao_walk_opens(walk); /* steps over spaces */
 	size_t from = walk->at;
 	put_value(&cut->text, walk, only);
-	ao_span value = {0};
 	if (!walk->broken)
-		value = (ao_span){walk->text.at + from, walk->at - from};
-	note_member(cut, key, value, options);
+		note_member(cut, key, (ao_span){walk->text.at + from, walk->at - from}, options);
 	if (ao_span_is_key(key, "annotations"))
 		digest_annotations(cut, start);
 	else if (!is_servers_own(key))

@@ -32,7 +32,45 @@ typedef struct compiler {
 	int error;
 } compiler;
 
+/** The members of a schema that count, found in one walk over it. */
+typedef struct facts {
+	ao_span all_of, one_of, reference, type, format, int_or_string, preserve, fallback;
+	ao_span properties, required, further, items, list_type, list_keys, words;
+} facts;
+
 static uint32_t compile(compiler *c, ao_span text);
+
+static facts facts_of(ao_span text)
+{
+	facts f = {0};
+	const struct {
+		const char *key;
+		ao_span *value;
+	} members[] = {
+	    {"allOf", &f.all_of},
+	    {"oneOf", &f.one_of},
+	    {"$ref", &f.reference},
+	    {"type", &f.type},
+	    {"format", &f.format},
+	    {"x-kubernetes-int-or-string", &f.int_or_string},
+	    {PRESERVE, &f.preserve},
+	    {"default", &f.fallback},
+	    {"properties", &f.properties},
+	    {"required", &f.required},
+	    {"additionalProperties", &f.further},
+	    {"items", &f.items},
+	    {"x-kubernetes-list-type", &f.list_type},
+	    {"x-kubernetes-list-map-keys", &f.list_keys},
+	    {"enum", &f.words},
+	};
+	size_t cursor = 0;
+	ao_span key, value;
+	while (ao_span_member(text, &cursor, &key, &value))
+		for (size_t i = 0; i < AO_LEN(members); i++)
+			if (!members[i].value->at && ao_span_is_key(key, members[i].key))
+				*members[i].value = value;
+	return f;
+}
 
 static bool is_true(ao_span value) { return value.at && value.len == 4 && memcmp(value.at, "true", 4) == 0; }
 
@@ -122,11 +160,9 @@ static bool lists(ao_span list, const char *name)
 }
 
 /** Is there a real default? The server's own types write "" and 0 for "no default"; such a field must be given if it is required. */
-static bool has_default(ao_span text)
-{
-	ao_span value = ao_span_get(text, "default");
-	return value.at && !ao_span_is(value, "") && !(value.len == 1 && *value.at == '0');
-}
+static bool has_default(ao_span value) { return value.at && !ao_span_is(value, "") && !(value.len == 1 && *value.at == '0'); }
+
+static uint32_t compile_facts(compiler *c, const facts *f);
 
 /** Compiles the members first: the properties of a node lie side by side, and those of its members must not come between them. */
 static void add_properties(compiler *c, uint32_t node, ao_span properties, ao_span required)
@@ -141,13 +177,15 @@ static void add_properties(compiler *c, uint32_t node, ao_span properties, ao_sp
 	if (count)
 		qsort(all, count, sizeof(*all), by_name);
 	ao_schema_property *made = ao_xcalloc(count + 1, sizeof(*made));
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		facts f = facts_of(all[i].text);
 		made[i] = (ao_schema_property){
 		    .name = pooled(c, all[i].name),
-		    .node = compile(c, all[i].text),
+		    .node = compile_facts(c, &f),
 		    .required = lists(required, all[i].name),
-		    .has_default = has_default(all[i].text),
+		    .has_default = has_default(f.fallback),
 		};
+	}
 	ao_schema *s = c->schema;
 	s->nodes[node].first = (uint32_t)s->property_count;
 	s->nodes[node].count = (uint32_t)count;
@@ -160,85 +198,87 @@ static void add_properties(compiler *c, uint32_t node, ao_span properties, ao_sp
 	free(all);
 }
 
-static void compile_object(compiler *c, uint32_t node, ao_span text)
+static void compile_object(compiler *c, uint32_t node, const facts *f)
 {
-	ao_span further = ao_span_get(text, "additionalProperties"), properties = ao_span_get(text, "properties");
 	c->schema->nodes[node].type = AO_OBJECT;
-	c->schema->nodes[node].open = is_true(further) || is_true(ao_span_get(text, PRESERVE));
-	if (further.at && *further.at == '{') {
-		uint32_t item = compile(c, further);
+	c->schema->nodes[node].open = is_true(f->further) || is_true(f->preserve);
+	if (f->further.at && *f->further.at == '{') {
+		uint32_t item = compile(c, f->further);
 		c->schema->nodes[node].item = item;
 	}
-	add_properties(c, node, properties, ao_span_get(text, "required"));
+	add_properties(c, node, f->properties, f->required);
 }
 
-static void compile_array(compiler *c, uint32_t node, ao_span text)
+static void compile_array(compiler *c, uint32_t node, const facts *f)
 {
-	ao_span items = ao_span_get(text, "items"), list_type = ao_span_get(text, "x-kubernetes-list-type");
-	uint32_t item = items.at ? compile(c, items) : AO_NO_NODE;
+	uint32_t item = f->items.at ? compile(c, f->items) : AO_NO_NODE;
 	ao_schema_node *n = &c->schema->nodes[node];
 	n->type = AO_ARRAY;
 	n->item = item;
-	n->list_map = ao_span_is(list_type, "map");
-	n->list_set = ao_span_is(list_type, "set");
+	n->list_map = ao_span_is(f->list_type, "map");
+	n->list_set = ao_span_is(f->list_type, "set");
 	if (n->list_map)
-		add_words(c, node, ao_span_get(text, "x-kubernetes-list-map-keys"));
+		add_words(c, node, f->list_keys);
 }
 
 /* ---- any ---- */
 
-static void compile_typed(compiler *c, uint32_t node, ao_span text)
+static void compile_typed(compiler *c, uint32_t node, const facts *f)
 {
-	ao_span type = ao_span_get(text, "type");
 	ao_schema_node *n = &c->schema->nodes[node];
-	if (ao_span_is(type, "object") && ao_span_get(text, "properties").at == NULL &&
-	    ao_span_get(text, "additionalProperties").at == NULL)
+	if (ao_span_is(f->type, "object") && !f->properties.at && !f->further.at)
 		n->type = AO_ANY; /* RawExtension, FieldsV1: an object with rules of its own */
-	else if (ao_span_is(type, "object"))
-		compile_object(c, node, text);
-	else if (ao_span_is(type, "array"))
-		compile_array(c, node, text);
-	else if (ao_span_is(type, "integer"))
-		*n = (ao_schema_node){.type = AO_INTEGER, .int32 = ao_span_is(ao_span_get(text, "format"), "int32"), .item = AO_NO_NODE};
-	else if (ao_span_is(type, "number"))
+	else if (ao_span_is(f->type, "object"))
+		compile_object(c, node, f);
+	else if (ao_span_is(f->type, "array"))
+		compile_array(c, node, f);
+	else if (ao_span_is(f->type, "integer"))
+		*n = (ao_schema_node){.type = AO_INTEGER, .int32 = ao_span_is(f->format, "int32"), .item = AO_NO_NODE};
+	else if (ao_span_is(f->type, "number"))
 		n->type = AO_NUMBER;
-	else if (ao_span_is(type, "boolean"))
+	else if (ao_span_is(f->type, "boolean"))
 		n->type = AO_BOOLEAN;
-	else if (ao_span_is(type, "string")) {
+	else if (ao_span_is(f->type, "string")) {
 		n->type = AO_STRING;
-		add_words(c, node, ao_span_get(text, "enum"));
+		add_words(c, node, f->words);
 	}
 }
 
 /** Where the server uses `oneOf` and `anyOf` for types, they mean "string or number". An `allOf` of one item wraps a reference. */
-static uint32_t compile_plain(compiler *c, ao_span text)
+static uint32_t compile_plain(compiler *c, const facts *f)
 {
-	ao_span all = ao_span_get(text, "allOf"), first = {0}, reference = ao_span_get(text, "$ref");
+	ao_span first = {0};
 	size_t cursor = 0;
-	if (all.at && ao_span_item(all, &cursor, &first) && !ao_span_get(text, "type").at)
+	if (f->all_of.at && ao_span_item(f->all_of, &cursor, &first) && !f->type.at)
 		return compile(c, first);
-	if (reference.at) {
-		ao_auto_str char *name = ao_span_text(reference);
+	if (f->reference.at) {
+		ao_auto_str char *name = ao_span_text(f->reference);
 		return compile_definition(c, name ? name : "");
 	}
 	uint32_t node = new_node(c);
-	if (is_true(ao_span_get(text, "x-kubernetes-int-or-string")) || (!ao_span_get(text, "type").at && ao_span_get(text, "oneOf").at))
+	if (is_true(f->int_or_string) || (!f->type.at && f->one_of.at))
 		c->schema->nodes[node].type = AO_SCALAR;
 	else
-		compile_typed(c, node, text);
+		compile_typed(c, node, f);
 	return node;
 }
 
-static uint32_t compile(compiler *c, ao_span text)
+static uint32_t compile_facts(compiler *c, const facts *f)
 {
 	if (c->error || c->depth >= MAX_DEPTH) {
 		c->error = c->error ? c->error : -E2BIG;
 		return 0;
 	}
 	c->depth++;
-	uint32_t node = compile_plain(c, text);
+	uint32_t node = compile_plain(c, f);
 	c->depth--;
 	return node;
+}
+
+static uint32_t compile(compiler *c, ao_span text)
+{
+	facts f = facts_of(text);
+	return compile_facts(c, &f);
 }
 
 /* ---- roots ---- */

@@ -267,7 +267,7 @@ static entry *make_entry(const ao_cut *cut)
 	    .deleting = cut->deleting,
 	    .held = cut->held,
 	    .spec_digest = cut->spec_digest,
-	    .full_digest = ao_hash(AO_HASH_INIT, cut->text.data, cut->text.len),
+	    .full_digest = ao_hash_words(AO_HASH_INIT, cut->text.data, cut->text.len),
 	    .text = e->bytes + strings,
 	    .len = cut->text.len,
 	};

@@ -25,8 +25,9 @@ typedef struct ao_object {
 	const char *label; /* value of the indexed label, or "" */
 	int64_t generation;
 	bool deleting;
-	ao_managed held;      /* what managedFields say of the managers told to ao_store_new() */
-	uint64_t spec_digest; /* of everything but status and the server's own metadata: what a person or we could have changed */
+	ao_managed held; /* what managedFields say of the managers told to ao_store_new() */
+	uint64_t
+	    spec_digest; /* of everything but status and the server's own metadata and annotations: what a person or we could have changed */
 	uint64_t full_digest; /* of the text */
 	const char *text;     /* compact JSON, NUL-terminated */
 	size_t len;

@@ -22,7 +22,7 @@
 #define SMALL_CLASSES (SMALL / ALIGN)    /* 16 */
 #define CLASSES (SMALL_CLASSES + 4 * 32) /* up to 2^40 bytes */
 #define PAGE 4096
-#define BLOCK 1024         /* compared and copied at once */
+#define BLOCK 2048         /* compared and copied at once */
 #define SLACK (512 * 1024) /* so much touched memory beyond the image is kept */
 
 typedef struct free_block {

@@ -188,9 +188,28 @@ void ao_bundle_free(ao_bundle *bundle)
 	free(bundle);
 }
 
+/** The manifest that was read last, never freed: while an operator starts, several rooms ask for that of the same sources. */
+static struct {
+	char digest[AO_BUNDLE_DIGEST];
+	cJSON *manifest;
+} last_peeked;
+
+static void remember_peeked(const char *digest, const cJSON *manifest)
+{
+	cJSON_Delete(last_peeked.manifest);
+	last_peeked.manifest = cJSON_Duplicate(manifest, 1);
+	memcpy(last_peeked.digest, digest, AO_BUNDLE_DIGEST);
+}
+
 int ao_bundle_peek_manifest(const ao_sources *sources, cJSON **ret, ao_err **reterr)
 {
 	ao_auto_vm ao_vm *vm = NULL;
+	char digest[AO_BUNDLE_DIGEST];
+	ao_bundle_digest_of(sources, NULL, digest);
+	if (strcmp(digest, last_peeked.digest) == 0) {
+		*ret = cJSON_Duplicate(last_peeked.manifest, 1);
+		return 0;
+	}
 	int r = ao_vm_new(NULL, &vm, reterr);
 	if (r == 0)
 		r = check_sizes(sources, vm, reterr);
@@ -198,8 +217,10 @@ int ao_bundle_peek_manifest(const ao_sources *sources, cJSON **ret, ao_err **ret
 		return r;
 	loading load = {.sources = sources};
 	r = ao_vm_run(vm, peek_body, &load, NULL, reterr);
-	if (r == 0)
+	if (r == 0) {
+		remember_peeked(digest, load.manifest.tree);
 		*ret = AO_TAKE(load.manifest.tree);
+	}
 	ao_taken_clear(&load.manifest);
 	return r;
 }

@@ -59,7 +59,10 @@ typedef struct ao_limits {
 int ao_bundle_load(const ao_sources *sources, const cJSON *settings, const ao_limits *limits, ao_bundle **ret, ao_err **reterr);
 void ao_bundle_free(ao_bundle *bundle);
 
-/** Reads the manifest alone, so that a caller knows which settings to collect. Loads no policies. The caller frees it. */
+/**
+ * Reads the manifest alone, so that a caller knows which settings to collect. Loads no policies. The last one is remembered: to ask for that of
+ * the same sources again costs little. The caller frees it.
+ */
 int ao_bundle_peek_manifest(const ao_sources *sources, cJSON **ret, ao_err **reterr);
 
 const cJSON *ao_bundle_manifest(const ao_bundle *bundle); /* borrowed */

@@ -355,9 +355,28 @@ static void base64_goes_both_ways(void **state)
 	}
 }
 
+static void hashes_by_words_tell_texts_apart(void **state)
+{
+	(void)state;
+	char text[64] = {0}, same[65] = {0};
+	for (size_t len = 0; len <= sizeof(text); len++) {
+		memcpy(same + 1, text, sizeof(text)); /* elsewhere, and not aligned */
+		uint64_t was = ao_hash_words(AO_HASH_INIT, text, len);
+		assert_true(was == ao_hash_words(AO_HASH_INIT, same + 1, len));
+		assert_true(was != ao_hash_words(was, text, len));
+		assert_true(len == sizeof(text) || was != ao_hash_words(AO_HASH_INIT, text, len + 1));
+		for (size_t bit = 0; bit < 8 * len; bit++) {
+			same[1 + bit / 8] ^= (char)(1 << bit % 8);
+			assert_true(was != ao_hash_words(AO_HASH_INIT, same + 1, len));
+			same[1 + bit / 8] ^= (char)(1 << bit % 8);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(hashes_by_words_tell_texts_apart),
 	    cmocka_unit_test(times_are_read_with_fraction_and_offset),
 	    cmocka_unit_test(base64_goes_both_ways),
 	    cmocka_unit_test(a_buffer_keeps_its_cap),

@@ -108,6 +108,10 @@ static void malformed_objects_are_refused(void **state)
 	}
 	assert_int_equal(ao_store_put(store, (ao_span){0}, &(const ao_object *){NULL}, NULL), -EINVAL);
 	assert_int_equal(ao_store_count(store), 0);
+	static const char with_nul[] = "{\"metadata\":{\"name\":\"a\",\"uid\":\"\0u\"}}";
+	const ao_object *object = NULL;
+	ao_auto_err ao_err *err = NULL;
+	assert_int_equal(ao_store_put(store, (ao_span){with_nul, sizeof(with_nul) - 1}, &object, &err), -EINVAL);
 	ao_store_free(store);
 }
 
