@@ -181,12 +181,20 @@ static bool is_same(const cJSON *a, const cJSON *b)
 	return (!cJSON_GetArraySize(a) && !cJSON_GetArraySize(b)) || cJSON_Compare(a, b, true);
 }
 
+/** Are the children another bundle's from now on? The rollout takes our report as told, and an operator after us knows only what was told. */
+static bool is_moved(const ao_pass *pass, const cJSON *before, const cJSON *after)
+{
+	char *const *path = pass->reconciler->manifest->bundle_path;
+	const cJSON *had = path ? ao_json_at_path(before, path) : NULL;
+	return had && !cJSON_Compare(had, ao_json_at_path(after, path), true);
+}
+
 /** How long may the status wait for the one that will follow it? 0: not at all, or there is nothing to write. What is recorded for an operator after us does not wait. */
 static uint64_t patience_ms(const ao_pass *pass, const ao_object *object, const cJSON *before, const cJSON *after)
 {
 	char *const *records = pass->reconciler->manifest->records_path;
 	if (is_same(ao_json_at(before, "status"), ao_json_at(after, "status")) || is_pressing(pass, object, after) ||
-	    (records && !is_same(ao_json_at_path(before, records), ao_json_at_path(after, records))))
+	    is_moved(pass, before, after) || (records && !is_same(ao_json_at_path(before, records), ao_json_at_path(after, records))))
 		return 0;
 	if (is_same(ao_json_at(before, "status", "conditions"), ao_json_at(after, "status", "conditions")))
 		return CALM_MS;
