@@ -2,7 +2,7 @@
 local case = require 'case'
 local cli = require 'cli'
 local json = require 'json'
-local yaml = require 'yaml_tables'
+local yaml = require 'asya.yaml'
 
 -- arguments, what is said of them
 local WRONG = {

@@ -1,7 +1,7 @@
 --- kubectl: as kubectl-asya in $PATH we are a plugin of the real kubectl, which also asks us what Tab may complete; and what -o of each verb gives.
 local cluster = require 'cluster'
 local json = require 'json'
-local yaml = require 'yaml_tables'
+local yaml = require 'asya.yaml'
 
 local STAMP = [[
 return require('policy').define { name = 'stamp', after = { 'sidecar' }, render = function(_, _, plan)
