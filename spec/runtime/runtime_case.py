@@ -79,7 +79,7 @@ class Runtime:
         with open(self.path("stderr"), "a") as log:
             self.process = subprocess.Popen([PYTHON, SCRIPT], env=self.env, stderr=log, stdout=subprocess.DEVNULL)
         if ready:
-            self.wait_until(lambda: os.path.exists(self.ready_path), "the file runtime-ready")
+            self.wait_until(lambda: os.path.exists(self.ready_path) and os.path.getsize(self.ready_path), "the file runtime-ready, and its text")
         return self
 
     def path(self, name):
