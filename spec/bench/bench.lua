@@ -25,8 +25,12 @@ local missed, results = 0, { at = os.date '!%Y-%m-%dT%H:%M:%SZ', cores = tonumbe
 local own = cluster.namespace 'operator'
 
 local function start()
-  local command = OURS and ('ASYA_DISABLE_QUEUE_MANAGEMENT=true ASYA_RUNTIME_NAMESPACE=default ASYA_TRANSPORT_CONFIG=%s exec %s/asya-operator run --leader-elect --namespace %s '
-    .. '--metrics-bind-address 0 --health-probe-bind-address 0'):format(cluster.quote(cluster.TRANSPORTS), cluster.build, own) or BASELINE
+  local command = BASELINE
+  if OURS then
+    command = ('ASYA_DISABLE_QUEUE_MANAGEMENT=true ASYA_RUNTIME_NAMESPACE=default ASYA_TRANSPORT_CONFIG=%s exec %s/asya-operator run '
+      .. '--leader-elect --namespace %s --metrics-bind-address 0 --health-probe-bind-address 0')
+      :format(cluster.quote(cluster.TRANSPORTS), cluster.build, own)
+  end
   local log = cluster.temp 'operator.log'
   local pid = cluster.sh('setsid sh -c %s >%s 2>&1 & echo $!', cluster.quote(command), log):match '%d+'
   local handle, sessions = { pid = pid, log_path = log }, assert(io.open(OUT .. '/sessions', 'a'))
