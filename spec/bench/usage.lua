@@ -61,10 +61,11 @@ function M.by_kind(list)
   return counts
 end
 
-function M.writes(list)
+--- How many of them write what `counts` is true for.
+function M.writes(list, counts)
   local count = 0
   for _, request in ipairs(list) do
-    if request.verb ~= 'get' and request.verb ~= 'list' then count = count + 1 end
+    if request.verb ~= 'get' and request.verb ~= 'list' and counts(request) then count = count + 1 end
   end
   return count
 end
