@@ -189,7 +189,10 @@ static bool is_moved(const ao_pass *pass, const cJSON *before, const cJSON *afte
 	return had && !cJSON_Compare(had, ao_json_at_path(after, path), true);
 }
 
-/** How long may the status wait for the one that will follow it? 0: not at all, or there is nothing to write. What is recorded for an operator after us does not wait. */
+/**
+ * How long may the status wait for the one that will follow it? What is recorded for an operator after us does not wait.
+ * @return 0: not at all, or there is nothing to write
+ */
 static uint64_t patience_ms(const ao_pass *pass, const ao_object *object, const cJSON *before, const cJSON *after)
 {
 	char *const *records = pass->reconciler->manifest->records_path;
