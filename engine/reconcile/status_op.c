@@ -181,12 +181,21 @@ static bool is_same(const cJSON *a, const cJSON *b)
 	return (!cJSON_GetArraySize(a) && !cJSON_GetArraySize(b)) || cJSON_Compare(a, b, true);
 }
 
-/** Are the children another bundle's from now on? The rollout takes our report as told, and an operator after us knows only what was told. */
-static bool is_moved(const ao_pass *pass, const cJSON *before, const cJSON *after)
+/** Was something told at this path, and is another thing to be told now? */
+static bool is_moved(char *const *path, const cJSON *before, const cJSON *after)
 {
-	char *const *path = pass->reconciler->manifest->bundle_path;
 	const cJSON *had = path ? ao_json_at_path(before, path) : NULL;
 	return had && !cJSON_Compare(had, ao_json_at_path(after, path), true);
+}
+
+/**
+ * Are the children another bundle's from now on, or made of another plan? The rollout takes our report of a bundle as told, and an operator
+ * after us knows only what was told: where an edit was taken back meanwhile, it would look for nothing that the edit has left over.
+ */
+static bool is_remade(const ao_pass *pass, const cJSON *before, const cJSON *after)
+{
+	const ao_manifest *manifest = pass->reconciler->manifest;
+	return is_moved(manifest->bundle_path, before, after) || is_moved(manifest->digest_path, before, after);
 }
 
 /**
@@ -197,7 +206,7 @@ static uint64_t patience_ms(const ao_pass *pass, const ao_object *object, const 
 {
 	char *const *records = pass->reconciler->manifest->records_path;
 	if (is_same(ao_json_at(before, "status"), ao_json_at(after, "status")) || is_pressing(pass, object, after) ||
-	    is_moved(pass, before, after) || (records && !is_same(ao_json_at_path(before, records), ao_json_at_path(after, records))))
+	    is_remade(pass, before, after) || (records && !is_same(ao_json_at_path(before, records), ao_json_at_path(after, records))))
 		return 0;
 	if (is_same(ao_json_at(before, "status", "conditions"), ao_json_at(after, "status", "conditions")))
 		return CALM_MS;
