@@ -278,6 +278,7 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	if (code == -EINTR) {
 		ao_pass_interrupted(pass, err);
 		pass->parent->settled = false; /* the Events of the plan are told with the status */
+		pass->parent->changed = AO_TAKE(pass->outcome.changed);
 		return AO_OP_END;
 	}
 	if (code < 0)
