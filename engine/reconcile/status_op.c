@@ -2,7 +2,8 @@
  * status_op.c -- the end of each pass: asks the bundle what is true now and writes what differs from the parent's status.
  *
  * A parent on its way has another status soon: the one that its new children give, or more of the same counts.  Such a status is held back
- * for a moment, its Events with it, and the key comes back; what is true then is written.  An error, and what must outlive us, never waits.
+ * for a moment, its Events with it, and the key comes back; what is true then is written.  An error, and what must outlive us, never waits;
+ * and an operator that is asked to end tells first what it has held back.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -217,13 +218,13 @@ static uint64_t patience_ms(const ao_pass *pass, const ao_object *object, const 
 	return ao_workqueue_is_busy(pass->reconciler->queue) ? BUSY_MS : FIRST_MS;
 }
 
-/** Holds the status back, unless that was done for long enough. @return whether it is held */
+/** Holds the status back, unless that was done for long enough, or there is no later. @return whether it is held */
 static bool hold(ao_pass *pass, uint64_t patience)
 {
 	ao_parent *parent = pass->parent;
 	uint64_t now = ao_mono_ms(), since = parent->held_ms ? parent->held_ms : now;
 	parent->held_ms = 0;
-	if (now - since >= patience)
+	if (now - since >= patience || pass->reconciler->ending)
 		return false;
 	parent->held_ms = since;
 	parent->status_ms = now;

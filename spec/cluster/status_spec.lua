@@ -286,6 +286,23 @@ describe('the status', function()
     assert(ok, failure)
   end)
 
+  it('tells before its operator ends what it has held back', function()
+    local ns = cluster.namespace 'farewell'
+    local op = operator()
+    cluster.apply(actor('first', ns, 'Deployment'))
+    await(ns, { first = 'Running' }, 60)
+    assert(select(2, cluster.sh('spec/bed/bed pause %s kwok', cluster.bed_dir))) -- better news is far
+    local ok, failure = pcall(function()
+      cluster.apply(actor('late', ns, 'Deployment'))
+      eventually('its child is made', 10, function() return cluster.get('deployment', 'late', ns) end)
+      op.stop()
+      assert.equal('Creating', (cluster.get('asyncactor', 'late', ns).status or {}).status)
+      assert.equal(1, events(ns, 'late').Created)
+    end)
+    assert(select(2, cluster.sh('spec/bed/bed resume %s kwok', cluster.bed_dir)))
+    assert(ok, failure)
+  end)
+
   it('says what a person has to mend, and when it is mended', function()
     local ns, names = cluster.namespace 'people', {}
     operator()
