@@ -454,7 +454,7 @@ static void give_back_lease(operator_ *op)
 static void on_drain(void *arg)
 {
 	operator_ *op = arg;
-	if (op->reconciler && ao_reconciler_stats(op->reconciler).active && ao_mono_ms() < op->drain_until_ms)
+	if (op->reconciler && !ao_reconciler_ended(op->reconciler) && ao_mono_ms() < op->drain_until_ms)
 		ao_timer_start(op->drain, 10);
 	else
 		give_back_lease(op);
@@ -472,7 +472,7 @@ static void on_signal(void *arg, int signo)
 	op->stopping = true;
 	op->drain_until_ms = ao_mono_ms() + DRAIN_MS;
 	if (op->reconciler)
-		ao_reconciler_pause(op->reconciler);
+		ao_reconciler_end(op->reconciler);
 	ao_timer_start(op->drain, 0);
 }
 

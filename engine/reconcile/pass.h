@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "kube/apply.h"
 #include "kube/remove.h"
+#include "loop/workqueue.h"
 #include "reconcile/reconcile.h"
 
 /** One child when we last saw that it was right. */
@@ -135,6 +136,7 @@ struct ao_reconciler {
 	ao_workqueue *queue;
 	ao_map *parents;          /* key -> ao_parent */
 	char *label;              /* controller="...", for metrics */
+	bool ending;              /* only what is held back is still told */
 	bool all_planned;         /* every parent has had a plan since we began: it is known which parent has which queue */
 	uint64_t schemas_ms;      /* when the server's schemas were last doubted, monotonic; 0: never */
 	uint64_t schemas_version; /* ... and which they were */

@@ -126,10 +126,13 @@ static void start_pass(void *arg, const char *key)
 {
 	ao_reconciler *r = arg;
 	const ao_object *object = ao_store_get(ao_world_parents(r->with.world), key);
-	if (!object) {
+	const ao_parent *known = ao_map_get(r->parents, key);
+	bool dropped = r->ending && !(known && known->held_ms);
+	if (!object || dropped) {
 		ao_auto_str char *gone = ao_xstrdup(key); /* the queue may free its own when it is told */
 		ao_workqueue_done(r->queue, gone, AO_WORKQUEUE_OK);
-		forget(r, gone);
+		if (!object)
+			forget(r, gone);
 		return;
 	}
 	ao_pass_start(r, remember(r, object), object);
@@ -238,6 +241,25 @@ void ao_reconciler_dependent_changed(ao_reconciler *r, const char *key)
 void ao_reconciler_pause(ao_reconciler *r) { ao_workqueue_pause(r->queue); }
 void ao_reconciler_resume(ao_reconciler *r) { ao_workqueue_resume(r->queue); }
 
+void ao_reconciler_end(ao_reconciler *r)
+{
+	size_t cursor = 0;
+	for (const ao_parent *parent; (parent = ao_map_next(r->parents, &cursor, NULL));) {
+		if (!parent->held_ms)
+			continue;
+		r->ending = true;
+		ao_workqueue_add(r->queue, parent->key, AO_WORKQUEUE_FIRST);
+	}
+	if (!r->ending)
+		ao_workqueue_pause(r->queue);
+}
+
+bool ao_reconciler_ended(const ao_reconciler *r)
+{
+	ao_workqueue_stats stats = ao_workqueue_get_stats(r->queue);
+	return !stats.active && !(r->ending && stats.waiting);
+}
+
 void ao_reconciler_collect(ao_reconciler *r)
 {
 	ao_metrics *m = r->with.metrics;
@@ -284,5 +306,3 @@ int ao_reconciler_tell(const ao_reconciler *r, const ao_object *object, cJSON **
 	ao_json_set(times, "last_status_ms", cJSON_CreateNumber((double)t->status_ns / 1e6));
 	return 0;
 }
-
-ao_workqueue_stats ao_reconciler_stats(const ao_reconciler *r) { return ao_workqueue_get_stats(r->queue); }

@@ -13,7 +13,6 @@
  * Threads: the loop thread only.
  */
 #include "kube/event.h"
-#include "loop/workqueue.h"
 #include "policy/plan.h"
 #include "queues/keeper.h"
 #include "reconcile/shared.h"
@@ -76,6 +75,10 @@ void ao_reconciler_doubt_schemas(ao_reconciler *reconciler);
 /** Begins no more passes; those in flight go on. */
 void ao_reconciler_pause(ao_reconciler *reconciler);
 void ao_reconciler_resume(ao_reconciler *reconciler);
+/** Begins no more passes for good, but those that tell what was held back. */
+void ao_reconciler_end(ao_reconciler *reconciler);
+/** After that: is nothing under way any more? */
+bool ao_reconciler_ended(const ao_reconciler *reconciler);
 /** Fills in the gauges of the work queue. */
 void ao_reconciler_collect(ao_reconciler *reconciler);
 /**
@@ -83,4 +86,3 @@ void ao_reconciler_collect(ao_reconciler *reconciler);
  * @return 0; as ao_world_snapshot()
  */
 int ao_reconciler_tell(const ao_reconciler *reconciler, const ao_object *parent, cJSON **ret_snapshot, cJSON **ret_times, ao_err **reterr);
-ao_workqueue_stats ao_reconciler_stats(const ao_reconciler *reconciler);

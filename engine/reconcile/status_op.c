@@ -2,7 +2,8 @@
  * status_op.c -- the end of each pass: asks the bundle what is true now and writes what differs from the parent's status.
  *
  * A parent on its way has another status soon: the one that its new children give, or more of the same counts.  Such a status is held back
- * for a moment, its Events with it, and the key comes back; what is true then is written.  An error, and what must outlive us, never waits.
+ * for a moment, its Events with it, and the key comes back; what is true then is written.  An error, and what must outlive us, never waits;
+ * and an operator that is asked to end tells first what it has held back.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -181,12 +182,21 @@ static bool is_same(const cJSON *a, const cJSON *b)
 	return (!cJSON_GetArraySize(a) && !cJSON_GetArraySize(b)) || cJSON_Compare(a, b, true);
 }
 
-/** Are the children another bundle's from now on? The rollout takes our report as told, and an operator after us knows only what was told. */
-static bool is_moved(const ao_pass *pass, const cJSON *before, const cJSON *after)
+/** Was something told at this path, and is another thing to be told now? */
+static bool is_moved(char *const *path, const cJSON *before, const cJSON *after)
 {
-	char *const *path = pass->reconciler->manifest->bundle_path;
 	const cJSON *had = path ? ao_json_at_path(before, path) : NULL;
 	return had && !cJSON_Compare(had, ao_json_at_path(after, path), true);
+}
+
+/**
+ * Are the children another bundle's from now on, or made of another plan? The rollout takes our report of a bundle as told, and an operator
+ * after us knows only what was told: where an edit was taken back meanwhile, it would look for nothing that the edit has left over.
+ */
+static bool is_remade(const ao_pass *pass, const cJSON *before, const cJSON *after)
+{
+	const ao_manifest *manifest = pass->reconciler->manifest;
+	return is_moved(manifest->bundle_path, before, after) || is_moved(manifest->digest_path, before, after);
 }
 
 /**
@@ -197,7 +207,7 @@ static uint64_t patience_ms(const ao_pass *pass, const ao_object *object, const 
 {
 	char *const *records = pass->reconciler->manifest->records_path;
 	if (is_same(ao_json_at(before, "status"), ao_json_at(after, "status")) || is_pressing(pass, object, after) ||
-	    is_moved(pass, before, after) || (records && !is_same(ao_json_at_path(before, records), ao_json_at_path(after, records))))
+	    is_remade(pass, before, after) || (records && !is_same(ao_json_at_path(before, records), ao_json_at_path(after, records))))
 		return 0;
 	if (is_same(ao_json_at(before, "status", "conditions"), ao_json_at(after, "status", "conditions")))
 		return CALM_MS;
@@ -208,13 +218,13 @@ static uint64_t patience_ms(const ao_pass *pass, const ao_object *object, const 
 	return ao_workqueue_is_busy(pass->reconciler->queue) ? BUSY_MS : FIRST_MS;
 }
 
-/** Holds the status back, unless that was done for long enough. @return whether it is held */
+/** Holds the status back, unless that was done for long enough, or there is no later. @return whether it is held */
 static bool hold(ao_pass *pass, uint64_t patience)
 {
 	ao_parent *parent = pass->parent;
 	uint64_t now = ao_mono_ms(), since = parent->held_ms ? parent->held_ms : now;
 	parent->held_ms = 0;
-	if (now - since >= patience)
+	if (now - since >= patience || pass->reconciler->ending)
 		return false;
 	parent->held_ms = since;
 	parent->status_ms = now;
@@ -269,6 +279,7 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	if (code == -EINTR) {
 		ao_pass_interrupted(pass, err);
 		pass->parent->settled = false; /* the Events of the plan are told with the status */
+		pass->parent->changed = AO_TAKE(pass->outcome.changed);
 		return AO_OP_END;
 	}
 	if (code < 0)

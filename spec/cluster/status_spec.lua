@@ -259,6 +259,50 @@ describe('the status', function()
     end
   end)
 
+  it('tells at once what an edit has made, so that the next operator can take it back', function()
+    local ns, patch = cluster.namespace 'undone', [[patch asyncactor edited -n %s --type=merge -p %s]]
+    local function annotate(value)
+      local metadata = { annotations = { edit = value } }
+      kubectl(patch, ns, cluster.quote(json.encode { spec = { workload = { template = { metadata = metadata } } } }))
+    end
+    local function annotation()
+      local template = cluster.get('deployment', 'edited', ns).spec.template
+      return template.metadata.annotations and template.metadata.annotations.edit
+    end
+    local first = operator()
+    cluster.apply(actor('edited', ns, 'Deployment'))
+    await(ns, { edited = 'Running' }, 60)
+    assert(select(2, cluster.sh('spec/bed/bed pause %s kwok', cluster.bed_dir))) -- its pods are being replaced all the while
+    local ok, failure = pcall(function()
+      annotate 'done'
+      eventually('the edit is carried out', 20, function() return annotation() == 'done' end)
+      cluster.sleep(0.2)
+      first.kill()
+      annotate(json.null)
+      operator()
+      eventually('the edit is taken back', 20, function() return annotation() == nil, annotation() end)
+    end)
+    assert(select(2, cluster.sh('spec/bed/bed resume %s kwok', cluster.bed_dir)))
+    assert(ok, failure)
+  end)
+
+  it('tells before its operator ends what it has held back', function()
+    local ns = cluster.namespace 'farewell'
+    local op = operator()
+    cluster.apply(actor('first', ns, 'Deployment'))
+    await(ns, { first = 'Running' }, 60)
+    assert(select(2, cluster.sh('spec/bed/bed pause %s kwok', cluster.bed_dir))) -- better news is far
+    local ok, failure = pcall(function()
+      cluster.apply(actor('late', ns, 'Deployment'))
+      eventually('its child is made', 10, function() return cluster.get('deployment', 'late', ns) end)
+      op.stop()
+      assert.equal('Creating', (cluster.get('asyncactor', 'late', ns).status or {}).status)
+      assert.equal(1, events(ns, 'late').Created)
+    end)
+    assert(select(2, cluster.sh('spec/bed/bed resume %s kwok', cluster.bed_dir)))
+    assert(ok, failure)
+  end)
+
   it('says what a person has to mend, and when it is mended', function()
     local ns, names = cluster.namespace 'people', {}
     operator()
