@@ -42,7 +42,7 @@ struct ao_rivals {
 	ao_timer *timer;
 	char *doubted; /* the parent on which an older claim came in the place of ours, once; or NULL */
 	char *other;   /* who works while we stand by, or who has asked us; or NULL */
-	uint64_t other_ms;
+	uint64_t other_ms, doubted_ms;
 };
 
 /* ---- claims ---- */
@@ -264,8 +264,11 @@ static bool is_older(ao_rivals *r, const char *key, const claim *c)
 		return false;
 	if (r->doubted && strcmp(r->doubted, key) == 0)
 		return true;
+	if (r->doubted && ao_mono_ms() - r->doubted_ms < ANSWER_MS)
+		return false; /* one is enough: who lives answers there, too */
 	free(r->doubted);
 	r->doubted = ao_xstrdup(key);
+	r->doubted_ms = ao_mono_ms();
 	return false;
 }
 
