@@ -1,7 +1,8 @@
 /*
  * sdk.c -- writes what the binary carries for authors of policies: SDK, built-in policies, the helper of tests, types, a template.
  *
- * What lies in DIR/asya is ours and is written anew each time.  Other files are the author's: those that are there stay as they are.
+ * What lies in DIR/asya is ours and is written anew each time, unless a folder of that name is there that an export did not make.  Other
+ * files are the author's: those that are there stay as they are.
  */
 #include "base/mem.h"
 #include "cli/args.h"
@@ -71,6 +72,17 @@ static int write_template(const char *dir, bool all, ao_err **reterr)
 	return 0;
 }
 
+/** A folder asya may be somebody's own. The file that an export writes first is in each of ours. */
+static int check_folder(const char *dir, ao_err **reterr)
+{
+	ao_auto_str char *folder = ao_xasprintf("%s/asya", dir), *mark = ao_xasprintf("%s/%s", folder, ao_embedded_testing[0].name);
+	if (access(folder, F_OK) < 0 || access(mark, F_OK) == 0 || rmdir(folder) == 0) /* an empty one is nobody's */
+		return 0;
+	return ao_err_set(reterr, -EEXIST,
+			  "%s is there and holds something else; name another folder, such as: asya-operator sdk export policies-sdk",
+			  folder);
+}
+
 static int export(const char *dir, bool template, ao_err **reterr)
 {
 	static const ao_embedded IGNORE[] = {{".gitignore", "*\n", 2}, {NULL, NULL, 0}};
@@ -82,7 +94,7 @@ static int export(const char *dir, bool template, ao_err **reterr)
 		    {ao_embedded_policies, "policies/"},
 		    {ao_embedded_schemas, ""},
 		    {IGNORE, ""}};
-	int r = 0;
+	int r = check_folder(dir, reterr);
 	for (size_t i = 0; r == 0 && i < AO_LEN(OURS); i++)
 		r = write_ours(OURS[i].list, dir, OURS[i].folder, reterr);
 	return r == 0 ? write_template(dir, template, reterr) : r;

@@ -12,6 +12,7 @@
 #define AGAIN_MS 60000   /* between two questions of one that stands by */
 #define TOLD_MS 300000   /* for so long /readyz of the one that works names who has asked */
 #define MAX_QUESTIONS 16 /* one for each lease and namespace of parents */
+#define FORGOTTEN "(no longer known)"
 
 typedef enum { RESTING, ASKING, STANDING_BY, CLEAR } state;
 
@@ -22,8 +23,11 @@ typedef struct claim {
 
 typedef struct question {
 	ao_rivals *rivals;
-	char *key, *lease; /* the parent, and who is asked */
+	char *key,
+	    *lease; /* the parent, and who is asked; FORGOTTEN: a process before us has asked, and the question is all that is left */
 	ao_kube_call *call;
+	bool put;  /* it stands there */
+	bool lost; /* nobody knows whether it stands there */
 } question;
 
 struct ao_rivals {
@@ -36,8 +40,9 @@ struct ao_rivals {
 	question questions[MAX_QUESTIONS];
 	size_t count;
 	ao_timer *timer;
-	char *other; /* who works while we stand by, or who has asked us; or NULL */
-	uint64_t other_ms;
+	char *doubted; /* the parent on which an older claim came in the place of ours, once; or NULL */
+	char *other;   /* who works while we stand by, or who has asked us; or NULL */
+	uint64_t other_ms, doubted_ms;
 };
 
 /* ---- claims ---- */
@@ -88,14 +93,6 @@ static void drop_questions(ao_rivals *r)
 	r->count = 0;
 }
 
-static void on_put(void *arg, const ao_kube_answer *answer)
-{
-	question *q = arg;
-	q->call = NULL;
-	if (answer->error)
-		ao_warn(AO_CORE, q->key, "cannot ask whether the operator of lease %s still works on it: %s", q->lease, answer->message);
-}
-
 /** The place of the claim as a JSON pointer; the caller frees. */
 static char *pointer(char *const *path)
 {
@@ -105,42 +102,68 @@ static char *pointer(char *const *path)
 	return ao_xstrdup(text.data);
 }
 
-/** A namesake that came since is not asked: its uid is another. */
-static void ask(question *q, const ao_object *parent)
+/** Puts a claim, or a question. A namesake that came since gets none: its uid is another. @param said  taken */
+static ao_kube_call *put(const ao_rivals *r, const ao_object *parent, cJSON *said, ao_kube_fn fn, void *arg)
 {
-	const ao_manifest *manifest = ao_world_manifest(q->rivals->world);
+	const ao_manifest *manifest = ao_world_manifest(r->world);
 	const ao_resource *kind = &manifest->kinds[0].resource;
 	ao_auto_json cJSON *patch = cJSON_CreateArray();
-	cJSON *ours = cJSON_CreateObject();
 	ao_auto_str char *place = pointer(manifest->claim_path);
-	ao_json_set_str(ours, "lease", q->rivals->lease);
 	cJSON_AddItemToArray(patch, ao_json_patch_step("test", "/metadata/uid", cJSON_CreateString(parent->uid)));
-	cJSON_AddItemToArray(patch, ao_json_patch_step("add", place, ours));
+	cJSON_AddItemToArray(patch, ao_json_patch_step("add", place, said));
 	ao_auto_str char *path = ao_resource_path(kind, parent->namespace_, parent->name, "status"), *body = ao_json_print(patch);
 	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s", path, manifest->field_manager);
-	q->call = ao_kube_send(q->rivals->with.kube, &(ao_kube_request){.method = "PATCH",
-									.path = query,
-									.content_type = AO_JSON_PATCH,
-									.body = body,
-									.object = {kind, parent->namespace_, parent->name, parent->uid},
-									.fn = on_put,
-									.arg = q});
+	return ao_kube_send(r->with.kube, &(ao_kube_request){.method = "PATCH",
+							     .path = query,
+							     .content_type = AO_JSON_PATCH,
+							     .body = body,
+							     .object = {kind, parent->namespace_, parent->name, parent->uid},
+							     .rank = AO_KUBE_URGENT,
+							     .fn = fn,
+							     .arg = arg});
 }
 
-/** Asks once for each lease and each namespace of parents: who answers may not see all namespaces. */
+/** Who asks waits for an answer from now on. What the server refuses once, it refuses again: that parent says nothing of anybody. */
+static void on_put(void *arg, const ao_kube_answer *answer)
+{
+	question *q = arg;
+	q->call = NULL;
+	q->put = !answer->error;
+	q->lost = ao_kube_is_passing(answer->error);
+	if (answer->error)
+		ao_warn(AO_CORE, q->key, "cannot ask whether the operator of lease %s still works on it: %s", q->lease, answer->message);
+	else
+		ao_timer_start(q->rivals->timer, ANSWER_MS);
+}
+
+static void ask(question *q, const ao_object *parent)
+{
+	cJSON *ours = cJSON_CreateObject();
+	ao_json_set_str(ours, "lease", q->rivals->lease);
+	q->call = put(q->rivals, parent, ours, on_put, q);
+}
+
+/**
+ * Says at once that we work.  The next pass says so, too, but it may be long in coming, and a parent that is being deleted has none.
+ */
+static void answer(const ao_rivals *r, const ao_object *parent) { put(r, parent, cJSON_Duplicate(r->claim, 1), NULL, NULL); }
+
+/** Asks once for each lease and each namespace of parents: who answers may not see all namespaces. Our own question there waits, too. */
 static void consider(ao_rivals *r, const ao_object *parent)
 {
 	auto_claim claim c = claim_of(r, parent);
 	if (is_ours(r, &c) && c.since && (!*r->since || strcmp(c.since, r->since) < 0))
 		snprintf(r->since, sizeof(r->since), "%s", c.since); /* the process before us has worked since then */
-	if (!is_rival(r, &c) || !c.since || r->count == MAX_QUESTIONS)
+	bool asked = is_ours(r, &c) && !c.since;
+	const char *whom = asked ? FORGOTTEN : c.lease;
+	if (!(asked || (is_rival(r, &c) && c.since)) || r->count == MAX_QUESTIONS)
 		return;
 	size_t space = strlen(parent->namespace_) + 1; /* with the slash */
 	for (size_t i = 0; i < r->count; i++)
-		if (strcmp(r->questions[i].lease, c.lease) == 0 && strncmp(r->questions[i].key, parent->key, space) == 0)
+		if (strcmp(r->questions[i].lease, whom) == 0 && strncmp(r->questions[i].key, parent->key, space) == 0)
 			return;
 	question *q = &r->questions[r->count++];
-	*q = (question){.rivals = r, .key = ao_xstrdup(parent->key), .lease = ao_xstrdup(c.lease)};
+	*q = (question){.rivals = r, .key = ao_xstrdup(parent->key), .lease = ao_xstrdup(whom)};
 	ask(q, parent);
 }
 
@@ -178,22 +201,53 @@ static void stand_by(ao_rivals *r, const char *lease)
 	news(r, "StandingBy", note);
 }
 
+/** Takes what we have asked for: no question of ours stays on a parent that no pass writes. */
+static void take_asked(const ao_rivals *r)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		const ao_object *parent = ao_store_get(ao_world_parents(r->world), r->questions[i].key);
+		if (parent)
+			answer(r, parent);
+	}
+}
+
 static void begin_work(ao_rivals *r)
 {
-	drop_questions(r);
 	r->state = CLEAR;
 	if (!*r->since)
 		ao_time_second_text(ao_wall_ms(), r->since);
 	ao_json_set_str(r->claim, "since", r->since);
+	take_asked(r);
+	drop_questions(r);
 	free(r->other);
 	r->other = NULL;
 	r->with.on_clear(r->with.arg);
 }
 
+/** Has an answer come that no event told of, because a watch ended in between? Then another's claim is there, and not our question. */
+static char *unseen_answer(const ao_rivals *r, const question *q)
+{
+	const ao_object *parent = ao_store_get(ao_world_parents(r->world), q->key);
+	auto_claim claim c = {0};
+	if (parent && q->put)
+		c = claim_of(r, parent);
+	return is_rival(r, &c) && c.since ? AO_TAKE(c.lease) : NULL;
+}
+
 static void on_timer(void *arg)
 {
 	ao_rivals *r = arg;
-	if (r->state == STANDING_BY) {
+	bool again = r->state == STANDING_BY;
+	for (size_t i = 0; i < r->count; i++) {
+		ao_auto_str char *lease = unseen_answer(r, &r->questions[i]);
+		if (lease) {
+			stand_by(r, lease);
+			return;
+		}
+		again = again || r->questions[i].call || r->questions[i].lost; /* who was not asked cannot answer */
+	}
+	if (again) {
+		drop_questions(r);
 		ao_rivals_begin(r, r->world);
 		return;
 	}
@@ -202,17 +256,33 @@ static void on_timer(void *arg)
 	begin_work(r);
 }
 
-/** A parent of ours has the claim or the question of another. */
-static void defend(ao_rivals *r, const char *key, const claim *c)
+/** Has an older claim come back in the place of ours? Once is no proof: a restore brings statuses, too. Who lives puts it there again. */
+static bool is_older(ao_rivals *r, const char *key, const claim *c)
 {
 	int order = c->since ? strcmp(c->since, r->since) : 1;
-	if (order < 0 || (order == 0 && strcmp(c->lease, r->lease) < 0)) {
+	if (order > 0 || (order == 0 && strcmp(c->lease, r->lease) > 0))
+		return false;
+	if (r->doubted && strcmp(r->doubted, key) == 0)
+		return true;
+	if (r->doubted && ao_mono_ms() - r->doubted_ms < ANSWER_MS)
+		return false; /* one is enough: who lives answers there, too */
+	free(r->doubted);
+	r->doubted = ao_xstrdup(key);
+	r->doubted_ms = ao_mono_ms();
+	return false;
+}
+
+/** A parent of ours has the claim or the question of another. */
+static void defend(ao_rivals *r, const ao_object *parent, const claim *c)
+{
+	if (is_older(r, parent->key, c)) {
 		r->with.on_older(r->with.arg, c->lease);
 		return;
 	}
+	answer(r, parent);
 	bool known = r->other && strcmp(r->other, c->lease) == 0;
 	set_other(r, c->lease);
-	r->with.on_taken(r->with.arg, key);
+	r->with.on_taken(r->with.arg, parent->key);
 	if (known)
 		return;
 	ao_auto_str char *note =
@@ -230,7 +300,7 @@ void ao_rivals_saw(ao_rivals *r, const ao_object *parent, const ao_object *befor
 	if (!is_rival(r, &now) || (is_same(now.lease, was.lease) && is_same(now.since, was.since)))
 		return;
 	if (r->state == CLEAR)
-		defend(r, parent->key, &now);
+		defend(r, parent, &now);
 	else if (now.since && is_ours(r, &was))
 		stand_by(r, now.lease);
 }
@@ -295,6 +365,7 @@ void ao_rivals_free(ao_rivals *r)
 	ao_timer_free(r->timer);
 	cJSON_Delete(r->claim);
 	free(r->lease);
+	free(r->doubted);
 	free(r->other);
 	free(r);
 }

@@ -5,11 +5,13 @@
  * A lease is seen by its own namespace only, but the parents are seen by both.  So who works on a parent says so in its status: {lease,
  * since}, with the namespace and name of its lease, and when it began.  An operator that begins and finds the claim of another namespace's
  * lease does not know whether that one still lives.  It asks: it puts its own lease there, without `since`.  Who works on the parent puts
- * its claim back, and the one that has asked stands by and asks again later.  When no answer comes for longer than a lease lasts, nobody is
- * there, and it begins.
+ * its claim back at once, and the one that has asked stands by and asks again later.  When no answer comes for longer than a lease lasts,
+ * nobody is there, and it begins.  Only a question that is known to stand there counts: one that was lost is asked again, and one that a
+ * process before us has left is asked and waited for anew.
  *
  * When two began at once, each sees its claims become the other's, and the one that began later ends.  Its process starts anew, and stands
- * by.  A claim that is merely there proves nothing: only one that comes in the place of another is a sign of life.
+ * by.  A claim that is merely there proves nothing: only one that comes in the place of another is a sign of life.  An operator that works
+ * ends when that happens twice on a parent, with its answer in between: once may be a restore of old statuses.
  * Operators of different classes have leases of different names, and do not see each other's parents.
  * Threads: the loop thread only.
  */

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define TOOL "app.kubernetes.io/managed-by"
-#define MAX_NAMES 200 /* bytes; an Event holds 1024 in all */
+#define MAX_NAMES 253 /* bytes: the longest name that a key of a ConfigMap may have; an Event holds 1024 in all */
 
 /* ---- names of files ---- */
 

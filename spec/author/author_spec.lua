@@ -85,6 +85,15 @@ describe('outside of a checkout', function()
     assert.is_truthy(fails('%s sdk export /proc/nothing', OPERATOR):find('error: /proc/nothing', 1, true))
   end)
 
+  it("a folder asya that is somebody's own stays as it is", function()
+    sh "mkdir asya && echo build/ >asya/.gitignore"
+    local output = fails('%s sdk export .', OPERATOR)
+    assert.is_truthy(output:find('./asya is there and holds something else', 1, true), output)
+    assert.equal('build/\n', read 'asya/.gitignore')
+    assert.is_falsy(select(2, run(folder, 'test -e .luarc.json')))
+    sh('rm asya/.gitignore && %s sdk export .', OPERATOR)
+  end)
+
   it('an editor finds every module that the template and its spec require', function()
     sh('%s sdk export . --template', OPERATOR)
     local settings = require('json').decode(read '.luarc.json')

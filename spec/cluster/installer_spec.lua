@@ -112,6 +112,15 @@ describe('the installed operator', function()
     assert.equal(1, #events 'PoliciesEditedBeside')
   end)
 
+  it('names a file that was edited even when its name is as long as a name may be', function()
+    helm 'install'
+    start()
+    local name = ('n'):rep(250) .. '.md'
+    cluster.kubectl('patch configmap %s -n %s --type=merge -p %s', POLICIES, own, cluster.quote(('{"data":{"%s":"a note"}}'):format(name)))
+    local note = cluster.event(own, POLICIES, 'PoliciesEditedBeside', 10)
+    assert.equal(name .. ': edited in', note:sub(1, #name + 11))
+  end)
+
   it('says when no revision has the edit, and leaves a ConfigMap of your own alone', function()
     helm 'install'
     start()

@@ -22,9 +22,9 @@ describe('two releases without classes', function()
   local PORTS = { 18494, 18495 }
 
   --- The operator of a release in namespace `own`; its probes answer at PORTS[i].
-  local function release(i, own, env)
+  local function release(i, own, env, more)
     return cluster.operator { env = env,
-      args = ('--leader-elect --namespace %s --health-probe-bind-address 127.0.0.1:%d'):format(own, PORTS[i]) }
+      args = ('--leader-elect --namespace %s --health-probe-bind-address 127.0.0.1:%d %s'):format(own, PORTS[i], more or '') }
   end
 
   local function ready_says(i, text)
@@ -100,5 +100,64 @@ describe('two releases without classes', function()
     assert.is_truthy(second.log():find('the operator of lease ' .. lease(one) .. ' has been working on the same objects for longer', 1, true))
     assert.is_true(first.alive())
     worked_on('late', one)
+  end)
+
+  it('answer on an actor that is being deleted, too, which no pass writes any more', function()
+    local one, two = cluster.namespace 'one', cluster.namespace 'two'
+    release(1, one)
+    cluster.apply(cluster.actor('leaving', ns))
+    worked_on('leaving', one)
+    cluster.kubectl([[patch asyncactor leaving -n %s --type=json -p '[{"op":"add","path":"/metadata/finalizers/-","value":"example.com/held"}]']], ns)
+    cluster.kubectl('delete asyncactor leaving -n %s --wait=false', ns)
+    eventually('only the other finalizer is left', 20, function()
+      local left = cluster.get('asyncactor', 'leaving', ns).metadata.finalizers
+      return #left == 1 and left[1] == 'example.com/held', left
+    end)
+    local second = release(2, two)
+    ready_says(2, 'note: rivals: standing by: the operator of lease ' .. lease(one) .. ' works on the same objects')
+    assert.is_nil(second.log():find('taken over', 1, true))
+    cluster.kubectl([[patch asyncactor leaving -n %s --type=merge -p '{"metadata":{"finalizers":[]}}']], ns)
+  end)
+
+  it('do not take silence for an answer to a question that was lost', function()
+    local one, two = cluster.namespace 'one', cluster.namespace 'two'
+    local faults = cluster.faults()
+    release(1, one)
+    cluster.apply(cluster.actor('asked', ns))
+    worked_on('asked', one)
+    faults.add { method = 'PATCH', path = '/asked/status', times = 1, act = 'reset' }
+    local second = release(2, two, nil, '--kubeconfig ' .. faults.kubeconfig)
+    ready_says(2, 'note: rivals: standing by: the operator of lease ' .. lease(one) .. ' works on the same objects')
+    assert.is_truthy(second.log():find('cannot ask whether the operator of lease ' .. lease(one), 1, true))
+    assert.is_nil(second.log():find('taken over', 1, true))
+  end)
+
+  it('that asked and began anew wait for the answer as if they had just asked', function()
+    local one, two = cluster.namespace 'one', cluster.namespace 'two'
+    local first = release(1, one)
+    cluster.apply(cluster.actor('asked', ns))
+    worked_on('asked', one)
+    first.kill()
+    local second = release(2, two)
+    eventually('it has asked', 20, function() return cluster.get('asyncactor', 'asked', ns).status.operator.lease == lease(two) end)
+    second.kill()
+    -- The lease of a process that was killed is waited for; the first one is back by then.
+    second = release(2, two)
+    eventually('it leads', 40, function() return second.log():find('caches are filled', 1, true) end)
+    assert.is_nil((cluster.get('asyncactor', 'asked', ns).status.operator or {}).since)
+    release(1, one)
+    ready_says(2, 'note: rivals: standing by: the operator of lease ' .. lease(one) .. ' works on the same objects')
+    assert.is_nil(second.log():find('taken over', 1, true))
+  end)
+
+  it('that are alone work on when an old status is restored', function()
+    local one = cluster.namespace 'one'
+    local alone = release(1, one)
+    cluster.apply(cluster.actor('restored', ns))
+    local since = worked_on('restored', one)
+    local old = '{"status":{"operator":{"lease":"gone/asya-operator.asya.sh","since":"2020-01-01T00:00:00Z"}}}'
+    cluster.kubectl("patch asyncactor restored -n %s --subresource=status --type=merge -p '%s'", ns, old)
+    assert.equal(since, worked_on('restored', one))
+    assert.is_true(alone.alive())
   end)
 end)
