@@ -30,6 +30,9 @@ local function said_that_it_stays(op, name)
   assert.is_nil(text:find('deleted queue asya-' .. name .. '\n', 1, true), text)
 end
 
+--- One that leaves queues alone from its first moment: in a namespace where nothing was live before.
+local function idle_operator() return cluster.operator { args = '--namespace ' .. cluster.namespace 'operator' } end
+
 describe('a queue with other settings', function()
   if not cluster.available or not os.getenv 'BED_RABBITMQCTL' then
     pending 'needs a control plane with brokers: run it through spec/run cluster'
@@ -248,7 +251,7 @@ describe('a queue with the settings wanted', function()
 
   it('is inherited from an operator that kept no records, but not when its settings differ', function()
     local ns, name, other = namespace(), fresh 'heir', fresh 'heir'
-    local op = cluster.operator() -- leaves queues alone
+    local op = idle_operator()
     for _, each in ipairs { name, other } do
       cluster.apply(cluster.actor(each, ns))
       brokers.await_status(ns, each, 'Running')
@@ -272,7 +275,7 @@ describe('a queue with the settings wanted', function()
 
   it('is another\'s when queues are managed only from now on', function()
     local ns, name = namespace(), fresh 'switched'
-    local op = cluster.operator()
+    local op = idle_operator()
     cluster.apply(cluster.actor(name, ns))
     brokers.await_status(ns, name, 'Running')
     assert.same({}, cluster.get('asyncactor', name, ns).status.queues)
