@@ -60,6 +60,29 @@ static void note_shapes(const ao_shapes *shapes, bool all)
 	}
 }
 
+static void print_lines(const cJSON *row)
+{
+	const cJSON *range;
+	const char *before = "; never: ";
+	printf("%s: %d of %d lines run", ao_json_str(row, "file"), ao_json_at(row, "run")->valueint, ao_json_at(row, "lines")->valueint);
+	cJSON_ArrayForEach (range, ao_json_at(row, "never")) {
+		int first = ao_json_at(range, "first")->valueint, last = ao_json_at(range, "last")->valueint;
+		printf(first == last ? "%s%d" : "%s%d-%d", before, first, last);
+		before = ", ";
+	}
+	printf("\n");
+}
+
+/** Lines that no case has run. The cases of built-in files are tests of the operator: they are not here. @param all  those files, too */
+static void note_lines(const ao_shapes *shapes, bool all)
+{
+	const cJSON *row;
+	ao_auto_json cJSON *report = shapes->coverage ? ao_coverage_report(shapes->coverage) : NULL;
+	cJSON_ArrayForEach (row, report)
+		if (all || strcmp(ao_json_str(row, "origin"), "built-in") != 0)
+			print_lines(row);
+}
+
 static void print_value(ao_output output, const ao_bundle *bundle, const ao_cases_count *count, const ao_shapes *shapes)
 {
 	ao_auto_json cJSON *out = cJSON_CreateObject();
@@ -69,6 +92,8 @@ static void print_value(ao_output output, const ao_bundle *bundle, const ao_case
 	ao_json_set(out, "casesFailed", cJSON_CreateNumber((double)count->failed));
 	ao_json_set(out, "shapes", cJSON_Duplicate(shapes->tried, 1));
 	ao_json_set(out, "warnings", cJSON_Duplicate(shapes->warnings, 1));
+	if (shapes->coverage)
+		ao_json_set(out, "lines", ao_coverage_report(shapes->coverage));
 	ao_output_value(output, out);
 }
 
@@ -82,14 +107,18 @@ typedef struct checking {
 static int run_cases(const checking *c, const ao_loaded *loaded, const ao_sources *sources, const cJSON *list, ao_err **reterr)
 {
 	ao_auto_openapi ao_openapi *openapi = NULL;
+	ao_auto_coverage ao_coverage *coverage = NULL;
 	ao_auto_err ao_err *failed = NULL;
 	ao_shapes shapes = {0};
 	ao_cases_count count = {0};
 	bool people = c->output == AO_OUTPUT_TEXT || c->output == AO_OUTPUT_WIDE;
 	int r = ao_plan_schemas(loaded->manifest, NULL, &openapi, reterr);
+	if (r == 0 && c->coverage)
+		r = ao_coverage_new(sources, &coverage, reterr);
 	if (r < 0)
 		return r;
 	shapes.openapi = openapi;
+	shapes.coverage = coverage;
 	r = ao_cases_run(loaded, sources, sources, &shapes, &count, &failed);
 	if (people)
 		print_bundle(loaded->bundle, c->output == AO_OUTPUT_WIDE);
@@ -99,8 +128,10 @@ static int run_cases(const checking *c, const ao_loaded *loaded, const ao_source
 		print_value(c->output, loaded->bundle, &count, &shapes);
 	if (people && c->live)
 		print_states(loaded->bundle, list);
-	if (people)
+	if (people) {
 		note_shapes(&shapes, c->coverage);
+		note_lines(&shapes, c->output == AO_OUTPUT_WIDE);
+	}
 	ao_shapes_clear(&shapes);
 	if (r < 0)
 		return ao_err_set(reterr, r, "%s%s", ao_err_text(failed), count.failed > 1 ? " (and others)" : "");
@@ -138,13 +169,14 @@ int ao_cli_check(int argc, char **argv)
 	     .help = "policy files that replace built-in ones of the same name"},
 	    {"config", 0, .text = &c.load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
 	    {"live", 0, .yes = &c.live, .help = "include the policy ConfigMaps of the cluster, and say what became of them"},
-	    {"coverage", 0, .yes = &c.coverage, .help = "say how many cases were rendered as which shape of a parent"},
+	    {"coverage", 0, .yes = &c.coverage,
+	     .help = "say how many cases were rendered as which shape of a parent, and which lines none has run"},
 	    AO_OUTPUT_FLAG(&output, "text, wide, name, json or yaml", "text"),
 	    AO_SESSION_FLAGS(&c.flags),
 	};
 	static const ao_example examples[] = {
 	    {"the built-in policies", "check"},
-	    {"those of a folder over them, and as which shapes of a parent their cases were rendered",
+	    {"those of a folder over them, and which shapes and lines of them no case has tried",
 	     "check --policies my-policies --coverage"},
 	    {"what each policy does", "check -o wide"},
 	    {"the policies of a cluster", "check --live --operator-namespace asya-system"},

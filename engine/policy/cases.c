@@ -37,7 +37,7 @@ static int bundle_for(ao_cases *run, const cJSON *case_, ao_bundle **ret, bool *
 	const cJSON *params = ao_json_at(run->loaded->settings, "params");
 	if (params && !ao_json_at(all, "params"))
 		ao_json_set(all, "params", cJSON_Duplicate(params, 1));
-	int r = ao_bundle_load(&run->sources, all, NULL, ret, reterr);
+	int r = ao_bundle_load_covered(&run->sources, all, NULL, run->shapes ? run->shapes->coverage : NULL, ret, reterr);
 	if (r == 0 && !*own)
 		run->usual = *ret;
 	return r;

@@ -8,9 +8,11 @@
  */
 #include "kube/openapi.h"
 #include "script/bundle.h"
+#include "script/coverage.h"
 
 typedef struct ao_shapes {
 	const ao_openapi *openapi; /* NULL: plans are not checked against schemas */
+	ao_coverage *coverage;     /* counts the lines that run in the cases and shapes; borrowed; NULL: nobody asked */
 	cJSON *tried;              /* [{shape, rendered, refused}] of all shapes, made by the first case */
 	cJSON *warnings;           /* texts, each once: lists that plan:merge has replaced */
 } ao_shapes;

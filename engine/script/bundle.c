@@ -25,6 +25,7 @@ struct ao_bundle {
 	char *failed_policy, *failed_hook;
 	ao_vm_log_fn on_log;
 	void *on_log_arg;
+	ao_coverage *coverage;
 };
 
 static const char bundle_key; /* registry: the loaded bundle */
@@ -115,6 +116,7 @@ static int start(ao_bundle *bundle, loading *load, ao_err **reterr)
 	if (r < 0)
 		return r;
 	ao_vm_on_log(vm, bundle->on_log, bundle->on_log_arg);
+	ao_vm_cover(vm, bundle->coverage);
 	r = ao_vm_run(vm, load_body, load, NULL, reterr);
 	if (r < 0)
 		return r;
@@ -150,8 +152,15 @@ void ao_bundle_digest_of(const ao_sources *sources, const cJSON *settings, char 
 
 int ao_bundle_load(const ao_sources *sources, const cJSON *settings, const ao_limits *limits, ao_bundle **ret, ao_err **reterr)
 {
+	return ao_bundle_load_covered(sources, settings, limits, NULL, ret, reterr);
+}
+
+int ao_bundle_load_covered(const ao_sources *sources, const cJSON *settings, const ao_limits *limits, ao_coverage *coverage,
+			   ao_bundle **ret, ao_err **reterr)
+{
 	ao_auto_bundle ao_bundle *bundle = ao_xcalloc(1, sizeof(*bundle));
 	bundle->limits = limits ? *limits : (ao_limits){0};
+	bundle->coverage = coverage;
 	bundle->settings = settings ? cJSON_Duplicate(settings, 1) : cJSON_CreateObject();
 	ao_bundle_digest_of(sources, bundle->settings, bundle->digest);
 	loading load = {.sources = sources, .settings = bundle->settings};

@@ -7,6 +7,7 @@
  * twice in a row is spent.  The collector is stopped after loading: a call is short, and what it leaves is wiped.
  * Clock: the time the thread has run, not the time that has passed, looked at in the hook.  It ends what steps do not show (long strings
  * compared, many arguments passed on).
+ * Coverage: only where somebody counts lines, Lua also calls the hook at each of them; steps are counted as ever.
  * Errors: the message handler notes text and position in plain C memory, because there may be none left in Lua.
  */
 #include "script/vm.h"
@@ -60,6 +61,7 @@ struct ao_vm {
 
 	ao_vm_log_fn on_log;
 	void *on_log_arg;
+	ao_coverage *coverage; /* borrowed; NULL: lines are not counted */
 };
 
 uint64_t ao_vm_fail_at;
@@ -140,6 +142,17 @@ static void on_count(lua_State *L, lua_Debug *ar)
 	}
 	lua_pushliteral(L, "spent");
 	lua_error(L);
+}
+
+/** The hook in place of on_count() while lines are counted. */
+static void on_count_or_line(lua_State *L, lua_Debug *ar)
+{
+	if (ar->event != LUA_HOOKLINE) {
+		on_count(L, ar);
+		return;
+	}
+	lua_getinfo(L, "S", ar);
+	ao_coverage_note(ao_vm_of(L)->coverage, ar->source, ar->currentline);
 }
 
 void ao_vm_spend(ao_vm *vm, ao_spent what)
@@ -414,7 +427,7 @@ int ao_vm_run(ao_vm *vm, void (*body)(lua_State *L, void *arg), void *arg, ao_ca
 	lua_pushcfunction(L, on_error);
 	lua_pushcfunction(L, run_body);
 	lua_pushlightuserdata(L, &j);
-	lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_EVERY);
+	lua_sethook(L, vm->coverage ? on_count_or_line : on_count, LUA_MASKCOUNT | (vm->coverage ? LUA_MASKLINE : 0), HOOK_EVERY);
 	vm->running = true;
 	vm->admitting = false;
 	int status = lua_pcall(L, 1, 0, 1);
@@ -443,6 +456,8 @@ void ao_vm_enter(ao_vm *vm, const char *policy, const char *hook)
 	snprintf(vm->policy, sizeof(vm->policy), "%s", policy);
 	snprintf(vm->hook, sizeof(vm->hook), "%s", hook);
 }
+
+void ao_vm_cover(ao_vm *vm, ao_coverage *coverage) { vm->coverage = coverage; }
 
 void ao_vm_on_log(ao_vm *vm, ao_vm_log_fn fn, void *arg)
 {

@@ -7,6 +7,7 @@
  * Threads: the loop thread only, never re-entrant.
  */
 #include "script/bundle.h"
+#include "script/coverage.h"
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -21,7 +22,8 @@ typedef void (*ao_vm_log_fn)(void *arg, const char *level, const char *policy, c
 
 /** Makes a state without libraries. @param limits  0 means the default; may be NULL. @return 0; -E2BIG when there is no memory for it */
 int ao_vm_new(const ao_limits *limits, ao_vm **ret, ao_err **reterr);
-void ao_vm_free(ao_vm *vm); /* NULL is fine */
+void ao_vm_free(ao_vm *vm);                         /* NULL is fine */
+void ao_vm_cover(ao_vm *vm, ao_coverage *coverage); /* from now on its lines are counted there; NULL: nowhere */
 
 /**
  * Calls body(L, arg) in protected mode, with fresh budgets.  The body must hold nothing that a raised error would leak.

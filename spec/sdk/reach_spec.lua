@@ -4,8 +4,8 @@ local sandbox = require 'sandbox'
 local seal = require 'seal'
 
 local MODULES = { 'json', 'k8s', 'schema', 'text', 'quantity', 'conditions', 'times' }
-local TRUSTED = { 'bundle', 'cases', 'conditions', 'explain', 'json', 'k8s', 'merge_keys', 'pattern', 'plain', 'plan', 'policy', 'quantity', 'sandbox',
-  'schema', 'seal', 'text', 'times' }
+local TRUSTED = { 'bundle', 'cases', 'conditions', 'explain', 'json', 'k8s', 'lines', 'merge_keys', 'pattern', 'plain', 'plan', 'policy', 'quantity',
+  'sandbox', 'schema', 'seal', 'text', 'times' }
 
 local function read(path)
   local file = assert(io.open(path, 'r'))
