@@ -7,6 +7,11 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* What records may take. An upgrade that reuses the values of an earlier release may lack it. */ -}}
+{{- define "asya.record.size" -}}
+{{- (.Values.policies.record).sizeLimit | default "64Mi" -}}
+{{- end -}}
+
 {{- define "asya.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}

@@ -12,7 +12,7 @@
 /** What the command line said, before it is understood. */
 typedef struct run_args {
 	ao_operator_options options;
-	const char *workers, *log_level, *log_format, *class_, *namespaces;
+	const char *workers, *log_level, *log_format, *class_, *namespaces, *record_dir, *record_limit;
 	ao_scope scope;
 	bool zap_devel;
 	cJSON *manifest; /* of the built-in bundle: it names the settings that have flags */
@@ -46,6 +46,18 @@ static int parse_workers(const char *flag, size_t *ret, ao_err **reterr)
 	return 0;
 }
 
+/** "64Mi", "1Gi". @param flag  NULL: the usual limit */
+static int parse_record_limit(const char *flag, uint64_t *ret, ao_err **reterr)
+{
+	char *end = NULL;
+	unsigned long n = flag ? strtoul(flag, &end, 10) : 0;
+	bool mega = flag && strcmp(end, "Mi") == 0, giga = flag && strcmp(end, "Gi") == 0;
+	if (flag && (*flag < '1' || *flag > '9' || n > 9999 || (!mega && !giga)))
+		return ao_err_set(reterr, -EINVAL, "--record-limit: expected a size in Mi or Gi, such as 64Mi, got '%s'", flag);
+	*ret = flag ? (uint64_t)n << (giga ? 30 : 20) : AO_RECORDER_LIMIT;
+	return 0;
+}
+
 static int understand(run_args *args, ao_err **reterr)
 {
 	int r = ao_scope_read(args->class_, args->namespaces, &args->scope, reterr);
@@ -56,7 +68,13 @@ static int understand(run_args *args, ao_err **reterr)
 	if (!args->options.namespace_ && pod_namespace && *pod_namespace)
 		args->options.namespace_ = pod_namespace;
 	ao_log_setup(level_of(args->log_level), args->log_format && strcmp(args->log_format, "json") == 0);
-	return parse_workers(args->workers, &args->options.max_concurrent, reterr);
+	uint64_t limit = 0;
+	r = parse_record_limit(args->record_limit, &limit, reterr);
+	if (r == 0)
+		r = parse_workers(args->workers, &args->options.max_concurrent, reterr);
+	if (r == 0 && args->record_dir)
+		args->options.recorder = ao_recorder_new(args->record_dir, limit);
+	return r;
 }
 
 static int by_name(const void *a, const void *b) { return strcmp(((const ao_flag *)a)->name, ((const ao_flag *)b)->name); }
@@ -127,7 +145,9 @@ static int parse(run_args *args, int argc, char **argv, ao_err **reterr)
 	     .help = "where /healthz and /readyz are served (default :8081)"},
 	    {"max-concurrent-reconciles", 0, .text = &args->workers, .value = "N",
 	     .help = "parents worked on at the same time (default 10)"},
-	    {"record", 0, .text = &o->record_dir, .value = "DIR", .help = "write each snapshot and its plan there, for `replay`"},
+	    {"record", 0, .text = &args->record_dir, .value = "DIR", .help = "write each snapshot and its plan there, for `replay`"},
+	    {"record-limit", 0, .text = &args->record_limit, .value = "SIZE",
+	     .help = "what these may take on the disk; the oldest go first (default 64Mi)"},
 	    {"debug", 0, .yes = &o->debug_remote, .help = "let /debug/ on the metrics port answer other hosts, too, not only this one"},
 	    {"log-level", 0, .text = &args->log_level, .value = "LEVEL", .one_of = LEVELS, .help = LEVELS " (default info)"},
 	    {"log-format", 0, .text = &args->log_format, .value = "FORMAT", .one_of = FORMATS, .help = FORMATS " (default text)"},
@@ -168,6 +188,7 @@ int ao_cli_run(int argc, char **argv)
 	bool usage = r < 0 || understand(&args, &err) < 0;
 	if (!usage)
 		r = ao_operator_run(&args.options, &err);
+	ao_recorder_free(args.options.recorder);
 	ao_scope_clear(&args.scope);
 	return usage ? ao_cli_fail(err, 2) : r < 0 ? ao_cli_fail(err, 1) : 0;
 }

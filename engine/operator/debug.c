@@ -1,8 +1,7 @@
-/* debug.c -- the pages: an index, a list, and one parent. */
+/* debug.c -- the pages: an index, a list, one parent, and what was recorded. */
 #include "operator/debug.h"
 
 #include "base/mem.h"
-#include "policy/record.h"
 
 #include <string.h>
 
@@ -11,6 +10,8 @@ static void put_index(const ao_debug *debug, ao_server_reply *reply)
 	const char *path = debug->manifest->debug_path;
 	ao_buf_printf(&reply->body, "/debug/%s/                  names\n/debug/%s/NAMESPACE/NAME    snapshot, plan and times of one\n",
 		      path, path);
+	if (debug->recorder)
+		ao_buf_puts(&reply->body, "/debug/records/                 files of --record\n");
 }
 
 static void put_list(const ao_debug *debug, ao_server_reply *reply)
@@ -36,10 +37,36 @@ static void put_parent(const ao_debug *debug, const ao_object *parent, ao_server
 	ao_buf_puts(&reply->body, text);
 }
 
+/** @param name  what follows "/records/", or NULL */
+static void put_records(const ao_recorder *recorder, const char *name, ao_server_reply *reply)
+{
+	ao_auto_err ao_err *err = NULL;
+	if (!recorder) {
+		reply->status = 404;
+		ao_buf_puts(&reply->body, "nothing is recorded: the operator runs without --record DIR\n");
+		return;
+	}
+	if (!name || !*name) {
+		ao_recorder_list(recorder, "/debug/records/", &reply->body);
+		return;
+	}
+	int r = ao_recorder_read(recorder, name, &reply->body, &err);
+	reply->content_type = r == 0 ? "application/json" : reply->content_type;
+	if (r < 0) {
+		ao_buf_clear(&reply->body);
+		reply->status = r == -ENOENT ? 404 : 500;
+		ao_buf_printf(&reply->body, "%s; /debug/records/ lists all\n", ao_err_text(err));
+	}
+}
+
 void ao_debug_reply(const ao_debug *debug, const char *rest, ao_server_reply *reply)
 {
 	const char *path = debug->manifest ? debug->manifest->debug_path : "";
 	size_t len = strlen(path);
+	if (strcmp(rest, "/records") == 0 || strncmp(rest, "/records/", 9) == 0) {
+		put_records(debug->recorder, rest[8] ? rest + 9 : NULL, reply);
+		return;
+	}
 	if (!debug->manifest || !debug->reconciler) {
 		reply->status = 503;
 		ao_buf_puts(&reply->body, "this process does not lead, so it knows no objects; ask the process that leads\n");

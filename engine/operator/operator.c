@@ -185,7 +185,7 @@ static bool is_apart(void *arg, const ao_object *parent) { return ao_policies_ap
 static void on_debug(void *arg, const char *rest, ao_server_reply *reply)
 {
 	operator_ *op = arg;
-	ao_debug_reply(&(ao_debug){op->manifest, op->reconciler, op->world, bundle_of, op}, rest, reply);
+	ao_debug_reply(&(ao_debug){op->manifest, op->reconciler, op->world, op->options->recorder, bundle_of, op}, rest, reply);
 }
 
 /* ---- leading ---- */
@@ -360,7 +360,7 @@ static void build_world(operator_ *op)
 	    .events = op->events,
 	    .metrics = op->metrics,
 	    .max_concurrent = op->options->max_concurrent,
-	    .record_dir = op->options->record_dir,
+	    .recorder = op->options->recorder,
 	});
 	ao_setting_files_start(op->files);
 	ao_reconciler_pause(op->reconciler); /* until everything is known */

@@ -4,6 +4,7 @@
  * Threads: called once, from the main thread, which becomes the loop thread.
  */
 #include "policy/load.h"
+#include "policy/recorder.h"
 
 #include <stdbool.h>
 
@@ -13,7 +14,7 @@ typedef struct ao_operator_options {
 	const char *namespace_;           /* our own, for lease and policy ConfigMaps; NULL: the kubeconfig's */
 	const char *metrics_address;      /* "0" turns it off */
 	const char *probe_address;
-	const char *record_dir; /* --record, or NULL */
+	ao_recorder *recorder; /* --record, or NULL; the caller frees it afterwards */
 	bool leader_elect;
 	bool debug_remote;     /* /debug/ answers other hosts, too */
 	size_t max_concurrent; /* parents worked on at the same time */

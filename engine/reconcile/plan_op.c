@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "policy/plan.h"
-#include "policy/record.h"
 #include "reconcile/pass.h"
 #include "serve/instruments.h"
 
@@ -143,8 +142,8 @@ static bool make_plan(ao_pass *pass, const ao_object *object)
 		ao_pass_interrupted(pass, err);
 		return false;
 	}
-	if (r->with.record_dir && snapshot)
-		ao_record_write(r->with.record_dir, ao_pass_bundle(pass, object), snapshot);
+	if (r->with.recorder && snapshot)
+		ao_recorder_put(r->with.recorder, ao_pass_bundle(pass, object), snapshot);
 	ao_auto_json cJSON *was = AO_TAKE(pass->parent->policy_error);
 	pass->parent->unfit = false;
 	if (code < 0) {

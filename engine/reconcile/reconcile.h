@@ -14,6 +14,7 @@
  */
 #include "kube/event.h"
 #include "policy/plan.h"
+#include "policy/recorder.h"
 #include "queues/keeper.h"
 #include "reconcile/shared.h"
 #include "reconcile/world.h"
@@ -55,7 +56,7 @@ typedef struct ao_reconciler_options {
 	ao_events *events;
 	ao_metrics *metrics;
 	size_t max_concurrent;
-	const char *record_dir; /* where every plan is recorded; or NULL */
+	ao_recorder *recorder; /* of every plan; or NULL */
 } ao_reconciler_options;
 
 /** Everything in `options` is borrowed for the reconciler's life. */

@@ -17,6 +17,7 @@ local REFUSED = {
   { 'metrics.serviceMonitor.enable=true', '/metrics/serviceMonitor', "'enable'" },
   { 'policyParams.scaling.perod=1', '/policyParams/scaling', "'perod'" },
   { 'policies.rollout.maxRestart=1', '/policies/rollout', "'maxRestart'" },
+  { 'policies.record.limit=64Mi', '/policies/record', "'limit'" },
   -- wrong types and values
   { 'replicaCount=two', '/replicaCount', 'got string, want integer' },
   { 'replicaCount=-1', '/replicaCount', 'minimum' },
@@ -49,6 +50,10 @@ local REFUSED = {
   { 'watchNamespaces={A_b}', '/watchNamespaces/0', 'the name of a namespace: a-z, 0-9 and -' },
   { 'runtime.github.version=v1.0.0', '/runtime/github/version', 'add --set runtime.source=github' },
   { 'policies.rollout.maxRestarting=some', '/policies/rollout/maxRestarting', 'a number, such as 5, or a share, such as 10%' },
+  { 'policies.record.enabled=yes', '/policies/record/enabled', 'want boolean' },
+  { 'policies.record.sizeLimit=lots', '/policies/record/sizeLimit', 'a size in Mi or Gi, such as 64Mi' },
+  { 'policies.record.sizeLimit=0Mi', '/policies/record/sizeLimit', 'a size in Mi or Gi, such as 64Mi' },
+  { 'policies.record.sizeLimit=64', '/policies/record/sizeLimit', 'want string' },
   { 'transports.k.config.host=h', '/transports/k', "missing property 'type'" },
   -- what does not go together, with the fix
   { 'transports.rabbitmq.enabled=false', 'no transport is enabled', 'set transports.rabbitmq.enabled=true or transports.sqs.enabled=true' },
@@ -106,6 +111,8 @@ local PROMISED = {
   { 'metrics.port=9090', arg '--metrics-bind-address=:9090' },
   { 'health.port=9091', arg '--health-probe-bind-address=:9091' },
   { 'logLevel=debug', arg '--log-level=debug' },
+  { 'policies.record.enabled=true', arg '--record=/var/lib/asya-operator/records' },
+  { 'policies.record.enabled=true,policies.record.sizeLimit=1Gi', arg '--record-limit=1Gi' },
   { 'controller.maxConcurrentReconciles=7', arg '--max-concurrent-reconciles=7' },
   { 'controller.queueHealthCheckInterval=1m', variable('ASYA_QUEUE_HEALTH_CHECK_INTERVAL', '1m') },
   { 'controller.disableQueueManagement=true', variable('ASYA_DISABLE_QUEUE_MANAGEMENT', 'true') },
@@ -205,7 +212,7 @@ transports: {rabbitmq: {config: {host: new, port: 5673, exchange: ""}}, sqs: nul
 
   it('give pods that stand the strictest security level, and names that fit', function()
     local name = ('n'):rep(63)
-    local objects = chart.objects('--set fullnameOverride=' .. name .. ' --set metrics.dashboard.enabled=true')
+    local objects = chart.objects('--set fullnameOverride=' .. name .. ' --set metrics.dashboard.enabled=true --set policies.record.enabled=true')
     for _, each in ipairs(objects) do
       assert.is_true(each.kind ~= 'Service' or #each.metadata.name <= 63, each.metadata.name)
       assert.equal('Helm', each.metadata.labels['app.kubernetes.io/managed-by'])
@@ -221,6 +228,16 @@ transports: {rabbitmq: {config: {host: new, port: 5673, exchange: ""}}, sqs: nul
         assert.is_true(ok, out)
       end
     end
+  end)
+
+  it('give records a volume of that size at the place where they are written', function()
+    local container, _, pod = chart.manager '--set policies.record.enabled=true --set policies.record.sizeLimit=32Mi'
+    local function volume(list, name) for _, each in ipairs(list) do if each.name == name then return each end end end
+    assert.same({ sizeLimit = '32Mi' }, volume(pod.volumes, 'records').emptyDir)
+    assert.equal('/var/lib/asya-operator/records', volume(container.volumeMounts, 'records').mountPath)
+    assert.is_true(container.securityContext.readOnlyRootFilesystem)
+    local _, _, without = chart.manager()
+    assert.is_nil(volume(without.volumes, 'records'))
   end)
 
   it('never let two operators run without a lease', function()

@@ -158,6 +158,7 @@ describe('probes and metrics', function()
     assert.is_truthy(get(18480, '/debug/'):find('/debug/actors/NAMESPACE/NAME', 1, true))
     assert.is_truthy(get(18480, '/debug/actors/'):find(path, 1, true))
     assert.equal('no such object; /debug/actors/ lists all as NAMESPACE/NAME\n\n404', get(18480, '/debug/actors/' .. ns .. '/nobody'))
+    assert.equal('nothing is recorded: the operator runs without --record DIR\n\n404', get(18480, '/debug/records/'))
     assert.is_truthy(get(18480, '/debug/nonsense'):find('there is /debug/actors/NAMESPACE/NAME\n\n404', 1, true))
   end)
 

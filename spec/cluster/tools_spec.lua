@@ -162,7 +162,8 @@ describe('the tools', function()
     cluster.sh('mkdir -p %s', records)
     local broken = STAMP:gsub('log.info', "if actor.metadata.name == 'bad' then error('no luck') end\n  log.info")
     local own = cluster.namespace 'operator' -- where nothing was live before, so that these policies serve from the start
-    local op = cluster.operator { args = ('--namespace %s --record %s --policies %s'):format(own, records, folder { ['stamp.lua'] = broken }) }
+    local arguments = '--metrics-bind-address 127.0.0.1:18485 --namespace %s --record %s --policies %s'
+    local op = cluster.operator { args = arguments:format(own, records, folder { ['stamp.lua'] = broken }) }
     cluster.apply(cluster.actor('good', ns, '  sidecar: {env: [{name: MY_PASSWORD, value: hush}]}'))
     running 'good'
     eventually('these policies serve', 20, function() -- they would be refused if they failed on an actor that is there
@@ -173,7 +174,10 @@ describe('the tools', function()
     eventually('both are recorded', 10, function() return cluster.read(good) ~= '' and cluster.read(bad) ~= '' end)
     assert.is_nil(cluster.read(good):find('hush', 1, true))
     assert.is_truthy(op.log():find('stamped good', 1, true), 'log.info of policies is in the log')
-    assert.is_truthy(cluster.condition(cluster.get('asyncactor', 'bad', ns), 'WorkloadReady').message:find('stamp.lua:4: no luck', 1, true))
+    eventually('its status says so', 10, function() -- it is written after the record
+      local ready = cluster.condition(cluster.get('asyncactor', 'bad', ns), 'WorkloadReady')
+      return ready and ready.message:find('stamp.lua:4: no luck', 1, true)
+    end)
 
     local policies = folder { ['stamp.lua'] = broken }
     local text, code = run('replay %s --policies %s', good, policies)
@@ -191,6 +195,17 @@ describe('the tools', function()
     text, code = run('replay %s --policies %s', bad, policies)
     assert.equal(0, code)
     assert.is_truthy(text:find('the error is the recorded one', 1, true), text)
+
+    -- the guide, as typed, behind the port that kubectl would forward
+    local page = cluster.read('policies/README.md'):match '\n### Records\n(.-)\n## '
+    local typed = page:match '```\n(kubectl [^\n]*port%-forward.-)```':gsub('^[^\n]*\n', 'cd "$WORK"\n'):gsub('localhost:8080', '127.0.0.1:18485')
+      :gsub('default_resize', ns .. '_bad'):gsub('asya%-system', own):gsub('asya%-operator replay', '"$BIN"/asya-operator replay')
+    text, code = cluster.sh('BIN=$(realpath %s/san) WORK=%s bash -e %s', cluster.build, records, cluster.write(cluster.temp 'guide.sh', typed))
+    assert.is_true(code, text)
+    for _, name in ipairs { 'good', 'bad.failed' } do assert.is_truthy(text:find(('/debug/records/%s_%s.json\n'):format(ns, name), 1, true), text) end
+    assert.is_truthy(text:find('the error is the recorded one', 1, true), text)
+    text = cluster.sh("curl -s -w '\\n%%{http_code}' --path-as-is http://127.0.0.1:18485/debug/records/../records.json")
+    assert.equal('no such record; /debug/records/ lists all\n\n404', text)
 
     local case = run('replay --to-spec %s', bad)
     text, code = run('check --policies %s', folder { ['stamp.lua'] = broken, ['bad.case.yaml'] = case })
