@@ -125,7 +125,8 @@ static void what_a_process_before_has_left_counts(void **state)
 static void the_files_of_others_are_neither_removed_nor_shown(void **state)
 {
 	fixture *f = *state;
-	ao_auto_str char *made = shell(f, "echo '{\"mine\": 1}' >my_own.json; mkfifo pipe.json; ln -s my_own.json link.json; "
+	ao_auto_str char *made = shell(f, "echo '{\"mine\": \"and longer than what all records begin with\"}' >my_own.json; mkfifo "
+					  "pipe.json; ln -s my_own.json link.json; "
 					  "echo kept >kept; ln -s kept n_a.json.new");
 	for (int i = 0; i < 40; i++) {
 		ao_auto_str char *name = ao_xasprintf("a%d", i);
