@@ -29,6 +29,7 @@ local WRONG = {
   { 'run --log-level loud', "--log-level: expected debug, info, warn or error, got 'loud'" },
   { 'run --log-format xml', "--log-format: expected text, json or console, got 'xml'" },
   { 'run --max-concurrent-reconciles many', "--max-concurrent-reconciles: expected an integer, got 'many'" },
+  { 'run --record-limit 64', "--record-limit: expected a size in Mi or Gi, such as 64Mi, got '64'" },
   { '--leader-elekt', 'unknown flag: --leader-elekt' },
   { 'version 2', 'unexpected argument: 2' },
   { 'completion', 'completion: name one of bash, zsh, fish' },
