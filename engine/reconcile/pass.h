@@ -57,7 +57,7 @@ typedef struct ao_parent {
 	cJSON *policy_error;  /* the bundle's error in that pass; or NULL */
 	bool rolling_out;     /* the bundle said so when it was last asked */
 	bool ready;           /* as its status said when the bundle was last asked */
-	bool unsure;          /* a write of its status got no answer: the next one is sent whatever the cache says */
+	bool unsure;          /* a write of its status got no answer: one is sent though nothing seems to differ */
 	bool released;        /* our finalizer is off it: nothing is written any more, though the cache still has it */
 	bool wants_shared;    /* the last plan had a shared object that others want otherwise, and its bundle was not the live one */
 	bool unfit;           /* policy_error: an object did not fit its schema */

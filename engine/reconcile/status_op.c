@@ -11,6 +11,7 @@
 #include "reconcile/pass.h"
 #include "serve/instruments.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define NEAR_MS 1000  /* children that were just written are looked at by their controllers in that time */
@@ -61,11 +62,43 @@ static void emit_events(ao_pass *pass, const cJSON *events, const ao_object *obj
 	}
 }
 
-static void on_status_written(void *arg, const ao_kube_answer *answer)
+static void on_read_again(void *arg, const ao_kube_answer *answer)
 {
 	ao_pass *pass = arg;
 	pass->call = NULL;
-	pass->parent->unsure = answer->unsure;
+	if (!answer->error)
+		ao_world_put_answer(pass->reconciler->with.world, &pass->reconciler->manifest->kinds[0], AO_WROTE_STATUS, answer, NULL);
+	ao_pass_resume(pass, AO_OP_END);
+}
+
+/** The parent was changed since we saw it. What tells us of that may be long in coming, so we look; then its status is made again. */
+static void read_again(ao_pass *pass, const ao_kube_answer *conflict)
+{
+	const ao_resource *kind = &pass->reconciler->manifest->kinds[0].resource;
+	const ao_object *object = ao_pass_object(pass);
+	ao_debug(AO_CORE, pass->parent->key, "its status is made again: %s", conflict->message);
+	pass->outcome.failed = pass->outcome.heals = true;
+	if (!object) {
+		ao_pass_resume(pass, AO_OP_END);
+		return;
+	}
+	ao_auto_str char *path = ao_resource_path(kind, object->namespace_, object->name, NULL);
+	pass->call = ao_kube_send(
+	    pass->reconciler->with.kube,
+	    &(ao_kube_request){
+		.method = "GET", .path = path, .object = {kind, object->namespace_, object->name, NULL}, .fn = on_read_again, .arg = pass});
+}
+
+static void on_status_written(void *arg, const ao_kube_answer *answer)
+{
+	ao_pass *pass = arg;
+	ao_parent *parent = pass->parent;
+	pass->call = NULL;
+	parent->unsure = answer->unsure || (answer->error && parent->unsure);
+	if (answer->error == -ESTALE) {
+		read_again(pass, answer);
+		return;
+	}
 	if (answer->error)
 		ao_pass_parent_error(pass, "write the status of", answer);
 	else
@@ -74,20 +107,22 @@ static void on_status_written(void *arg, const ao_kube_answer *answer)
 }
 
 /**
- * Writes the whole status, if it differs from what was there as far as that is known. A namesake that came since does not get it: its uid is
- * another, and the server ignores a uid in a merge patch of a status.
+ * Writes what differs. resourceVersion makes it fail where the object is no longer what we saw: a status made of something old never
+ * replaces a newer one, nor reaches a namesake (the server ignores a uid here).
  * @return true when a write was started
  */
 static bool write_difference(ao_pass *pass, const ao_object *object, const cJSON *before, const cJSON *after)
 {
-	ao_auto_json cJSON *difference = ao_json_merge_diff(before, after);
-	if (!cJSON_IsObject(after) || (!difference && !pass->parent->unsure))
+	cJSON *difference = ao_json_merge_diff(before, after);
+	if (!difference && pass->parent->unsure) /* nothing differs from what we saw, if that is still what is there: ask */
+		difference = cJSON_Duplicate(after, 1);
+	if (!difference)
 		return false;
-	ao_auto_json cJSON *patch = cJSON_CreateArray();
-	cJSON_AddItemToArray(patch, ao_json_patch_step("test", "/metadata/uid", cJSON_CreateString(object->uid)));
-	cJSON_AddItemToArray(patch, ao_json_patch_step("add", "/status", cJSON_Duplicate(after, 1)));
+	ao_auto_json cJSON *patch = cJSON_CreateObject();
+	ao_json_set_str(ao_json_object(patch, "metadata"), "resourceVersion", object->resource_version);
+	ao_json_set(patch, "status", difference);
 	pass->parent->status_ms = ao_mono_ms();
-	ao_pass_patch(pass, object, "status", AO_JSON_PATCH, patch, on_status_written);
+	ao_pass_patch(pass, object, "status", AO_MERGE_PATCH, patch, on_status_written);
 	return true;
 }
 

@@ -255,6 +255,19 @@ describe('an answer', function()
       assert.equal(1, said 'released: nothing of ours', log())
     end)
 
+    it('that tells of a change too late lets no older status replace a newer one', function()
+      make()
+      silence 'asyncactors'
+      edit 'example/app:2.0'
+      patch('asyncactor --subresource=status', { status = { observedGeneration = 2 } }) -- the leader before this one has done it
+      bless()
+      await('the status says that it scales', 30, function()
+        local actor = get 'asyncactor'
+        assert.equal(2, actor.status.observedGeneration)
+        return (cluster.condition(actor, 'ScalingReady') or {}).status == 'True'
+      end)
+    end)
+
     local function release(rule)
       make()
       local deployment = get 'deployment'
@@ -267,7 +280,10 @@ describe('an answer', function()
       deployment.metadata.name, deployment.metadata.finalizers = 'left', json.array { 'example.com/hold' }
       cluster.kubectl('create -f %s', cluster.write(cluster.temp 'left.json', json.encode(deployment))) -- a child of the one that is gone
       local came, seen = os.time(), nil
-      repeat seen = seen or status().status until os.time() - came > 5
+      repeat
+        local now = status().status
+        seen = (now == 'Terminating' or not rule) and now or seen
+      until os.time() - came > 5
       cluster.kubectl('patch deployment left -n %s --type=merge -p \'{"metadata":{"finalizers":null}}\'', ns)
       faults.clear()
       assert.is_nil(seen)

@@ -2,6 +2,7 @@
 local cluster = require 'cluster'
 
 local VALGRIND = 'valgrind -q --leak-check=full --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect --error-exitcode=99'
+  .. ' --suppressions=spec/histories/valgrind.supp'
 local BINARY = ('%s %s/asya-operator'):format(VALGRIND, cluster.build)
 
 describe('under valgrind', function()

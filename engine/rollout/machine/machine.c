@@ -9,7 +9,7 @@
  *                         then seen.  `has` is read from the status, so the bundle's digest there must be that of the last pass that
  *                         carried out its whole plan (outcome.bundle_digest, see status_op.c).
  *   before each pass      ao_machine_serves(): this bundle plans; NULL: the pass looks at the status only
- *   after each pass       ao_machine_reported(); after an `unsure` one the next pass writes the whole status: the cache may be behind
+ *   after each pass       ao_machine_reported(); after an `unsure` one the next pass writes a status in any case: the cache may be behind
  *   ConfigMaps, settings  ao_machine_want() with the digests over sources and settings, for which nothing has to be loaded
  *   a timer of 250 ms     ao_machine_tick() while ao_machine_busy()
  *   annotations, verbs    ao_machine_pause() and its like

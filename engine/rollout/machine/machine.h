@@ -77,10 +77,10 @@ typedef struct ao_machine_report {
 	const char *bundle; /* the one that made the plan of the pass */
 	bool carried;       /* the whole plan was carried out */
 	bool failed;        /* something of it was not */
-	bool unsure;      /* the write of the status got no answer, so what it says is not known. The next pass writes the whole status. */
-	bool refused;     /* the bundle raised an error on the parent, or calls it invalid: its children are as they were */
-	bool rolling_out; /* pods are still being replaced */
-	bool ready;       /* as the new status says */
+	bool unsure;        /* the write of the status got no answer, so what it says is not known. The next pass writes it in any case. */
+	bool refused;       /* the bundle raised an error on the parent, or calls it invalid: its children are as they were */
+	bool rolling_out;   /* pods are still being replaced */
+	bool ready;         /* as the new status says */
 } ao_machine_report;
 
 /** At the end of each pass. */
