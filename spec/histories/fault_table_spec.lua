@@ -11,8 +11,9 @@ local replicas = require 'replicas'
 
 local ACTORS = 40
 local FAULT_SECONDS, MEET_SECONDS, HEAL_SECONDS = 5, 25, 60 -- on two free cores it heals within 30 s, which the printed table shows
--- While a fault lasts: requests a second (those that the proxy answers too), and seconds of CPU a second of one core.
-local MAX_REQUESTS, MAX_CPU = 120, 0.8
+-- While a fault lasts: requests a second (those that the proxy answers too), and seconds of CPU a second of one core, or a request where
+-- there are that many: this build has sanitizers. One that spins uses a whole core for few requests.
+local MAX_REQUESTS, MAX_CPU, MAX_CPU_A_REQUEST = 120, 0.8, 0.04
 
 local US = 'asya-operator'
 local WRITES, LEASES, WATCH = 'POST|PUT|PATCH|DELETE', '/leases/', 'watch=1'
@@ -256,7 +257,8 @@ describe('under faults', function()
       local asked, kinds = audit.count(audit.ours(mark))
       local used = leader.cpu() - cpu
       if not row.act then
-        assert.is_true(used <= MAX_CPU * (lasted + 1), ('%.1f s of CPU in %d s'):format(used, lasted))
+        local most = math.max(MAX_CPU * (lasted + 1), MAX_CPU_A_REQUEST * (asked + faulted))
+        assert.is_true(used <= most, ('%.1f s of CPU in %d s, for %d requests'):format(used, lasted, asked + faulted))
       end
       assert.is_true(asked + faulted <= MAX_REQUESTS * (lasted + 1), ('%d requests, %d of them answered by the fault, in %d s: %s')
         :format(asked + faulted, faulted, lasted, json.encode(kinds)))
