@@ -318,6 +318,18 @@ cJSON *ao_json_object(cJSON *obj, const char *key)
 	return found;
 }
 
+int ao_json_index(const cJSON *list, const char *text)
+{
+	int index = 0;
+	const cJSON *item;
+	cJSON_ArrayForEach (item, list) {
+		if (cJSON_IsString(item) && strcmp(item->valuestring, text) == 0)
+			return index;
+		index++;
+	}
+	return -1;
+}
+
 cJSON *ao_json_item(const cJSON *list, const char *key, const char *text)
 {
 	cJSON *item;

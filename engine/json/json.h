@@ -61,6 +61,8 @@ const char *ao_json_str_(const cJSON *object, ...) __attribute__((sentinel));
 
 /** The first object of a list whose member `key` is that text; NULL when there is none. Borrowed. */
 cJSON *ao_json_item(const cJSON *list, const char *key, const char *text);
+/** The position of that text in a list of texts; -1 when it is not there. `list` may be NULL. */
+int ao_json_index(const cJSON *list, const char *text);
 /** What is at a path given as a list of keys, NULL-terminated; NULL when there is nothing. Borrowed. */
 cJSON *ao_json_at_path(const cJSON *tree, char *const *path);
 /** Puts something there, with the objects that it needs around it; takes `value`. */

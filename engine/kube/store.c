@@ -481,10 +481,12 @@ void ao_store_each_labelled(const ao_store *store, const char *namespace_, const
 
 int ao_object_tree(const ao_object *object, cJSON **ret, ao_err **reterr) { return ao_json_parse(object->text, object->len, ret, reterr); }
 
-char *ao_object_text(const ao_object *object, char *const *path)
+ao_span ao_object_at(const ao_object *object, char *const *path)
 {
 	ao_span at = {object->text, object->len};
 	for (; path && at.at && *path; path++)
 		at = ao_span_get(at, *path);
-	return path ? ao_span_text(at) : NULL;
+	return path ? at : (ao_span){0};
 }
+
+char *ao_object_text(const ao_object *object, char *const *path) { return ao_span_text(ao_object_at(object, path)); }

@@ -85,6 +85,8 @@ void ao_store_each_labelled(const ao_store *store, const char *namespace_, const
 /** The tree of an object. @return 0; -EINVAL a number that cannot be kept, ... */
 int ao_object_tree(const ao_object *object, cJSON **ret, ao_err **reterr);
 
+/** What lies at that path of an object; absent when nothing does, or without a path. Borrowed from the object. */
+ao_span ao_object_at(const ao_object *object, char *const *path);
 /** A copy of the text at that path of an object; NULL when there is none, or no path. The caller frees. */
 char *ao_object_text(const ao_object *object, char *const *path);
 

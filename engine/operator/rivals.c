@@ -56,15 +56,8 @@ static void clear_claim(claim *c)
 
 static claim claim_of(const ao_rivals *r, const ao_object *parent)
 {
-	ao_auto_json cJSON *tree = NULL;
-	claim found = {0};
-	char *const *path = ao_world_manifest(r->world)->claim_path;
-	if (!path || ao_object_tree(parent, &tree, NULL) < 0)
-		return found;
-	const cJSON *at = ao_json_at_path(tree, path);
-	found.lease = ao_xstrdup(ao_json_str(at, "lease"));
-	found.since = ao_xstrdup(ao_json_str(at, "since"));
-	return found;
+	ao_span at = ao_object_at(parent, ao_world_manifest(r->world)->claim_path);
+	return (claim){ao_span_text(ao_span_get(at, "lease")), ao_span_text(ao_span_get(at, "since"))};
 }
 
 /** Is it of a lease of our name, in another namespace? A lease of another name is another class's. */

@@ -3,19 +3,10 @@
 
 #include "base/mem.h"
 
-#include <string.h>
-
 /** @return its position in the object's metadata, or -1 */
 static int index_of(const cJSON *object, const char *finalizer)
 {
-	int index = 0;
-	const cJSON *item;
-	cJSON_ArrayForEach (item, ao_json_at(object, "metadata", "finalizers")) {
-		if (cJSON_IsString(item) && strcmp(item->valuestring, finalizer) == 0)
-			return index;
-		index++;
-	}
-	return -1;
+	return ao_json_index(ao_json_at(object, "metadata", "finalizers"), finalizer);
 }
 
 bool ao_finalizer_held(const cJSON *object, const char *finalizer) { return index_of(object, finalizer) >= 0; }

@@ -212,16 +212,13 @@ static bool is_pressing(const ao_pass *pass, const ao_object *object, const cJSO
 	return failed || wrong || pass->held || object->deleting || parent->unsure || !parent->rolling_out;
 }
 
-static bool is_same(const cJSON *a, const cJSON *b)
-{
-	return (!cJSON_GetArraySize(a) && !cJSON_GetArraySize(b)) || cJSON_Compare(a, b, true);
-}
+static bool is_same(const cJSON *a, const cJSON *b) { return (!cJSON_GetArraySize(a) && !cJSON_GetArraySize(b)) || ao_json_equal(a, b); }
 
 /** Was something told at this path, and is another thing to be told now? */
 static bool is_moved(char *const *path, const cJSON *before, const cJSON *after)
 {
 	const cJSON *had = path ? ao_json_at_path(before, path) : NULL;
-	return had && !cJSON_Compare(had, ao_json_at_path(after, path), true);
+	return had && !ao_json_equal(had, ao_json_at_path(after, path));
 }
 
 /**
@@ -241,7 +238,7 @@ static bool is_remade(const ao_pass *pass, const cJSON *before, const cJSON *aft
 static uint64_t patience_ms(const ao_pass *pass, const ao_object *object, const cJSON *before, const cJSON *after)
 {
 	char *const *records = pass->reconciler->manifest->records_path;
-	if (is_same(ao_json_at(before, "status"), ao_json_at(after, "status")) || is_pressing(pass, object, after) ||
+	if (is_pressing(pass, object, after) || is_same(ao_json_at(before, "status"), ao_json_at(after, "status")) ||
 	    is_remade(pass, before, after) || (records && !is_same(ao_json_at_path(before, records), ao_json_at_path(after, records))))
 		return 0;
 	if (is_same(ao_json_at(before, "status", "conditions"), ao_json_at(after, "status", "conditions")))

@@ -15,22 +15,13 @@
 
 /* ---- names of files ---- */
 
-static bool has_name(const cJSON *names, const char *name)
-{
-	const cJSON *each;
-	cJSON_ArrayForEach (each, names)
-		if (cJSON_IsString(each) && strcmp(each->valuestring, name) == 0)
-			return true;
-	return false;
-}
-
 /** Those of `names` that are not in `others`, as a text; NULL: there are none. The caller frees. */
 static char *names_without(const cJSON *names, const cJSON *others)
 {
 	const cJSON *each;
 	ao_auto_buf ao_buf text = ao_buf_init(MAX_NAMES);
 	cJSON_ArrayForEach (each, names)
-		if (cJSON_IsString(each) && !has_name(others, each->valuestring))
+		if (cJSON_IsString(each) && ao_json_index(others, each->valuestring) < 0)
 			ao_buf_printf(&text, "%s%s", text.len ? ", " : "", each->valuestring);
 	return text.overflow ? ao_xasprintf("%s and more", text.data) : ao_xstrdup(text.data);
 }
