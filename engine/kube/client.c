@@ -21,12 +21,12 @@
 #include "kube/identity.h"
 #include "kube/warnings.h"
 #include "loop/backoff.h"
+#include "loop/ranks.h"
 #include "json/json.h"
 
 #include <string.h>
 
 #define MAX_WRITES 16
-#define FAIR_PLACE 8         /* that many places, and the write that has waited longest is next */
 #define STREAM_CONNECTIONS 8 /* a watch lives for ten minutes; until the last one has left a connection, the server may end others */
 #define MAX_REPEATS 10
 #define MIN_REST_MS 100
@@ -57,12 +57,11 @@ struct ao_kube_call {
 	const ao_kube_answer *refusal; /* REFUSED */
 	unsigned repeats;
 	bool write;
-	bool reauthorized;                             /* a 401 has made us read the token again */
-	uint64_t attempt_ms;                           /* when it was sent last */
-	uint64_t deadline_ms;                          /* when all attempts end; 0: never, or not sent yet */
-	ao_kube_call *next, *previous;                 /* among all calls of the client */
-	ao_kube_call *next_in_line, *previous_in_line; /* of its rank */
-	uint64_t joined;                               /* the line, as a number that grows */
+	bool reauthorized;             /* a 401 has made us read the token again */
+	uint64_t attempt_ms;           /* when it was sent last */
+	uint64_t deadline_ms;          /* when all attempts end; 0: never, or not sent yet */
+	ao_kube_call *next, *previous; /* among all calls of the client */
+	ao_ranked in_line;
 };
 
 struct ao_kube {
@@ -81,9 +80,8 @@ struct ao_kube {
 	void (*on_stream)(void *arg, const char *path);
 	void *on_stream_arg;
 	ao_kube_call *calls;
-	ao_kube_call *first_in_line[AO_KUBE_RANKS], *last_in_line[AO_KUBE_RANKS];
-	uint64_t joins;           /* of lines */
-	unsigned places;          /* that were given to those in line */
+	ao_ranks line;
+	uint64_t joins;           /* of the line */
 	unsigned writes;          /* in flight */
 	uint64_t own_peace_ms;    /* when the server may be asked again, monotonic */
 	uint64_t *peace_until_ms; /* that, or the one of the client whose sibling we are */
@@ -183,35 +181,9 @@ void ao_kube_reset(ao_kube *kube)
 
 static void join_line(ao_kube_call *call)
 {
-	ao_kube *kube = call->kube;
-	ao_kube_call **first = &kube->first_in_line[call->with.rank], **last = &kube->last_in_line[call->with.rank];
-	call->joined = kube->joins++;
-	call->next_in_line = NULL;
-	call->previous_in_line = *last;
-	*(*last ? &(*last)->next_in_line : first) = call;
-	*last = call;
-}
-
-static void leave_line(ao_kube_call *call)
-{
-	ao_kube *kube = call->kube;
-	ao_kube_call **first = &kube->first_in_line[call->with.rank], **last = &kube->last_in_line[call->with.rank];
-	*(call->previous_in_line ? &call->previous_in_line->next_in_line : first) = call->next_in_line;
-	*(call->next_in_line ? &call->next_in_line->previous_in_line : last) = call->previous_in_line;
-}
-
-/** Who is next in line; NULL: nobody waits. */
-static ao_kube_call *next_in_line(ao_kube *kube)
-{
-	static const ao_kube_rank ORDER[AO_KUBE_RANKS] = {AO_KUBE_URGENT, AO_KUBE_USUAL, AO_KUBE_STATUS, AO_KUBE_EVENT};
-	ao_kube_call *chosen = NULL;
-	bool fair = (kube->places + 1) % FAIR_PLACE == 0;
-	for (size_t i = 0; i < AO_KUBE_RANKS; i++) {
-		ao_kube_call *call = kube->first_in_line[ORDER[i]];
-		if (call && (!chosen || (fair && call->joined < chosen->joined)))
-			chosen = call;
-	}
-	return chosen;
+	static const unsigned RANKS[AO_KUBE_RANKS] = {[AO_KUBE_URGENT] = 0, [AO_KUBE_USUAL] = 1, [AO_KUBE_STATUS] = 2, [AO_KUBE_EVENT] = 3};
+	call->in_line.of = call;
+	ao_ranks_join(&call->kube->line, &call->in_line, RANKS[call->with.rank], call->kube->joins++);
 }
 
 static bool is_write_in_flight(const ao_kube_call *call) { return call->write && (call->phase == IN_FLIGHT || call->phase == STREAMING); }
@@ -220,7 +192,7 @@ static void enter(ao_kube_call *call, phase next)
 {
 	call->kube->writes -= is_write_in_flight(call);
 	if (call->phase == IN_LINE)
-		leave_line(call);
+		ao_ranks_leave(&call->kube->line, &call->in_line);
 	call->phase = next;
 	if (call->phase == IN_LINE)
 		join_line(call);
@@ -232,10 +204,8 @@ static void attempt(ao_kube_call *call);
 static void start_waiting(ao_kube *kube)
 {
 	ao_kube_call *call;
-	while (kube->writes < MAX_WRITES && (call = next_in_line(kube))) {
-		kube->places++;
+	while (kube->writes < MAX_WRITES && (call = ao_ranks_turn(&kube->line)))
 		attempt(call);
-	}
 }
 
 /* ---- the end of a call ---- */

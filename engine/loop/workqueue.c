@@ -13,14 +13,14 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "loop/backoff.h"
+#include "loop/ranks.h"
 
-#define FAIR_TURN 8 /* that many turns, and the key that has waited longest is next */
 #define NEVER UINT64_MAX
 #define NOT_IN_HEAP SIZE_MAX
 
 typedef struct item {
 	char *key;
-	struct item *next, *previous; /* in the line of its rank */
+	ao_ranked in_line;
 	ao_workqueue_rank rank;       /* of what waits, or will */
 	ao_workqueue_rank asked_rank; /* of what is asked for at `asked_at` */
 	bool waiting, active, dirty;
@@ -37,8 +37,7 @@ struct ao_workqueue {
 	ao_workqueue_fn fn;
 	void *arg;
 	ao_map *items;
-	item *first[AO_WORKQUEUE_RANKS], *last[AO_WORKQUEUE_RANKS]; /* a line for each rank */
-	unsigned turn;
+	ao_ranks line;
 	item **heap; /* by due time, the earliest first */
 	size_t heap_len, heap_size;
 	uv_idle_t idle;
@@ -170,19 +169,15 @@ static void set_idle(ao_workqueue *queue)
 
 static void leave_line(ao_workqueue *queue, item *it)
 {
-	*(it->previous ? &it->previous->next : &queue->first[it->rank]) = it->next;
-	*(it->next ? &it->next->previous : &queue->last[it->rank]) = it->previous;
+	ao_ranks_leave(&queue->line, &it->in_line);
 	it->waiting = false;
 	queue->stats.waiting--;
 }
 
 static void join_line(ao_workqueue *queue, item *it)
 {
-	item *last = queue->last[it->rank];
-	it->next = NULL;
-	it->previous = last;
-	*(last ? &last->next : &queue->first[it->rank]) = it;
-	queue->last[it->rank] = it;
+	it->in_line.of = it;
+	ao_ranks_join(&queue->line, &it->in_line, it->rank, it->added_ns);
 	it->waiting = true;
 	queue->stats.waiting++;
 	set_idle(queue);
@@ -229,21 +224,9 @@ static void tell_time(const ao_workqueue *queue, bool worked, uint64_t since_ns)
 		queue->options.on_time(queue->arg, worked, seconds_since(since_ns));
 }
 
-static item *next_in_turn(ao_workqueue *queue)
-{
-	item *chosen = NULL;
-	bool fair = ++queue->turn % FAIR_TURN == 0;
-	for (size_t rank = 0; rank < AO_WORKQUEUE_RANKS; rank++) {
-		item *it = queue->first[rank];
-		if (it && (!chosen || (fair && it->added_ns < chosen->added_ns)))
-			chosen = it;
-	}
-	return chosen;
-}
-
 static void start_next(ao_workqueue *queue)
 {
-	item *it = next_in_turn(queue);
+	item *it = ao_ranks_turn(&queue->line);
 	leave_line(queue, it);
 	queue->stats.active++;
 	it->active = true;
