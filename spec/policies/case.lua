@@ -5,12 +5,7 @@ local cases = require 'cases'
 
 local M = {}
 
-local function read(path)
-  local file = assert(io.open(path, 'r'))
-  local text = file:read 'a'
-  file:close()
-  return text
-end
+local read = dofile 'spec/sdk/read.lua'
 M.read = read
 
 local function files_of(folder)

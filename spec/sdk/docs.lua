@@ -21,12 +21,7 @@ M.MODULES = {
 -- Functions of the module tables that are the engine's own business.
 local INTERNAL = { ['plan.new'] = true, ['plan.enter'] = true, ['plan.finish'] = true }
 
-local function read(path)
-  local file = assert(io.open(path, 'r'))
-  local text = file:read 'a'
-  file:close()
-  return text
-end
+local read = dofile 'spec/sdk/read.lua'
 
 --- The functions of a module in the order of its source: { name, arguments, returns, text }.
 function M.functions(module)

@@ -1,12 +1,7 @@
 --- docs: the page about the SDK is up to date, says something about each function, and each is tested.
 local docs = dofile 'spec/sdk/docs.lua'
 
-local function read(path)
-  local file = assert(io.open(path, 'r'))
-  local text = file:read 'a'
-  file:close()
-  return text
-end
+local read = dofile 'spec/sdk/read.lua'
 
 describe('the SDK', function()
   it('has a page that is up to date', function()

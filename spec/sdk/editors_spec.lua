@@ -1,12 +1,7 @@
 --- editors: the settings of editors know this tree: clangd how each C file is compiled, LuaLS where each module is.
 local json = require 'json'
 
-local function read(path)
-  local file = assert(io.open(path, 'r'))
-  local text = file:read 'a'
-  file:close()
-  return text
-end
+local read = dofile 'spec/sdk/read.lua'
 
 local function lines(command)
   local list = {}

@@ -1,5 +1,6 @@
 --- lines: which lines of a file can run. Of what is not within a function, debug.getinfo is the judge.
 local lines = require 'lines'
+local read = dofile 'spec/sdk/read.lua'
 
 local function joined(text) return table.concat(lines.of(text, 'x.lua'), ' ') end
 
@@ -37,9 +38,7 @@ describe('lines', function()
 
   it('are all of those that Lua knows, but for the end of a file', function()
     for path in io.popen 'ls policies/*.lua lua/*.lua':lines() do
-      local file = assert(io.open(path))
-      local text = file:read 'a'
-      file:close()
+      local text = read(path)
       local found, active = {}, debug.getinfo(assert(load(text)), 'L').activelines
       for _, line in ipairs(lines.of(text, path)) do found[line] = true end
       local _, last = text:gsub('\n', '')

@@ -3,12 +3,7 @@ local json = require 'json'
 local k8s = require 'k8s'
 local merge_keys = require 'merge_keys'
 
-local function read(path)
-  local file = assert(io.open(path, 'r'))
-  local text = file:read 'a'
-  file:close()
-  return text
-end
+local read = dofile 'spec/sdk/read.lua'
 
 local function id(list, keys) return list .. ': ' .. table.concat(keys, ' ') end
 

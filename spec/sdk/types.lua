@@ -48,12 +48,7 @@ log = {}
 ---@field bundle_digest string?
 ]]
 
-local function read(path)
-  local file = assert(io.open(path, 'r'))
-  local text = file:read 'a'
-  file:close()
-  return text
-end
+local read = dofile 'spec/sdk/read.lua'
 
 local function sorted_keys(t)
   local keys = {}

@@ -3,12 +3,7 @@ local bundle = require 'bundle'
 local host = require 'host'
 local types = dofile 'spec/sdk/types.lua'
 
-local function read(path)
-  local file = assert(io.open(path, 'r'))
-  local text = file:read 'a'
-  file:close()
-  return text
-end
+local read = dofile 'spec/sdk/read.lua'
 
 --- The names of the fields of a class in some source.
 local function fields_of(text, class)
