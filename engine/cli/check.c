@@ -161,7 +161,7 @@ static int check(const checking *c, ao_err **reterr)
 
 int ao_cli_check(int argc, char **argv)
 {
-	checking c = {.load.on_note = ao_cli_note};
+	checking c = {.load = {.on_note = ao_cli_note, .limits = AO_CLI_LIMITS}};
 	const char *output = "text";
 	ao_err *err = NULL;
 	const ao_flag flags[] = {

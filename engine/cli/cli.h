@@ -6,6 +6,7 @@
  * 2 wrong usage.  Results go to stdout, errors to stderr as "error: ...".
  */
 #include "base/err.h"
+#include "script/bundle.h"
 #include "json/json.h"
 
 int ao_cli_run(int argc, char **argv);
@@ -18,6 +19,12 @@ int ao_cli_rollout(int argc, char **argv);
 int ao_cli_sdk(int argc, char **argv);
 int ao_cli_version(int argc, char **argv);
 int ao_cli_completion(int argc, char **argv);
+
+/**
+ * Of calls made for somebody at a terminal: the steps are those of an operator, so that what fails there fails here, but a machine that is
+ * short of time is waited for.  An operator tries again later instead.
+ */
+#define AO_CLI_LIMITS (&(const ao_limits){.cpu_ms = 10000})
 
 /** Prints "note: <text>". */
 void ao_cli_note(const char *text);

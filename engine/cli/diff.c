@@ -416,7 +416,7 @@ int ao_cli_diff(int argc, char **argv)
 {
 	diff d = {.list = cJSON_CreateArray(), .shared = ao_map_new()};
 	d.changes = ao_changes_new(ao_diff_list, d.list);
-	ao_load_options load = {0};
+	ao_load_options load = {.limits = AO_CLI_LIMITS};
 	ao_session_flags session = {0};
 	const char *output = "text";
 	bool all = false;

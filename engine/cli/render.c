@@ -168,7 +168,7 @@ int ao_cli_render(int argc, char **argv)
 		return 0;
 	static const ao_limits patient = {.steps = 100000000, .cpu_ms = 10000}; /* finding out who set what takes its time */
 	ao_output output = ao_output_read(word ? word : explain ? "text" : "yaml");
-	load.limits = explain ? &patient : NULL;
+	load.limits = explain ? &patient : AO_CLI_LIMITS;
 	if (r == 0 && !file)
 		r = ao_err_set(&err, -EINVAL, "render needs -f FILE");
 	if (r == 0 && output == (explain ? AO_OUTPUT_NAME : AO_OUTPUT_TEXT))

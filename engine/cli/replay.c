@@ -113,7 +113,7 @@ static int replay(const char *path, const char *policies_dir, const ao_session_f
 	if (r == 0)
 		r = read_sources(policies_dir, live, &sources, reterr);
 	if (r == 0)
-		r = ao_bundle_load(&sources, ao_json_at(record, "settings"), NULL, &bundle, reterr);
+		r = ao_bundle_load(&sources, ao_json_at(record, "settings"), AO_CLI_LIMITS, &bundle, reterr);
 	if (r < 0)
 		return r;
 	int made = ao_bundle_plan(bundle, ao_json_at(record, "snapshot"), &plan, NULL, &err);
