@@ -9,7 +9,6 @@
 
 #define SUFFIX ".case.yaml"
 #define MAX_CASES 500
-#define CLOCK_TRIES 5 /* of a call that the clock ended: a machine short of time is no reason to call a case wrong */
 
 struct ao_cases {
 	const ao_loaded *loaded;
@@ -127,7 +126,7 @@ static int patiently(step_fn step, ao_cases *cases, ao_err **reterr)
 {
 	ao_auto_err ao_err *err = NULL;
 	int r = -EINTR;
-	for (unsigned tries = 0; r == -EINTR && tries < CLOCK_TRIES; tries++) {
+	for (unsigned tries = 0; r == -EINTR && tries < AO_CLOCK_TRIES; tries++) {
 		ao_err_free(AO_TAKE(err));
 		r = step(cases, &err);
 	}

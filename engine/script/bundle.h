@@ -40,6 +40,9 @@ int ao_sources_dir(ao_sources *sources, const char *path, ao_err **reterr);
 void ao_sources_clear(ao_sources *sources);
 #define ao_auto_sources __attribute__((cleanup(ao_sources_clear)))
 
+/** How often a call that the clock ended is made again where somebody waits: a machine short of time is no reason to call an input wrong. */
+#define AO_CLOCK_TRIES 5
+
 /** Limits of one call; 0 means the default. */
 typedef struct ao_limits {
 	uint64_t steps;  /* VM instructions plus one per 64 bytes allocated; default 1,000,000 */
