@@ -201,6 +201,7 @@ function Chaos:flush()
   for i, number in ipairs(numbers) do requests[first + i] = herd.create(self.ns, self:one(number)) end
   local codes = api.send(requests)
   for i, number in ipairs(numbers) do
+    self.refusal[number] = codes[first + i]
     if codes[first + i] == 201 then
       self.coming[number] = nil
       self:say(('made actor=%d'):format(number))
@@ -239,11 +240,29 @@ function Chaos:end_faults()
   self.down = {}
   for _, replica in ipairs(self.pair) do replica.resume() end
   self:say 'no fault any more'
-  cluster.eventually('everybody has come', 60, function()
+  local number
+  local ok = pcall(cluster.eventually, 'everybody has come', SETTLE_SECONDS, function()
     self:tend()
     self:flush()
-    return not next(self.coming), (next(self.coming))
+    number = next(self.coming)
+    return not number
   end)
+  if not ok then self:blame(nil, self:name(number), self:why_not(number)) end
+end
+
+--- Why an actor has not come: what its creation was answered, what stands in its way, and what the operators last said of it.
+function Chaos:why_not(number)
+  local name = self:name(number)
+  local meta = (api.get(api.path('asyncactors', self.ns, name)) or {}).metadata
+  local lines = { ('%s has not come: %s; there is %s'):format(name, self.refusal[number], meta and json.encode(meta) or 'nobody of this name') }
+  for _, replica in ipairs(self.pair) do
+    for _, each in ipairs(replica.logs) do
+      for line in each.log():gmatch '[^\n]+' do
+        if line:find(name .. '%f[^%w-]') then lines[#lines + 1] = replica.name .. ' ' .. line end
+      end
+    end
+  end
+  return table.concat(lines, '\n', 1, 1) .. '\n' .. table.concat(lines, '\n', math.max(2, #lines - 30))
 end
 
 function Chaos:wanted()
@@ -380,8 +399,8 @@ end
 --- Runs the plan of a seed. Returns what is wrong as a text that begins with the first of it, or nil; and what was done, as a line.
 -- `options`: actors, keda, rewind, binary (of the replicas).
 function Chaos.run(seed, seconds, options)
-  local self = setmetatable({ plan = plan.make(seed, seconds, options), told = {}, wrong = {}, requests = {}, coming = {}, messages = {}, state = {},
-    down = {}, rules = {}, stamps = {}, prefix = brokers.fresh 'c', bound = math.max(5, options.actors // 10) }, Chaos)
+  local self = setmetatable({ plan = plan.make(seed, seconds, options), told = {}, wrong = {}, requests = {}, coming = {}, refusal = {},
+    messages = {}, state = {}, down = {}, rules = {}, stamps = {}, prefix = brokers.fresh 'c', bound = math.max(5, options.actors // 10) }, Chaos)
   Chaos.running = self
   self.own, self.ns = cluster.namespace 'lease', brokers.namespace()
   self.faults = { api = cluster.faults(), rabbitmq = cluster.faults 'rabbitmq', sqs = cluster.faults 'sqs' }
