@@ -2,7 +2,7 @@
  * client.c -- requests with credentials, a bounded number of writes, and repeats where the server asks for them.
  *
  * A call is one object through its whole life, and in one phase at any time; whichever that is, ao_kube_cancel() ends it.  The gate is asked
- * whenever a write is about to do something: when it comes, when its turn in line comes and when its rest is over.
+ * whenever a write is about to do something: when it comes, when its turn in line comes, when its rest is over, and when it goes onto the wire.
  *
  * A server that names a time (Retry-After) is left alone by all calls until then, not only by the one that it told: it means its load, not our
  * request.  What was never sent waits without its time running.  A 429 without a time makes its own call rest, longer each time.
@@ -331,11 +331,22 @@ static void say_unsure(ao_answer_parts *parts)
 	parts->answer.unsure = true;
 }
 
+/** A process that stood still goes on where it was: what it was about to send then may be another's to write by now. */
+static bool may_leave(void *arg)
+{
+	const ao_kube_call *call = arg;
+	return !call->write || !call->kube->gate || call->kube->gate(call->kube->gate_arg);
+}
+
 static void on_http_done(void *arg, const ao_http_response *response)
 {
 	ao_kube_call *call = arg;
 	ao_http_response whole = *response;
 	call->http = NULL;
+	if (response->error == -ECANCELED) {
+		answer_and_free(call, &NOT_LEADER);
+		return;
+	}
 	if (call->phase == IN_FLIGHT)
 		tell(call, response->status);
 	ao_warnings_see(call->kube->warnings, response->warnings);
@@ -433,6 +444,7 @@ static void send_http(ao_kube_call *call)
 					    .max_body = call->with.max_body,
 					    .userpwd = userpwd,
 					    .on_data = call->with.on_data ? forward_data : NULL,
+					    .may_leave = may_leave,
 					    .on_done = on_http_done,
 					    .arg = call,
 					});
@@ -454,7 +466,7 @@ static void attempt(ao_kube_call *call)
 	uint64_t now = ao_mono_ms(), until = *kube->peace_until_ms;
 	int ready;
 	enter(call, IDLE);
-	if (call->write && kube->gate && !kube->gate(kube->gate_arg)) {
+	if (!may_leave(call)) {
 		refuse(call, &NOT_LEADER);
 	} else if (now < until && call->deadline_ms && until >= call->deadline_ms) {
 		refuse(call, &PUT_OFF);

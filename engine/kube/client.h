@@ -80,7 +80,7 @@ int ao_kube_new(ao_loop *loop, const ao_kubeconfig *config, const char *user_age
 ao_kube *ao_kube_sibling(const ao_kube *kube);
 void ao_kube_free(ao_kube *kube); /* cancels every call */
 
-/** Every request but GET first asks `gate(arg)`; false refuses it. NULL: no gate. */
+/** Every request but GET first asks `gate(arg)`, and again when it leaves; false refuses it. NULL: no gate. */
 void ao_kube_set_gate(ao_kube *kube, bool (*gate)(void *arg), void *arg);
 
 ao_kube_call *ao_kube_send(ao_kube *kube, const ao_kube_request *request);

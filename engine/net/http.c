@@ -81,6 +81,7 @@ struct ao_http_call {
 	uint64_t timeout_ms, deadline, silence_ms, last_byte;
 	ao_buf body;
 	int (*on_data)(void *arg, const char *bytes, size_t len);
+	bool (*may_leave)(void *arg);
 	void (*on_done)(void *arg, const ao_http_response *response);
 	void *arg;
 	char curl_error[CURL_ERROR_SIZE];
@@ -248,6 +249,10 @@ static int request_leaves(void *arg, char *remote_ip, char *local_ip, int remote
 {
 	(void)remote_ip, (void)local_ip, (void)remote_port;
 	ao_http_call *call = arg;
+	if (call->may_leave && !call->may_leave(call->arg)) {
+		fail(call, -ECANCELED, ao_xstrdup("called back before it was sent"));
+		return CURL_PREREQFUNC_ABORT;
+	}
 	call->launched = true;
 	if (call == call->http->probe)
 		call->http->asked = local_port;
@@ -440,6 +445,7 @@ static ao_http_call *start(ao_http *http, const ao_http_request *request, bool i
 			       .silence_ms = request->silence_ms,
 			       .body = ao_buf_init(request->max_body ? request->max_body : MAX_BODY),
 			       .on_data = request->on_data,
+			       .may_leave = request->may_leave,
 			       .on_done = request->on_done,
 			       .arg = request->arg};
 	call->opener = (ao_conn_opener){.conns = http->conns, .origin = call->origin};

@@ -37,7 +37,7 @@ typedef struct ao_http_options {
 } ao_http_options;
 
 typedef struct ao_http_response {
-	int error;              /* 0: the server answered; -EIO, -ETIME, -E2BIG, -EPROTO, -EINVAL (URL, PEM), or what on_data returned */
+	int error; /* 0: the server answered; -EIO, -ETIME, -E2BIG, -EPROTO, -EINVAL (URL, PEM), -ECANCELED, or what on_data returned */
 	const char *error_text; /* for people, when error; says host and cause, never a header */
 	bool sent;              /* with error: the request had left, so the server may have done what it says */
 	long status;            /* HTTP status; 0 when it never came */
@@ -63,6 +63,9 @@ typedef struct ao_http_request {
 	/** When set, the body of a 2xx answer goes here piece by piece; non-zero ends the call with that error. Such answers are
 	 * asked for uncompressed: the API server makes each watch event a gzip member of its own, which libcurl refuses. */
 	int (*on_data)(void *arg, const char *bytes, size_t len);
+	/** Asked when the request is about to go onto the wire, which may be long after ao_http_send(): false ends it with -ECANCELED.
+	 * May be NULL. Must not call anything of the client. */
+	bool (*may_leave)(void *arg);
 	/** Called once at the end unless cancelled; the call object is gone afterwards. */
 	void (*on_done)(void *arg, const ao_http_response *response);
 	void *arg;

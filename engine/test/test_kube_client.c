@@ -102,7 +102,7 @@ static void sixteen_at_a_time_and_the_rest_in_line(void **state)
 	ao_kube_cancel(m.calls[20]);       /* one in the middle of it */
 	m.want -= 2;
 	assert_true(ao_loop_run_until(c->loop, &m.done, 20000));
-	assert_int_equal(m.gates, MANY + MANY - 16 - 2); /* ... and when its turn came */
+	assert_int_equal(m.gates, MANY + MANY - 16 - 2 + MANY - 2); /* ... when its turn came, and when it left */
 	for (int i = 0; i < MANY; i++)
 		assert_int_equal(m.error[i], i == MANY - 1 || i == 20 ? 1 : 0);
 	assert_false(exists(c, MANY - 1));
@@ -149,6 +149,21 @@ static void the_gate_stops_what_is_in_line(void **state)
 	assert_in_range(created, 16, 19);
 	ao_kube_free(m.kube);
 	delete_all(c);
+}
+
+/** As after SIGSTOP: the gate was open when the requests were made, and a connection is there only later. */
+static void a_gate_that_closes_before_a_request_has_left_stops_it(void **state)
+{
+	cluster *c = need_cluster(state, __func__);
+	many m = start_many(c, c->config);
+	send_many(&m);
+	m.closed = true;
+	assert_true(ao_loop_run_until(c->loop, &m.done, 20000));
+	for (int i = 0; i < MANY; i++) {
+		assert_int_equal(m.error[i], -EPERM);
+		assert_false(exists(c, i));
+	}
+	ao_kube_free(m.kube);
 }
 
 static void a_closed_gate_lets_only_reads_through(void **state)
@@ -512,6 +527,7 @@ int main(void)
 	    CASE(sixteen_at_a_time_and_the_rest_in_line),
 	    CASE(what_somebody_waits_for_goes_before_events),
 	    CASE(the_gate_stops_what_is_in_line),
+	    CASE(a_gate_that_closes_before_a_request_has_left_stops_it),
 	    CASE(a_closed_gate_lets_only_reads_through),
 	    CASE(a_client_can_be_freed_at_any_time),
 	    CASE(the_server_tells_what_is_wrong),
