@@ -53,6 +53,8 @@ struct ao_access_call {
 	ao_access *access;
 	ao_broker_verb verb;
 	cJSON *queue;
+	char *to;
+	uint64_t most;
 	ao_broker_fn fn;
 	void *arg;
 	server *server; /* sent to, or NULL */
@@ -270,11 +272,14 @@ bool ao_access_prompt(const ao_access *a)
 
 /* ---- calls ---- */
 
-static void unlink_call(ao_access_call *c)
+static void free_call(ao_access_call *c)
 {
 	*(c->prev ? &c->prev->next : &c->access->calls) = c->next;
 	if (c->next)
 		c->next->prev = c->prev;
+	cJSON_Delete(c->queue);
+	free(c->to);
+	free(c);
 }
 
 static void on_answer(void *arg, const ao_broker_answer *answer)
@@ -291,11 +296,9 @@ static void on_answer(void *arg, const ao_broker_answer *answer)
 	}
 	if (answer->error == -EPERM && s && s == a->server && a->secrets && ao_mono_ms() - a->read_ms >= READ_MS)
 		a->stale = true;
-	unlink_call(c);
 	ao_broker_fn fn = c->fn;
 	void *fn_arg = c->arg;
-	cJSON_Delete(c->queue);
-	free(c);
+	free_call(c);
 	fn(fn_arg, answer);
 	size_t cursor = 0;
 	for (ao_access *each; back && (each = ao_map_next(b->accesses, &cursor, NULL));)
@@ -309,7 +312,9 @@ static void send_call(ao_access_call *c)
 	c->server = c->access->server;
 	c->server->refs++;
 	c->sent = ao_broker_send(
-	    c->server->broker, &(ao_broker_request){.verb = c->verb, .queue = c->queue, .timeout_ms = CALL_MS, .fn = on_answer, .arg = c});
+	    c->server->broker,
+	    &(ao_broker_request){
+		.verb = c->verb, .queue = c->queue, .to = c->to, .most = c->most, .timeout_ms = CALL_MS, .fn = on_answer, .arg = c});
 }
 
 /** Sends or answers what waits at an access, once it is clear with which server. */
@@ -349,16 +354,24 @@ static void on_tick(void *arg)
 	}
 }
 
-ao_access_call *ao_access_send(ao_access *a, ao_broker_verb verb, const cJSON *queue, ao_broker_fn fn, void *arg)
+ao_access_call *ao_access_ask(ao_access *a, const ao_broker_request *request)
 {
 	ao_access_call *c = ao_xcalloc(1, sizeof(*c));
-	*c = (ao_access_call){.access = a, .verb = verb, .fn = fn, .arg = arg, .since_ms = ao_mono_ms(), .next = a->calls};
-	c->queue = cJSON_Duplicate(queue, 1);
+	*c = (ao_access_call){.access = a, .verb = request->verb, .most = request->most, .fn = request->fn, .arg = request->arg};
+	c->since_ms = ao_mono_ms();
+	c->next = a->calls;
+	c->queue = cJSON_Duplicate(request->queue, 1);
+	c->to = ao_xstrdup(request->to);
 	if (c->next)
 		c->next->prev = c;
 	a->calls = c;
 	needs_turn(a);
 	return c;
+}
+
+ao_access_call *ao_access_send(ao_access *a, ao_broker_verb verb, const cJSON *queue, ao_broker_fn fn, void *arg)
+{
+	return ao_access_ask(a, &(ao_broker_request){.verb = verb, .queue = queue, .fn = fn, .arg = arg});
 }
 
 void ao_access_cancel(ao_access_call *c)
@@ -367,10 +380,8 @@ void ao_access_cancel(ao_access_call *c)
 		return;
 	if (c->sent)
 		ao_broker_cancel(c->sent);
-	unlink_call(c);
 	server_put(c->server);
-	cJSON_Delete(c->queue);
-	free(c);
+	free_call(c);
 }
 
 /* ---- all of them ---- */

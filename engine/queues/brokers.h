@@ -46,4 +46,6 @@ bool ao_access_prompt(const ao_access *access);
  * @param queue  copied
  */
 ao_access_call *ao_access_send(ao_access *access, ao_broker_verb verb, const cJSON *queue, ao_broker_fn fn, void *arg);
+/** The same for a MOVE or PEEK, too. Of the request everything but the time is used. */
+ao_access_call *ao_access_ask(ao_access *access, const ao_broker_request *request);
 void ao_access_cancel(ao_access_call *call);

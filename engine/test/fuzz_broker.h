@@ -18,16 +18,22 @@ static inline void fuzz_broker_answer(void *arg, const ao_broker_answer *answer)
 static inline void fuzz_broker_call(ao_loop *loop, const char *type, const char *config, const char *secrets, unsigned verb,
 				    const char *queue)
 {
-	static const ao_broker_verb verbs[] = {AO_BROKER_ENSURE, AO_BROKER_INSPECT, AO_BROKER_DELETE};
+	static const ao_broker_verb verbs[] = {AO_BROKER_ENSURE, AO_BROKER_INSPECT, AO_BROKER_DELETE, AO_BROKER_MOVE, AO_BROKER_PEEK};
 	ao_auto_json cJSON *with = NULL, *given = NULL, *wanted = NULL;
 	ao_broker *broker = NULL;
 	bool done = false;
 	ao_require(ao_json_parse(config, strlen(config), &with, NULL) == 0 && ao_json_parse(secrets, strlen(secrets), &given, NULL) == 0 &&
 		   ao_json_parse(queue, strlen(queue), &wanted, NULL) == 0);
 	ao_require(ao_broker_new(loop, type, with, given, &broker, NULL) == 0);
-	ao_broker_send(broker,
-		       &(ao_broker_request){
-			   .verb = verbs[verb % 3], .queue = wanted, .timeout_ms = FUZZ_CALL_MS, .fn = fuzz_broker_answer, .arg = &done});
+	ao_broker_send(broker, &(ao_broker_request){
+
+				   .verb = verbs[verb % AO_LEN(verbs)],
+				   .queue = wanted,
+				   .to = "fuzz-dlq",
+				   .most = 20,
+				   .timeout_ms = FUZZ_CALL_MS,
+				   .fn = fuzz_broker_answer,
+				   .arg = &done});
 	ao_require(ao_loop_run_until(loop, &done, FUZZ_PATIENCE_MS));
 	ao_broker_free(broker);
 }

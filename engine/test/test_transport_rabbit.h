@@ -124,13 +124,15 @@ static inline void plain_drop(const char *queue)
 	amqp_destroy_connection(c);
 }
 
+/** Messages with the bodies "0", "1", ... */
 static inline void plain_publish(const char *exchange, const char *key, int count)
 {
 	amqp_connection_state_t c = plain_open();
 	amqp_confirm_select(c, 1);
 	for (int i = 0; i < count; i++) {
 		amqp_frame_t frame;
-		amqp_basic_publish(c, 1, amqp_cstring_bytes(exchange), amqp_cstring_bytes(key), 0, 0, NULL, amqp_cstring_bytes("hello"));
+		ao_auto_str char *body = ao_xasprintf("%d", i);
+		amqp_basic_publish(c, 1, amqp_cstring_bytes(exchange), amqp_cstring_bytes(key), 0, 0, NULL, amqp_cstring_bytes(body));
 		assert_int_equal(amqp_simple_wait_frame(c, &frame), AMQP_STATUS_OK);
 	}
 	amqp_destroy_connection(c);

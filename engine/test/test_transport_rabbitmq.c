@@ -6,7 +6,9 @@
 
 static ao_broker *open_there(transport_subject *s, int port, const char *secret)
 {
-	ao_auto_str char *elsewhere = ao_xasprintf("{\"host\":\"127.0.0.1\",\"port\":%d}", port), *there = rabbit_config("");
+	ao_auto_str char *elsewhere =
+	    ao_xasprintf("{\"host\":\"127.0.0.1\",\"port\":%d,\"username\":\"%s\"}", port, getenv("BED_RABBITMQ_USER"));
+	ao_auto_str char *there = rabbit_config("");
 	return open_broker(s->loop, port ? elsewhere : there, secret ? secret : getenv("BED_RABBITMQ_PASSWORD"));
 }
 
@@ -44,6 +46,98 @@ static void *take(transport_subject *s, const char *queue)
 
 static void give_back(void *taken) { amqp_destroy_connection(taken); }
 
+static amqp_table_entry_t entry(const char *key, const char *value)
+{
+	return (amqp_table_entry_t){.key = amqp_cstring_bytes(key),
+				    .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(value)}};
+}
+
+#define EVERY_PROPERTY 0xfff8 /* but the cluster-id */
+
+static void publish_rich(transport_subject *s, const char *queue)
+{
+	amqp_table_entry_t inner = entry("deep", "value"), entries[] = {entry("trace", "one"), entry("second", "two"), entry("", "")};
+	amqp_connection_state_t c = plain_open();
+	amqp_frame_t frame;
+	(void)s;
+	entries[2] =
+	    (amqp_table_entry_t){.key = amqp_cstring_bytes("table"), .value = {.kind = AMQP_FIELD_KIND_TABLE, .value.table = {1, &inner}}};
+	amqp_basic_properties_t p = {._flags = EVERY_PROPERTY & ~AMQP_BASIC_USER_ID_FLAG,
+				     .content_type = amqp_cstring_bytes("application/json"),
+				     .content_encoding = amqp_cstring_bytes("utf-8"),
+				     .headers = {3, entries},
+				     .delivery_mode = 2,
+				     .priority = 4,
+				     .correlation_id = amqp_cstring_bytes("c1"),
+				     .reply_to = amqp_cstring_bytes("r1"),
+				     .expiration = amqp_cstring_bytes("600000"),
+				     .message_id = amqp_cstring_bytes("m1"),
+				     .timestamp = 1700000000,
+				     .type = amqp_cstring_bytes("t1"),
+				     .app_id = amqp_cstring_bytes("a1")};
+	amqp_confirm_select(c, 1);
+	amqp_basic_publish(c, 1, amqp_empty_bytes, amqp_cstring_bytes(queue), 0, 0, &p, amqp_cstring_bytes("rich"));
+	assert_int_equal(amqp_simple_wait_frame(c, &frame), AMQP_STATUS_OK);
+	amqp_destroy_connection(c);
+}
+
+/** Takes one. @return false: there was none */
+static bool plain_get(amqp_connection_state_t c, const char *queue, amqp_message_t *ret)
+{
+	amqp_rpc_reply_t r = amqp_basic_get(c, 1, amqp_cstring_bytes(queue), 1);
+	assert_int_equal(r.reply_type, AMQP_RESPONSE_NORMAL);
+	return r.reply.id == AMQP_BASIC_GET_OK_METHOD && amqp_read_message(c, 1, ret, 0).reply_type == AMQP_RESPONSE_NORMAL;
+}
+
+static void same(amqp_bytes_t found, const char *wanted)
+{
+	assert_int_equal(found.len, strlen(wanted));
+	assert_memory_equal(found.bytes, wanted, found.len);
+}
+
+static void expect_rich(transport_subject *s, const char *queue)
+{
+	amqp_connection_state_t c = plain_open();
+	amqp_message_t m;
+	(void)s;
+	assert_true(plain_get(c, queue, &m));
+	const amqp_basic_properties_t *p = &m.properties;
+	same(m.body, "rich");
+	same(p->content_type, "application/json");
+	same(p->content_encoding, "utf-8");
+	same(p->correlation_id, "c1");
+	same(p->reply_to, "r1");
+	same(p->expiration, "600000");
+	same(p->message_id, "m1");
+	same(p->type, "t1");
+	same(p->app_id, "a1");
+	assert_true(p->delivery_mode == 2 && p->priority == 4 && p->timestamp == 1700000000 && p->headers.num_entries == 3);
+	same(p->headers.entries[0].value.value.bytes, "one");
+	same(p->headers.entries[2].value.value.table.entries[0].value.value.bytes, "value");
+	amqp_destroy_message(&m);
+	amqp_destroy_connection(c);
+}
+
+static void collect(transport_subject *s, const char *queue, int *seen, int most)
+{
+	amqp_connection_state_t c = plain_open();
+	amqp_message_t m;
+	(void)s;
+	while (plain_get(c, queue, &m)) {
+		ao_auto_str char *body = ao_xstrndup(m.body.bytes, m.body.len);
+		assert_in_range(atoi(body), 0, most - 1);
+		seen[atoi(body)]++;
+		amqp_destroy_message(&m);
+	}
+	amqp_destroy_connection(c);
+}
+
+static int port_of_broker(transport_subject *s)
+{
+	(void)s;
+	return atoi(getenv("BED_RABBITMQ_PORT"));
+}
+
 static int open_subject(void **state)
 {
 	static transport_subject s = {.type = "rabbitmq",
@@ -55,7 +149,12 @@ static int open_subject(void **state)
 				      .count = count,
 				      .drop = drop,
 				      .take = take,
-				      .give_back = give_back};
+				      .give_back = give_back,
+				      .publish_rich = publish_rich,
+				      .expect_rich = expect_rich,
+				      .held = count, /* what is in flight comes back with its connection */
+				      .collect = collect,
+				      .port = port_of_broker};
 	*state = NULL;
 	if (!has_rabbit("conformance"))
 		return 0;

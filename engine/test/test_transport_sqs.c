@@ -28,8 +28,10 @@ static void a_queue_is_made_with_all_that_belongs_to_it(void **state)
 
 static void send_messages(bench *b, const char *name, int count)
 {
-	for (int i = 0; i < count; i++)
-		do_to(b, "SendMessage", name, ",\"MessageBody\":\"work\"");
+	for (int i = 0; i < count; i++) {
+		ao_auto_str char *body = ao_xasprintf(",\"MessageBody\":\"%d\"", i);
+		do_to(b, "SendMessage", name, body);
+	}
 }
 
 static void what_differs_is_put_right_and_messages_stay(void **state)
@@ -334,6 +336,66 @@ static void *take(transport_subject *s, const char *queue)
 
 static void give_back(void *taken) { (void)taken; } /* it comes back by itself */
 
+static void publish_rich(transport_subject *s, const char *queue)
+{
+	do_to(s->arg, "SendMessage", queue,
+	      ",\"MessageBody\":\"rich\",\"MessageAttributes\":{\"trace\":{\"DataType\":\"String\",\"StringValue\":\"one\"},"
+	      "\"number\":{\"DataType\":\"Number.int\",\"StringValue\":\"7\"},"
+	      "\"bytes\":{\"DataType\":\"Binary\",\"BinaryValue\":\"AAEC/w==\"}}"); /* the server forgets the trace header of a batch */
+}
+
+/** Takes up to ten. @return the messages; NULL: there is none */
+static cJSON *receive(bench *b, const char *queue)
+{
+	ao_auto_str char *body =
+	    about(b, queue, ",\"MaxNumberOfMessages\":10,\"MessageAttributeNames\":[\"All\"],\"AttributeNames\":[\"All\"]");
+	ao_auto_json cJSON *result = aws(b, "ReceiveMessage", body);
+	cJSON *messages = result ? cJSON_DetachItemFromObjectCaseSensitive(result, "Messages") : NULL;
+	const cJSON *each;
+	cJSON_ArrayForEach (each, messages) {
+		ao_auto_str char *handle = ao_xasprintf(",\"ReceiptHandle\":\"%s\"", ao_json_str(each, "ReceiptHandle"));
+		do_to(b, "DeleteMessage", queue, handle);
+	}
+	return messages;
+}
+
+static void expect_rich(transport_subject *s, const char *queue)
+{
+	ao_auto_json cJSON *messages = receive(s->arg, queue);
+	assert_int_equal(cJSON_GetArraySize(messages), 1);
+	const cJSON *m = messages->child, *attributes = ao_json_at(m, "MessageAttributes");
+	assert_string_equal(ao_json_str(m, "Body"), "rich");
+	assert_string_equal(ao_json_str(attributes, "trace", "StringValue"), "one");
+	assert_string_equal(ao_json_str(attributes, "number", "DataType"), "Number.int");
+	assert_string_equal(ao_json_str(attributes, "number", "StringValue"), "7");
+	assert_string_equal(ao_json_str(attributes, "bytes", "BinaryValue"), "AAEC/w==");
+}
+
+static int held(transport_subject *s, const char *queue)
+{
+	ao_auto_str char *in_flight = attribute(s->arg, queue, "ApproximateNumberOfMessagesNotVisible");
+	return in_flight ? count(s, queue) + atoi(in_flight) : -1;
+}
+
+static void collect(transport_subject *s, const char *queue, int *seen, int most)
+{
+	cJSON *messages;
+	while ((messages = receive(s->arg, queue))) {
+		const cJSON *each;
+		cJSON_ArrayForEach (each, messages) {
+			int number = atoi(ao_json_str(each, "Body"));
+			assert_in_range(number, 0, most - 1);
+			seen[number]++;
+		}
+		bool none = !messages->child;
+		cJSON_Delete(messages);
+		if (none)
+			break;
+	}
+}
+
+static int port_of_broker(transport_subject *s) { return atoi(strrchr(((bench *)s->arg)->endpoint, ':') + 1); }
+
 static int open_subject(void **state)
 {
 	static transport_subject s = {.type = "sqs",
@@ -346,7 +408,12 @@ static int open_subject(void **state)
 				      .count = count,
 				      .drop = drop,
 				      .take = take,
-				      .give_back = give_back};
+				      .give_back = give_back,
+				      .publish_rich = publish_rich,
+				      .expect_rich = expect_rich,
+				      .held = held,
+				      .collect = collect,
+				      .port = port_of_broker};
 	open_bench(state);
 	s.arg = *state;
 	s.loop = s.arg ? ((bench *)s.arg)->loop : NULL;

@@ -24,7 +24,8 @@ typedef struct outcome {
 	bool done;
 	ao_broker_answer answer; /* message and kept are the copies below */
 	const char *reason;      /* of the answer; lasts */
-	char *message, *kept;
+	char *message, *kept, *why, *cost;
+	cJSON *seen; /* the answer's, copied as its texts are */
 	uint64_t took_ms, started_ms;
 	ao_broker_call *call; /* NULL once it is answered */
 } outcome;
@@ -55,6 +56,11 @@ static inline void forget(outcome *o)
 {
 	free(AO_TAKE(o->message));
 	free(AO_TAKE(o->kept));
+	free(AO_TAKE(o->why));
+	free(AO_TAKE(o->cost));
+	cJSON_Delete(AO_TAKE(o->seen));
+	o->answer.seen = NULL;
+	o->answer.why = o->answer.cost = NULL;
 	o->answer.message = "";
 	o->answer.kept = o->answer.kept ? "" : NULL;
 }
@@ -68,6 +74,9 @@ static inline void on_answer(void *arg, const ao_broker_answer *answer)
 	o->done = true;
 	o->answer = *answer;
 	o->answer.kept = o->kept = ao_xstrdup(answer->kept);
+	o->answer.why = o->why = ao_xstrdup(answer->why);
+	o->answer.cost = o->cost = ao_xstrdup(answer->cost);
+	o->answer.seen = o->seen = answer->seen ? cJSON_Duplicate(answer->seen, true) : NULL;
 	o->answer.reason = o->reason = known_reason(answer->reason);
 	o->answer.message = o->message = ao_xstrdup(answer->message);
 	o->took_ms = ao_mono_ms() - o->started_ms;
@@ -95,6 +104,22 @@ static inline void begin(ao_broker *broker, ao_broker_verb verb, const char *que
 	o->started_ms = ao_mono_ms();
 	o->call =
 	    ao_broker_send(broker, &(ao_broker_request){.verb = verb, .queue = tree, .timeout_ms = timeout_ms, .fn = on_answer, .arg = o});
+	assert_false(o->done);
+}
+
+/** The same for a MOVE or PEEK. */
+static inline void begin_move(ao_broker *broker, const char *queue, const char *to, uint64_t most, uint64_t timeout_ms, outcome *o)
+{
+	ao_auto_json cJSON *tree = json(queue);
+	o->done = false;
+	o->started_ms = ao_mono_ms();
+	o->call = ao_broker_send(broker, &(ao_broker_request){.verb = to ? AO_BROKER_MOVE : AO_BROKER_PEEK,
+							      .queue = tree,
+							      .to = to,
+							      .most = most,
+							      .timeout_ms = timeout_ms,
+							      .fn = on_answer,
+							      .arg = o});
 	assert_false(o->done);
 }
 

@@ -6,80 +6,11 @@
  * table.  A setup that leaves *state NULL has no broker: the tests are skipped, loudly.  What only one type of broker knows is tested in
  * its own file.
  */
-#include "test/transport_answer.h"
+#include "test/relay.h"
+#include "test/transport_subject.h"
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
-
-/** What a queue is to be like; none of them: made with its usual settings, deleted whatever it holds. */
-enum {
-	WANT_OTHER = 1,    /* a setting is another than usual */
-	WANT_DEAD = 2,     /* with a dead letter queue NAME-dlq */
-	WANT_THEIRS = 4,   /* "create": false */
-	WANT_IF_EMPTY = 8, /* "ifEmpty": true */
-};
-
-typedef struct transport_subject {
-	const char *type;
-	ao_loop *loop;       /* teardown closes it, which must leave nothing */
-	const char *differs; /* what is said of a queue made with WANT_OTHER that was wanted without */
-	int line;            /* so many calls take longer than 1.5 s */
-	unsigned most;       /* calls in flight at most; 0: not known */
-	void *arg;           /* the test file's own */
-	/** @param port  of 127.0.0.1, where no broker is; 0: where one is. @param secret  NULL: one that the broker takes */
-	ao_broker *(*open)(struct transport_subject *s, int port, const char *secret);
-	char *(*want)(const char *name, unsigned traits); /* as policies write it; the caller frees */
-	/* a plain client of the broker: */
-	void (*publish)(struct transport_subject *s, const char *queue, int count);
-	int (*count)(struct transport_subject *s, const char *queue);  /* messages waiting; -1: there is no such queue */
-	void (*drop)(struct transport_subject *s, const char *queue);  /* whatever it holds, if it is there */
-	void *(*take)(struct transport_subject *s, const char *queue); /* one message, which is in flight until ... */
-	void (*give_back)(void *taken);
-} transport_subject;
-
-/** A test's own subject and broker. */
-typedef struct trial {
-	transport_subject *s;
-	ao_broker *broker;
-	outcome o;
-} trial;
-
-static inline trial start_trial(void **state, const char *test)
-{
-	if (!*state) {
-		fprintf(stderr, "SKIPPED %s: no broker\n", test);
-		skip();
-	}
-	transport_subject *s = *state;
-	return (trial){.s = s, .broker = s->open(s, 0, NULL)};
-}
-
-static inline void end_trial(trial *t)
-{
-	ao_broker_free(t->broker);
-	forget(&t->o);
-}
-
-static inline const ao_broker_answer *try_it(trial *t, ao_broker_verb verb, const char *name, unsigned traits)
-{
-	ao_auto_str char *queue = t->s->want(name, traits);
-	ask(t->s->loop, t->broker, verb, queue, &t->o);
-	return &t->o.answer;
-}
-
-static inline void expect_well(trial *t, ao_broker_verb verb, const char *name, unsigned traits)
-{
-	if (try_it(t, verb, name, traits)->error)
-		fail_msg("%s: %s", name, t->o.message);
-}
-
-static inline void expect_error(const outcome *o, int error, const char *reason, const char *text)
-{
-	assert_int_equal(o->answer.error, error);
-	assert_string_equal(o->reason, reason);
-	if (!strstr(o->message, text))
-		fail_msg("\"%s\" does not say \"%s\"", o->message, text);
-}
 
 /* ---- queues ---- */
 
@@ -395,6 +326,190 @@ static void conforms_a_broker_is_freed_by_its_own_answer(void **state)
 	end_trial(&t);
 }
 
+/* ---- messages ---- */
+
+static inline const ao_broker_answer *move(trial *t, const char *from, const char *to, uint64_t most)
+{
+	ao_auto_str char *queue = t->s->want(from, 0);
+	begin_move(t->broker, queue, to, most, 0, &t->o);
+	await(t->s->loop, &t->o);
+	return &t->o.answer;
+}
+
+static inline void make_pair(trial *t, const char *from, const char *to, int messages)
+{
+	t->s->drop(t->s, from);
+	t->s->drop(t->s, to);
+	expect_well(t, AO_BROKER_ENSURE, from, 0);
+	expect_well(t, AO_BROKER_ENSURE, to, 0);
+	t->s->publish(t->s, from, messages);
+}
+
+static inline void drop_pair(trial *t, const char *from, const char *to)
+{
+	t->s->drop(t->s, from);
+	t->s->drop(t->s, to);
+	end_trial(t);
+}
+
+static void conforms_messages_move_as_they_are_and_as_many_as_asked(void **state)
+{
+	enum { COUNT = 25 };
+	trial t = start_trial(state, __func__);
+	int seen[COUNT] = {0};
+	make_pair(&t, "unit-from", "unit-to", COUNT);
+	const ao_broker_answer *a = move(&t, "unit-from", "unit-to", 0);
+	assert_true(a->error == 0 && a->moved == 0 && a->messages == COUNT);
+	a = move(&t, "unit-from", "unit-to", 12);
+	if (a->error)
+		fail_msg("%s", t.o.message);
+	assert_true(a->moved == 12 && a->left == 0 && a->again == 0 && !a->why && a->messages == COUNT - 12);
+	assert_int_equal(t.s->count(t.s, "unit-to"), 12);
+	a = move(&t, "unit-from", "unit-to", 1000);
+	assert_true(a->error == 0 && a->moved == COUNT - 12 && a->messages == 0);
+	t.s->collect(t.s, "unit-to", seen, COUNT);
+	for (int i = 0; i < COUNT; i++)
+		assert_int_equal(seen[i], 1);
+	assert_int_equal(t.s->held(t.s, "unit-from"), 0);
+	t.s->publish_rich(t.s, "unit-from");
+	a = move(&t, "unit-from", "unit-to", 10);
+	assert_true(a->error == 0 && a->moved == 1);
+	t.s->expect_rich(t.s, "unit-to");
+	drop_pair(&t, "unit-from", "unit-to");
+}
+
+static void conforms_messages_without_a_way_stay(void **state)
+{
+	trial t = start_trial(state, __func__);
+	make_pair(&t, "unit-from", "unit-to", 5);
+	t.s->drop(t.s, "unit-to");
+	move(&t, "unit-from", "unit-to", 10);
+	expect_error(&t.o, -ENOENT, "QueueMissing", "queue unit-to is not there");
+	assert_true(t.o.answer.moved == 0);
+	move(&t, "unit-to", "unit-from", 10);
+	expect_error(&t.o, -ENOENT, "QueueMissing", "unit-to");
+	move(&t, "unit-from", "unit-from", 10);
+	expect_error(&t.o, -EINVAL, "InvalidConfiguration", "to itself");
+	assert_int_equal(t.s->count(t.s, "unit-from"), 5);
+	drop_pair(&t, "unit-from", "unit-to");
+}
+
+/** Cut anywhere, between a message's publication and its acknowledgement, too: none is lost, and those that come twice were announced. */
+static void conforms_a_cut_move_loses_nothing(void **state)
+{
+	enum { COUNT = 30, CUTS = 16 };
+	trial t = start_trial(state, __func__);
+	relay line;
+	unsigned long long twice = 0, failed = 0;
+	make_pair(&t, "unit-from", "unit-to", COUNT);
+	relay_start(&line, t.s->port(t.s), -1);
+	ao_broker_free(t.broker);
+	t.broker = t.s->open(t.s, line.port, NULL);
+	if (move(&t, "unit-from", "unit-to", 1000)->error)
+		fail_msg("%s", t.o.message);
+	long long all = atomic_load(&line.passed);
+	for (int cut = 0; cut < CUTS; cut++) {
+		int seen[COUNT] = {0}, there = 0, copies = 0;
+		ao_broker_free(t.broker);
+		relay_stop(&line);
+		t.broker = t.s->open(t.s, 0, NULL);
+		make_pair(&t, "unit-from", "unit-to", COUNT);
+		ao_broker_free(t.broker);
+		relay_start(&line, t.s->port(t.s), all * (cut + 1) / (CUTS + 1));
+		t.broker = t.s->open(t.s, line.port, NULL);
+		const ao_broker_answer *a = move(&t, "unit-from", "unit-to", 1000);
+		t.s->collect(t.s, "unit-to", seen, COUNT);
+		for (int i = 0; i < COUNT; i++) {
+			there += seen[i] > 0;
+			copies += seen[i];
+		}
+		for (int i = 0; i < 100 && t.s->held(t.s, "unit-from") < COUNT - there; i++)
+			usleep(50000); /* a broker may need a moment to see that we are gone */
+		int held = t.s->held(t.s, "unit-from");
+		failed += a->error != 0;
+		twice += (unsigned)(copies + held - COUNT);
+		if (there + held < COUNT)
+			fail_msg("cut %d: %d of %d messages are lost (%s)", cut, COUNT - there - held, COUNT, t.o.message);
+		if ((uint64_t)(copies + held - COUNT) > a->again)
+			fail_msg("cut %d: %d are there twice, %d were announced", cut, copies + held - COUNT, (int)a->again);
+		assert_true(a->moved + a->again >= (uint64_t)there);
+	}
+	print_message("%d cuts: %llu moves failed, no message was lost, %llu came twice\n", CUTS, failed, twice);
+	ao_broker_free(AO_TAKE(t.broker));
+	relay_stop(&line);
+	drop_pair(&t, "unit-from", "unit-to");
+}
+
+static void conforms_messages_that_are_shown_stay(void **state)
+{
+	enum { COUNT = 12 };
+	trial t = start_trial(state, __func__);
+	ao_auto_str char *queue = t.s->want("unit-from", 0);
+	int seen[COUNT] = {0};
+	make_pair(&t, "unit-from", "unit-to", COUNT);
+	for (int most = 5; most <= 100; most += 95) {
+		begin_move(t.broker, queue, NULL, (uint64_t)most, 0, &t.o);
+		await(t.s->loop, &t.o);
+		if (t.o.answer.error)
+			fail_msg("%s", t.o.message);
+		int shown = most < COUNT ? most : COUNT, numbers[COUNT] = {0};
+		assert_int_equal(cJSON_GetArraySize(t.o.seen), shown);
+		const cJSON *each;
+		cJSON_ArrayForEach (each, t.o.seen)
+			numbers[atoi(ao_json_str(each, "body"))]++;
+		for (int i = 0; i < COUNT; i++)
+			assert_in_range(numbers[i], 0, 1);
+		assert_non_null(t.o.cost);
+		assert_int_equal(t.o.answer.messages, COUNT);
+		for (int i = 0; i < 100 && t.s->count(t.s, "unit-from") < COUNT; i++)
+			usleep(20000);
+	}
+	t.s->collect(t.s, "unit-from", seen, COUNT);
+	for (int i = 0; i < COUNT; i++)
+		assert_int_equal(seen[i], 1);
+	t.s->publish_rich(t.s, "unit-from");
+	begin_move(t.broker, queue, NULL, 1, 0, &t.o);
+	await(t.s->loop, &t.o);
+	assert_string_equal(ao_json_str(t.o.seen->child, "headers", "trace"), "one");
+	assert_string_equal(ao_json_str(t.o.seen->child, "body"), "rich");
+	begin_move(t.broker, "{\"name\":\"unit-none\"}", NULL, 1, 0, &t.o);
+	await(t.s->loop, &t.o);
+	expect_error(&t.o, -ENOENT, "QueueMissing", "unit-none");
+	drop_pair(&t, "unit-from", "unit-to");
+}
+
+/** Whoever asks may go at any moment, and may come back. */
+static void conforms_moves_end_at_any_moment(void **state)
+{
+	enum { COUNT = 40, ROUNDS = 12 };
+	trial t = start_trial(state, __func__);
+	ao_auto_str char *queue = t.s->want("unit-from", 0);
+	int seen[COUNT] = {0}, there = 0;
+	make_pair(&t, "unit-from", "unit-to", COUNT);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		outcome o = {0};
+		begin_move(t.broker, queue, "unit-to", 3, 0, &o);
+		run_for(t.s->loop, round * 2);
+		if (o.call && round % 2)
+			ao_broker_cancel(o.call);
+		if (round % 2 == 0)
+			ao_broker_free(t.broker);
+		o.done = true; /* a further answer fails the test */
+		run_for(t.s->loop, 5);
+		forget(&o);
+		if (round % 2 == 0)
+			t.broker = t.s->open(t.s, 0, NULL);
+	}
+	for (int i = 0; i < 100 && t.s->held(t.s, "unit-from") + t.s->held(t.s, "unit-to") < COUNT; i++)
+		usleep(50000);
+	int held = t.s->held(t.s, "unit-from");
+	t.s->collect(t.s, "unit-to", seen, COUNT);
+	for (int i = 0; i < COUNT; i++)
+		there += seen[i] > 0;
+	assert_in_range(there + held, COUNT, COUNT + ROUNDS * 3);
+	drop_pair(&t, "unit-from", "unit-to");
+}
+
 #define CONFORMS(f, setup, teardown) cmocka_unit_test_setup_teardown(conforms_##f, setup, teardown)
 /** The rows of a table of tests. */
 #define TRANSPORT_CONFORMANCE(setup, teardown)                                                                                             \
@@ -404,4 +519,8 @@ static void conforms_a_broker_is_freed_by_its_own_answer(void **state)
 	    CONFORMS(refused_credentials_are_said_and_not_shown, setup, teardown),                                                         \
 	    CONFORMS(closed_ports_and_silence_are_told_apart, setup, teardown),                                                            \
 	    CONFORMS(many_at_once_share_a_connection, setup, teardown), CONFORMS(waiting_in_line_is_no_time_out, setup, teardown),         \
-	    CONFORMS(calls_and_brokers_end_at_any_moment, setup, teardown), CONFORMS(a_broker_is_freed_by_its_own_answer, setup, teardown)
+	    CONFORMS(calls_and_brokers_end_at_any_moment, setup, teardown),                                                                \
+	    CONFORMS(a_broker_is_freed_by_its_own_answer, setup, teardown),                                                                \
+	    CONFORMS(messages_move_as_they_are_and_as_many_as_asked, setup, teardown),                                                     \
+	    CONFORMS(messages_without_a_way_stay, setup, teardown), CONFORMS(a_cut_move_loses_nothing, setup, teardown),                   \
+	    CONFORMS(messages_that_are_shown_stay, setup, teardown), CONFORMS(moves_end_at_any_moment, setup, teardown)

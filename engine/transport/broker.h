@@ -24,8 +24,13 @@ struct ao_broker_call {
 	ao_broker *broker;
 };
 
+#define AO_BROKER_SHOWN (16 * 1024) /* bytes of a body that a PEEK shows */
+
 /** The words of ao_broker_answer.kept. @param held  messages in the queue; -1: not known. The caller frees. */
 char *ao_broker_spared(const char *queue, int64_t held, const char *differences);
+
+/** Puts a message's body into what a PEEK shows of it: `size`, and `body` when it is text; `cut` when that is not all of it. */
+void ao_broker_show_body(cJSON *shown, const char *bytes, size_t len, uint64_t size);
 
 extern const ao_broker_type ao_rabbitmq_type; /* rabbitmq/rabbitmq.c */
 extern const ao_broker_type ao_sqs_type;      /* sqs/sqs.c */

@@ -2,6 +2,7 @@
 #include "transport/transport.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "transport/broker.h"
 #include "json/json.h"
 
@@ -50,4 +51,18 @@ char *ao_broker_spared(const char *queue, int64_t held, const char *differences)
 	ao_auto_str char *messages = ao_broker_count_text(held);
 	return ao_xasprintf("queue %s stays at its broker with %s, because its settings are not those wanted: %s", queue, messages,
 			    differences);
+}
+
+void ao_broker_show_body(cJSON *shown, const char *bytes, size_t len, uint64_t size)
+{
+	size_t most = len < AO_BROKER_SHOWN ? len : AO_BROKER_SHOWN, end = most;
+	while (end < size && end && most - end < 3 && !ao_utf8_is_text(bytes, end))
+		end--; /* it was cut within a character */
+	ao_json_set(shown, "size", cJSON_CreateNumber((double)size));
+	if (end && !ao_utf8_is_text(bytes, end))
+		return;
+	ao_auto_str char *text = ao_xstrndup(bytes, end);
+	ao_json_set_str(shown, "body", text);
+	if (end < size)
+		ao_json_set(shown, "cut", cJSON_CreateTrue());
 }

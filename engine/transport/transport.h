@@ -1,6 +1,6 @@
 #pragma once
 /**
- * transport.h -- one interface to message brokers: keep a queue, look at it, delete it.
+ * transport.h -- one interface to message brokers: keep a queue, look at it, delete it; show its messages, move them to another queue.
  *
  * A broker object is one server (or cloud account) seen with one set of credentials.  The core makes one for each registry entry and
  * credential and keeps it, so connections live as long as they are of use.
@@ -25,7 +25,19 @@ typedef enum {
 	AO_BROKER_ENSURE,  /* make the queue, its dead letter queue and its bindings right; counts come with the answer */
 	AO_BROKER_INSPECT, /* only look: exists and counts; nothing is made or changed */
 	AO_BROKER_DELETE,  /* a queue as wanted goes, and its own dead letter queue when that is empty; "gone already" is success */
+	AO_BROKER_MOVE,    /* messages go from the queue to `to`, at most `most` of them; neither queue is made or changed */
+	AO_BROKER_PEEK,    /* at most `most` messages are shown, and stay */
 } ao_broker_verb;
+
+/*
+ * MOVE takes a message away from its queue only when the broker has said that the other one has it.  So a move may end at any point, by an
+ * error, a time-out, ao_broker_cancel() or the end of the process, and loses nothing; what was on its way then may come twice (`again`).
+ * It ends without an error when half of its time is over: who wants more asks again.
+ * A message keeps its body, its properties and its headers.  One that cannot be sent as it is stays (`left`, `why`).  What is taken and not
+ * moved is back in the queue when the call ends, or after a while that the message names (SQS).
+ * PEEK takes messages, and gives them back: to a broker that is a delivery like any other (`cost`).
+ */
+#define AO_BROKER_PEEK_MOST 100 /* a PEEK shows no more, whatever `most` is */
 
 /**
  * error: 0, or -EIO unreachable, -ETIME, -EPERM refused credentials or rights, -EINVAL configuration or mismatch, -ENOENT missing and
@@ -46,13 +58,21 @@ typedef struct ao_broker_answer {
 	int64_t in_flight;   /* delivered and not acknowledged; -1: not known */
 	uint64_t retry_ms;   /* when it makes sense to ask again; 0: after the caller's own back-off */
 	const char *kept;    /* DELETE: which queue stays because it differs from what is wanted, in what, with how much; NULL: none does */
+	uint64_t moved;      /* MOVE: are in `to` now; known of a call that failed, too */
+	uint64_t left;       /* MOVE: were looked at and stay */
+	uint64_t again;      /* MOVE: at most so many are in both queues, or twice in `to` */
+	const char *why;     /* MOVE: why some are left; NULL: none is */
+	const cJSON *seen; /* PEEK: [{id, size, body, receives, redelivered, headers, properties}]; no body: it is no text, or see `cut` */
+	const char *cost;  /* PEEK: what it does to messages; NULL: nothing */
 } ao_broker_answer;
 
 typedef void (*ao_broker_fn)(void *arg, const ao_broker_answer *answer);
 
 typedef struct ao_broker_request {
 	ao_broker_verb verb;
-	const cJSON *queue;  /* what is wanted, in the broker's own terms; has "name"; copied */
+	const cJSON *queue;  /* what is wanted, in the broker's own terms; has "name"; copied. MOVE and PEEK look at nothing but the name */
+	const char *to;      /* MOVE: the name of the other queue; copied */
+	uint64_t most;       /* MOVE, PEEK */
 	uint64_t timeout_ms; /* of the call once it is its turn; before that, of a broker that answers nobody. 0 means 30000 */
 	ao_broker_fn fn;     /* called once unless cancelled; strings borrowed for the call */
 	void *arg;

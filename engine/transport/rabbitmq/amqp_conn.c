@@ -22,6 +22,7 @@ typedef enum { CONNECTING, GREETED, LOGGED_IN, TUNED, READY, CLOSING } state;
 struct ao_amqp {
 	ao_amqp_target target;
 	ao_amqp_fn fn;
+	ao_amqp_content_fn content;
 	void *arg;
 	state state;
 	ao_resolve *resolve;
@@ -36,11 +37,12 @@ struct ao_amqp {
 	uint8_t scratch[FRAME_MAX];
 };
 
-ao_amqp *ao_amqp_new(const ao_amqp_target *target, ao_amqp_fn fn, void *arg)
+ao_amqp *ao_amqp_new(const ao_amqp_target *target, ao_amqp_fn fn, ao_amqp_content_fn content, void *arg)
 {
 	ao_amqp *c = ao_xcalloc(1, sizeof(*c));
 	c->target = *target;
 	c->fn = fn;
+	c->content = content;
 	c->arg = arg;
 	c->frame_max = FIRST_FRAME_MAX;
 	c->deadline = ao_mono_ms() + AO_AMQP_CONNECT_MS;
@@ -68,6 +70,7 @@ int ao_amqp_fd(const ao_amqp *c, short *ret_events)
 }
 
 bool ao_amqp_ready(const ao_amqp *c) { return c->state == READY; }
+const char *ao_amqp_user(const ao_amqp *c) { return c->target.username; }
 unsigned ao_amqp_channel_max(const ao_amqp *c) { return c->channel_max; }
 uint64_t ao_amqp_last_in(const ao_amqp *c) { return c->link ? c->link->last_in : 0; }
 const ao_amqp_farewell *ao_amqp_get_farewell(const ao_amqp *c) { return &c->farewell; }
@@ -106,6 +109,14 @@ int ao_amqp_send(ao_amqp *c, unsigned channel, amqp_method_number_t id, void *me
 		return -E2BIG;
 	put_frame(c, AMQP_FRAME_METHOD, channel, c->scratch, sizeof(number) + (size_t)len);
 	return 0;
+}
+
+void ao_amqp_send_content(ao_amqp *c, unsigned channel, const ao_buf *header, const ao_buf *body)
+{
+	const size_t most = c->frame_max - FRAME_EXTRA;
+	put_frame(c, AMQP_FRAME_HEADER, channel, (const uint8_t *)header->data, header->len);
+	for (size_t at = 0; at < body->len; at += most)
+		put_frame(c, AMQP_FRAME_BODY, channel, (const uint8_t *)body->data + at, body->len - at < most ? body->len - at : most);
 }
 
 void ao_amqp_close(ao_amqp *c)
@@ -254,8 +265,11 @@ static int take_frames(ao_amqp *c, ao_err **reterr)
 			break;
 		if (frame[7 + size] != AMQP_FRAME_END)
 			return ao_err_set(reterr, -EPROTO, "the broker sends a frame without an end");
+		unsigned channel = (unsigned)frame[1] << 8 | frame[2];
 		if (frame[0] == AMQP_FRAME_METHOD)
-			r = take_method(c, (unsigned)frame[1] << 8 | frame[2], frame + 7, size, reterr);
+			r = take_method(c, channel, frame + 7, size, reterr);
+		else if ((frame[0] == AMQP_FRAME_HEADER || frame[0] == AMQP_FRAME_BODY) && channel && c->state == READY)
+			c->content(c->arg, channel, frame[0] == AMQP_FRAME_HEADER, frame + 7, size);
 		at += size + FRAME_EXTRA;
 	}
 	ao_buf_drop_front(in, at);

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MAX_PENDING (4 * 1024 * 1024) /* our requests are small and 16 at most are on their way */
+#define MAX_PENDING (96 * 1024 * 1024) /* our requests are small, but 16 moves may each have some messages on their way (move.c) */
 #define READ_SIZE 16384
 #define MAX_TURN 65536 /* what is read before the reader gets its turn */
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "transport/rabbitmq/move.h"
 #include "transport/rabbitmq/words.h"
 
 #include <stdarg.h>
@@ -47,6 +48,8 @@ ao_rabbit_call *ao_rabbit_call_new(const ao_broker_request *request)
 	}
 	call->step = AO_RABBIT_LOOK;
 	call->subject = &call->queue->main;
+	if (call->verb == AO_BROKER_MOVE || call->verb == AO_BROKER_PEEK)
+		ao_rabbit_move_add(call, request);
 	return call;
 }
 
@@ -55,6 +58,7 @@ void ao_rabbit_call_free(ao_rabbit_call *call)
 	if (!call)
 		return;
 	ao_rabbit_queue_free(call->queue);
+	ao_rabbit_move_free(call->move);
 	free(call->message);
 	free(call->kept);
 	free(call->difference);
@@ -123,6 +127,8 @@ bool ao_rabbit_call_send(ao_rabbit_call *call, ao_amqp *amqp, unsigned channel)
 	case AO_RABBIT_DELETE:
 		r = send_delete(&q->main, false, amqp, channel);
 		break;
+	default:
+		ao_rabbit_move_send(call, amqp, channel);
 	}
 	if (r < 0)
 		ao_rabbit_call_fail(call, -EINVAL, "InvalidConfiguration", "queue %s: its arguments are too large for the broker",
@@ -258,6 +264,8 @@ static bool looked(ao_rabbit_call *call, const amqp_queue_declare_ok_t *ok)
 		call->exists = true;
 		call->messages = ok->message_count;
 	}
+	if (call->move)
+		return go_to(call, call->verb == AO_BROKER_PEEK ? AO_RABBIT_CARRY : AO_RABBIT_TARGET);
 	if (call->verb == AO_BROKER_DELETE)
 		return go_to(call, AO_RABBIT_PROVE);
 	if (call->verb == AO_BROKER_INSPECT || !call->queue->create)
@@ -300,6 +308,8 @@ static amqp_method_number_t expected(ao_rabbit_step step)
 
 bool ao_rabbit_call_done(ao_rabbit_call *call, const amqp_method_t *method)
 {
+	if (call->step >= AO_RABBIT_TARGET)
+		return ao_rabbit_move_done(call, method);
 	if (method->id != expected(call->step)) {
 		ao_rabbit_call_fail(call, -EPROTO, "BrokerError", "queue %s: the broker answers with method %#x", ao_rabbit_call_name(call),
 				    method->id);
@@ -325,8 +335,9 @@ bool ao_rabbit_call_done(ao_rabbit_call *call, const amqp_method_t *method)
 	case AO_RABBIT_REMOVE:
 	case AO_RABBIT_DELETE:
 		return removed(call, method->decoded);
+	default:
+		return true;
 	}
-	return true;
 }
 
 /* ---- the broker refused ---- */
@@ -340,8 +351,12 @@ static bool absent(ao_rabbit_call *call)
 	call->messages = -1;
 	if (call->verb == AO_BROKER_INSPECT)
 		return true;
-	if (call->queue->create)
+	if (call->queue->create && !call->move)
 		return start_ensuring(call);
+	if (call->move) {
+		ao_rabbit_call_fail(call, -ENOENT, "QueueMissing", "queue %s is not there", ao_rabbit_call_name(call));
+		return true;
+	}
 	ao_rabbit_call_fail(call, -ENOENT, "QueueMissing",
 			    "queue %s is not there, and creating queues is switched off; create it, or switch that on",
 			    ao_rabbit_call_name(call));
@@ -400,6 +415,8 @@ bool ao_rabbit_call_refused(ao_rabbit_call *call, unsigned code, const char *tex
 	bool queue_step = call->step == AO_RABBIT_LOOK || call->step == AO_RABBIT_WEIGH || call->verb == AO_BROKER_DELETE;
 	if (code == AMQP_NOT_FOUND && queue_step)
 		return absent(call);
+	if (code == AMQP_NOT_FOUND && call->move)
+		return ao_rabbit_move_missing(call);
 	if (code == AMQP_NOT_FOUND && call->step == AO_RABBIT_SEE_EXCHANGE)
 		ao_rabbit_call_fail(call, -EPERM, "AccessDenied",
 				    "queue %s: exchange %s is not there, and the broker does not let us make it", name,
@@ -423,6 +440,8 @@ bool ao_rabbit_call_refused(ao_rabbit_call *call, unsigned code, const char *tex
 
 bool ao_rabbit_call_blamed(ao_rabbit_call *call, const ao_amqp_farewell *farewell)
 {
+	if (call->move)
+		return ao_rabbit_move_lost(call, farewell);
 	if (farewell->code != AMQP_NOT_IMPLEMENTED || farewell->method != AMQP_QUEUE_DELETE_METHOD || call->step != AO_RABBIT_REMOVE ||
 	    call->unconditional)
 		return false;

@@ -25,7 +25,15 @@ typedef enum {
 	AO_RABBIT_WEIGH,        /* may `subject` be deleted? */
 	AO_RABBIT_REMOVE,       /* delete `subject` if that loses nothing */
 	AO_RABBIT_DELETE,       /* delete the queue whatever it holds */
+	AO_RABBIT_TARGET,       /* MOVE: is the other queue there? This step and those that follow are in move.c */
+	AO_RABBIT_CONFIRM,      /* MOVE: the broker is to say what it has taken */
+	AO_RABBIT_CARRY,        /* MOVE, PEEK: one message after the other */
+	AO_RABBIT_SURE,         /* MOVE, PEEK: a last look at the queue, which is answered when all before it is heard */
 } ao_rabbit_step;
+
+#define AO_RABBIT_MAX_LOSSES 3 /* after that many connections that ended under it, the call itself is taken to be the cause */
+
+typedef struct ao_rabbit_move ao_rabbit_move;
 
 struct ao_rabbit_call {
 	ao_broker_call base;
@@ -45,9 +53,10 @@ struct ao_rabbit_call {
 	size_t binding;
 	bool missing; /* the queue was not there at first */
 	bool recreated_main, recreated_dead;
-	bool unconditional; /* what is there as `subject` is deleted only whatever it holds (quorum queues, streams) */
-	char *difference;   /* of `subject` from what is wanted; NULL: not known */
-	unsigned losses;    /* connections that ended under it */
+	bool unconditional;   /* what is there as `subject` is deleted only whatever it holds (quorum queues, streams) */
+	char *difference;     /* of `subject` from what is wanted; NULL: not known */
+	unsigned losses;      /* connections that ended under it */
+	ao_rabbit_move *move; /* of MOVE and PEEK; else NULL */
 
 	/* the answer */
 	int error;

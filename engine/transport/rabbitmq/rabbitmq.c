@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "transport/rabbitmq/list.h"
 #include "transport/rabbitmq/management.h"
+#include "transport/rabbitmq/move.h"
 #include "transport/rabbitmq/worker.h"
 
 typedef struct rabbit {
@@ -43,6 +44,8 @@ static void deliver(rabbit *r, ao_rabbit_call *call)
 				   .messages = call->messages,
 				   .in_flight = call->in_flight,
 				   .retry_ms = call->retry_ms};
+	if (call->move)
+		ao_rabbit_move_tell(call->move, &answer);
 	if (!atomic_load(&call->cancelled)) {
 		r->stats.in_flight--;
 		r->stats.errors += call->error != 0;

@@ -31,6 +31,10 @@
  * ENSURE never removes a binding and never purges.  DELETE takes only what is as described here, and the dead letter queue only when that
  * is empty and unused.
  *
+ * MOVE publishes to the default exchange, so `to` needs no binding.  It leaves messages of more than 4 MB, those of another user's user-id,
+ * and those with a header CC or BCC.  A queue `to` with a maximum length drops its oldest messages for new ones, unless it rejects these.
+ * Of a stream nothing can be moved or shown.
+ *
  * One thread per broker object does all of it (worker.h) over one connection (session.h), up to 16 queues at a time.  After a failed
  * attempt to connect there is a pause of 1 s, doubling to 30 s: calls fail at once then, with what is wrong and with `retry_ms`.
  */

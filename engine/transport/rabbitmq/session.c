@@ -11,12 +11,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/backoff.h"
+#include "transport/rabbitmq/move.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define CHANNELS 16           /* a broker is no faster with more */
-#define MAX_LOSSES 3          /* after that many connections that ended under it, the call itself is taken to be the cause */
 #define SILENT_MS 3000        /* a call timed out while the broker was silent for that long: the connection is to blame, not the call */
 #define MIN_PATIENCE_MS 10000 /* the same without a time-out, see patience_ms() */
 #define FIRST_PAUSE_MS 1000
@@ -83,6 +83,7 @@ static void fail(ao_rabbit_session *session, ao_rabbit_call *call, int code, con
 /* ---- connecting ---- */
 
 static void on_method(void *arg, unsigned channel, const amqp_method_t *method);
+static void on_content(void *arg, unsigned channel, bool header, const uint8_t *bytes, size_t len);
 
 static void connect_to_host(ao_rabbit_session *session)
 {
@@ -95,7 +96,7 @@ static void connect_to_host(ao_rabbit_session *session)
 					   .heartbeat_s = c->heartbeat_s,
 					   .tls = c->tls,
 					   .tls_name = c->server_name};
-	session->amqp = ao_amqp_new(&session->target, on_method, session);
+	session->amqp = ao_amqp_new(&session->target, on_method, on_content, session);
 	session->leaving = false;
 	session->answers = 0;
 	session->sent = true; /* look at it once before waiting: there may be no event to wait for */
@@ -164,7 +165,7 @@ static void take_back_calls(ao_rabbit_session *session, const ao_amqp_farewell *
 		if (!call)
 			continue;
 		session->line_due = 0;
-		if (ao_rabbit_call_blamed(call, farewell) || ++call->losses <= MAX_LOSSES)
+		if (ao_rabbit_call_blamed(call, farewell) || ++call->losses <= AO_RABBIT_MAX_LOSSES)
 			ao_rabbit_list_put_back(&session->waiting, call);
 		else
 			fail(session, call, code == -EIO || code == -ETIME ? -EIO : -EPROTO, text);
@@ -221,9 +222,9 @@ static void open_channel(ao_rabbit_session *session, slot *s)
 	said(session, s);
 }
 
-static void close_channel(ao_rabbit_session *session, slot *s)
+static void close_channel(ao_rabbit_session *session, slot *s, const char *why)
 {
-	amqp_channel_close_t bye = {.reply_code = AMQP_REPLY_SUCCESS, .reply_text = amqp_cstring_bytes("no answer in time")};
+	amqp_channel_close_t bye = {.reply_code = AMQP_REPLY_SUCCESS, .reply_text = amqp_cstring_bytes(why)};
 	ao_amqp_send(session->amqp, (unsigned)(s - session->slots) + 1, AMQP_CHANNEL_CLOSE_METHOD, &bye);
 	s->state = CLOSING;
 	said(session, s);
@@ -242,12 +243,16 @@ static void after_step(ao_rabbit_session *session, slot *s, bool over)
 	session->answers++;
 	session->answered = ao_mono_ms();
 	session->failures = 0;
-	if (over)
+	if (over) {
+		bool used = s->call->move != NULL; /* it counts publications now, and may hold messages */
 		finish(session, AO_TAKE(s->call));
-	else if (s->state == OPEN)
+		if (used && s->state == OPEN)
+			close_channel(session, s, "done");
+	} else if (s->state == OPEN) {
 		send_step(session, s);
-	else
+	} else {
 		open_channel(session, s);
+	}
 }
 
 static void on_channel_close(ao_rabbit_session *session, slot *s, const amqp_channel_close_t *close)
@@ -279,6 +284,14 @@ static void on_method(void *arg, unsigned channel, const amqp_method_t *method)
 	} else if (s->state == OPEN && s->call) {
 		after_step(session, s, ao_rabbit_call_done(s->call, method));
 	}
+}
+
+static void on_content(void *arg, unsigned channel, bool header, const uint8_t *bytes, size_t len)
+{
+	ao_rabbit_session *session = arg;
+	slot *s = channel <= CHANNELS ? &session->slots[channel - 1] : NULL;
+	if (s && s->state == OPEN && s->call && s->call->move)
+		after_step(session, s, ao_rabbit_move_content(s->call, header, bytes, len));
 }
 
 static slot *free_slot(ao_rabbit_session *session)
@@ -363,7 +376,7 @@ static size_t expire_slots(ao_rabbit_session *session, uint64_t now)
 		time_out(session, AO_TAKE(s->call), "waiting for the broker");
 		expired++;
 		if (s->state == OPEN) /* a late answer must not reach the next call */
-			close_channel(session, s);
+			close_channel(session, s, "no answer in time");
 	}
 	return expired;
 }

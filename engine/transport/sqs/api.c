@@ -20,7 +20,7 @@
 #define ATTEMPT_MS 10000
 #define BACKOFF_MS 200
 #define BACKOFF_MAX_MS 5000
-#define MAX_ANSWER (1024 * 1024)
+#define MAX_ANSWER (32 * 1024 * 1024) /* ten messages of 1 MB, written with all the escapes of JSON */
 
 struct ao_sqs_api {
 	ao_loop *loop;

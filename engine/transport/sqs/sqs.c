@@ -11,6 +11,7 @@
 #include "transport/broker.h"
 #include "transport/shape.h"
 #include "transport/sqs/dead.h"
+#include "transport/sqs/move.h"
 #include "json/json.h"
 
 #include <string.h>
@@ -43,6 +44,9 @@ struct call {
 	uint64_t timeout_ms, deadline_ms;
 	ao_timer *timer;
 	ao_sqs_task *task;
+	ao_sqs_move *move;
+	char *to; /* of MOVE */
+	uint64_t most;
 	ao_sqs_dead_waiter dead;
 	bool started;
 	bool ending;           /* its fn runs */
@@ -65,10 +69,13 @@ static void dispose(call *c)
 		b->stats.in_flight--;
 	if (c->task)
 		ao_sqs_task_cancel(c->task);
+	if (c->move)
+		ao_sqs_move_cancel(c->move);
 	ao_sqs_dead_leave(&c->dead);
 	ao_timer_free(c->timer);
 	ao_sqs_wanted_free(c->wanted);
 	free(c->wrong);
+	free(c->to);
 	free(c);
 	if (b->first && !b->frame.freed)
 		ao_timer_start(b->pump, 0);
@@ -126,8 +133,10 @@ static void too_late(void *arg)
 	unsigned long long limit = c->timeout_ms;
 	ao_auto_str char *text = c->started ? ao_xasprintf("queue \"%s\": %s: not done within %llu ms", name, host, limit)
 					    : ao_xasprintf("queue \"%s\": %s: other calls took %llu ms", name, host, limit);
-	fail(c, -ETIME, "BrokerTimeout",
-	     &(ao_broker_answer){.messages = -1, .in_flight = -1, .tried = c->task && ao_sqs_task_tried(c->task)}, text);
+	ao_broker_answer known = {.messages = -1, .in_flight = -1, .tried = c->task && ao_sqs_task_tried(c->task)};
+	if (c->move)
+		ao_sqs_move_tell(c->move, &known);
+	fail(c, -ETIME, "BrokerTimeout", &known, text);
 }
 
 /* ---- the steps ---- */
@@ -186,6 +195,37 @@ static void need_dead(call *c, bool fresh)
 		on_dead(c, &(ao_broker_answer){0}, arn);
 }
 
+static void on_move(void *arg, const ao_broker_answer *what, const char *arn)
+{
+	call *c = arg;
+	(void)arn;
+	c->move = NULL;
+	answer(c, what);
+}
+
+/** MOVE and PEEK. */
+static void run_move(call *c)
+{
+	bool peeks = c->verb == AO_BROKER_PEEK;
+	const char *wrong = peeks                                 ? NULL
+			    : !c->to || !*c->to                   ? "its messages are to go to no queue"
+			    : strcmp(c->to, c->wanted->name) == 0 ? "its messages are to go to itself"
+								  : NULL;
+	if (wrong) {
+		ao_auto_str char *text = ao_xasprintf("queue \"%s\": %s", c->wanted->name, wrong);
+		fail(c, -EINVAL, "InvalidConfiguration", NULL, text);
+		return;
+	}
+	c->move = ao_sqs_move_start(&broker_of(c)->account, &(ao_sqs_move_request){.verb = c->verb,
+										   .from = c->wanted->name,
+										   .to = peeks ? NULL : c->to,
+										   .most = c->most,
+										   .timeout_ms = c->timeout_ms,
+										   .deadline_ms = c->deadline_ms,
+										   .fn = on_move,
+										   .arg = c});
+}
+
 static void start(call *c)
 {
 	c->started = true;
@@ -194,6 +234,8 @@ static void start(call *c)
 	broker_of(c)->stats.in_flight++;
 	if (!c->wanted)
 		fail(c, -EINVAL, "InvalidConfiguration", NULL, c->wrong);
+	else if (c->verb == AO_BROKER_MOVE || c->verb == AO_BROKER_PEEK)
+		run_move(c);
 	else if (c->verb == AO_BROKER_ENSURE && c->wanted->dead && c->wanted->create)
 		need_dead(c, false);
 	else
@@ -224,6 +266,8 @@ static ao_broker_call *broker_send(ao_broker *base, const ao_broker_request *req
 	*c = (call){.base.broker = base, .prev = b->last, .verb = request->verb, .fn = request->fn, .arg = request->arg};
 	*(b->last ? &b->last->next : &b->first) = c;
 	b->last = c;
+	c->to = ao_xstrdup(request->to);
+	c->most = request->most;
 	b->stats.calls++;
 	if (ao_sqs_wanted_read(request->queue, &c->wanted, &err) < 0)
 		c->wrong = ao_xasprintf("queue: %s", ao_err_text(err));

@@ -20,5 +20,8 @@
  *   ifEmpty      true: AO_BROKER_DELETE answers -EBUSY when the queue holds messages (by AWS' approximate count)
  *                AO_BROKER_DELETE leaves a queue alone whose attributes are not those named here
  *   forceRecreate  accepted, but without effect: all of this can be changed in place
+ *
+ * MOVE and PEEK hide what they receive for as long as the call may take, at least 20 s: that long it is away when we are cut off.
+ * A message that was moved has a new MessageId, is as old as the move, and its receives are counted anew.
  */
 #include "transport/transport.h"

@@ -18,8 +18,6 @@
 
 #include <string.h>
 
-#define WAITING "ApproximateNumberOfMessages"
-#define IN_FLIGHT "ApproximateNumberOfMessagesNotVisible"
 #define DELAYED "ApproximateNumberOfMessagesDelayed"
 #define UNSETTLED_MS 2000 /* SQS' own servers may disagree for a moment */
 
@@ -39,7 +37,16 @@ static const char *name_of(const ao_sqs_task *task) { return task->with.wanted->
 
 /* ---- URLs ---- */
 
-static void forget_url(ao_sqs_task *task) { free(ao_map_remove(task->account->urls, name_of(task))); }
+void ao_sqs_account_forget_url(ao_sqs_account *account, const char *name) { free(ao_map_remove(account->urls, name)); }
+
+const char *ao_sqs_account_keep_url(ao_sqs_account *account, const char *name, const cJSON *body)
+{
+	const char *url = ao_json_str(body, "QueueUrl");
+	if (!url || !*url)
+		return NULL;
+	free(ao_map_put(account->urls, name, ao_xstrdup(url)));
+	return url;
+}
 
 static void set_url(ao_sqs_task *task, const char *url)
 {
@@ -50,12 +57,10 @@ static void set_url(ao_sqs_task *task, const char *url)
 /** @return false when the answer holds none */
 static bool keep_url(ao_sqs_task *task, const cJSON *body)
 {
-	const char *url = ao_json_str(body, "QueueUrl");
-	if (!url || !*url)
-		return false;
-	set_url(task, url);
-	free(ao_map_put(task->account->urls, name_of(task), ao_xstrdup(url)));
-	return true;
+	const char *url = ao_sqs_account_keep_url(task->account, name_of(task), body);
+	if (url)
+		set_url(task, url);
+	return url != NULL;
 }
 
 void ao_sqs_account_clear(ao_sqs_account *account)
@@ -236,7 +241,7 @@ static void create(ao_sqs_task *task)
 static void missing(ao_sqs_task *task)
 {
 	ao_auto_str char *text = NULL;
-	forget_url(task);
+	ao_sqs_account_forget_url(task->account, name_of(task));
 	if (task->with.verb != AO_BROKER_ENSURE) {
 		finish(task);
 	} else if (task->with.wanted->create) {
@@ -298,7 +303,7 @@ static void on_set(void *arg, const ao_sqs_reply *reply)
 	ao_sqs_task *task = arg;
 	task->call = NULL;
 	if (reply->error == -ENOENT) {
-		forget_url(task);
+		ao_sqs_account_forget_url(task->account, name_of(task));
 		fail_unsettled(task, reply);
 	} else if (reply->error) {
 		fail_as(task, reply);
@@ -369,8 +374,8 @@ static void on_attributes(void *arg, const ao_sqs_reply *reply)
 	free(task->arn);
 	task->arn = ao_xstrdup(arn);
 	task->answer.exists = true;
-	task->answer.messages = ao_sqs_count(task->attributes, WAITING);
-	task->answer.in_flight = ao_sqs_count(task->attributes, IN_FLIGHT);
+	task->answer.messages = ao_sqs_count(task->attributes, AO_SQS_WAITING);
+	task->answer.in_flight = ao_sqs_count(task->attributes, AO_SQS_IN_FLIGHT);
 	if (task->with.verb == AO_BROKER_ENSURE)
 		compare(task);
 	else if (task->with.verb == AO_BROKER_DELETE)
@@ -381,7 +386,7 @@ static void on_attributes(void *arg, const ao_sqs_reply *reply)
 
 static void look(ao_sqs_task *task)
 {
-	static const char *const always[] = {WAITING, IN_FLIGHT, DELAYED, "QueueArn"};
+	static const char *const always[] = {AO_SQS_WAITING, AO_SQS_IN_FLIGHT, DELAYED, "QueueArn"};
 	const ao_sqs_wanted *wanted = task->with.wanted;
 	cJSON *names = cJSON_CreateStringArray(always, AO_LEN(always));
 	const cJSON *item;

@@ -38,4 +38,11 @@ void ao_sqs_task_cancel(ao_sqs_task *task);
 /** It has begun to create the queue, and has no answer yet. */
 bool ao_sqs_task_tried(const ao_sqs_task *task);
 
+/* What GetQueueAttributes calls the counts. */
+#define AO_SQS_WAITING "ApproximateNumberOfMessages"
+#define AO_SQS_IN_FLIGHT "ApproximateNumberOfMessagesNotVisible"
+
+/** @param body  the answer of GetQueueUrl or CreateQueue. @return the URL, borrowed from `body`; NULL: it holds none */
+const char *ao_sqs_account_keep_url(ao_sqs_account *account, const char *name, const cJSON *body);
+void ao_sqs_account_forget_url(ao_sqs_account *account, const char *name);
 void ao_sqs_account_clear(ao_sqs_account *account); /* the API, too; no task may be left */
