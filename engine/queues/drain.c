@@ -133,7 +133,7 @@ static void looked(ao_drain *d, const ao_drain_answer *answer, uint64_t now_ms)
 		d->next_ms = now_ms + (left < pause && !d->facts.lasting ? left : pause);
 		return;
 	}
-	d->state = d->facts.ours ? AO_DRAIN_GOING : AO_DRAIN_RELEASED;
+	d->state = d->facts.ours && !d->facts.retained ? AO_DRAIN_GOING : AO_DRAIN_RELEASED;
 	d->next_ms = now_ms;
 }
 

@@ -27,7 +27,7 @@ typedef enum {
 	AO_DRAIN_WATCHING,
 	AO_DRAIN_GOING,
 	AO_DRAIN_GONE,     /* at its end: the record of it can be dropped */
-	AO_DRAIN_RELEASED, /* the same, and it stays at its broker */
+	AO_DRAIN_RELEASED, /* the same, and it stays at its broker: it is another's, or not ours, or to stay */
 } ao_drain_state;
 
 typedef enum {
@@ -47,6 +47,7 @@ typedef struct ao_drain_facts {
 	bool turned;   /* that queue is right, and senders that do not name a queue reach it alone */
 	bool ours;     /* the old one was made for the parent (whose.h) */
 	bool shared;   /* another parent has the old one */
+	bool retained; /* it is to stay at its broker */
 	bool lasting;  /* senders may go on to use its name: it is emptied again and again, and stays */
 } ao_drain_facts;
 

@@ -48,8 +48,9 @@ typedef struct world {
 	bool by_exchange; /* senders name no queue, and the broker deletes on a condition */
 	bool calm, faulty;
 	queue queues[QUEUES];
-	bool foreign; /* the old queue was there before the parent */
-	bool rival;   /* another parent reads the old queue */
+	bool foreign;  /* the old queue was there before the parent */
+	bool retained; /* it is to stay */
+	bool rival;    /* another parent reads the old queue */
 	int reads[PODS];
 	unsigned seen[MESSAGES]; /* how often a pod has done it */
 	bool sent[MESSAGES];
@@ -234,8 +235,8 @@ static bool carry_out_delete(world *w, call *c, ao_drain_answer *answer)
 {
 	queue *q = &w->queues[c->queue];
 	bool busy = holds(q, false) || holds(q, true) || (w->by_exchange && readers(w, c->queue));
-	if (c->queue == OLD && w->foreign)
-		broken(w, "a foreign queue is deleted");
+	if (c->queue == OLD && (w->foreign || w->retained))
+		broken(w, "a queue that is to stay is deleted");
 	if (q->there && busy && !c->checked) {
 		*answer = (ao_drain_answer){.error = -EBUSY, .reason = "QueueNotEmpty", .exists = true};
 		return true;
@@ -378,6 +379,7 @@ static void pass(world *w)
 						   .turned = replaced && w->final,
 						   .ours = !(w->foreign && left == OLD),
 						   .shared = w->rival && left == OLD,
+						   .retained = w->retained && left == OLD,
 						   .lasting = w->lasting});
 	if (w->drain.state == AO_DRAIN_GONE || w->drain.state == AO_DRAIN_RELEASED)
 		w->recorded[left] = w->drains = false;
@@ -421,7 +423,7 @@ static void wish(world *w)
 	unsigned what = chance(w, 8);
 	if (what == 0) {
 		turn_round(w);
-	} else if (what == 1 && w->main == NEW && !w->rival && !w->foreign) {
+	} else if (what == 1 && w->main == NEW && !w->rival && !w->foreign && !w->retained) {
 		w->rival = true;
 		tell(w, "RIVAL, ");
 		pass(w);
@@ -473,7 +475,7 @@ static void come_to_rest(world *w)
 	w->calm = true;
 	w->naming[other(w)] = w->lasting = false;
 	const queue *left = &w->queues[other(w)];
-	bool stays = other(w) == OLD && (w->foreign || w->rival);
+	bool stays = other(w) == OLD && (w->foreign || w->rival || w->retained);
 	for (int i = 0; i < (stays ? 400 : 4000) && (i < 100 || !is_over(w)); i++) {
 		step(w);
 		w->now += 200;
@@ -501,6 +503,7 @@ static void run_history(uint64_t seed)
 	w.by_exchange = chance(&w, 2);
 	w.faulty = chance(&w, 4);
 	w.foreign = chance(&w, 8) == 0;
+	w.retained = chance(&w, 8) == 0;
 	w.queues[OLD] = (queue){.there = true, .bound = true};
 	w.recorded[OLD] = w.naming[OLD] = w.naming[NEW] = true;
 	pass(&w);
