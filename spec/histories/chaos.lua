@@ -431,9 +431,21 @@ function Chaos.run(seed, seconds, options)
   local line = ('chaos: seed %d, %d s, %d actions, %d requests of ours, at most %s of %d restarting'):format(seed, seconds, #self.plan.actions,
     #audit.ours(self.mark), self.most or '?', self.bound)
   if #self.wrong == 0 then return nil, line end
+  line = line .. '; logs of the replicas: ' .. self:keep_logs(seed)
   local texts = {}
   for i, each in ipairs(self.wrong) do texts[i] = each.text end
   return ('%s\n%s\n\nbefore the first:\n%s'):format(line, table.concat(texts, '\n', 1, math.min(#texts, 20)), story(self, self.wrong[1])), line
+end
+
+--- The logs of a run that failed outlive its bed. Returns where they are.
+function Chaos:keep_logs(seed)
+  local texts, path = {}, ('%s/log/chaos-%d.log'):format(cluster.build, seed)
+  for _, replica in ipairs(self.pair) do
+    for number, each in ipairs(replica.logs) do
+      texts[#texts + 1] = ('==== replica %s, start %d\n%s'):format(replica.name, number, each.log())
+    end
+  end
+  return cluster.write(path, table.concat(texts, '\n'))
 end
 
 --- KEDA's CRDs as they can be made again.
