@@ -1,5 +1,6 @@
 --- policy: what the files of a bundle return. It is checked in the file that returns it.
 -- Each bundle has its own copy of these functions, made by policy.new(), because policy.file() reads that bundle's files.
+local defaults = require 'defaults'
 local json = require 'json'
 local plain = require 'plain'
 
@@ -118,7 +119,7 @@ local REMOTE = {
 }
 local SETTING_TYPES = { string = true, integer = true, boolean = true, json = true, file = true }
 local MANIFEST = {
-  parent = 'table', children = 'table', related = 'table?', finalizer = 'string?', field_manager = 'string', legacy_managers = 'table?',
+  domain = 'string?', parent = 'table', children = 'table', related = 'table?', finalizer = 'string?', field_manager = 'string', legacy_managers = 'table?',
   lease = 'string', component = 'string', rendered_digest = 'string?', bundle_digest = 'string?', queue_records = 'string?', claim = 'string?',
   policies_label = 'string?',
   gauge = 'table?', debug_path = 'string?', public_env = 'table?',
@@ -216,7 +217,8 @@ end
 
 --- Returns a checked copy of what policy.manifest() was given, or nil and what is wrong.
 local function manifest(spec)
-  local wrong = shape(spec, 'policy.manifest', MANIFEST) or shape(spec.parent, 'policy.manifest.parent', PARENT)
+  spec = defaults.manifest(spec)
+  local wrong = defaults.wrong_parent(spec) or shape(spec, 'policy.manifest', MANIFEST) or shape(spec.parent, 'policy.manifest.parent', PARENT)
   if wrong then
     return nil, wrong
   end
@@ -231,6 +233,7 @@ local function manifest(spec)
   wrong = wrong or more
   copy.public_env, more = list(spec.public_env, 'policy.manifest.public_env', 'string')
   wrong = wrong or more or check_settings(spec.settings or {})
+  wrong = wrong or defaults.check(copy)
   copy.settings = spec.settings or {}
   copy.kinds = json.array {} -- those of policies, once they are loaded
   return not wrong and copy or nil, wrong
@@ -268,7 +271,9 @@ function policy.new(read, file)
   end
 
   local function refuse(wrong)
-    error(format('%s: %s', file() or '?', wrong), 0)
+    local name = file() or '?'
+    local line = find(wrong, '^policy%.manifest') and defaults.line(read(name) or '', wrong)
+    error(format('%s:%s %s', name, line and format('%d:', line) or '', wrong), 0)
   end
 
   --- Defines a policy: its name, its hooks, the policies that run before it, and the kinds that it makes beside those of the manifest.

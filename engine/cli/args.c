@@ -142,6 +142,21 @@ int ao_args_parse(const ao_verb *verb, int argc, char **argv, ao_err **reterr)
 	return 0;
 }
 
+size_t ao_args_peek(const char *name, int argc, char **argv, const char **ret)
+{
+	size_t count = 0, len = strlen(name);
+	for (int i = 1; i < argc; i++) {
+		const char *word = argv[i] + strspn(argv[i], "-");
+		if (word == argv[i] || strncmp(word, name, len) != 0)
+			continue;
+		if (word[len] == '=')
+			ret[count++] = word + len + 1;
+		else if (!word[len] && i + 1 < argc)
+			ret[count++] = argv[++i];
+	}
+	return count;
+}
+
 void ao_cli_note(const char *text) { fprintf(stderr, "note: %s\n", text); }
 
 int ao_cli_refusals(const char *parent, const cJSON *plan)

@@ -58,6 +58,12 @@ bool ao_args_is_plugin(void);
  */
 int ao_args_parse(const ao_verb *verb, int argc, char **argv, ao_err **reterr);
 
+/**
+ * The values of a flag that takes one, in a command line whose table is not known yet because it depends on them.
+ * @param ret  has room for argc, zeroed by the caller. @return how many there are
+ */
+size_t ao_args_peek(const char *name, int argc, char **argv, const char **ret);
+
 /* ---- for completion.c ---- */
 
 /** The flag that a word like "--name=value" or "-n" means; NULL: none. @param value  gets what follows "=", or NULL; may be NULL */

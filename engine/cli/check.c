@@ -191,5 +191,6 @@ int ao_cli_check(int argc, char **argv)
 	if (r != 0)
 		return r > 0 ? 0 : ao_cli_fail(err, 2);
 	c.output = ao_output_read(output);
+	c.load.bundle_dir = c.flags.bundle_dir;
 	return check(&c, &err) < 0 ? ao_cli_fail(err, 1) : 0;
 }

@@ -442,6 +442,7 @@ int ao_cli_diff(int argc, char **argv)
 		       .flag_count = AO_LEN(flags),
 		       .examples = examples},
 	    argc, argv, &err);
+	load.bundle_dir = session.bundle_dir;
 	if (r == 0)
 		r = run(&d, &load, &session, &err);
 	int code = finish(&d, r, ao_output_read(output), err);

@@ -146,13 +146,11 @@ static cJSON *read_config(const own *o)
 
 int ao_own_settings(ao_session *session, ao_load_options *load, cJSON **config, ao_err **reterr)
 {
-	ao_auto_sources ao_sources builtin = {0};
 	ao_auto_json cJSON *manifest = NULL, *local = NULL, *list = NULL;
 	ao_auto_err ao_err *err = NULL;
 	const cJSON *variable;
 	ao_resource deployments = {.api_version = (char *)"apps/v1", .kind = (char *)"Deployment", .plural = (char *)"deployments"};
-	ao_sources_builtin(&builtin);
-	int r = ao_bundle_peek_manifest(&builtin, &manifest, reterr);
+	int r = ao_load_base_manifest(session->bundle_dir, &manifest, reterr);
 	if (r == 0 && load->config_file)
 		r = ao_load_config(load->config_file, &local, reterr);
 	if (r < 0)

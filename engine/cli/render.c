@@ -6,7 +6,7 @@
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "cli/page.h"
-#include "policy/load.h"
+#include "cli/session.h"
 #include "policy/plan.h"
 #include "json/yaml.h"
 
@@ -147,6 +147,7 @@ int ao_cli_render(int argc, char **argv)
 	ao_err *err = NULL;
 	const ao_flag flags[] = {
 	    {"filename", 'f', .text = &file, .value = "FILE", .help = "what to render, - for standard input"},
+	    AO_BUNDLE_FLAG(&load.bundle_dir),
 	    {"policies", 0, .text = &load.policies_dir, .value = "DIR", .help = "policy files that replace built-in ones of the same name"},
 	    {"config", 0, .text = &load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
 	    {"explain", 0, .yes = &explain, .help = "print which policy set each field, instead of the children"},

@@ -89,19 +89,19 @@ static void print_plan(const cJSON *plan)
 		fputs(text, stdout);
 }
 
-/** @param live  NULL: no cluster is asked for policies */
-static int read_sources(const char *policies_dir, const ao_session_flags *live, ao_sources *ret, ao_err **reterr)
+/** @param live  the cluster is asked for policies, too */
+static int read_sources(const char *policies_dir, const ao_session_flags *flags, bool live, ao_sources *ret, ao_err **reterr)
 {
-	ao_load_options load = {.policies_dir = policies_dir};
+	ao_load_options load = {.bundle_dir = flags->bundle_dir, .policies_dir = policies_dir};
 	ao_auto_session ao_session session = {0};
 	if (!live)
 		return ao_load_sources(&load, ret, reterr);
-	int r = ao_session_open(live, &session, reterr);
+	int r = ao_session_open(flags, &session, reterr);
 	return r == 0 ? ao_session_sources(&session, &load, ret, NULL, reterr) : r;
 }
 
-static int replay(const char *path, const char *policies_dir, const ao_session_flags *live, bool to_spec, bool full, int *exit_code,
-		  ao_err **reterr)
+static int replay(const char *path, const char *policies_dir, const ao_session_flags *flags, bool live, bool to_spec, bool full,
+		  int *exit_code, ao_err **reterr)
 {
 	ao_auto_json cJSON *record = NULL, *plan = NULL;
 	ao_auto_sources ao_sources sources = {0};
@@ -111,7 +111,7 @@ static int replay(const char *path, const char *policies_dir, const ao_session_f
 	if (r == 0 && to_spec)
 		return print_case(record);
 	if (r == 0)
-		r = read_sources(policies_dir, live, &sources, reterr);
+		r = read_sources(policies_dir, flags, live, &sources, reterr);
 	if (r == 0)
 		r = ao_bundle_load(&sources, ao_json_at(record, "settings"), AO_CLI_LIMITS, &bundle, reterr);
 	if (r < 0)
@@ -155,7 +155,7 @@ int ao_cli_replay(int argc, char **argv)
 	if (r == 0 && (!files[0] || files[1]))
 		r = ao_err_set(&err, -EINVAL, "replay needs one FILE");
 	if (r == 0)
-		r = replay(files[0], policies_dir, live ? &session : NULL, to_spec, full, &exit_code, &err);
+		r = replay(files[0], policies_dir, &session, live, to_spec, full, &exit_code, &err);
 	free(files);
 	return r < 0 ? ao_cli_fail(err, 2) : exit_code;
 }

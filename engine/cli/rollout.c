@@ -25,7 +25,7 @@ typedef struct rollout {
 
 static int open_rollout(rollout *ro, const ao_session_flags *flags, ao_err **reterr)
 {
-	int r = ao_session_manifest(&ro->manifest, reterr);
+	int r = ao_session_manifest(&ro->session, &ro->manifest, reterr);
 	if (r == 0)
 		r = ao_session_open(flags, &ro->session, reterr);
 	if (r == 0)

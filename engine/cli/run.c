@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/session.h"
 #include "operator/operator.h"
 #include "policy/settings.h"
 
@@ -15,7 +16,7 @@ typedef struct run_args {
 	const char *workers, *log_level, *log_format, *class_, *namespaces, *record_dir, *record_limit;
 	ao_scope scope;
 	bool zap_devel;
-	cJSON *manifest; /* of the built-in bundle: it names the settings that have flags */
+	cJSON *manifest; /* of the bundle: it names the settings that have flags */
 	cJSON *settings;
 } run_args;
 
@@ -132,6 +133,7 @@ static int parse(run_args *args, int argc, char **argv, ao_err **reterr)
 	    {"context", 0, .text = &o->context, .value = "NAME", .help = "context of the kubeconfig"},
 	    {"namespace", 'n', .text = &o->namespace_, .value = "NS",
 	     .help = "the operator's own namespace: lease and policy ConfigMaps (default: $POD_NAMESPACE, the pod's, the context's)"},
+	    AO_BUNDLE_FLAG(&o->load.bundle_dir),
 	    {"policies", 0, .text = &o->load.policies_dir, .value = "DIR",
 	     .help = "policy files that replace built-in ones of the same name"},
 	    {"config", 0, .text = &o->load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
@@ -171,11 +173,13 @@ static int parse(run_args *args, int argc, char **argv, ao_err **reterr)
 
 int ao_cli_run(int argc, char **argv)
 {
-	ao_auto_sources ao_sources builtin = {0};
 	ao_auto_json cJSON *manifest = NULL, *settings = cJSON_CreateObject();
 	ao_err *err = NULL;
-	ao_sources_builtin(&builtin);
-	if (ao_bundle_peek_manifest(&builtin, &manifest, &err) < 0)
+	const char **bundles = ao_xcalloc((size_t)argc + 1, sizeof(*bundles));
+	size_t count = ao_args_peek("bundle", argc, argv, bundles);
+	int peeked = ao_load_base_manifest(count ? bundles[count - 1] : NULL, &manifest, &err);
+	free(bundles);
+	if (peeked < 0)
 		return ao_cli_fail(err, 1);
 	run_args args = {
 	    .options = {.metrics_address = ":8080", .probe_address = ":8081", .load.flags = settings},

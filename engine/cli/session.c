@@ -18,6 +18,7 @@ int ao_session_open(const ao_session_flags *flags, ao_session *ret, ao_err **ret
 		return r;
 	}
 	session.loop = ao_loop_new();
+	session.bundle_dir = flags->bundle_dir;
 	session.namespace_ = flags->namespace_ ? flags->namespace_ : session.config->namespace_;
 	r = ao_kube_new(session.loop, session.config, AO_USER_AGENT, &session.kube, reterr);
 	if (r < 0)
@@ -109,12 +110,10 @@ static void drop_others(const ao_session *session, const ao_manifest *manifest, 
 	}
 }
 
-int ao_session_manifest(ao_manifest **ret, ao_err **reterr)
+int ao_session_manifest(const ao_session *session, ao_manifest **ret, ao_err **reterr)
 {
-	ao_auto_sources ao_sources builtin = {0};
 	ao_auto_json cJSON *peeked = NULL;
-	ao_sources_builtin(&builtin);
-	int r = ao_bundle_peek_manifest(&builtin, &peeked, reterr);
+	int r = ao_load_base_manifest(session->bundle_dir, &peeked, reterr);
 	return r < 0 ? r : ao_manifest_read(peeked, ret, reterr);
 }
 
@@ -136,8 +135,9 @@ int ao_session_sources(ao_session *session, const ao_load_options *load, ao_sour
 {
 	ao_auto_json cJSON *maps = NULL;
 	ao_auto_manifest ao_manifest *manifest = NULL;
-	ao_sources_builtin(ret);
-	int r = ao_session_manifest(&manifest, reterr);
+	int r = ao_load_base(session->bundle_dir, ret, reterr);
+	if (r == 0)
+		r = ao_session_manifest(session, &manifest, reterr);
 	if (r == 0)
 		r = ao_session_config_maps(session, manifest, "", &maps, reterr);
 	if (r < 0)

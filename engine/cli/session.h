@@ -7,13 +7,21 @@
 #include "kube/client.h"
 #include "policy/load.h"
 
+/** The entry of --bundle. */
+#define AO_BUNDLE_FLAG(to)                                                                                                                 \
+	{                                                                                                                                  \
+		"bundle", 0, .text = (to), .value = "DIR",                                                                                 \
+			     .help = "a bundle in place of the built-in one: its manifest, policies and cases"                             \
+	}
+
 typedef struct ao_session_flags {
-	const char *kubeconfig, *context, *namespace_, *class_, *watched;
+	const char *kubeconfig, *context, *namespace_, *class_, *watched, *bundle_dir;
 } ao_session_flags;
 
 /** The entries for these flags in the table of a verb. */
 #define AO_SESSION_FLAGS(f)                                                                                                                \
-	{"kubeconfig", 0, .text = &(f)->kubeconfig, .value = "FILE", .help = "how to reach the cluster"},                                  \
+	AO_BUNDLE_FLAG(&(f)->bundle_dir),                                                                                                  \
+	    {"kubeconfig", 0, .text = &(f)->kubeconfig, .value = "FILE", .help = "how to reach the cluster"},                              \
 	    {"context", 0, .text = &(f)->context, .value = "NAME", .help = "context of the kubeconfig"},                                   \
 	    {"operator-namespace", 0, .text = &(f)->namespace_, .value = "NS",                                                             \
 	     .help = "where the operator and its policy ConfigMaps are"},                                                                  \
@@ -28,6 +36,7 @@ typedef struct ao_session {
 	ao_kubeconfig *config;
 	ao_kube *kube;
 	const char *namespace_; /* the operator's; borrowed */
+	const char *bundle_dir; /* as in ao_load_options; borrowed */
 	ao_scope scope;         /* whose parents and policies it serves */
 } ao_session;
 
@@ -48,13 +57,13 @@ int ao_session_get(ao_session *session, const char *path, cJSON **ret, ao_err **
 /** After a failed request for a collection: does the server's discovery say that it does not know the kind? */
 bool ao_session_lacks(ao_session *session, const ao_resource *resource);
 
-/** The manifest of the binary, which says how ConfigMaps are labelled. The caller frees it. */
-int ao_session_manifest(ao_manifest **ret, ao_err **reterr);
+/** The manifest of the base, which says how ConfigMaps are labelled. The caller frees it. */
+int ao_session_manifest(const ao_session *session, ao_manifest **ret, ao_err **reterr);
 /** The policy ConfigMaps of the operator's namespace and class as a ConfigMapList. @param suffix  of their label: "" or "-canary" */
 int ao_session_config_maps(ao_session *session, const ao_manifest *manifest, const char *suffix, cJSON **ret, ao_err **reterr);
 
 /**
- * The sources of the cluster's policies: the built-in ones, then the ConfigMaps of the operator's namespace and class, then --policies.
+ * The sources of the cluster's policies: the base, then the ConfigMaps of the operator's namespace and class, then --policies.
  * @param list  gets the ConfigMapList, whose annotations say what became of them; may be NULL; the caller frees it
  */
 int ao_session_sources(ao_session *session, const ao_load_options *load, ao_sources *ret, cJSON **list, ao_err **reterr);

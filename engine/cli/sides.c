@@ -119,7 +119,9 @@ static int load_sides(ao_sides *s, const char *policies_dir, ao_err **reterr)
 		r = select_parents(s, canaries, reterr);
 	if (r < 0)
 		return r;
-	ao_sources_builtin(&without);
+	r = ao_load_base(s->session->bundle_dir, &without, reterr);
+	if (r < 0)
+		return r;
 	ao_load_config_maps(&without, maps);
 	ao_sources_put_all(&with, &without);
 	r = policies_dir ? ao_sources_dir(&with, policies_dir, reterr) : 0;
@@ -232,7 +234,7 @@ int ao_sides_new(ao_session *session, const ao_load_options *load, ao_sides **re
 	s->files = ao_setting_files_new(&(ao_setting_files_options){.loop = session->loop, .on_change = set_true, .arg = &s->arrived});
 	s->load.files = s->files;
 	s->load.policies_dir = NULL;
-	int r = ao_session_manifest(&s->manifest, reterr);
+	int r = ao_session_manifest(session, &s->manifest, reterr);
 	if (r == 0)
 		r = load_sides(s, load->policies_dir, reterr);
 	if (r < 0)

@@ -1,7 +1,7 @@
 /*
  * controller.c -- load, lead, rest.
  *
- * Start: reach the server, however long that takes, and load the policies of the binary and of --policies.
+ * Start: reach the server, however long that takes, and load the policies of the base and of --policies.
  * Lead: when the lease is ours, read what the one before us left, then list everything.  Work begins only when all of it is known.
  */
 #include "operator/controller.h"
@@ -52,11 +52,9 @@ static void on_manifest(void *arg);
 
 static int prepare_policies(ao_controller *c, ao_err **reterr)
 {
-	ao_auto_sources ao_sources sources = {0};
 	ao_auto_json cJSON *manifest = NULL;
 	bool forbidden = false;
-	ao_sources_builtin(&sources);
-	int r = ao_bundle_peek_manifest(&sources, &manifest, reterr);
+	int r = ao_load_base_manifest(c->load.bundle_dir, &manifest, reterr);
 	if (r < 0)
 		return r;
 	ao_auto_str char *record = ao_record_name(ao_load_scope(&c->load), ao_json_str(manifest, "component"));

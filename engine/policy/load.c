@@ -13,10 +13,32 @@
 #define MAX_CONFIG (1024 * 1024)
 #define MAX_UNCLAIMED 1000 /* bytes of a message */
 
+/** The folder of --bundle; NULL: the files of the binary are the base. */
+static const char *folder_of(const char *bundle_dir) { return bundle_dir && strcmp(bundle_dir, AO_BUILTIN) != 0 ? bundle_dir : NULL; }
+
+int ao_load_base(const char *bundle_dir, ao_sources *sources, ao_err **reterr)
+{
+	const char *folder = folder_of(bundle_dir);
+	if (folder)
+		return ao_sources_dir(sources, folder, reterr);
+	ao_sources_builtin(sources);
+	return 0;
+}
+
+int ao_load_base_manifest(const char *bundle_dir, cJSON **ret, ao_err **reterr)
+{
+	ao_auto_sources ao_sources sources = {0};
+	int r = ao_load_base(bundle_dir, &sources, reterr);
+	if (r < 0)
+		return r;
+	r = ao_bundle_peek_manifest(&sources, ret, reterr);
+	return r < 0 && folder_of(bundle_dir) ? ao_err_wrap(reterr, "bundle %s", bundle_dir) : r;
+}
+
 int ao_load_sources(const ao_load_options *options, ao_sources *sources, ao_err **reterr)
 {
-	ao_sources_builtin(sources);
-	return options->policies_dir ? ao_sources_dir(sources, options->policies_dir, reterr) : 0;
+	int r = ao_load_base(options->bundle_dir, sources, reterr);
+	return r == 0 && options->policies_dir ? ao_sources_dir(sources, options->policies_dir, reterr) : r;
 }
 
 int ao_load_config(const char *path, cJSON **ret, ao_err **reterr)
@@ -113,7 +135,9 @@ int ao_load(const ao_load_options *options, const ao_sources *sources, ao_loaded
 {
 	ao_auto_json cJSON *settings = NULL, *seen = NULL;
 	int r = ao_load_settings(options, sources, &settings, &seen, reterr);
-	return r < 0 ? r : ao_load_with(options, sources, settings, seen, ret, reterr);
+	if (r == 0)
+		r = ao_load_with(options, sources, settings, seen, ret, reterr);
+	return r < 0 && folder_of(options->bundle_dir) ? ao_err_wrap(reterr, "bundle %s", options->bundle_dir) : r;
 }
 
 void ao_loaded_clear(ao_loaded *loaded)

@@ -2,15 +2,18 @@
 /**
  * load.h -- makes a bundle out of files and settings.  Every verb of the command line begins with this.
  *
- * Sources in this order: the files built into the binary, --policies DIR, then what the caller brings (ConfigMaps).  A later file replaces
- * an earlier one of the same name.
+ * Sources in this order: the base, which is the files built into the binary or those of --bundle DIR, then --policies DIR, then what the
+ * caller brings (ConfigMaps).  A later file replaces an earlier one of the same name.
  * Threads: the loop thread only.
  */
 #include "policy/scope.h"
 #include "policy/setting_files.h"
 #include "script/bundle.h"
 
+#define AO_BUILTIN "builtin" /* as --bundle: the files of the binary; a folder of that name is ./builtin */
+
 typedef struct ao_load_options {
+	const char *bundle_dir;            /* --bundle; NULL or AO_BUILTIN: the base is the files of the binary */
 	const char *policies_dir;          /* --policies, or NULL */
 	const char *config_file;           /* --config, or NULL */
 	const cJSON *config;               /* another configuration, parsed, which config_file wins over; or NULL */
@@ -34,7 +37,11 @@ static inline const ao_scope *ao_load_scope(const ao_load_options *options) { re
 /** Reads a configuration file. @param ret  its only document; NULL: the file is empty */
 int ao_load_config(const char *path, cJSON **ret, ao_err **reterr);
 
-/** The files of the binary and of --policies. */
+/** The files of the binary, or of a folder in their place. @param bundle_dir  as in the options. @return 0; as ao_sources_dir() */
+int ao_load_base(const char *bundle_dir, ao_sources *sources, ao_err **reterr);
+/** The manifest of the base. @return 0; -EINVAL with folder, file and line; as ao_load_base(); the caller frees */
+int ao_load_base_manifest(const char *bundle_dir, cJSON **ret, ao_err **reterr);
+/** The files of the base and of --policies. */
 int ao_load_sources(const ao_load_options *options, ao_sources *sources, ao_err **reterr);
 /**
  * Collects the settings for a bundle of these sources.

@@ -18,7 +18,7 @@ int ao_variant_load(const ao_load_options *options, ao_sources *sources, const c
 	return r;
 }
 
-int ao_variant_load_builtin(const ao_load_options *options, ao_variant **ret, ao_err **reterr)
+int ao_variant_load_base(const ao_load_options *options, ao_variant **ret, ao_err **reterr)
 {
 	ao_auto_sources ao_sources sources = {0};
 	ao_auto_json cJSON *settings = NULL, *seen = NULL;

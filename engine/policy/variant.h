@@ -22,8 +22,8 @@ typedef struct ao_variant {
  */
 int ao_variant_load(const ao_load_options *options, ao_sources *sources, const cJSON *settings, const cJSON *seen, ao_variant **ret,
 		    ao_err **reterr);
-/** The same from the files of the binary and of --policies, with the current settings. */
-int ao_variant_load_builtin(const ao_load_options *options, ao_variant **ret, ao_err **reterr);
+/** The same from the base and --policies, with the current settings. */
+int ao_variant_load_base(const ao_load_options *options, ao_variant **ret, ao_err **reterr);
 /** Its texts are kept elsewhere and not needed any more: frees them. */
 void ao_variant_shed(ao_variant *variant);
 ao_variant *ao_variant_ref(ao_variant *variant);

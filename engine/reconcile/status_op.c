@@ -167,6 +167,21 @@ static void put_records(const ao_pass *pass, const ao_object *object, cJSON *wri
 		ao_json_put_path(written, path, records);
 }
 
+/** Adds a digest of the outcome, unless the policies have put one there. */
+static void put_digest(char *const *path, const cJSON *digest, cJSON *written)
+{
+	if (path && digest && !ao_json_at_path(written, path))
+		ao_json_put_path(written, path, cJSON_Duplicate(digest, 1));
+}
+
+/** Adds which plan was carried out, and of which bundle: an operator after us, and a rollout, know it from there. */
+static void put_digests(const ao_pass *pass, const cJSON *outcome, cJSON *written)
+{
+	const ao_manifest *manifest = pass->reconciler->manifest;
+	put_digest(manifest->digest_path, ao_json_at(outcome, "rendered_digest"), written);
+	put_digest(manifest->bundle_path, ao_json_at(outcome, "bundle_digest"), written);
+}
+
 /** Adds who works on it. A claim of our lease stays as it is: it says since when. @param before  the object; @param written  one with the status */
 static void put_claim(const ao_pass *pass, const cJSON *before, cJSON *written)
 {
@@ -324,6 +339,7 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 		emit_events(pass, ao_json_at(pass->plan.tree, "events"), object);
 	pass->outcome.requeue_after = requeue_of(pass, result);
 	put_records(pass, object, result);
+	put_digests(pass, ao_json_at(snapshot, "outcome"), result);
 	const cJSON *before = ao_json_at(snapshot, "parent");
 	put_claim(pass, before, result);
 	if (hold(pass, patience_ms(pass, object, before, result)))

@@ -393,20 +393,20 @@ static int load_fallback(ao_policies *p, ao_err **reterr)
 	ao_auto_err ao_err *err = NULL;
 	int r = -EINTR;
 	for (unsigned tries = 0; r == -EINTR && tries < FIRST_TRIES; tries++)
-		r = ao_variant_load_builtin(p->with.load, &p->fallback, &err);
+		r = ao_variant_load_base(p->with.load, &p->fallback, &err);
 	if (r == 0)
 		return 0;
-	ao_load_options builtin = *p->with.load;
-	if (!builtin.policies_dir) { /* what was tried just now are the built-in policies */
+	ao_load_options base = *p->with.load;
+	if (!base.policies_dir) { /* what was tried just now is the base */
 		if (reterr)
 			*reterr = AO_TAKE(err);
 		return r;
 	}
-	builtin.policies_dir = NULL;
-	ao_error(AO_POLICY, NULL, "the policies in %s cannot be used, the built-in ones serve: %s", p->with.load->policies_dir,
-		 ao_err_text(err));
+	base.policies_dir = NULL;
+	ao_error(AO_POLICY, NULL, "the policies in %s cannot be used, %s serve: %s", p->with.load->policies_dir,
+		 base.bundle_dir ? "those of the bundle" : "the built-in ones", ao_err_text(err));
 	p->edits[AO_ROLLOUT_MAIN].trouble = ao_xstrdup(ao_err_text(err));
-	return ao_variant_load_builtin(&builtin, &p->fallback, reterr);
+	return ao_variant_load_base(&base, &p->fallback, reterr);
 }
 
 static void make_writers(ao_policies *p)

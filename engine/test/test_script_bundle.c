@@ -47,7 +47,7 @@ static const bad_file bad_files[] = {
     {"a.lua", DEFINE("a", "params = { n = require 'schema'.string() }"), "a.lua: params of policy 'a'",
      "{\"params\":{\"a\":{\"m\":\"\"}}}"},
     {"a.lua", MANIFEST, "manifest.lua: there is a manifest already, in a.lua", NULL},
-    {"a.lua", "return require 'policy'.manifest {}", "a.lua: policy.manifest.children is missing", NULL},
+    {"a.lua", "return require 'policy'.manifest {}", "a.lua:1: policy.manifest.parent is missing", NULL},
     {"a.lua", "local x = require 'nothing'", "a.lua:1: there is no module 'nothing' (SDK: ", NULL},
     {"a.lua", "local x = require 'manifest'", "a.lua:1: manifest.lua is a manifest: only what returns policy.library{...} can be required",
      NULL},

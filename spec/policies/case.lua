@@ -19,12 +19,13 @@ local function files_of(folder)
   return files
 end
 
---- A bundle of policies/ plus `extra` files ({name = source}), with these settings.
+--- A bundle of policies/ plus `extra` files ({name = source}), with these settings. A text as `extra` is the folder of a bundle of its own.
 function M.bundle(settings, extra)
-  local files = files_of 'policies'
-  for name, source in pairs(extra or {}) do files[#files + 1] = { name = name, source = source, origin = 'spec' } end
+  local own = type(extra) == 'string'
+  local files = files_of(own and extra or 'policies')
+  for name, source in pairs(not own and extra or {}) do files[#files + 1] = { name = name, source = source, origin = 'spec' } end
   local host = require 'host'
-  return require('bundle').load(files, settings or require('bundle').peek(files, host).cases.settings, host)
+  return require('bundle').load(files, settings or (require('bundle').peek(files, host).cases or {}).settings, host)
 end
 
 --- What the bundle makes of an actor: its plan.

@@ -1,4 +1,4 @@
---- cases: each document in spec/policies/cases is one rule: an actor, and what must come of it. So are those beside policies/examples.
+--- cases: each document in spec/policies/cases is one rule: an actor, and what must come of it. So are those in policies/examples.
 -- lua/cases.lua says what may be in a case; the binary runs the same code for cases that lie beside policies.
 local case = require 'case'
 
@@ -11,6 +11,7 @@ local function policies_in(pattern)
   return files
 end
 
+--- @param extra_for fun(path: string): table|string files that lie over the built-in ones, or the folder of a bundle in their place
 local function run(pattern, extra_for)
   for path in io.popen('ls ' .. pattern):lines() do
     describe(path:match '([^/]+)%.yaml$', function()
@@ -27,5 +28,9 @@ if folder then
   run(folder .. '/*.case.yaml', function() return extra end)
 else
   run('spec/policies/cases/*.yaml', function() return {} end)
+  for manifest in io.popen('ls policies/examples/*/manifest.lua'):lines() do
+    local own = manifest:match '^(.*)/'
+    run(own .. '/*.case.yaml', function() return own end)
+  end
   run('policies/examples/*.case.yaml', function(path) return policies_in((path:gsub('%.case%.yaml$', '.lua'))) end)
 end

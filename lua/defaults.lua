@@ -1,0 +1,161 @@
+--- defaults: what a manifest leaves unsaid, and where in its file something is said.
+local ipairs, next, tonumber, type = ipairs, next, tonumber, type
+local find, gmatch, gsub, lower, match, sub = string.find, string.gmatch, string.gsub, string.lower, string.match, string.sub
+local plain = require 'plain'
+local format = plain.format
+
+local defaults = {}
+
+--- The plural of a kind, as the API server's own kinds have it: Policy policies, Ingress ingresses, Endpoints endpoints.
+---@param kind string
+---@return string
+function defaults.plural(kind)
+  local word = lower(kind)
+  if word == 'endpoints' then return word end
+  if find(word, '[sxz]$') or find(word, '[cs]h$') then return word .. 'es' end
+  if find(word, '[^aeiou]y$') then return sub(word, 1, -2) .. 'ies' end
+  return word .. 's'
+end
+
+--- A row of a kind: a copy with its plural. The text 'apps/v1 Deployment' stands for a row that says no more than that.
+local function row_of(value)
+  if type(value) == 'string' then
+    local api_version, kind = match(value, '^(%S+)%s+(%S+)$')
+    if not kind then return value end
+    value = { apiVersion = api_version, kind = kind }
+  end
+  if type(value) ~= 'table' then return value end
+  local row = {}
+  for key, field in next, value do row[key] = field end
+  if row.plural == nil and type(row.kind) == 'string' then row.plural = defaults.plural(row.kind) end
+  return row
+end
+
+local function rows_of(list)
+  if type(list) ~= 'table' then return list end
+  local rows = {}
+  for key, item in next, list do rows[key] = row_of(item) end
+  return rows
+end
+
+--- What each field is when the manifest does not name it: a text, in which {component}, {domain} and {kind} stand for those of the manifest.
+local TEXTS = {
+  lease = '{component}.{domain}', field_manager = '{component}', finalizer = '{domain}/finalizer',
+  policies_label = '{domain}/{kind}-policies', class_annotation = '{domain}/operator-class',
+  rendered_digest = 'status.renderedDigest', bundle_digest = 'status.bundleDigest', queue_records = 'status.queues', claim = 'status.operator',
+}
+--- Fields that may be false: there is none then.
+local NONE = { 'finalizer', 'policies_label', 'class_annotation', 'rendered_digest', 'bundle_digest', 'queue_records', 'claim' }
+
+--- A copy of what policy.manifest() was given, with what it leaves unsaid. What is malformed stays as it is, for those who check it.
+---@param spec any
+---@return any
+function defaults.manifest(spec)
+  if type(spec) ~= 'table' then return spec end
+  local copy = {}
+  for key, value in next, spec do copy[key] = value end
+  copy.parent, copy.children, copy.related = row_of(spec.parent), rows_of(spec.children or {}), rows_of(spec.related)
+  local parent = type(copy.parent) == 'table' and copy.parent or {}
+  if type(parent.kind) ~= 'string' or type(parent.apiVersion) ~= 'string' then return copy end
+  if copy.domain == nil then copy.domain = match(parent.apiVersion, '^(.+)/') end
+  if copy.component == nil then copy.component = lower(parent.kind) .. '-operator' end
+  local words = { component = copy.component, domain = copy.domain, kind = lower(parent.kind) }
+  for field, text in next, TEXTS do
+    if copy[field] == nil and type(words.component) == 'string' and (type(words.domain) == 'string' or not find(text, '{domain}', 1, true)) then
+      copy[field] = gsub(text, '{(%l+)}', words)
+    end
+  end
+  for _, field in ipairs(NONE) do
+    if copy[field] == false then copy[field] = nil end
+  end
+  return copy
+end
+
+--- What is wrong with what a manifest must say itself, its parent and for some its domain, or nil. Types are checked elsewhere.
+---@param manifest any
+---@return string?
+function defaults.wrong_parent(manifest)
+  if type(manifest) ~= 'table' then return nil end
+  local parent = manifest.parent
+  if parent == nil then return "policy.manifest.parent is missing: write parent = 'GROUP/VERSION KIND'" end
+  if type(parent) == 'string' then
+    return format("policy.manifest.parent '%s' must be 'GROUP/VERSION KIND', such as 'demo.example.com/v1 Greeting'", parent)
+  end
+  local api_version, kind = type(parent) == 'table' and parent.apiVersion, type(parent) == 'table' and parent.kind
+  if type(api_version) ~= 'string' or type(kind) ~= 'string' then return nil end
+  if not find(api_version, '^[%l%d.-]+/v%d%w*$') and not find(api_version, '^v%d%w*$') then
+    return format("policy.manifest.parent.apiVersion '%s' must be GROUP/VERSION, such as 'demo.example.com/v1'", api_version)
+  elseif not find(kind, '^%u%w*$') then
+    return format("policy.manifest.parent.kind '%s' must be as the CRD spells it, such as 'Greeting'", kind)
+  elseif manifest.lease == nil and manifest.domain == nil then
+    return "policy.manifest.domain is missing: a kind of the core group gives none; write domain = 'example.com'"
+  end
+end
+
+local NAME <const> = '^[%l%d][%l%d.-]*/[%w][%w._-]*$'
+--- What names must look like: field, pattern, greatest length, and how to say it.
+local LOOKS = {
+  { 'domain', '^[%l%d][%l%d.-]*$', 200, "a domain, such as 'demo.example.com'" },
+  { 'component', '^%l[%l%d-]*$', 40, "of a-z, 0-9 and '-', at most 40, such as 'greeting-operator'" },
+  { 'lease', '^[%l%d][%l%d.-]*$', 180, "of a-z, 0-9, '-' and '.', such as 'greeting-operator.demo.example.com'" },
+  { 'finalizer', NAME, 250, "DOMAIN/NAME, such as 'demo.example.com/finalizer'" },
+  { 'policies_label', NAME, 250, "DOMAIN/NAME, such as 'demo.example.com/policies'" },
+  { 'class_annotation', NAME, 250, "DOMAIN/NAME, such as 'demo.example.com/operator-class'" },
+  { 'rendered_digest', '^status%.%a', 200, "a field of the status, such as 'status.renderedDigest'" },
+  { 'bundle_digest', '^status%.%a', 200, "a field of the status, such as 'status.bundleDigest'" },
+  { 'queue_records', '^status%.%a', 200, "a field of the status, such as 'status.queues'" },
+  { 'claim', '^status%.%a', 200, "a field of the status, such as 'status.operator'" },
+}
+
+--- What is wrong with the names of a manifest whose fields have the right types, or nil.
+---@param manifest table
+---@return string?
+function defaults.check(manifest)
+  for _, look in ipairs(LOOKS) do
+    local field, value = look[1], manifest[look[1]]
+    if value and not (find(value, look[2]) and #value <= look[3]) then
+      return format("policy.manifest.%s '%s' must be %s", field, value, look[4])
+    end
+  end
+  local label = manifest.policies_label and match(manifest.policies_label, '/(.*)') or ''
+  if #label > 40 then return format("policy.manifest.policies_label '%s': what follows the / must have at most 40 characters", manifest.policies_label) end
+end
+
+--- Where the n-th item of the list begins that begins behind `at`.
+local function item_at(text, at, n)
+  local inside = find(text, '{', at, true)
+  local place = inside
+  for i = 1, inside and n or 0 do
+    local begin = find(text, '[{\'"]', place + 1)
+    if not begin then return place end
+    place = begin
+    if i < n then
+      local mark = sub(text, begin, begin)
+      local _, last = find(text, mark == '{' and '%b{}' or mark .. '[^\n]-' .. mark, begin)
+      place = last or begin
+    end
+  end
+  return place
+end
+
+--- The line of a file that the complaint about its manifest is about, as far as searching for the names in the text tells; nil: nobody knows.
+---@param text string
+---@param wrong string "policy.manifest.children[2].shared must be ..."
+---@return integer?
+function defaults.line(text, wrong)
+  local at = find(text, 'manifest', 1, true)
+  local path = at and match(wrong, '^policy%.manifest([%w_.%[%]]*)')
+  if not path then return nil end
+  if find(wrong, ' is missing', 1, true) then path = gsub(path, '%.[%w_]+$', '') end
+  path = path .. '.' .. (match(wrong, "unknown field '([%w_]+)'") or '')
+  for name, index in gmatch(path, '([%a_][%w_]*)%[?(%d*)') do
+    local there = find(text, '%f[%w_]' .. name .. '%s*=', at)
+    if not there then break end
+    at = there
+    if index ~= '' then at = item_at(text, there, tonumber(index)) or there end
+  end
+  local _, breaks = gsub(sub(text, 1, at), '\n', '')
+  return breaks + 1
+end
+
+return defaults
