@@ -39,7 +39,7 @@ local bundle = {}
 local PIECE <const> = 64 -- bytes of a file that are compiled at once
 
 --- Modules of the SDK that policies may require; 'policy' is the bundle's own.
-local MODULES = { 'json', 'k8s', 'schema', 'text', 'quantity', 'conditions', 'times' }
+local MODULES = { 'json', 'k8s', 'schema', 'text', 'quantity', 'conditions', 'times', 'semver', 'cidr' }
 
 local function fail(text, ...)
   error(format(text, ...), 0)

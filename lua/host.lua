@@ -97,4 +97,38 @@ function host.sha256(s)
   return (('%08x'):rep(8):format(table.unpack(state)))
 end
 
+local ALPHABET <const> = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+
+--- The base64 text of some bytes.
+---@param s string
+---@return string
+function host.base64_encode(s)
+  local out = {}
+  for i = 1, #s, 3 do
+    local a, b, c = s:byte(i, i + 2)
+    local bits = a << 16 | (b or 0) << 8 | (c or 0)
+    for k = 0, 3 do
+      local index = (bits >> (18 - 6 * k)) & 63
+      out[#out + 1] = ((k == 2 and not b) or (k == 3 and not c)) and '=' or sub(ALPHABET, index + 1, index + 1)
+    end
+  end
+  return table.concat(out)
+end
+
+--- The bytes of a base64 text, or nil when the text is not base64.
+---@param s string
+---@return string?
+function host.base64_decode(s)
+  local digits, out, bits, have = s:match '^([%w+/]*)=*$', {}, 0, 0
+  if not digits or #digits % 4 == 1 then return nil end
+  for i = 1, #digits do
+    bits, have = (bits << 6 | (find(ALPHABET, sub(digits, i, i), 1, true) - 1)) & 0xffffff, have + 6
+    if have >= 8 then
+      have = have - 8
+      out[#out + 1] = string.char((bits >> have) & 255)
+    end
+  end
+  return table.concat(out)
+end
+
 return host

@@ -1,5 +1,5 @@
 --- text: helpers for strings. The cost of each is bounded by the length of its arguments.
-local byte, char, format, find, sub = string.byte, string.char, string.format, string.find, string.sub
+local byte, format, find, sub = string.byte, string.format, string.find, string.sub
 local concat = table.concat
 
 local host = rawget(_G, 'host') or require 'host' -- C's in the binary
@@ -71,43 +71,60 @@ function text.url_encode(s)
   return concat(out)
 end
 
-local ALPHABET <const> = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
-
 --- The base64 text of some bytes (RFC 4648).
 ---@param s string
 ---@return string
 function text.base64_encode(s)
-  local out = {}
-  for i = 1, #s, 3 do
-    local a, b, c = byte(s, i, i + 2)
-    local bits = a << 16 | (b or 0) << 8 | (c or 0)
-    for k = 0, 3 do
-      local index = (bits >> (18 - 6 * k)) & 63
-      local digit = sub(ALPHABET, index + 1, index + 1)
-      if (k == 2 and not b) or (k == 3 and not c) then digit = '=' end
-      out[#out + 1] = digit
-    end
-  end
-  return concat(out)
+  if type(s) ~= 'string' then error('text.base64_encode takes a string', 2) end
+  return host.base64_encode(s)
 end
 
---- The bytes of a base64 text, or nil when the text is not base64.
+--- The bytes of a base64 text, or nil when the text is not base64. Padding may be absent.
 ---@param s string
 ---@return string?
 function text.base64_decode(s)
-  local out, bits, have = {}, 0, 0
-  for i = 1, #s do
-    local c = sub(s, i, i)
-    if c == '=' then break end
-    local index = find(ALPHABET, c, 1, true)
-    if not index then return nil end
-    bits, have = (bits << 6 | (index - 1)) & 0xffffff, have + 6
-    if have >= 8 then
-      have = have - 8
-      out[#out + 1] = char((bits >> have) & 255)
+  if type(s) ~= 'string' then error('text.base64_decode takes a string', 2) end
+  return host.base64_decode(s)
+end
+
+--- What a place of a template stands for, as a text.
+local function filling(values, path, whole)
+  local value = values[path]
+  if value == nil then value = host.get(values, path) end
+  local kind = type(value)
+  if kind == 'string' then return value end
+  if kind == 'number' or kind == 'boolean' then return tostring(value) end
+  error(("text.fill: '{{%s}}' is %s"):format(whole, kind == 'nil' and 'not among the values' or 'a ' .. kind), 3)
+end
+
+--- The template with each `{{path}}` replaced by the value at that dotted path: a text, number or boolean. `{{{{` stands for `{{`.
+-- What a value holds is not looked at again. A place without a value is an error that names it: nothing is left out silently.
+---@param template string
+---@param values table
+---@return string
+function text.fill(template, values)
+  if type(template) ~= 'string' or type(values) ~= 'table' then error('text.fill takes a template and a table of values', 2) end
+  local parts, from, size = {}, 1, 0
+  local function put(part)
+    size = size + #part
+    if size > host.max_string then error('text.fill: the text is longer than ' .. host.max_string .. ' bytes', 3) end
+    parts[#parts + 1] = part
+  end
+  while true do
+    local first = host.find(template, '{{', from)
+    put(sub(template, from, first and first - 1 or -1))
+    if not first then return concat(parts) end
+    if sub(template, first, first + 3) == '{{{{' then
+      put '{{'
+      from = first + 4
+    else
+      local last = host.find(template, '}}', first)
+      if not last then error(("text.fill: '{{' at byte %d has no '}}'"):format(first), 2) end
+      local whole = sub(template, first + 2, last - 1)
+      put(filling(values, text.trim(whole), whole))
+      from = last + 2
     end
   end
-  return concat(out)
 end
 
 return text

@@ -5,6 +5,7 @@
  */
 #include "script/host.h"
 
+#include "base/base64.h"
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "script/embedded.h"
@@ -93,6 +94,32 @@ static int l_sha256(lua_State *L)
 	return 1;
 }
 
+/** A buffer of Lua's holds the result: its memory is the machine's, and it goes with an error. Counts 64 bytes as four steps. */
+static int l_base64_encode(lua_State *L)
+{
+	size_t len;
+	luaL_Buffer out;
+	const char *bytes = luaL_checklstring(L, 1, &len);
+	ao_vm_charge(ao_vm_of(L), 4 * (len + 64));
+	char *text = luaL_buffinitsize(L, &out, AO_BASE64_SIZE(len));
+	luaL_pushresultsize(&out, ao_base64_write(bytes, len, text));
+	return 1;
+}
+
+/** Returns nothing when the text is not base64. */
+static int l_base64_decode(lua_State *L)
+{
+	size_t len, written;
+	luaL_Buffer out;
+	const char *text = luaL_checklstring(L, 1, &len);
+	ao_vm_charge(ao_vm_of(L), 4 * (len + 64));
+	char *bytes = luaL_buffinitsize(L, &out, len);
+	if (!ao_base64_read(text, len, bytes, &written))
+		return 0;
+	luaL_pushresultsize(&out, written);
+	return 1;
+}
+
 /** The stock search compares the whole text at each place where its first letter stands; memmem() is linear. */
 static int l_find(lua_State *L)
 {
@@ -130,8 +157,15 @@ static int l_get(lua_State *L)
 
 static void push_host(lua_State *L)
 {
-	static const luaL_Reg functions[] = {{"enter", l_enter}, {"spent", l_spent}, {"log", l_log}, {"sha256", l_sha256},
-					     {"find", l_find},   {"get", l_get},     {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"enter", l_enter},
+					     {"spent", l_spent},
+					     {"log", l_log},
+					     {"sha256", l_sha256},
+					     {"base64_encode", l_base64_encode},
+					     {"base64_decode", l_base64_decode},
+					     {"find", l_find},
+					     {"get", l_get},
+					     {NULL, NULL}};
 	luaL_newlib(L, functions);
 	lua_pushinteger(L, (lua_Integer)ao_vm_limits(ao_vm_of(L))->string);
 	lua_setfield(L, -2, "max_string");

@@ -340,6 +340,29 @@ static void test_the_built_in_bundle_loads(void **state)
 	assert_true(cJSON_IsArray(ao_json_at(shared, "objects")));
 }
 
+/** The specs of the SDK run beside a stand-in; here it is C that works. */
+static void test_base64_is_done_in_c(void **state)
+{
+	(void)state;
+	static const char body[] =
+	    "local text, all = require 'text', {}\n"
+	    "for i = 0, 255 do all[#all + 1] = string.char(i) end\n"
+	    "local bytes = table.concat(all)\n"
+	    "for i = 0, 256 do assert(text.base64_decode(text.base64_encode(bytes:sub(1, i))) == bytes:sub(1, i)) end\n"
+	    "assert(text.base64_encode 'foob' == 'Zm9vYg==' and text.base64_decode 'Zm9vYg' == 'foob')\n"
+	    "for _, wrong in ipairs { 'Z', 'Zm9vY', 'Zg==x', 'Zm!v', 'Zm9v\\n', 'Zg\\0=', '\\0' } do\n"
+	    "  assert(text.base64_decode(wrong) == nil)\nend\n"
+	    "local much = ('x'):rep(150000)\n"
+	    "assert(text.base64_decode(text.base64_encode(much)) == much)\n"
+	    "plan:requeue_after(7)";
+	ao_auto_bundle ao_bundle *bundle = load_render(body, NULL);
+	ao_auto_json cJSON *result = NULL;
+	ao_auto_err ao_err *err = NULL;
+	if (plan(bundle, &result, NULL, &err) != 0)
+		fail_msg("%s", ao_err_text(err));
+	assert_int_equal(cJSON_GetNumberValue(ao_json_at(result, "requeue_after")), 7);
+}
+
 typedef struct line {
 	char text[2000];
 } line;
@@ -376,7 +399,7 @@ int main(void)
 	    cmocka_unit_test(test_the_digest_tells_what_changed),    cmocka_unit_test(test_libraries_and_files),
 	    cmocka_unit_test(test_wrong_hooks_name_policy_and_hook), cmocka_unit_test(test_plan_status_and_shared),
 	    cmocka_unit_test(test_nothing_survives_a_call),          cmocka_unit_test(test_log_lines_reach_the_caller),
-	    cmocka_unit_test(test_the_built_in_bundle_loads),
+	    cmocka_unit_test(test_the_built_in_bundle_loads),        cmocka_unit_test(test_base64_is_done_in_c),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,8 @@ M.MODULES = {
   { file = 'quantity', pattern = 'quantity%.([%w_]+)', name = 'quantity', how = "`require 'quantity'`" },
   { file = 'conditions', pattern = 'conditions%.([%w_]+)', name = 'conditions', how = "`require 'conditions'`" },
   { file = 'times', pattern = 'times%.([%w_]+)', name = 'times', how = "`require 'times'`" },
+  { file = 'semver', pattern = 'semver%.([%w_]+)', name = 'semver', how = "`require 'semver'`" },
+  { file = 'cidr', pattern = 'cidr%.([%w_]+)', name = 'cidr', how = "`require 'cidr'`" },
   { file = 'log', pattern = 'api%.([%w_]+)', name = 'log', how = 'A global of every file of a bundle.' },
 }
 

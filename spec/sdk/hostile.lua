@@ -9,12 +9,13 @@ local NAMES = {
   'assert', 'error', 'getmetatable', 'ipairs', 'next', 'pairs', 'pcall', 'rawequal', 'rawget', 'rawlen', 'rawset', 'select', 'setmetatable',
   'tonumber', 'tostring', 'type', 'require', 'log', 'math', 'string', 'table', 'utf8', '_ENV',
 }
-local MODULES = { 'policy', 'json', 'k8s', 'schema', 'text', 'quantity', 'conditions', 'times' }
+local MODULES = { 'policy', 'json', 'k8s', 'schema', 'text', 'quantity', 'conditions', 'times', 'semver', 'cidr' }
 local FIELDS = {
   '__index', '__newindex', '__call', '__gc', '__mode', '__close', '__metatable', '__name', '__tostring', '__pairs', '__len', '__eq', '__lt',
   '__le', '__concat', '__add', 'array_mt', 'array', 'null', 'get', 'add', 'render', 'kind', 'fallback', 'metadata', 'name', 'upper', 'x', 1,
 }
-local TEXTS = { '', 'a', 'a.b', '%s', '%d', '%5.1f', '%q', '(a*)b', '[a-c]+', '{"a":[1]}', '2026-01-02T03:04:05Z', '100m', 'json', 'a/b', '=' }
+local TEXTS = { '', 'a', 'a.b', '%s', '%d', '%5.1f', '%q', '(a*)b', '[a-c]+', '{"a":[1]}', '2026-01-02T03:04:05Z', '100m', 'json', 'a/b', '=',
+  '>=1.2 || ^2', '10.0.0.0/8' }
 local PLAIN = { true, false, 0, 1, -1, 2, 3, 7, 1.5, 1 << 62, -(1 << 62), 0 / 0 }
 
 local state = tonumber(policy.file 'seed')

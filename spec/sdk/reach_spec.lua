@@ -3,9 +3,9 @@ local host = require 'host'
 local sandbox = require 'sandbox'
 local seal = require 'seal'
 
-local MODULES = { 'json', 'k8s', 'schema', 'text', 'quantity', 'conditions', 'times' }
-local TRUSTED = { 'bundle', 'cases', 'conditions', 'explain', 'json', 'k8s', 'lines', 'merge_keys', 'pattern', 'plain', 'plan', 'policy', 'quantity',
-  'sandbox', 'schema', 'seal', 'text', 'times' }
+local MODULES = { 'json', 'k8s', 'schema', 'text', 'quantity', 'conditions', 'times', 'semver', 'cidr' }
+local TRUSTED = { 'bundle', 'cases', 'cidr', 'conditions', 'explain', 'json', 'k8s', 'lines', 'merge_keys', 'pattern', 'plain', 'plan', 'policy', 'quantity',
+  'sandbox', 'schema', 'seal', 'semver', 'text', 'times' }
 
 local read = dofile 'spec/sdk/read.lua'
 
@@ -101,20 +101,24 @@ local function limited(lines)
   for name, fn in pairs(host) do it[name] = fn end
   it.spent = function() return spent end
   it.log = function(level, policy, text) lines[#lines + 1] = ('%s %s: %s'):format(level, policy, text) end
-  return it, function(steps, fn)
+  local function within(steps, fn)
     spent = false
     local left = steps
     debug.sethook(function()
       left = left - 1000
       if left > 0 then return end
       spent = true
-      debug.sethook(function() error('spent', 0) end, '', 1)
+      debug.sethook(function()
+        if debug.getinfo(2, 'f').func ~= within then error('spent', 0) end
+        debug.sethook() -- all that was limited is over
+      end, '', 1)
       error('spent', 0)
     end, '', 1000)
     local ok, why = pcall(fn)
     debug.sethook()
     return ok, why
   end
+  return it, within
 end
 
 local MANIFEST = [[return require 'policy'.manifest {
