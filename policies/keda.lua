@@ -102,8 +102,8 @@ function M.mark_versions(plan)
       local of_value = since.values and since.values[value]
       plan:optional(since.role, since.field, {
         path = since.path, condition = 'ScalingReady', reason = 'KedaTooOld',
-        message = ("%s: %s needs KEDA %s; the CRD of this cluster's KEDA does not have it (%s of the %s), so it is left out; upgrade KEDA with its CRDs")
-          :format(since.path, of_value and ("'%s'"):format(value) or since.setting or 'it', of_value or since.version, since.field, object.kind),
+        message = ("%s: %s needs KEDA %s; the %s of this cluster does not have it, so it is left out; upgrade KEDA with its CRDs")
+          :format(since.path, of_value and ("'%s'"):format(value) or since.setting or 'it', of_value or since.version, object.kind),
       })
     end
   end
