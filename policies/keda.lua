@@ -176,6 +176,7 @@ local function bad_trigger(actor, params)
       return wrong(at .. '.name', "'%s' is the name of another trigger%s; choose another one", each.name, each.name == M.QUEUE and ': that of the queue' or '')
     end
     names[each.name] = true
+    if each.metricType and actors.kind(actor) == 'Job' then return wrong(at .. '.metricType', 'has no meaning for a Job; remove it') end
     if k8s.get(each, 'authenticationRef.kind') == 'ClusterTriggerAuthentication' and not params.cluster_authentication then
       return wrong(at .. '.authenticationRef.kind', "ClusterTriggerAuthentication lends secrets of the cluster to an actor; use a TriggerAuthentication of "
         .. "its namespace, or allow it with the operator's params.scaling.cluster_authentication")

@@ -85,7 +85,8 @@ static void an_older_server_gets_the_rest_and_what_is_missing_is_told(void **sta
 	(void)state;
 	ao_auto_json cJSON *plan = plan_with(OLD, "{\"size\":1,\"mode\":\"new\",\"far\":{\"away\":true}}", NULL);
 	assert_spec(plan, "{\"far\":{},\"size\":1}");
-	const cJSON *refused = ao_json_at(plan, "refused"), *first = cJSON_GetArrayItem(refused, 0), *second = cJSON_GetArrayItem(refused, 1);
+	const cJSON *refused = ao_json_at(plan, "refused"), *first = cJSON_GetArrayItem(refused, 0),
+		    *second = cJSON_GetArrayItem(refused, 1);
 	assert_int_equal(cJSON_GetArraySize(refused), 2);
 	assert_string_equal(ao_json_str(first, "field"), "spec.far.away");
 	assert_string_equal(ao_json_str(first, "message"), "far.away needs Things 3");
@@ -114,7 +115,8 @@ static void other_mistakes_stay_errors(void **state)
 	assert_null(plan_with(OLD, "{\"mode\":\"new\",\"sise\":1}", &unknown));
 	assert_string_equal(ao_err_text(unknown), "policy 'thing', role 'thing': Thing a: spec.sise: unknown field; did you mean size?");
 	assert_null(plan_with(OLD, "{\"mode\":7}", &type));
-	assert_string_equal(ao_err_text(type), "policy 'thing', role 'thing': Thing a: spec.mode: must be a string, not a number; write it in quotes");
+	assert_string_equal(ao_err_text(type),
+			    "policy 'thing', role 'thing': Thing a: spec.mode: must be a string, not a number; write it in quotes");
 }
 
 int main(void)

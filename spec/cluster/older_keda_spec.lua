@@ -6,7 +6,7 @@ local json = require 'json'
 local RELEASES = {
   { '2.14', 'v2.14.1', 'h1:8HShe/6GPo2h1BQ/vkW4k874wHAnkzE7aLbk04rH0u4=' },
   { '2.15', 'v2.15.1', 'h1:Kb3woYuCeCPICH037vTIcUopXgOYpdP2qa+CmHgV3SE=' },
-  { '2.16', 'v2.16.1', 'h1:LfYsxfSX8DjetLW8q9nqriImH936POrQJvE+caRoScI=' },
+  { '2.16', 'v2.16.1', 'h1:LfYsxfSX8DjetLW8q9qnriImH936POrQJvE+caRoScI=' },
   { '2.17', 'v2.17.2', 'h1:xlrcK5TKABJF9PebK79sgL07s/csGjL3H4m72OkZXxk=' },
   { '2.18', 'v2.18.3', 'h1:PY3o80tzBAzCffS8J6eBZctT4B+g/r26zErNSMleC50=' },
   { '2.19', 'v2.19.0', 'h1:IP3iMTwr9HkaAwPtLnhngPv74LghMf7ubLrsGLQo52M=' },
@@ -49,13 +49,13 @@ local WITH_JOBS = [[
 
 local function has(version, since) return tonumber(version:match '%d+$') >= tonumber(since:match '%d+$') end
 
---- The folder with the CRDs of a release.
+--- The folder with what makes the CRDs of a release: `bases`, and patches over them, without which ScaledJobs have no labels for their pods.
 local function download(release)
   local told, ok = cluster.sh('cd / && GOFLAGS= GOWORK=off go mod download -json github.com/kedacore/keda/v2@%s', release[2])
   assert(ok, told)
   local it = json.decode(told)
   assert.equal(release[3], it.Sum, 'the sum of KEDA ' .. release[2])
-  return it.Dir .. '/config/crd/bases'
+  return it.Dir .. '/config/crd'
 end
 
 --- What the server says that it knows of what came later.
@@ -71,9 +71,12 @@ local function known()
   }
 end
 
-local function install(version, folder)
-  cluster.kubectl('apply --server-side --force-conflicts %s', (('-f F/keda.sh_scaledobjects.yaml -f F/keda.sh_scaledjobs.yaml '
-    .. '-f F/keda.sh_triggerauthentications.yaml'):gsub('F', folder)))
+--- Installs the CRDs of a release. @param as_bed bool? without the patches, as `bed up` does
+local function install(release, as_bed)
+  local version, folder = release[1], download(release)
+  local source = as_bed and 'cat %s/bases/*.yaml' or 'kubectl kustomize %s'
+  local text, ok = cluster.sh(source .. ' | kubectl apply --server-side --force-conflicts -f -', folder)
+  assert(ok, text)
   local wanted = json.encode { behavior = has(version, BEHAVIOR), modifiers = has(version, MODIFIERS), tolerance = has(version, TOLERANCE),
     external_id = has(version, EXTERNAL_ID) }
   cluster.eventually('the schemas of KEDA ' .. version, 30, function()
@@ -92,7 +95,7 @@ describe('beside an older KEDA', function()
 
   before_each(cluster.clear)
   after_each(cluster.stop_all)
-  teardown(function() install(newest[1], download(newest)) end)
+  teardown(function() install(newest, true) end)
 
   local function operator(args)
     return cluster.operator { transports = TRANSPORTS, args = args }
@@ -158,7 +161,7 @@ describe('beside an older KEDA', function()
 
   for _, release in ipairs(RELEASES) do
     it(release[1] .. ' an actor has what its CRDs know, and its status names the rest', function()
-      install(release[1], download(release))
+      install(release)
       local ns = cluster.namespace 'older'
       operator()
       apply(ns)
@@ -168,14 +171,14 @@ describe('beside an older KEDA', function()
   end
 
   it('what was left out follows as soon as KEDA is upgraded', function()
-    install('2.14', download(RELEASES[1]))
+    install(RELEASES[1])
     local ns = cluster.namespace 'upgraded'
     local config = cluster.temp '.yaml'
     cluster.write(config, 'params: {status: {upgrade_seconds: 1}}\n')
     operator('--config ' .. config)
     apply(ns)
     judge('2.14', ns)
-    install(newest[1], download(newest))
+    install(newest)
     cluster.eventually('the scaler has all', 60, function()
       return (cluster.get('scaledobject', 'all', ns).spec.fallback or {}).behavior == 'currentReplicas'
     end)
