@@ -21,8 +21,8 @@ local plan = {}
 --- What each hook may do with a plan.
 local ALLOWED = {
   render = {
-    add = true, shared = true, keep = true, merge = true, append = true, remove = true, refuse = true, queue = true, event = true,
-    requeue_after = true,
+    add = true, shared = true, keep = true, merge = true, append = true, remove = true, refuse = true, optional = true, queue = true,
+    event = true, requeue_after = true,
   },
   queues = { merge = true, append = true, queue = true, event = true, requeue_after = true },
   status = { event = true, requeue_after = true, rolling_out = true },
@@ -143,6 +143,29 @@ function Plan:refuse(role, why)
   end
   refusal.policy = state.policy.name
   entry.refusal = entry.refusal or refusal
+end
+
+--- Lets a field of the object under a role be left out where the server's schema does not have it, or does not know the value: the rest of the
+-- object is carried out, and ctx.outcome.refused says why, with the `field`. Otherwise such a field is an error of the policy.
+---@param role string
+---@param field string dotted, as in 'spec.fallback.behavior'
+---@param why Invalid { path, message, reason, condition }
+function Plan:optional(role, field, why)
+  local state = state_of(self, 'optional')
+  check_role(role)
+  local entry = state.by_role[role]
+  if not entry then
+    error(format("role '%s' is not in the plan", role), 2)
+  elseif type(field) ~= 'string' or field == '' then
+    error('optional takes a role, the path of a field, and what to say without it', 2)
+  end
+  local refusal, wrong = policies.refusal(why, 'the refusal')
+  if not refusal then
+    error(wrong, 2)
+  end
+  refusal.policy, refusal.role, refusal.field = state.policy.name, role, field
+  entry.optional = entry.optional or {}
+  entry.optional[field] = refusal
 end
 
 --- The object under a role, to be read or changed in place. nil when there is no such role.
@@ -384,7 +407,7 @@ local function owner_reference(parent, kind)
 end
 
 ---@class Finished
----@field objects table[] { role, policy, shared, object, after }
+---@field objects table[] { role, policy, shared, object, after, optional }; optional: field -> what to say where the server does not have it
 ---@field kept table[] { kind, namespace, name }
 ---@field refused table[]? { role, kind, name, policy, path, message, reason, condition }
 ---@field queues table[]
@@ -430,7 +453,9 @@ function plan.finish(p, around)
     if entry.refusal then
       refuse(state, entry, refused)
     else
-      objects[#objects + 1] = { role = entry.role, policy = entry.policy.name, shared = entry.shared, object = entry.object, after = entry.after }
+      objects[#objects + 1] = {
+        role = entry.role, policy = entry.policy.name, shared = entry.shared, object = entry.object, after = entry.after, optional = entry.optional,
+      }
     end
   end
   return {

@@ -5,12 +5,9 @@ local json = require 'json'
 local schema = require 'schema'
 local actors = require 'actor'
 local transports = require 'transport'
+local keda = require 'keda'
 
-local function scaling(actor, field, default)
-  local value = k8s.get(actor, 'spec.scaling.' .. field)
-  if value == nil then return default end
-  return value
-end
+local scaling = keda.scaling
 
 local function positive(actor, field, default) return k8s.positive(scaling(actor, field), default) end
 
@@ -52,24 +49,33 @@ function TRIGGER.rabbitmq(actor, config)
   return 'rabbitmq', {
     queueName = actors.queue_name(actor), mode = 'QueueLength', value = tostring(positive(actor, 'queueLength', 5)),
     protocol = protocol, host = host, vhostName = vhost ~= '' and vhost ~= '/' and vhost or nil,
+    activationValue = keda.text(actor, 'activation'), excludeUnacknowledged = keda.text(actor, 'excludeUnacknowledged'),
   }, rabbitmq_auth(config, secret, protocol)
 end
 
---- KEDA with its own rights, or with those of the pods it scales.
+local function given(config, field)
+  local value = k8s.get(config, field)
+  return value ~= '' and value or nil
+end
+
+--- KEDA with a role that it takes, which may be of the queue's account; with the rights of the pods it scales; or with its own.
 local function pod_identity(config)
-  local arn = k8s.get(config, 'actorRoleArn')
-  return { podIdentity = { provider = 'aws', identityOwner = arn and arn ~= '' and 'workload' or 'keda' } }
+  local role = given(config, 'kedaRoleArn')
+  return { podIdentity = {
+    provider = 'aws', identityOwner = not role and given(config, 'actorRoleArn') and 'workload' or 'keda', roleArn = role,
+    externalID = role and given(config, 'kedaExternalId'),
+  } }
 end
 
 local function key_reference(list, parameter, ref)
   if ref ~= nil then list[#list + 1] = { parameter = parameter, name = ref.name, key = ref.key } end
 end
 
---- The account of the queue: configured, or the one of the role.
+--- The account of the queue: configured, or that of the role that reads it.
 local function account(config)
-  local id = k8s.get(config, 'accountId')
-  if id ~= nil and id ~= '' then return tostring(id) end
-  return (k8s.get(config, 'actorRoleArn') or ''):match '^arn:[^:]*:iam::(%d+):'
+  local id = given(config, 'accountId')
+  if id then return tostring(id) end
+  return (given(config, 'actorRoleArn') or given(config, 'kedaRoleArn') or ''):match '^arn:[^:]*:iam::(%d+):'
 end
 
 function TRIGGER.sqs(actor, config)
@@ -79,8 +85,11 @@ function TRIGGER.sqs(actor, config)
     queueURL = ('%s/%s/%s'):format(base, account(config) or '', actors.queue_name(actor)),
     queueLength = tostring(positive(actor, 'queueLength', 5)), awsRegion = region,
     awsEndpoint = endpoint ~= '' and endpoint or nil,
+    activationQueueLength = keda.text(actor, 'activation'),
+    scaleOnInFlight = keda.text(actor, 'scaleOnInFlight'), scaleOnDelayed = keda.text(actor, 'scaleOnDelayed'),
   }
   local keys = json.array {}
+  if given(config, 'kedaRoleArn') then return 'aws-sqs-queue', metadata, pod_identity(config) end
   key_reference(keys, 'awsAccessKeyID', k8s.get(config, 'credentials.accessKeyIdSecretRef'))
   key_reference(keys, 'awsSecretAccessKey', k8s.get(config, 'credentials.secretAccessKeySecretRef'))
   return 'aws-sqs-queue', metadata, #keys > 0 and { secretTargetRef = keys } or pod_identity(config)
@@ -126,10 +135,10 @@ end
 --- Without modifiers there is no scalingModifiers: an empty one keeps the old ones alive.
 local function scaled_object(actor, trigger, params)
   local formula = modifiers(actor)
-  return {
+  local object = {
     apiVersion = 'keda.sh/v1alpha1',
     kind = 'ScaledObject',
-    metadata = { name = actor.metadata.name, annotations = keda_annotations(actor) },
+    metadata = { name = actor.metadata.name, labels = keda.labels(actor), annotations = keda_annotations(actor) },
     spec = {
       scaleTargetRef = {
         apiVersion = 'apps/v1', kind = actors.kind(actor), name = actor.metadata.name, envSourceContainerName = actors.SIDECAR,
@@ -138,14 +147,15 @@ local function scaled_object(actor, trigger, params)
       maxReplicaCount = positive(actor, 'maxReplicas', 50),
       pollingInterval = positive(actor, 'pollingInterval', 10),
       cooldownPeriod = positive(actor, 'cooldownPeriod', 60),
-      triggers = json.array { trigger },
+      triggers = keda.triggers(actor, trigger),
       advanced = {
         restoreToOriginalReplicaCount = scaling(actor, 'advanced.restoreToOriginalReplicaCount'),
         scalingModifiers = next(formula) and formula,
-        horizontalPodAutoscalerConfig = { behavior = behavior(params) },
       },
     },
   }
+  keda.complete_scaled_object(actor, object, behavior(params))
+  return object
 end
 
 --- KEDA looks for variables in containers only, and the sidecar of a Job is an init container: the runtime gets those that it wants to read.
@@ -160,12 +170,13 @@ end
 --- Gradual: KEDA's default deletes every running Job whenever the ScaledJob changes.
 local function complete_scaled_job(object, actor, trigger)
   local spec = object.spec
-  object.metadata.annotations = keda_annotations(actor)
+  object.metadata.labels, object.metadata.annotations = keda.labels(actor), keda_annotations(actor)
   spec.minReplicaCount, spec.maxReplicaCount = scaling(actor, 'minReplicas', 0), positive(actor, 'maxReplicas', 50)
   spec.pollingInterval = positive(actor, 'pollingInterval', 10)
   spec.envSourceContainerName = actors.RUNTIME
   spec.rollout = { strategy = 'gradual' }
-  spec.triggers = json.array { trigger }
+  spec.triggers = keda.triggers(actor, trigger)
+  keda.complete_scaled_job(actor, object)
 end
 
 local function number(default, doc)
@@ -179,7 +190,7 @@ end
 --- KEDA's limits: its own webhook lets wrong objects through when it is down. What is wrong, or nil.
 local function problem_of(actor, ctx)
   local name, min, max = actor.metadata.name, scaling(actor, 'minReplicas', 0), positive(actor, 'maxReplicas', 50)
-  if #name > 54 then
+  if #name > 54 and not scaling(actor, keda.HPA .. '.name') then
     return wrong('metadata.name', "'%s' has %d characters; with scaling at most 54 fit KEDA's keda-hpa-<name>", name, #name)
   end
   if math.type(min) ~= 'integer' then return wrong('spec.scaling.minReplicas', 'must be a whole number') end
@@ -198,6 +209,7 @@ local function problem_of(actor, ctx)
   if transport and transport.type == 'sqs' and not account(transport.config) then
     return wrong('spec.transport', 'scaling by SQS needs accountId (or actorRoleArn) in the transport "%s" of the operator', transport.name)
   end
+  return keda.problem_of(actor, transport, ctx.params)
 end
 
 --- Refuses what scales the actor; what scales it now stays as it is. When that is the workload as well, what runs it now stays, too.
@@ -221,20 +233,22 @@ return policy.define {
     scale_up_pods = number(10, 'Pods that may come per period.'),
     scale_up_percent = number(100, 'Percent of pods that may come per period.'),
     period = schema.integer { min = 1, max = 1800 }:default(60):doc 'Seconds of a period.',
+    cluster_authentication = schema.boolean():default(false)
+      :doc 'Let additionalTriggers of actors use a ClusterTriggerAuthentication, and with it secrets of the cluster.',
   },
 
   render = function(actor, ctx, plan)
     if not actors.scaling_enabled(actor) then return end
     local transport = actors.transport(actor, ctx)
     local kind, metadata, auth = TRIGGER[transport.type](actor, transport.config)
-    local trigger = { type = kind, name = 'queue', metadata = metadata }
+    local trigger = { type = kind, name = keda.QUEUE, metadata = metadata }
     local workload = plan:get 'workload'
     if workload.kind == 'ScaledJob' then lend_to_runtime(k8s.get(workload, 'spec.jobTargetRef.template.spec'), auth) end
     if auth then
       local name = actor.metadata.name .. '-trigger-auth'
       trigger.authenticationRef = { name = name }
       plan:add('trigger-auth', {
-        apiVersion = 'keda.sh/v1alpha1', kind = 'TriggerAuthentication', metadata = { name = name }, spec = auth,
+        apiVersion = 'keda.sh/v1alpha1', kind = 'TriggerAuthentication', metadata = { name = name, labels = keda.labels(actor) }, spec = auth,
       })
     end
     if workload.kind == 'ScaledJob' then
@@ -242,6 +256,7 @@ return policy.define {
     else
       plan:add('scaler', scaled_object(actor, trigger, ctx.params))
     end
+    keda.mark_versions(plan)
     local problem = problem_of(actor, ctx)
     if problem then refuse(ctx, plan, problem) end
   end,

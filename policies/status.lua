@@ -26,12 +26,30 @@ local function verdict(why)
   return { condition = condition, reason = why.reason or 'ValidationError', message = why.message, status = STATUS_OF[condition] or 'WorkloadError' }
 end
 
---- The verdict on the first part of the plan that was refused and shows in this condition, or nil.
+--- The verdict on the first part of the plan that was refused and shows in this condition, or nil. Fields that were left out are told together.
 local function refusal(ctx, condition)
+  local first, fields = nil, {}
   for _, refused in ipairs(ctx.outcome.refused or {}) do
     local it = verdict(refused)
-    if condition == nil or it.condition == condition then return it end
+    if condition == nil or it.condition == condition then
+      if not refused.field then return it end
+      first = first or it
+      if it.condition == first.condition then fields[#fields + 1] = it.message end
+    end
   end
+  if first then first.message = table.concat(fields, '\n') end
+  return first
+end
+
+--- Seconds after which to look whether the cluster has by now what was left out because it did not have it; nil: nothing was.
+local function until_upgraded(ctx)
+  for _, refused in ipairs(ctx.outcome.refused or {}) do
+    if refused.field then return ctx.params.upgrade_seconds end
+  end
+end
+
+local function sooner(a, b)
+  return a and b and math.min(a, b) or a or b
 end
 
 --- What is wrong although everything was carried out, the gravest first: { status, reason, message }, or nil.
@@ -57,11 +75,11 @@ local function gather(actor, ctx)
   f.workload, f.pods, f.scaler = workload, seen, object
   f.scaled = actors.scaling_enabled(actor)
   f.before, f.since = k8s.get(actor, 'status') or {}, actor.metadata.creationTimestamp
-  f.look_again = seen.look_again
+  f.look_again = sooner(seen.look_again, until_upgraded(ctx))
   if f.scaled then
     local again
     f.scaling, again = scaler.judge(object, hpa, ctx)
-    f.look_again = again and math.min(again, f.look_again or again) or f.look_again
+    f.look_again = sooner(f.look_again, again)
   end
   f.trouble = trouble_of(f)
   return f
@@ -316,6 +334,7 @@ return policy.define {
     mount_seconds = seconds(30, 'How long a pod may wait for its volumes before that is an error.'),
     scaler_seconds = seconds(15, 'How long KEDA may find a new scaler unusable before that is an error.'),
     metrics_seconds = seconds(120, 'How long an autoscaler may be without numbers before that is an error.'),
+    upgrade_seconds = seconds(300, 'How often to look whether KEDA was upgraded, while its CRDs lack a field that an actor has.'),
     degraded_seconds = seconds(300, 'How long replicas may be on their way before the actor counts as degraded.'),
   },
 

@@ -72,6 +72,8 @@ local CONFIG = {
     accountId = text():doc 'Account of the queues; needed for scaling.',
     endpoint = text():doc 'Another service address than AWS\'s own.',
     actorRoleArn = text():doc 'Role that actors take through their ServiceAccount.',
+    kedaRoleArn = text():doc 'Role that KEDA takes to count messages, also in another account, instead of what actors or KEDA may do.',
+    kedaExternalId = text():doc 'External ID that kedaRoleArn asks for.',
     visibilityTimeout = text():doc 'Seconds.',
     waitTimeSeconds = text():doc 'Seconds of long polling.',
     credentials = schema.table { accessKeyIdSecretRef = secret_ref(), secretAccessKeySecretRef = secret_ref(), sessionTokenSecretRef = secret_ref() },

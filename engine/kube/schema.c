@@ -90,7 +90,7 @@ static int unknown_field(const ao_schema *s, const ao_schema_node *node, const c
 	for (size_t i = 0; i < node->count; i++)
 		ao_suggest_offer(&near, text(s, s->properties[node->first + i].name));
 	ao_auto_str char *hint = ao_suggest_text(&near);
-	return ao_err_set(reterr, -EINVAL, "%.200s: unknown field%s", name, hint);
+	return ao_err_set(reterr, -ENOTSUP, "%.200s: unknown field%s", name, hint);
 }
 
 /* ---- lists ---- */
@@ -195,7 +195,7 @@ static int check_string(const ao_schema *s, const ao_schema_node *node, const cJ
 			return 0;
 		ao_buf_printf(&all, "%s%s", i ? ", " : "", word);
 	}
-	return ao_err_set(reterr, -EINVAL, ": \"%.100s\" is not one of %s", value->valuestring, all.data);
+	return ao_err_set(reterr, -ENOTSUP, ": \"%.100s\" is not one of %s", value->valuestring, all.data);
 }
 
 static int check_integer(const ao_schema_node *node, const cJSON *value, ao_err **reterr)

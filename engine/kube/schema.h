@@ -36,6 +36,6 @@ size_t ao_schema_bytes(const ao_schema *schema); /* what the table takes */
  * becomes `{}` where it has an object.  Null members count as absent.  A kind that the schema does not have passes.
  *
  * @param reterr  "spec.template.spec.containers[0].env[2].value: must be a string, not a number; write it in quotes"
- * @return 0 or -EINVAL
+ * @return 0; -EINVAL; -ENOTSUP a field or one of the values of an enumeration that the schema does not have, but a newer one may
  */
 int ao_schema_check(const ao_schema *schema, cJSON *object, ao_err **reterr);

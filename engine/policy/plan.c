@@ -28,15 +28,58 @@ static char *find_culprit(ao_bundle *bundle, const cJSON *snapshot, const char *
 	return ao_bundle_plan(bundle, again, &plan, NULL, NULL) == 0 ? ao_xstrdup(ao_json_str(plan, "blame")) : NULL;
 }
 
-static int check_objects(ao_bundle *bundle, const ao_openapi *openapi, const cJSON *snapshot, const cJSON *plan, ao_plan_blame *blame,
+static void remove_at(cJSON *object, const char *path)
+{
+	for (const char *dot; (dot = strchr(path, '.')); path = dot + 1) {
+		ao_auto_str char *step = ao_xstrndup(path, (size_t)(dot - path));
+		object = ao_json_at(object, step);
+	}
+	cJSON_DeleteItemFromObjectCaseSensitive(object, path);
+}
+
+/**
+ * Leaves a field out that the server's schema does not have, where the policy said that it may go. The plan then has it among what is refused.
+ * @return false: it may not go
+ */
+static bool leave_out(cJSON *plan, cJSON *item, const char *role, const ao_err *err)
+{
+	ao_auto_json cJSON *wrong = ao_plan_field(role, err);
+	const char *path = ao_json_str(wrong, "path");
+	cJSON *object = ao_json_at(item, "object");
+	cJSON *why = cJSON_DetachItemFromObjectCaseSensitive(ao_json_at(item, "optional"), path);
+	if (!why)
+		return false;
+	remove_at(object, path);
+	ao_json_set_str(why, "kind", ao_json_str(object, "kind"));
+	ao_json_set_str(why, "name", ao_json_str(object, "metadata", "name"));
+	if (!ao_json_at(plan, "refused"))
+		ao_json_set(plan, "refused", cJSON_CreateArray());
+	cJSON_AddItemToArray(ao_json_at(plan, "refused"), why);
+	return true;
+}
+
+/** Checks an object, as often as there is a field to be left out of it. */
+static int check_object(const ao_openapi *openapi, cJSON *plan, cJSON *item, ao_err **reterr)
+{
+	for (;;) {
+		ao_auto_err ao_err *err = NULL;
+		int r = ao_openapi_check(openapi, ao_json_at(item, "object"), &err);
+		if (r == -ENOTSUP && leave_out(plan, item, ao_json_str(item, "role"), err))
+			continue;
+		*reterr = AO_TAKE(err);
+		return r == -ENOTSUP ? -EINVAL : r;
+	}
+}
+
+static int check_objects(ao_bundle *bundle, const ao_openapi *openapi, const cJSON *snapshot, cJSON *plan, ao_plan_blame *blame,
 			 ao_err **reterr)
 {
-	const cJSON *item;
+	cJSON *item;
 	cJSON_ArrayForEach (item, ao_json_at(plan, "objects")) {
-		cJSON *object = ao_json_at(item, "object");
+		const cJSON *object = ao_json_at(item, "object");
 		const char *role = ao_json_str(item, "role");
 		ao_err *err = NULL;
-		int r = ao_openapi_check(openapi, object, &err);
+		int r = check_object(openapi, plan, item, &err);
 		if (r == 0)
 			continue;
 		ao_auto_str char *culprit = find_culprit(bundle, snapshot, role, err);

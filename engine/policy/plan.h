@@ -14,7 +14,8 @@ typedef struct ao_plan_blame {
 } ao_plan_blame;
 
 /**
- * Runs the plan hooks on a snapshot, then checks and settles every object (see schema.h).
+ * Runs the plan hooks on a snapshot, then checks and settles every object (see schema.h). Fields that its schema does not have, and that a
+ * policy calls optional, are left out: they are in the plan's `refused` then, with a `field`.
  *
  * @param openapi  NULL: objects are not checked
  * @param blame    filled in on failure, except -EINTR; may be NULL. When an object does not fit, it is the policy that set the field

@@ -60,7 +60,7 @@ typedef struct ao_parent {
 	bool unsure;          /* a write of its status got no answer: one is sent though nothing seems to differ */
 	bool released;        /* our finalizer is off it: nothing is written any more, though the cache still has it */
 	bool wants_shared;    /* the last plan had a shared object that others want otherwise, and its bundle was not the live one */
-	bool unfit;           /* policy_error: an object did not fit its schema */
+	bool unfit;           /* an object, or a field that was left out of it, did not fit its schema */
 	char *rendered;       /* digest of everything the last plan held, in hex; or NULL */
 	char *carried;        /* the same, of the last plan that was carried out to its end; or NULL */
 	uint64_t status_ms;   /* when its status was last written, or held back, monotonic; 0: never */

@@ -117,8 +117,16 @@ static void remember_policy_error(ao_pass *pass, const ao_plan_blame *blame, con
 	ao_json_set_str(parent->policy_error, "hook", blame->hook);
 	ao_json_set_str(parent->policy_error, "message", ao_err_text(err));
 	parent->unfit = strcmp(blame->hook, "schema") == 0;
-	if (parent->unfit)
-		ao_reconciler_doubt_schemas(pass->reconciler);
+}
+
+/** Was a field left out of an object, because the server's schema does not have it? */
+static bool lacks_field(const cJSON *refused)
+{
+	const cJSON *each;
+	cJSON_ArrayForEach (each, refused)
+		if (ao_json_at(each, "field"))
+			return true;
+	return false;
 }
 
 /**
@@ -151,6 +159,7 @@ static bool make_plan(ao_pass *pass, const ao_object *object)
 		remember_policy_error(pass, &blame, err, was);
 	}
 	remember_plan(pass);
+	pass->parent->unfit = pass->parent->unfit || lacks_field(pass->parent->refused);
 	remember_basis(pass, object);
 	return true;
 }
@@ -214,6 +223,8 @@ ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item)
 	pass->plan.generation = object->generation;
 	snprintf(pass->plan.bundle, sizeof(pass->plan.bundle), "%s", ao_bundle_digest(ao_pass_bundle(pass, object)));
 	if (nothing_to_carry_out(pass->reconciler, pass, object)) {
+		if (parent->unfit)
+			ao_reconciler_doubt_schemas(pass->reconciler);
 		if (!parent->policy_error)
 			parent->generation = object->generation; /* which may have moved on, there and back */
 		return AO_OP_STOP;
@@ -225,6 +236,8 @@ ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item)
 	parent->settled = parent->wants_shared = false;
 	if (!make_plan(pass, object))
 		return AO_OP_END;
+	if (parent->unfit)
+		ao_reconciler_doubt_schemas(pass->reconciler);
 	snprintf(parent->bundle, sizeof(parent->bundle), "%s", pass->plan.bundle);
 	if (parent->invalid || parent->policy_error) {
 		/* nothing is carried out; the same parent would fail the same way, so only a change brings it back */

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SCHEMAS_INTERVAL_MS 60000
+#define SCHEMAS_INTERVAL_MS 10000
 #define STATUS_INTERVAL_MS 1000 /* a storm of changes in what belongs to a parent costs one pass a second */
 
 static void free_parent(ao_parent *parent)

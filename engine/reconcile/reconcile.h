@@ -71,7 +71,7 @@ void ao_reconciler_parent_edited(ao_reconciler *reconciler, const char *key);
 void ao_reconciler_dependent_changed(ao_reconciler *reconciler, const char *key);
 /** Another bundle is live: plans the parents again whose shared objects had to wait for that. */
 void ao_reconciler_live_changed(ao_reconciler *reconciler);
-/** Something does not fit a schema, here or at the server: looks whether the server's schemas have changed, at most once a minute. */
+/** Something does not fit a schema, here or at the server: looks whether the server's schemas have changed, at most every ten seconds. */
 void ao_reconciler_doubt_schemas(ao_reconciler *reconciler);
 /** Begins no more passes; those in flight go on. */
 void ao_reconciler_pause(ao_reconciler *reconciler);

@@ -52,21 +52,87 @@ log = {}
 ---@field sidecarResources table? Resources of sidecars whose actor sets none: {limits, requests}.
 ---@field transports table? The transport registry: {"transports": {NAME: {type, enabled, config}}}.
 
+---@class AsyncActorSpecScalingAdditionalTriggersAuthenticationRef
+---@field kind 'TriggerAuthentication'|'ClusterTriggerAuthentication'? ClusterTriggerAuthentication only where the operator's configuration allows it.
+---@field name string Name of a TriggerAuthentication in the namespace of the actor.
+
+---@class AsyncActorSpecScalingAdditionalTriggers
+---@field authenticationRef AsyncActorSpecScalingAdditionalTriggersAuthenticationRef? Where the scaler gets its credentials.
+---@field metadata table<string, string>? What that scaler wants to know. KEDA's documentation of it lists the keys.
+---@field metricType 'AverageValue'|'Value'|'Utilization'? How the trigger's target is meant.
+---@field name string Name by which a formula knows the trigger.
+---@field type string Type of one of KEDA's scalers, as cron or prometheus.
+---@field useCachedMetrics boolean? Let the autoscaler have the number of KEDA's last look.
+
+---@class AsyncActorSpecScalingAdvancedHorizontalPodAutoscalerConfigBehaviorScaleDownPolicies
+---@field periodSeconds integer Seconds of a period.
+---@field type 'Pods'|'Percent' What the value counts.
+---@field value integer Pods, or percent of them, that may come or go in a period.
+
+---@class AsyncActorSpecScalingAdvancedHorizontalPodAutoscalerConfigBehaviorScaleDown
+---@field policies AsyncActorSpecScalingAdvancedHorizontalPodAutoscalerConfigBehaviorScaleDownPolicies[]? How much may change in a period. The operator's own when absent.
+---@field selectPolicy 'Max'|'Min'|'Disabled'? Which of several policies counts.
+---@field stabilizationWindowSeconds integer? Seconds over which the autoscaler looks back, so that it follows no short lull.
+---@field tolerance integer|string? Share by which the metric may differ from its target before anything happens. Needs KEDA 2.18.
+
+---@class AsyncActorSpecScalingAdvancedHorizontalPodAutoscalerConfigBehaviorScaleUpPolicies
+---@field periodSeconds integer Seconds of a period.
+---@field type 'Pods'|'Percent' What the value counts.
+---@field value integer Pods, or percent of them, that may come or go in a period.
+
+---@class AsyncActorSpecScalingAdvancedHorizontalPodAutoscalerConfigBehaviorScaleUp
+---@field policies AsyncActorSpecScalingAdvancedHorizontalPodAutoscalerConfigBehaviorScaleUpPolicies[]? How much may change in a period. The operator's own when absent.
+---@field selectPolicy 'Max'|'Min'|'Disabled'? Which of several policies counts.
+---@field stabilizationWindowSeconds integer? Seconds over which the autoscaler looks back, so that it follows no short peak.
+---@field tolerance integer|string? Share by which the metric may differ from its target before anything happens. Needs KEDA 2.18.
+
+---@class AsyncActorSpecScalingAdvancedHorizontalPodAutoscalerConfigBehavior
+---@field scaleDown AsyncActorSpecScalingAdvancedHorizontalPodAutoscalerConfigBehaviorScaleDown? How replicas go.
+---@field scaleUp AsyncActorSpecScalingAdvancedHorizontalPodAutoscalerConfigBehaviorScaleUp? How replicas come.
+
+---@class AsyncActorSpecScalingAdvancedHorizontalPodAutoscalerConfig
+---@field behavior AsyncActorSpecScalingAdvancedHorizontalPodAutoscalerConfigBehavior? How fast replicas come and go. What is absent is as the operator's configuration says.
+---@field name string? Name of the autoscaler. keda-hpa-<name of the actor> when absent.
+
 ---@class AsyncActorSpecScalingAdvanced
 ---@field activationTarget string? Value of the formula above which the first replica starts.
----@field formula string? Expression over the trigger's metric.
+---@field formula string? Expression over the metrics of the triggers by their names. That of the queue is called queue.
+---@field horizontalPodAutoscalerConfig AsyncActorSpecScalingAdvancedHorizontalPodAutoscalerConfig? The autoscaler that KEDA makes.
 ---@field metricType 'AverageValue'|'Value'|'Utilization'? How the target is meant. KEDA accepts no Utilization here.
 ---@field restoreToOriginalReplicaCount boolean? Go back to the former number of replicas when scaling is switched off.
 ---@field target string? Value of the formula that one replica should bear.
 
+---@class AsyncActorSpecScalingFallback
+---@field behavior 'static'|'currentReplicas'|'currentReplicasIfHigher'|'currentReplicasIfLower'|'scalingModifiers'? Whether those replicas count always, or only beside the present ones. Needs KEDA 2.17, scalingModifiers 2.20.
+---@field failureThreshold integer Failures in a row after which it holds.
+---@field replicas integer Replicas that the actor then has.
+
+---@class AsyncActorSpecScalingScalingStrategy
+---@field customScalingQueueLengthDeduction integer? Messages that the strategy custom leaves out.
+---@field customScalingRunningJobPercentage string? Share of the running Jobs that the strategy custom deducts, as "0.5".
+---@field multipleScalersCalculation 'max'|'min'|'avg'|'sum'? Which of several triggers counts.
+---@field pendingPodConditions string[]? Conditions of a pod that a Job must have not to count as pending.
+---@field strategy 'default'|'custom'|'accurate'|'eager'? How running Jobs are taken into account.
+
 ---@class AsyncActorSpecScaling
----@field advanced AsyncActorSpecScalingAdvanced? KEDA's scaling modifiers.
+---@field activation integer? Messages above which the first replica starts. KEDA's own 0 when absent.
+---@field additionalTriggers AsyncActorSpecScalingAdditionalTriggers[]? What else KEDA is to look at. Without a formula the trigger counts that wants most replicas.
+---@field advanced AsyncActorSpecScalingAdvanced? KEDA's scaling modifiers, and its autoscaler.
 ---@field cooldownPeriod integer? Seconds without messages before the last replica goes.
 ---@field enabled boolean? Let KEDA decide the number of replicas.
+---@field excludeUnacknowledged boolean? Leave out messages of RabbitMQ that are being worked on. Needs the management API.
+---@field failedJobsHistoryLimit integer? Jobs that have failed and are kept. For Jobs only.
+---@field fallback AsyncActorSpecScalingFallback? What to do while KEDA cannot read the queue.
+---@field idleReplicas integer? Replicas that are left while there are no messages, fewer than minReplicas, which then holds as soon as there are some.
+---@field initialCooldownPeriod integer? Seconds that a new actor keeps its replicas though there are no messages.
 ---@field maxReplicas integer? Most replicas that KEDA may start.
 ---@field minReplicas integer? Fewest replicas that KEDA leaves. 0 lets the actor nap while there are no messages.
 ---@field pollingInterval integer? Seconds between two looks at the queue.
 ---@field queueLength integer? Messages that one replica should have waiting.
+---@field scaleOnDelayed boolean? Whether messages of SQS that are delayed count. They do not when absent.
+---@field scaleOnInFlight boolean? Whether messages of SQS that are being worked on count. They do when absent.
+---@field scalingStrategy AsyncActorSpecScalingScalingStrategy? How many Jobs KEDA starts for how many messages. For Jobs only.
+---@field successfulJobsHistoryLimit integer? Jobs that have succeeded and are kept. For Jobs only.
 
 ---@class AsyncActorSpecSidecarEnvValueFromConfigMapKeyRef
 ---@field key string The key to take.

@@ -415,6 +415,18 @@ describe('status', function()
     assert.equal('WorkloadError', (verdict({}, nil, { { role = 'workload', kind = 'Deployment', name = 'a', verb = 'create', message = 'm' } })))
   end)
 
+  it('says which field the cluster lacks, though all else was carried out, and looks again', function()
+    local refused = json.array { { role = 'scaler', kind = 'ScaledObject', name = 'a', field = 'spec.fallback.behavior', condition = 'ScalingReady',
+      reason = 'KedaTooOld', message = 'spec.scaling.fallback.behavior: it needs KEDA 2.17' } }
+    local status, told, again = judge {
+      children = { deployment(2, full), scaled_object({ 'Ready', 'True' }, '2026-01-02T03:00:00Z') }, scaling = { enabled = true },
+      outcome = { refused = refused },
+    }
+    local scaling = condition(status, 'ScalingReady')
+    assert.same({ 'False', 'KedaTooOld', refused[1].message }, { scaling.status, scaling.reason, scaling.message })
+    assert.same({ 'ScalingError', refused[1].message, 300, 3 }, { status.status, told[1].note, again, status.observedGeneration })
+  end)
+
   it('stays ready through scaling and updating while a replica is', function()
     local before = judge { children = { deployment(2, full) } }
     local status = judge { children = { deployment(4, { replicas = 4, readyReplicas = 2, updatedReplicas = 4 }) }, before = before }

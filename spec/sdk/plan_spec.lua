@@ -98,6 +98,20 @@ describe('plan', function()
     assert.is_nil(finish().refused)
   end)
 
+  it('says which fields may be left out where the server does not have them', function()
+    p:add('config', map('c'))
+    p:add('other', map('d'))
+    p:optional('config', 'data.a', { path = 'spec.a', message = 'a needs 2', condition = 'X' })
+    raises("role 'third' is not in the plan", function() p:optional('third', 'data.a', { message = 'no' }) end)
+    raises('optional takes a role, the path of a field', function() p:optional('config', nil, { message = 'no' }) end)
+    raises('the refusal.message is missing', function() p:optional('config', 'data.b', {}) end)
+    local done = finish()
+    assert.same({ ['data.a'] = { role = 'config', field = 'data.a', policy = 'one', path = 'spec.a', message = 'a needs 2', condition = 'X' } },
+      done.objects[1].optional)
+    assert.is_nil(done.objects[2].optional)
+    assert.is_nil(done.refused)
+  end)
+
   it('finds the template of the pods of any kind of workload', function()
     local places = {
       Deployment = function(template) return { template = template } end,
