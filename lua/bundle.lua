@@ -3,6 +3,7 @@
 local cases = require 'cases'
 local explain = require 'explain'
 local json = require 'json'
+local k8s = require 'k8s'
 local kinds = require 'kinds'
 local plain = require 'plain'
 local plan = require 'plan'
@@ -13,7 +14,7 @@ local seal = require 'seal'
 
 local error, getmetatable, ipairs, load, next, pcall, rawget, require, setmetatable, type =
   error, getmetatable, ipairs, load, next, pcall, rawget, require, setmetatable, type
-local find, sub = string.find, string.sub
+local find, match, sub = string.find, string.match, string.sub
 local format, text_of = plain.format, plain.text
 local concat, insert, sort = table.concat, table.insert, table.sort
 
@@ -29,8 +30,14 @@ local concat, insert, sort = table.concat, table.insert, table.sort
 ---@field def Definition
 ---@field params table
 
----@class Bundle
+---@class Profile
+---@field name string
 ---@field list Policy[] in the order they run
+---@field kind_of fun(value: any): string?, any
+
+---@class Bundle
+---@field profiles table<string, Profile>
+---@field usual Profile that of parents that ask for none
 local Bundle = {}
 Bundle.__index = Bundle
 
@@ -74,9 +81,30 @@ end
 --- Loading --------------------------------------------------------------------------------------------------
 
 ---@class Loader
----@field files table<string, Source>
+---@field files table<string, Source> by the name that files know each other by; Source.name says which folder one is in
 ---@field loaded table<string, { kind: string, content: any }|'loading'>
----@field stack string[] the files that are loading; each one is required by the one before
+---@field stack string[] the names of the files that are loading; each one is required by the one before
+
+local IN_PROFILE <const> = '^profiles/([^/]+)/([^/]+)$'
+
+--- The files of each profile, by the name that they know each other by: what is in no folder, and over it what is in the folder of the profile.
+---@param files Source[]
+---@return table<string, Source> base
+---@return table<string, table<string, Source>> layered by profile
+local function by_profile(files)
+  local base, layered = {}, {}
+  for _, file in ipairs(files) do
+    if not find(file.name, '/', 1, true) then base[file.name] = file end
+  end
+  for _, file in ipairs(files) do
+    local profile, name = match(file.name, IN_PROFILE)
+    if profile then
+      layered[profile] = layered[profile] or copy(base, {})
+      layered[profile][name] = file
+    end
+  end
+  return base, layered
+end
 
 --- What went wrong in a file, with its name in front.
 local function named(name, wrong)
@@ -103,10 +131,7 @@ end
 
 --- The loader of one set of files. All files share one environment; they cannot set globals in it.
 local function new_loader(files, host)
-  local loader = { files = {}, loaded = {}, stack = {}, open = true, host = host }
-  for _, file in ipairs(files) do
-    loader.files[file.name] = file
-  end
+  local loader = { files = files, loaded = {}, stack = {}, open = true, host = host }
   loader.api, loader.kind_of = policy.new(function(name)
     local file = loader.files[name]
     if not loader.open then
@@ -138,12 +163,12 @@ local function require_for(loader)
     local file = module .. '.lua'
     if not loader.files[file] then
       error(format("there is no module '%s' (SDK: policy, %s) and no file '%s' in the bundle", module, concat(MODULES, ', '), file), 2)
-    elseif not loader.open and not loader.loaded[file] then
+    elseif not loader.open and not loader.loaded[loader.files[file].name] then
       error(format("require '%s': only while the bundle loads: put it at the top of the file", module), 2)
     end
     local it = load_file(loader, file)
     if it.kind ~= 'library' then
-      error(format("%s is a %s: only what returns policy.library{...} can be required", file, it.kind), 2)
+      error(format("%s is a %s: only what returns policy.library{...} can be required", loader.files[file].name, it.kind), 2)
     end
     libraries[file] = libraries[file] or copy(it.content, {})
     return libraries[file]
@@ -160,7 +185,8 @@ local function pieces(text)
 end
 
 --- Runs a file once and returns what it declared.
-function load_file(loader, name)
+function load_file(loader, file)
+  local name, source = loader.files[file].name, loader.files[file].source
   local it = loader.loaded[name]
   if it == 'loading' then
     local circle = {}
@@ -177,7 +203,7 @@ function load_file(loader, name)
   loader.stack[#loader.stack + 1] = name
   loader.host.enter(name, 'load')
   local env = sandbox.env_for(loader.base, name, require_for(loader))
-  local chunk, wrong = load(pieces(loader.files[name].source), '@' .. name, 't', env)
+  local chunk, wrong = load(pieces(source), '@' .. name, 't', env)
   if not chunk then
     fail('%s', named(name, wrong))
   end
@@ -247,8 +273,8 @@ end
 --- Runs every file; returns the policies by name and the manifest.
 local function collect(loader)
   local by_name, manifest, manifest_file = {}, nil, nil
-  for _, file in ipairs(lua_files(loader)) do
-    local it = load_file(loader, file)
+  for _, short in ipairs(lua_files(loader)) do
+    local it, file = load_file(loader, short), loader.files[short].name
     if it.kind == 'manifest' then
       if manifest then
         fail('%s: there is a manifest already, in %s', file, manifest_file)
@@ -259,13 +285,13 @@ local function collect(loader)
       if other then
         fail("%s: there is a policy '%s' already, in %s", file, it.content.name, other.file)
       end
-      by_name[it.content.name] = { name = it.content.name, file = file, origin = loader.files[file].origin, def = it.content }
+      by_name[it.content.name] = { name = it.content.name, file = file, origin = loader.files[short].origin, def = it.content }
     end
   end
   if not manifest then
     fail('the bundle has no manifest: one of its *.lua files must return policy.manifest{...}')
   end
-  return by_name, manifest
+  return by_name, manifest, manifest_file
 end
 
 --- Checks each policy's parameters against its schema and fills in defaults. Those of an unknown policy are ignored: it may come later.
@@ -299,7 +325,7 @@ end
 ---@return string[]
 local function problems_of(self)
   local result = json.array {}
-  for _, it in ipairs(self.list) do
+  for _, it in ipairs(self.usual.list) do
     if it.def.settings then
       self.host.enter(it.name, 'settings')
       local found = it.def.settings { params = copy(it.params, {}), settings = copy(self.settings, {}) }
@@ -318,23 +344,74 @@ local function problems_of(self)
   return result
 end
 
+--- Loads the files of one profile. What is wrong is said with the name of the profile, because files of the base are in each of them.
+---@param name string? nil: the base alone
+---@return Profile
+---@return table manifest
+---@return string file that it is in
+local function load_profile(files, name, host)
+  local loader = new_loader(files, host)
+  local function run()
+    local by_name, manifest, file = collect(loader)
+    return in_order(by_name), manifest, file
+  end
+  local ok, list, manifest, manifest_file = pcall(run)
+  if not ok then error(name and type(list) == 'string' and format('profile %s: %s', name, list) or list, 0) end
+  loader.open = false
+  return { name = name, list = list, kind_of = loader.kind_of }, manifest, manifest_file
+end
+
+--- Adds the profiles that have files of their own.
+---@param profiles table<string, Profile> the base is among them
+---@param layered table<string, table<string, Source>>
+local function add_profiles(profiles, layered, manifest, host)
+  if not manifest.profile and next(layered) then
+    fail('profiles/%s: the manifest does not say how a parent asks for a profile', sorted_keys(layered)[1])
+  end
+  for _, name in ipairs(sorted_keys(layered)) do
+    local more, _, file = load_profile(layered[name], name, host)
+    if find(file, '/', 1, true) then fail('%s: a profile has the manifest of the base', file) end
+    profiles[name] = more
+  end
+end
+
+--- All policies: those of the base, then those of other profiles.
+local function all_policies(profiles, base)
+  local all = {}
+  for _, it in ipairs(base.list) do all[#all + 1] = it end
+  for _, name in ipairs(sorted_keys(profiles)) do
+    for _, it in ipairs(profiles[name] ~= base and profiles[name].list or {}) do all[#all + 1] = it end
+  end
+  return all
+end
+
+--- The profile of parents that ask for none: the one that the setting names.
+local function usual_profile(profiles, base, manifest, settings)
+  local name = manifest.profile and settings[manifest.profile.setting]
+  if name == nil then return base end
+  return profiles[name] or fail("%s: there is no profile '%s'; use %s", manifest.profile.setting, text_of(name), concat(sorted_keys(profiles), ' or '))
+end
+
 --- Compiles files and makes a bundle of them. Raises "file:line: what is wrong".
 ---@param files Source[]
 ---@param settings table? the operator's settings by name; `params` in it holds parameters by policy
 ---@param host table
 ---@return Bundle
 function bundle.load(files, settings, host)
-  local loader = new_loader(files, host)
-  local by_name, manifest = collect(loader)
-  local list = in_order(by_name)
-  manifest.kinds = kinds.declared(manifest, list)
+  local base_files, layered = by_profile(files)
+  local base, manifest = load_profile(base_files, nil, host)
+  base.name = manifest.profile and manifest.profile.base
+  local profiles = { [base.name or ''] = base }
+  add_profiles(profiles, layered, manifest, host)
+  local all = all_policies(profiles, base)
+  manifest.kinds = kinds.declared(manifest, all)
   settings = settings or {}
-  apply_params(list, settings.params or {}, host)
-  loader.open = false
+  apply_params(all, settings.params or {}, host)
   local self = setmetatable({
-    list = list, host = host, kind_of = loader.kind_of, manifest_ = manifest, kinds = kinds.by_id(manifest.children, manifest.kinds),
+    profiles = profiles, all = all, host = host, manifest_ = manifest, kinds = kinds.by_id(manifest.children, manifest.kinds),
     settings = settings_with_defaults(manifest, settings),
   }, Bundle)
+  self.usual = usual_profile(profiles, base, manifest, self.settings)
   self.problems_ = problems_of(self)
   return self
 end
@@ -344,7 +421,7 @@ end
 ---@param host table
 ---@return table
 function bundle.peek(files, host)
-  local loader = new_loader(files, host)
+  local loader = new_loader((by_profile(files)), host)
   local names, first_error = {}, nil
   for _, name in ipairs(lua_files(loader)) do
     if find(loader.files[name].source, 'manifest', 1, true) then
@@ -411,17 +488,18 @@ end
 
 --- What each policy gets beside the parent: a table of its own, because params differ.
 ---@param self Bundle
+---@param profile Profile
 ---@param snapshot table
 ---@return table<Policy, table>
 ---@return table<string, true> reads which fields of WORLD have been read so far
-local function contexts(self, snapshot)
+local function contexts(self, profile, snapshot)
   local children = snapshot.children or json.array {}
   local child, settings, result, reads = finder(children), copy(self.settings, {}), {}, {}
   local world = {
     now = snapshot.now, related = snapshot.related or json.array {}, queues = snapshot.queues or {}, absent = snapshot.absent or json.array {},
   }
-  for _, it in ipairs(self.list) do
-    local fields = { settings = settings, children = children, child = child, outcome = snapshot.outcome }
+  for _, it in ipairs(profile.list) do
+    local fields = { profile = profile.name, settings = settings, children = children, child = child, outcome = snapshot.outcome }
     result[it] = context(fields, world, reads, it.params)
   end
   return result, reads
@@ -442,13 +520,38 @@ local function parent_of(snapshot)
   return parent, { metadata = { name = metadata.name, namespace = metadata.namespace, uid = metadata.uid } }
 end
 
+--- The profile of a parent: that of its annotation, else of its namespace, else the usual one. The second result is the name of one that nobody knows.
+---@param self Bundle
+---@param snapshot table
+---@return Profile
+---@return string? unknown
+local function profile_of(self, snapshot)
+  local asked = self.manifest_.profile
+  local name = asked and k8s.get(snapshot.parent, { 'metadata', 'annotations', asked.annotation })
+  if asked and (name == nil or name == '') then name = snapshot.namespace_profile end
+  if name == nil or name == '' then return self.usual end
+  local found = self.profiles[name]
+  return found or self.usual, not found and text_of(name) or nil
+end
+
+--- Why a parent cannot have the profile that it asks for.
+local function unknown_profile(self, name)
+  local annotation = self.manifest_.profile.annotation
+  return {
+    path = 'metadata.annotations.' .. annotation, reason = 'UnknownProfile', condition = 'WorkloadReady',
+    message = format("metadata.annotations.%s: there is no profile '%s' (here, or on the namespace); use %s", annotation, name,
+      concat(sorted_keys(self.profiles), ' or ')),
+  }
+end
+
 --- Calls one hook of each policy that has it, in order.
 ---@param self Bundle
+---@param profile Profile
 ---@param hook string
 ---@param p Plan
 ---@param call fun(fn: function, it: Policy): any
-local function each(self, hook, p, call)
-  for _, it in ipairs(self.list) do
+local function each(self, profile, hook, p, call)
+  for _, it in ipairs(profile.list) do
     local fn = it.def[hook]
     if fn then
       self.host.enter(it.name, hook)
@@ -463,12 +566,12 @@ local function each(self, hook, p, call)
 end
 
 --- Asks each policy whether the parent is valid. The first refusal wins.
-local function validate(self, actor, ctx)
-  for _, it in ipairs(self.list) do
+local function validate(self, profile, actor, ctx)
+  for _, it in ipairs(profile.list) do
     if it.def.validate then
       self.host.enter(it.name, 'validate')
       local result = it.def.validate(actor, ctx[it])
-      local kind, invalid = self.kind_of(result)
+      local kind, invalid = profile.kind_of(result)
       if kind == 'invalid' then
         invalid.policy = it.name
         self.host.enter('', '')
@@ -488,21 +591,22 @@ end
 ---@return table
 function Bundle:plan(snapshot)
   local actor, parent = parent_of(snapshot)
-  local ctx, reads = contexts(self, snapshot)
-  local p, invalid = plan.new(), validate(self, actor, ctx)
+  local profile, unknown = profile_of(self, snapshot)
+  local ctx, reads = contexts(self, profile, snapshot)
+  local p, invalid = plan.new(), unknown and unknown_profile(self, unknown) or validate(self, profile, actor, ctx)
   if invalid and not actor.metadata.deletionTimestamp then
     return { invalid = invalid, objects = json.array {}, queues = json.array {}, events = json.array {}, reads = names_of(reads) }
   end
   local after, by_role, blamed
   if snapshot.explain then after, by_role = explain.new(p) elseif snapshot.blame then after, blamed = explain.watch(p, snapshot.blame) end
   if not invalid then
-    each(self, 'render', p, function(fn, it)
+    each(self, profile, 'render', p, function(fn, it)
       local returned = fn(actor, ctx[it], p)
       if after then after(it.name) end
       return returned
     end)
   end
-  each(self, 'queues', p, function(fn, it) return fn(actor, ctx[it], p) end)
+  each(self, profile, 'queues', p, function(fn, it) return fn(actor, ctx[it], p) end)
   local done = plan.finish(p, {
     host = self.host, kinds = self.kinds, parent = parent, parent_kind = self.manifest_.parent, warn = snapshot.warn,
   })
@@ -517,8 +621,9 @@ end
 ---@return table
 function Bundle:status(snapshot)
   local actor, parent = parent_of(snapshot)
-  local ctx, p, status = (contexts(self, snapshot)), plan.new(), {}
-  each(self, 'status', p, function(fn, it) return fn(actor, ctx[it], status, p) end)
+  local profile = profile_of(self, snapshot)
+  local ctx, p, status = (contexts(self, profile, snapshot)), plan.new(), {}
+  each(self, profile, 'status', p, function(fn, it) return fn(actor, ctx[it], status, p) end)
   local done = plan.finish(p, { host = self.host, kinds = self.kinds, parent = parent, parent_kind = self.manifest_.parent })
   return { status = status, events = done.events, requeue_after = done.requeue_after, rolling_out = done.rolling_out }
 end
@@ -526,8 +631,8 @@ end
 --- Shared objects that exist without any parent: { objects }.
 ---@return table
 function Bundle:shared()
-  local ctx, p = (contexts(self, {})), plan.new()
-  each(self, 'shared', p, function(fn, it) return fn(ctx[it], p) end)
+  local ctx, p = (contexts(self, self.usual, {})), plan.new()
+  each(self, self.usual, 'shared', p, function(fn, it) return fn(ctx[it], p) end)
   return { objects = plan.finish(p, { host = self.host, kinds = self.kinds }).objects }
 end
 
@@ -565,12 +670,15 @@ function Bundle:problems()
   return self.problems_
 end
 
---- The policies in the order they run: { name, file, origin, doc }.
+--- The policies in the order they run, then those that other profiles have in their place or beside them: { name, file, origin, doc }.
 ---@return table[]
 function Bundle:policies()
-  local result = json.array {}
-  for i, it in ipairs(self.list) do
-    result[i] = { name = it.name, file = it.file, origin = it.origin, doc = it.def.doc }
+  local result, seen = json.array {}, {}
+  for _, it in ipairs(self.all) do
+    if not seen[it.file] then
+      seen[it.file] = true
+      result[#result + 1] = { name = it.name, file = it.file, origin = it.origin, doc = it.def.doc }
+    end
   end
   return result
 end

@@ -3,10 +3,12 @@
 -- A case is a table of the form
 --   title:    what it shows
 --   parent:   the parent (also `actor`); the manifest's cases.parent lies under it
+--   profile:  what its namespace asks for (default: the setting of that name counts)
 --   settings: the operator's settings (default: the manifest's cases.settings)
 --   children, related, outcome: what is observed (default: nothing)
 --   expect:   {Kind: fields that must be there}; ABSENT means it must not
 --   queues:   with expect: the queues planned, in order, each with the fields that must be there; observed ones are `observed_queues`
+--   copies:   with expect: the copied Secrets, in order, each with the fields that must be there
 --   kept:     with expect: the observed objects that must stay as they are, each with the fields that must be there
 --   refused:  with expect: {role: texts that its refusal must hold}; no other role may be refused
 --   invalid:  texts that the refusal of the parent must hold, instead of expect
@@ -69,7 +71,7 @@ function M.snapshot(case, manifest)
   if case.shape then parent = k8s.merge(parent, case.shape.parent) end
   return {
     now = case.now or NOW, parent = parent, children = case.children or json.array {}, related = case.related or json.array {},
-    queues = case.observed_queues,
+    queues = case.observed_queues, namespace_profile = case.profile,
     outcome = case.outcome,
   }
 end
@@ -110,7 +112,7 @@ function M.judge_plan(case, plan)
     local bad = M.difference(fields, M.find(plan, kind), kind)
     if bad then return bad end
   end
-  return case.queues and M.difference(case.queues, plan.queues, 'queues')
+  return case.queues and M.difference(case.queues, plan.queues, 'queues') or case.copies and M.difference(case.copies, plan.copies, 'copies') or nil
 end
 
 --- The outcome of a pass over a parent that went well, for status hooks.

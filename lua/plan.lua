@@ -21,7 +21,8 @@ local plan = {}
 --- What each hook may do with a plan.
 local ALLOWED = {
   render = {
-    add = true, shared = true, keep = true, merge = true, append = true, remove = true, refuse = true, optional = true, queue = true,
+    add = true, copy_secret = true, label = true, shared = true, keep = true, merge = true, append = true, remove = true, refuse = true,
+    optional = true, queue = true,
     event = true, requeue_after = true,
   },
   queues = { merge = true, append = true, queue = true, event = true, requeue_after = true },
@@ -33,7 +34,7 @@ local ALLOWED = {
 ---@return Plan
 function plan.new()
   local p = seal.new(Plan, 'the plan')
-  STATES[p] = { objects = {}, by_role = {}, kept = {}, queues = {}, events = {}, warnings = {} }
+  STATES[p] = { objects = {}, by_role = {}, kept = {}, queues = {}, events = {}, warnings = {}, labels = {} }
   return p
 end
 
@@ -102,6 +103,59 @@ function Plan:add(role, object, options)
     error(format("role '%s': after must name a role", role), 2)
   end
   put(state, role, object, after, false)
+end
+
+local SOURCE = { namespace = 'string', name = 'string', key = 'string', optional = 'boolean' }
+
+--- What is wrong with one of the sources of a copy, or nil.
+local function check_source(key, source)
+  if type(key) ~= 'string' or type(source) ~= 'table' then
+    return 'a source must be { namespace, name, key, optional }, by the key in the copy'
+  end
+  for field, kind in pairs(SOURCE) do
+    local value = source[field]
+    if (value == nil and field ~= 'optional') or value ~= nil and type(value) ~= kind or value == '' then
+      return format("source '%s': %s must be a non-empty %s", key, field, kind)
+    end
+  end
+end
+
+--- Plans a Secret that the parent owns, with values of other Secrets. The operator reads and writes them: no policy, snapshot or record holds them.
+-- Values that are no secret may stand in the object's stringData.
+---@param role string
+---@param object table metadata, and stringData if there is any
+---@param sources table<string, { namespace: string, name: string, key: string, optional: boolean? }> by the key in the copy
+function Plan:copy_secret(role, object, sources)
+  local state = state_of(self, 'copy_secret')
+  local wrong = check_new(state, role, object)
+  if not wrong and (type(sources) ~= 'table' or next(sources) == nil) then
+    wrong = format("role '%s': copy_secret takes a role, an object, and sources by key", role)
+  end
+  local from = {}
+  for key, source in pairs(not wrong and sources or {}) do
+    wrong = wrong or check_source(key, source)
+    from[key] = not wrong and { namespace = source.namespace, name = source.name, key = source.key, optional = source.optional } or nil
+    if not wrong and type(object.stringData) == 'table' and object.stringData[key] ~= nil then
+      wrong = format("role '%s': stringData has the key '%s' of a source", role, key)
+    end
+  end
+  if wrong then
+    error(wrong, 2)
+  end
+  object.apiVersion, object.kind, object.type = 'v1', 'Secret', 'Opaque'
+  put(state, role, object, nil, false)
+  state.by_role[role].sources = from
+end
+
+--- Asks for a label on the parent itself. Other labels of it stay as they are.
+---@param name string
+---@param value string
+function Plan:label(name, value)
+  local state = state_of(self, 'label')
+  if type(name) ~= 'string' or name == '' or type(value) ~= 'string' then
+    error('label takes a name and a value', 2)
+  end
+  state.labels[name] = value
 end
 
 --- Plans an object that several parents need with the same content. It has no owner, and it is never deleted.
@@ -339,6 +393,10 @@ local function check_object(host, entry, kinds)
   elseif metadata.namespace ~= nil and type(metadata.namespace) ~= 'string' then
     blame(host, entry, 'metadata.namespace must be a string')
   end
+  if entry.sources then
+    if object.data ~= nil or object.kind ~= 'Secret' then blame(host, entry, 'a copied Secret has stringData and sources only') end
+    return
+  end
   local declared = kinds[object.apiVersion .. ' ' .. object.kind]
   if not declared then
     blame(host, entry, '%s', kinds_of.advice(object.apiVersion, object.kind, entry.shared))
@@ -408,6 +466,8 @@ end
 
 ---@class Finished
 ---@field objects table[] { role, policy, shared, object, after, optional }; optional: field -> what to say where the server does not have it
+---@field copies table[]? { role, policy, object, sources } of Secrets, which are made before the objects
+---@field labels table<string, string>? of the parent
 ---@field kept table[] { kind, namespace, name }
 ---@field refused table[]? { role, kind, name, policy, path, message, reason, condition }
 ---@field queues table[]
@@ -435,7 +495,7 @@ function plan.finish(p, around)
   local state, host = STATES[p], around.host
   local parent = around.parent
   local reference = parent and owner_reference(parent, around.parent_kind)
-  local objects, refused, seen = json.array {}, json.array {}, {}
+  local objects, copies, refused, seen = json.array {}, json.array {}, json.array {}, {}
   for _, entry in ipairs(ordered(host, state)) do
     check_object(host, entry, around.kinds)
     if not entry.shared then
@@ -452,6 +512,8 @@ function plan.finish(p, around)
     entry.refusal = entry.refusal or entry.after and state.by_role[entry.after].refusal
     if entry.refusal then
       refuse(state, entry, refused)
+    elseif entry.sources then
+      copies[#copies + 1] = { role = entry.role, policy = entry.policy.name, object = entry.object, sources = entry.sources }
     else
       objects[#objects + 1] = {
         role = entry.role, policy = entry.policy.name, shared = entry.shared, object = entry.object, after = entry.after, optional = entry.optional,
@@ -459,9 +521,9 @@ function plan.finish(p, around)
     end
   end
   return {
-    objects = objects, kept = json.array(state.kept), queues = json.array(state.queues), events = json.array(state.events),
-    requeue_after = state.requeue_after, rolling_out = state.rolling_out, refused = #refused > 0 and refused or nil,
-    warnings = around.warn and json.array(state.warnings) or nil,
+    objects = objects, copies = #copies > 0 and copies or nil, kept = json.array(state.kept), queues = json.array(state.queues),
+    events = json.array(state.events), labels = next(state.labels) and state.labels or nil, refused = #refused > 0 and refused or nil,
+    requeue_after = state.requeue_after, rolling_out = state.rolling_out, warnings = around.warn and json.array(state.warnings) or nil,
   }
 end
 

@@ -117,13 +117,14 @@ local SETTING = {
 local REMOTE = {
   when = 'table', url = 'string', release = 'string?', sha256 = 'string?', token_file = 'string?', token_env = 'string?', ca_file = 'string?',
 }
+local PROFILE = { setting = 'string', annotation = 'string', base = 'string' }
 local SETTING_TYPES = { string = true, integer = true, boolean = true, json = true, file = true }
 local MANIFEST = {
   domain = 'string?', parent = 'table', children = 'table', related = 'table?', finalizer = 'string?', field_manager = 'string', legacy_managers = 'table?',
   lease = 'string', component = 'string', rendered_digest = 'string?', bundle_digest = 'string?', queue_records = 'string?', claim = 'string?',
   policies_label = 'string?',
   gauge = 'table?', debug_path = 'string?', public_env = 'table?',
-  class_annotation = 'string?', install = 'string?',
+  class_annotation = 'string?', install = 'string?', profile = 'table?',
   settings = 'table?', cases = 'table?',
 }
 
@@ -219,6 +220,7 @@ end
 local function manifest(spec)
   spec = defaults.manifest(spec)
   local wrong = defaults.wrong_parent(spec) or shape(spec, 'policy.manifest', MANIFEST) or shape(spec.parent, 'policy.manifest.parent', PARENT)
+    or spec.profile and shape(spec.profile, 'policy.manifest.profile', PROFILE)
   if wrong then
     return nil, wrong
   end
@@ -234,6 +236,9 @@ local function manifest(spec)
   copy.public_env, more = list(spec.public_env, 'policy.manifest.public_env', 'string')
   wrong = wrong or more or check_settings(spec.settings or {})
   wrong = wrong or defaults.check(copy)
+  if not wrong and spec.profile and not (spec.settings or {})[spec.profile.setting] then
+    wrong = format("policy.manifest.profile.setting: there is no setting '%s'", spec.profile.setting)
+  end
   copy.settings = spec.settings or {}
   copy.kinds = json.array {} -- those of policies, once they are loaded
   return not wrong and copy or nil, wrong

@@ -2,6 +2,7 @@
 local policy = require 'policy'
 local k8s = require 'k8s'
 local json = require 'json'
+local names = require 'names'
 
 local M = {}
 
@@ -21,7 +22,7 @@ end
 
 --- End actors take results out of the mesh; their sidecar and runtime behave a little differently.
 function M.is_end(actor)
-  return END_ACTORS[actor.metadata.name] == true
+  return END_ACTORS[names.actor(actor)] == true
 end
 
 function M.scaling_enabled(actor)
@@ -38,20 +39,21 @@ function M.grace_period(actor)
   return k8s.positive(k8s.get(actor, 'spec.timeout.gracefulShutdown'), 30)
 end
 
---- The labels that select an actor's pods.
-function M.labels(actor)
-  local name = actor.metadata.name
-  return { app = name, ['asya.sh/asya'] = name, ['asya.sh/workload'] = M.kind(actor):lower() }
+--- The labels that select an actor's pods. A selector can never be changed: a workload that was made under other names keeps the one it has.
+function M.selector(actor, ctx)
+  local kind = M.kind(actor)
+  local there = kind ~= 'Job' and ctx.child(kind, actor.metadata.name)
+  return k8s.copy(k8s.get(there or {}, 'spec.selector.matchLabels')) or names.labels(actor, kind)
+end
+
+--- The labels that we put on an actor's pods.
+function M.pod_labels(actor, ctx)
+  return k8s.merge(names.labels(actor, M.kind(actor)), M.selector(actor, ctx))
 end
 
 --- The pod spec inside a workload object of any kind.
 function M.pod(workload)
   return k8s.get(workload, 'spec.template.spec') or workload.spec.jobTargetRef.template.spec
-end
-
---- The queue an actor reads.
-function M.queue_name(actor)
-  return 'asya-' .. actor.metadata.name
 end
 
 --- The registry of transports: NAME -> entry. A configuration file may hold it with or without the inner `transports` of the

@@ -2,6 +2,7 @@
 local policy = require 'policy'
 local k8s = require 'k8s'
 local actors = require 'actor'
+local names = require 'names'
 
 local POD = 'spec.workload.template.spec.serviceAccountName'
 
@@ -22,19 +23,18 @@ return policy.define {
     if not role_arn(actor, ctx) or own == nil or own == '' then return nil end
     return policy.invalid {
       path = POD, condition = 'WorkloadReady', reason = 'ReconcileError',
-      message = ("%s: '%s' cannot be used: with actorRoleArn (IRSA) the operator runs the pods as asya-%s; remove the field")
-        :format(POD, own, actor.metadata.name),
+      message = ("%s: '%s' cannot be used: with actorRoleArn (IRSA) the operator runs the pods as %s; remove the field")
+        :format(POD, own, names.service_account(actor)),
     }
   end,
 
   render = function(actor, ctx, plan)
     local arn = role_arn(actor, ctx)
     if not arn then return end
-    local name = 'asya-' .. actor.metadata.name
     plan:add('identity', {
       apiVersion = 'v1',
       kind = 'ServiceAccount',
-      metadata = { name = name, annotations = { ['eks.amazonaws.com/role-arn'] = arn } },
+      metadata = { name = names.service_account(actor), annotations = { ['eks.amazonaws.com/role-arn'] = arn } },
     })
   end,
 }

@@ -39,6 +39,8 @@ return policy.manifest {
   gauge = { name = 'asya_actors', help = 'Actors by namespace and status.', label = 'status', path = 'status.status' },
   debug_path = 'actors', -- /debug/actors/NAMESPACE/NAME
   class_annotation = 'asya.sh/operator-class',
+  -- Which release of the platform an actor is for. The files of this folder are the base, those of profiles/NAME lie over them.
+  profile = { setting = 'profile', annotation = 'asya.sh/profile', base = '0.1' },
 
   -- The variables whose values /debug/ and records show. All others may hold a secret.
   public_env = {
@@ -84,6 +86,10 @@ return policy.manifest {
     transports = { env = 'ASYA_TRANSPORT_CONFIG', type = 'json',
       doc = 'The transport registry: {"transports": {NAME: {type, enabled, config}}}.' },
     operator = { type = 'json', doc = 'Older spelling in configuration files: transports is laid over operator.transports.' },
+    profile = { env = 'ASYA_PROFILE', flag = 'profile', default = '0.1',
+      doc = 'The release of the platform whose names actors have: 0.1 or 0.4. The annotation asya.sh/profile on an actor or a namespace wins.' },
+    credentialsNamespace = { env = { 'ASYA_CREDENTIALS_NAMESPACE', 'POD_NAMESPACE' }, default = 'asya-system',
+      doc = 'Profile 0.4: the namespace of the Secrets that transports name; each actor gets a copy of what it needs.' },
     gatewayURL = { env = 'ASYA_GATEWAY_URL', doc = 'Gateway that sidecars report to; wins over the one on the runtime container.' },
     sidecarImage = { env = 'ASYA_SIDECAR_IMAGE', doc = 'Sidecar image of actors that do not name one.' },
     sidecarResources = { env = 'ASYA_SIDECAR_RESOURCES', type = 'json',

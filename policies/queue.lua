@@ -1,8 +1,8 @@
 --- queue: the queue an actor reads, and the one for what it could not process.
 local policy = require 'policy'
 local k8s = require 'k8s'
-local json = require 'json'
 local actors = require 'actor'
+local names = require 'names'
 local transports = require 'transport'
 
 local SKIP = 'asya.sh/skip-queue-cleanup'
@@ -15,7 +15,6 @@ local WANT = {}
 
 --- Arguments of a queue cannot be changed later, so those of a classic one are what they always have been.
 function WANT.rabbitmq(actor, config)
-  local name = actors.queue_name(actor)
   local exchange, arguments = k8s.get(config, 'exchange'), {}
   if exchange == nil or exchange == '' then exchange = 'asya' end
   if k8s.get(config, 'queues.type') == 'quorum' then
@@ -23,12 +22,11 @@ function WANT.rabbitmq(actor, config)
     arguments['x-delivery-limit'] = retries(config)
   end
   local want = { durable = true, exchange = { name = exchange, type = 'topic' } }
-  -- Publishers use the actor's name as routing key, the operator before this one bound the queue's.
-  want.bindings = json.array { actor.metadata.name, name }
+  want.bindings = names.bindings(actor)
   if dead_letters(config) then
     arguments['x-dead-letter-exchange'] = ''
-    arguments['x-dead-letter-routing-key'] = name .. '-dlq'
-    want.deadLetter = { name = name .. '-dlq' }
+    want.deadLetter = { name = names.dead_letters(actor, 'rabbitmq') }
+    arguments['x-dead-letter-routing-key'] = want.deadLetter.name
     if arguments['x-queue-type'] then want.deadLetter.arguments = { ['x-queue-type'] = 'quorum' } end
   end
   if next(arguments) then want.arguments = arguments end
@@ -49,25 +47,17 @@ function WANT.sqs(actor, config)
   if dead_letters(config) then
     local days = k8s.positive(k8s.get(config, 'queues.dlq.retentionDays'), 14)
     want.deadLetter = {
-      name = 'asya-dlq', maxReceiveCount = retries(config), attributes = { MessageRetentionPeriod = tostring(days * 86400) },
+      name = names.dead_letters(actor, 'sqs'), maxReceiveCount = retries(config), attributes = { MessageRetentionPeriod = tostring(days * 86400) },
       tags = with_tags({ ['asya.sh/type'] = 'dlq' }, config),
     }
   end
   return want
 end
 
--- Which Secrets the operator needs to reach the broker: name in the engine -> where the reference stands.
-local SECRETS = {
-  rabbitmq = { password = 'passwordSecretRef', ca = 'tls.caSecretRef', cert = 'tls.certSecretRef', key = 'tls.keySecretRef' },
-  sqs = {
-    accessKeyId = 'credentials.accessKeyIdSecretRef', secretAccessKey = 'credentials.secretAccessKeySecretRef',
-    sessionToken = 'credentials.sessionTokenSecretRef',
-  },
-}
-
-local function secrets(transport)
+--- The Secrets with which the operator reaches the broker.
+local function secrets(transport, ctx)
   local found = {}
-  for name, path in pairs(SECRETS[transport.type]) do found[name] = k8s.get(transport.config, path) end
+  for name, ref in pairs(transports.secrets(transport)) do found[name] = names.source(ref, ctx) end
   return found
 end
 
@@ -84,13 +74,14 @@ local function usable(transport)
   return transport and transport.enabled and not transports.problem(transport) and transport or nil
 end
 
---- The actor's queue at a transport, as a plan has it.
-local function queue_at(transport, actor)
+--- The actor's queue at a transport, as a plan has it. A dead letter queue that others share is not there for one that goes.
+local function queue_at(transport, actor, ctx, goes)
   local config, want = transport.config, WANT[transport.type](actor, transport.config)
-  want.name, want.create = actors.queue_name(actor), transports.auto_create(config)
+  if goes and names.shares_dead_letters() then want.deadLetter = nil end
+  want.name, want.create = names.queue(actor), transports.auto_create(config)
   want.forceRecreate = k8s.get(config, 'queues.forceRecreate') == true or nil
   return {
-    name = want.name, transport = transport.name, type = transport.type, config = config, secrets = secrets(transport), want = want,
+    name = want.name, transport = transport.name, type = transport.type, config = config, secrets = secrets(transport, ctx), want = want,
     deletion = deletion(actor, config),
   }
 end
@@ -100,7 +91,7 @@ local function leave_others(actor, ctx, plan)
   for _, record in ipairs(k8s.get(actor, 'status.queues') or {}) do
     local transport = record.owner == 'Actor' and record.transport ~= actor.spec.transport and usable(actors.transport_named(record.transport, ctx))
     if transport then
-      local queue = queue_at(transport, actor)
+      local queue = queue_at(transport, actor, ctx, true)
       if not actor.metadata.deletionTimestamp then
         queue.leaving = true
         if queue.deletion == 'Delete' then queue.deletion = 'DeleteIfEmpty' end
@@ -118,7 +109,7 @@ return policy.define {
   queues = function(actor, ctx, plan)
     if ctx.settings.disableQueueManagement == 'true' then return end
     local transport = usable(actors.transport(actor, ctx))
-    if transport then plan:queue(queue_at(transport, actor)) end
+    if transport then plan:queue(queue_at(transport, actor, ctx, actor.metadata.deletionTimestamp)) end
     leave_others(actor, ctx, plan)
   end,
 }

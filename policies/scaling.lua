@@ -4,6 +4,7 @@ local k8s = require 'k8s'
 local json = require 'json'
 local schema = require 'schema'
 local actors = require 'actor'
+local names = require 'names'
 local transports = require 'transport'
 local keda = require 'keda'
 
@@ -23,23 +24,28 @@ local function rabbitmq_address(config, user)
   return 'amqp', ('%s://%s%s:%d'):format(scheme, user and user .. '@' or '', k8s.get(config, 'host') or '', transports.rabbitmq_port(config))
 end
 
---- The user name is configuration and the sidecar has it; a Secret that holds only the password is enough.
-local function rabbitmq_auth(config, secret, protocol)
+--- The user name is configuration and the sidecar has it, if no Secret of ours: one that holds only the password is enough.
+local function rabbitmq_auth(actor, config, secret, protocol)
   local function from_sidecar(parameter, name) return { parameter = parameter, name = name, containerName = actors.SIDECAR } end
   local env, keys = json.array {}, json.array {}
+  local function from_secret(parameter, ref)
+    if ref then keys[#keys + 1] = { parameter = parameter, name = ref.name, key = ref.key } end
+  end
   if secret then
-    env[1] = from_sidecar('username', 'ASYA_RABBITMQ_USERNAME')
-    keys[1] = { parameter = 'password', name = secret.name, key = secret.key }
+    local user = names.user(actor)
+    from_secret('username', user)
+    env[1] = not user and from_sidecar('username', 'ASYA_RABBITMQ_USERNAME') or nil
+    from_secret('password', names.secret(actor, secret))
   end
   local tls = k8s.get(config, 'tls')
   if protocol == 'amqp' and tls and tls.enabled == true then
     env[#env + 1] = from_sidecar('tls', 'ASYA_RABBITMQ_TLS')
     for parameter, field in pairs { ca = 'caSecretRef', cert = 'certSecretRef', key = 'keySecretRef' } do
-      if tls[field] then keys[#keys + 1] = { parameter = parameter, name = tls[field].name, key = tls[field].key } end
+      from_secret(parameter, tls[field] and names.secret(actor, tls[field]))
     end
   end
-  if #env == 0 then return nil end
-  return { env = env, secretTargetRef = #keys > 0 and keys or nil }
+  if #env == 0 and #keys == 0 then return nil end
+  return { env = #env > 0 and env or nil, secretTargetRef = #keys > 0 and keys or nil }
 end
 
 function TRIGGER.rabbitmq(actor, config)
@@ -47,10 +53,10 @@ function TRIGGER.rabbitmq(actor, config)
   if user == nil or user == '' then user = 'guest' end
   local protocol, host = rabbitmq_address(config, not secret and user)
   return 'rabbitmq', {
-    queueName = actors.queue_name(actor), mode = 'QueueLength', value = tostring(positive(actor, 'queueLength', 5)),
+    queueName = names.queue(actor), mode = 'QueueLength', value = tostring(positive(actor, 'queueLength', 5)),
     protocol = protocol, host = host, vhostName = vhost ~= '' and vhost ~= '/' and vhost or nil,
     activationValue = keda.text(actor, 'activation'), excludeUnacknowledged = keda.text(actor, 'excludeUnacknowledged'),
-  }, rabbitmq_auth(config, secret, protocol)
+  }, rabbitmq_auth(actor, config, secret, protocol)
 end
 
 local function given(config, field)
@@ -67,7 +73,8 @@ local function pod_identity(config)
   } }
 end
 
-local function key_reference(list, parameter, ref)
+local function key_reference(list, parameter, actor, ref)
+  ref = ref and names.secret(actor, ref)
   if ref ~= nil then list[#list + 1] = { parameter = parameter, name = ref.name, key = ref.key } end
 end
 
@@ -82,7 +89,7 @@ function TRIGGER.sqs(actor, config)
   local region, endpoint = k8s.get(config, 'region'), k8s.get(config, 'endpoint')
   local base = endpoint and endpoint ~= '' and endpoint or ('https://sqs.%s.amazonaws.com'):format(region)
   local metadata = {
-    queueURL = ('%s/%s/%s'):format(base, account(config) or '', actors.queue_name(actor)),
+    queueURL = ('%s/%s/%s'):format(base, account(config) or '', names.queue(actor)),
     queueLength = tostring(positive(actor, 'queueLength', 5)), awsRegion = region,
     awsEndpoint = endpoint ~= '' and endpoint or nil,
     activationQueueLength = keda.text(actor, 'activation'),
@@ -90,8 +97,8 @@ function TRIGGER.sqs(actor, config)
   }
   local keys = json.array {}
   if given(config, 'kedaRoleArn') then return 'aws-sqs-queue', metadata, pod_identity(config) end
-  key_reference(keys, 'awsAccessKeyID', k8s.get(config, 'credentials.accessKeyIdSecretRef'))
-  key_reference(keys, 'awsSecretAccessKey', k8s.get(config, 'credentials.secretAccessKeySecretRef'))
+  key_reference(keys, 'awsAccessKeyID', actor, k8s.get(config, 'credentials.accessKeyIdSecretRef'))
+  key_reference(keys, 'awsSecretAccessKey', actor, k8s.get(config, 'credentials.secretAccessKeySecretRef'))
   return 'aws-sqs-queue', metadata, #keys > 0 and { secretTargetRef = keys } or pod_identity(config)
 end
 

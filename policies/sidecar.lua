@@ -5,6 +5,7 @@ local json = require 'json'
 local quantity = require 'quantity'
 local schema = require 'schema'
 local actors = require 'actor'
+local names = require 'names'
 local transports = require 'transport'
 
 local TIMEOUT = 'ASYA_RUNTIME_TIMEOUT'
@@ -21,16 +22,16 @@ local function env(actor, ctx, pod)
   local list = {
     { name = 'ASYA_LOG_LEVEL', value = ctx.params.log_level },
     { name = 'ASYA_GATEWAY_URL', value = gateway_url(ctx, pod) },
-    { name = 'ASYA_ACTOR_NAME', value = actor.metadata.name },
+    { name = 'ASYA_ACTOR_NAME', value = names.actor(actor) },
     { name = 'ASYA_ACTOR_HAPPY_END', value = 'happy-end' },
     { name = 'ASYA_ACTOR_ERROR_END', value = 'error-end' },
   }
   if actors.is_end(actor) then list[#list + 1] = { name = 'ASYA_IS_END_ACTOR', value = 'true' } end
   list[#list + 1] = { name = TIMEOUT, value = actors.processing_timeout(actor) .. 's' }
   list[#list + 1] = { name = 'ASYA_TRANSPORT', value = transport.type }
-  for _, variable in ipairs(transports.env(transport)) do list[#list + 1] = variable end
+  for _, variable in ipairs(transports.env(transport, actor)) do list[#list + 1] = variable end
   list[#list + 1] = { name = 'ASYA_SOCKET_DIR', value = actors.SOCKET_DIR }
-  return list
+  return names.sidecar_env(actor, list)
 end
 
 --- The workload as it is, and its sidecar; or nil.

@@ -96,6 +96,10 @@ local function failure(err)
     local hint = err.verb == 'delete' and '; to let the actor go without its queue, annotate it with asya.sh/skip-queue-cleanup=true' or ''
     return { condition = 'TransportReady', reason = err.reason, message = err.message .. hint, status = 'TransportError' }
   end
+  if err.kind == 'Secret' then
+    local message = ('cannot %s Secret %s: %s'):format(err.verb, err.name, err.message)
+    return { condition = 'TransportReady', reason = err.reason, message = message, status = 'TransportError' }
+  end
   local scaling = err.role == 'scaler' or err.role == 'trigger-auth' or err.kind == 'ScaledJob'
   return {
     condition = scaling and 'ScalingReady' or 'WorkloadReady', status = scaling and 'ScalingError' or 'WorkloadError', reason = 'ReconcileError',

@@ -3,6 +3,7 @@ local policy = require 'policy'
 local k8s = require 'k8s'
 local schema = require 'schema'
 local actors = require 'actor'
+local names = require 'names'
 
 local M = {}
 
@@ -10,8 +11,9 @@ local function add(list, name, value)
   if value ~= nil and value ~= '' then list[#list + 1] = { name = name, value = tostring(value) } end
 end
 
-local function add_secret(list, name, ref)
+local function add_secret(list, name, ref, actor)
   if ref == nil then return end
+  ref = names.secret(actor, ref)
   list[#list + 1] = {
     name = name, valueFrom = { secretKeyRef = { name = ref.name, key = ref.key, optional = ref.optional } },
   }
@@ -137,17 +139,35 @@ function M.problem_of(actor, ctx)
   return ('transport "%s" is disabled in the operator\'s configuration; enable it there'):format(name)
 end
 
+-- ---- Secrets ----
+
+-- Which Secrets are needed to reach the broker: name in the engine -> where the reference stands.
+local SECRETS = {
+  rabbitmq = { password = 'passwordSecretRef', ca = 'tls.caSecretRef', cert = 'tls.certSecretRef', key = 'tls.keySecretRef' },
+  sqs = {
+    accessKeyId = 'credentials.accessKeyIdSecretRef', secretAccessKey = 'credentials.secretAccessKeySecretRef',
+    sessionToken = 'credentials.sessionTokenSecretRef',
+  },
+}
+
+--- The references to Secrets in a transport's configuration, by the engine's names.
+function M.secrets(transport)
+  local found = {}
+  for name, path in pairs(SECRETS[transport.type]) do found[name] = k8s.get(transport.config, path) end
+  return found
+end
+
 -- ---- what sidecars are told ----
 
 local ENV = {}
 
-function ENV.rabbitmq(config)
+function ENV.rabbitmq(config, actor)
   local list = {}
   list[1] = { name = 'ASYA_RABBITMQ_HOST', value = tostring(k8s.get(config, 'host') or '') }
   add(list, 'ASYA_RABBITMQ_PORT', M.rabbitmq_port(config))
   local user = k8s.get(config, 'username')
   add(list, 'ASYA_RABBITMQ_USERNAME', user ~= '' and user or 'guest')
-  add_secret(list, 'ASYA_RABBITMQ_PASSWORD', k8s.get(config, 'passwordSecretRef'))
+  add_secret(list, 'ASYA_RABBITMQ_PASSWORD', k8s.get(config, 'passwordSecretRef'), actor)
   add(list, 'ASYA_RABBITMQ_EXCHANGE', k8s.get(config, 'exchange'))
   local vhost = k8s.get(config, 'vhost')
   if vhost ~= '/' then add(list, 'ASYA_RABBITMQ_VHOST', vhost) end
@@ -156,14 +176,14 @@ function ENV.rabbitmq(config)
   return list
 end
 
-function ENV.sqs(config)
+function ENV.sqs(config, actor)
   local list = {}
   add(list, 'ASYA_AWS_REGION', k8s.get(config, 'region'))
   add(list, 'ASYA_SQS_ENDPOINT', k8s.get(config, 'endpoint'))
   add(list, 'ASYA_SQS_VISIBILITY_TIMEOUT', k8s.positive(k8s.get(config, 'visibilityTimeout')))
   add(list, 'ASYA_SQS_WAIT_TIME_SECONDS', k8s.positive(k8s.get(config, 'waitTimeSeconds')))
-  add_secret(list, 'AWS_ACCESS_KEY_ID', k8s.get(config, 'credentials.accessKeyIdSecretRef'))
-  add_secret(list, 'AWS_SECRET_ACCESS_KEY', k8s.get(config, 'credentials.secretAccessKeySecretRef'))
+  add_secret(list, 'AWS_ACCESS_KEY_ID', k8s.get(config, 'credentials.accessKeyIdSecretRef'), actor)
+  add_secret(list, 'AWS_SECRET_ACCESS_KEY', k8s.get(config, 'credentials.secretAccessKeySecretRef'), actor)
   return list
 end
 
@@ -173,8 +193,8 @@ function M.is_type(name)
 end
 
 --- How a sidecar reaches the broker, as environment variables in the order that users know.
-function M.env(transport)
-  return ENV[transport.type](transport.config)
+function M.env(transport, actor)
+  return ENV[transport.type](transport.config, actor)
 end
 
 return policy.library(M)

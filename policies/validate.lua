@@ -4,6 +4,7 @@ local k8s = require 'k8s'
 local schema = require 'schema'
 local json = require 'json'
 local actors = require 'actor'
+local names = require 'names'
 local transports = require 'transport'
 
 local POD = 'spec.workload.template.spec'
@@ -142,7 +143,7 @@ local OUR_VOLUMES = { ['socket-dir'] = true, tmp = true, [actors.RUNTIME] = true
 local OUR_MOUNTS = { [actors.SOCKET_DIR] = true, ['/tmp'] = true, ['/opt/asya/' .. actors.SCRIPT] = true }
 
 --- What we add to the pod must not be there already: the server would refuse it with a message that names neither side.
-local function check_clashes(actor, template)
+local function check_clashes(actor, template, ctx)
   for i, volume in ipairs(k8s.get(template, 'spec.volumes') or {}) do
     if OUR_VOLUMES[volume.name] then
       return wrong(('%s.volumes[%d].name'):format(POD, i - 1), "'%s' is the name of a volume that the operator adds; rename yours", volume.name)
@@ -156,7 +157,7 @@ local function check_clashes(actor, template)
     end
   end
   local labels = k8s.get(template, 'metadata.labels') or {}
-  for key, value in pairs(actors.labels(actor)) do
+  for key, value in pairs(actors.pod_labels(actor, ctx)) do
     if labels[key] ~= nil and labels[key] ~= value then
       return wrong('spec.workload.template.metadata.labels.' .. key,
         "must be '%s' or absent, not '%s': the workload selects its pods by it", value, tostring(labels[key]))
@@ -164,12 +165,9 @@ local function check_clashes(actor, template)
   end
 end
 
---- Names become label values, and a StatefulSet adds a revision to its own.
-local function check_name(actor)
-  local name, limit = actor.metadata.name, actors.kind(actor) == 'StatefulSet' and 52 or 63
-  if #name > limit then
-    return wrong('metadata.name', "'%s' has %d characters, at most %d fit the labels of its pods; use a shorter one", name, #name, limit)
-  end
+local function check_name(actor, ctx)
+  local problem = names.problem(actor, actors.kind(actor), actors.transport(actor, ctx))
+  return problem and wrong(problem.path, '%s', problem.text)
 end
 
 local function check_transport(actor, ctx)
@@ -218,8 +216,8 @@ return policy.define {
     local template = k8s.get(actor, 'spec.workload.template') or {}
     local bad = check(SPEC, k8s.get(actor, 'spec') or {}, 'spec', ctx)
       or check_containers(k8s.get(template, 'spec') or {})
-      or check_clashes(actor, template)
-      or check_name(actor)
+      or check_clashes(actor, template, ctx)
+      or check_name(actor, ctx)
       or check_transport(actor, ctx)
     return bad and policy.invalid(bad)
   end,

@@ -5,6 +5,7 @@ local json = require 'json'
 local schema = require 'schema'
 local text = require 'text'
 local actors = require 'actor'
+local names = require 'names'
 
 local CHECKSUM = 'asya.sh/runtime-checksum'
 
@@ -42,9 +43,9 @@ local function prepare_runtime(container, actor, params)
 end
 
 --- The user's labels stay; ours fill in what they leave out.
-local function pod_metadata(template, actor)
+local function pod_metadata(template, actor, ctx)
   local metadata = k8s.get(template, 'metadata') or {}
-  metadata.labels = k8s.merge(actors.labels(actor), k8s.get(metadata, 'labels') or {})
+  metadata.labels = k8s.merge(actors.pod_labels(actor, ctx), k8s.get(metadata, 'labels') or {})
   metadata.creationTimestamp = nil
   return metadata
 end
@@ -67,7 +68,7 @@ end
 
 local function pod_template(actor, ctx, plan)
   local template, params, identity = k8s.copy(k8s.get(actor, 'spec.workload.template') or {}), ctx.params, plan:get 'identity'
-  template.metadata = pod_metadata(template, actor)
+  template.metadata = pod_metadata(template, actor, ctx)
   add_checksum(template, actor, ctx, plan)
   local pod = template.spec
   pod.terminationGracePeriodSeconds = actors.grace_period(actor)
@@ -81,7 +82,7 @@ end
 
 local BUILD = {}
 
-function BUILD.Deployment(actor, template)
+function BUILD.Deployment(actor, template, ctx)
   return {
     apiVersion = 'apps/v1',
     kind = 'Deployment',
@@ -89,14 +90,14 @@ function BUILD.Deployment(actor, template)
     spec = {
       -- Scaled actors leave the count to the autoscaler, which owns it.
       replicas = not actors.scaling_enabled(actor) and (k8s.get(actor, 'spec.workload.replicas') or 1) or nil,
-      selector = { matchLabels = actors.labels(actor) },
+      selector = { matchLabels = actors.selector(actor, ctx) },
       template = template,
     },
   }
 end
 
-function BUILD.StatefulSet(actor, template)
-  local object, workload = BUILD.Deployment(actor, template), actor.spec.workload
+function BUILD.StatefulSet(actor, template, ctx)
+  local object, workload = BUILD.Deployment(actor, template, ctx), actor.spec.workload
   object.kind = 'StatefulSet'
   object.spec.serviceName = k8s.get(workload, 'serviceName') or actor.metadata.name
   object.spec.podManagementPolicy = k8s.get(workload, 'podManagementPolicy')
@@ -115,7 +116,7 @@ function BUILD.Job(actor, template)
   job_template(template)
   return {
     apiVersion = 'batch/v1', kind = 'Job',
-    metadata = { name = actor.metadata.name, labels = actors.labels(actor) },
+    metadata = { name = actor.metadata.name, labels = names.labels(actor, 'Job') },
     spec = { template = template },
   }
 end
@@ -132,7 +133,7 @@ end
 local function check_immutable(actor, ctx)
   local there = actors.kind(actor) == 'StatefulSet' and ctx.child('StatefulSet', actor.metadata.name)
   if not there then return nil end
-  local wanted = BUILD.StatefulSet(actor, {})
+  local wanted = BUILD.StatefulSet(actor, {}, ctx)
   for _, field in ipairs { 'serviceName', 'podManagementPolicy', 'volumeClaimTemplates' } do
     local value = wanted.spec[field]
     local same, where = k8s.contains(value, there.spec[field])
@@ -163,6 +164,6 @@ return policy.define {
   render = function(actor, ctx, plan)
     local kind = actors.kind(actor)
     if kind == 'Job' and actors.scaling_enabled(actor) then kind = 'ScaledJob' end
-    plan:add('workload', BUILD[kind](actor, pod_template(actor, ctx, plan)))
+    plan:add('workload', BUILD[kind](actor, pod_template(actor, ctx, plan), ctx))
   end,
 }

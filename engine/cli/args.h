@@ -43,6 +43,12 @@ typedef struct ao_verb {
 		"output", 'o', .text = (target), .value = "FORMAT", .one_of = formats, .help = formats " (default " usual ")"              \
 	}
 
+/** The flag of verbs that make plans. */
+#define AO_PROFILE_FLAG(target)                                                                                                            \
+	{                                                                                                                                  \
+		"profile", 0, .text = (target), .value = "NAME", .help = "the profile of parents that ask for none"                        \
+	}
+
 /** Says by which name this program was called; the main function does. @param argv0  kept */
 void ao_args_called(const char *argv0);
 /** "asya-operator"; "kubectl asya" when kubectl calls it as its plugin kubectl-asya. */

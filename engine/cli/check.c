@@ -168,6 +168,7 @@ int ao_cli_check(int argc, char **argv)
 	    {"policies", 0, .text = &c.load.policies_dir, .value = "DIR",
 	     .help = "policy files that replace built-in ones of the same name"},
 	    {"config", 0, .text = &c.load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
+	    AO_PROFILE_FLAG(&c.load.profile),
 	    {"live", 0, .yes = &c.live, .help = "include the policy ConfigMaps of the cluster, and say what became of them"},
 	    {"coverage", 0, .yes = &c.coverage,
 	     .help = "say how many cases were rendered as which shape of a parent, and which lines none has run"},

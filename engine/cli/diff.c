@@ -424,6 +424,7 @@ int ao_cli_diff(int argc, char **argv)
 	const ao_flag flags[] = {
 	    {"policies", 0, .text = &load.policies_dir, .value = "DIR", .help = "policy files that lie over those of the cluster"},
 	    {"config", 0, .text = &load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
+	    AO_PROFILE_FLAG(&load.profile),
 	    {"namespace", 'n', .text = &d.namespace_, .value = "NS", .help = "only actors of this namespace (default: all)"},
 	    {"all-namespaces", 'A', .yes = &all, .help = "actors of all namespaces (the default)"},
 	    AO_OUTPUT_FLAG(&output, "text, wide, name, json or yaml", "text"),

@@ -55,6 +55,8 @@ static int render_one(const ao_loaded *loaded, const ao_openapi *openapi, const 
 	const cJSON *invalid = ao_json_at(plan, "invalid"), *item;
 	if (cJSON_IsObject(invalid))
 		return ao_err_set(reterr, -EINVAL, "%s: %s: %s", file, name, ao_json_str(invalid, "message"));
+	cJSON_ArrayForEach (item, ao_json_at(plan, "copies"))
+		cJSON_AddItemToArray(items, cJSON_Duplicate(ao_json_at(item, "object"), 1));
 	cJSON_ArrayForEach (item, ao_json_at(plan, "objects"))
 		cJSON_AddItemToArray(items, cJSON_Duplicate(ao_json_at(item, "object"), 1));
 	const cJSON *explained = explain ? ao_json_at(plan, "explain") : NULL;
@@ -150,6 +152,7 @@ int ao_cli_render(int argc, char **argv)
 	    AO_BUNDLE_FLAG(&load.bundle_dir),
 	    {"policies", 0, .text = &load.policies_dir, .value = "DIR", .help = "policy files that replace built-in ones of the same name"},
 	    {"config", 0, .text = &load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
+	    AO_PROFILE_FLAG(&load.profile),
 	    {"explain", 0, .yes = &explain, .help = "print which policy set each field, instead of the children"},
 	    AO_OUTPUT_FLAG(&word, "yaml, json, name or text", "yaml; with --explain text"),
 	};

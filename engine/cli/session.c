@@ -142,7 +142,7 @@ int ao_session_sources(ao_session *session, const ao_load_options *load, ao_sour
 		r = ao_session_config_maps(session, manifest, "", &maps, reterr);
 	if (r < 0)
 		return r;
-	ao_load_config_maps(ret, maps);
+	ao_load_config_maps(ret, maps, manifest->profile_annotation);
 	if (list)
 		*list = AO_TAKE(maps);
 	return load->policies_dir ? ao_sources_dir(ret, load->policies_dir, reterr) : 0;

@@ -95,7 +95,7 @@ static int load_variant(ao_sides *s, const ao_sources *sources, ao_variant **ret
 static int load_side(ao_sides *s, ao_sources *sources, const cJSON *canaries, side *ret, ao_err **reterr)
 {
 	int r = load_variant(s, sources, &ret->main, reterr);
-	if (r < 0 || !ao_load_config_maps(sources, canaries))
+	if (r < 0 || !ao_load_config_maps(sources, canaries, s->manifest->profile_annotation))
 		return r;
 	r = load_variant(s, sources, &ret->canary, reterr);
 	return r < 0 ? ao_err_wrap(reterr, "canary") : 0;
@@ -122,7 +122,7 @@ static int load_sides(ao_sides *s, const char *policies_dir, ao_err **reterr)
 	r = ao_load_base(s->session->bundle_dir, &without, reterr);
 	if (r < 0)
 		return r;
-	ao_load_config_maps(&without, maps);
+	ao_load_config_maps(&without, maps, s->manifest->profile_annotation);
 	ao_sources_put_all(&with, &without);
 	r = policies_dir ? ao_sources_dir(&with, policies_dir, reterr) : 0;
 	if (r == 0)

@@ -102,8 +102,10 @@ int ao_load_settings(const ao_load_options *options, const ao_sources *sources, 
 		r = ao_load_config(options->config_file, &config, reterr);
 	if (r == 0 && options->config)
 		config = lay_over(AO_TAKE(config), options->config);
+	ao_auto_json cJSON *flags = options->flags ? cJSON_Duplicate(options->flags, 1) : cJSON_CreateObject();
+	ao_json_set_str(flags, "profile", options->profile);
 	if (r == 0)
-		r = ao_settings_collect(peeked, &(ao_settings_from){config, options->flags, options->files, options->on_note}, ret, reterr);
+		r = ao_settings_collect(peeked, &(ao_settings_from){config, flags, options->files, options->on_note}, ret, reterr);
 	if (r == 0 && ret_seen)
 		*ret_seen = ao_settings_for_policies(peeked, *ret);
 	return r;
@@ -156,17 +158,21 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x ? x : "", y ? y : "");
 }
 
-static void add_files(ao_sources *sources, const cJSON *config_map)
+static void add_files(ao_sources *sources, const cJSON *config_map, const char *annotation)
 {
+	const char *profile = annotation ? ao_json_str(config_map, "metadata", "annotations", annotation) : NULL;
 	ao_auto_str char *origin =
 	    ao_xasprintf("configmap %s/%s", ao_json_str(config_map, "metadata", "namespace"), ao_json_str(config_map, "metadata", "name"));
 	const cJSON *file;
 	cJSON_ArrayForEach (file, ao_json_at(config_map, "data"))
-		if (cJSON_IsString(file))
-			ao_sources_put(sources, file->string, file->valuestring, strlen(file->valuestring), origin);
+		if (cJSON_IsString(file)) {
+			ao_auto_str char *name =
+			    profile && *profile ? ao_sources_profile_name(profile, file->string) : ao_xstrdup(file->string);
+			ao_sources_lay(sources, name, file->valuestring, strlen(file->valuestring), origin);
+		}
 }
 
-size_t ao_load_config_maps(ao_sources *sources, const cJSON *list)
+size_t ao_load_config_maps(ao_sources *sources, const cJSON *list, const char *annotation)
 {
 	const cJSON *items = ao_json_at(list, "items"), *item;
 	size_t count = 0;
@@ -175,7 +181,7 @@ size_t ao_load_config_maps(ao_sources *sources, const cJSON *list)
 		sorted[count++] = item;
 	qsort(sorted, count, sizeof(cJSON *), by_name);
 	for (size_t i = 0; i < count; i++)
-		add_files(sources, sorted[i]);
+		add_files(sources, sorted[i], annotation);
 	free(sorted);
 	return count;
 }

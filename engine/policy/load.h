@@ -18,6 +18,7 @@ typedef struct ao_load_options {
 	const char *config_file;           /* --config, or NULL */
 	const cJSON *config;               /* another configuration, parsed, which config_file wins over; or NULL */
 	const cJSON *flags;                /* settings given as flags: {name: text}, or NULL */
+	const char *profile;               /* the same, of the setting of that name; or NULL */
 	const ao_limits *limits;           /* of calls; NULL: the usual ones */
 	const ao_scope *scope;             /* which policies and parents are ours; NULL: AO_SCOPE_ALL */
 	ao_setting_files *files;           /* reads and fetches the files that settings ask for; NULL: see ao_settings_from */
@@ -61,7 +62,8 @@ void ao_loaded_clear(ao_loaded *loaded);
 /**
  * Adds the files of policy ConfigMaps to `sources`.
  *
- * @param list  a ConfigMapList as the server sent it; it is sorted by name here, so that later names win
+ * @param list        a ConfigMapList as the server sent it; it is sorted by name here, so that later names win
+ * @param annotation  of ConfigMaps whose files are for one profile, which it names; NULL: there are none
  * @return the number of ConfigMaps; their texts become files, anything else in them is ignored
  */
-size_t ao_load_config_maps(ao_sources *sources, const cJSON *list);
+size_t ao_load_config_maps(ao_sources *sources, const cJSON *list, const char *annotation);

@@ -163,6 +163,7 @@ int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 	m->claim_path = split_path(ao_json_str(json, "claim"));
 	m->policies_label = ao_xstrdup(ao_json_str(json, "policies_label"));
 	m->class_annotation = ao_xstrdup(ao_json_str(json, "class_annotation"));
+	m->profile_annotation = ao_xstrdup(ao_json_str(json, "profile", "annotation"));
 	m->install = ao_xstrdup(ao_json_str(json, "install"));
 	*ret = AO_TAKE(m);
 	return 0;
@@ -196,6 +197,7 @@ void ao_manifest_free(ao_manifest *m)
 	free(m->debug_path);
 	free(m->policies_label);
 	free(m->class_annotation);
+	free(m->profile_annotation);
 	free(m->install);
 	free(m);
 }
@@ -236,8 +238,8 @@ void ao_manifest_add_kinds(cJSON *rows, const cJSON *more)
 
 bool ao_manifest_fits(const cJSON *manifest, const cJSON *world)
 {
-	static const char *const SAME[] = {"parent",        "finalizer",     "field_manager",  "legacy_managers", "rendered_digest",
-					   "bundle_digest", "queue_records", "policies_label", "class_annotation"};
+	static const char *const SAME[] = {"parent",        "finalizer",     "field_manager",  "legacy_managers",  "rendered_digest",
+					   "bundle_digest", "queue_records", "policies_label", "class_annotation", "profile"};
 	const cJSON *kind;
 	for (size_t i = 0; i < AO_LEN(SAME); i++) {
 		const cJSON *value = ao_json_at(manifest, SAME[i]);

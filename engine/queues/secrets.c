@@ -12,15 +12,15 @@
 
 struct ao_secrets_call {
 	ao_kube *kube;
-	char *namespace_;
-	cJSON *refs; /* those still to be read */
+	char *namespace_; /* of references that name none */
+	bool encoded;     /* values stay in base64 */
+	cJSON *refs;      /* those still to be read */
 	cJSON *values;
 	ao_kube_call *call;
 	ao_secrets_fn fn;
 	void *arg;
 };
 
-/** Overwrites every text of a tree and frees it. */
 static void wipe_texts(cJSON *value)
 {
 	for (cJSON *child = value ? value->child : NULL; child; child = child->next)
@@ -29,7 +29,7 @@ static void wipe_texts(cJSON *value)
 		explicit_bzero(value->valuestring, strlen(value->valuestring));
 }
 
-static void wipe(cJSON *tree)
+void ao_secrets_wipe(cJSON *tree)
 {
 	wipe_texts(tree);
 	cJSON_Delete(tree);
@@ -41,7 +41,7 @@ void ao_secrets_cancel(ao_secrets_call *c)
 		return;
 	if (c->call)
 		ao_kube_cancel(c->call);
-	wipe(c->values);
+	ao_secrets_wipe(c->values);
 	cJSON_Delete(c->refs);
 	free(c->namespace_);
 	free(c);
@@ -54,16 +54,28 @@ static void finish(ao_secrets_call *c, int error, const char *reason, const char
 	ao_secrets_cancel(c);
 }
 
-static void fail(ao_secrets_call *c, int error, const char *reason, const char *name, const char *what)
-{
-	ao_auto_str char *message = ao_xasprintf("Secret %s/%s: %s", c->namespace_, name, what);
-	finish(c, error, reason, message);
-}
-
 static const char *name_of(const cJSON *ref)
 {
 	const char *name = ao_json_str(ref, "name");
 	return name ? name : "";
+}
+
+static const char *namespace_of(const ao_secrets_call *c, const cJSON *ref)
+{
+	const char *namespace_ = ao_json_str(ref, "namespace");
+	return namespace_ ? namespace_ : c->namespace_;
+}
+
+/** Do two references lead to the same Secret? */
+static bool is_same(const ao_secrets_call *c, const cJSON *a, const cJSON *b)
+{
+	return strcmp(name_of(a), name_of(b)) == 0 && strcmp(namespace_of(c, a), namespace_of(c, b)) == 0;
+}
+
+static void fail(ao_secrets_call *c, int error, const char *reason, const cJSON *ref, const char *what)
+{
+	ao_auto_str char *message = ao_xasprintf("Secret %s/%s: %s", namespace_of(c, ref), name_of(ref), what);
+	finish(c, error, reason, message);
 }
 
 /** Adds one value. @return 0; -ENOENT no such key; -EINVAL no text */
@@ -73,6 +85,10 @@ static int take(ao_secrets_call *c, const cJSON *ref, const cJSON *data)
 	ao_buf text = ao_buf_init(MAX_VALUE);
 	if (!encoded)
 		return cJSON_IsTrue(ao_json_at(ref, "optional")) ? 0 : -ENOENT;
+	if (c->encoded) {
+		ao_json_set_str(c->values, ref->string, encoded);
+		return 0;
+	}
 	ao_buf_put(&text, "", 0);
 	bool good = ao_base64_decode(encoded, &text) && !text.overflow && (!text.data || strlen(text.data) == text.len);
 	if (good)
@@ -85,22 +101,22 @@ static int take(ao_secrets_call *c, const cJSON *ref, const cJSON *data)
 
 static void next(ao_secrets_call *c);
 
-/** Secret `name` is not there: the command that makes it, with the keys that it must have. */
-static char *how_to_create(const ao_secrets_call *c, const char *name)
+/** The Secret of `of` is not there: the command that makes it, with the keys that it must have. */
+static char *how_to_create(const ao_secrets_call *c, const cJSON *of)
 {
 	ao_auto_buf ao_buf text = ao_buf_init(MAX_VALUE);
 	const cJSON *ref;
-	ao_buf_printf(&text, "not there; create it: kubectl create secret generic %s -n %s", name, c->namespace_);
+	ao_buf_printf(&text, "not there; create it: kubectl create secret generic %s -n %s", name_of(of), namespace_of(c, of));
 	cJSON_ArrayForEach (ref, c->refs) {
 		const char *key = ao_json_str(ref, "key");
-		if (key && strcmp(name_of(ref), name) == 0 && !cJSON_IsTrue(ao_json_at(ref, "optional")))
+		if (key && is_same(c, ref, of) && !cJSON_IsTrue(ao_json_at(ref, "optional")))
 			ao_buf_printf(&text, " --from-literal=%s=VALUE", key);
 	}
 	return ao_xstrdup(text.data);
 }
 
 /** Why a value could not be taken. @param r  what take() returned */
-static char *why_not(const ao_secrets_call *c, const char *name, const cJSON *ref, int r)
+static char *why_not(const ao_secrets_call *c, const cJSON *ref, int r)
 {
 	const char *key = ao_json_str(ref, "key");
 	if (!key)
@@ -108,21 +124,22 @@ static char *why_not(const ao_secrets_call *c, const char *name, const cJSON *re
 	if (r == -ENOENT)
 		return ao_xasprintf(
 		    "has no key %s; add it: kubectl patch secret %s -n %s --type=merge -p '{\"stringData\": {\"%s\": \"VALUE\"}}'", key,
-		    name, c->namespace_, key);
+		    name_of(ref), namespace_of(c, ref), key);
 	return ao_xasprintf("what is under key %s is not valid text", key);
 }
 
-/** Serves every reference to Secret `name`. @return false when the call has ended */
-static bool take_all(ao_secrets_call *c, const char *name, const cJSON *data)
+/** Serves every reference to the Secret of `of`, which goes with them. @return false when the call has ended */
+static bool take_all(ao_secrets_call *c, const cJSON *of, const cJSON *data)
 {
+	ao_auto_json cJSON *same = cJSON_Duplicate(of, 1);
 	for (cJSON *ref = c->refs->child, *after; ref; ref = after) {
 		after = ref->next;
-		if (strcmp(name_of(ref), name) != 0)
+		if (!is_same(c, ref, same))
 			continue;
 		int r = take(c, ref, data);
 		if (r < 0) {
-			ao_auto_str char *what = why_not(c, name, ref, r);
-			fail(c, r, r == -ENOENT ? "SecretMissing" : "InvalidSecret", name, what);
+			ao_auto_str char *what = why_not(c, ref, r);
+			fail(c, r, r == -ENOENT ? "SecretMissing" : "InvalidSecret", ref, what);
 			return false;
 		}
 		cJSON_Delete(cJSON_DetachItemViaPointer(c->refs, ref));
@@ -130,11 +147,11 @@ static bool take_all(ao_secrets_call *c, const char *name, const cJSON *data)
 	return true;
 }
 
-static bool all_optional(const ao_secrets_call *c, const char *name)
+static bool all_optional(const ao_secrets_call *c, const cJSON *of)
 {
 	const cJSON *ref;
 	cJSON_ArrayForEach (ref, c->refs)
-		if (strcmp(name_of(ref), name) == 0 && !cJSON_IsTrue(ao_json_at(ref, "optional")))
+		if (is_same(c, ref, of) && !cJSON_IsTrue(ao_json_at(ref, "optional")))
 			return false;
 	return true;
 }
@@ -143,27 +160,27 @@ static void on_answer(void *arg, const ao_kube_answer *answer)
 {
 	ao_secrets_call *c = arg;
 	cJSON *tree = NULL;
-	ao_auto_str char *name = ao_xstrdup(name_of(c->refs->child));
+	const cJSON *ref = c->refs->child;
 	c->call = NULL;
-	if (answer->error == -ENOENT && !all_optional(c, name)) {
-		ao_auto_str char *what = how_to_create(c, name);
-		fail(c, -ENOENT, "SecretMissing", name, what);
+	if (answer->error == -ENOENT && !all_optional(c, ref)) {
+		ao_auto_str char *what = how_to_create(c, ref);
+		fail(c, -ENOENT, "SecretMissing", ref, what);
 		return;
 	}
 	if (answer->error == -EPERM) {
-		fail(c, -EPERM, "SecretForbidden", name, answer->message);
+		fail(c, -EPERM, "SecretForbidden", ref, answer->message);
 		return;
 	}
 	if (answer->error && answer->error != -ENOENT) {
-		fail(c, -EIO, "SecretUnreadable", name, answer->message);
+		fail(c, -EIO, "SecretUnreadable", ref, answer->message);
 		return;
 	}
 	if (!answer->error && ao_json_parse(answer->body, answer->body_len, &tree, NULL) < 0) {
-		fail(c, -EIO, "SecretUnreadable", name, "the server's answer makes no sense");
+		fail(c, -EIO, "SecretUnreadable", ref, "the server's answer makes no sense");
 		return;
 	}
-	bool going_on = take_all(c, name, ao_json_at(tree, "data"));
-	wipe(tree);
+	bool going_on = take_all(c, ref, ao_json_at(tree, "data"));
+	ao_secrets_wipe(tree);
 	if (going_on)
 		next(c);
 }
@@ -176,22 +193,32 @@ static void next(ao_secrets_call *c)
 		finish(c, 0, "", "");
 		return;
 	}
-	ao_auto_str char *path = ao_resource_path(&secrets, c->namespace_, name_of(ref), NULL);
+	ao_auto_str char *path = ao_resource_path(&secrets, namespace_of(c, ref), name_of(ref), NULL);
 	c->call = ao_kube_send(c->kube, &(ao_kube_request){.method = "GET",
 							   .path = path,
-							   .object = {&secrets, c->namespace_, name_of(ref), NULL},
+							   .object = {&secrets, namespace_of(c, ref), name_of(ref), NULL},
 							   .timeout_ms = 10000,
 							   .fn = on_answer,
 							   .arg = c});
 }
 
-ao_secrets_call *ao_secrets_read(ao_kube *kube, const char *namespace_, const cJSON *refs, ao_secrets_fn fn, void *arg)
+static ao_secrets_call *start(ao_kube *kube, const char *namespace_, const cJSON *refs, bool encoded, ao_secrets_fn fn, void *arg)
 {
 	ao_secrets_call *c = ao_xcalloc(1, sizeof(*c));
-	*c = (ao_secrets_call){.kube = kube, .namespace_ = ao_xstrdup(namespace_), .fn = fn, .arg = arg};
+	*c = (ao_secrets_call){.kube = kube, .namespace_ = ao_xstrdup(namespace_), .encoded = encoded, .fn = fn, .arg = arg};
 	c->refs = cJSON_Duplicate(refs, 1);
 	c->values = cJSON_CreateObject();
 	ao_require(c->refs && c->refs->child);
 	next(c);
 	return c;
+}
+
+ao_secrets_call *ao_secrets_read(ao_kube *kube, const char *namespace_, const cJSON *refs, ao_secrets_fn fn, void *arg)
+{
+	return start(kube, namespace_, refs, false, fn, arg);
+}
+
+ao_secrets_call *ao_secrets_read_encoded(ao_kube *kube, const cJSON *refs, ao_secrets_fn fn, void *arg)
+{
+	return start(kube, "", refs, true, fn, arg);
 }

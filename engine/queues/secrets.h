@@ -15,11 +15,18 @@ typedef struct ao_secrets_call ao_secrets_call;
 typedef struct ao_secrets_answer {
 	int error;
 	const char *reason, *message;
-	const cJSON *values; /* {name: text}; NULL on failure; borrowed for the call, then wiped */
+	const cJSON *values; /* {name: text}, base64 if that was asked for; NULL on failure; borrowed for the call, then wiped */
 } ao_secrets_answer;
 
 typedef void (*ao_secrets_fn)(void *arg, const ao_secrets_answer *answer);
 
-/** @param refs  {name: {name: of the Secret, key, optional}}; copied. An optional value that is missing is left out. */
+/**
+ * @param namespace_  of references that name none
+ * @param refs  {name: {name: of the Secret, key, optional, namespace}}; copied. An optional value that is missing is left out.
+ */
 ao_secrets_call *ao_secrets_read(ao_kube *kube, const char *namespace_, const cJSON *refs, ao_secrets_fn fn, void *arg);
+/** The same; values stay as they are stored, in base64, and may be any bytes. Every reference names its namespace. */
+ao_secrets_call *ao_secrets_read_encoded(ao_kube *kube, const cJSON *refs, ao_secrets_fn fn, void *arg);
+/** Overwrites every text of a tree and frees it. NULL is fine. */
+void ao_secrets_wipe(cJSON *tree);
 void ao_secrets_cancel(ao_secrets_call *call); /* fn is not called; NULL is fine */

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "queues/secrets.h"
 #include "reconcile/finalizer.h"
 #include "serve/instruments.h"
 
@@ -15,6 +16,7 @@ void ao_pass_free(ao_pass *pass)
 {
 	if (pass->call)
 		ao_kube_cancel(pass->call);
+	ao_secrets_cancel(pass->secrets);
 	if (pass->object.apply)
 		ao_apply_cancel(pass->object.apply);
 	if (pass->child.remove)

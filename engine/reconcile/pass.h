@@ -109,7 +109,8 @@ struct ao_pass {
 		bool behind;          /* ... and had not seen this generation: it is not known what it has left over */
 		bool unrecorded;      /* neither we nor such an operator ever wrote what was carried out: we ended before it was told */
 	} plan;
-	bool queue_waited; /* the running operation has waited for its queue once */
+	struct ao_secrets_call *secrets; /* being read; or NULL */
+	bool queue_waited;               /* the running operation has waited for its queue once */
 	struct {
 		ao_apply *apply;  /* in flight */
 		char *difference; /* path of the first field that made us write; or NULL */
@@ -207,6 +208,13 @@ void ao_pass_leave(ao_pass *pass, char *sentence);
 ao_op_result ao_op_object(ao_pass *pass, const cJSON *item);
 /** The memo of a child, which is made when there is none. @param id "Deployment asya/resize" */
 ao_memo *ao_parent_memo(ao_parent *parent, const char *id);
+
+/* ---- parent_op.c ---- */
+
+/** Puts labels on the parent. @param labels  {name: value} */
+ao_op_result ao_op_label_parent(ao_pass *pass, const cJSON *labels);
+/** Fills a Secret of the plan with values of others, and writes it. @param item  {role, object, sources} */
+ao_op_result ao_op_copy_secret(ao_pass *pass, const cJSON *item);
 
 /* ---- prune_op.c: children that go ---- */
 

@@ -200,15 +200,19 @@ static uint64_t push_objects(ao_pass *pass)
 	return digest;
 }
 
-/** First the queues, then each object in order, because the order has a meaning; then what is no longer wanted goes. */
+/** First the queues, then Secrets, which objects need, then each object in order, because the order has a meaning; then what is no longer
+ * wanted goes. */
 static void push_plan(ao_pass *pass)
 {
 	ao_parent *parent = pass->parent;
 	size_t cursor = 0;
 	for (ao_memo *memo; (memo = ao_map_next(parent->memos, &cursor, NULL));)
 		memo->seen = false;
+	if (ao_json_at(pass->plan.tree, "labels"))
+		ao_pass_push(pass, ao_op_label_parent, ao_json_at(pass->plan.tree, "labels"));
 	ao_queues_keep(pass->reconciler->with.queues, parent->uid, ao_json_at(pass->plan.tree, "queues"));
 	push_each(pass, "queues", ao_op_ensure_queue);
+	push_each(pass, "copies", ao_op_copy_secret);
 	free(parent->rendered);
 	parent->rendered = ao_xasprintf("%016" PRIx64, push_objects(pass));
 	ao_pass_push(pass, ao_op_prune, NULL);

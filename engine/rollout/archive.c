@@ -119,10 +119,37 @@ char *ao_archive_where(const ao_archive *archive, const char *digest)
 
 /* ---- into ConfigMaps ---- */
 
-static bool is_key(const char *name)
+/** The key of a file: a key holds no slash, which two dots stand for. The caller frees it. */
+static char *key_of(const char *name)
 {
-	return *name && strlen(name) <= 253 && strcmp(name, SETTINGS) != 0 && strncmp(name, "..", 2) != 0 && strcmp(name, ".") != 0 &&
-	       name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")] == '\0';
+	char *key = ao_xcalloc(2 * strlen(name) + 1, 1), *to = key;
+	for (const char *at = name; *at; at++) {
+		if (*at == '/')
+			*to++ = '.';
+		*to++ = *at == '/' ? '.' : *at;
+	}
+	return key;
+}
+
+/** The file of a key. The caller frees it. */
+static char *file_of(const char *key)
+{
+	char *name = ao_xstrdup(key), *to = name;
+	for (const char *at = key; *at; at++) {
+		bool slash = at[0] == '.' && at[1] == '.';
+		*to++ = slash ? '/' : *at;
+		at += slash;
+	}
+	*to = '\0';
+	return name;
+}
+
+/** Can this be kept, and read again under the same name? */
+static bool is_key(const char *file)
+{
+	ao_auto_str char *name = key_of(file), *again = file_of(name);
+	return strcmp(again, file) == 0 && *name && strlen(name) <= 253 && strcmp(name, SETTINGS) != 0 && strncmp(name, "..", 2) != 0 &&
+	       strcmp(name, ".") != 0 && name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")] == '\0';
 }
 
 int ao_archive_check(const ao_sources *sources, const cJSON *seen, ao_err **reterr)
@@ -171,8 +198,10 @@ static cJSON *cut(const ao_sources *sources, const cJSON *seen)
 	size_t room = 0;
 	ao_auto_str char *settings = ao_json_print(seen);
 	put_text(parts, &room, SETTINGS, settings, strlen(settings));
-	for (size_t i = 0; i < sources->count; i++)
-		put_text(parts, &room, sources->items[i].name, sources->items[i].text, sources->items[i].len);
+	for (size_t i = 0; i < sources->count; i++) {
+		ao_auto_str char *key = key_of(sources->items[i].name);
+		put_text(parts, &room, key, sources->items[i].text, sources->items[i].len);
+	}
 	return parts;
 }
 
@@ -305,10 +334,12 @@ static void on_got(void *arg, const ao_kube_answer *answer)
 	}
 	ao_auto_str char *origin = ao_xasprintf("configmap %s/%s", g->archive->namespace_, ao_json_str(object, "metadata", "name"));
 	cJSON_ArrayForEach (file, ao_json_at(object, "data"))
-		if (cJSON_IsString(file) && strcmp(file->string, SETTINGS) == 0)
+		if (cJSON_IsString(file) && strcmp(file->string, SETTINGS) == 0) {
 			ao_buf_put(&g->settings, file->valuestring, strlen(file->valuestring));
-		else if (cJSON_IsString(file))
-			append(&g->sources, file->string, file->valuestring, origin);
+		} else if (cJSON_IsString(file)) {
+			ao_auto_str char *name = file_of(file->string);
+			append(&g->sources, name, file->valuestring, origin);
+		}
 	if (++g->at < g->slots.count)
 		get_next(g);
 	else

@@ -20,6 +20,7 @@ static ao_wanted_options wanted_options(const ao_policies *p)
 				   .maps = p->maps ? ao_informer_store(p->maps) : NULL,
 				   .canary_maps = p->canary_maps ? ao_informer_store(p->canary_maps) : NULL,
 				   .label = p->fallback->loaded.manifest->policies_label,
+				   .profile_annotation = p->fallback->loaded.manifest->profile_annotation,
 				   .live_settings = ao_bundle_settings(live->loaded.bundle)};
 }
 

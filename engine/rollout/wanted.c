@@ -10,7 +10,7 @@
 
 /* ---- sources ---- */
 
-static void put_maps(const ao_store *maps, ao_sources *to)
+static void put_maps(const ao_store *maps, const char *profile_annotation, ao_sources *to)
 {
 	size_t cursor = 0;
 	ao_auto_json cJSON *list = cJSON_CreateObject();
@@ -20,7 +20,7 @@ static void put_maps(const ao_store *maps, ao_sources *to)
 		if (!object->deleting && ao_object_tree(object, &tree, NULL) == 0)
 			cJSON_AddItemToArray(items, tree);
 	}
-	ao_load_config_maps(to, list);
+	ao_load_config_maps(to, list, profile_annotation);
 }
 
 /** The digest of sources that cannot be put together: they are refused once, and again when anything in them changes. */
@@ -56,9 +56,9 @@ int ao_wanted_get(const ao_wanted_options *options, ao_rollout_track track, ao_w
 {
 	ao_auto_err ao_err *err = NULL;
 	*ret = (ao_wanted){0};
-	put_maps(options->maps, &ret->own);
+	put_maps(options->maps, options->profile_annotation, &ret->own);
 	if (track == AO_ROLLOUT_CANARY)
-		put_maps(options->canary_maps, &ret->own);
+		put_maps(options->canary_maps, options->profile_annotation, &ret->own);
 	int r = ao_load_sources(options->load, &ret->all, &err);
 	ao_sources_put_all(&ret->all, &ret->own);
 	if (r == 0)

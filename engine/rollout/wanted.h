@@ -14,6 +14,7 @@ typedef struct ao_wanted_options {
 	const ao_store *maps;        /* ConfigMaps of policies; NULL: none can be read */
 	const ao_store *canary_maps;
 	const char *label;
+	const char *profile_annotation; /* or NULL */
 	const cJSON *live_settings; /* those that policies of the live bundle see: a file that is missing keeps its text there; or NULL */
 } ao_wanted_options;
 

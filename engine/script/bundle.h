@@ -18,7 +18,8 @@ typedef struct ao_bundle ao_bundle;
 
 /** One file of a bundle. */
 typedef struct ao_source {
-	char *name; /* "workload.lua", "asya_runtime.py": a ConfigMap key */
+	char *
+	    name; /* "workload.lua", "asya_runtime.py": a ConfigMap key; or "profiles/0.4/names.lua", which lies over "names.lua" in that profile */
 	char *text; /* may hold any bytes */
 	size_t len;
 	char *origin; /* for messages and tools: "built-in", "./policies", "configmap asya-system/team-policies" */
@@ -31,11 +32,15 @@ typedef struct ao_sources {
 
 /** Adds a file, or replaces the file of that name: later sources win. Copies everything. */
 void ao_sources_put(ao_sources *sources, const char *name, const char *text, size_t len, const char *origin);
-/** The same for all files of another set. */
+/** The same; a file without folder takes away those of profiles that have its name: what comes later lies over all of them. */
+void ao_sources_lay(ao_sources *sources, const char *name, const char *text, size_t len, const char *origin);
+/** Lays all files of another set over these. */
 void ao_sources_put_all(ao_sources *sources, const ao_sources *from);
 /** The files compiled into the binary from policies/. */
 void ao_sources_builtin(ao_sources *sources);
-/** Adds all regular files of a folder that are not hidden (at most 256 files of 1 MiB). @return 0; -ENOENT, -E2BIG, -EIO with the path */
+/** The name of a file of a profile. The caller frees it. */
+char *ao_sources_profile_name(const char *profile, const char *name);
+/** Adds all regular files of a folder, and of profiles/NAME in it, that are not hidden (at most 256 files of 1 MiB). @return 0; -ENOENT, -E2BIG, -EIO with the path */
 int ao_sources_dir(ao_sources *sources, const char *path, ao_err **reterr);
 void ao_sources_clear(ao_sources *sources);
 #define ao_auto_sources __attribute__((cleanup(ao_sources_clear)))

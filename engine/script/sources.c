@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define PROFILES "profiles" /* the folder of their folders */
 #define MAX_FILES 256
 #define MAX_FILE (1024 * 1024)
 
@@ -39,10 +40,36 @@ void ao_sources_put(ao_sources *sources, const char *name, const char *text, siz
 	*place(sources, name) = made;
 }
 
+char *ao_sources_profile_name(const char *profile, const char *name) { return ao_xasprintf(PROFILES "/%s/%s", profile, name); }
+
+/** Is this the file of a profile that lies over `name`? */
+static bool lies_over(const char *file, const char *name)
+{
+	const char *slash = strrchr(file, '/');
+	return slash && strncmp(file, PROFILES "/", sizeof(PROFILES)) == 0 && strcmp(slash + 1, name) == 0;
+}
+
+void ao_sources_lay(ao_sources *sources, const char *name, const char *text, size_t len, const char *origin)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < sources->count; i++)
+		if (lies_over(sources->items[i].name, name))
+			clear_source(&sources->items[i]);
+		else
+			sources->items[kept++] = sources->items[i];
+	sources->count = kept;
+	ao_sources_put(sources, name, text, len, origin);
+}
+
+/** Files without folder are laid first, because in one set those of profiles lie over them. */
 void ao_sources_put_all(ao_sources *sources, const ao_sources *from)
 {
-	for (size_t i = 0; i < from->count; i++)
-		ao_sources_put(sources, from->items[i].name, from->items[i].text, from->items[i].len, from->items[i].origin);
+	for (int profiles = 0; profiles < 2; profiles++)
+		for (size_t i = 0; i < from->count; i++) {
+			const ao_source *file = &from->items[i];
+			if ((strchr(file->name, '/') != NULL) == (profiles == 1))
+				ao_sources_lay(sources, file->name, file->text, file->len, file->origin);
+		}
 }
 
 void ao_sources_builtin(ao_sources *sources)
@@ -62,9 +89,11 @@ void ao_sources_clear(ao_sources *sources)
 /** Follows links, because a mounted ConfigMap holds links into a hidden folder. */
 static int is_source(const struct dirent *entry) { return entry->d_name[0] != '.'; }
 
-static int read_one(ao_sources *found, const char *folder, const char *name, ao_err **reterr)
+/** @param profile  of a file in its folder, or NULL */
+static int read_one(ao_sources *found, const char *folder, const char *profile, const char *name, ao_err **reterr)
 {
 	ao_auto_str char *path = ao_xasprintf("%s/%s", folder, name);
+	ao_auto_str char *as = profile ? ao_sources_profile_name(profile, name) : ao_xstrdup(name);
 	struct stat info;
 	if (stat(path, &info) < 0)
 		return ao_err_set(reterr, errno == ENOENT ? -ENOENT : -EIO, "%s: %s", path, strerror(errno));
@@ -75,25 +104,50 @@ static int read_one(ao_sources *found, const char *folder, const char *name, ao_
 	ao_auto_buf ao_buf text = ao_buf_init(MAX_FILE);
 	int r = ao_file_read(path, &text, reterr);
 	if (r == 0)
-		ao_sources_put(found, name, text.data, text.len, folder);
+		ao_sources_put(found, as, text.data, text.len, folder);
+	return r;
+}
+
+static int read_folder(ao_sources *found, const char *path, const char *profile, ao_err **reterr)
+{
+	struct dirent **entries;
+	int count = scandir(path, &entries, is_source, alphasort), r = 0;
+	if (count < 0)
+		return ao_err_set(reterr, errno == ENOENT || errno == ENOTDIR ? -ENOENT : -EIO, "%s: %s", path, strerror(errno));
+	for (int i = 0; i < count; i++) {
+		if (r == 0)
+			r = read_one(found, path, profile, entries[i]->d_name, reterr);
+		free(entries[i]);
+	}
+	free(entries);
+	return r;
+}
+
+/** The folders of profiles, if there are any. */
+static int read_profiles(ao_sources *found, const char *path, ao_err **reterr)
+{
+	ao_auto_str char *profiles = ao_xasprintf("%s/" PROFILES, path);
+	struct dirent **entries;
+	int count = scandir(profiles, &entries, is_source, alphasort), r = 0;
+	for (int i = 0; i < count; i++) {
+		ao_auto_str char *folder = ao_xasprintf("%s/%s", profiles, entries[i]->d_name);
+		struct stat info;
+		if (r == 0 && stat(folder, &info) == 0 && S_ISDIR(info.st_mode))
+			r = read_folder(found, folder, entries[i]->d_name, reterr);
+		free(entries[i]);
+	}
+	if (count >= 0)
+		free(entries);
 	return r;
 }
 
 int ao_sources_dir(ao_sources *sources, const char *path, ao_err **reterr)
 {
-	struct dirent **entries;
-	int count = scandir(path, &entries, is_source, alphasort);
-	if (count < 0)
-		return ao_err_set(reterr, errno == ENOENT || errno == ENOTDIR ? -ENOENT : -EIO, "%s: %s", path, strerror(errno));
 	ao_auto_sources ao_sources found = {0};
-	int r = 0;
-	for (int i = 0; i < count; i++) {
-		if (r == 0)
-			r = read_one(&found, path, entries[i]->d_name, reterr);
-		free(entries[i]);
-	}
-	free(entries);
-	for (size_t i = 0; r == 0 && i < found.count; i++)
-		ao_sources_put(sources, found.items[i].name, found.items[i].text, found.items[i].len, path);
+	int r = read_folder(&found, path, NULL, reterr);
+	if (r == 0)
+		r = read_profiles(&found, path, reterr);
+	if (r == 0)
+		ao_sources_put_all(sources, &found);
 	return r;
 }

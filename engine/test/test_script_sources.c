@@ -48,6 +48,47 @@ static void test_later_sources_win(void **state)
 	assert_int_equal(sources.items[2].len, 0);
 }
 
+static bool has(const ao_sources *sources, const char *name)
+{
+	for (size_t i = 0; i < sources->count; i++)
+		if (strcmp(sources->items[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static void test_what_comes_later_lies_over_profiles(void **state)
+{
+	(void)state;
+	ao_auto_sources ao_sources sources = {0}, team = {0};
+	ao_sources_put(&sources, "profiles/x/a.lua", "1", 1, "first");
+	ao_sources_put(&sources, "profiles/x/b.lua", "1", 1, "first");
+	ao_sources_put(&sources, "a.lua", "1", 1, "first");
+	ao_sources_lay(&team, "profiles/y/b.lua", "2", 1, "second");
+	ao_sources_lay(&team, "a.lua", "2", 1, "second");
+	ao_sources_put_all(&sources, &team);
+	assert_false(has(&sources, "profiles/x/a.lua"));
+	assert_true(has(&sources, "profiles/x/b.lua"));
+	assert_true(has(&sources, "profiles/y/b.lua"));
+	assert_true(has(&sources, "a.lua"));
+	assert_int_equal(sources.count, 3);
+}
+
+static void test_a_folder_with_profiles(void **state)
+{
+	(void)state;
+	ao_auto_sources ao_sources sources = {0};
+	ao_auto_str char *profiles = ao_xasprintf("%s/profiles", folder), *one = ao_xasprintf("%s/profiles/x", folder);
+	assert_int_equal(mkdir(profiles, 0700), 0);
+	assert_int_equal(mkdir(one, 0700), 0);
+	write_file("profiles/stray.lua", "s", 1);
+	write_file("profiles/x/a.lua", "xa", 2);
+	write_file("z.lua", "z", 1);
+	assert_int_equal(ao_sources_dir(&sources, folder, NULL), 0);
+	assert_true(has(&sources, "profiles/x/a.lua"));
+	assert_true(has(&sources, "z.lua"));
+	assert_false(has(&sources, "stray.lua"));
+}
+
 static void test_a_mounted_folder(void **state)
 {
 	(void)state;
@@ -154,6 +195,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_later_sources_win),
+	    cmocka_unit_test(test_what_comes_later_lies_over_profiles),
+	    cmocka_unit_test_setup_teardown(test_a_folder_with_profiles, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_a_mounted_folder, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_what_cannot_be_read_changes_nothing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_a_folder_holds_at_most_256_files, setup, teardown),

@@ -156,12 +156,26 @@ local function names_in(folder)
   return names
 end
 
+--- Lays the file of a folder over `files`: one that is for all profiles takes away those that profiles have of its name.
+local function lay(files, name, folder)
+  for i = #files, 1, -1 do
+    local other = files[i].name
+    if other == name or not name:find('/', 1, true) and other:find('/', 1, true) and other:match '[^/]+$' == name then table.remove(files, i) end
+  end
+  files[#files + 1] = { name = name, source = read(folder .. '/' .. name), origin = folder }
+end
+
+local function is_file(name) return name:find '%.%a[%w_]*$' and not name:find '%.md$' end
+
 local function files_of(folder, files)
-  local at = {}
-  for i, file in ipairs(files) do at[file.name] = i end
-  for _, name in ipairs(names_in(folder)) do
-    if name:find '%.%w+$' and not name:find '%.md$' then
-      files[at[name] or #files + 1] = { name = name, source = read(folder .. '/' .. name), origin = folder }
+  local all, profiles = names_in(folder), {}
+  for _, name in ipairs(all) do
+    if is_file(name) then lay(files, name, folder) end
+    if name == 'profiles' then profiles = names_in(folder .. '/profiles') end
+  end
+  for _, profile in ipairs(profiles) do
+    for _, name in ipairs(names_in(folder .. '/profiles/' .. profile)) do
+      if is_file(name) then lay(files, ('profiles/%s/%s'):format(profile, name), folder) end
     end
   end
   return files

@@ -26,6 +26,7 @@ log = {}
 ---@class Context what a hook may know
 ---@field params table the parameters of the policy, with their defaults
 ---@field settings Settings the settings of the operator
+---@field profile string? the release of the platform that the actor is for
 ---@field children table[] the observed objects that the actor owns
 ---@field child fun(kind: string, name: string): table? finds one of them
 ---@field related table[] the observed pods and autoscalers of the actor; the plan is made again when they change
@@ -35,9 +36,11 @@ log = {}
 ---@field now string the time, RFC 3339; the plan is made again with each pass
 
 ---@class Settings
+---@field credentialsNamespace string? Profile 0.4: the namespace of the Secrets that transports name; each actor gets a copy of what it needs.
 ---@field disableQueueManagement string? Exactly "true": queues are never created, repaired or deleted.
 ---@field gatewayURL string? Gateway that sidecars report to; wins over the one on the runtime container.
 ---@field operator table? Older spelling in configuration files: transports is laid over operator.transports.
+---@field profile string? The release of the platform whose names actors have: 0.1 or 0.4. The annotation asya.sh/profile on an actor or a namespace wins.
 ---@field runtimeCAFile string? File with CAs to trust beside those of the system when the release is fetched.
 ---@field runtimeChecksum string? SHA-256 that the file of the release must have.
 ---@field runtimeGitHub string? GitHub, GitHub Enterprise, or a mirror with the same paths.

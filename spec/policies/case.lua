@@ -9,9 +9,9 @@ local read = dofile 'spec/sdk/read.lua'
 M.read = read
 
 local function files_of(folder)
-  local files, pipe = json.array {}, assert(io.popen('ls ' .. folder))
+  local files, pipe = json.array {}, assert(io.popen(('cd %s && ls *.* profiles/*/*'):format(folder)))
   for name in pipe:lines() do
-    if name:find '%.' and not name:find '%.md$' then
+    if not name:find '%.md$' then
       files[#files + 1] = { name = name, source = read(folder .. '/' .. name), origin = folder }
     end
   end

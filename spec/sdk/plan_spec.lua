@@ -37,6 +37,37 @@ describe('plan', function()
       object.metadata.ownerReferences)
   end)
 
+  it('copies Secrets by reference: no value passes through it', function()
+    local source = { namespace = 'ops', name = 'broker', key = 'password' }
+    p:copy_secret('credentials', { metadata = { name = 'a-creds' }, stringData = { user = 'guest' } }, { password = source })
+    p:merge('credentials', { metadata = { labels = { team = 'ml' } } })
+    local done = finish()
+    assert.equal(0, #done.objects)
+    local copy = done.copies[1]
+    assert.same({ password = source }, copy.sources)
+    assert.same({ 'Secret', 'Opaque', 'n', 'ml', 'u' },
+      { copy.object.kind, copy.object.type, copy.object.metadata.namespace, copy.object.metadata.labels.team, copy.object.metadata.ownerReferences[1].uid })
+  end)
+
+  it('refuses a copy that says not whence, or says a value twice', function()
+    local function copy(sources, texts)
+      return function() p:copy_secret('credentials', { metadata = { name = 'c' }, stringData = texts }, sources) end
+    end
+    raises('sources by key', copy {})
+    raises("source 'password': namespace must be a non-empty string", copy { password = { name = 'broker', key = 'password' } })
+    raises("stringData has the key 'password'", copy({ password = { namespace = 'o', name = 'b', key = 'k' } }, { password = 'x' }))
+    copy { password = { namespace = 'o', name = 'b', key = 'k' } } ()
+    p:merge('credentials', { data = { password = 'x' } })
+    raises 'stringData and sources only'
+  end)
+
+  it('asks for labels on the parent', function()
+    assert.is_nil(finish().labels)
+    p:label('example.com/who', 'a')
+    assert.same({ ['example.com/who'] = 'a' }, finish().labels)
+    raises('a name and a value', function() p:label('example.com/who', 7) end)
+  end)
+
   it('sets no owner without uid, and none on shared objects', function()
     parent.metadata.uid = nil
     p:add('config', map('c'))

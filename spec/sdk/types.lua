@@ -12,6 +12,7 @@ local M = {}
 M.CONTEXT = {
   { 'params', 'table', 'the parameters of the policy, with their defaults' },
   { 'settings', 'Settings', 'the settings of the operator' },
+  { 'profile', 'string?', 'the release of the platform that the actor is for' },
   { 'children', 'table[]', 'the observed objects that the actor owns' },
   { 'child', 'fun(kind: string, name: string): table?', 'finds one of them' },
   { 'related', 'table[]', 'the observed pods and autoscalers of the actor; the plan is made again when they change' },
