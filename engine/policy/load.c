@@ -103,7 +103,8 @@ int ao_load_settings(const ao_load_options *options, const ao_sources *sources, 
 	if (r == 0 && options->config)
 		config = lay_over(AO_TAKE(config), options->config);
 	ao_auto_json cJSON *flags = options->flags ? cJSON_Duplicate(options->flags, 1) : cJSON_CreateObject();
-	ao_json_set_str(flags, "profile", options->profile);
+	if (options->profile)
+		ao_json_set_str(flags, "profile", options->profile);
 	if (r == 0)
 		r = ao_settings_collect(peeked, &(ao_settings_from){config, flags, options->files, options->on_note}, ret, reterr);
 	if (r == 0 && ret_seen)

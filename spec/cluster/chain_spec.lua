@@ -1,47 +1,8 @@
 --- chain: a message goes the whole way, queue, sidecar, runtime script, next queue, with what the operator made of two actors.
--- KWOK only plays pods, so the processes of one pod run here, with the environment of its containers.
 local cluster = require 'cluster'
 local json = require 'json'
 local messages = require 'messages'
-
-local HANDLERS = [[
-def double(payload):
-    return {"value": payload["value"] * 2}
-
-def plus_one(payload):
-    return {"value": payload["value"] + 1}
-]]
-
-local function env_of(container, extra)
-  local out = {}
-  for _, variable in ipairs(container.env) do
-    local value = variable.value or ''
-    local ref = variable.valueFrom and variable.valueFrom.secretKeyRef
-    if ref then value = extra.secrets[ref.name .. '/' .. ref.key] end
-    out[#out + 1] = variable.name .. '=' .. cluster.quote(variable.name == 'ASYA_SOCKET_DIR' and extra.socket_dir or value)
-  end
-  return table.concat(out, ' ')
-end
-
---- Starts the two processes of an actor's pod. Returns what ends them.
-local function start_pod(name, ns, secrets)
-  local spec = cluster.get('deployment', name, ns).spec.template.spec
-  local dir = cluster.temp(name)
-  cluster.sh('mkdir -p %s', dir)
-  cluster.write(dir .. '/handlers.py', HANDLERS)
-  local script = cluster.write(dir .. '/asya_runtime.py', cluster.get('configmap', 'asya-runtime', ns).data['asya_runtime.py'])
-  local extra, pids = { secrets = secrets, socket_dir = dir }, {}
-  local function start(container, command)
-    pids[#pids + 1] = cluster.sh('cd %s; %s PYTHONPATH=%s exec %s >%s/%s.log 2>&1 & echo $!',
-      dir, env_of(container, extra):gsub('%%', '%%%%'), dir, command, dir, container.name):match '%d+'
-  end
-  start(spec.containers[1], 'python3 ' .. script)
-  cluster.eventually('the runtime is ready', 10, function()
-    return cluster.read(dir .. '/runtime-ready') == 'ready', cluster.read(dir .. '/asya-runtime.log')
-  end)
-  start(spec.containers[2], ('python3 %s/spec/cluster/sidecar.py 1'):format(os.getenv 'PWD'))
-  return function() cluster.sh('kill %s', table.concat(pids, ' ')) end
-end
+local processes = require 'processes'
 
 local function chain(transports, transport, secrets, queue)
   local ns = cluster.namespace 'chain'
@@ -65,7 +26,7 @@ local function chain(transports, transport, secrets, queue)
       return live and live.status and live.status.status == 'Running', live and json.encode(live.status or {})
     end)
   end
-  local ends = { start_pod('chain-double', ns, secrets), start_pod('chain-plus', ns, secrets) }
+  local ends = { processes.start('chain-double', ns, secrets), processes.start('chain-plus', ns, secrets) }
   queue.send('chain-double', json.encode { id = 'm1', payload = { value = 20 },
     route = { actors = json.array { 'chain-double', 'chain-plus' }, current = 0 } })
   local result = cluster.eventually('the result is in the queue of happy-end', 20, function() return queue.receive 'happy-end' end)

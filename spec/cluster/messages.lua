@@ -10,18 +10,28 @@ local function ask(env, code, ...)
 end
 
 --- { send(actor, text), receive(actor) -> text or nil and what was said }
-local function queue(class, env)
+local function queue(class, env, first)
+  first = first or ''
   return {
-    send = function(actor, text) ask(env, 'sidecar.%s().send("%s", %q)', class, actor, text) end,
+    send = function(actor, text) ask(env, first .. 'sidecar.%s().send("%s", %q)', class, actor, text) end,
     receive = function(actor)
-      local text = ask(env, 'b = sidecar.%s(); text, receipt = b.receive("%s"); text and b.done("%s", receipt); print(text or "")', class, actor, actor)
+      local text = ask(env, first .. 'b = sidecar.%s(); text, receipt = b.receive("%s"); text and b.done("%s", receipt); print(text or "")', class, actor, actor)
       return text:find '^{' and text, text
     end,
   }
 end
 
-M.rabbitmq = queue('RabbitMQ', ('ASYA_RABBITMQ_USERNAME=%s ASYA_RABBITMQ_PASSWORD=%s ASYA_RABBITMQ_EXCHANGE=asya')
-  :format(os.getenv 'BED_RABBITMQ_USER', os.getenv 'BED_RABBITMQ_PASSWORD'))
-M.sqs = queue('Sqs', ('ASYA_AWS_REGION=us-east-1 ASYA_SQS_ENDPOINT=%s'):format(os.getenv 'BED_SQS_URL'))
+local RABBITMQ = ('ASYA_RABBITMQ_USERNAME=%s ASYA_RABBITMQ_PASSWORD=%s ASYA_RABBITMQ_EXCHANGE=asya')
+  :format(os.getenv 'BED_RABBITMQ_USER', os.getenv 'BED_RABBITMQ_PASSWORD')
+local SQS = ('ASYA_AWS_REGION=us-east-1 ASYA_SQS_ENDPOINT=%s'):format(os.getenv 'BED_SQS_URL')
+
+M.rabbitmq = queue('RabbitMQ', RABBITMQ)
+M.sqs = queue('Sqs', SQS)
+
+--- The same as sidecars of release 0.4 do it in a namespace.
+function M.in_namespace(ns)
+  local env, first = 'ASYA_NAMESPACE=' .. ns .. ' ', 'import sidecar_0_4; '
+  return { rabbitmq = queue('RabbitMQ', env .. RABBITMQ, first), sqs = queue('Sqs', env .. SQS, first) }
+end
 
 return M

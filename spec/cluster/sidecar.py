@@ -18,6 +18,11 @@ import urllib.request
 ENV = os.environ
 
 
+def queue(actor):
+    """The queue of an actor; other releases of sidecars have another one here."""
+    return "asya-" + actor
+
+
 def call(url, body, headers):
     request = urllib.request.Request(url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json", **headers})
     text = urllib.request.urlopen(request, timeout=10).read()
@@ -32,7 +37,7 @@ class RabbitMQ:
         self.base = ENV.get("BED_RABBITMQ_MANAGEMENT_URL", usual) + "/api"
 
     def receive(self, actor):
-        got = call(f"{self.base}/queues/%2F/asya-{actor}/get",
+        got = call(f"{self.base}/queues/%2F/{queue(actor)}/get",
                    {"count": 1, "ackmode": "ack_requeue_false", "encoding": "auto"}, self.headers)
         return (got[0]["payload"], None) if got else (None, None)
 
@@ -55,7 +60,7 @@ class Sqs:
         return call(ENV["ASYA_SQS_ENDPOINT"], body, headers)
 
     def url(self, actor):
-        return self.ask("GetQueueUrl", QueueName="asya-" + actor)["QueueUrl"]
+        return self.ask("GetQueueUrl", QueueName=queue(actor))["QueueUrl"]
 
     def receive(self, actor):
         got = self.ask("ReceiveMessage", QueueUrl=self.url(actor), MaxNumberOfMessages=1, WaitTimeSeconds=1).get("Messages")

@@ -1,0 +1,162 @@
+--- profile: actors of release 0.4 beside those of 0.1, on a real API server and real brokers.
+local cluster = require 'cluster'
+local json = require 'json'
+local brokers = require 'brokers'
+local messages = require 'messages'
+local processes = require 'processes'
+
+local RABBITMQ = ([[{"transports":{"rabbitmq":{"enabled":true,"config":{"host":"%s","port":%s,"username":"%s","exchange":"asya",
+  "passwordSecretRef":{"name":"broker","key":"password"},"queues":{"autoCreate":true,"dlq":{"enabled":true}}}}}}]])
+  :format(os.getenv 'BED_RABBITMQ_HOST', os.getenv 'BED_RABBITMQ_PORT', os.getenv 'BED_RABBITMQ_USER')
+local SQS = ([[{"transports":{"sqs":{"enabled":true,"config":{"region":"us-east-1","endpoint":"%s","accountId":"123456789012",
+  "visibilityTimeout":30,"credentials":{"accessKeyIdSecretRef":{"name":"keys","key":"id"},"secretAccessKeySecretRef":{"name":"keys","key":"secret"}},
+  "queues":{"autoCreate":true,"dlq":{"enabled":true}}}}}}]]):format(os.getenv 'BED_SQS_URL')
+
+--- A namespace with the operator's Secrets.
+local function credentials()
+  local ns = cluster.namespace 'creds'
+  cluster.kubectl('create secret generic broker -n %s --from-literal=password=%s', ns, os.getenv 'BED_RABBITMQ_PASSWORD')
+  cluster.kubectl('create secret generic keys -n %s --from-literal=id=AKIDTEST --from-literal=secret=SECRETTEST', ns)
+  return ns
+end
+
+local function operator(transports, from, profile)
+  return cluster.operator { transports = transports, queues = true, env = 'ASYA_CREDENTIALS_NAMESPACE=' .. from,
+    args = (profile and '--profile ' .. profile or '') .. ' --namespace ' .. cluster.namespace 'own' }
+end
+
+local function actor(name, ns, transport, handler, metadata)
+  local yaml = cluster.actor(name, ns, nil, ([[
+        - name: asya-runtime
+          image: example/app:1.0
+          env: [{name: ASYA_HANDLER, value: handlers.%s}]
+]]):format(handler or 'double')):gsub('transport: rabbitmq', 'transport: ' .. transport)
+  cluster.apply((yaml:gsub('namespace: ' .. ns:gsub('%-', '%%-'), 'namespace: ' .. ns .. (metadata or ''), 1)))
+end
+
+local function await(name, ns, what, seconds)
+  return cluster.eventually(name .. ' ' .. what, seconds or 30, function()
+    local live = cluster.get('asyncactor', name, ns)
+    local ready = live and live.status and live.status.status == what
+    return ready and live, live and json.encode(live.status or {})
+  end)
+end
+
+--- What the Secret of an actor holds: "NAME/KEY" -> value.
+local function copied(name, ns)
+  local secret, values = cluster.get('secret', name .. '-transport-creds', ns), {}
+  for key, text in pairs(secret.data) do
+    values[secret.metadata.name .. '/' .. key] = cluster.sh('printf %%s %s | base64 -d', cluster.quote(text))
+  end
+  return values, secret
+end
+
+local function chain(transports, transport, result_of)
+  local from, ns = credentials(), cluster.namespace 'modern'
+  local op = operator(transports, from, '0.4')
+  for name, handler in pairs { ['modern-double'] = 'double', ['modern-plus'] = 'plus_one', ['happy-end'] = 'double' } do
+    actor(name, ns, transport, handler)
+  end
+  local ends = {}
+  for _, name in ipairs { 'happy-end', 'modern-double', 'modern-plus' } do
+    await(name, ns, 'Running')
+    if name ~= 'happy-end' then ends[#ends + 1] = processes.start(name, ns, (copied(name, ns)), 'sidecar_0_4.py') end
+  end
+  local queue = messages.in_namespace(ns)[transport]
+  queue.send('modern-double', json.encode { id = 'm1', payload = { value = 20 },
+    route = { actors = json.array { 'modern-double', 'modern-plus' }, current = 0 } })
+  local result = cluster.eventually('the result is in the queue of happy-end', 20, function() return queue.receive 'happy-end' end)
+  for _, stop in ipairs(ends) do stop() end
+  assert.equal(41, json.decode(result).payload.value)
+  result_of(ns, op)
+  cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', ns)
+  op.stop()
+end
+
+describe('profile 0.4', function()
+  if not cluster.available then
+    pending 'needs a control plane: run it through spec/run cluster'
+    return
+  end
+  after_each(cluster.stop_all)
+
+  it('brings a message through two actors over RabbitMQ, with a copy of the password that nobody else sees', function()
+    chain(RABBITMQ, 'rabbitmq', function(ns, op)
+      local values, secret = copied('modern-double', ns)
+      assert.same({ ['modern-double-transport-creds/username'] = os.getenv 'BED_RABBITMQ_USER',
+        ['modern-double-transport-creds/password'] = os.getenv 'BED_RABBITMQ_PASSWORD' }, values)
+      assert.equal('AsyncActor', secret.metadata.ownerReferences[1].kind)
+      assert.equal('transport-creds', secret.metadata.labels['app.kubernetes.io/component'])
+      local live = cluster.get('asyncactor', 'modern-double', ns)
+      assert.equal('modern-double', live.metadata.labels['asya.sh/actor'])
+      assert.is_truthy(brokers.queues()['asya-' .. ns .. '-dlq'])
+      assert.is_nil(op.log():find(secret.data.password, 1, true))
+    end)
+  end)
+
+  it('brings a message through two actors over SQS, with a copy of the keys', function()
+    chain(SQS, 'sqs', function(ns)
+      assert.same({ ['modern-plus-transport-creds/id'] = 'AKIDTEST', ['modern-plus-transport-creds/secret'] = 'SECRETTEST' }, (copied('modern-plus', ns)))
+    end)
+  end)
+
+  it('serves one actor of each release, by the annotation of the actor', function()
+    local from, ns = credentials(), cluster.namespace 'both'
+    cluster.kubectl('create secret generic broker -n %s --from-literal=password=%s', ns, os.getenv 'BED_RABBITMQ_PASSWORD')
+    local op = operator(RABBITMQ, from)
+    actor('both-old', ns, 'rabbitmq')
+    actor('both-new', ns, 'rabbitmq', nil, ', annotations: {asya.sh/profile: "0.4"}')
+    actor('both-odd', ns, 'rabbitmq', nil, ', annotations: {asya.sh/profile: "0.5"}')
+    await('both-old', ns, 'Running')
+    await('both-new', ns, 'Running')
+    local odd = await('both-odd', ns, 'WorkloadError')
+    assert.is_truthy(json.encode(odd.status):find("there is no profile '0.5'", 1, true))
+    local queues = brokers.queues()
+    assert.is_truthy(queues['asya-both-old'])
+    assert.is_truthy(queues[('asya-%s-both-new'):format(ns)])
+    assert.is_nil(queues['asya-both-new'])
+    assert.is_nil(cluster.get('secret', 'both-old-transport-creds', ns))
+    assert.same({ app = 'both-old', ['asya.sh/asya'] = 'both-old', ['asya.sh/workload'] = 'deployment' },
+      cluster.get('deployment', 'both-old', ns).spec.selector.matchLabels)
+
+    -- a workload that is there keeps its selector, which cannot be changed, and works
+    cluster.kubectl('annotate asyncactor both-old -n %s asya.sh/profile=0.4', ns)
+    local moved = cluster.eventually('both-old has the names of 0.4', 30, function()
+      local deployment = cluster.get('deployment', 'both-old', ns)
+      return deployment.spec.template.metadata.labels['asya.sh/actor'] == 'both-old' and deployment, json.encode(deployment.spec.template.metadata)
+    end)
+    assert.equal('both-old', moved.spec.selector.matchLabels['asya.sh/asya'])
+    assert.is_truthy(brokers.queues()['asya-both-old']) -- what may hold messages stays
+    await('both-old', ns, 'Running')
+    cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', ns)
+    op.stop()
+  end)
+
+  it('says which Secret is missing, and goes on when it is there', function()
+    local from, ns = cluster.namespace 'empty', cluster.namespace 'modern'
+    local op = operator(RABBITMQ, from, '0.4')
+    actor('poor', ns, 'rabbitmq')
+    local live = await('poor', ns, 'TransportError')
+    assert.is_truthy(json.encode(live.status):find(('kubectl create secret generic broker -n %s --from-literal=password=VALUE'):format(from), 1, true))
+    cluster.kubectl('create secret generic broker -n %s --from-literal=password=%s', from, os.getenv 'BED_RABBITMQ_PASSWORD')
+    await('poor', ns, 'Running', 60)
+    cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', ns)
+    op.stop()
+  end)
+
+  it('keeps the queue of two actors with one label until the last of them goes', function()
+    local from, ns = credentials(), cluster.namespace 'shared'
+    local op = operator(RABBITMQ, from, '0.4')
+    local queue = ('asya-%s-one'):format(ns)
+    actor('first', ns, 'rabbitmq', nil, ', labels: {asya.sh/actor: one}')
+    actor('second', ns, 'rabbitmq', nil, ', labels: {asya.sh/actor: one}')
+    await('first', ns, 'Running')
+    await('second', ns, 'Running')
+    cluster.kubectl('delete asyncactor first -n %s --timeout=30s', ns)
+    assert.is_truthy(brokers.queues()[queue])
+    cluster.kubectl('delete asyncactor second -n %s --timeout=30s', ns)
+    assert.is_nil(brokers.queues()[queue])
+    assert.is_truthy(brokers.queues()[('asya-%s-dlq'):format(ns)]) -- the namespace's, which goes with nobody
+    op.stop()
+  end)
+end)
