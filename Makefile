@@ -50,7 +50,7 @@ $(foreach room,$(ROOMS),$(if $(wildcard engine/$(room)/.),,$(error ROOMS: there 
 ROOM_SRC := $(sort $(shell find $(ROOMS:%=engine/%) -name '*.c'))
 EMBEDDED := $(if $(filter script,$(ROOMS)),$(BUILD)/gen/embedded.c)
 GENERATED := $(EMBEDDED) $(if $(filter kube,$(ROOMS)),$(BUILD)/gen/merge_keys.c)
-TEMPLATE_FILES := $(shell find policies/template -type f)
+TEMPLATE_FILES := $(shell find policies/template policies/init -type f)
 EMBED_FILES := $(wildcard lua/*.lua lua/asya/*) $(filter-out policies/README.md,$(wildcard policies/*.*)) $(wildcard policies/profiles/*/*.lua) crds/openapi/schemas.json $(TEMPLATE_FILES) $(wildcard engine/cli/shells/*)
 LIB_OBJ := $(ROOM_SRC:%.c=$(BUILD)/obj/%.o) $(GENERATED:%.c=%.o)
 SAN_OBJ := $(ROOM_SRC:%.c=$(BUILD)/san/%.o) $(GENERATED:%.c=%.o)

@@ -19,6 +19,8 @@ static const struct {
     {"replay", ao_cli_replay, "run policies on a recorded snapshot"},
     {"rollout", ao_cli_rollout, "show and steer how an edit of policies reaches actors"},
     {"release", ao_cli_release, "take our finalizer off, to live without an operator"},
+    {"init", ao_cli_init, "write a bundle for a kind of your own, to begin with"},
+    {"manifest", ao_cli_manifest, "print what kubectl apply makes a running operator of"},
     {"sdk", ao_cli_sdk, "write what tests of policies need, and what an editor knows them by"},
     {"completion", ao_cli_completion, "print a script that completes command lines in bash, zsh or fish"},
     {"version", ao_cli_version, "print version and built-in bundle"},

@@ -658,6 +658,11 @@ function Bundle:case(case)
   return { failure = failure }
 end
 
+--- What a cluster needs to run an operator of this bundle: { objects }.
+---@param options table as of deploy.objects
+---@return table
+function Bundle:objects(options) return { objects = require 'deploy'.objects(self.manifest_, options) } end
+
 --- What the bundle says about itself.
 ---@return table
 function Bundle:manifest()

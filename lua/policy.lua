@@ -4,7 +4,8 @@ local defaults = require 'defaults'
 local json = require 'json'
 local plain = require 'plain'
 
-local error, ipairs, next, pairs, rawget, select, setmetatable, type = error, ipairs, next, pairs, rawget, select, setmetatable, type
+local error, ipairs, next, pairs, pcall, rawget, require, select, setmetatable, type =
+  error, ipairs, next, pairs, pcall, rawget, require, select, setmetatable, type
 local find, format = string.find, plain.format
 local concat, sort = table.concat, table.sort
 
@@ -125,7 +126,7 @@ local MANIFEST = {
   policies_label = 'string?',
   gauge = 'table?', debug_path = 'string?', public_env = 'table?',
   class_annotation = 'string?', install = 'string?', profile = 'table?',
-  settings = 'table?', cases = 'table?',
+  settings = 'table?', cases = 'table?', crd = 'table?',
 }
 
 local function kinds(value, where, fields)
@@ -238,6 +239,11 @@ local function manifest(spec)
   wrong = wrong or defaults.check(copy)
   if not wrong and spec.profile and not (spec.settings or {})[spec.profile.setting] then
     wrong = format("policy.manifest.profile.setting: there is no setting '%s'", spec.profile.setting)
+  end
+  if spec.crd and not wrong then
+    local ok, made = pcall(require 'crd'.definition, copy, spec.crd) -- loaded by those who describe one: each machine is copied at each call
+    if not ok then return nil, made end
+    copy.crd = made
   end
   copy.settings = spec.settings or {}
   copy.kinds = json.array {} -- those of policies, once they are loaded

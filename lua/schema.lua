@@ -22,6 +22,21 @@ function Schema:doc(text)
   return self
 end
 
+--- Says that a parameter must be given.
+function Schema:required()
+  self.needed = true
+  return self
+end
+
+--- Adds a CEL rule to the CRD that is made of it (`self` is the value), and what the server says when it is false. Policies do not check it.
+---@param expression string
+---@param message string
+function Schema:rule(expression, message)
+  self.rules = self.rules or {}
+  self.rules[#self.rules + 1] = { expression, message }
+  return self
+end
+
 ---@return Schema
 local function make(kind, rules)
   local made = setmetatable({ kind = kind }, RULE)
@@ -126,6 +141,7 @@ end
 --- The value with its defaults filled in, or an error that names the path.
 function check(rule, value, path)
   if value == nil or value == json.null then
+    if rule.needed and rule.fallback == nil then fail(path, 'is missing') end
     if rule.kind == 'table' and rule.fallback == nil then return schema.apply(rule.fields, {}, path) end
     return rule.fallback
   end

@@ -7,44 +7,13 @@
 #include "base/mem.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/files.h"
 #include "script/embedded.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-/** Makes the folders above `path`. */
-static int make_folders(const char *path, ao_err **reterr)
-{
-	ao_auto_str char *copy = ao_xstrdup(path);
-	for (char *slash = copy; (slash = strchr(slash + 1, '/'));) {
-		*slash = '\0';
-		if (mkdir(copy, 0777) < 0 && errno != EEXIST)
-			return ao_err_set(reterr, -errno, "%s: %s", copy, strerror(errno));
-		*slash = '/';
-	}
-	return 0;
-}
-
-/** @param ours  false: a file that is there stays as it is. @return 1: it stayed; 0; negative errno */
-static int write_file(const char *path, const ao_embedded *file, bool ours, ao_err **reterr)
-{
-	int r = make_folders(path, reterr);
-	if (r < 0)
-		return r;
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (ours ? O_TRUNC : O_EXCL), 0666);
-	if (fd < 0 && errno == EEXIST && !ours)
-		return 1;
-	FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
-	bool good = out && fwrite(file->text, 1, file->len, out) == file->len;
-	int code = good ? 0 : errno;
-	if (out && fclose(out) != 0 && good)
-		code = errno;
-	return code ? ao_err_set(reterr, -code, "%s: %s", path, strerror(code)) : 0;
-}
 
 /** Which files of the template a command writes: those that tools look for at the top, or the others. */
 static bool is_for_tools(const ao_embedded *file) { return file->name[0] == '.' && !strchr(file->name, '/'); }
@@ -54,7 +23,7 @@ static int write_ours(const ao_embedded *list, const char *dir, const char *fold
 	int r = 0;
 	for (const ao_embedded *file = list; r == 0 && file->name; file++) {
 		ao_auto_str char *path = ao_xasprintf("%s/asya/%s%s", dir, folder, file->name);
-		r = write_file(path, file, true, reterr);
+		r = ao_files_write(path, file->text, file->len, true, reterr);
 	}
 	return r;
 }
@@ -63,7 +32,7 @@ static int write_template(const char *dir, bool all, ao_err **reterr)
 {
 	for (const ao_embedded *file = ao_embedded_template; file->name; file++) {
 		ao_auto_str char *path = ao_xasprintf("%s/%s", dir, file->name);
-		int r = all || is_for_tools(file) ? write_file(path, file, false, reterr) : 0;
+		int r = all || is_for_tools(file) ? ao_files_write(path, file->text, file->len, false, reterr) : 0;
 		if (r < 0)
 			return r;
 		if (r > 0 && all)

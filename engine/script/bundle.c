@@ -317,6 +317,11 @@ int ao_bundle_shared(ao_bundle *bundle, cJSON **ret, ao_call_stats *stats, ao_er
 	return run(bundle, "shared", NULL, ret, stats, reterr);
 }
 
+int ao_bundle_objects(ao_bundle *bundle, const cJSON *options, cJSON **ret, ao_err **reterr)
+{
+	return run(bundle, "objects", options, ret, NULL, reterr);
+}
+
 /* --- look-ups --- */
 
 const cJSON *ao_bundle_manifest(const ao_bundle *bundle) { return bundle->manifest; }

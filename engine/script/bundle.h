@@ -112,6 +112,8 @@ int ao_bundle_plan(ao_bundle *bundle, const cJSON *snapshot, cJSON **ret, ao_cal
 int ao_bundle_status(ao_bundle *bundle, const cJSON *snapshot, cJSON **ret, ao_call_stats *stats, ao_err **reterr);
 /** Runs a case (lua/cases.lua): `*ret` is {} when it holds, else {failure}. */
 int ao_bundle_case(ao_bundle *bundle, const cJSON *case_, cJSON **ret, ao_err **reterr);
+/** What a cluster needs to run an operator of this bundle: {objects}. @param options  as lua/deploy.lua has them */
+int ao_bundle_objects(ao_bundle *bundle, const cJSON *options, cJSON **ret, ao_err **reterr);
 int ao_bundle_shared(ao_bundle *bundle, cJSON **ret, ao_call_stats *stats, ao_err **reterr);
 
 /** Names of the policy and the hook in which the last call failed, or "". Borrowed until the next call. */

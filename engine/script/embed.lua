@@ -2,6 +2,7 @@
 -- The lists are declared in embedded.h. A file belongs to the first folder that it is in, and has its path below it as its name.
 local lists = {
   { name = 'ao_embedded_testing', folder = 'lua/asya/' }, { name = 'ao_embedded_sdk', folder = 'lua/' },
+  { name = 'ao_embedded_init', folder = 'policies/init/' },
   { name = 'ao_embedded_template', folder = 'policies/template/' }, { name = 'ao_embedded_policies', folder = 'policies/' },
   { name = 'ao_embedded_schemas', folder = 'crds/openapi/' },
   { name = 'ao_embedded_shells', folder = 'engine/cli/shells/' },

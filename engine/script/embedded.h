@@ -16,4 +16,5 @@ extern const ao_embedded ao_embedded_policies[]; /* policies/ */
 extern const ao_embedded ao_embedded_schemas[];  /* crds/openapi/schemas.json */
 extern const ao_embedded ao_embedded_shells[];   /* engine/cli/shells/ */
 extern const ao_embedded ao_embedded_testing[];  /* lua/asya/: what authors test with, for `sdk export` */
+extern const ao_embedded ao_embedded_init[];     /* policies/init/: a bundle to begin with, for `init` */
 extern const ao_embedded ao_embedded_template[]; /* policies/template/ */
