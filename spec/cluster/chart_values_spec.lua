@@ -99,7 +99,7 @@ local PROMISED = {
   { 'operator.transports.sqs.enabled=true', file('transports.sqs.enabled', true) },
   { 'transports.sqs.config.region=eu-west-1', file('transports.sqs.config.region', 'eu-west-1') },
   { 'transports.sqs.config.actorRoleArn=arn:x', file('transports.sqs.config.actorRoleArn', 'arn:x') },
-  { 'profile="0.4"', variable('ASYA_PROFILE', '0.4') },
+  { 'profile=0.4', variable('ASYA_PROFILE', '0.4') },
   { 'gatewayURL=http://g', variable('ASYA_GATEWAY_URL', 'http://g') },
   { 'operator.gatewayURL=http://g', variable('ASYA_GATEWAY_URL', 'http://g') },
   { 'operator.gatewayURL=http://x,gatewayURL=http://g', variable('ASYA_GATEWAY_URL', 'http://g') },
