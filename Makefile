@@ -212,7 +212,7 @@ EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 DOCKER_BUILD = docker build --network=host --build-arg VERSION=$(VERSION) --build-arg SOURCE_DATE_EPOCH=$(EPOCH)
 
 # What helm installs: the files themselves, where the tree has links, so that helm has nothing to say about links. Always the same bytes.
-CHART_FILES := $(wildcard chart/* chart/*/* chart/*/*/*)
+CHART_FILES := $(wildcard chart/* chart/*/* chart/*/*/* chart/*/*/*/*)
 chart: $(BUILD)/asya-operator.tgz
 $(BUILD)/asya-operator.tgz: $(CHART_FILES)
 	@mkdir -p $(@D)

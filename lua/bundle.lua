@@ -520,7 +520,7 @@ local function parent_of(snapshot)
   return parent, { metadata = { name = metadata.name, namespace = metadata.namespace, uid = metadata.uid } }
 end
 
---- The profile of a parent: that of its annotation, else of its namespace, else the usual one. The second result is the name of one that nobody knows.
+--- The profile of a parent: that of its annotation, else the usual one; a case may name another. The second result is one that nobody knows.
 ---@param self Bundle
 ---@param snapshot table
 ---@return Profile
@@ -528,7 +528,7 @@ end
 local function profile_of(self, snapshot)
   local asked = self.manifest_.profile
   local name = asked and k8s.get(snapshot.parent, { 'metadata', 'annotations', asked.annotation })
-  if asked and (name == nil or name == '') then name = snapshot.namespace_profile end
+  if asked and (name == nil or name == '') then name = snapshot.profile end
   if name == nil or name == '' then return self.usual end
   local found = self.profiles[name]
   return found or self.usual, not found and text_of(name) or nil
@@ -539,7 +539,7 @@ local function unknown_profile(self, name)
   local annotation = self.manifest_.profile.annotation
   return {
     path = 'metadata.annotations.' .. annotation, reason = 'UnknownProfile', condition = 'WorkloadReady',
-    message = format("metadata.annotations.%s: there is no profile '%s' (here, or on the namespace); use %s", annotation, name,
+    message = format("metadata.annotations.%s: there is no profile '%s'; use %s", annotation, name,
       concat(sorted_keys(self.profiles), ' or ')),
   }
 end

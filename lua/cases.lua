@@ -3,7 +3,7 @@
 -- A case is a table of the form
 --   title:    what it shows
 --   parent:   the parent (also `actor`); the manifest's cases.parent lies under it
---   profile:  what its namespace asks for (default: the setting of that name counts)
+--   profile:  that of a parent that asks for none (default: the setting of that name)
 --   settings: the operator's settings (default: the manifest's cases.settings)
 --   children, related, outcome: what is observed (default: nothing)
 --   expect:   {Kind: fields that must be there}; ABSENT means it must not
@@ -71,7 +71,7 @@ function M.snapshot(case, manifest)
   if case.shape then parent = k8s.merge(parent, case.shape.parent) end
   return {
     now = case.now or NOW, parent = parent, children = case.children or json.array {}, related = case.related or json.array {},
-    queues = case.observed_queues, namespace_profile = case.profile,
+    queues = case.observed_queues, profile = case.profile,
     outcome = case.outcome,
   }
 end

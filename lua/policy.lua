@@ -109,7 +109,8 @@ local DEFINE = {
 local PARENT = { apiVersion = 'string', kind = 'string', plural = 'string' }
 local CHILD = { apiVersion = 'string', kind = 'string', plural = 'string', selector = 'string?', shared = 'boolean?' }
 local RELATED = {
-  apiVersion = 'string', kind = 'string', plural = 'string', label = 'string?', owner = 'string?', selector = 'string?', projection = 'string?',
+  apiVersion = 'string', kind = 'string', plural = 'string', label = 'string?', same_label = 'string?', owner = 'string?', selector = 'string?',
+  projection = 'string?',
 }
 local SETTING = {
   env = 'any?', flag = 'string?', type = 'string?', default = 'any?', values = 'table?', label = 'string?', remote = 'table?',
@@ -208,12 +209,18 @@ local function check_settings(settings)
   end
 end
 
---- A related object belongs to the parent that its label names, or to the parent of the child that owns it.
+--- A related object belongs to the parent that its label names, to those that have the same value of a label, or to the parent of the child
+-- that owns it. Parents are found by one label.
 local function check_related(related)
+  local same
   for i, kind in ipairs(related) do
-    if (kind.label == nil) == (kind.owner == nil) then
-      return format('policy.manifest.related[%d] needs either label or owner, which say whose it is', i)
+    local ways = (kind.label and 1 or 0) + (kind.same_label and 1 or 0) + (kind.owner and 1 or 0)
+    if ways ~= 1 then
+      return format('policy.manifest.related[%d] needs one of label, same_label and owner, which say whose it is', i)
+    elseif kind.same_label and same and same ~= kind.same_label then
+      return format("policy.manifest.related[%d].same_label must be '%s', as above", i, same)
     end
+    same = same or kind.same_label
   end
 end
 

@@ -22,6 +22,7 @@ return policy.manifest {
   -- Only looked at, for the status.
   related = {
     { apiVersion = 'v1', kind = 'Pod', plural = 'pods', label = 'asya.sh/asya', projection = 'pod' },
+    { apiVersion = 'v1', kind = 'Pod', plural = 'pods', same_label = 'asya.sh/actor', projection = 'pod' }, -- profile 0.4
     { apiVersion = 'autoscaling/v2', kind = 'HorizontalPodAutoscaler', plural = 'horizontalpodautoscalers', owner = 'ScaledObject',
       projection = 'status' },
   },
@@ -87,7 +88,7 @@ return policy.manifest {
       doc = 'The transport registry: {"transports": {NAME: {type, enabled, config}}}.' },
     operator = { type = 'json', doc = 'Older spelling in configuration files: transports is laid over operator.transports.' },
     profile = { env = 'ASYA_PROFILE', flag = 'profile', default = '0.1',
-      doc = 'The release of the platform whose names actors have: 0.1 or 0.4. The annotation asya.sh/profile on an actor or a namespace wins.' },
+      doc = 'The release of the platform whose names actors have: 0.1 or 0.4. The annotation asya.sh/profile on an actor wins.' },
     credentialsNamespace = { env = { 'ASYA_CREDENTIALS_NAMESPACE', 'POD_NAMESPACE' }, default = 'asya-system',
       doc = 'Profile 0.4: the namespace of the Secrets that transports name; each actor gets a copy of what it needs.' },
     gatewayURL = { env = 'ASYA_GATEWAY_URL', doc = 'Gateway that sidecars report to; wins over the one on the runtime container.' },

@@ -38,6 +38,9 @@ function M.user() return nil end
 --- What the sidecar is told, in the order that users know.
 function M.sidecar_env(_, list) return list end
 
+--- Is this pod one of the actor's own? No other actor has the labels that lead to it.
+function M.owns() return true end
+
 --- What is wrong with the actor's name: { path, text }, or nil. Names become label values, and a StatefulSet adds a revision to its own.
 function M.problem(actor, kind)
   local name, limit = actor.metadata.name, kind == 'StatefulSet' and 52 or 63

@@ -32,8 +32,9 @@ The pages are in the source tree, not in the packaged chart: helm stores what is
 The operator has a ClusterRole for the objects that it makes of actors, and a Role in the release's namespace for the lease and for policies.
 
 - The operator finds ConfigMaps by label. Outside of the release's namespace it reads and changes only `asya-runtime`.
-- Secrets are read one by one by name, or never (`rbac.readSecrets=false`).
-- Actors get a finalizer and a status. Nothing else of them is changed.
+- Secrets are read one by one by name, or never (`rbac.readSecrets=false`). They are written only for actors of profile 0.4, which get a copy of what their
+  transport names (`profile: "0.4"`, or `rbac.copySecrets` where only some actors have that profile).
+- Actors get a finalizer and a status, those of profile 0.4 the label `asya.sh/actor`. Nothing else of them is changed.
 - A policy of your own that declares other kinds (`kinds` of `policy.define`) needs `rbac.extraRules`, for example
   `{apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, watch, create, patch, delete]}`.
 
@@ -88,10 +89,12 @@ function M.page()
   local out = { HEAD }
   for _, row in ipairs(values()) do out[#out + 1] = ('| `%s` | %s | %s |\n'):format(row.path, cell(row.default), row.doc) end
   out[#out + 1] = '\n## Parameters of policies\n\n| in `policyParams` | default | |\n|---|---|---|\n'
-  for _, policy in ipairs(case.bundle().list) do
-    for _, row in ipairs(schema.describe(policy.def.params, policy.name)) do
+  local seen = {}
+  for _, policy in ipairs(case.bundle().all) do
+    for _, row in ipairs(seen[policy.file] and {} or schema.describe(policy.def.params, policy.name)) do
       out[#out + 1] = ('| `%s` | %s | %s |\n'):format(row.path, row.default ~= nil and cell(row.default) or '', row.doc or '')
     end
+    seen[policy.file] = true
   end
   return table.concat(out)
 end

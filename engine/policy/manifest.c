@@ -17,10 +17,12 @@ static int required(const cJSON *object, const char *where, const char *key, cha
 static int read_related(const cJSON *object, const char *where, ao_kind *kind, ao_err **reterr)
 {
 	static const char *const NAMES[] = {[AO_PROJECTION_POD] = "pod", [AO_PROJECTION_STATUS] = "status"};
-	kind->label = ao_xstrdup(ao_json_str(object, "label"));
+	const char *same = ao_json_str(object, "same_label");
+	kind->label = ao_xstrdup(same ? same : ao_json_str(object, "label"));
+	kind->same = same != NULL;
 	kind->owner = ao_xstrdup(ao_json_str(object, "owner"));
 	if (!kind->label == !kind->owner)
-		return ao_err_set(reterr, -EINVAL, "manifest: %s needs either label or owner, which say whose it is", where);
+		return ao_err_set(reterr, -EINVAL, "manifest: %s needs one of label, same_label and owner, which say whose it is", where);
 	const char *projection = ao_json_str(object, "projection");
 	for (size_t i = AO_PROJECTION_POD; projection && i <= AO_PROJECTION_STATUS; i++)
 		if (strcmp(projection, NAMES[i]) == 0)
@@ -151,6 +153,8 @@ int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 		return r;
 	const char *debug_path = ao_json_str(json, "debug_path");
 	m->debug_path = ao_xstrdup(debug_path ? debug_path : m->kinds[0].resource.plural);
+	for (size_t i = 0; i < m->kind_count; i++)
+		m->parent_label = m->kinds[i].same ? m->kinds[i].label : m->parent_label;
 	m->made = ao_xcalloc(m->kind_count + 1, sizeof(*m->made));
 	for (size_t i = 0, count = 0; i < m->kind_count; i++)
 		if (m->kinds[i].role == AO_ROLE_CHILD || m->kinds[i].role == AO_ROLE_SHARED)

@@ -17,7 +17,7 @@ typedef enum {
 	AO_ROLE_PARENT,  /* what users write */
 	AO_ROLE_CHILD,   /* owned by a parent through a controller reference */
 	AO_ROLE_SHARED,  /* made by us, without an owner, never deleted */
-	AO_ROLE_RELATED, /* only looked at; belongs to the parent named by a label, or to the parent of the child that owns it */
+	AO_ROLE_RELATED, /* only looked at; belongs to the parent named by a label, or with the same label, or of the child that owns it */
 } ao_kind_role;
 
 typedef struct ao_kind {
@@ -25,6 +25,7 @@ typedef struct ao_kind {
 	ao_kind_role role;
 	char *selector; /* label selector of the watch, or NULL */
 	char *label;    /* AO_ROLE_RELATED: the label that names the parent, or NULL */
+	bool same;      /* AO_ROLE_RELATED: ... it does not name it, but parents have it, too, with the same value */
 	char *owner;    /* AO_ROLE_RELATED: the kind of the child that owns it, or NULL */
 	bool declared;  /* by a policy, not by the manifest's file: that it cannot be watched holds nothing else up */
 	ao_projection projection;
@@ -33,6 +34,8 @@ typedef struct ao_kind {
 typedef struct ao_manifest {
 	ao_kind *kinds; /* the parent first, then children and shared, those of policies last, then related, in manifest order */
 	size_t kind_count;
+	const char *
+	    parent_label; /* by which parents are found that have it in common with related objects; NULL: none is; borrowed from `kinds` */
 	const ao_resource **made; /* NULL-terminated: the kinds of children and shared objects; borrowed from `kinds` */
 	char *finalizer;          /* or NULL: none is added */
 	char *field_manager;

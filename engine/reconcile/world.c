@@ -85,6 +85,8 @@ static void wake_grandparent(ao_world *world, const ao_kind *kind, const ao_obje
 	}
 }
 
+static void wake_visitor(void *arg, const ao_object *parent) { wake(arg, parent->namespace_, parent->name); }
+
 /** Wakes the parent that a change concerns. */
 static void tell(ao_world *world, const ao_kind *kind, ao_change change, const ao_object *object, const ao_object *before)
 {
@@ -102,6 +104,8 @@ static void tell(ao_world *world, const ao_kind *kind, ao_change change, const a
 	case AO_ROLE_RELATED:
 		if (kind->owner)
 			wake_grandparent(world, kind, object);
+		else if (kind->same && *object->label)
+			ao_store_each_labelled(ao_world_parents(world), object->namespace_, object->label, wake_visitor, world);
 		else if (*object->label)
 			wake(world, object->namespace_, object->label);
 		break;
@@ -212,7 +216,7 @@ static ao_store *new_store(const ao_world *world, const ao_kind *kind)
 {
 	bool parent = kind->role == AO_ROLE_PARENT;
 	return ao_store_new(&(ao_store_options){
-	    .index_label = kind->label,
+	    .index_label = parent ? world->manifest->parent_label : kind->label,
 	    .manager = world->manifest->field_manager,
 	    .legacy_managers = (const char *const *)world->manifest->legacy_managers,
 	    .projection = kind->projection,
@@ -449,14 +453,29 @@ static void collect_absent(const ao_world *world, cJSON *snapshot)
 /** Visits what is related to a parent, kind by kind. */
 typedef struct relation {
 	ao_world *world;
+	const ao_object *parent;
 	const ao_kind *kind; /* the one being visited */
 	void (*fn)(void *arg, const ao_kind *kind, const ao_object *object);
 	void *arg;
 } relation;
 
+/** Does an earlier row of the same kind show this object already? */
+static bool is_shown(const relation *r, const ao_object *object)
+{
+	for (const ao_kind *kind = r->world->manifest->kinds; kind < r->kind; kind++) {
+		bool rival = kind->role == AO_ROLE_RELATED && kind->label && strcmp(kind->resource.kind, r->kind->resource.kind) == 0;
+		const ao_object *other = rival ? ao_store_get(ao_world_store(r->world, kind), object->key) : NULL;
+		if (other && strcmp(other->label, kind->same ? r->parent->label : r->parent->name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void related_visitor(void *arg, const ao_object *object)
 {
 	const relation *r = arg;
+	if (r->kind->same && is_shown(r, object))
+		return;
 	r->fn(r->arg, r->kind, object);
 }
 
@@ -472,11 +491,12 @@ static void each_related(ao_world *world, const ao_object *parent, void (*fn)(vo
 			 void *arg)
 {
 	for (size_t i = 0; i < world->manifest->kind_count; i++) {
-		relation r = {world, &world->manifest->kinds[i], fn, arg};
+		relation r = {world, parent, &world->manifest->kinds[i], fn, arg};
 		if (r.kind->role == AO_ROLE_RELATED && r.kind->owner)
 			ao_world_each_child(world, parent->uid, owner_visitor, &r);
-		else if (r.kind->role == AO_ROLE_RELATED)
-			ao_store_each_labelled(ao_world_store(world, r.kind), parent->namespace_, parent->name, related_visitor, &r);
+		else if (r.kind->role == AO_ROLE_RELATED && (!r.kind->same || *parent->label))
+			ao_store_each_labelled(ao_world_store(world, r.kind), parent->namespace_,
+					       r.kind->same ? parent->label : parent->name, related_visitor, &r);
 	}
 }
 

@@ -15,11 +15,17 @@ static ao_kind kinds[] = {
     {.resource = {"test.io/v1", "Owner", "owners", false}, .role = AO_ROLE_PARENT},
     {.resource = {"v1", "Thing", "things", false}, .role = AO_ROLE_CHILD},
     {.resource = {"v1", "Common", "commons", false}, .role = AO_ROLE_SHARED},
+    {.resource = {"v1", "Seen", "seens", false}, .role = AO_ROLE_RELATED, .label = (char *)"test.io/owner"},
+    {.resource = {"v1", "Seen", "seens", false}, .role = AO_ROLE_RELATED, .label = (char *)"test.io/group", .same = true},
 };
 static char *no_managers[] = {NULL};
-static const ao_manifest MANIFEST = {
-    .kinds = kinds, .kind_count = AO_LEN(kinds), .legacy_managers = no_managers, .class_annotation = "test.io/class"};
-static const ao_kind *const PARENT = &kinds[0], *const CHILD = &kinds[1], *const COMMON = &kinds[2];
+static const ao_manifest MANIFEST = {.kinds = kinds,
+				     .kind_count = AO_LEN(kinds),
+				     .legacy_managers = no_managers,
+				     .class_annotation = (char *)"test.io/class",
+				     .parent_label = "test.io/group"};
+static const ao_kind *const PARENT = &kinds[0], *const CHILD = &kinds[1], *const COMMON = &kinds[2], *const SEEN = &kinds[3],
+			    *const ALIKE = &kinds[4];
 
 typedef struct place {
 	ao_loop *loop;
@@ -212,6 +218,29 @@ static void shared_objects_wake_their_keeper(void **state)
 	assert_int_equal(p->parent + p->dependent, 0);
 }
 
+static size_t count_related(place *p)
+{
+	ao_auto_json cJSON *snapshot = NULL;
+	assert_int_equal(ao_world_snapshot(p->world, ao_store_get(ao_world_parents(p->world), "s/a"), &snapshot, NULL), 0);
+	return (size_t)cJSON_GetArraySize(ao_json_at(snapshot, "related"));
+}
+
+static void related_objects_are_found_by_a_label_that_parents_have_too(void **state)
+{
+	place *p = *state;
+	took(p, PARENT, AO_WROTE_OBJECT, (version){.number = 10, .metadata = "\"labels\":{\"test.io/group\":\"g\"},"});
+	took(p, ALIKE, AO_WROTE_OBJECT, (version){.number = 11, .metadata = "\"labels\":{\"test.io/group\":\"other\"},"});
+	assert_int_equal(count_related(p), 0);
+	took(p, ALIKE, AO_WROTE_OBJECT, (version){.number = 12, .metadata = "\"labels\":{\"test.io/group\":\"g\"},"});
+	assert_int_equal(count_related(p), 1);
+	took(p, ALIKE, AO_WROTE_OBJECT, (version){.number = 13, .metadata = GOES "\"labels\":{\"test.io/group\":\"g\"},"});
+	assert_int_equal(p->dependent, 1); /* the parent hears of it */
+	static const char both[] = "\"labels\":{\"test.io/group\":\"g\",\"test.io/owner\":\"a\"},";
+	took(p, SEEN, AO_WROTE_OBJECT, (version){.number = 14, .metadata = both});
+	took(p, ALIKE, AO_WROTE_OBJECT, (version){.number = 14, .metadata = both});
+	assert_int_equal(count_related(p), 1); /* once, though both labels lead to it */
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, make_place, end_place)
 
 int main(void)
@@ -223,6 +252,7 @@ int main(void)
 	    CASE(children_wake_their_parent),
 	    CASE(what_is_deleted_stays_while_it_goes),
 	    CASE(shared_objects_wake_their_keeper),
+	    CASE(related_objects_are_found_by_a_label_that_parents_have_too),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,7 +40,7 @@ log = {}
 ---@field disableQueueManagement string? Exactly "true": queues are never created, repaired or deleted.
 ---@field gatewayURL string? Gateway that sidecars report to; wins over the one on the runtime container.
 ---@field operator table? Older spelling in configuration files: transports is laid over operator.transports.
----@field profile string? The release of the platform whose names actors have: 0.1 or 0.4. The annotation asya.sh/profile on an actor or a namespace wins.
+---@field profile string? The release of the platform whose names actors have: 0.1 or 0.4. The annotation asya.sh/profile on an actor wins.
 ---@field runtimeCAFile string? File with CAs to trust beside those of the system when the release is fetched.
 ---@field runtimeChecksum string? SHA-256 that the file of the release must have.
 ---@field runtimeGitHub string? GitHub, GitHub Enterprise, or a mirror with the same paths.

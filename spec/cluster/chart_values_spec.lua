@@ -99,6 +99,7 @@ local PROMISED = {
   { 'operator.transports.sqs.enabled=true', file('transports.sqs.enabled', true) },
   { 'transports.sqs.config.region=eu-west-1', file('transports.sqs.config.region', 'eu-west-1') },
   { 'transports.sqs.config.actorRoleArn=arn:x', file('transports.sqs.config.actorRoleArn', 'arn:x') },
+  { 'profile=0.4', variable('ASYA_PROFILE', '0.4') },
   { 'gatewayURL=http://g', variable('ASYA_GATEWAY_URL', 'http://g') },
   { 'operator.gatewayURL=http://g', variable('ASYA_GATEWAY_URL', 'http://g') },
   { 'operator.gatewayURL=http://x,gatewayURL=http://g', variable('ASYA_GATEWAY_URL', 'http://g') },
@@ -201,7 +202,7 @@ transports: {rabbitmq: {config: {host: new, port: 5673, exchange: ""}}, sqs: nul
     local params = json.decode(cluster.read 'chart/values.schema.json').properties.policyParams
     local types = { string = 'string', integer = 'integer', number = 'number', boolean = 'boolean', any = 'object' }
     local wanted, found = {}, {}
-    for _, policy in ipairs(require('case').bundle().list) do
+    for _, policy in ipairs(require('case').bundle().all) do
       for _, row in ipairs(require('schema').describe(policy.def.params, policy.name)) do wanted[row.path] = types[row.type] end
     end
     for policy, rules in pairs(params.properties) do

@@ -15,7 +15,8 @@ local function queue(class, env, first)
   return {
     send = function(actor, text) ask(env, first .. 'sidecar.%s().send("%s", %q)', class, actor, text) end,
     receive = function(actor)
-      local text = ask(env, first .. 'b = sidecar.%s(); text, receipt = b.receive("%s"); text and b.done("%s", receipt); print(text or "")', class, actor, actor)
+      local code = first .. 'b = sidecar.%s(); text, receipt = b.receive("%s"); text and b.done("%s", receipt); print(text or "")'
+      local text = ask(env, code, class, actor, actor)
       return text:find '^{' and text, text
     end,
   }

@@ -141,18 +141,17 @@ describe('golden of 0.4', function()
     assert.equal('asya-golden-irsa', case.find(plan, 'ServiceAccount').metadata.name)
   end)
 
-  it('is asked for by an annotation of the actor, else of its namespace', function()
-    local bundle = case.bundle { transports = transports_in(FOLDER) }
-    local function queue_of(annotation, namespace)
+  it('is asked for by an annotation of the actor, else by the setting', function()
+    local function queue_of(annotation, setting)
       local actor = case.load(FOLDER .. '/minimal/actor.yaml')[1]
       actor.metadata.annotations = annotation and { ['asya.sh/profile'] = annotation }
-      local plan = bundle:plan { now = '2026-01-02T03:04:05Z', parent = actor, namespace_profile = namespace }
+      local plan = case.plan(case.bundle { transports = transports_in(FOLDER), profile = setting }, actor)
       return plan.queues[1] and plan.queues[1].name or plan.invalid.message
     end
     assert.equal('asya-minimal', queue_of())
     assert.equal('asya-golden-minimal', queue_of '0.4')
     assert.equal('asya-golden-minimal', queue_of(nil, '0.4'))
     assert.equal('asya-minimal', queue_of('0.1', '0.4'))
-    assert.equal("metadata.annotations.asya.sh/profile: there is no profile '0.5' (here, or on the namespace); use 0.1 or 0.4", queue_of '0.5')
+    assert.equal("metadata.annotations.asya.sh/profile: there is no profile '0.5'; use 0.1 or 0.4", queue_of '0.5')
   end)
 end)

@@ -67,7 +67,7 @@ describe('policy', function()
       { { parent = { apiVersion = 'v1' } }, 'policy.manifest.parent.kind is missing' },
       { { children = { with(kind, { shared = 1 }) } }, 'policy.manifest.children[1].shared must be a boolean, not a number' },
       { { children = { x = kind } }, 'policy.manifest.children must be a list' },
-      { { related = { kind } }, 'policy.manifest.related[1] needs either label or owner' },
+      { { related = { kind } }, 'policy.manifest.related[1] needs one of label, same_label and owner' },
       { { legacy_managers = { 1 } }, 'policy.manifest.legacy_managers[1] must be a string' },
       { { settings = { a = { typ = 1 } } }, "policy.manifest.settings.a: unknown field 'typ'" },
       { { settings = { a = { type = 'float' } } }, "policy.manifest.settings.a.type 'float' is not one of boolean, file, integer, json, string" },

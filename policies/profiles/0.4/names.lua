@@ -63,6 +63,16 @@ local function problem_of_queue(name)
   if name:find '[^%w_-]' then return ("its queue would be called '%s'; SQS takes letters, digits, '-' and '_' only"):format(name) end
 end
 
+--- Is this pod one of the actor's own? Several actors may have one label; the owner of a pod tells whose it is.
+function M.owns(actor, pod)
+  local owner = (pod.metadata.ownerReferences or {})[1]
+  if not owner then return true end
+  local hash = k8s.get(pod, { 'metadata', 'labels', 'pod-template-hash' })
+  local name = owner.kind == 'ReplicaSet' and hash and owner.name:sub(1, -#hash - 2) or owner.name
+  if owner.kind == 'Job' then return name:find(actor.metadata.name .. '-', 1, true) == 1 end
+  return name == actor.metadata.name
+end
+
 --- What is wrong with the actor's name: { path, text }, or nil.
 function M.problem(actor, kind, transport)
   local name, label, limit = actor.metadata.name, M.actor(actor), kind == 'StatefulSet' and 52 or 63
