@@ -50,6 +50,8 @@ def start(bed, cache):
     env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": layout.path("data"), "WATCH_NAMESPACE": "",
            "POD_NAMESPACE": NAMESPACE, "POD_NAME": "keda", "OPERATOR_NAME": "keda", "KEDA_CLUSTER_OBJECT_NAMESPACE": NAMESPACE,
            "AWS_EC2_METADATA_DISABLED": "true"}
+    if "sqs" in bed.state["brokers"]:  # which also plays the service that lends roles; these are KEDA's own rights
+        env.update(AWS_ENDPOINT_URL_STS=f"http://127.0.0.1:{ports['sqs']}", AWS_ACCESS_KEY_ID="keda", AWS_SECRET_ACCESS_KEY="keda")
     local = {name: f"127.0.0.1:{ports[name]}" for name in PORTS}
     argv = {
         "keda-operator": ["--cert-dir", certs, "--leader-elect=false", "--metrics-service-bind-address", local["keda-operator"],
