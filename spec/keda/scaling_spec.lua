@@ -160,10 +160,12 @@ describe('with a real KEDA', function()
     cluster.apply(table.concat({
       scaled('by-cron', 'rabbitmq', 'additionalTriggers: [' .. all_day .. ']'),
       scaled('by-names', 'rabbitmq', 'additionalTriggers: [' .. all_day .. '], advanced: {formula: "office + queue + 1", target: "1"}'),
-      scaled('by-failure', 'rabbitmq', 'minReplicas: 1, additionalTriggers: [' .. nobody .. '], fallback: {failureThreshold: 1, replicas: 3, behavior: static}'),
+      scaled('by-failure', 'rabbitmq', 'minReplicas: 1, additionalTriggers: [' .. nobody
+        .. '], fallback: {failureThreshold: 1, replicas: 3, behavior: static}'),
       scaled('by-idling', 'rabbitmq', 'minReplicas: 3, idleReplicas: 0, initialCooldownPeriod: 0'),
       scaled('by-waking', 'rabbitmq', 'activation: 2, excludeUnacknowledged: true, advanced: {horizontalPodAutoscalerConfig: '
-        .. '{name: waking, behavior: {scaleUp: {tolerance: 200m}, scaleDown: {stabilizationWindowSeconds: 7}}}}'):gsub('namespace: ', 'labels: {team: ml}, namespace: ', 1),
+        .. '{name: waking, behavior: {scaleUp: {tolerance: 200m}, scaleDown: {stabilizationWindowSeconds: 7}}}}')
+        :gsub('namespace: ', 'labels: {team: ml}, namespace: ', 1),
       scaled('by-delay', 'sqs', 'scaleOnDelayed: true, scaleOnInFlight: false, activation: 0', 'queueLength: 1'),
       scaled('by-role', 'abroad', 'scaleOnInFlight: true'),
       (scaled('by-jobs', 'rabbitmq', 'successfulJobsHistoryLimit: 1, failedJobsHistoryLimit: 0, scalingStrategy: {strategy: custom, '
