@@ -90,7 +90,7 @@ local SINCE = {
     version = '2.18' },
   { role = 'scaler', field = 'spec.' .. M.HPA .. '.behavior.scaleDown.tolerance', path = 'spec.scaling.' .. M.HPA .. '.behavior.scaleDown.tolerance',
     version = '2.18' },
-  { role = 'trigger-auth', field = 'spec.podIdentity.externalID', path = 'spec.transport', setting = 'kedaExternalId', version = '2.20' },
+  { role = 'trigger-auth', field = 'spec.podIdentity.externalID', path = 'spec.transport', setting = 'scalerExternalId', version = '2.20' },
 }
 
 --- Lets what an older KEDA lacks be left out, and says what it needs.
@@ -190,6 +190,7 @@ function M.problem_of(actor, transport, params)
   if bad then return bad end
   local idle, min, fallback = scaling(actor, 'idleReplicas'), scaling(actor, 'minReplicas', 0), scaling(actor, 'fallback')
   if idle and idle >= min then return wrong('idleReplicas', '%d must be below minReplicas, which is %d; raise minReplicas or remove it', idle, min) end
+  if idle and idle > 0 then return wrong('idleReplicas', 'must be 0: the autoscaler raises any other number to minReplicas again') end
   if fallback and not (fallback.failureThreshold and fallback.replicas) then
     return wrong('fallback', 'needs failureThreshold and replicas: after how many failures, and how many replicas then')
   end
@@ -200,9 +201,9 @@ function M.problem_of(actor, transport, params)
     return wrong('excludeUnacknowledged', "needs the management API: AMQP counts no unacknowledged messages anyway; set management.url of the transport "
       .. '"%s", or remove it', transport.name)
   end
-  if k8s.get(transport.config, 'kedaExternalId') and not k8s.get(transport.config, 'kedaRoleArn') then
+  if k8s.get(transport.config, 'scalerExternalId') and not k8s.get(transport.config, 'scalerRoleArn') then
     return { path = 'spec.transport', condition = 'ScalingReady', reason = 'ValidationError',
-      message = ('spec.transport: kedaExternalId of the transport "%s" needs kedaRoleArn beside it'):format(transport.name) }
+      message = ('spec.transport: scalerExternalId of the transport "%s" needs scalerRoleArn beside it'):format(transport.name) }
   end
 end
 

@@ -59,6 +59,10 @@ function M.judge(scaler, hpa, ctx)
     return { 'True', 'ScalingPaused', what .. ' is paused by an annotation autoscaling.keda.sh/paused...' }
   end
   local trouble, again = blind(hpa, ctx)
+  local fallen = conditions.of(scaler, 'Fallback')
+  if not trouble and fallen and fallen.status == 'True' then
+    return { 'True', 'ScalingFallback', what .. ' keeps to its fallback: KEDA cannot read the queue, or another trigger' }
+  end
   return trouble or { 'True', 'ScaledObjectCreated', what .. ' scales the actor' }, again
 end
 

@@ -66,10 +66,10 @@ end
 
 --- KEDA with a role that it takes, which may be of the queue's account; with the rights of the pods it scales; or with its own.
 local function pod_identity(config)
-  local role = given(config, 'kedaRoleArn')
+  local role = given(config, 'scalerRoleArn')
   return { podIdentity = {
     provider = 'aws', identityOwner = not role and given(config, 'actorRoleArn') and 'workload' or 'keda', roleArn = role,
-    externalID = role and given(config, 'kedaExternalId'),
+    externalID = role and given(config, 'scalerExternalId'),
   } }
 end
 
@@ -82,7 +82,7 @@ end
 local function account(config)
   local id = given(config, 'accountId')
   if id then return tostring(id) end
-  return (given(config, 'actorRoleArn') or given(config, 'kedaRoleArn') or ''):match '^arn:[^:]*:iam::(%d+):'
+  return (given(config, 'actorRoleArn') or given(config, 'scalerRoleArn') or ''):match '^arn:[^:]*:iam::(%d+):'
 end
 
 function TRIGGER.sqs(actor, config)
@@ -96,7 +96,7 @@ function TRIGGER.sqs(actor, config)
     scaleOnInFlight = keda.text(actor, 'scaleOnInFlight'), scaleOnDelayed = keda.text(actor, 'scaleOnDelayed'),
   }
   local keys = json.array {}
-  if given(config, 'kedaRoleArn') then return 'aws-sqs-queue', metadata, pod_identity(config) end
+  if given(config, 'scalerRoleArn') then return 'aws-sqs-queue', metadata, pod_identity(config) end
   key_reference(keys, 'awsAccessKeyID', actor, k8s.get(config, 'credentials.accessKeyIdSecretRef'))
   key_reference(keys, 'awsSecretAccessKey', actor, k8s.get(config, 'credentials.secretAccessKeySecretRef'))
   return 'aws-sqs-queue', metadata, #keys > 0 and { secretTargetRef = keys } or pod_identity(config)

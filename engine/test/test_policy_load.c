@@ -31,7 +31,8 @@ static int load(const char *config, bool cheap, ao_loaded *ret, ao_err **reterr)
 }
 
 #define SQS_KEYS                                                                                                                           \
-	"accountId, actorRoleArn, credentials, endpoint, instanceMetadata, queues, region, tags, visibilityTimeout, waitTimeSeconds"
+	"accountId, actorRoleArn, credentials, endpoint, instanceMetadata, queues, region, scalerExternalId, scalerRoleArn, tags, "        \
+	"visibilityTimeout, waitTimeSeconds"
 
 static void settings_of_nobody_are_named_and_no_error(void **state)
 {

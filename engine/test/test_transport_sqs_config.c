@@ -53,6 +53,8 @@ static void wrong_configurations_are_named(void **state)
 	    {R "\"endpoint\":\"http://u:p@host\"}", "config.endpoint: expected http://HOST[:PORT]"},
 	    {R "\"endpoint\":\"https://host/path\"}", "config.endpoint: expected http://HOST[:PORT]"},
 	    {R "\"actorRoleArn\":\"role\"}", "config.actorRoleArn: expected the ARN of a role"},
+	    {R "\"scalerRoleArn\":\"role\"}", "config.scalerRoleArn: expected the ARN of a role"},
+	    {R "\"scalerExternalId\":{}}", "config.scalerExternalId: expected a string"},
 	    {R "\"visibilityTimeout\":43201}", "config.visibilityTimeout: expected a whole number from 0 to 43200"},
 	    {R "\"visibilityTimeout\":1.5}", "config.visibilityTimeout: expected a whole number"},
 	    {R "\"visibilityTimeout\":\"5m\"}", "config.visibilityTimeout: expected a whole number"},
@@ -83,7 +85,9 @@ static void good_configurations_are_read(void **state)
 	    {"{}", "us-west-2", "https://sqs.us-west-2.amazonaws.com", ""},
 	    {"{\"endpoint\":\"http://127.0.0.1:4566/\",\"instanceMetadata\":\"true\"}", "us-west-2", "http://127.0.0.1:4566", "metadata"},
 	    {"{\"region\":\"eu-central-1\",\"accountId\":\"012345678901\",\"endpoint\":\"\",\"actorRoleArn\":\"arn:aws:iam::1:role/a\","
-	     "\"visibilityTimeout\":\"300\",\"waitTimeSeconds\":20,\"credentials\":{\"accessKeyIdSecretRef\":{\"name\":\"a\",\"key\":\"b\","
+	     "\"scalerRoleArn\":\"arn:aws:iam::2:role/"
+	     "b\",\"scalerExternalId\":\"c\",\"visibilityTimeout\":\"300\",\"waitTimeSeconds\":20,\"credentials\":{"
+	     "\"accessKeyIdSecretRef\":{\"name\":\"a\",\"key\":\"b\","
 	     "\"optional\":true},\"secretAccessKeySecretRef\":{\"name\":\"a\",\"key\":\"b\"},\"sessionTokenSecretRef\":null},"
 	     "\"tags\":{\"a\":\"b\",\"n\":1},\"instanceMetadata\":false,\"queues\":{\"autoCreate\":\"true\",\"forceRecreate\":false,"
 	     "\"deletionPolicy\":\"Retain\",\"dlq\":{\"enabled\":true,\"maxRetryCount\":\"3\",\"retentionDays\":14}}}",

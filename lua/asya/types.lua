@@ -126,7 +126,7 @@ log = {}
 ---@field excludeUnacknowledged boolean? Leave out messages of RabbitMQ that are being worked on. Needs the management API.
 ---@field failedJobsHistoryLimit integer? Jobs that have failed and are kept. For Jobs only.
 ---@field fallback AsyncActorSpecScalingFallback? What to do while KEDA cannot read the queue.
----@field idleReplicas integer? Replicas that are left while there are no messages, fewer than minReplicas, which then holds as soon as there are some.
+---@field idleReplicas integer? Lets an actor nap though minReplicas is above 0, which then holds as soon as there are messages. KEDA can do that with 0 only.
 ---@field initialCooldownPeriod integer? Seconds that a new actor keeps its replicas though there are no messages.
 ---@field maxReplicas integer? Most replicas that KEDA may start.
 ---@field minReplicas integer? Fewest replicas that KEDA leaves. 0 lets the actor nap while there are no messages.

@@ -93,6 +93,13 @@ def sqs_spec(layout, ports):
             "cwd": layout.path("data")}
 
 
+def roles_env(state):
+    """Who lends roles where SQS is played, and with which rights they are asked for."""
+    if "sqs" not in state["brokers"]:
+        return {}
+    return {"AWS_ENDPOINT_URL_STS": f"http://127.0.0.1:{state['ports']['sqs']}", "AWS_ACCESS_KEY_ID": "keda", "AWS_SECRET_ACCESS_KEY": "keda"}
+
+
 def sqs_values(ports):
     return {"BED_SQS_URL": f"http://127.0.0.1:{ports['sqs']}", "BED_SQS_PORT": ports["sqs"],
             "BED_SQS_REGION": "us-east-1", "BED_SQS_ACCOUNT": "123456789012"}

@@ -6,6 +6,7 @@ as far as the API server has to know of them.
 import base64
 import os
 
+import brokers
 import pki
 from common import Fail, write_file
 
@@ -49,7 +50,7 @@ def start(bed, cache):
     certs, config = layout.path("pki", "keda"), bed.conf("keda-client.kubeconfig")
     env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": layout.path("data"), "WATCH_NAMESPACE": "",
            "POD_NAMESPACE": NAMESPACE, "POD_NAME": "keda", "OPERATOR_NAME": "keda", "KEDA_CLUSTER_OBJECT_NAMESPACE": NAMESPACE,
-           "AWS_EC2_METADATA_DISABLED": "true"}
+           "AWS_EC2_METADATA_DISABLED": "true", **brokers.roles_env(bed.state)}
     local = {name: f"127.0.0.1:{ports[name]}" for name in PORTS}
     argv = {
         "keda-operator": ["--cert-dir", certs, "--leader-elect=false", "--metrics-service-bind-address", local["keda-operator"],

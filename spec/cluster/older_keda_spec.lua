@@ -19,7 +19,7 @@ local BEHAVIOR, TOLERANCE, MODIFIERS, EXTERNAL_ID = '2.17', '2.18', '2.20', '2.2
 local TRANSPORTS = json.encode { transports = {
   rabbitmq = { enabled = true, config = { host = '127.0.0.1' } },
   sqs = { enabled = true, config = {
-    region = 'us-east-1', kedaRoleArn = 'arn:aws:iam::210987654321:role/count', kedaExternalId = 'asya', queues = { autoCreate = false },
+    region = 'us-east-1', scalerRoleArn = 'arn:aws:iam::210987654321:role/count', scalerExternalId = 'asya', queues = { autoCreate = false },
   } },
 } }
 
@@ -27,7 +27,7 @@ local WITH_ALL = [[
   scaling:
     enabled: true
     minReplicas: 2
-    idleReplicas: 1
+    idleReplicas: 0
     initialCooldownPeriod: 5
     fallback: {failureThreshold: 3, replicas: 2, behavior: currentReplicas}
     additionalTriggers: [{name: office, type: cron, metadata: {timezone: UTC, start: "0 8 * * *", end: "0 9 * * *", desiredReplicas: "2"}}]
@@ -138,7 +138,7 @@ describe('beside an older KEDA', function()
       assert_lacks_nothing(abroad)
     else
       assert_lacks(modifiers, "spec.scaling.fallback.behavior: 'scalingModifiers' needs KEDA 2.20")
-      assert_lacks(abroad, 'spec.transport: kedaExternalId needs KEDA 2.20')
+      assert_lacks(abroad, 'spec.transport: scalerExternalId needs KEDA 2.20')
     end
     assert_lacks_nothing(scaling('jobs', ns))
   end
@@ -147,7 +147,7 @@ describe('beside an older KEDA', function()
   local function look(version, ns)
     local spec = cluster.get('scaledobject', 'all', ns).spec
     assert.same({ failureThreshold = 3, replicas = 2, behavior = has(version, BEHAVIOR) and 'currentReplicas' or nil }, spec.fallback)
-    assert.same({ 1, 2, 5, 'office', 'queue + office' }, { spec.idleReplicaCount, spec.minReplicaCount, spec.initialCooldownPeriod, spec.triggers[2].name,
+    assert.same({ 0, 2, 5, 'office', 'queue + office' }, { spec.idleReplicaCount, spec.minReplicaCount, spec.initialCooldownPeriod, spec.triggers[2].name,
       spec.advanced.scalingModifiers.formula })
     local hpa = spec.advanced.horizontalPodAutoscalerConfig
     assert.same({ 'mine', 5 }, { hpa.name, hpa.behavior.scaleDown.stabilizationWindowSeconds })

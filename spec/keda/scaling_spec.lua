@@ -6,6 +6,7 @@ local json = require 'json'
 local messages = require 'messages'
 
 local eventually, env = cluster.eventually, os.getenv
+local ABROAD = '210987654321' -- an account that is not the one of the actors
 local SCALING = '  scaling: {enabled: true, minReplicas: 0, maxReplicas: 4, pollingInterval: 1, cooldownPeriod: 5, queueLength: 2%s}'
 
 --- The brokers of the bed; with `management` KEDA is to ask RabbitMQ's HTTP API instead of AMQP.
@@ -21,7 +22,19 @@ local function transports(management)
       credentials = { accessKeyIdSecretRef = { name = 'aws', key = 'id' }, secretAccessKeySecretRef = { name = 'aws', key = 'secret' } },
       queues = { autoCreate = true },
     } },
+    abroad = { enabled = true, type = 'sqs', config = {
+      region = env 'BED_SQS_REGION', endpoint = env 'BED_SQS_URL', accountId = ABROAD, scalerExternalId = 'asya',
+      scalerRoleArn = ('arn:aws:iam::%s:role/count'):format(ABROAD), queues = { autoCreate = true },
+      credentials = { accessKeyIdSecretRef = { name = 'abroad', key = 'id' }, secretAccessKeySecretRef = { name = 'abroad', key = 'secret' } },
+    } },
   } }
+end
+
+--- What spec/keda/sqs.py prints.
+local function by_sqs(...)
+  local output, ok = cluster.sh('python3 spec/keda/sqs.py %s %s', env 'BED_SQS_URL', table.concat({ ... }, ' '))
+  assert(ok, output)
+  return (output:gsub('%s+$', ''))
 end
 
 describe('with a real KEDA', function()
@@ -130,6 +143,61 @@ describe('with a real KEDA', function()
     await('by-broken', ns, 'naps again', function(status, it)
       return status.status == 'Napping' and cluster.condition(it, 'ScalingReady').status == 'True'
     end)
+  end)
+
+  it('does all else that actors may ask of it', function()
+    local ns = namespace()
+    local key = by_sqs('key', ABROAD)
+    cluster.kubectl('create secret generic abroad -n %s --from-literal=id=%s --from-literal=secret=secret', ns, key)
+    operator(true)
+    local all_day = '{name: office, type: cron, metadata: {timezone: UTC, start: "0 0 * * *", end: "59 23 * * *", desiredReplicas: "2"}}'
+    local nobody = '{name: load, type: prometheus, metadata: {serverAddress: "http://127.0.0.1:1", query: q, threshold: "1"}}'
+    local function scaled(name, transport, more, base)
+      local text = cluster.actor(name, ns, ('  scaling: {enabled: true, maxReplicas: 4, pollingInterval: 1, cooldownPeriod: 2, %s, %s}')
+        :format(base or 'queueLength: 2', more))
+      return (text:gsub('transport: rabbitmq', 'transport: ' .. transport))
+    end
+    cluster.apply(table.concat({
+      scaled('by-cron', 'rabbitmq', 'additionalTriggers: [' .. all_day .. ']'),
+      scaled('by-names', 'rabbitmq', 'additionalTriggers: [' .. all_day .. '], advanced: {formula: "office + queue + 1", target: "1"}'),
+      scaled('by-failure', 'rabbitmq', 'minReplicas: 1, additionalTriggers: [' .. nobody
+        .. '], fallback: {failureThreshold: 1, replicas: 3, behavior: static}'),
+      scaled('by-idling', 'rabbitmq', 'minReplicas: 3, idleReplicas: 0, initialCooldownPeriod: 0'),
+      scaled('by-waking', 'rabbitmq', 'activation: 2, excludeUnacknowledged: true, advanced: {horizontalPodAutoscalerConfig: '
+        .. '{name: waking, behavior: {scaleUp: {tolerance: 200m}, scaleDown: {stabilizationWindowSeconds: 7}}}}')
+        :gsub('namespace: ', 'labels: {team: ml}, namespace: ', 1),
+      scaled('by-delay', 'sqs', 'scaleOnDelayed: true, scaleOnInFlight: false, activation: 0', 'queueLength: 1'),
+      scaled('by-role', 'abroad', 'scaleOnInFlight: true'),
+      (scaled('by-jobs', 'rabbitmq', 'successfulJobsHistoryLimit: 1, failedJobsHistoryLimit: 0, scalingStrategy: {strategy: custom, '
+        .. 'customScalingQueueLengthDeduction: 0, customScalingRunningJobPercentage: "0.5", pendingPodConditions: [Ready], '
+        .. 'multipleScalersCalculation: sum}, additionalTriggers: [' .. all_day .. ']'):gsub('  workload:\n', '  workload:\n    kind: Job\n')),
+    }, '\n---\n'))
+    for name, own in pairs { ['by-delay'] = 'id', ['by-role'] = key } do
+      await(name, ns, 'has its queue', function(_, it) return cluster.condition(it, 'TransportReady').status == 'True' end)
+      by_sqs('send', own, 'asya-' .. name, own == key and 0 or 900)
+    end
+    for _ = 1, 2 do messages.rabbitmq.send('by-waking', '{"id":"m"}') end
+
+    local function runs(name, count)
+      return await(name, ns, ('runs with %d replicas'):format(count), function(status) return status.replicas == count and status.desiredReplicas == count end)
+    end
+    local function ready(name)
+      return await(name, ns, 'is scaled', function(_, it) return (cluster.condition(it, 'ScalingReady') or {}).status == 'True' end)
+    end
+    runs('by-cron', 2)
+    runs('by-names', 3)
+    runs('by-delay', 1)
+    runs('by-role', 1)
+    await('by-idling', ns, 'naps', function(status) return status.status == 'Napping' end)
+    runs('by-failure', 3)
+    eventually('Jobs without a message', 60, function() return #cluster.list('jobs', ns) > 0 end)
+    for _, name in ipairs { 'by-cron', 'by-names', 'by-delay', 'by-role', 'by-idling', 'by-waking', 'by-jobs' } do ready(name) end
+    assert.equal(0, cluster.get('asyncactor', 'by-waking', ns).status.replicas, 'two messages do not wake it')
+    messages.rabbitmq.send('by-waking', '{"id":"m"}')
+    eventually('three messages wake it', 60, function() return cluster.get('asyncactor', 'by-waking', ns).status.replicas == 2 end)
+    local hpa = cluster.get('hpa', 'waking', ns)
+    assert.equal('ml', hpa.metadata.labels.team)
+    assert.same({ '200m', 7 }, { hpa.spec.behavior.scaleUp.tolerance, hpa.spec.behavior.scaleDown.stabilizationWindowSeconds })
   end)
 
   it('takes whatever is made of 60 random actors', function()

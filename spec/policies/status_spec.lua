@@ -396,6 +396,17 @@ describe('status', function()
     assert.is_nil(status.scaledObjectRef)
   end)
 
+  it('says that KEDA has fallen back, which is no trouble', function()
+    local fallen = scaled_object { 'Ready', 'True' }
+    table.insert(fallen.status.conditions, { type = 'Fallback', status = 'True', reason = 'FallbackExists', message = 'm' })
+    local status = judge { children = { deployment(2, full), fallen }, scaling = { enabled = true } }
+    local scaling = condition(status, 'ScalingReady')
+    assert.same({ 'True', 'ScalingFallback', 'Running' }, { scaling.status, scaling.reason, status.status })
+    fallen.status.conditions[2].status = 'False'
+    status = judge { children = { deployment(2, full), fallen }, scaling = { enabled = true } }
+    assert.equal('ScaledObjectCreated', condition(status, 'ScalingReady').reason)
+  end)
+
   it('says why a part of the plan was refused, behind graver news', function()
     local refused = json.array { { role = 'scaler', kind = 'ScaledObject', name = 'a', condition = 'ScalingReady', message = 'no account' } }
     local function verdict(children, pods, errors)

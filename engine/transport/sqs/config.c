@@ -73,6 +73,8 @@ static const ao_shape FIELDS[] = {
     OTHER("accountId", wrong_account),
     OTHER("endpoint", wrong_endpoint),
     OTHER("actorRoleArn", wrong_role),
+    OTHER("scalerRoleArn", wrong_role),
+    TEXT("scalerExternalId"),
     WHOLE("visibilityTimeout", 43200),
     WHOLE("waitTimeSeconds", 20),
     MAP("credentials", CREDENTIALS),
