@@ -16,7 +16,7 @@
 
 #define NEAR_MS 1000  /* children that were just written are looked at by their controllers in that time */
 #define FIRST_MS 3000 /* ... and new ones run in that time: until then nothing is worth telling but an error */
-#define BUSY_MS 15000 /* ... while many others wait for theirs, too */
+#define BUSY_MS 30000 /* ... while many others wait for theirs, too */
 #define CALM_MS 5000  /* counts alone are no news that somebody waits for */
 
 /** What happened in this pass, for the status hooks. */
@@ -194,6 +194,20 @@ static void put_claim(const ao_pass *pass, const cJSON *before, cJSON *written)
 		ao_json_put_path(written, path, cJSON_Duplicate(claim, 1));
 }
 
+/** Adds what may spare an operator after us a plan. It is told with news, and is none. */
+static void put_settled(const ao_pass *pass, const ao_object *object, const cJSON *before, cJSON *written)
+{
+	char *const *path = pass->reconciler->manifest->settled_path;
+	const cJSON *there = path ? ao_json_at_path(before, path) : NULL;
+	if (there)
+		ao_json_put_path(written, path, cJSON_Duplicate(there, 1));
+	if (!path || ao_json_equal(ao_json_at(before, "status"), ao_json_at(written, "status")))
+		return;
+	ao_auto_str char *text = ao_plan_settled(pass, object);
+	if (text)
+		ao_json_put_path(written, path, cJSON_CreateString(text));
+}
+
 /** The status hooks themselves failed. Nothing else can tell the user, so the engine says it, as an Event and as a condition. */
 static ao_op_result report_broken_status(ao_pass *pass, const ao_object *object, const ao_err *err)
 {
@@ -342,6 +356,7 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	put_digests(pass, ao_json_at(snapshot, "outcome"), result);
 	const cJSON *before = ao_json_at(snapshot, "parent");
 	put_claim(pass, before, result);
+	put_settled(pass, object, before, result);
 	if (hold(pass, patience_ms(pass, object, before, result)))
 		return AO_OP_END;
 	emit_events(pass, ao_json_at(result, "events"), object);
