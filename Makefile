@@ -77,7 +77,7 @@ $(BUILD)/san/asya-operator: $(BUILD)/san/engine/main.o $(SAN_OBJ)
 	@echo "  LINK $@"
 	@$(CC) $(SAN) -o $@ $^ $(LIBS)
 
-$(BUILD)/obj/engine/main.o $(BUILD)/san/engine/main.o $(BUILD)/obj/engine/operator/operator.o $(BUILD)/obj/engine/policy/record.o $(BUILD)/obj/engine/cli/session.o $(BUILD)/obj/engine/cli/version.o $(BUILD)/obj/engine/cli/release.o: \
+$(BUILD)/obj/engine/main.o $(BUILD)/san/engine/main.o $(BUILD)/obj/engine/operator/controller.o $(BUILD)/san/engine/operator/controller.o $(BUILD)/obj/engine/policy/record.o $(BUILD)/obj/engine/cli/session.o $(BUILD)/obj/engine/cli/version.o $(BUILD)/obj/engine/cli/release.o: \
 	DEFS += -DAO_VERSION='"$(VERSION)"'
 
 $(BUILD)/gen/embedded.c: engine/script/embed.lua $(EMBED_FILES) | $(BUILD)/.deps

@@ -123,7 +123,8 @@ local PROFILE = { setting = 'string', annotation = 'string', base = 'string' }
 local SETTING_TYPES = { string = true, integer = true, boolean = true, json = true, file = true }
 local MANIFEST = {
   domain = 'string?', parent = 'table', children = 'table', related = 'table?', finalizer = 'string?', field_manager = 'string', legacy_managers = 'table?',
-  lease = 'string', component = 'string', rendered_digest = 'string?', bundle_digest = 'string?', queue_records = 'string?', claim = 'string?',
+  lease = 'string', component = 'string', rendered_digest = 'string?', bundle_digest = 'string?', settled_digest = 'string?',
+  queue_records = 'string?', claim = 'string?',
   policies_label = 'string?',
   gauge = 'table?', debug_path = 'string?', public_env = 'table?',
   class_annotation = 'string?', install = 'string?', profile = 'table?',

@@ -34,6 +34,7 @@ return policy.manifest {
   component = 'asya-operator',
   rendered_digest = 'status.renderedDigest',
   bundle_digest = 'status.bundleDigest',
+  settled_digest = 'status.settledDigest',
   queue_records = 'status.queues',
   claim = 'status.operator',
   policies_label = 'asya.sh/policies',

@@ -1,6 +1,7 @@
 /* openapi.c -- fetches an index, then one document after the other.  Each is compiled when it comes, and its text is freed. */
 #include "kube/openapi.h"
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "json/json.h"
@@ -187,6 +188,17 @@ void ao_openapi_refresh(ao_openapi *o, void (*fn)(void *arg), void *arg)
 }
 
 unsigned ao_openapi_version(const ao_openapi *o) { return o->version; }
+
+uint64_t ao_openapi_digest(const ao_openapi *o)
+{
+	uint64_t digest = AO_HASH_INIT;
+	for (const group *g = o->groups; g; g = g->next) {
+		const char *have = g->have ? g->have : "";
+		digest = ao_hash(digest, g->api_version, strlen(g->api_version) + 1);
+		digest = ao_hash(digest, have, strlen(have) + 1);
+	}
+	return digest | 1;
+}
 
 /* ---- checking ---- */
 

@@ -34,6 +34,9 @@ void ao_openapi_refresh(ao_openapi *openapi, void (*fn)(void *arg), void *arg);
 /** A number that grows whenever a schema has changed. */
 unsigned ao_openapi_version(const ao_openapi *openapi);
 
+/** A digest of what the server's schemas are, the same in every process; never 0. */
+uint64_t ao_openapi_digest(const ao_openapi *openapi);
+
 /** Checks and settles an object as ao_schema_check() does. */
 int ao_openapi_check(const ao_openapi *openapi, cJSON *object, ao_err **reterr);
 

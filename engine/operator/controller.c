@@ -326,6 +326,7 @@ static void build_world(ao_controller *c)
 	    .is_apart = is_apart,
 	    .on_pass = on_pass,
 	    .claim = ao_rivals_claim(c->rivals),
+	    .build = AO_VERSION,
 	    .arg = c,
 	    .openapi = c->openapi,
 	    .events = c->events,

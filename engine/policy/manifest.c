@@ -164,6 +164,7 @@ int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 	m->digest_path = split_path(ao_json_str(json, "rendered_digest"));
 	m->bundle_path = split_path(ao_json_str(json, "bundle_digest"));
 	m->records_path = split_path(ao_json_str(json, "queue_records"));
+	m->settled_path = split_path(ao_json_str(json, "settled_digest"));
 	m->claim_path = split_path(ao_json_str(json, "claim"));
 	m->policies_label = ao_xstrdup(ao_json_str(json, "policies_label"));
 	m->class_annotation = ao_xstrdup(ao_json_str(json, "class_annotation"));
@@ -193,6 +194,7 @@ void ao_manifest_free(ao_manifest *m)
 	free_list(m->digest_path);
 	free_list(m->bundle_path);
 	free_list(m->records_path);
+	free_list(m->settled_path);
 	free_list(m->claim_path);
 	free(m->gauge);
 	free(m->gauge_help);

@@ -45,6 +45,7 @@ typedef struct ao_manifest {
 	char **digest_path;     /* NULL-terminated path in the parent where the digest of what was rendered is kept; NULL: nowhere */
 	char **bundle_path;     /* ... and the digest of the bundle that rendered it; NULL: nowhere */
 	char **records_path;    /* NULL-terminated path in the parent of the records that say whose its queues are; NULL: nowhere */
+	char **settled_path;    /* NULL-terminated path in the parent of what spares an operator after us a plan; NULL: nowhere */
 	char **claim_path;      /* NULL-terminated path in the parent of who works on it, see operator/rivals.h; NULL: nowhere */
 	char *gauge;            /* name of the metric that counts parents by their state; NULL: none */
 	char *gauge_help, *gauge_label;

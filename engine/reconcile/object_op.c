@@ -36,6 +36,12 @@ static void note_failure(ao_pass *pass, const char *verb, const cJSON *item, con
 	ao_pass_error(pass, verb, kind_of(pass, desired), ao_json_str(item, "role"), ao_json_str(desired, "metadata", "name"), answer);
 }
 
+/** Does the plan hold what was carried out last, maybe by an operator before this one? */
+static bool is_rendered_again(const ao_pass *pass)
+{
+	return pass->plan.previous && strcmp(pass->plan.previous, pass->parent->rendered) == 0;
+}
+
 /**
  * Is this child already what the plan wants?  Yes when it is the very object we last saw to be right; or when it equals what we render in
  * effect and nothing we rendered earlier can be left over in it, that is when the digest of the last rendering is today's, or when nobody
@@ -53,7 +59,7 @@ static bool as_wanted(ao_pass *pass, ao_memo *memo, const ao_kind *kind, const c
 	if (ao_world_tree(kind, observed, &tree, NULL) < 0 || !ao_apply_equal(desired, tree, &pass->object.difference))
 		return false;
 	bool leftovers = known                 ? memo->desired != digest
-			 : pass->plan.previous ? strcmp(pass->plan.previous, pass->parent->rendered) != 0
+			 : pass->plan.previous ? !is_rendered_again(pass)
 					       : pass->plan.behind || (pass->plan.unrecorded && observed->held.post_at >= 0);
 	if (!leftovers)
 		*memo = (ao_memo){.desired = digest, .observed = observed->spec_digest, .seen = true};
@@ -185,7 +191,7 @@ ao_op_result ao_op_object(ao_pass *pass, const cJSON *item)
 		note_absent(pass, kind, item);
 		return AO_OP_STOP;
 	}
-	pass->object.restoring = memo->desired == digest;
+	pass->object.restoring = memo->desired ? memo->desired == digest : memo->observed && is_rendered_again(pass);
 	start_apply(pass, kind, desired, observed, false, on_applied);
 	return AO_OP_WAIT;
 }

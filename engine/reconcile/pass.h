@@ -61,6 +61,7 @@ typedef struct ao_parent {
 	bool released;        /* our finalizer is off it: nothing is written any more, though the cache still has it */
 	bool wants_shared;    /* the last plan had a shared object that others want otherwise, and its bundle was not the live one */
 	bool unfit;           /* an object, or a field that was left out of it, did not fit its schema */
+	char *beside;         /* what its last plan had beside objects of its own, if settled.h can tell: the part of a text; or NULL */
 	char *rendered;       /* digest of everything the last plan held, in hex; or NULL */
 	char *carried;        /* the same, of the last plan that was carried out to its end; or NULL */
 	uint64_t status_ms;   /* when its status was last written, or held back, monotonic; 0: never */
@@ -136,6 +137,7 @@ struct ao_reconciler {
 	const ao_manifest *manifest;
 	ao_workqueue *queue;
 	ao_map *parents;          /* key -> ao_parent */
+	uint64_t build;           /* digest of what we are made of */
 	char *label;              /* controller="...", for metrics */
 	bool ending;              /* only what is held back is still told */
 	bool all_planned;         /* every parent has had a plan since we began: it is known which parent has which queue */
@@ -189,6 +191,8 @@ int ao_reconciler_snapshot(const ao_reconciler *reconciler, const ao_object *par
 
 /** Asks the bundle for the plan and pushes the operations that carry it out. When nothing has changed it does nothing. */
 ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item);
+/** What the status is to say for operators after us, as settled.h has it; NULL when there is nothing to say. The caller frees. */
+char *ao_plan_settled(const ao_pass *pass, const ao_object *object);
 /** Has anything changed that the policies read for the plan, or has the time come that the plan named? */
 bool ao_plan_is_stale(const ao_reconciler *reconciler, const ao_parent *parent, const ao_object *object);
 /** For a parent that is being deleted: plans its queues, and pushes their deletion. */

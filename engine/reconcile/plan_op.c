@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "policy/plan.h"
 #include "reconcile/pass.h"
+#include "reconcile/settled.h"
 #include "serve/instruments.h"
 
 #include <inttypes.h>
@@ -81,6 +82,14 @@ static void remember_basis(ao_pass *pass, const ao_object *object)
 		pass->parent->basis.due_ms = ao_mono_ms() + (uint64_t)(after->valuedouble * 1000);
 }
 
+/** Are the children, all of them, as they were when they were right? */
+static bool children_are_known(const ao_reconciler *r, ao_parent *parent)
+{
+	child_check check = {.parent = parent};
+	ao_world_each_child(r->with.world, parent->uid, check_child, &check);
+	return !check.changed && check.found == ao_map_count(parent->memos);
+}
+
 /** Would rendering again give what the last good pass gave, and is all of it still there? */
 static bool nothing_to_carry_out(const ao_reconciler *r, const ao_pass *pass, const ao_object *object)
 {
@@ -89,9 +98,77 @@ static bool nothing_to_carry_out(const ao_reconciler *r, const ao_pass *pass, co
 		return false;
 	if (parent->basis.reads & AO_READ_NOW || ao_plan_is_stale(r, parent, object))
 		return false;
-	child_check check = {.parent = parent};
-	ao_world_each_child(r->with.world, object->uid, check_child, &check);
-	return !check.changed && check.found == ao_map_count(parent->memos);
+	return children_are_known(r, parent);
+}
+
+/* ---- what is settled, from one process to the next ---- */
+
+static void add_child(void *arg, const ao_kind *kind, const ao_object *object) { ao_settled_add(arg, kind->resource.kind, object); }
+
+static ao_settled settled_now(const ao_pass *pass, const ao_object *object, const char *rendered)
+{
+	const ao_reconciler *r = pass->reconciler;
+	const uint64_t makers[] = {r->build, ao_openapi_digest(r->with.openapi)};
+	ao_settled settled = {
+	    .maker = ao_hash(AO_HASH_INIT, makers, sizeof(makers)), .bundle = pass->plan.bundle, .rendered = rendered, .parent = object};
+	ao_world_each_child(r->with.world, object->uid, add_child, &settled);
+	return settled;
+}
+
+char *ao_plan_settled(const ao_pass *pass, const ao_object *object)
+{
+	ao_parent *parent = pass->parent;
+	if (pass->held || !parent->settled || !parent->beside || !parent->carried || parent->invalid || parent->policy_error ||
+	    strcmp(parent->bundle, pass->plan.bundle) != 0 || parent->spec_digest != object->spec_digest ||
+	    !children_are_known(pass->reconciler, parent))
+		return NULL;
+	ao_settled settled = settled_now(pass, object, parent->carried);
+	return ao_settled_text(&settled, parent->beside);
+}
+
+static bool shared_are_right(const ao_reconciler *r, const char *shared)
+{
+	size_t cursor = 0;
+	for (uint64_t digest; ao_settled_next_shared(shared, &cursor, &digest);)
+		if (!ao_shared_is_right(r->with.shared, digest))
+			return false;
+	return true;
+}
+
+static void remember_child(void *arg, const ao_kind *kind, const ao_object *object)
+{
+	ao_auto_str char *id = ao_xasprintf("%s %s", kind->resource.kind, object->key);
+	*ao_parent_memo(arg, id) = (ao_memo){.observed = object->spec_digest};
+}
+
+/**
+ * The first time we see a parent: does its status say that its plan was carried out when all was as it is now?  Then we know what the
+ * operator before us knew, and do what it would have done: nothing.  Whoever records plans, or may not touch shared objects, plans.
+ */
+static bool recall_settled(const ao_pass *pass, const ao_object *object)
+{
+	const ao_reconciler *r = pass->reconciler;
+	const ao_manifest *m = r->manifest;
+	ao_parent *parent = pass->parent;
+	if (*parent->bundle || parent->carried || r->with.recorder || r->with.is_apart(r->with.arg, object))
+		return false;
+	ao_auto_str char *text = ao_object_text(object, m->settled_path), *rendered = ao_object_text(object, m->digest_path);
+	if (!text || !rendered)
+		return false;
+	ao_settled settled = settled_now(pass, object, rendered);
+	const char *shared = ao_settled_fits(text, &settled);
+	if (!shared || !shared_are_right(r, shared))
+		return false;
+	ao_world_each_child(r->with.world, object->uid, remember_child, parent);
+	ao_queues_keep(r->with.queues, parent->uid, NULL);
+	snprintf(parent->bundle, sizeof(parent->bundle), "%s", pass->plan.bundle);
+	parent->beside = ao_xstrdup(shared);
+	parent->rendered = ao_xstrdup(rendered);
+	parent->carried = AO_TAKE(rendered);
+	parent->spec_digest = object->spec_digest;
+	parent->generation = object->generation;
+	parent->settled = true;
+	return true;
 }
 
 /** Keeps the verdict on the parent, and on parts of its plan, for status passes that do not render. */
@@ -187,8 +264,11 @@ static void push_each(ao_pass *pass, const char *list, ao_op_result (*run)(ao_pa
 		ao_pass_push(pass, run, item);
 }
 
-/** @return the digest of all of them */
-static uint64_t push_objects(ao_pass *pass)
+/**
+ * @param shared  gets what settled.h tells of shared objects
+ * @return the digest of all of them
+ */
+static uint64_t push_objects(ao_pass *pass, ao_buf *shared)
 {
 	uint64_t digest = AO_HASH_INIT;
 	const cJSON *item;
@@ -196,8 +276,29 @@ static uint64_t push_objects(ao_pass *pass)
 		uint64_t one = ao_json_digest(ao_json_at(item, "object"));
 		ao_pass_push(pass, ao_op_object, item)->digest = one;
 		digest = ao_plan_digest_with(digest, item, one);
+		if (cJSON_IsTrue(ao_json_at(item, "shared")))
+			ao_settled_put_shared(shared, one);
 	}
 	return digest;
+}
+
+/**
+ * Does the plan do no more than make objects, whenever and wherever it is made?  Queues have to be known to the keeper, which asks brokers;
+ * what else a plan may hold is not known here.  Labels of the parent are a part of the parent.
+ */
+static bool only_makes_objects(const ao_pass *pass)
+{
+	static const char *const PLAIN[] = {"objects", "kept", "labels"};
+	const ao_parent *parent = pass->parent;
+	const cJSON *member;
+	cJSON_ArrayForEach (member, pass->plan.tree) {
+		bool plain = cJSON_IsArray(member) && !cJSON_GetArraySize(member);
+		for (size_t i = 0; i < AO_LEN(PLAIN); i++)
+			plain = plain || strcmp(member->string, PLAIN[i]) == 0;
+		if (!plain)
+			return false;
+	}
+	return !parent->unfit && !parent->basis.reads && !parent->basis.due_ms;
 }
 
 /** First the queues, then Secrets, which objects need, then each object in order, because the order has a meaning; then what is no longer
@@ -213,8 +314,11 @@ static void push_plan(ao_pass *pass)
 	ao_queues_keep(pass->reconciler->with.queues, parent->uid, ao_json_at(pass->plan.tree, "queues"));
 	push_each(pass, "queues", ao_op_ensure_queue);
 	push_each(pass, "copies", ao_op_copy_secret);
+	ao_auto_buf ao_buf shared = ao_buf_init(AO_SETTLED_SHARED_CAP);
 	free(parent->rendered);
-	parent->rendered = ao_xasprintf("%016" PRIx64, push_objects(pass));
+	free(parent->beside);
+	parent->rendered = ao_xasprintf("%016" PRIx64, push_objects(pass, &shared));
+	parent->beside = only_makes_objects(pass) && !shared.overflow ? ao_xstrdup(shared.data ? shared.data : "") : NULL;
 	ao_pass_push(pass, ao_op_prune, NULL);
 }
 
@@ -233,6 +337,8 @@ ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item)
 			parent->generation = object->generation; /* which may have moved on, there and back */
 		return AO_OP_STOP;
 	}
+	if (recall_settled(pass, object))
+		return AO_OP_STOP;
 	if (parent->carried)
 		pass->plan.previous = ao_xstrdup(parent->carried);
 	else

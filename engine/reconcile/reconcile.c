@@ -2,10 +2,12 @@
 #include "reconcile/reconcile.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "reconcile/pass.h"
+#include "script/embedded.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -21,6 +23,7 @@ static void free_parent(ao_parent *parent)
 	cJSON_Delete(parent->refused);
 	cJSON_Delete(parent->policy_error);
 	cJSON_Delete(parent->changed);
+	free(parent->beside);
 	free(parent->rendered);
 	free(parent->carried);
 	free(parent->key);
@@ -172,11 +175,21 @@ static void on_time(void *arg, bool worked, double seconds)
 	ao_metric_observe(r->with.metrics, worked ? "workqueue_work_duration_seconds" : "workqueue_queue_duration_seconds", name, seconds);
 }
 
+/** Of all that makes plans of a bundle: two builds between releases may share a name. */
+static uint64_t build_digest(const char *name)
+{
+	uint64_t digest = ao_hash(AO_HASH_INIT, name, strlen(name) + 1);
+	for (const ao_embedded *file = ao_embedded_sdk; file->name; file++)
+		digest = ao_hash_words(digest, file->text, file->len);
+	return digest;
+}
+
 ao_reconciler *ao_reconciler_new(const ao_reconciler_options *options)
 {
 	ao_reconciler *r = ao_xcalloc(1, sizeof(*r));
 	r->with = *options;
 	r->manifest = ao_world_manifest(options->world);
+	r->build = build_digest(options->build);
 	r->label = ao_xasprintf("controller=\"%s\"", r->manifest->kinds[0].resource.kind);
 	for (char *c = r->label; *c; c++)
 		*c = (char)tolower((unsigned char)*c);

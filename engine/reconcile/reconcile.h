@@ -51,6 +51,7 @@ typedef struct ao_reconciler_options {
 	bool (*is_apart)(void *arg, const ao_object *parent);
 	void (*on_pass)(void *arg, const ao_pass_report *report); /* at the end of each pass; may be NULL */
 	const cJSON *claim; /* {lease, since}: what a parent's status says of who works on it; NULL: that stays as it is */
+	const char *build;  /* which build we are: what another one has settled is planned again */
 	void *arg;
 	ao_openapi *openapi;
 	ao_events *events;

@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "loop/workqueue.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /** A pass that waits for an entry. */
@@ -42,8 +44,9 @@ struct ao_shared {
 	ao_world *world;
 	ao_events *events;
 	ao_workqueue *queue;
-	ao_map *entries; /* id -> entry */
-	waiter *waiters; /* all of them: as many as there are passes, at most */
+	ao_map *entries;   /* id -> entry */
+	ao_map *by_digest; /* desired_digest in hex -> the same entry: an object's name is part of it */
+	waiter *waiters;   /* all of them: as many as there are passes, at most */
 };
 
 static void add_waiter(entry *e, ao_shared_fn fn, void *arg)
@@ -115,8 +118,23 @@ static bool has_parent_in(ao_world *world, const char *namespace_)
 	return false;
 }
 
+#define DIGEST_TEXT 17
+
+static const char *digest_text(uint64_t digest, char text[DIGEST_TEXT])
+{
+	snprintf(text, DIGEST_TEXT, "%016" PRIx64, digest);
+	return text;
+}
+
+static void unindex(ao_shared *shared, const entry *e)
+{
+	char text[DIGEST_TEXT];
+	ao_map_remove(shared->by_digest, digest_text(e->desired_digest, text));
+}
+
 static void forget(ao_shared *shared, entry *e)
 {
+	unindex(shared, e);
 	ao_map_remove(shared->entries, e->id);
 	ao_workqueue_forget(shared->queue, e->id);
 	free_entry(e);
@@ -283,6 +301,7 @@ ao_shared *ao_shared_new(ao_loop *loop, ao_kube *kube, ao_world *world, ao_event
 	shared->world = world;
 	shared->events = events;
 	shared->entries = ao_map_new();
+	shared->by_digest = ao_map_new();
 	shared->queue = ao_workqueue_new(loop, &(ao_workqueue_options){.max_active = 4, .base_ms = 500, .max_ms = 60000}, work, shared);
 	return shared;
 }
@@ -295,6 +314,7 @@ void ao_shared_free(ao_shared *shared)
 	for (entry *e; (e = ao_map_next(shared->entries, &cursor, NULL));)
 		free_entry(e);
 	ao_map_free(shared->entries);
+	ao_map_free(shared->by_digest);
 	ao_workqueue_free(shared->queue);
 	free(shared);
 }
@@ -317,6 +337,8 @@ static entry *upsert(ao_shared *shared, const ao_kind *kind, const char *role, c
 		*e = (entry){.shared = shared, .kind = kind, .id = AO_TAKE(id)};
 		e->key = strchr(e->id, ' ') + 1;
 		ao_map_put(shared->entries, e->id, e);
+	} else {
+		unindex(shared, e);
 	}
 	cJSON_Delete(e->desired);
 	free(e->role);
@@ -325,15 +347,22 @@ static entry *upsert(ao_shared *shared, const ao_kind *kind, const char *role, c
 	e->role = ao_xstrdup(role);
 	e->desired_digest = digest;
 	e->settled = false;
+	char text[DIGEST_TEXT];
+	ao_map_put(shared->by_digest, digest_text(digest, text), e);
 	return e;
+}
+
+static bool is_right(const entry *e)
+{
+	const ao_object *observed = ao_world_find(e->shared->world, e->kind, e->desired);
+	return observed && e->settled && e->observed_digest == observed->spec_digest;
 }
 
 bool ao_shared_want(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired, uint64_t digest, ao_shared_fn fn,
 		    void *arg)
 {
 	entry *e = upsert(shared, kind, role, desired, digest);
-	const ao_object *observed = ao_world_find(shared->world, kind, desired);
-	if (observed && e->settled && e->observed_digest == observed->spec_digest)
+	if (is_right(e))
 		return true;
 	if (fn)
 		add_waiter(e, fn, arg);
@@ -351,6 +380,13 @@ bool ao_shared_is_theirs(ao_shared *shared, const ao_kind *kind, const cJSON *de
 	if (!e && observed && ao_world_tree(kind, observed, &tree, NULL) == 0)
 		*ret_alike = ao_apply_equal(desired, tree, NULL);
 	return e || observed;
+}
+
+bool ao_shared_is_right(const ao_shared *shared, uint64_t digest)
+{
+	char text[DIGEST_TEXT];
+	const entry *e = ao_map_get(shared->by_digest, digest_text(digest, text));
+	return e && is_right(e);
 }
 
 void ao_shared_pin(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired)

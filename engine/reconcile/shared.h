@@ -38,6 +38,8 @@ bool ao_shared_want(ao_shared *shared, const ao_kind *kind, const char *role, co
  * @param ret_alike  others want the same content, or nobody does and it has that content
  */
 bool ao_shared_is_theirs(ao_shared *shared, const ao_kind *kind, const cJSON *desired, uint64_t digest, bool *ret_alike);
+/** Is an object wanted whose content has this digest, and as it is wanted? */
+bool ao_shared_is_right(const ao_shared *shared, uint64_t digest);
 /** ao_shared_want() without a parent: kept even in a namespace without any. */
 void ao_shared_pin(ao_shared *shared, const ao_kind *kind, const char *role, const cJSON *desired);
 /** Forgets a waiter. */

@@ -194,6 +194,20 @@ static void put_claim(const ao_pass *pass, const cJSON *before, cJSON *written)
 		ao_json_put_path(written, path, cJSON_Duplicate(claim, 1));
 }
 
+/** Adds what may spare an operator after us a plan. It is told with news, and is none. */
+static void put_settled(const ao_pass *pass, const ao_object *object, const cJSON *before, cJSON *written)
+{
+	char *const *path = pass->reconciler->manifest->settled_path;
+	const cJSON *there = path ? ao_json_at_path(before, path) : NULL;
+	if (there)
+		ao_json_put_path(written, path, cJSON_Duplicate(there, 1));
+	if (!path || ao_json_equal(ao_json_at(before, "status"), ao_json_at(written, "status")))
+		return;
+	ao_auto_str char *text = ao_plan_settled(pass, object);
+	if (text)
+		ao_json_put_path(written, path, cJSON_CreateString(text));
+}
+
 /** The status hooks themselves failed. Nothing else can tell the user, so the engine says it, as an Event and as a condition. */
 static ao_op_result report_broken_status(ao_pass *pass, const ao_object *object, const ao_err *err)
 {
@@ -214,6 +228,14 @@ static ao_op_result report_broken_status(ao_pass *pass, const ao_object *object,
 
 /* ---- what can wait ---- */
 
+/** Was anything not done, or is it not known what the status says? */
+static bool is_wrong(const ao_pass *pass, const ao_object *object)
+{
+	const ao_parent *parent = pass->parent;
+	bool failed = pass->outcome.failed || pass->outcome.blocked || cJSON_GetArraySize(pass->outcome.errors);
+	return failed || parent->invalid || parent->refused || parent->policy_error || pass->held || object->deleting || parent->unsure;
+}
+
 /** Is there something that somebody has to know now? */
 static bool is_pressing(const ao_pass *pass, const ao_object *object, const cJSON *result)
 {
@@ -221,10 +243,7 @@ static bool is_pressing(const ao_pass *pass, const ao_object *object, const cJSO
 	cJSON_ArrayForEach (event, ao_json_at(result, "events"))
 		if (is_warning(event))
 			return true;
-	const ao_parent *parent = pass->parent;
-	bool failed = pass->outcome.failed || pass->outcome.blocked || cJSON_GetArraySize(pass->outcome.errors);
-	bool wrong = parent->invalid || parent->refused || parent->policy_error;
-	return failed || wrong || pass->held || object->deleting || parent->unsure || !parent->rolling_out;
+	return is_wrong(pass, object) || !pass->parent->rolling_out;
 }
 
 static bool is_same(const cJSON *a, const cJSON *b) { return (!cJSON_GetArraySize(a) && !cJSON_GetArraySize(b)) || ao_json_equal(a, b); }
@@ -246,6 +265,8 @@ static bool is_remade(const ao_pass *pass, const cJSON *before, const cJSON *aft
 	return is_moved(manifest->bundle_path, before, after) || is_moved(manifest->digest_path, before, after);
 }
 
+static uint64_t first_patience_ms(const ao_pass *pass) { return ao_workqueue_is_busy(pass->reconciler->queue) ? BUSY_MS : FIRST_MS; }
+
 /**
  * How long may the status wait for the one that will follow it? What is recorded for an operator after us does not wait.
  * @return 0: not at all, or there is nothing to write
@@ -262,7 +283,7 @@ static uint64_t patience_ms(const ao_pass *pass, const ao_object *object, const 
 		return 0;
 	if (ao_json_at(before, "status", "conditions"))
 		return NEAR_MS;
-	return ao_workqueue_is_busy(pass->reconciler->queue) ? BUSY_MS : FIRST_MS;
+	return first_patience_ms(pass);
 }
 
 /** Holds the status back, unless that was done for long enough, or there is no later. @return whether it is held */
@@ -278,6 +299,22 @@ static bool hold(ao_pass *pass, uint64_t patience)
 	parent->changed = AO_TAKE(pass->outcome.changed);
 	pass->outcome.requeue_after = ao_pass_sooner(pass->outcome.requeue_after, (double)(since + patience - now) / 1000);
 	return true;
+}
+
+/**
+ * Has the pass just made the children of a parent that has no status yet?  Their controllers have not seen them, so there is nothing to
+ * tell but what would be held back: the policies need not be asked.
+ */
+static bool is_beginning(const ao_pass *pass, const ao_object *object)
+{
+	const ao_manifest *manifest = pass->reconciler->manifest;
+	ao_span status = ao_span_get((ao_span){object->text, object->len}, "status");
+	if (!pass->parent->settled || !cJSON_GetArraySize(pass->outcome.changed) || pass->parent->held_ms || is_wrong(pass, object) ||
+	    ao_span_get(status, "conditions").at || ao_object_at(object, manifest->digest_path).at ||
+	    ao_object_at(object, manifest->bundle_path).at)
+		return false;
+	ao_auto_json cJSON *records = manifest->records_path ? ao_queues_records(pass->reconciler->with.queues, object) : NULL;
+	return !cJSON_GetArraySize(records);
 }
 
 /** What was done in passes whose status was held back is told with this one. */
@@ -306,6 +343,14 @@ bool ao_status_is_ready(const cJSON *status)
 	return holds && strcmp(holds, "True") == 0;
 }
 
+/** The plan's Events, and when to look again; the status's are not known, when it was not asked for. */
+static void tell_plan(ao_pass *pass, const ao_object *object, const cJSON *result)
+{
+	if (pass->plan.tree)
+		emit_events(pass, ao_json_at(pass->plan.tree, "events"), object);
+	pass->outcome.requeue_after = requeue_of(pass, result);
+}
+
 ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 {
 	(void)item;
@@ -314,6 +359,12 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	ao_auto_json cJSON *snapshot = NULL, *result = NULL;
 	ao_auto_err ao_err *err = NULL;
 	take_changes(pass);
+	if (is_beginning(pass, object) && hold(pass, first_patience_ms(pass))) {
+		pass->parent->rolling_out = true;
+		pass->parent->ready = false;
+		tell_plan(pass, object, NULL);
+		return AO_OP_END;
+	}
 	int code = ao_reconciler_snapshot(pass->reconciler, object, &snapshot, &err);
 	if (code == 0) {
 		ao_json_set(snapshot, "outcome", outcome_of(pass, object));
@@ -335,13 +386,12 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	pass->parent->ready = ao_status_is_ready(ao_json_at(result, "status"));
 	if (pass->parent->settled && !pass->parent->rolling_out)
 		ao_queues_moved(r->with.queues, object->uid);
-	if (pass->plan.tree)
-		emit_events(pass, ao_json_at(pass->plan.tree, "events"), object);
-	pass->outcome.requeue_after = requeue_of(pass, result);
+	tell_plan(pass, object, result);
 	put_records(pass, object, result);
 	put_digests(pass, ao_json_at(snapshot, "outcome"), result);
 	const cJSON *before = ao_json_at(snapshot, "parent");
 	put_claim(pass, before, result);
+	put_settled(pass, object, before, result);
 	if (hold(pass, patience_ms(pass, object, before, result)))
 		return AO_OP_END;
 	emit_events(pass, ao_json_at(result, "events"), object);

@@ -125,20 +125,22 @@ local function await_run(ns, count)
   end
 end
 
---- Edits actors one after the other; returns the milliseconds from each edit's answer to the end of our write of its child, sorted.
+--- Edits actors one after the other; returns the milliseconds from each edit's answer to the end of our write of its child, and those that the
+-- server took for the edits themselves; both sorted.
 local function edit(ns, prefix, count, image, pause)
   local mark = cluster.audit_mark()
   for i = 1, count do
     cluster.kubectl('patch asyncactor %s%d -n %s --type=merge -p %s', prefix, i, ns, cluster.quote('{"spec":{"sidecar":{"image":"' .. image .. '"}}}'))
     cluster.sleep(pause)
   end
-  local waits
+  local waits, own_times
   cluster.eventually('the edits are carried out', 120, function()
     local edited = {}
-    waits = {}
+    waits, own_times = {}, {}
     for _, request in ipairs(usage.requests(mark, function() return true end)) do
       if request.namespace == ns and request.resource == 'asyncactors' and request.verb == 'patch' and request.agent:find '^kubectl' then
         edited[request.name] = request.to
+        own_times[#own_times + 1] = (request.to - request.from) * 1000
       elseif request.namespace == ns and request.resource == 'deployments' and not request.subresource and edited[request.name]
         and (request.verb == 'patch' or request.verb == 'update') and not request.agent:find '^kube' then
         waits[#waits + 1] = (request.to - edited[request.name]) * 1000
@@ -148,7 +150,8 @@ local function edit(ns, prefix, count, image, pause)
     return #waits >= count, #waits
   end)
   table.sort(waits)
-  return waits
+  table.sort(own_times)
+  return waits, own_times
 end
 
 local function middle(sorted) return sorted[(#sorted + 1) // 2] end
@@ -194,9 +197,10 @@ local function measure(count)
   say('resident', resident, 'MB', 40, true)
 
   print 'One edit'
-  local alone = edit(ns, 'bench-', math.min(count, 20), 'example/sidecar:first', 0.3)
+  local alone, alone_itself = edit(ns, 'bench-', math.min(count, 20), 'example/sidecar:first', 0.3)
   say('to the written child, median', middle(alone), 'ms')
   say('to the written child, worst', alone[#alone], 'ms')
+  say('the edit itself, median', middle(alone_itself), 'ms')
   await_run(ns, count)
   cluster.sleep(8)
 
@@ -225,11 +229,12 @@ local function measure(count)
   apply_actors('more-', more, count)
   operator = start()
   await('a tenth is made', count // 10, 'kubectl get deployments -n ' .. more .. ' -o name', 'deployment')
-  local busy = edit(ns, 'bench-', math.min(count, 10), 'example/sidecar:second', 0.2)
+  local busy, busy_itself = edit(ns, 'bench-', math.min(count, 10), 'example/sidecar:second', 0.2)
   local made = count_lines(cluster.sh('kubectl get deployments -n %s -o name', more), 'deployment')
   say('children made when the last was written', made / count * 100, '%')
   say('to the written child, median', middle(busy), 'ms')
   say('... ratio to one alone', middle(busy) / middle(alone), '', 10)
+  say('the edit itself, median: so busy is the server', middle(busy_itself), 'ms')
   await_run(more, count)
   await_run(ns, count)
   cluster.sleep(8)
@@ -247,7 +252,8 @@ local function measure(count)
   await_run(ns, count)
   cluster.sleep(8)
   say('writes to actors and children that nobody edited', usage.writes(usage.ours(mark), function(request)
-    return (request.namespace == ns or request.namespace == more) and request.resource ~= 'events' and request.name ~= 'bench-1'
+    local edited = request.namespace == ns and ((request.name or '') .. '-'):find '^bench%-1%-' -- the actor and its children
+    return (request.namespace == ns or request.namespace == more) and request.resource ~= 'events' and not edited
   end), '', 0, true)
   say('CPU an actor of all', usage.session(heir.pid) / (2 * count) * 1000, 'ms')
 
@@ -281,16 +287,21 @@ local function lines_of(what)
   return { what, points }
 end
 
+--- After each size, so that a run that is stopped has told something.
+local function write_results()
+  results.missed = missed
+  cluster.write(OUT .. '/bench.json', json.encode(results) .. '\n')
+  cluster.write(OUT .. '/bench.svg', report.svg(('%s, %s, %d cores'):format(results.operator, results.at:sub(1, 10), results.cores),
+    { lines_of 'requests an actor, Events included', lines_of 'all children made', lines_of 'CPU an actor', lines_of 'resident' }))
+end
+
 local ok, failure = pcall(function()
   for _, count in ipairs(SIZES) do
     own = cluster.namespace 'operator'
     results.sizes[#results.sizes + 1] = measure(assert(math.tointeger(tonumber(count)), 'how many actors'))
+    write_results()
   end
 end)
-results.missed = missed
-cluster.write(OUT .. '/bench.json', json.encode(results) .. '\n')
-cluster.write(OUT .. '/bench.svg', report.svg(('%s, %s, %d cores'):format(results.operator, results.at:sub(1, 10), results.cores),
-  { lines_of 'requests an actor, Events included', lines_of 'all children made', lines_of 'CPU an actor', lines_of 'resident' }))
 print(('written: %s/bench.json, bench.svg'):format(OUT))
 if not ok then error(failure, 0) end
 if missed > 0 then

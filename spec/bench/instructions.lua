@@ -2,6 +2,8 @@
 -- Two runs that differ only in the number of actors: their difference is what actors cost, the rest is what a start costs.
 local cluster = require 'cluster'
 local exposition = require 'exposition'
+local json = require 'json'
+local report = require 'report'
 
 local FEW, MANY = assert(tonumber(arg[1]), 'how many actors'), assert(tonumber(arg[2]), 'and how many more')
 local METRICS = '127.0.0.1:18486'
@@ -106,19 +108,19 @@ local function top(few_file, many_file, inclusive)
 end
 
 local few, many = measure(FEW), measure(MANY)
-local over = 0
+local over, rows = 0, json.array {}
 
 local function say(what, value, budget)
-  local verdict = not budget and '' or value <= budget and ('budget %g'):format(budget) or ('budget %g  OVER'):format(budget)
-  if budget and value > budget then over = over + 1 end
-  print(('  %-58s %9.2f  %s'):format(what, value, verdict))
+  local row = { what = what, value = value, target = budget, bound = budget ~= nil or nil }
+  rows[#rows + 1] = row
+  if report.line(row) then over = over + 1 end
 end
 
 for _, kind in ipairs { 'cold', 'restart' } do
   local slope = (many[kind] - few[kind]) / (MANY - FEW) / 1e6
   print(('%s, %d and %d actors, millions of instructions'):format(kind, FEW, MANY))
-  say('an actor', slope, kind == 'cold' and 12 or 4)
-  say('the start', few[kind] / 1e6 - FEW * slope)
+  say('an actor, ' .. kind, slope, kind == 'cold' and 12 or 4)
+  say('the start, ' .. kind, few[kind] / 1e6 - FEW * slope)
 end
 print 'each actor'
 say('passes, cold', many.passes / MANY)
@@ -131,4 +133,5 @@ for _, kind in ipairs { 'cold', 'restart' } do
     top(few[kind .. '_file'], many[kind .. '_file'], inclusive)
   end
 end
+if arg[3] then cluster.write(arg[3], json.encode { few = FEW, many = MANY, rows = rows } .. '\n') end
 os.exit(over == 0)

@@ -1,11 +1,17 @@
 --- report: the results of the bench as a table and as a picture.
 local M = {}
 
---- Prints one line; returns whether a target is missed. `row` is { what, value, unit, target, bound }: only a `bound` target counts.
+--- How a row stands to its target: "target 6.5  met", "target 6.5  missed by 4 %"; what binds and is missed stands out.
+local function verdict(row, missed)
+  if not row.target then return '' end
+  local by = row.target == 0 and ('by %g'):format(row.value) or ('by %.0f %%'):format((row.value / row.target - 1) * 100)
+  return ('target %g  %s'):format(row.target, not missed and 'met' or (row.bound and 'MISSED ' or 'missed ') .. by)
+end
+
+--- Prints one line; returns whether a target that binds is missed. `row` is { what, value, unit, target, bound }.
 function M.line(row)
-  local missed = row.target and row.value > row.target
-  local verdict = row.target and ('target %g%s'):format(row.target, missed and (row.bound and '  OVER' or '  over') or '') or ''
-  print((('  %-58s %10.4g %-4s %s'):format(row.what, row.value, row.unit or '', verdict):gsub('%s+$', '')))
+  local missed = row.target ~= nil and row.value > row.target
+  print((('  %-58s %10.4g %-4s %s'):format(row.what, row.value, row.unit or '', verdict(row, missed)):gsub('%s+$', '')))
   return missed and row.bound or false
 end
 

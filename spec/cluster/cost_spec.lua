@@ -1,5 +1,6 @@
 --- cost: how many requests an actor takes to begin, and what is told when. The figures of a large fleet are spec/bench's.
 local cluster = require 'cluster'
+local exposition = require 'exposition'
 local json = require 'json'
 
 describe('an actor', function()
@@ -52,6 +53,68 @@ describe('an actor', function()
     for what, count in pairs(cluster.requests(mark)) do
       assert.is_true(what:find '^list ' ~= nil or what:find '^get ' ~= nil or what:find 'configmaps' ~= nil, what .. ': ' .. count)
     end
+  end)
+
+  it('that nothing has touched is not planned again by an operator that starts; whatever was touched is', function()
+    local ns, own, manifests, METRICS = cluster.namespace 'restart', cluster.namespace 'operator', {}, '127.0.0.1:18487'
+    local COUNT = 12
+    local function start(env)
+      local op = cluster.operator { env = env, args = ('--namespace %s --metrics-bind-address %s'):format(own, METRICS) }
+      cluster.eventually('it has begun', 20, function() return op.log():find('caches are filled', 1, true) end)
+      return op
+    end
+    --- How many plans it has made, once each actor has had a pass.
+    local function plans()
+      local made
+      cluster.eventually('each has had a pass', 30, function()
+        local text, ok = cluster.sh('curl -sS --max-time 5 http://%s/metrics', METRICS)
+        if not ok then return false, text end
+        local page = exposition.read(text)
+        made = exposition.value(page, 'policy_call_seconds_count', { call = 'plan' }) or 0
+        local statuses = exposition.value(page, 'policy_call_seconds_count', { call = 'status' }) or 0
+        return statuses >= COUNT, text
+      end)
+      return made
+    end
+    for i = 1, COUNT do manifests[i] = scaled('settled-' .. i, ns) end
+    cluster.apply(table.concat(manifests, '---\n'), false, '--server-side')
+    local op = start()
+    all_run(ns, COUNT)
+    op.stop()
+    op = start()
+    assert.is_true(plans() <= 4, 'one that looks after the shared object, and those that were under way meanwhile: ' .. plans())
+    assert.is_nil(op.log():find('updated', 1, true))
+    op.stop()
+
+    cluster.kubectl('set image deployment settled-1 -n %s asya-runtime=another:1', ns)
+    cluster.kubectl('patch scaledobject settled-2 -n %s --type=merge -p \'{"spec":{"maxReplicaCount":3}}\'', ns)
+    cluster.kubectl('delete triggerauthentication settled-3-trigger-auth -n %s', ns)
+    cluster.kubectl('patch asyncactor settled-4 -n %s --type=merge -p \'{"spec":{"scaling":{"maxReplicas":7}}}\'', ns)
+    cluster.kubectl('patch asyncactor settled-5 -n %s --subresource=status --type=merge -p \'{"status":{"settledDigest":"0123456789abcdef"}}\'', ns)
+    cluster.kubectl('patch scaledobject settled-5 -n %s --type=merge -p \'{"spec":{"minReplicaCount":4}}\'', ns)
+    cluster.kubectl('delete deployment settled-6 -n %s --cascade=orphan', ns)
+    cluster.kubectl('delete configmap asya-runtime -n %s', ns)
+    op = start()
+    local function scaler(i) return cluster.get('scaledobject', 'settled-' .. i, ns).spec end
+    cluster.eventually('all is as it should be', 30, function()
+      local image = cluster.sh("kubectl get deployment settled-1 -n %s -o jsonpath='{..image}'", ns)
+      return not image:find 'another' and scaler(2).maxReplicaCount == 10 and scaler(4).maxReplicaCount == 7
+        and scaler(5).minReplicaCount == 1 and cluster.get('triggerauthentication', 'settled-3-trigger-auth', ns)
+        and cluster.get('deployment', 'settled-6', ns) and cluster.get('configmap', 'asya-runtime', ns), op.log()
+    end)
+    assert.is_true(plans() < 2 * COUNT)
+    -- Who was not planned is looked after as well as ever.
+    cluster.kubectl('patch scaledobject settled-9 -n %s --type=merge -p \'{"spec":{"maxReplicaCount":2}}\'', ns)
+    cluster.eventually('it is put back', 20, function() return scaler(9).maxReplicaCount == 10 end)
+    assert.is_truthy(op.log():find('settled%-9: restored ScaledObject'), op.log())
+    all_run(ns, COUNT)
+    op.stop()
+
+    start 'ASYA_GATEWAY_URL=http://another'
+    cluster.eventually('other settings reach all', 60, function()
+      local _, count = cluster.sh("kubectl get deployments -n %s -o jsonpath='{..env[?(@.name==\"ASYA_GATEWAY_URL\")].value}'", ns):gsub('http://another', '')
+      return count >= COUNT, count
+    end)
   end)
 
   it('is told of an error at once, though its children were made just now', function()

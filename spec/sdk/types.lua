@@ -47,6 +47,7 @@ log = {}
 ---@field refused table[]? { role, kind, name, policy, path, message, reason, condition }
 ---@field generation integer?
 ---@field bundle_digest string?
+---@field settled_digest string?
 ]]
 
 local read = dofile 'spec/sdk/read.lua'

@@ -1,0 +1,44 @@
+#pragma once
+/**
+ * settled.h -- what a parent looked like when its plan was carried out to the end: a text for its status, so that an operator after us need
+ * not make the same plan again.
+ *
+ * The text is a digest of all that such a plan depends on and has made: who made it (our build, the server's schemas), the bundle, the
+ * parent, each child, and what was rendered.  Whoever finds the same digest would make the same plan, and find all of it carried out.  So a
+ * text is never out of date: it fits what is there, or it does not.  What a digest cannot tell -- queues, and what else policies read -- is
+ * up to the caller, who records nothing then.  Of shared objects the text holds the digests, because whether they are right is not the
+ * parent's matter.
+ *
+ * It is no seal: who may write a status can write one that fits, as they can write any other.
+ * Threads: any.
+ */
+#include "base/buf.h"
+#include "kube/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define AO_SETTLED_SHARED 8                                /* a plan with more shared objects is not recorded */
+#define AO_SETTLED_SHARED_CAP (AO_SETTLED_SHARED * 17 + 1) /* bytes of what is told of them */
+
+/** Begins with everything but the children. */
+typedef struct ao_settled {
+	uint64_t maker; /* digest of our build and of the server's schemas */
+	const char *bundle, *rendered;
+	const ao_object *parent;
+	uint64_t children; /* both by ao_settled_add() */
+	size_t child_count;
+} ao_settled;
+
+/** Adds a child, in whatever order. */
+void ao_settled_add(ao_settled *settled, const char *kind, const ao_object *child);
+
+/** Adds the digest of a shared object to the part of the text that tells of them; that begins empty. */
+void ao_settled_put_shared(ao_buf *shared, uint64_t digest);
+/** The digest of the shared object at *cursor, which begins at 0. @return false: there is no further one */
+bool ao_settled_next_shared(const char *text, size_t *cursor, uint64_t *ret);
+
+/** @param shared  by ao_settled_put_shared(), "" for none. @return the caller frees */
+char *ao_settled_text(const ao_settled *settled, const char *shared);
+/** Does a text of whatever origin fit? @return its part that tells of shared objects, borrowed from it; NULL: it does not fit */
+const char *ao_settled_fits(const char *text, const ao_settled *settled);
