@@ -18,6 +18,7 @@ static const struct {
     {"diff", ao_cli_diff, "show what policies would change in the live cluster"},
     {"replay", ao_cli_replay, "run policies on a recorded snapshot"},
     {"rollout", ao_cli_rollout, "show and steer how an edit of policies reaches actors"},
+    {"queue", ao_cli_queue, "show what waits in actors' queues, and send dead letters back"},
     {"release", ao_cli_release, "take our finalizer off, to live without an operator"},
     {"sdk", ao_cli_sdk, "write what tests of policies need, and what an editor knows them by"},
     {"completion", ao_cli_completion, "print a script that completes command lines in bash, zsh or fish"},
