@@ -56,12 +56,14 @@ typedef struct ao_broker_answer {
 	bool tried;          /* error: it was not there, and this call may have made it all the same */
 	int64_t messages;    /* waiting, ready to be delivered; of one that was deleted: how many went with it; -1: not known */
 	int64_t in_flight;   /* delivered and not acknowledged; -1: not known */
-	uint64_t retry_ms;   /* when it makes sense to ask again; 0: after the caller's own back-off */
-	const char *kept;    /* DELETE: which queue stays because it differs from what is wanted, in what, with how much; NULL: none does */
-	uint64_t moved;      /* MOVE: are in `to` now; known of a call that failed, too */
-	uint64_t left;       /* MOVE: were looked at and stay */
-	uint64_t again;      /* MOVE: at most so many are in both queues, or twice in `to` */
-	const char *why;     /* MOVE: why some are left; NULL: none is */
+	bool dead_known;     /* ENSURE, INSPECT: `dead` messages wait in a dead letter queue that the broker counts at no price */
+	int64_t dead;
+	uint64_t retry_ms; /* when it makes sense to ask again; 0: after the caller's own back-off */
+	const char *kept;  /* DELETE: which queue stays because it differs from what is wanted, in what, with how much; NULL: none does */
+	uint64_t moved;    /* MOVE: are in `to` now; known of a call that failed, too */
+	uint64_t left;     /* MOVE: were looked at and stay */
+	uint64_t again;    /* MOVE: at most so many are in both queues, or twice in `to` */
+	const char *why;   /* MOVE: why some are left; NULL: none is */
 	const cJSON *seen; /* PEEK: [{id, size, body, receives, redelivered, headers, properties}]; no body: it is no text, or see `cut` */
 	const char *cost;  /* PEEK: what it does to messages; NULL: nothing */
 } ao_broker_answer;

@@ -39,7 +39,7 @@ describe('queue', function()
 
   local ns
   setup(function() ns = brokers.namespace() end)
-  teardown(function() cluster.kubectl('delete asyncactors -n %s --all --timeout=60s', ns) end)
+  teardown(brokers.clear)
 
   it('counts, shows and sends dead letters back, as many as asked for', function()
     local name = actor(ns, 5)
@@ -76,6 +76,20 @@ describe('queue', function()
     assert.equal(0, (expect({ '0 messages moved', 'not moved: 1 that' }, 'redrive %s -n %s', name, ns)))
     assert.equal(0, (expect({ '1 message moved' }, 'redrive %s -n %s --any-origin', name, ns)))
     assert.equal('2', brokers.sqs_attributes(name).ApproximateNumberOfMessages)
+  end)
+
+  it('is not needed to see that letters died: the actor says so, until they are gone', function()
+    local name = actor(ns, 2)
+    brokers.operator { interval = '1s' }
+    local function said() return cluster.condition(cluster.get('asyncactor', name, ns), 'DeadLetters') end
+    cluster.eventually('the actor tells of its dead letters', 60, function()
+      local c = said()
+      return c and c.status == 'True' and c.message:find('holds 2 messages', 1, true), json.encode(cluster.get('asyncactor', name, ns).status or {})
+    end)
+    assert.is_truthy(cluster.event(ns, name, 'DeadLetters', 30):find('2 messages', 1, true))
+    assert.equal(0, (expect({ '2 messages moved' }, 'redrive %s -n %s', name, ns)))
+    cluster.eventually('the condition goes with the letters', 60, function() return not said() end)
+    cluster.stop_all()
   end)
 
   it('says what is wrong', function()
