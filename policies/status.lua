@@ -204,6 +204,17 @@ local function transport_seen(actor, ctx, f)
   return 'Unknown', 'QueueNotReached', ('the broker of transport "%s" has not been asked yet'):format(actor.spec.transport)
 end
 
+--- What could not be processed waits for a person. Without any there is no condition; what is not known now stays said.
+local function dead_letters(ctx, f)
+  local queue = ctx.queues[1]
+  local count = queue and queue.dead_letters
+  if not count then return conditions.get(f.before.conditions, 'DeadLetters') end
+  if count == 0 then return end
+  return { status = 'True', reason = 'MessagesDied',
+    message = ('the dead letter queue of %s holds %d message%s; `asya-operator queue` shows and sends them back')
+      :format(queue.name, count, count == 1 and '' or 's') }
+end
+
 local function set_conditions(actor, ctx, status, f, blocked)
   local list = {}
   local function set(kind, truth, reason, message)
@@ -229,6 +240,8 @@ local function set_conditions(actor, ctx, status, f, blocked)
   if f.scaling or against 'ScalingReady' then
     unless_blocked('ScalingReady', table.unpack(f.scaling or {}))
   end
+  local dead = dead_letters(ctx, f)
+  if dead then set('DeadLetters', dead.status, dead.reason, dead.message) end
   local truth, message = readiness(status.status, ctx, f, blocked)
   set('Ready', truth, status.status, message)
   status.conditions = json.array(list)
@@ -240,7 +253,7 @@ local TRANSPORT_WORD = { True = 'Ready', False = 'NotReady', Unknown = 'Unknown'
 local function summary(list)
   local well, count = 0, 0
   for _, c in ipairs(list) do
-    if c.type ~= 'Ready' then
+    if c.type ~= 'Ready' and c.type ~= 'DeadLetters' then
       count = count + 1
       if c.status == 'True' then well = well + 1 end
     end
@@ -310,6 +323,14 @@ local function tell_changes(changes, plan)
   end
 end
 
+--- Dead letters are told of when the first ones lie there: each further one changes the condition alone.
+local function tell_dead_letters(status, f, plan)
+  local is = conditions.get(status.conditions, 'DeadLetters')
+  if is and not conditions.get(f.before.conditions, 'DeadLetters') then
+    plan:event { type = 'Warning', reason = 'DeadLetters', note = is.message }
+  end
+end
+
 --- The story `kubectl describe` tells: what was done, each trouble when it begins, and when it is over.  That an actor was created says enough of
 -- its beginning: a fleet that is made costs one event an actor.
 local function tell(ctx, status, f, blocked, plan)
@@ -357,6 +378,7 @@ return policy.define {
     status.readySummary = summary(status.conditions)
     set_references(status, actor, f)
     tell(ctx, status, f, blocked, plan)
+    tell_dead_letters(status, f, plan)
     if not f.rolled_out then plan:rolling_out() end
     if f.look_again then plan:requeue_after(f.look_again) end
   end,

@@ -21,7 +21,7 @@ local MAY = {
   ['rollout/machine'] = { 'base' },
   rollout = { 'rollout/machine', 'reconcile', 'policy', 'kube', 'loop', 'json', 'base' },
   operator = { 'rollout', 'reconcile', 'queues', 'serve', 'policy', 'kube', 'net', 'loop', 'json', 'base' },
-  cli = { 'operator', 'rollout', 'rollout/machine', 'reconcile', 'policy', 'kube', 'script', 'loop', 'json', 'base' },
+  cli = { 'operator', 'rollout', 'rollout/machine', 'reconcile', 'queues', 'transport', 'policy', 'kube', 'script', 'loop', 'json', 'base' },
 }
 local README = 'engine/README.md'
 -- Words of policies: the engine must not know what it operates on.

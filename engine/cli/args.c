@@ -128,7 +128,7 @@ int ao_args_parse(const ao_verb *verb, int argc, char **argv, ao_err **reterr)
 		bool argument = argv[i][0] != '-' || !argv[i][1];
 		if (argument && !verb->arguments)
 			return ao_err_set(reterr, -EINVAL, "unexpected argument: %s; see --help", argv[i]);
-		if (argument && verb->one_of && !is_one_of(verb->one_of, argv[i]))
+		if (argument && verb->one_of && !(count && verb->names_follow) && !is_one_of(verb->one_of, argv[i]))
 			return ao_err_set(reterr, -EINVAL, "%s: expected %s, got '%s'", argv[0], verb->one_of, argv[i]);
 		if (argument) {
 			verb->arguments[count++] = argv[i++];

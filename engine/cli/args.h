@@ -34,6 +34,7 @@ typedef struct ao_verb {
 	const char **arguments; /* gets the arguments that are not flags; has room for argc, zeroed by the caller; NULL: none are allowed */
 	const char *argument;   /* what usage calls one; FILE is completed with files; may be NULL */
 	const char *one_of;     /* the arguments that are allowed, as in ao_flag; NULL: any */
+	bool names_follow;      /* ... only the first of them; any may follow */
 	const ao_example *examples; /* the last one has no command; may be NULL */
 } ao_verb;
 

@@ -18,6 +18,7 @@ int ao_cli_release(int argc, char **argv);
 int ao_cli_rollout(int argc, char **argv);
 int ao_cli_init(int argc, char **argv);
 int ao_cli_manifest(int argc, char **argv);
+int ao_cli_queue(int argc, char **argv);
 int ao_cli_sdk(int argc, char **argv);
 int ao_cli_version(int argc, char **argv);
 int ao_cli_completion(int argc, char **argv);

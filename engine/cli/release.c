@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/output.h"
+#include "cli/parents.h"
 #include "cli/session.h"
 #include "kube/lease.h"
 #include "reconcile/finalizer.h"
@@ -21,7 +22,6 @@
 #define TAKE_MS 30000     /* to become the lease's holder */
 #define LEASE_MS 60000    /* how long the lease lasts after we have ended: time to remove the operator */
 #define HOLDER_SECONDS 15 /* of a holder that does not say how long */
-#define MAX_QUERY (64 * 1024)
 
 typedef struct release {
 	ao_session session;
@@ -122,70 +122,21 @@ static void try_one(release *r, const cJSON *object)
 
 /* ---- which parents ---- */
 
-static int release_named(release *r, const char *namespace_, const char *name, ao_err **reterr)
-{
-	const ao_resource *resource = &r->manifest->kinds[0].resource;
-	ao_auto_str char *path = ao_resource_path(resource, namespace_, name, NULL);
-	ao_auto_json cJSON *object = NULL;
-	int code = ao_session_send(
-	    &r->session, &(ao_kube_request){.method = "GET", .path = path, .object = {resource, namespace_, name, NULL}}, &object, reterr);
-	if (code < 0)
-		return code;
-	if (!r->all_classes && !ao_scope_serves(&r->session.scope, r->manifest, object)) {
-		const char *class_ = ao_json_str(object, "metadata", "annotations", r->manifest->class_annotation);
-		return ao_err_set(reterr, -EINVAL, "%s %s is of operator class '%s': name it with --operator-class, or use --all-classes",
-				  resource->kind, name, class_ ? class_ : "");
-	}
-	try_one(r, object);
-	return 0;
-}
-
-/** Lists page by page, so that a large cluster fits into memory. */
-static int release_listed(release *r, const char *namespace_, ao_err **reterr)
-{
-	ao_auto_str char *path = ao_resource_path(&r->manifest->kinds[0].resource, namespace_, NULL, NULL), *more = ao_xstrdup("");
-	do {
-		ao_auto_buf ao_buf query = ao_buf_init(MAX_QUERY);
-		ao_auto_json cJSON *page = NULL;
-		const cJSON *item;
-		ao_buf_printf(&query, "%s?limit=100&labelSelector=", path);
-		ao_resource_put_value(&query, r->selector ? r->selector : "");
-		ao_buf_puts(&query, "&continue=");
-		ao_resource_put_value(&query, more);
-		ao_auto_err ao_err *err = NULL;
-		int code = ao_session_get(&r->session, query.data, &page, &err);
-		if (code < 0 && ao_session_lacks(&r->session, &r->manifest->kinds[0].resource))
-			return 0; /* the kind is not installed: there is nothing to release */
-		if (code < 0)
-			return ao_err_set(reterr, code, "%s", ao_err_text(err));
-		cJSON_ArrayForEach (item, ao_json_at(page, "items"))
-			if (r->all_classes || ao_scope_serves(&r->session.scope, r->manifest, item))
-				try_one(r, item);
-		free(more);
-		more = ao_xstrdup(ao_json_str(page, "metadata", "continue"));
-	} while (more && *more);
-	return 0;
-}
+static void on_parent(void *arg, const cJSON *parent) { try_one(arg, parent); }
+static void on_error(void *arg, int code, ao_err *err) { note(arg, code, err); }
 
 static void release_all(release *r)
 {
-	const char *namespace_ = r->namespace_ ? r->namespace_ : r->session.config->namespace_;
-	char *const *watched = r->everywhere ? r->session.scope.namespaces : NULL;
-	for (size_t i = 0; r->names[i]; i++) {
-		ao_err *err = NULL;
-		int code = release_named(r, namespace_, r->names[i], &err);
-		note(r, code, err);
-	}
-	for (; watched && *watched; watched++) {
-		ao_err *err = NULL;
-		int code = release_listed(r, *watched, &err);
-		note(r, code, err);
-	}
-	if (!r->names[0] && !(r->everywhere && r->session.scope.namespaces)) {
-		ao_err *err = NULL;
-		int code = release_listed(r, r->everywhere ? NULL : namespace_, &err);
-		note(r, code, err);
-	}
+	const ao_parents_request request = {.manifest = r->manifest,
+					    .names = r->names,
+					    .namespace_ = r->namespace_,
+					    .selector = r->selector,
+					    .everywhere = r->everywhere,
+					    .all_classes = r->all_classes,
+					    .on_parent = on_parent,
+					    .on_error = on_error,
+					    .arg = r};
+	ao_parents_each(&r->session, &request);
 	if (!r->found && !r->failed)
 		fprintf(stderr, "nothing to release\n");
 }

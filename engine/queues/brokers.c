@@ -53,7 +53,7 @@ struct ao_access_call {
 	ao_access *access;
 	ao_broker_verb verb;
 	cJSON *queue;
-	char *to;
+	char *to, *origin;
 	uint64_t most;
 	ao_broker_fn fn;
 	void *arg;
@@ -279,6 +279,7 @@ static void free_call(ao_access_call *c)
 		c->next->prev = c->prev;
 	cJSON_Delete(c->queue);
 	free(c->to);
+	free(c->origin);
 	free(c);
 }
 
@@ -311,10 +312,14 @@ static void send_call(ao_access_call *c)
 {
 	c->server = c->access->server;
 	c->server->refs++;
-	c->sent = ao_broker_send(
-	    c->server->broker,
-	    &(ao_broker_request){
-		.verb = c->verb, .queue = c->queue, .to = c->to, .most = c->most, .timeout_ms = CALL_MS, .fn = on_answer, .arg = c});
+	c->sent = ao_broker_send(c->server->broker, &(ao_broker_request){.verb = c->verb,
+									 .queue = c->queue,
+									 .to = c->to,
+									 .origin = c->origin,
+									 .most = c->most,
+									 .timeout_ms = CALL_MS,
+									 .fn = on_answer,
+									 .arg = c});
 }
 
 /** Sends or answers what waits at an access, once it is clear with which server. */
@@ -362,6 +367,7 @@ ao_access_call *ao_access_ask(ao_access *a, const ao_broker_request *request)
 	c->next = a->calls;
 	c->queue = cJSON_Duplicate(request->queue, 1);
 	c->to = ao_xstrdup(request->to);
+	c->origin = ao_xstrdup(request->origin);
 	if (c->next)
 		c->next->prev = c;
 	a->calls = c;

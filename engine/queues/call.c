@@ -67,10 +67,15 @@ static void try_again(ao_kept_queue *q, uint64_t delay_ms)
 	ao_timer_start(q->retry, delay_ms);
 }
 
-static void take_counts(ao_kept_queue *q, const ao_broker_answer *answer)
+/** @return true when there is news */
+static bool take_counts(ao_kept_queue *q, const ao_broker_answer *answer)
 {
+	int64_t dead = answer->dead_known ? answer->dead : -1;
+	bool news = q->messages != answer->messages || q->in_flight != answer->in_flight || q->dead != dead;
 	q->messages = answer->messages;
 	q->in_flight = answer->in_flight;
+	q->dead = dead;
+	return news;
 }
 
 static void report_made(const ao_kept_queue *q, bool again, const ao_broker_answer *answer)
@@ -89,7 +94,7 @@ static void report_deleted(ao_kept_queue *q, const ao_broker_answer *answer)
 {
 	ao_auto_str char *messages = ao_broker_count_text(answer->error ? -1 : answer->messages);
 	ao_auto_str char *note = ao_xasprintf("deleted queue %s with %s", q->name, messages);
-	q->messages = q->in_flight = -1;
+	q->messages = q->in_flight = q->dead = -1;
 	free(q->kept);
 	q->kept = NULL;
 	if (answer->deleted)
@@ -104,9 +109,7 @@ static void report_deleted(ao_kept_queue *q, const ao_broker_answer *answer)
 
 static void succeeded(ao_kept_queue *q, const ao_broker_answer *answer)
 {
-	bool news = q->good != q->asked_digest || q->error || q->digest != q->asked_digest,
-	     counted = q->messages != answer->messages || q->in_flight != answer->in_flight;
-	take_counts(q, answer);
+	bool news = q->good != q->asked_digest || q->error || q->digest != q->asked_digest, counted = take_counts(q, answer);
 	if (q->asked == AO_BROKER_ENSURE)
 		news |= ao_queues_saw(q, answer);
 	if (q->asked == AO_BROKER_DELETE)
@@ -203,8 +206,7 @@ static void on_looked(void *arg, const ao_broker_answer *answer)
 	} else if (!answer->exists) {
 		ao_warn(AO_CORE, q->owner->key, "queue %s is not there any more", q->name);
 		ao_queues_ask(q);
-	} else if (q->messages != answer->messages || q->in_flight != answer->in_flight) {
-		take_counts(q, answer);
+	} else if (take_counts(q, answer)) {
 		tell(q, true, false);
 	}
 	ao_queues_look_on(queues);

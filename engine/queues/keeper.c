@@ -127,8 +127,13 @@ static ao_kept_queue *find(const ao_queue_owner *owner, const cJSON *planned)
 static ao_kept_queue *add_queue(ao_queues *queues, ao_queue_owner *owner, const char *name)
 {
 	ao_kept_queue *q = ao_xcalloc(1, sizeof(*q)), **last = &owner->first;
-	*q = (ao_kept_queue){
-	    .queues = queues, .owner = owner, .name = ao_xstrdup(name), .after = queues->first, .messages = -1, .in_flight = -1};
+	*q = (ao_kept_queue){.queues = queues,
+			     .owner = owner,
+			     .name = ao_xstrdup(name),
+			     .after = queues->first,
+			     .messages = -1,
+			     .in_flight = -1,
+			     .dead = -1};
 	q->reason = ao_xstrdup("");
 	q->message = ao_xstrdup("");
 	if (q->after)
@@ -355,6 +360,8 @@ static cJSON *fact_of(const ao_kept_queue *q)
 		ao_json_set(fact, "messages", cJSON_CreateNumber((double)q->messages));
 	if (q->in_flight >= 0)
 		ao_json_set(fact, "in_flight", cJSON_CreateNumber((double)q->in_flight));
+	if (q->dead >= 0)
+		ao_json_set(fact, "dead_letters", cJSON_CreateNumber((double)q->dead));
 	bool pending = !q->good && !q->error;
 	ao_json_set_str(fact, "reason", pending ? "QueuePending" : q->reason);
 	ao_json_set_str(fact, "message", pending ? "waiting for the broker" : q->message);

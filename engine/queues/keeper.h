@@ -76,7 +76,7 @@ void ao_queues_forget(ao_queues *queues, const char *parent_uid);
  */
 cJSON *ao_queues_records(ao_queues *queues, const ao_object *parent);
 /**
- * For policies: [{name, transport, ready, messages, in_flight, reason, message}].  Unknown counts are left out, and so are queues that the
+ * For policies: [{name, transport, ready, messages, in_flight, dead_letters, reason, message}].  Unknown counts are left out, and so are queues that the
  * parent leaves.  The caller frees.
  */
 cJSON *ao_queues_facts(const ao_queues *queues, const char *parent_uid);

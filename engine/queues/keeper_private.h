@@ -45,8 +45,8 @@ struct ao_kept_queue {
 	unsigned failures;
 	uint64_t woken_ms; /* when it was last tried because its broker was reached again; 0: never */
 	ao_timer *retry;
-	int64_t messages, in_flight;
-	char *kept; /* the last DELETE was answered, but the queue stays: the text says why; or NULL */
+	int64_t messages, in_flight, dead; /* dead: in its dead letter queue; each -1 when not known */
+	char *kept;                        /* the last DELETE was answered, but the queue stays: the text says why; or NULL */
 
 	void (*waiter)(void *arg); /* not NULL: among those that are waited for */
 	void *waiter_arg;

@@ -531,10 +531,36 @@ static void without_management_the_rest_works(void **state)
 	teardown(&r);
 }
 
+/** Its dead letters are counted with the queue; one that is not there counts for nothing. */
+static void dead_letters_are_counted(void **state)
+{
+	static const char queue[] = "{\"name\":\"unit-letters\",\"deadLetter\":{\"name\":\"unit-letters-dlq\"}}";
+	NEED_RABBIT();
+	rig r = setup();
+	plain_drop("unit-letters");
+	plain_drop("unit-letters-dlq");
+	ao_broker_answer a = call(&r, AO_BROKER_ENSURE, queue);
+	assert_true(a.dead_known && a.dead == 0);
+	plain_publish("", "unit-letters-dlq", 3);
+	for (int i = 0; i < 2; i++) {
+		a = call(&r, i ? AO_BROKER_ENSURE : AO_BROKER_INSPECT, queue);
+		expect(a, 0, "");
+		assert_true(a.exists && !a.created && a.messages == 0 && a.dead_known && a.dead == 3);
+	}
+	plain_drop("unit-letters-dlq");
+	a = call(&r, AO_BROKER_INSPECT, queue);
+	expect(a, 0, "");
+	assert_true(a.exists && a.messages == 0 && !a.dead_known);
+	assert_false(call(&r, AO_BROKER_INSPECT, "{\"name\":\"unit-letters\"}").dead_known);
+	plain_drop("unit-letters");
+	teardown(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TRANSPORT_CONFORMANCE(open_subject, close_subject),
+	    cmocka_unit_test(dead_letters_are_counted),
 	    cmocka_unit_test(a_queue_is_made_with_all_that_belongs_to_it),
 	    cmocka_unit_test(every_kind_of_argument_arrives),
 	    cmocka_unit_test(requests_that_make_no_sense_name_their_key),

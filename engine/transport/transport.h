@@ -56,12 +56,14 @@ typedef struct ao_broker_answer {
 	bool tried;          /* error: it was not there, and this call may have made it all the same */
 	int64_t messages;    /* waiting, ready to be delivered; of one that was deleted: how many went with it; -1: not known */
 	int64_t in_flight;   /* delivered and not acknowledged; -1: not known */
-	uint64_t retry_ms;   /* when it makes sense to ask again; 0: after the caller's own back-off */
-	const char *kept;    /* DELETE: which queue stays because it differs from what is wanted, in what, with how much; NULL: none does */
-	uint64_t moved;      /* MOVE: are in `to` now; known of a call that failed, too */
-	uint64_t left;       /* MOVE: were looked at and stay */
-	uint64_t again;      /* MOVE: at most so many are in both queues, or twice in `to` */
-	const char *why;     /* MOVE: why some are left; NULL: none is */
+	bool dead_known;     /* ENSURE, INSPECT: `dead` messages wait in a dead letter queue that the broker counts at no price */
+	int64_t dead;
+	uint64_t retry_ms; /* when it makes sense to ask again; 0: after the caller's own back-off */
+	const char *kept;  /* DELETE: which queue stays because it differs from what is wanted, in what, with how much; NULL: none does */
+	uint64_t moved;    /* MOVE: are in `to` now; known of a call that failed, too */
+	uint64_t left;     /* MOVE: were looked at and stay */
+	uint64_t again;    /* MOVE: at most so many are in both queues, or twice in `to` */
+	const char *why;   /* MOVE: why some are left; NULL: none is */
 	const cJSON *seen; /* PEEK: [{id, size, body, receives, redelivered, headers, properties}]; no body: it is no text, or see `cut` */
 	const char *cost;  /* PEEK: what it does to messages; NULL: nothing */
 } ao_broker_answer;
@@ -72,6 +74,7 @@ typedef struct ao_broker_request {
 	ao_broker_verb verb;
 	const cJSON *queue;  /* what is wanted, in the broker's own terms; has "name"; copied. MOVE and PEEK look at nothing but the name */
 	const char *to;      /* MOVE: the name of the other queue; copied */
+	const char *origin;  /* MOVE: others than those that came from this queue as dead letters stay; NULL: all go; copied */
 	uint64_t most;       /* MOVE, PEEK */
 	uint64_t timeout_ms; /* of the call once it is its turn; before that, of a broker that answers nobody. 0 means 30000 */
 	ao_broker_fn fn;     /* called once unless cancelled; strings borrowed for the call */

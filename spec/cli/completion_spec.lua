@@ -10,6 +10,8 @@ local SHELLS = {
 local TYPED = {
   { 'asya-operator che', 'asya-operator check' },
   { 'asya-operator rollout hi', 'asya-operator rollout history' },
+  { 'asya-operator queue re', 'asya-operator queue redrive' },
+  { 'asya-operator queue redrive --any', 'asya-operator queue redrive --any-origin' },
   { 'asya-operator rollout status --to', 'asya-operator rollout status --to-revision' },
   { 'asya-operator check -o ya', 'asya-operator check -o yaml' },
   { 'asya-operator check --output=ya', 'asya-operator check --output=yaml' },

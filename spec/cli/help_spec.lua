@@ -62,7 +62,8 @@ describe('--help', function()
 
   -- What an example does without a cluster: it is done, or it gets as far as the cluster.
   it('shows examples that run', function()
-    local ENDS = { check = 0, render = 0, completion = 0, version = 0, sdk = 0, init = 0, manifest = 0, replay = 1, diff = 2, rollout = 1, release = 1 }
+    local ENDS = { check = 0, render = 0, completion = 0, version = 0, sdk = 0, init = 0, manifest = 0, replay = 1, diff = 2, rollout = 1, release = 1,
+      queue = 1 }
     for _, verb in ipairs(cli.VERBS) do
       for _, command in ipairs(verb == 'run' and {} or examples((cli.run(folder, '%s %s --help', cli.program, verb)))) do
         local text, code = cli.run(folder, 'bash -c ' .. cli.quote(env:gsub('^', 'export '):gsub(' $', '; ') .. command))

@@ -341,6 +341,34 @@ describe('status', function()
     assert.same({ 0, 2, 'Ready' }, { status.queuedMessages, status.processingMessages, status.transportStatus })
   end)
 
+  it('tells of dead letters once, counts them in a condition of their own, and forgets them when they are gone', function()
+    local function seen(count, before)
+      return judge { queues = { { name = 'asya-a', ready = true, messages = 0, dead_letters = count, reason = '', message = '' } }, before = before,
+        children = { deployment(2, full) } }
+    end
+    local function told(events)
+      local count = 0
+      for _, event in ipairs(events) do count = count + (event.reason == 'DeadLetters' and 1 or 0) end
+      return count
+    end
+    local status, events = seen(0)
+    local summary, ready = status.readySummary, condition(status, 'Ready').status
+    assert.is_nil(condition(status, 'DeadLetters'))
+    assert.equal(0, told(events))
+    status, events = seen(5, status)
+    local c = condition(status, 'DeadLetters')
+    assert.same({ 'True', 'MessagesDied' }, { c.status, c.reason })
+    assert.is_truthy(c.message:find('asya-a holds 5 messages', 1, true), c.message)
+    assert.same({ 1, summary, ready }, { told(events), status.readySummary, condition(status, 'Ready').status })
+    status, events = seen(6, status)
+    assert.is_truthy(condition(status, 'DeadLetters').message:find('6 messages', 1, true))
+    assert.equal(0, told(events))
+    status, events = seen(nil, status)
+    assert.is_truthy(condition(status, 'DeadLetters').message:find('6 messages', 1, true))
+    assert.equal(0, told(events))
+    assert.is_nil(condition(seen(0, status), 'DeadLetters'))
+  end)
+
   for i, row in ipairs(TRANSPORTS) do
     it(('says of the transport only what was seen, %d: %s'):format(i, row[2]), function()
       local status = judge(row[4])

@@ -39,7 +39,7 @@ ao_rabbit_call *ao_rabbit_call_new(const ao_broker_request *request)
 	call->verb = request->verb;
 	call->timeout_ms = request->timeout_ms ? request->timeout_ms : DEFAULT_TIMEOUT_MS;
 	call->deadline = ao_mono_ms() + call->timeout_ms;
-	call->messages = call->in_flight = -1;
+	call->messages = call->in_flight = call->dead = -1;
 	call->reason = "";
 	int r = ao_rabbit_queue_new(request->queue, &call->queue, &err);
 	if (r < 0) {
@@ -268,6 +268,10 @@ static bool looked(ao_rabbit_call *call, const amqp_queue_declare_ok_t *ok)
 		return go_to(call, call->verb == AO_BROKER_PEEK ? AO_RABBIT_CARRY : AO_RABBIT_TARGET);
 	if (call->verb == AO_BROKER_DELETE)
 		return go_to(call, AO_RABBIT_PROVE);
+	if (call->verb == AO_BROKER_INSPECT && call->subject == &call->queue->dead)
+		call->dead = ok->message_count;
+	if (call->verb == AO_BROKER_INSPECT && call->subject == &call->queue->main && call->queue->dead.name.len)
+		return turn_to(call, &call->queue->dead, AO_RABBIT_LOOK);
 	if (call->verb == AO_BROKER_INSPECT || !call->queue->create)
 		return true;
 	return start_ensuring(call);
@@ -322,6 +326,7 @@ bool ao_rabbit_call_done(ao_rabbit_call *call, const amqp_method_t *method)
 	case AO_RABBIT_SEE_EXCHANGE:
 		return after_exchange(call);
 	case AO_RABBIT_DEAD:
+		call->dead = ((amqp_queue_declare_ok_t *)method->decoded)->message_count;
 		call->repaired |= call->recreated_dead;
 		return go_to(call, AO_RABBIT_MAIN);
 	case AO_RABBIT_MAIN:
@@ -346,6 +351,8 @@ static bool absent(ao_rabbit_call *call)
 {
 	if (call->verb == AO_BROKER_DELETE || call->step == AO_RABBIT_WEIGH)
 		return after_removal(call);
+	if (call->subject == &call->queue->dead) /* only INSPECT has come so far */
+		return true;
 	call->missing = true;
 	call->exists = false;
 	call->messages = -1;

@@ -28,7 +28,7 @@ typedef struct passage {
 } passage;
 
 struct ao_rabbit_move {
-	char *to;
+	char *to, *origin;
 	uint64_t most;
 	uint64_t moved, again;
 	/* of the channel */
@@ -49,7 +49,7 @@ struct ao_rabbit_move {
 	bool redelivered;
 	ao_buf header, body;
 	/* told */
-	unsigned large, foreign, copied, odd;
+	unsigned large, foreign, copied, odd, astray;
 	char *why;
 	cJSON *seen;
 };
@@ -62,6 +62,7 @@ void ao_rabbit_move_add(ao_rabbit_call *call, const ao_broker_request *request)
 	ao_rabbit_move *m = ao_xcalloc(1, sizeof(*m));
 	bool peeks = call->verb == AO_BROKER_PEEK;
 	m->to = ao_xstrdup(request->to);
+	m->origin = ao_xstrdup(request->origin);
 	m->most = peeks && request->most > AO_BROKER_PEEK_MOST ? AO_BROKER_PEEK_MOST : request->most;
 	m->header = ao_buf_init(MAX_HEADER);
 	m->body = ao_buf_init(peeks ? AO_BROKER_SHOWN : MAX_MESSAGE);
@@ -84,6 +85,7 @@ void ao_rabbit_move_free(ao_rabbit_move *m)
 	free(m->trouble);
 	free(m->why);
 	free(m->to);
+	free(m->origin);
 	free(m);
 }
 
@@ -177,6 +179,14 @@ static void publish(ao_rabbit_move *m)
 	m->on_way_bytes += m->body.len;
 }
 
+/** Was that the queue in which it died last? */
+static bool came_from(const cJSON *headers, const char *origin)
+{
+	const cJSON *deaths = headers ? ao_json_at(headers, "x-death") : NULL;
+	const char *queue = ao_json_str(cJSON_GetArrayItem(deaths, 0), "queue");
+	return queue && strcmp(queue, origin) == 0;
+}
+
 /** What would go wrong if it was published as it is is counted there; NULL: nothing. */
 static unsigned *hindrance(ao_rabbit_move *m)
 {
@@ -188,6 +198,8 @@ static unsigned *hindrance(ao_rabbit_move *m)
 		return &m->odd;
 	const char *user = ao_json_str(properties, "userId");
 	const cJSON *headers = ao_json_at(properties, "headers");
+	if (m->origin && !came_from(headers, m->origin))
+		return &m->astray;
 	if (user && strcmp(user, ao_amqp_user(m->amqp)) != 0)
 		return &m->foreign;
 	return ao_json_at(headers, "CC") || ao_json_at(headers, "BCC") ? &m->copied : NULL;
@@ -370,7 +382,7 @@ bool ao_rabbit_move_lost(ao_rabbit_call *call, const ao_amqp_farewell *farewell)
 	m->on_way = m->on_way_bytes = 0;
 	m->published = m->held = m->unsure = m->unsure_asked = 0;
 	m->asked = m->coming = m->returned = m->stopped = false;
-	m->large = m->foreign = m->copied = m->odd = 0;
+	m->large = m->foreign = m->copied = m->odd = m->astray = 0;
 	m->error = 0;
 	m->ready = -1;
 	free(AO_TAKE(m->trouble));
@@ -397,11 +409,12 @@ void ao_rabbit_move_tell(ao_rabbit_move *m, ao_broker_answer *ret)
 	add_why(&text, m->foreign, "whose user-id is that of another user, which the broker lets nobody else send");
 	add_why(&text, m->copied, "with a header CC or BCC, by which the broker would copy them elsewhere once more");
 	add_why(&text, m->odd, "whose properties cannot be read");
+	add_why(&text, m->astray, "that did not die in that queue, or do not say where");
 	free(m->why);
 	m->why = text.len ? ao_buf_steal(&text) : NULL;
 	ret->moved = m->moved;
 	ret->again = m->again + m->on_way + m->unsure;
-	ret->left = m->large + m->foreign + m->copied + m->odd;
+	ret->left = m->large + m->foreign + m->copied + m->odd + m->astray;
 	ret->why = m->why;
 	ret->seen = m->seen;
 	if (m->seen)

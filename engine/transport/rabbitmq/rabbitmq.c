@@ -43,6 +43,8 @@ static void deliver(rabbit *r, ao_rabbit_call *call)
 				   .kept = call->kept,
 				   .messages = call->messages,
 				   .in_flight = call->in_flight,
+				   .dead_known = call->dead >= 0,
+				   .dead = call->dead,
 				   .retry_ms = call->retry_ms};
 	if (call->move)
 		ao_rabbit_move_tell(call->move, &answer);

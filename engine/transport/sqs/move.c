@@ -24,13 +24,13 @@
 struct ao_sqs_move {
 	ao_sqs_account *account;
 	ao_sqs_move_request with;
-	char *from, *to;
+	char *from, *to, *origin;
 	char *from_url, *to_url;
 	ao_sqs_api_call *call;
 	cJSON *batch;  /* received, and not yet sent: [message] */
 	cJSON *on_way; /* ... taken out of it and being sent, or deleted, in the order of their entries */
 	cJSON *back;   /* receipt handles of what is to be made visible again */
-	uint64_t received, moved, left, again;
+	uint64_t received, moved, left, again, astray;
 	char *why, *cost, *trouble; /* the latter of answer.error */
 	cJSON *seen;
 	ao_broker_answer answer;
@@ -48,6 +48,7 @@ static void dispose(ao_sqs_move *m)
 	cJSON_Delete(m->seen);
 	free(m->from);
 	free(m->to);
+	free(m->origin);
 	free(m->from_url);
 	free(m->to_url);
 	free(m->why);
@@ -352,6 +353,27 @@ static cJSON *shown(const cJSON *message)
 	return all;
 }
 
+/** Takes those out of the batch that are not of the queue whose dead letters are wanted. */
+static void leave_strays(ao_sqs_move *m)
+{
+	ao_auto_str char *end = m->origin ? ao_xasprintf(":%s", m->origin) : NULL;
+	cJSON *message = end ? m->batch->child : NULL, *next;
+	for (; message; message = next) {
+		next = message->next;
+		const char *arn = ao_json_str(message, "Attributes", "DeadLetterQueueSourceArn"), *colon = arn ? strrchr(arn, ':') : NULL;
+		if (colon && strcmp(colon, end) == 0)
+			continue;
+		give_back(m, message);
+		m->left++;
+		m->astray++;
+		cJSON_Delete(cJSON_DetachItemViaPointer(m->batch, message));
+	}
+	if (!m->astray)
+		return;
+	free(m->why);
+	m->why = ao_xasprintf("%llu that did not die in that queue, or do not say where", (unsigned long long)m->astray);
+}
+
 static void on_received(void *arg, const ao_sqs_reply *reply)
 {
 	ao_sqs_move *m = arg;
@@ -366,6 +388,7 @@ static void on_received(void *arg, const ao_sqs_reply *reply)
 	m->received += (uint64_t)cJSON_GetArraySize(messages);
 	if (m->with.verb == AO_BROKER_MOVE) {
 		m->batch = cJSON_Duplicate(messages, true);
+		leave_strays(m);
 		send_part(m);
 		return;
 	}
@@ -498,6 +521,7 @@ ao_sqs_move *ao_sqs_move_start(ao_sqs_account *account, const ao_sqs_move_reques
 {
 	ao_sqs_move *m = ao_xcalloc(1, sizeof(*m));
 	*m = (ao_sqs_move){.account = account, .with = *request, .from = ao_xstrdup(request->from), .to = ao_xstrdup(request->to)};
+	m->origin = ao_xstrdup(request->origin);
 	m->answer = (ao_broker_answer){.reason = "", .message = "", .messages = -1, .in_flight = -1};
 	if (request->verb == AO_BROKER_PEEK) {
 		m->seen = cJSON_CreateArray();

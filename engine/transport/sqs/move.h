@@ -12,6 +12,7 @@ typedef struct ao_sqs_move ao_sqs_move;
 typedef struct ao_sqs_move_request {
 	ao_broker_verb verb;   /* MOVE or PEEK */
 	const char *from, *to; /* copied; to: NULL for PEEK */
+	const char *origin;    /* as ao_broker_request's; copied */
 	uint64_t most;
 	uint64_t timeout_ms, deadline_ms; /* the latter by ao_mono_ms() */
 	ao_sqs_task_fn fn;                /* called once, on the loop; not after ao_sqs_move_cancel(). Without an ARN */

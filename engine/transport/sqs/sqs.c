@@ -45,7 +45,7 @@ struct call {
 	ao_timer *timer;
 	ao_sqs_task *task;
 	ao_sqs_move *move;
-	char *to; /* of MOVE */
+	char *to, *origin; /* of MOVE */
 	uint64_t most;
 	ao_sqs_dead_waiter dead;
 	bool started;
@@ -76,6 +76,7 @@ static void dispose(call *c)
 	ao_sqs_wanted_free(c->wanted);
 	free(c->wrong);
 	free(c->to);
+	free(c->origin);
 	free(c);
 	if (b->first && !b->frame.freed)
 		ao_timer_start(b->pump, 0);
@@ -219,6 +220,7 @@ static void run_move(call *c)
 	c->move = ao_sqs_move_start(&broker_of(c)->account, &(ao_sqs_move_request){.verb = c->verb,
 										   .from = c->wanted->name,
 										   .to = peeks ? NULL : c->to,
+										   .origin = c->origin,
 										   .most = c->most,
 										   .timeout_ms = c->timeout_ms,
 										   .deadline_ms = c->deadline_ms,
@@ -267,6 +269,7 @@ static ao_broker_call *broker_send(ao_broker *base, const ao_broker_request *req
 	*(b->last ? &b->last->next : &b->first) = c;
 	b->last = c;
 	c->to = ao_xstrdup(request->to);
+	c->origin = ao_xstrdup(request->origin);
 	c->most = request->most;
 	b->stats.calls++;
 	if (ao_sqs_wanted_read(request->queue, &c->wanted, &err) < 0)
