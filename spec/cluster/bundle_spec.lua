@@ -190,7 +190,7 @@ end }
     cluster.apply(object('Later', 'bye', 'Later'))
     await_page('bye', ns, 'Later')
     cluster.sh('cp %s/*.lua %s', small 'Mended', broken)
-    eventually('what was broken waits for its kind now', 40, function() return op.log():find('mendeds', 1, true) or op.log():find('Mended', 1, true), op.log() end)
+    eventually('what was broken waits for its kind now', 40, function() return op.log():find 'mendeds' or op.log():find 'Mended', op.log() end)
     cluster.kubectl('delete later bye -n %s --timeout=30s', ns)
     op.stop()
   end)
