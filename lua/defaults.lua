@@ -47,6 +47,29 @@ local TEXTS = {
 --- Fields that may be false: there is none then.
 local NONE = { 'finalizer', 'policies_label', 'class_annotation', 'rendered_digest', 'bundle_digest', 'queue_records', 'claim' }
 
+--- Settings that the engine itself reads, of every bundle.
+local ENGINE = {
+  rollout = { env = 'ASYA_POLICY_ROLLOUT', type = 'json', engine = true,
+    doc = 'How a new bundle reaches parents: {maxRestarting: 5, maxFailed: 1, readySeconds: 300}.' },
+  healthCheckInterval = { env = 'ASYA_QUEUE_HEALTH_CHECK_INTERVAL', type = 'string', engine = true,
+    doc = 'How often queues are looked at, as "5m" or "30s"; 5m. "0": only when something else happens.' },
+  resyncInterval = { env = 'ASYA_RESYNC_INTERVAL', type = 'string', engine = true,
+    doc = 'How often each parent is compared with what is known of it though nothing happened, as "10h"; 10h. "0": never.' },
+}
+
+local function settings_of(given)
+  if given ~= nil and type(given) ~= 'table' then return given end
+  local settings = {}
+  for name, setting in next, given or {} do settings[name] = setting end
+  for name, setting in next, ENGINE do
+    if settings[name] == nil then
+      settings[name] = {}
+      for key, value in next, setting do settings[name][key] = value end
+    end
+  end
+  return settings
+end
+
 --- A copy of what policy.manifest() was given, with what it leaves unsaid. What is malformed stays as it is, for those who check it.
 ---@param spec any
 ---@return any
@@ -54,6 +77,7 @@ function defaults.manifest(spec)
   if type(spec) ~= 'table' then return spec end
   local copy = {}
   for key, value in next, spec do copy[key] = value end
+  copy.settings = settings_of(spec.settings)
   copy.parent, copy.children, copy.related = row_of(spec.parent), rows_of(spec.children or {}), rows_of(spec.related)
   local parent = type(copy.parent) == 'table' and copy.parent or {}
   if type(parent.kind) ~= 'string' or type(parent.apiVersion) ~= 'string' then return copy end

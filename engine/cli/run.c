@@ -13,10 +13,11 @@
 /** What the command line said, before it is understood. */
 typedef struct run_args {
 	ao_operator_options options;
-	const char *workers, *log_level, *log_format, *class_, *namespaces, *record_dir, *record_limit;
+	const char *workers, *log_level, *log_format, *class_, *namespaces, *record_dir, *record_limit, *bundle;
 	ao_scope scope;
 	bool zap_devel;
-	cJSON *manifest; /* of the bundle: it names the settings that have flags */
+	const char **bundles; /* each value of --bundle; a single NULL: the built-in one */
+	cJSON *declared;      /* the settings that their manifests name, which may have flags */
 	cJSON *settings;
 } run_args;
 
@@ -59,12 +60,28 @@ static int parse_record_limit(const char *flag, uint64_t *ret, ao_err **reterr)
 	return 0;
 }
 
+/** --policies lies over one bundle. Which one it is must be clear. */
+static int check_policies(const ao_operator_options *o, ao_err **reterr)
+{
+	bool clear = o->bundle_count == 1 || !o->load.policies_dir;
+	for (size_t i = 0; !clear && i < o->bundle_count; i++)
+		clear = strcmp(o->bundles[i], AO_BUILTIN) == 0;
+	return clear
+		   ? 0
+		   : ao_err_set(
+			 reterr, -EINVAL,
+			 "--policies is for a single bundle, or the built-in one among several: put the files into the folder of a bundle");
+}
+
 static int understand(run_args *args, ao_err **reterr)
 {
 	int r = ao_scope_read(args->class_, args->namespaces, &args->scope, reterr);
 	if (r < 0)
 		return r;
 	args->options.load.scope = &args->scope;
+	r = check_policies(&args->options, reterr);
+	if (r < 0)
+		return r;
 	const char *pod_namespace = getenv("POD_NAMESPACE");
 	if (!args->options.namespace_ && pod_namespace && *pod_namespace)
 		args->options.namespace_ = pod_namespace;
@@ -80,12 +97,12 @@ static int understand(run_args *args, ao_err **reterr)
 
 static int by_name(const void *a, const void *b) { return strcmp(((const ao_flag *)a)->name, ((const ao_flag *)b)->name); }
 
-/** Adds the flags of settings to the table, in order of their names. @param values  where they are put, by the place of the setting in the manifest */
-static size_t setting_flags(const cJSON *manifest, ao_flag *flags, const char **values)
+/** Adds the flags of settings to the table, in order of their names. @param values  where they are put, by the place of the setting among the declared */
+static size_t setting_flags(const cJSON *declared, ao_flag *flags, const char **values)
 {
 	size_t count = 0;
 	const cJSON *setting;
-	cJSON_ArrayForEach (setting, ao_json_at(manifest, "settings")) {
+	cJSON_ArrayForEach (setting, declared) {
 		const char *name = ao_json_str(setting, "flag"), *type = ao_json_str(setting, "type");
 		if (name)
 			flags[count++] = (ao_flag){.name = name,
@@ -101,7 +118,7 @@ static size_t setting_flags(const cJSON *manifest, ao_flag *flags, const char **
 static void take_settings(const run_args *args, const char *const *values)
 {
 	const cJSON *setting;
-	cJSON_ArrayForEach (setting, ao_json_at(args->manifest, "settings"))
+	cJSON_ArrayForEach (setting, args->declared)
 		ao_json_set_str(args->settings, setting->string, *values++);
 }
 
@@ -112,6 +129,7 @@ static int parse_table(const ao_flag *flags, size_t count, int argc, char **argv
 	     "run --context dev -n asya-system --policies my-policies"},
 	    {"as the chart runs it", "run --leader-elect --log-format json --config /etc/asya/config.yaml"},
 	    {"and each snapshot recorded, for replay", "run --record records"},
+	    {"two kinds in one process", "run --bundle builtin --bundle policies/examples/greeting"},
 	    {0},
 	};
 	return ao_args_parse(&(ao_verb){.usage = "run [flags]",
@@ -133,7 +151,8 @@ static int parse(run_args *args, int argc, char **argv, ao_err **reterr)
 	    {"context", 0, .text = &o->context, .value = "NAME", .help = "context of the kubeconfig"},
 	    {"namespace", 'n', .text = &o->namespace_, .value = "NS",
 	     .help = "the operator's own namespace: lease and policy ConfigMaps (default: $POD_NAMESPACE, the pod's, the context's)"},
-	    AO_BUNDLE_FLAG(&o->load.bundle_dir),
+	    {"bundle", 0, .text = &args->bundle, .value = "DIR",
+	     .help = "a bundle in place of the built-in one; may be repeated, and `builtin` is that one (default: builtin)"},
 	    {"policies", 0, .text = &o->load.policies_dir, .value = "DIR",
 	     .help = "policy files that replace built-in ones of the same name"},
 	    {"config", 0, .text = &o->load.config_file, .value = "FILE", .help = "settings and policy parameters, YAML"},
@@ -159,11 +178,11 @@ static int parse(run_args *args, int argc, char **argv, ao_err **reterr)
 	    {"zap-stacktrace-level", 0, .text = &unused, .value = "LEVEL", .help = "accepted, has no effect"},
 	    {"zap-time-encoding", 0, .text = &unused, .value = "FORMAT", .help = "accepted, has no effect"},
 	};
-	size_t settings = (size_t)cJSON_GetArraySize(ao_json_at(args->manifest, "settings"));
+	size_t settings = (size_t)cJSON_GetArraySize(args->declared);
 	ao_flag *flags = ao_xcalloc(AO_LEN(own) + settings, sizeof(*flags));
 	const char **values = ao_xcalloc(settings, sizeof(*values));
 	memcpy(flags, own, sizeof(own));
-	size_t count = AO_LEN(own) + setting_flags(args->manifest, flags + AO_LEN(own), values);
+	size_t count = AO_LEN(own) + setting_flags(args->declared, flags + AO_LEN(own), values);
 	int r = parse_table(flags, count, argc, argv, reterr);
 	take_settings(args, values);
 	free(flags);
@@ -171,28 +190,61 @@ static int parse(run_args *args, int argc, char **argv, ao_err **reterr)
 	return r;
 }
 
+/** Adds the settings of a bundle. One that two bundles have gets its value from one flag. */
+static void declare(cJSON *declared, const cJSON *manifest)
+{
+	const cJSON *setting;
+	cJSON_ArrayForEach (setting, ao_json_at(manifest, "settings"))
+		if (!ao_json_at(declared, setting->string))
+			ao_json_set(declared, setting->string, cJSON_Duplicate(setting, 1));
+}
+
+/** Reads the manifests. One of several that cannot be read is no reason not to run: the operator says what is wrong with it. */
+static int read_manifests(run_args *args, ao_err **reterr)
+{
+	size_t count = args->options.bundle_count;
+	cJSON **manifests = ao_xcalloc(count, sizeof(*manifests));
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		bool read = ao_load_base_manifest(args->bundles[i], &manifests[i], count == 1 ? reterr : NULL) == 0;
+		r = read || count > 1 ? 0 : -EINVAL;
+		for (size_t k = 0; r == 0 && read && k < i; k++)
+			if (manifests[k])
+				r = ao_manifest_apart(manifests[k], args->bundles[k], manifests[i], args->bundles[i], reterr);
+		declare(args->declared, manifests[i]);
+	}
+	for (size_t i = 0; i < count; i++)
+		cJSON_Delete(manifests[i]);
+	free(manifests);
+	return r;
+}
+
+/** @return as understand(); 1: there is nothing to run */
+static int prepare(run_args *args, int argc, char **argv, ao_err **reterr)
+{
+	size_t count = ao_args_peek("bundle", argc, argv, args->bundles);
+	args->options.bundles = args->bundles;
+	args->options.bundle_count = count ? count : 1;
+	int r = read_manifests(args, reterr);
+	if (r == 0)
+		r = parse(args, argc, argv, reterr);
+	return r == 0 ? understand(args, reterr) : r;
+}
+
 int ao_cli_run(int argc, char **argv)
 {
-	ao_auto_json cJSON *manifest = NULL, *settings = cJSON_CreateObject();
+	ao_auto_json cJSON *declared = cJSON_CreateObject(), *settings = cJSON_CreateObject();
 	ao_err *err = NULL;
-	const char **bundles = ao_xcalloc((size_t)argc + 1, sizeof(*bundles));
-	size_t count = ao_args_peek("bundle", argc, argv, bundles);
-	int peeked = ao_load_base_manifest(count ? bundles[count - 1] : NULL, &manifest, &err);
-	free(bundles);
-	if (peeked < 0)
-		return ao_cli_fail(err, 1);
 	run_args args = {
 	    .options = {.metrics_address = ":8080", .probe_address = ":8081", .load.flags = settings},
-	    .manifest = manifest,
+	    .bundles = ao_xcalloc((size_t)argc + 1, sizeof(*args.bundles)),
+	    .declared = declared,
 	    .settings = settings,
 	};
-	int r = parse(&args, argc, argv, &err);
-	if (r > 0)
-		return 0;
-	bool usage = r < 0 || understand(&args, &err) < 0;
-	if (!usage)
-		r = ao_operator_run(&args.options, &err);
+	int prepared = prepare(&args, argc, argv, &err);
+	int r = prepared == 0 ? ao_operator_run(&args.options, &err) : 0;
 	ao_recorder_free(args.options.recorder);
 	ao_scope_clear(&args.scope);
-	return usage ? ao_cli_fail(err, 2) : r < 0 ? ao_cli_fail(err, 1) : 0;
+	free(args.bundles);
+	return prepared < 0 ? ao_cli_fail(err, 2) : r < 0 ? ao_cli_fail(err, 1) : 0;
 }

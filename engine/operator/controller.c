@@ -150,8 +150,17 @@ static ao_bundle *bundle_of(void *arg, const ao_object *parent) { return ao_poli
 static bool is_held(void *arg, const ao_object *parent) { return ao_policies_holds(((ao_controller *)arg)->policies, parent); }
 static bool is_apart(void *arg, const ao_object *parent) { return ao_policies_apart(((ao_controller *)arg)->policies, parent); }
 
+bool ao_controller_leads(const ao_controller *c) { return c->reconciler != NULL; }
+
+const char *ao_controller_debug_path(const ao_controller *c) { return c->manifest ? c->manifest->debug_path : NULL; }
+
 void ao_controller_debug(ao_controller *c, const char *rest, ao_server_reply *reply)
 {
+	static const ao_debug nobody = {0};
+	if (!c) {
+		ao_debug_reply(&nobody, rest, reply);
+		return;
+	}
 	ao_debug_reply(&(ao_debug){c->manifest, c->reconciler, c->world, c->with.recorder, bundle_of, c}, rest, reply);
 }
 

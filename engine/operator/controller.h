@@ -51,5 +51,9 @@ uint64_t ao_controller_overdue_ms(const ao_controller *controller);
 /** Adds the checks of /readyz. A process that stands by is ready, and so is one whose caches are filling: to lose its traffic would help neither. */
 void ao_controller_ready(ao_controller *controller, ao_checks *checks);
 void ao_controller_collect(ao_controller *controller);
-/** @param rest  what follows "/debug" in the path */
+/** Does it know the objects that it works on? */
+bool ao_controller_leads(const ao_controller *controller);
+/** What /debug/ calls its parents; NULL: that is not known yet. Borrowed. */
+const char *ao_controller_debug_path(const ao_controller *controller);
+/** @param controller  NULL: there is none that could answer. @param rest  what follows "/debug" in the path */
 void ao_controller_debug(ao_controller *controller, const char *rest, ao_server_reply *reply);

@@ -72,11 +72,12 @@ static cJSON *lay_over(cJSON *over, const cJSON *under)
 }
 
 /** Parameters of policies that the bundle does not have, each with the name that may have been meant, and what policies refuse. */
-static char *find_unclaimed(const ao_bundle *bundle, const cJSON *settings)
+static char *find_unclaimed(const ao_bundle *bundle, const cJSON *settings, bool alone)
 {
 	const cJSON *params, *policy;
 	ao_auto_buf ao_buf text = ao_buf_init(MAX_UNCLAIMED);
-	cJSON_ArrayForEach (params, ao_json_at(settings, "params")) {
+	const cJSON *all = alone ? ao_json_at(settings, "params") : NULL; /* else they may be another bundle's */
+	cJSON_ArrayForEach (params, all) {
 		ao_suggest near = ao_suggest_for(params->string);
 		bool known = false;
 		cJSON_ArrayForEach (policy, ao_bundle_policies(bundle)) {
@@ -94,6 +95,17 @@ static char *find_unclaimed(const ao_bundle *bundle, const cJSON *settings)
 	return ao_xstrdup(text.data);
 }
 
+/** What the configuration says of one bundle is laid over the rest of it. @return what it is then; takes `config`, which may be NULL */
+static cJSON *for_bundle(cJSON *config, const char *component)
+{
+	const cJSON *own = component ? ao_json_at(config, "bundles", component) : NULL;
+	if (!own)
+		return config;
+	cJSON *whole = lay_over(cJSON_Duplicate(own, 1), config);
+	cJSON_Delete(config);
+	return whole;
+}
+
 int ao_load_settings(const ao_load_options *options, const ao_sources *sources, cJSON **ret, cJSON **ret_seen, ao_err **reterr)
 {
 	ao_auto_json cJSON *peeked = NULL, *config = NULL;
@@ -102,6 +114,8 @@ int ao_load_settings(const ao_load_options *options, const ao_sources *sources, 
 		r = ao_load_config(options->config_file, &config, reterr);
 	if (r == 0 && options->config)
 		config = lay_over(AO_TAKE(config), options->config);
+	if (r == 0)
+		config = for_bundle(AO_TAKE(config), ao_json_str(peeked, "component"));
 	ao_auto_json cJSON *flags = options->flags ? cJSON_Duplicate(options->flags, 1) : cJSON_CreateObject();
 	if (options->profile)
 		ao_json_set_str(flags, "profile", options->profile);
@@ -128,7 +142,7 @@ int ao_load_with(const ao_load_options *options, const ao_sources *sources, cons
 	}
 	if (r < 0)
 		return r;
-	char *unclaimed = find_unclaimed(bundle, settings);
+	char *unclaimed = find_unclaimed(bundle, settings, !options->beside_others);
 	*ret =
 	    (ao_loaded){.bundle = AO_TAKE(bundle), .manifest = manifest, .settings = cJSON_Duplicate(settings, 1), .unclaimed = unclaimed};
 	return 0;

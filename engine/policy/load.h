@@ -14,6 +14,7 @@
 
 typedef struct ao_load_options {
 	const char *bundle_dir;            /* --bundle; NULL or AO_BUILTIN: the base is the files of the binary */
+	bool beside_others;                /* other bundles of this process take settings from the same places */
 	const char *policies_dir;          /* --policies, or NULL */
 	const char *config_file;           /* --config, or NULL */
 	const cJSON *config;               /* another configuration, parsed, which config_file wins over; or NULL */
@@ -45,7 +46,7 @@ int ao_load_base_manifest(const char *bundle_dir, cJSON **ret, ao_err **reterr);
 /** The files of the base and of --policies. */
 int ao_load_sources(const ao_load_options *options, ao_sources *sources, ao_err **reterr);
 /**
- * Collects the settings for a bundle of these sources.
+ * Collects the settings for a bundle of these sources.  What the configuration says at `bundles.COMPONENT` is for this bundle, and wins.
  * @param ret       all of them; the caller frees
  * @param ret_seen  those that policies see; may be NULL
  * @return 0; -EINVAL with file and line, or setting; -EINTR the sandbox's clock

@@ -261,6 +261,37 @@ bool ao_manifest_fits(const cJSON *manifest, const cJSON *world)
 	return true;
 }
 
+/* ---- two manifests in one process ---- */
+
+/** "asya.sh" of "asya.sh/v1"; "" of "v1". The length of the group. */
+static size_t group_of(const char *api_version)
+{
+	const char *slash = strchr(api_version, '/');
+	return slash ? (size_t)(slash - api_version) : 0;
+}
+
+static bool is_one_kind(const cJSON *a, const cJSON *b)
+{
+	const char *x = ao_json_str(a, "apiVersion"), *y = ao_json_str(b, "apiVersion");
+	return group_of(x) == group_of(y) && strncmp(x, y, group_of(x)) == 0 && strcmp(ao_json_str(a, "kind"), ao_json_str(b, "kind")) == 0;
+}
+
+int ao_manifest_apart(const cJSON *a, const char *a_name, const cJSON *b, const char *b_name, ao_err **reterr)
+{
+	static const char *const OWN[] = {"component", "lease", "policies_label", "debug_path"};
+	const cJSON *parent = ao_json_at(b, "parent");
+	if (is_one_kind(ao_json_at(a, "parent"), parent))
+		return ao_err_set(reterr, -EINVAL, "the bundles %s and %s are both for %s (%s); one kind has one bundle: leave one out",
+				  a_name, b_name, ao_json_str(parent, "kind"), ao_json_str(parent, "apiVersion"));
+	for (size_t i = 0; i < AO_LEN(OWN); i++) {
+		const char *x = ao_json_str(a, OWN[i]), *y = ao_json_str(b, OWN[i]);
+		if (x && y && strcmp(x, y) == 0)
+			return ao_err_set(reterr, -EINVAL, "the bundles %s and %s have the same %s, %s; name another one in a manifest",
+					  a_name, b_name, OWN[i], x);
+	}
+	return 0;
+}
+
 char *ao_kind_rule(const ao_kind *kind)
 {
 	const char *api_version = kind->resource.api_version, *slash = strchr(api_version, '/');

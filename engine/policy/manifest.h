@@ -65,6 +65,12 @@ void ao_manifest_free(ao_manifest *manifest);
  * them. */
 bool ao_manifest_fits(const cJSON *manifest, const cJSON *world);
 
+/**
+ * May two bundles work in one process, as what ao_bundle_peek_manifest() returned of them says? Not for one kind of parents, nor under one name.
+ * @param a_name,b_name  what people call them. @return 0; -EINVAL with what they share, and what to do
+ */
+int ao_manifest_apart(const cJSON *a, const char *a_name, const cJSON *b, const char *b_name, ao_err **reterr);
+
 /** Is this row of `kinds`, or of `children`, among those of `world`? */
 bool ao_manifest_holds(const cJSON *world, const cJSON *row);
 /** The row for the same kind, which may say something else about it; NULL: there is none. Borrowed from `rows`. */

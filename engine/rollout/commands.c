@@ -37,9 +37,9 @@ static void tell(ao_policies *p, const ao_object *map, bool warning, const char 
 	ao_report_event(p, map, warning, warning ? "RolloutCommandWrong" : "RolloutCommand", note);
 	ao_annotations_put(p->notes, map->namespace_, map->name, state);
 	if (warning)
-		ao_warn(AO_POLICY, NULL, "ConfigMap %s: %s", map->name, note);
+		ao_warn(AO_POLICY, p->subject, "ConfigMap %s: %s", map->name, note);
 	else
-		ao_info(AO_POLICY, NULL, "ConfigMap %s: %s", map->name, note);
+		ao_info(AO_POLICY, p->subject, "ConfigMap %s: %s", map->name, note);
 }
 
 /** The record is about both tracks. */

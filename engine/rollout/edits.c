@@ -112,7 +112,7 @@ bool ao_edits_look(ao_policies *p)
 		return true;
 	}
 	uint64_t wait_ms = ao_backoff_ms(AGAIN_MS, MAX_AGAIN_MS, p->interrupted++);
-	ao_warn(AO_POLICY, NULL, "%s: tried again in %llu s", ao_err_text(err), (unsigned long long)wait_ms / 1000);
+	ao_warn(AO_POLICY, p->subject, "%s: tried again in %llu s", ao_err_text(err), (unsigned long long)wait_ms / 1000);
 	ao_timer_start(p->look, wait_ms);
 	return false;
 }

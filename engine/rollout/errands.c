@@ -225,7 +225,7 @@ void ao_errands_written(ao_policies *p, bool good)
 		}
 		p->writing.manifest = false;
 		ao_report_news(p, &(ao_task){.news = AO_NEWS_LIVE, .digest = p->record.tracks[AO_ROLLOUT_MAIN].live.digest});
-		ao_info(AO_POLICY, NULL, "the manifest has changed: starting all watches again");
+		ao_info(AO_POLICY, p->subject, "the manifest has changed: starting all watches again");
 		p->with.on_manifest(p->with.arg);
 		return;
 	}

@@ -343,7 +343,7 @@ void ao_policies_recall(ao_policies *p, ao_events *events, void (*fn)(void *arg)
 static void on_config(void *arg)
 {
 	ao_policies *p = arg;
-	ao_info(AO_POLICY, NULL, "%s has changed", p->with.load->config_file);
+	ao_info(AO_POLICY, p->subject, "%s has changed", p->with.load->config_file);
 	ao_policies_look_soon(p);
 }
 
@@ -403,7 +403,7 @@ static int load_fallback(ao_policies *p, ao_err **reterr)
 		return r;
 	}
 	base.policies_dir = NULL;
-	ao_error(AO_POLICY, NULL, "the policies in %s cannot be used, %s serve: %s", p->with.load->policies_dir,
+	ao_error(AO_POLICY, p->subject, "the policies in %s cannot be used, %s serve: %s", p->with.load->policies_dir,
 		 base.bundle_dir ? "those of the bundle" : "the built-in ones", ao_err_text(err));
 	p->edits[AO_ROLLOUT_MAIN].trouble = ao_xstrdup(ao_err_text(err));
 	return ao_variant_load_base(&base, &p->fallback, reterr);
@@ -433,6 +433,7 @@ int ao_policies_new(const ao_policies_options *options, ao_policies **ret, ao_er
 		free(p);
 		return r;
 	}
+	p->subject = options->load->beside_others ? p->fallback->loaded.manifest->component : NULL;
 	p->basis = ao_variant_ref(p->fallback);
 	p->variants = ao_map_new();
 	p->parents = ao_map_new();
@@ -444,7 +445,7 @@ int ao_policies_new(const ao_policies_options *options, ao_policies **ret, ao_er
 	p->tick = ao_timer_new(options->loop, tick, p);
 	p->anew = ao_timer_new(options->loop, ao_kinds_anew, p);
 	make_writers(p);
-	ao_info(AO_POLICY, NULL, "bundle %s with %d policies", ao_variant_digest(p->fallback),
+	ao_info(AO_POLICY, p->subject, "bundle %s with %d policies", ao_variant_digest(p->fallback),
 		cJSON_GetArraySize(ao_bundle_policies(p->fallback->loaded.bundle)));
 	*ret = p;
 	return 0;

@@ -43,6 +43,7 @@ typedef struct ao_seen_parent {
 
 struct ao_policies {
 	ao_policies_options with;
+	const char *subject;                        /* of lines of the log: which bundle it is, among several; NULL: there is one */
 	ao_variant *fallback;                       /* of the binary and of --policies */
 	ao_variant *basis;                          /* the world is made for its manifest */
 	cJSON *kinds;                               /* ... and for these, which policies declare; NULL: not known yet */

@@ -30,7 +30,7 @@ static char *names_without(const cJSON *names, const cJSON *others)
 
 static void warn(ao_policies *p, const ao_object *map, const char *reason, const char *note)
 {
-	ao_warn(AO_POLICY, NULL, "ConfigMap %s: %s", map->name, note);
+	ao_warn(AO_POLICY, p->subject, "ConfigMap %s: %s", map->name, note);
 	ao_report_event(p, map, true, reason, note);
 }
 

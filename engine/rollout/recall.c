@@ -88,7 +88,7 @@ void ao_recall_go_on(ao_policies *p)
 void ao_recall_loaded(ao_policies *p, ao_variant *variant, ao_verdict verdict, const char *why)
 {
 	if (!variant && verdict == AO_VERDICT_AGAIN) {
-		ao_warn(AO_POLICY, NULL, "cannot load bundle %s, which was live: %s: tried again", p->recalling, why);
+		ao_warn(AO_POLICY, p->subject, "cannot load bundle %s, which was live: %s: tried again", p->recalling, why);
 		free(AO_TAKE(p->recalling));
 		ao_timer_start(p->look, AGAIN_MS);
 		return;

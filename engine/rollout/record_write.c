@@ -90,7 +90,7 @@ static void on_written(void *arg, const ao_kube_answer *answer)
 		if (refused)
 			ao_report_unwritable(p, ao_err_text(err));
 		else
-			ao_warn(AO_POLICY, NULL, "%s: tried again in a moment", ao_err_text(err));
+			ao_warn(AO_POLICY, p->subject, "%s: tried again in a moment", ao_err_text(err));
 		ao_map_free_all(AO_TAKE(p->writing.kept));
 		end(p, refused);
 		return;
@@ -136,7 +136,7 @@ static void note_unkept(ao_policies *p, const char *digest, const ao_err *why)
 	if (ao_map_get(p->unkept, digest))
 		return;
 	ao_map_put(p->unkept, digest, ao_xstrdup(digest));
-	ao_warn(AO_POLICY, NULL,
+	ao_warn(AO_POLICY, p->subject,
 		"the texts of bundle %s are not kept: %s: after a restart the parents that it serves wait for another bundle", digest,
 		ao_err_text(why));
 }
@@ -152,7 +152,7 @@ static void on_put(void *arg, const char *digest, const ao_err *error)
 		go_on(p);
 		return;
 	}
-	ao_warn(AO_POLICY, NULL, "%s: tried again in a moment", ao_err_text(error));
+	ao_warn(AO_POLICY, p->subject, "%s: tried again in a moment", ao_err_text(error));
 	end(p, false);
 }
 

@@ -28,9 +28,9 @@ void ao_report_record(ao_policies *p, bool warning, const char *reason, const ch
 {
 	const ao_object *map = ao_recall_map(p);
 	if (warning)
-		ao_error(AO_POLICY, NULL, "%s", note);
+		ao_error(AO_POLICY, p->subject, "%s", note);
 	else
-		ao_info(AO_POLICY, NULL, "%s", note);
+		ao_info(AO_POLICY, p->subject, "%s", note);
 	if (map)
 		ao_report_event(p, map, warning, reason, note);
 }
@@ -136,7 +136,7 @@ static void count(ao_policies *p, const char *result)
 
 static void bad_news(ao_policies *p, ao_rollout_track track, const char *reason, const char *note)
 {
-	ao_error(AO_POLICY, NULL, "%s %s", LABELS[track], note);
+	ao_error(AO_POLICY, p->subject, "%s %s", LABELS[track], note);
 	set_text(&p->edits[track].trouble, note);
 	say(p, track, true, reason, note);
 }
@@ -169,7 +169,7 @@ static char *summary_of(const ao_policies *p, const ao_task *news)
 static void accepted(ao_policies *p, const ao_task *news)
 {
 	ao_auto_str char *note = summary_of(p, news);
-	ao_info(AO_POLICY, NULL, "%s: %s", label_of(news), note);
+	ao_info(AO_POLICY, p->subject, "%s: %s", label_of(news), note);
 	set_text(&p->edits[news->track].trouble, NULL);
 	set_text(&p->edits[news->track].back, NULL);
 	count(p, "accepted");
@@ -182,7 +182,7 @@ static void awaited(ao_policies *p, const ao_task *news)
 	ao_auto_str char *summary = summary_of(p, news);
 	ao_auto_str char *note = ao_xasprintf("waits for approval (annotate this ConfigMap with %s-rollout=approve, or =abort): %s",
 					      p->fallback->loaded.manifest->policies_label, summary);
-	ao_info(AO_POLICY, NULL, "%s: %s", label_of(news), note);
+	ao_info(AO_POLICY, p->subject, "%s: %s", label_of(news), note);
 	say(p, news->track, false, "PoliciesAwaitApproval", note);
 }
 
@@ -196,7 +196,7 @@ static bool is_wanted(const ao_policies *p, const ao_task *news)
 static void live(ao_policies *p, const ao_task *news)
 {
 	ao_auto_str char *note = live_text(p, news->track, news->digest);
-	ao_info(AO_POLICY, NULL, "%s %s", label_of(news), note);
+	ao_info(AO_POLICY, p->subject, "%s %s", label_of(news), note);
 	if (is_wanted(p, news))
 		set_text(&p->edits[news->track].trouble, NULL);
 	if (is_wanted(p, news) && news->digest)
@@ -212,7 +212,7 @@ static void back(ao_policies *p, const ao_task *news)
 {
 	ao_auto_str char *note = ao_xasprintf("is being rolled back: %s", news->text);
 	if (!is_wanted(p, news)) { /* a person has changed the sources back: nobody is to blame */
-		ao_info(AO_POLICY, NULL, "%s: bundle %s goes back: %s", LABELS[news->track], news->digest, news->text);
+		ao_info(AO_POLICY, p->subject, "%s: bundle %s goes back: %s", LABELS[news->track], news->digest, news->text);
 		return;
 	}
 	set_text(&p->edits[news->track].back, news->text);
@@ -225,7 +225,7 @@ static void reverted(ao_policies *p, const ao_task *news)
 	ao_edit *edit = &p->edits[news->track];
 	const char *now = ao_machine_live(p->machine, news->track);
 	ao_auto_str char *note = edit->back ? ao_xasprintf("rolled back: %s", edit->back) : live_text(p, news->track, now);
-	ao_info(AO_POLICY, NULL, "%s %s", LABELS[news->track], note);
+	ao_info(AO_POLICY, p->subject, "%s %s", LABELS[news->track], note);
 	if (edit->back || !ao_machine_refusal(p->machine, news->track)) { /* else what was said of a newer edit stays */
 		say(p, news->track, edit->back != NULL, edit->back ? "PoliciesRolledBack" : "PoliciesLive", note);
 		set_text(&edit->trouble, edit->back ? note : NULL);
@@ -287,7 +287,7 @@ void ao_report_undone(ao_policies *p, ao_rollout_track track)
 	if (!edit->trouble || edit->unread || !is_live(p, track))
 		return;
 	ao_auto_str char *note = live_text(p, track, live);
-	ao_info(AO_POLICY, NULL, "%s %s", LABELS[track], note);
+	ao_info(AO_POLICY, p->subject, "%s %s", LABELS[track], note);
 	set_text(&edit->trouble, NULL);
 	say(p, track, false, "PoliciesLive", note);
 }
@@ -299,13 +299,13 @@ void ao_report_refused_before(ao_policies *p, ao_rollout_track track)
 		return;
 	ao_auto_str char *note = ao_xasprintf("rejected before this start, nothing was changed: %s%s%s", refusal->key ? refusal->key : "",
 					      refusal->key ? ": " : "", refusal->why ? refusal->why : "");
-	ao_warn(AO_POLICY, NULL, "%s %s", LABELS[track], note);
+	ao_warn(AO_POLICY, p->subject, "%s %s", LABELS[track], note);
 	set_text(&p->edits[track].trouble, note);
 }
 
 void ao_report_found(ao_policies *p)
 {
-	ao_info(AO_POLICY, NULL, "bundle %s, which was missing, can be loaded again", p->missing_digest);
+	ao_info(AO_POLICY, p->subject, "bundle %s, which was missing, can be loaded again", p->missing_digest);
 	set_text(&p->missing, NULL);
 	set_text(&p->missing_digest, NULL);
 }
@@ -313,7 +313,7 @@ void ao_report_found(ao_policies *p)
 void ao_report_unwritable(ao_policies *p, const char *why)
 {
 	if (why && !p->unwritable)
-		ao_warn(AO_POLICY, NULL, "%s: a restart will not know which policies were live", why);
+		ao_warn(AO_POLICY, p->subject, "%s: a restart will not know which policies were live", why);
 	set_text(&p->unwritable, why);
 }
 
@@ -324,7 +324,7 @@ void ao_report_params(ao_policies *p)
 	bool refused = edit->trouble && edit->digest && strcmp(edit->digest, ao_variant_digest(speaks)) != 0;
 	const char *text = refused ? NULL : speaks->loaded.unclaimed; /* why it was refused may be these very parameters */
 	if (text && (!p->noted || strcmp(p->noted, text) != 0))
-		ao_warn(AO_POLICY, NULL, "settings: %s", text);
+		ao_warn(AO_POLICY, p->subject, "settings: %s", text);
 	set_text(&p->noted, text);
 }
 

@@ -30,6 +30,8 @@ typedef struct family {
 } family;
 
 struct ao_metrics {
+	ao_metrics *all; /* whose view this is; NULL: it is none, and has the families */
+	char *mark;      /* of a view */
 	family *families;
 	size_t count;
 	void (*collect)(void *arg);
@@ -67,11 +69,22 @@ void ao_metrics_free(ao_metrics *metrics)
 		free(metrics->families[i].help);
 	}
 	free(metrics->families);
+	free(metrics->mark);
 	free(metrics);
+}
+
+ao_metrics *ao_metrics_view(ao_metrics *metrics, const char *mark)
+{
+	ao_metrics *view = ao_xcalloc(1, sizeof(*view));
+	view->all = metrics;
+	view->mark = ao_xstrdup(mark);
+	return view;
 }
 
 static family *look_for(ao_metrics *metrics, const char *name)
 {
+	if (metrics->all)
+		return look_for(metrics->all, name);
 	for (size_t i = 0; i < metrics->count; i++)
 		if (strcmp(metrics->families[i].name, name) == 0)
 			return &metrics->families[i];
@@ -87,6 +100,8 @@ static family *find_family(ao_metrics *metrics, const char *name)
 
 static bool describe(ao_metrics *metrics, const family *as)
 {
+	if (metrics->all)
+		return describe(metrics->all, as);
 	if (look_for(metrics, as->name))
 		return false;
 	metrics->families = ao_xrealloc(metrics->families, (metrics->count + 1) * sizeof(family));
@@ -143,13 +158,28 @@ char *ao_metric_labels_(const char *name, ...)
 void ao_metric_clear(ao_metrics *metrics, const char *name)
 {
 	family *f = find_family(metrics, name);
-	free_series(f);
-	f->series = ao_map_new();
+	size_t cursor = 0, len = metrics->all ? strlen(metrics->mark) : 0;
+	const char *labels;
+	if (!metrics->all) {
+		free_series(f);
+		f->series = ao_map_new();
+		return;
+	}
+	for (series *s; (s = ao_map_next(f->series, &cursor, &labels));)
+		if (strncmp(labels, metrics->mark, len) == 0 && (!labels[len] || labels[len] == ',')) {
+			ao_map_remove(f->series, labels);
+			free(s->buckets);
+			free(s);
+		}
 }
 
 /** The series with these labels, which is made when it is new; NULL when there is no room for it. */
 static series *touch(ao_metrics *metrics, family *f, const char *labels)
 {
+	if (metrics->all) {
+		ao_auto_str char *marked = ao_xasprintf("%s%s%s", metrics->mark, *labels ? "," : "", labels);
+		return touch(metrics->all, f, marked);
+	}
 	series *s = ao_map_get(f->series, labels);
 	if (!s && ao_map_count(f->series) >= AO_METRIC_SERIES) {
 		ao_metric_add(metrics, DROPPED, "", 1);

@@ -20,6 +20,12 @@ typedef enum { AO_COUNTER, AO_GAUGE, AO_HISTOGRAM } ao_metric_type;
 
 ao_metrics *ao_metrics_new(void);
 void ao_metrics_free(ao_metrics *metrics);
+/**
+ * The same metrics for one of several who count the same things: what is counted through the view has `mark` in front of its labels, and
+ * ao_metric_clear() forgets only that.  Families are described for all.
+ * @param mark  `bundle="x"`, copied. @return to be freed with ao_metrics_free(), before `metrics`
+ */
+ao_metrics *ao_metrics_view(ao_metrics *metrics, const char *mark);
 /** Texts are copied. @return false when the name is taken: nothing was changed */
 bool ao_metrics_describe(ao_metrics *metrics, const char *name, ao_metric_type type, const char *help);
 /** Describes a histogram with bounds of its own: static, in ascending order. Other histograms have bounds from 1 ms to 60 s. */

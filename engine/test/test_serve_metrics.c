@@ -39,6 +39,24 @@ static void a_name_is_taken_once(void **state)
 	ao_metrics_free(metrics);
 }
 
+static void a_view_counts_beside_others(void **state)
+{
+	(void)state;
+	ao_metrics *metrics = ao_metrics_new();
+	ao_metrics *one = ao_metrics_view(metrics, "bundle=\"one\""), *other = ao_metrics_view(metrics, "bundle=\"one-more\"");
+	assert_true(ao_metrics_describe(one, "things", AO_GAUGE, "Things."));
+	assert_false(ao_metrics_describe(other, "things", AO_GAUGE, "Things."));
+	ao_metric_set(one, "things", "", 1);
+	ao_metric_set(one, "things", "a=\"b\"", 2);
+	ao_metric_set(other, "things", "a=\"b\"", 3);
+	assert_page(metrics, "things{bundle=\"one\"} 1\nthings{bundle=\"one\",a=\"b\"} 2\nthings{bundle=\"one-more\",a=\"b\"} 3\n");
+	ao_metric_clear(one, "things");
+	assert_page(metrics, "# TYPE things gauge\nthings{bundle=\"one-more\",a=\"b\"} 3\n");
+	ao_metrics_free(one);
+	ao_metrics_free(other);
+	ao_metrics_free(metrics);
+}
+
 static void a_family_keeps_so_many_series(void **state)
 {
 	(void)state;
@@ -157,6 +175,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(labels_and_help_are_escaped),
 	    cmocka_unit_test(a_name_is_taken_once),
+	    cmocka_unit_test(a_view_counts_beside_others),
 	    cmocka_unit_test(a_family_keeps_so_many_series),
 	    cmocka_unit_test(histograms_have_the_bounds_of_dashboards),
 	    cmocka_unit_test(calls_are_told_apart_by_policy_and_hook),

@@ -26,6 +26,8 @@ local WRONG = {
   { 'release', 'say which ones' },
   { 'release a -A', 'names cannot be used with -A' },
   { 'release -A -o json', "--output: expected text or name, got 'json'" },
+  { 'run --bundle builtin --bundle builtin', 'the bundles builtin and builtin are both for AsyncActor (asya.sh/v1alpha1); one kind has one bundle' },
+  { 'run --bundle nowhere', 'nowhere: No such file or directory' },
   { 'run --log-level loud', "--log-level: expected debug, info, warn or error, got 'loud'" },
   { 'run --log-format xml', "--log-format: expected text, json or console, got 'xml'" },
   { 'run --max-concurrent-reconciles many', "--max-concurrent-reconciles: expected an integer, got 'many'" },

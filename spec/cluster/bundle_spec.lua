@@ -39,11 +39,16 @@ describe('a bundle of its own', function()
   before_each(function()
     cluster.kubectl('apply -f %s/crd/', GREETING)
     cluster.kubectl('wait --for=condition=Established crd/greetings.demo.example.com --timeout=30s')
+    cluster.clear()
     ns, own = cluster.namespace 'bundle', cluster.namespace 'bundle-own'
   end)
   after_each(function()
     cluster.stop_all()
-    cluster.sh('kubectl patch greetings -n %s --all --type=merge -p %s', ns, cluster.quote '{"metadata":{"finalizers":null}}')
+    for _, kind in ipairs { 'greetings', 'farewells', 'laters' } do -- an operator after this one would look for the bundle that served them
+      cluster.sh('kubectl delete %s -n %s --all --wait=false', kind, ns)
+      cluster.sh('kubectl get %s -n %s -o name | xargs -r -n 1 kubectl patch -n %s --type=merge -p %s', kind, ns, ns,
+        cluster.quote '{"metadata":{"finalizers":null}}')
+    end
     cluster.sh('kubectl delete namespace %s %s --wait=false', ns, own)
   end)
 
@@ -92,10 +97,101 @@ end }
     edits.put(own, 'loud', { ['loud.lua'] = loud }, LABEL)
     await_page('hello', ns, 'HELLO')
     eventually('the ConfigMap says that it is live', 30, function()
-      local notes = cluster.get('configmap', 'loud', own).metadata.annotations
+      local notes = cluster.get('configmap', 'loud', own).metadata.annotations or {}
       return (notes[LABEL .. '-state'] or ''):find('live: bundle', 1, true), require('json').encode(notes)
     end)
     assert.is_table(cluster.get('configmap', 'greeting-operator-policies-live', own))
+    op.stop()
+  end)
+
+  --- A folder with a bundle that makes a ConfigMap of each object of a kind of example.com, and the CRD of that kind beside it.
+  local function small(kind)
+    local folder, plural = cluster.temp(kind), kind:lower() .. 's'
+    cluster.sh('mkdir -p %s', folder)
+    cluster.write(folder .. '/manifest.lua', ("return require 'policy'.manifest { parent = 'small.example.com/v1 %s', children = { 'v1 ConfigMap' } }\n")
+      :format(kind))
+    cluster.write(folder .. '/small.lua', [[
+return require 'policy'.define { name = 'small', render = function(it, _, plan)
+  plan:add('map', { apiVersion = 'v1', kind = 'ConfigMap', metadata = { name = it.metadata.name }, data = { ['index.html'] = it.spec.text } })
+end }
+]])
+    local crd = cluster.read(GREETING .. '/crd/greetings.yaml'):gsub('demo%.example%.com', 'small.example.com'):gsub('greetings', plural)
+      :gsub('Greeting', kind):gsub('greeting', kind:lower())
+    return folder, cluster.write(cluster.temp(kind .. '.yaml'), crd)
+  end
+
+  local function object(kind, name, text)
+    return greeting(name, ns, text):gsub('demo', 'small'):gsub('Greeting', kind)
+  end
+
+  it('stands beside the built-in one: each has its lease, record, policies, metrics and pages', function()
+    local folder, crd = small 'Farewell'
+    cluster.kubectl('apply -f %s', crd)
+    cluster.kubectl 'wait --for=condition=Established crd/farewells.small.example.com --timeout=30s'
+    local op = cluster.operator {
+      args = ('--bundle builtin --bundle %s --bundle %s --namespace %s --leader-elect --metrics-bind-address 127.0.0.1:18486 ' ..
+        '--health-probe-bind-address 127.0.0.1:18487'):format(GREETING, folder, own),
+    }
+    cluster.apply(cluster.actor('worker', ns))
+    cluster.apply(greeting('hello', ns, 'Hello'))
+    cluster.apply(object('Farewell', 'bye', 'Bye'))
+    edits.await_running(ns, 'worker')
+    await_page('hello', ns, 'Hello')
+    await_page('bye', ns, 'Bye')
+    for _, name in ipairs { 'asya-operator.asya.sh', 'greeting-operator.demo.example.com', 'farewell-operator.small.example.com' } do
+      assert.is_table(cluster.get('lease', name, own), name)
+    end
+    local function curl(path) return (cluster.sh('curl -s -m 10 %s', cluster.quote('http://127.0.0.1:' .. path))) end
+    local page, text = curl '18486/metrics', curl '18487/readyz?verbose'
+    for _, name in ipairs { 'asya-operator', 'greeting-operator', 'farewell-operator' } do
+      assert.is_truthy(page:find(('policy_bundle_degraded{bundle="%s"} 0'):format(name), 1, true), page)
+      assert.is_truthy(text:find(name .. ': yes', 1, true), text)
+    end
+    assert.is_truthy(page:find('controller_runtime_max_concurrent_reconciles{bundle="greeting-operator",controller="greeting"}', 1, true), page)
+    assert.is_truthy(curl('18486/debug/'):find('/debug/greetings/', 1, true))
+    assert.is_truthy(curl('18486/debug/'):find('/debug/actors/', 1, true))
+    assert.is_truthy(curl(('18486/debug/greetings/%s/hello'):format(ns)):find('"Hello"', 1, true))
+
+    -- what breaks one changes nothing for the others
+    edits.put(own, 'broken', { ['greeting.lua'] = 'return nothing.at.all' }, LABEL)
+    eventually('the edit is refused', 30, function()
+      local notes = cluster.get('configmap', 'broken', own).metadata.annotations or {}
+      return (notes[LABEL .. '-state'] or ''):find('rejected', 1, true), require('json').encode(notes)
+    end)
+    page = curl '18486/metrics'
+    assert.is_truthy(page:find('policy_bundle_degraded{bundle="greeting-operator"} 1', 1, true), page)
+    assert.is_truthy(page:find('policy_bundle_degraded{bundle="farewell-operator"} 0', 1, true), page)
+    cluster.apply(object('Farewell', 'bye', 'Goodbye'))
+    await_page('bye', ns, 'Goodbye')
+    cluster.apply(greeting('hello', ns, 'Ciao'))
+    await_page('hello', ns, 'Ciao')
+    cluster.kubectl('delete farewell bye -n %s --timeout=30s', ns)
+    cluster.kubectl('delete asyncactor worker -n %s --timeout=60s', ns)
+    op.stop()
+    assert.equal('', cluster.get('lease', 'farewell-operator.small.example.com', own).spec.holderIdentity or '')
+  end)
+
+  it('waits for its kind, or rests while it cannot be loaded, and keeps no other from working', function()
+    local folder, crd = small 'Later'
+    cluster.kubectl 'delete crd laters.small.example.com --ignore-not-found --timeout=30s'
+    local broken = cluster.temp 'broken'
+    cluster.sh('mkdir -p %s', broken)
+    cluster.write(broken .. '/manifest.lua', "return require 'policy'.manifest {\n  children = {},\n}\n")
+    local op = cluster.operator { args = ('--bundle %s --bundle %s --bundle %s --namespace %s'):format(broken, folder, GREETING, own) }
+    cluster.apply(greeting('hello', ns, 'Hello'))
+    await_page('hello', ns, 'Hello')
+    eventually('it is said what is wrong', 20, function()
+      return op.log():find('manifest.lua:1: policy.manifest.parent is missing', 1, true) and op.log():find('this bundle rests', 1, true), op.log()
+    end)
+    eventually('it is said which kind is missing', 20, function() return op.log():find('laters', 1, true) or op.log():find('Later', 1, true), op.log() end)
+
+    cluster.kubectl('apply -f %s', crd)
+    cluster.kubectl 'wait --for=condition=Established crd/laters.small.example.com --timeout=30s'
+    cluster.apply(object('Later', 'bye', 'Later'))
+    await_page('bye', ns, 'Later')
+    cluster.sh('cp %s/*.lua %s', small 'Mended', broken)
+    eventually('what was broken waits for its kind now', 40, function() return op.log():find 'mendeds' or op.log():find 'Mended', op.log() end)
+    cluster.kubectl('delete later bye -n %s --timeout=30s', ns)
     op.stop()
   end)
 end)
