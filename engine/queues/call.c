@@ -67,10 +67,18 @@ static void try_again(ao_kept_queue *q, uint64_t delay_ms)
 	ao_timer_start(q->retry, delay_ms);
 }
 
+/** A dead letter queue that is named after the queue is its own; what lies in one that many share is not told of each of them. */
+static bool has_own_dead(const ao_kept_queue *q)
+{
+	const char *dead = ao_json_str(q->want, "deadLetter", "name");
+	size_t len = strlen(q->name);
+	return dead && strncmp(dead, q->name, len) == 0 && dead[len] == '-';
+}
+
 /** @return true when there is news */
 static bool take_counts(ao_kept_queue *q, const ao_broker_answer *answer)
 {
-	int64_t dead = answer->dead_known ? answer->dead : -1;
+	int64_t dead = answer->dead_known && has_own_dead(q) ? answer->dead : -1;
 	bool news = q->messages != answer->messages || q->in_flight != answer->in_flight || q->dead != dead;
 	q->messages = answer->messages;
 	q->in_flight = answer->in_flight;

@@ -76,8 +76,9 @@ void ao_queues_forget(ao_queues *queues, const char *parent_uid);
  */
 cJSON *ao_queues_records(ao_queues *queues, const ao_object *parent);
 /**
- * For policies: [{name, transport, ready, messages, in_flight, dead_letters, reason, message}].  Unknown counts are left out, and so are queues that the
- * parent leaves.  The caller frees.
+ * For policies: [{name, transport, ready, messages, in_flight, dead_letters, reason, message}].  Unknown counts are left out, and so are
+ * queues that the parent leaves.  dead_letters are those of a dead letter queue that is named after the queue: another has many to serve.
+ * The caller frees.
  */
 cJSON *ao_queues_facts(const ao_queues *queues, const char *parent_uid);
 void ao_queues_collect(ao_queues *queues, ao_metrics *metrics);
