@@ -19,6 +19,7 @@ static const struct {
     {"replay", ao_cli_replay, "run policies on a recorded snapshot"},
     {"rollout", ao_cli_rollout, "show and steer how an edit of policies reaches actors"},
     {"queue", ao_cli_queue, "show what waits in actors' queues, and send dead letters back"},
+    {"migrate", ao_cli_migrate, "take objects to another profile without losing a message"},
     {"release", ao_cli_release, "take our finalizer off, to live without an operator"},
     {"init", ao_cli_init, "write a bundle for a kind of your own, to begin with"},
     {"manifest", ao_cli_manifest, "print what kubectl apply makes a running operator of"},

@@ -5,6 +5,7 @@ local explain = require 'explain'
 local json = require 'json'
 local k8s = require 'k8s'
 local kinds = require 'kinds'
+local leaving = require 'leaving'
 local plain = require 'plain'
 local plan = require 'plan'
 local policy = require 'policy'
@@ -583,7 +584,36 @@ local function validate(self, profile, actor, ctx)
   end
 end
 
---- What is wanted for a parent: { invalid, objects, refused, kept, queues, events, requeue_after, reads }.
+--- What the other profiles would plan for the parent's queues.
+---@param self Bundle
+---@param reads table<string, true> gets what their policies have read
+---@return OtherProfile[]
+local function queues_of_others(self, profile, snapshot, actor, reads)
+  local others = {}
+  for _, name in ipairs(sorted_keys(self.profiles)) do
+    local other = self.profiles[name]
+    if other ~= profile then
+      local ctx, more = contexts(self, other, snapshot)
+      local p = plan.new()
+      each(self, other, 'queues', p, function(fn, it) return fn(actor, ctx[it], p) end)
+      copy(more, reads)
+      others[#others + 1] = { name = name, queues = plan.queues(p) }
+    end
+  end
+  return others
+end
+
+--- Adds the queues that the parent has or is to have under other profiles.
+local function add_leaving(self, profile, snapshot, actor, queues, reads)
+  local asked, path = self.manifest_.profile, self.manifest_.queue_records
+  local records = asked and path and k8s.get(snapshot.parent, path)
+  local names = asked and asked.names and leaving.names(k8s.get(snapshot.parent, { 'metadata', 'annotations', asked.names })) or {}
+  if leaving.concerns(queues, records, names) then
+    leaving.add(queues, queues_of_others(self, profile, snapshot, actor, reads), records, names, actor.metadata.deletionTimestamp ~= nil)
+  end
+end
+
+--- What is wanted for a parent: { invalid, profile, objects, refused, kept, queues, events, requeue_after, reads }.
 -- `reads` says which of these the hooks have read: the time, related objects, queues, absent kinds.
 -- For an invalid parent that is being deleted, the queues are planned all the same, so that they are deleted, too.
 ---@param snapshot table { now, parent, children, related, queues, explain, warn }; with explain = true the plan says which policy set each
@@ -595,7 +625,7 @@ function Bundle:plan(snapshot)
   local ctx, reads = contexts(self, profile, snapshot)
   local p, invalid = plan.new(), unknown and unknown_profile(self, unknown) or validate(self, profile, actor, ctx)
   if invalid and not actor.metadata.deletionTimestamp then
-    return { invalid = invalid, objects = json.array {}, queues = json.array {}, events = json.array {}, reads = names_of(reads) }
+    return { invalid = invalid, profile = profile.name, objects = json.array {}, queues = json.array {}, events = json.array {}, reads = names_of(reads) }
   end
   local after, by_role, blamed
   if snapshot.explain then after, by_role = explain.new(p) elseif snapshot.blame then after, blamed = explain.watch(p, snapshot.blame) end
@@ -607,12 +637,13 @@ function Bundle:plan(snapshot)
     end)
   end
   each(self, profile, 'queues', p, function(fn, it) return fn(actor, ctx[it], p) end)
+  add_leaving(self, profile, snapshot, actor, plan.queues(p), reads)
   local done = plan.finish(p, {
     host = self.host, kinds = self.kinds, parent = parent, parent_kind = self.manifest_.parent, warn = snapshot.warn,
   })
   if by_role then done.explain = explain.result(done.objects, by_role) end
   done.blame = blamed and blamed()
-  done.invalid, done.reads = invalid, names_of(reads)
+  done.invalid, done.reads, done.profile = invalid, names_of(reads), profile.name
   return done
 end
 

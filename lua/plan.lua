@@ -487,6 +487,11 @@ local function refuse(state, entry, refused)
   }
 end
 
+--- The queues that were asked for; more may be added.
+---@param p Plan
+---@return table[]
+function plan.queues(p) return STATES[p].queues end
+
 --- Completes and checks what was planned.
 ---@param p Plan
 ---@param around { host: table, kinds: table, parent: table?, parent_kind: table, warn: boolean? } `parent` nil: shared objects only

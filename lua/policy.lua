@@ -119,7 +119,8 @@ local SETTING = {
 local REMOTE = {
   when = 'table', url = 'string', release = 'string?', sha256 = 'string?', token_file = 'string?', token_env = 'string?', ca_file = 'string?',
 }
-local PROFILE = { setting = 'string', annotation = 'string', base = 'string' }
+local PROFILE = { setting = 'string', annotation = 'string', base = 'string', names = 'string?' }
+local COUNTS = { waiting = 'string', in_flight = 'string' }
 local SETTING_TYPES = { string = true, integer = true, boolean = true, json = true, file = true }
 local MANIFEST = {
   domain = 'string?', parent = 'table', children = 'table', related = 'table?', finalizer = 'string?', field_manager = 'string', legacy_managers = 'table?',
@@ -127,7 +128,7 @@ local MANIFEST = {
   queue_records = 'string?', claim = 'string?',
   policies_label = 'string?',
   gauge = 'table?', debug_path = 'string?', public_env = 'table?',
-  class_annotation = 'string?', install = 'string?', profile = 'table?',
+  class_annotation = 'string?', install = 'string?', profile = 'table?', queue_counts = 'table?',
   settings = 'table?', cases = 'table?', crd = 'table?',
 }
 
@@ -230,6 +231,7 @@ local function manifest(spec)
   spec = defaults.manifest(spec)
   local wrong = defaults.wrong_parent(spec) or shape(spec, 'policy.manifest', MANIFEST) or shape(spec.parent, 'policy.manifest.parent', PARENT)
     or spec.profile and shape(spec.profile, 'policy.manifest.profile', PROFILE)
+    or spec.queue_counts and shape(spec.queue_counts, 'policy.manifest.queue_counts', COUNTS)
   if wrong then
     return nil, wrong
   end

@@ -36,13 +36,15 @@ return policy.manifest {
   bundle_digest = 'status.bundleDigest',
   settled_digest = 'status.settledDigest',
   queue_records = 'status.queues',
+  queue_counts = { waiting = 'status.queuedMessages', in_flight = 'status.processingMessages' },
   claim = 'status.operator',
   policies_label = 'asya.sh/policies',
   gauge = { name = 'asya_actors', help = 'Actors by namespace and status.', label = 'status', path = 'status.status' },
   debug_path = 'actors', -- /debug/actors/NAMESPACE/NAME
   class_annotation = 'asya.sh/operator-class',
   -- Which release of the platform an actor is for. The files of this folder are the base, those of profiles/NAME lie over them.
-  profile = { setting = 'profile', annotation = 'asya.sh/profile', base = '0.1' },
+  profile = { setting = 'profile', annotation = 'asya.sh/profile', base = '0.1',
+    names = 'asya.sh/reachable-as' }, -- ... and by whose names actors are to be reached as well
 
   -- The variables whose values /debug/ and records show. All others may hold a secret.
   public_env = {

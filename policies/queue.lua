@@ -1,5 +1,6 @@
 --- queue: the queue an actor reads, and the one for what it could not process.
 local policy = require 'policy'
+local schema = require 'schema'
 local k8s = require 'k8s'
 local actors = require 'actor'
 local names = require 'names'
@@ -74,6 +75,9 @@ local function usable(transport)
   return transport and transport.enabled and not transports.problem(transport) and transport or nil
 end
 
+-- Seconds without a message after which an old queue is empty. SQS knows its counts only about a minute later.
+local QUIET = { rabbitmq = 5, sqs = 60 }
+
 --- The actor's queue at a transport, as a plan has it. A dead letter queue that others share is not there for one that goes.
 local function queue_at(transport, actor, ctx, goes)
   local config, want = transport.config, WANT[transport.type](actor, transport.config)
@@ -82,14 +86,15 @@ local function queue_at(transport, actor, ctx, goes)
   want.forceRecreate = k8s.get(config, 'queues.forceRecreate') == true or nil
   return {
     name = want.name, transport = transport.name, type = transport.type, config = config, secrets = secrets(transport, ctx), want = want,
-    deletion = deletion(actor, config),
+    deletion = deletion(actor, config), quiet = ctx.params.quiet_seconds or QUIET[transport.type], patience = ctx.params.drain_seconds,
   }
 end
 
 --- Plans the queues that were made for the actor at transports that it has left: each goes when it is empty, or with the actor.
 local function leave_others(actor, ctx, plan)
   for _, record in ipairs(k8s.get(actor, 'status.queues') or {}) do
-    local transport = record.owner == 'Actor' and record.transport ~= actor.spec.transport and usable(actors.transport_named(record.transport, ctx))
+    local mine = record.owner == 'Actor' and record.name == names.queue(actor) -- one of another profile is in the plan of that profile
+    local transport = mine and record.transport ~= actor.spec.transport and usable(actors.transport_named(record.transport, ctx))
     if transport then
       local queue = queue_at(transport, actor, ctx, true)
       if not actor.metadata.deletionTimestamp then
@@ -105,6 +110,10 @@ return policy.define {
   name = 'queue',
   after = { 'validate' },
   doc = 'The queue asya-<actor> with its dead letter queue and bindings.',
+  params = {
+    quiet_seconds = schema.integer { min = 1 }:doc 'How long a queue that is not read any more must be without a message before it goes; 5, for SQS 60.',
+    drain_seconds = schema.integer { min = 1 }:default(300):doc 'How long it may take to be emptied before that is called trouble.',
+  },
 
   queues = function(actor, ctx, plan)
     if ctx.settings.disableQueueManagement == 'true' then return end

@@ -215,6 +215,17 @@ local function dead_letters(ctx, f)
       :format(queue.name, count, count == 1 and '' or 's') }
 end
 
+--- The old queue that is still to be emptied, as a condition's reason and message; or nil. One whose name stays in use is none.
+local function draining(ctx)
+  for _, queue in ipairs(ctx.queues) do
+    for _, old in ipairs(queue.drains or {}) do
+      local held = old.messages and (' (%d messages)'):format(old.messages) or ''
+      if old.reason then return old.reason, ('queue %s%s stays beside %s: %s'):format(old.name, held, queue.name, old.message) end
+      if not old.lasting then return 'Draining', ('queue %s%s is emptied into %s: %s'):format(old.name, held, queue.name, old.drain) end
+    end
+  end
+end
+
 local function set_conditions(actor, ctx, status, f, blocked)
   local list = {}
   local function set(kind, truth, reason, message)
@@ -242,6 +253,8 @@ local function set_conditions(actor, ctx, status, f, blocked)
   end
   local dead = dead_letters(ctx, f)
   if dead then set('DeadLetters', dead.status, dead.reason, dead.message) end
+  local why, what = draining(ctx)
+  if why then set('QueueDrained', 'False', why, what) end
   local truth, message = readiness(status.status, ctx, f, blocked)
   set('Ready', truth, status.status, message)
   status.conditions = json.array(list)
@@ -253,7 +266,7 @@ local TRANSPORT_WORD = { True = 'Ready', False = 'NotReady', Unknown = 'Unknown'
 local function summary(list)
   local well, count = 0, 0
   for _, c in ipairs(list) do
-    if c.type ~= 'Ready' and c.type ~= 'DeadLetters' then
+    if c.type ~= 'Ready' and c.type ~= 'DeadLetters' and c.type ~= 'QueueDrained' then
       count = count + 1
       if c.status == 'True' then well = well + 1 end
     end

@@ -14,6 +14,7 @@ int ao_cli_render(int argc, char **argv);
 int ao_cli_check(int argc, char **argv);
 int ao_cli_diff(int argc, char **argv);
 int ao_cli_replay(int argc, char **argv);
+int ao_cli_migrate(int argc, char **argv);
 int ao_cli_release(int argc, char **argv);
 int ao_cli_rollout(int argc, char **argv);
 int ao_cli_init(int argc, char **argv);

@@ -10,54 +10,33 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/diff_page.h"
+#include "cli/listed.h"
 #include "cli/own.h"
 #include "cli/sides.h"
 #include "kube/apply.h"
 #include "policy/changes.h"
 #include "policy/plan.h"
-#include "reconcile/world.h"
 #include "json/difference.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#define SYNC_MS 60000
 #define ANSWER_MS 40000
 
 typedef struct diff {
 	ao_session session;
 	ao_sides *sides;
 	ao_manifest *manifest;
-	ao_openapi *openapi;
-	ao_world *world;
+	ao_listed listed;
 	const char *namespace_; /* only parents of this one; NULL: all */
-	bool synced, fetched, noted;
+	bool noted;
 	ao_changes *changes;
 	cJSON *list;     /* the same one by one, for -o json */
 	ao_map *shared;  /* those that were looked at */
 	const char *key; /* the parent that is looked at; NULL: none */
 	size_t parents, failed;
 } diff;
-
-/* ---- the world ---- */
-
-static void ignore_parent(void *arg, const char *key, bool edited) { (void)arg, (void)key, (void)edited; }
-static void ignore_key(void *arg, const char *key) { (void)arg, (void)key; }
-static void ignore_shared(void *arg, const ao_kind *kind, const char *key) { (void)arg, (void)kind, (void)key; }
-static void set_true(void *arg) { *(bool *)arg = true; }
-
-static int list_world(diff *d, ao_err **reterr)
-{
-	ao_world_listener listener = {ignore_parent, ignore_key, ignore_shared, set_true, NULL, NULL, &d->synced};
-	d->world = ao_world_new(d->session.loop, d->session.kube, d->manifest, &d->session.scope, &listener);
-	ao_world_start(d->world);
-	ao_openapi_refresh(d->openapi, set_true, &d->fetched);
-	if (!ao_loop_run_until(d->session.loop, &d->synced, SYNC_MS))
-		return ao_err_set(reterr, -EIO, "the API server %s did not list everything within a minute", d->session.config->server);
-	ao_loop_run_until(d->session.loop, &d->fetched, ANSWER_MS);
-	return 0;
-}
 
 /* ---- one child ---- */
 
@@ -176,7 +155,7 @@ static void judge_refused(diff *d, const wish *w, const cJSON *before, const cha
 static void try_child(diff *d, const wish *w)
 {
 	const ao_kind *kind = ao_manifest_kind(d->manifest, w->desired);
-	const ao_object *observed = ao_world_find(d->world, kind, w->desired);
+	const ao_object *observed = ao_world_find(d->listed.world, kind, w->desired);
 	ao_auto_json cJSON *before = NULL;
 	if (observed && ao_world_tree(kind, observed, &before, NULL) < 0)
 		return;
@@ -208,7 +187,7 @@ static void try_child(diff *d, const wish *w)
 static void try_shared(diff *d, const cJSON *desired)
 {
 	const ao_kind *kind = ao_manifest_kind(d->manifest, desired);
-	const ao_object *observed = ao_world_find(d->world, kind, desired);
+	const ao_object *observed = ao_world_find(d->listed.world, kind, desired);
 	ao_auto_str char *id = ao_xasprintf("%s %s/%s", kind->resource.kind, ao_json_str(desired, "metadata", "namespace"),
 					    ao_json_str(desired, "metadata", "name"));
 	ao_auto_json cJSON *tree = NULL;
@@ -233,7 +212,7 @@ static void diff_shared(diff *d)
 	}
 	cJSON_ArrayForEach (item, ao_json_at(found, "objects")) {
 		const cJSON *object = ao_json_at(item, "object");
-		if (ao_world_find(d->world, ao_manifest_kind(d->manifest, object), object))
+		if (ao_world_find(d->listed.world, ao_manifest_kind(d->manifest, object), object))
 			try_shared(d, object);
 	}
 }
@@ -325,7 +304,7 @@ static void diff_children(diff *d, const char *uid, const cJSON *snapshot, const
 			try_child(d,
 				  &(wish){object, before ? named(ao_json_at(before, "objects"), "object", kind, name) : NULL, leftovers_});
 	}
-	ao_world_each_child(d->world, uid, find_leftover, &(leftovers){d, plan});
+	ao_world_each_child(d->listed.world, uid, find_leftover, &(leftovers){d, plan});
 	if (before && !invalid_in(before))
 		ao_changes_add_queues(d->changes, d->key, before, plan);
 }
@@ -339,10 +318,10 @@ static void diff_parent(diff *d, const ao_object *parent)
 	const ao_variant *would = ao_sides_would(d->sides, parent);
 	d->parents++;
 	d->key = key;
-	int r = ao_world_snapshot(d->world, parent, &snapshot, &err);
+	int r = ao_world_snapshot(d->listed.world, parent, &snapshot, &err);
 	if (r == 0) {
 		before = plan_of_serving(d, parent, snapshot);
-		r = ao_plan_make(would->loaded.bundle, d->openapi, snapshot, &plan, NULL, NULL, &err);
+		r = ao_plan_make(would->loaded.bundle, d->listed.openapi, snapshot, &plan, NULL, NULL, &err);
 	}
 	const char *why = r < 0 ? ao_err_text(err) : invalid_in(plan);
 	if (why) {
@@ -358,12 +337,12 @@ static void diff_all(diff *d)
 {
 	size_t cursor = 0;
 	ao_auto_json cJSON *keys = cJSON_CreateArray(); /* the store may change while we wait for answers */
-	for (const ao_object *p; (p = ao_store_next(ao_world_parents(d->world), &cursor));)
+	for (const ao_object *p; (p = ao_store_next(ao_world_parents(d->listed.world), &cursor));)
 		if (!p->deleting && (!d->namespace_ || strcmp(p->namespace_, d->namespace_) == 0))
 			cJSON_AddItemToArray(keys, cJSON_CreateString(p->key));
 	const cJSON *key;
 	cJSON_ArrayForEach (key, keys) {
-		const ao_object *parent = ao_store_get(ao_world_parents(d->world), key->valuestring);
+		const ao_object *parent = ao_store_get(ao_world_parents(d->listed.world), key->valuestring);
 		if (parent)
 			diff_parent(d, parent);
 	}
@@ -385,9 +364,7 @@ static int run(diff *d, const ao_load_options *load, const ao_session_flags *fla
 		return r;
 	if (ao_sides_main(d->sides)->loaded.unclaimed)
 		ao_cli_note(ao_sides_main(d->sides)->loaded.unclaimed);
-	r = ao_plan_schemas(d->manifest, d->session.kube, &d->openapi, reterr);
-	if (r == 0)
-		r = list_world(d, reterr);
+	r = ao_listed_read(&d->session, d->manifest, &d->listed, reterr);
 	if (r == 0) {
 		diff_all(d);
 		if (!d->namespace_)
@@ -401,8 +378,7 @@ static int finish(diff *d, int r, ao_output output, ao_err *err)
 	ao_changes_count count = ao_changes_count_all(d->changes);
 	if (r == 0)
 		ao_diff_print(d->changes, d->list, d->manifest->kinds[0].resource.plural, d->parents, output);
-	ao_openapi_free(d->openapi);
-	ao_world_free(d->world);
+	ao_listed_clear(&d->listed);
 	ao_manifest_free(d->manifest);
 	ao_sides_free(d->sides);
 	ao_session_close(&d->session);

@@ -169,6 +169,9 @@ int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 	m->policies_label = ao_xstrdup(ao_json_str(json, "policies_label"));
 	m->class_annotation = ao_xstrdup(ao_json_str(json, "class_annotation"));
 	m->profile_annotation = ao_xstrdup(ao_json_str(json, "profile", "annotation"));
+	m->names_annotation = ao_xstrdup(ao_json_str(json, "profile", "names"));
+	m->waiting_path = split_path(ao_json_str(json, "queue_counts", "waiting"));
+	m->in_flight_path = split_path(ao_json_str(json, "queue_counts", "in_flight"));
 	m->install = ao_xstrdup(ao_json_str(json, "install"));
 	*ret = AO_TAKE(m);
 	return 0;
@@ -204,6 +207,9 @@ void ao_manifest_free(ao_manifest *m)
 	free(m->policies_label);
 	free(m->class_annotation);
 	free(m->profile_annotation);
+	free(m->names_annotation);
+	free_list(m->waiting_path);
+	free_list(m->in_flight_path);
 	free(m->install);
 	free(m);
 }

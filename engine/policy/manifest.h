@@ -49,12 +49,14 @@ typedef struct ao_manifest {
 	char **claim_path;      /* NULL-terminated path in the parent of who works on it, see operator/rivals.h; NULL: nowhere */
 	char *gauge;            /* name of the metric that counts parents by their state; NULL: none */
 	char *gauge_help, *gauge_label;
-	char **gauge_path;        /* NULL-terminated path in the parent of the value that the gauge counts by */
-	char *debug_path;         /* what /debug/ calls parents */
-	char *policies_label;     /* ConfigMaps of our namespace hold policies when this label is "true"; or NULL */
-	char *class_annotation;   /* says which operator an object belongs to, see scope.h; NULL: there is only one */
-	char *profile_annotation; /* asks for a profile, see policies/README.md; NULL: there are none */
-	char *install;            /* the command that teaches a cluster the parent's kind; NULL: nobody says */
+	char **gauge_path;                     /* NULL-terminated path in the parent of the value that the gauge counts by */
+	char *debug_path;                      /* what /debug/ calls parents */
+	char *policies_label;                  /* ConfigMaps of our namespace hold policies when this label is "true"; or NULL */
+	char *class_annotation;                /* says which operator an object belongs to, see scope.h; NULL: there is only one */
+	char *profile_annotation;              /* asks for a profile, see policies/README.md; NULL: there are none */
+	char *names_annotation;                /* names profiles by whose names a parent is to be reached as well; NULL: no such thing */
+	char **waiting_path, **in_flight_path; /* NULL-terminated paths in the parent of the counts of its messages; NULL: nowhere */
+	char *install;                         /* the command that teaches a cluster the parent's kind; NULL: nobody says */
 } ao_manifest;
 
 /** @param json  what ao_bundle_manifest() returned. @return 0; -EINVAL with the field that is wrong */

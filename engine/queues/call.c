@@ -56,7 +56,9 @@ static void tell(ao_kept_queue *q, bool news, bool work)
 static void on_retry(void *arg)
 {
 	ao_kept_queue *q = arg;
-	if (!q->call)
+	if (q->leaving && q->drain)
+		ao_queues_drain(q);
+	else if (!q->call)
 		ao_queues_ask(q);
 }
 
@@ -132,6 +134,7 @@ static void succeeded(ao_kept_queue *q, const ao_broker_answer *answer)
 	q->failures = 0;
 	say(&q->reason, "");
 	say(&q->message, "");
+	ao_queues_drain_all(q->owner);
 	tell(q, news || counted, news);
 }
 
@@ -184,10 +187,11 @@ void ao_queues_stop(ao_kept_queue *q)
 {
 	if (q->retry)
 		ao_timer_stop(q->retry);
-	if (q->call && q->asked == AO_BROKER_INSPECT)
+	if (q->call && q->asked == AO_BROKER_INSPECT && !q->drain_call)
 		q->queues->looking--;
 	ao_access_cancel(q->call);
 	q->call = NULL;
+	q->drain_call = false;
 }
 
 void ao_queues_ask(ao_kept_queue *q)

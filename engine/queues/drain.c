@@ -141,7 +141,7 @@ void ao_drain_answered(ao_drain *d, const ao_drain_answer *answer, uint64_t now_
 {
 	ao_drain_action asked = d->asked;
 	d->asked = AO_DRAIN_NOTHING;
-	if (at_end(d) || d->state == AO_DRAIN_WAITING)
+	if (!asked || at_end(d) || d->state == AO_DRAIN_WAITING)
 		return; /* an answer to what is not wanted any more */
 	if (answer->error) {
 		failed(d, answer, now_ms);

@@ -39,8 +39,7 @@ static void leave_shared(ao_kept_queue *q)
 	q->shared_id = NULL;
 }
 
-/** Another parent that has the same queue and keeps it, or NULL. */
-static ao_kept_queue *sharer(const ao_kept_queue *q)
+ao_kept_queue *ao_queues_sharer(const ao_kept_queue *q)
 {
 	for (ao_kept_queue *each = ao_map_get(q->queues->shared, q->shared_id); each; each = each->next_shared)
 		if (each != q && each->verb != AO_BROKER_DELETE)
@@ -84,6 +83,7 @@ static void free_queue(ao_kept_queue *q)
 	if (q->after)
 		q->after->before = q->before;
 	leave_shared(q);
+	ao_queues_free_drain(q);
 	ao_access_put(q->access);
 	ao_timer_free(q->retry);
 	ao_timer_free(q->patience);
@@ -158,6 +158,17 @@ static cJSON *want_of(const cJSON *queue, ao_broker_verb verb)
 	return copy;
 }
 
+/** What is wanted as it is now: whether senders are turned away from another queue depends on who reads that. */
+static void want_now(ao_kept_queue *q)
+{
+	cJSON *instead = ao_json_at(q->want, "instead");
+	const char *other = ao_json_str(instead, "name");
+	if (other && ao_queues_may_turn(q->owner, other))
+		ao_json_set(instead, "turned", cJSON_CreateBool(true));
+	uint64_t parts[] = {(uint64_t)q->verb, ao_json_digest(q->want), ao_hash_str(ao_access_id(q->access))};
+	q->digest = ao_hash(AO_HASH_INIT, parts, sizeof(parts)) | 1;
+}
+
 static ao_kept_queue *upsert(ao_queues *queues, const ao_object *parent, const cJSON *queue, ao_broker_verb verb)
 {
 	const char *name = ao_json_str(queue, "name");
@@ -183,8 +194,8 @@ static ao_kept_queue *upsert(ao_queues *queues, const ao_object *parent, const c
 	q->want = want_of(queue, verb);
 	q->verb = verb;
 	q->leaving = false;
-	uint64_t parts[] = {(uint64_t)verb, ao_json_digest(q->want), ao_hash_str(ao_access_id(q->access))};
-	q->digest = ao_hash(AO_HASH_INIT, parts, sizeof(parts)) | 1;
+	ao_queues_set_drain(q, queue);
+	want_now(q);
 	return q;
 }
 
@@ -238,7 +249,7 @@ static bool failed_just_now(const ao_kept_queue *q)
 
 static ao_queues_state state_of(ao_kept_queue *q, void (*fn)(void *arg), void *arg)
 {
-	ao_kept_queue *other = q->verb == AO_BROKER_DELETE ? sharer(q) : NULL;
+	ao_kept_queue *other = q->verb == AO_BROKER_DELETE ? ao_queues_sharer(q) : NULL;
 	if (other) {
 		ao_queues_stop(q);
 		if (!q->kept && other->owner != q->owner)
@@ -268,6 +279,7 @@ ao_queues_state ao_queues_want(ao_queues *queues, const ao_object *parent, const
 {
 	ao_kept_queue *q = upsert(queues, parent, queue, verb);
 	ao_queues_state state = state_of(q, fn, arg);
+	ao_queues_drain(q);
 	if (ret)
 		*ret = (ao_queues_fact){q->reason, q->message, q->existed, q->kept};
 	return state;
@@ -283,6 +295,10 @@ void ao_queues_leave(ao_queues *queues, const ao_object *parent, const cJSON *qu
 {
 	ao_kept_queue *q = upsert(queues, parent, queue, AO_BROKER_DELETE);
 	q->leaving = true;
+	if (q->drain) {
+		ao_queues_drain(q);
+		return;
+	}
 	if (!is_retained(queue) || q->good == q->digest)
 		return;
 	ao_queues_stop(q);
@@ -295,9 +311,19 @@ void ao_queues_leave(ao_queues *queues, const ao_object *parent, const cJSON *qu
 void ao_queues_moved(ao_queues *queues, const char *uid)
 {
 	ao_queue_owner *owner = ao_map_get(queues->owners, uid);
-	for (ao_kept_queue *q = owner ? owner->first : NULL; q; q = q->next)
-		if (q->leaving && !q->call && !q->failures)
+	for (ao_kept_queue *q = owner ? owner->first : NULL; q; q = q->next) {
+		if (q->drain)
+			q->drain->replaced = true;
+		else if (q->leaving && !q->call && !q->failures)
 			state_of(q, NULL, NULL);
+	}
+	for (ao_kept_queue *q = owner ? owner->first : NULL; q; q = q->next) {
+		uint64_t before = q->digest;
+		want_now(q);
+		if (q->digest != before && !q->leaving)
+			state_of(q, NULL, NULL);
+		ao_queues_drain(q);
+	}
 }
 
 void ao_queues_cancel(ao_queues *queues, void *arg)
@@ -365,13 +391,18 @@ static cJSON *fact_of(const ao_kept_queue *q)
 	bool pending = !q->good && !q->error;
 	ao_json_set_str(fact, "reason", pending ? "QueuePending" : q->reason);
 	ao_json_set_str(fact, "message", pending ? "waiting for the broker" : q->message);
+	cJSON *drains = ao_queues_drains_into(q);
+	if (drains)
+		ao_json_set(fact, "drains", drains);
 	return fact;
 }
 
 cJSON *ao_queues_records(ao_queues *queues, const ao_object *parent)
 {
 	const ao_queue_owner *owner = owner_of(queues, parent);
-	return owner->records ? cJSON_Duplicate(owner->records, 1) : NULL;
+	cJSON *records = owner->records ? cJSON_Duplicate(owner->records, 1) : NULL;
+	ao_queues_describe_drains(owner, records);
+	return records;
 }
 
 cJSON *ao_queues_facts(const ao_queues *queues, const char *uid)

@@ -2,8 +2,8 @@
 /**
  * keeper.h -- keeps the queues that plans want: makes them, looks at them now and then, tries again after failures, and deletes them.
  *
- * A queue of a plan is {name, transport, type, config, secrets, want, deletion, leaving}: `want` is the broker's own description
- * (rabbitmq.h, sqs.h). A failure is tried again by the keeper itself, after a back-off or as soon as the broker works again; the parent is
+ * A queue of a plan is {name, transport, type, config, secrets, want, deletion, leaving, into, lasting, quiet, patience}: `want` is the
+ * broker's own description (rabbitmq.h, sqs.h). A failure is tried again by the keeper itself, after a back-off or as soon as the broker works again; the parent is
  * told when something about its queues has changed.  At each health interval every queue is looked at; one that is missing is made again.
  *
  * Threads: the loop thread only.  Callbacks run on the loop; only on_change may also be called from inside a function of this file.
@@ -56,12 +56,15 @@ void ao_queues_free(ao_queues *queues); /* NULL is fine */
 ao_queues_state ao_queues_want(ao_queues *queues, const ao_object *parent, const cJSON *queue, ao_broker_verb verb, void (*fn)(void *arg),
 			       void *arg, ao_queues_fact *ret);
 /**
- * Wants a queue gone that the parent has left for another broker; its plan marks the queue with `leaving`.  No broker is asked before
- * ao_queues_moved().  A queue that is not empty is looked at again and again until it is.
+ * Wants a queue gone that the parent has left; its plan marks the queue with `leaving`.  No broker is asked before ao_queues_moved().  With
+ * `into`, the name of another queue of the plan, its messages are moved there first (drain.h).  Otherwise a queue that is not empty is looked
+ * at again and again until it is.  A queue with `into` that is not leaving but `lasting` is wanted made, and is emptied for good.
  */
 void ao_queues_leave(ao_queues *queues, const ao_object *parent, const cJSON *queue);
-/** The pods of a parent that read the queues it leaves are gone. */
+/** The pods of a parent that read the queues it leaves are gone. It must be known which other parents have which queues. */
 void ao_queues_moved(ao_queues *queues, const char *parent_uid);
+/** Does a queue of the parent wait for ao_queues_moved()? */
+bool ao_queues_waits(const ao_queues *queues, const char *parent_uid);
 /** Forgets the wait with this arg: its fn is not called. */
 void ao_queues_cancel(ao_queues *queues, void *arg);
 /** Forgets the queues of a parent that are not in `planned`; they stay at their brokers. */
@@ -70,14 +73,16 @@ void ao_queues_keep(ao_queues *queues, const char *parent_uid, const cJSON *plan
 void ao_queues_forget(ao_queues *queues, const char *parent_uid);
 
 /**
- * For the parent's status: [{name, transport, owner}], owner as in whose.h.  A queue is left out while nothing is known of it.  The caller
+ * For the parent's status: [{name, transport, owner}], owner as in whose.h; with `into`, `drain` (drain.h) and maybe `reason` while messages
+ * of it go elsewhere.  A queue is left out while nothing is known of it.  The caller
  * frees.
  * @return NULL: nothing may be written yet, because an operator without records may have left queues to this parent
  */
 cJSON *ao_queues_records(ao_queues *queues, const ao_object *parent);
 /**
- * For policies: [{name, transport, ready, messages, in_flight, dead_letters, reason, message}].  Unknown counts are left out, and so are
- * queues that the parent leaves.  dead_letters are those of a dead letter queue that is named after the queue: another has many to serve.
+ * For policies: [{name, transport, ready, messages, in_flight, dead_letters, reason, message, drains}], the last as [{name, drain, reason,
+ * message, lasting, messages}] of the queues whose messages go into this one.  Unknown counts are left out, and so are queues that the
+ * parent leaves.  dead_letters are those of a dead letter queue that is named after the queue: another has many to serve.
  * The caller frees.
  */
 cJSON *ao_queues_facts(const ao_queues *queues, const char *parent_uid);

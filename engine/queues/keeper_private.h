@@ -1,10 +1,12 @@
 #pragma once
 /**
- * keeper_private.h -- shared between keeper.c (what is wanted), call.c (asking brokers), records.c (whose the queues are) and health.c.
+ * keeper_private.h -- shared between keeper.c (what is wanted), call.c (asking brokers), records.c (whose the queues are), drains.c (what
+ * becomes of those that are not read any more) and health.c.
  * Private to queues/.
  */
 #include "base/map.h"
 #include "queues/brokers.h"
+#include "queues/drain.h"
 #include "queues/keeper.h"
 #include "queues/whose.h"
 
@@ -17,6 +19,19 @@ typedef struct ao_queue_owner {
 	cJSON *records;       /* what is known of its queues, in the form of its status; NULL: nothing, see `heir` */
 	bool heir;            /* an operator that kept no records has worked on it */
 } ao_queue_owner;
+
+/** A queue whose messages go into another one of the same parent. */
+typedef struct ao_queue_drain {
+	ao_drain machine;
+	ao_drain_settings settings;
+	char *into;
+	bool replaced; /* the parent's pods read `into` */
+	bool lasting, retained;
+	bool deleted;        /* a call of ours took it away */
+	ao_drain_state told; /* what was told last */
+	const char *trouble;
+	ao_timer *timer;
+} ao_queue_drain;
 
 struct ao_kept_queue {
 	ao_queues *queues;
@@ -31,6 +46,8 @@ struct ao_kept_queue {
 	ao_whose whose;
 	bool leaving; /* the parent has moved to another broker: the queue goes as soon as nobody needs it */
 	bool told_left, told_shared;
+	ao_queue_drain *drain;      /* its messages go elsewhere; NULL: they do not */
+	bool drain_call;            /* `call` is one of the drain */
 	char *shared_id;            /* broker and name */
 	ao_kept_queue *next_shared; /* another parent's queue of the same id */
 
@@ -70,6 +87,8 @@ struct ao_queues {
 	unsigned looking;       /* health: INSPECT calls in flight */
 };
 
+/** Another parent that has the same queue and keeps it, or NULL. */
+ao_kept_queue *ao_queues_sharer(const ao_kept_queue *q);
 /** Nobody waits for it any more. @return the waiter, to be called with waiter_arg; NULL: nobody waited */
 void (*ao_queues_leave_waiter(ao_kept_queue *q))(void *arg);
 
@@ -97,6 +116,21 @@ bool ao_queues_saw(ao_kept_queue *q, const ao_broker_answer *answer);
 void ao_queues_unrecord(ao_kept_queue *q);
 /** Another parent goes that has the same queue: from now on the queue is this parent's. */
 void ao_queues_inherit(ao_kept_queue *q);
+
+/* drains.c */
+/** Takes what a queue of a plan says of this: {into, lasting, deletion, quiet, patience}. */
+void ao_queues_set_drain(ao_kept_queue *q, const cJSON *queue);
+void ao_queues_free_drain(ao_kept_queue *q);
+/** Goes on with it. A queue that is not drained is fine. */
+void ao_queues_drain(ao_kept_queue *q);
+/** The same with all queues of a parent, one of which may have become right. */
+void ao_queues_drain_all(ao_queue_owner *owner);
+/** Do the parent's pods read another queue than this one, so that senders may be turned away from it? */
+bool ao_queues_may_turn(const ao_queue_owner *owner, const char *name);
+/** For policies: [{name, drain, reason, message, lasting, messages}] of those whose messages go into this one; NULL: there are none. */
+cJSON *ao_queues_drains_into(const ao_kept_queue *target);
+/** For the parent's status: adds `into`, `drain` and `reason` to its records. */
+void ao_queues_describe_drains(const ao_queue_owner *owner, cJSON *records);
 
 /* health.c */
 void ao_queues_on_health(void *arg);

@@ -184,6 +184,8 @@ static inline double ao_pass_sooner(double a, double b) { return a > 0 && (b <= 
 
 /** A pass has ended, not by being dropped. */
 void ao_reconciler_finish(ao_pass *pass);
+/** Has every parent had a plan? Before, it is not known whether somebody else has the same queue. */
+bool ao_reconciler_all_planned(ao_reconciler *reconciler);
 /** What policies are shown of a parent. @return 0; as ao_world_snapshot() */
 int ao_reconciler_snapshot(const ao_reconciler *reconciler, const ao_object *parent, cJSON **ret, ao_err **reterr);
 

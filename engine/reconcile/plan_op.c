@@ -363,19 +363,6 @@ ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item)
 
 /* ---- for a parent that goes ---- */
 
-/** Before every parent has had a plan it is not known whether somebody else has the same queue. */
-static bool all_planned(ao_reconciler *r)
-{
-	size_t cursor = 0;
-	for (const ao_object *object; !r->all_planned && (object = ao_store_next(ao_world_parents(r->with.world), &cursor));) {
-		const ao_parent *parent = ao_map_get(r->parents, object->key);
-		if (!object->deleting && !(parent && *parent->bundle))
-			return false;
-	}
-	r->all_planned = true;
-	return true;
-}
-
 ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item)
 {
 	(void)item;
@@ -393,7 +380,7 @@ ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item)
 		ao_pass_event(pass, object, true, "QueueLeft", NULL, note);
 		ao_pass_leave(pass, ao_xstrdup("what it had at brokers is left there"));
 	}
-	if (cJSON_GetArraySize(queues) && !all_planned(pass->reconciler) && ao_mono_ms() - parent->release_ms < STUCK_MS) {
+	if (cJSON_GetArraySize(queues) && !ao_reconciler_all_planned(pass->reconciler) && ao_mono_ms() - parent->release_ms < STUCK_MS) {
 		pass->outcome.requeue_after = 1;
 		return AO_OP_END;
 	}

@@ -287,6 +287,18 @@ void ao_reconciler_collect(ao_reconciler *r)
 	ao_metric_set(m, "controller_runtime_max_concurrent_reconciles", r->label, (double)r->with.max_concurrent);
 }
 
+bool ao_reconciler_all_planned(ao_reconciler *r)
+{
+	size_t cursor = 0;
+	for (const ao_object *object; !r->all_planned && (object = ao_store_next(ao_world_parents(r->with.world), &cursor));) {
+		const ao_parent *parent = ao_map_get(r->parents, object->key);
+		if (!object->deleting && !(parent && *parent->bundle))
+			return false;
+	}
+	r->all_planned = true;
+	return true;
+}
+
 int ao_reconciler_snapshot(const ao_reconciler *r, const ao_object *object, cJSON **ret, ao_err **reterr)
 {
 	int code = ao_world_snapshot(r->with.world, object, ret, reterr);

@@ -343,12 +343,29 @@ bool ao_status_is_ready(const cJSON *status)
 	return holds && strcmp(holds, "True") == 0;
 }
 
+static bool reads_planned(const ao_pass *pass) { return pass->parent->settled && !pass->parent->rolling_out; }
+
+/** Its pods read what the plan says: the queues that they have left can be emptied, unless another parent may have them, too. */
+static void leave_queues(const ao_pass *pass, const ao_object *object)
+{
+	ao_reconciler *r = pass->reconciler;
+	if (reads_planned(pass) && (!ao_queues_waits(r->with.queues, object->uid) || ao_reconciler_all_planned(r)))
+		ao_queues_moved(r->with.queues, object->uid);
+}
+
+static bool waits_for_others(const ao_pass *pass, const ao_object *object)
+{
+	return reads_planned(pass) && ao_queues_waits(pass->reconciler->with.queues, object->uid);
+}
+
 /** The plan's Events, and when to look again; the status's are not known, when it was not asked for. */
 static void tell_plan(ao_pass *pass, const ao_object *object, const cJSON *result)
 {
 	if (pass->plan.tree)
 		emit_events(pass, ao_json_at(pass->plan.tree, "events"), object);
 	pass->outcome.requeue_after = requeue_of(pass, result);
+	if (waits_for_others(pass, object))
+		pass->outcome.requeue_after = ao_pass_sooner(pass->outcome.requeue_after, 1);
 }
 
 ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
@@ -384,8 +401,7 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 		return report_broken_status(pass, object, err);
 	pass->parent->rolling_out = cJSON_IsTrue(ao_json_at(result, "rolling_out"));
 	pass->parent->ready = ao_status_is_ready(ao_json_at(result, "status"));
-	if (pass->parent->settled && !pass->parent->rolling_out)
-		ao_queues_moved(r->with.queues, object->uid);
+	leave_queues(pass, object);
 	tell_plan(pass, object, result);
 	put_records(pass, object, result);
 	put_digests(pass, ao_json_at(snapshot, "outcome"), result);

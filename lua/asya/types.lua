@@ -220,8 +220,11 @@ log = {}
 ---@field since string? When that operator began. Absent while another one asks whether it is still there.
 
 ---@class AsyncActorStatusQueues
+---@field drain string? How far that is, waiting, moving, watching, going, gone or released.
+---@field into string? Name of the queue that its messages are moved into, because the actor does not read this one.
 ---@field name string Name of the queue at its broker.
 ---@field owner 'Actor'|'Other' Actor when it was made for this actor, Other when it was there before and stays.
+---@field reason string? Why that does not come to an end, as one word.
 ---@field transport string Name of the transport in the operator's configuration.
 
 ---@class AsyncActorStatusScaledObjectRef

@@ -89,6 +89,12 @@ static int send_bind(const ao_rabbit_queue *q, size_t i, ao_amqp *amqp, unsigned
 	return ao_amqp_send(amqp, channel, AMQP_QUEUE_BIND_METHOD, &bind);
 }
 
+static int send_unbind(const ao_rabbit_queue *q, size_t i, ao_amqp *amqp, unsigned channel)
+{
+	amqp_queue_unbind_t unbind = {.queue = q->other, .exchange = q->exchange, .routing_key = q->taken[i]};
+	return ao_amqp_send(amqp, channel, AMQP_QUEUE_UNBIND_METHOD, &unbind);
+}
+
 /** A consumer may hold messages that "if empty" does not see, hence "if unused" beside it. */
 static int send_delete(const ao_rabbit_queue_spec *spec, bool careful, ao_amqp *amqp, unsigned channel)
 {
@@ -120,6 +126,9 @@ bool ao_rabbit_call_send(ao_rabbit_call *call, ao_amqp *amqp, unsigned channel)
 		break;
 	case AO_RABBIT_BIND:
 		r = send_bind(q, call->binding, amqp, channel);
+		break;
+	case AO_RABBIT_UNBIND:
+		r = send_unbind(q, call->binding, amqp, channel);
 		break;
 	case AO_RABBIT_REMOVE:
 		r = send_delete(call->subject, !call->unconditional, amqp, channel);
@@ -154,14 +163,20 @@ static bool start_ensuring(ao_rabbit_call *call)
 	return after_exchange(call);
 }
 
-static bool bind_next(ao_rabbit_call *call, size_t next)
+static bool unbind_next(ao_rabbit_call *call, size_t next)
 {
 	call->binding = next;
-	if (next < call->queue->binding_count)
-		return go_to(call, AO_RABBIT_BIND);
+	if (next < call->queue->taken_count)
+		return go_to(call, AO_RABBIT_UNBIND);
 	if (call->created)
 		ao_info(AO_TRANSPORT, ao_rabbit_call_name(call), "queue created%s", call->recreated_main ? " anew, as it should be" : "");
 	return true;
+}
+
+static bool bind_next(ao_rabbit_call *call, size_t next)
+{
+	call->binding = next;
+	return next < call->queue->binding_count ? go_to(call, AO_RABBIT_BIND) : unbind_next(call, 0);
 }
 
 static bool turn_to(ao_rabbit_call *call, const ao_rabbit_queue_spec *subject, ao_rabbit_step step)
@@ -302,6 +317,8 @@ static amqp_method_number_t expected(ao_rabbit_step step)
 		return AMQP_EXCHANGE_DECLARE_OK_METHOD;
 	case AO_RABBIT_BIND:
 		return AMQP_QUEUE_BIND_OK_METHOD;
+	case AO_RABBIT_UNBIND:
+		return AMQP_QUEUE_UNBIND_OK_METHOD;
 	case AO_RABBIT_REMOVE:
 	case AO_RABBIT_DELETE:
 		return AMQP_QUEUE_DELETE_OK_METHOD;
@@ -333,6 +350,8 @@ bool ao_rabbit_call_done(ao_rabbit_call *call, const amqp_method_t *method)
 		return declared_main(call, method->decoded);
 	case AO_RABBIT_BIND:
 		return bind_next(call, call->binding + 1);
+	case AO_RABBIT_UNBIND:
+		return unbind_next(call, call->binding + 1);
 	case AO_RABBIT_PROVE:
 		return proved(call, method->decoded);
 	case AO_RABBIT_WEIGH:
@@ -422,6 +441,8 @@ bool ao_rabbit_call_refused(ao_rabbit_call *call, unsigned code, const char *tex
 	bool queue_step = call->step == AO_RABBIT_LOOK || call->step == AO_RABBIT_WEIGH || call->verb == AO_BROKER_DELETE;
 	if (code == AMQP_NOT_FOUND && queue_step)
 		return absent(call);
+	if (code == AMQP_NOT_FOUND && call->step == AO_RABBIT_UNBIND) /* there is nothing to take it from */
+		return unbind_next(call, call->binding + 1);
 	if (code == AMQP_NOT_FOUND && call->move)
 		return ao_rabbit_move_missing(call);
 	if (code == AMQP_NOT_FOUND && call->step == AO_RABBIT_SEE_EXCHANGE)

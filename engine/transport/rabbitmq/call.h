@@ -21,6 +21,7 @@ typedef enum {
 	AO_RABBIT_DEAD,         /* declare the dead letter queue */
 	AO_RABBIT_MAIN,         /* declare the queue */
 	AO_RABBIT_BIND,         /* one binding after the other */
+	AO_RABBIT_UNBIND,       /* the same of those that another queue loses */
 	AO_RABBIT_PROVE,        /* is `subject`, which is there, as we would declare it? */
 	AO_RABBIT_WEIGH,        /* may `subject` be deleted? */
 	AO_RABBIT_REMOVE,       /* delete `subject` if that loses nothing */

@@ -24,6 +24,7 @@ static const ao_shape FIELDS[] = {
     AO_SHAPE("deadLetter", OBJECT, .fields = DEAD_LETTER),
     AO_SHAPE("forceRecreate", BOOL),
     AO_SHAPE("ifEmpty", BOOL),
+    AO_SHAPE("instead", OBJECT),
     {0},
 };
 static const ao_shape QUEUE = AO_SHAPE("queue", OBJECT, .fields = FIELDS);
@@ -149,6 +150,39 @@ static int get_exchange(ao_rabbit_queue *q, ao_err **reterr)
 					    : ao_err_set(reterr, -EINVAL, "queue.exchange.type: expected topic, direct, fanout or headers");
 }
 
+static bool is_in(const cJSON *list, const char *text)
+{
+	const cJSON *item;
+	cJSON_ArrayForEach (item, list)
+		if (cJSON_IsString(item) && strcmp(item->valuestring, text) == 0)
+			return true;
+	return false;
+}
+
+/** Another queue has some of these bindings: they stay with it, or are taken from it. */
+static int get_instead(ao_rabbit_queue *q, ao_err **reterr)
+{
+	cJSON *instead = ao_json_at(q->json, "instead");
+	const cJSON *theirs = ao_json_at(instead, "bindings");
+	bool turned = cJSON_IsTrue(ao_json_at(instead, "turned"));
+	size_t count = 0;
+	if (!cJSON_IsObject(instead))
+		return 0;
+	int r = get_name(instead, "name", "queue.instead.name", &q->other, reterr);
+	if (r < 0)
+		return r;
+	q->taken = ao_xcalloc(q->binding_count + 1, sizeof(*q->taken));
+	for (size_t i = 0; i < q->binding_count; i++) {
+		bool both = is_in(theirs, q->bindings[i].bytes);
+		if (both && turned)
+			q->taken[q->taken_count++] = q->bindings[i];
+		if (!both || turned)
+			q->bindings[count++] = q->bindings[i];
+	}
+	q->binding_count = count;
+	return 0;
+}
+
 static int get_bindings(ao_rabbit_queue *q, ao_err **reterr)
 {
 	cJSON *list = ao_json_at(q->json, "bindings"), *item;
@@ -180,7 +214,9 @@ static int read_all(ao_rabbit_queue *q, ao_err **reterr)
 		r = get_queue(q, dead, "queue.deadLetter", &q->dead, reterr);
 	if (r == 0)
 		r = get_exchange(q, reterr);
-	return r < 0 ? r : get_bindings(q, reterr);
+	if (r == 0)
+		r = get_bindings(q, reterr);
+	return r < 0 ? r : get_instead(q, reterr);
 }
 
 int ao_rabbit_queue_new(const cJSON *json, ao_rabbit_queue **ret, ao_err **reterr)
@@ -206,5 +242,6 @@ void ao_rabbit_queue_free(ao_rabbit_queue *q)
 	empty_amqp_pool(&q->pool);
 	cJSON_Delete(q->json);
 	free(q->bindings);
+	free(q->taken);
 	free(q);
 }

@@ -22,6 +22,9 @@ typedef struct ao_rabbit_queue {
 	amqp_bytes_t exchange, exchange_type;
 	amqp_bytes_t *bindings;
 	size_t binding_count;
+	amqp_bytes_t other; /* the queue that loses the bindings in `taken` */
+	amqp_bytes_t *taken;
+	size_t taken_count;
 	bool create, force_recreate, if_empty;
 	/* private: what the above points into */
 	cJSON *json;

@@ -28,7 +28,10 @@
  *   forceRecreate         a queue that differs is replaced when it is empty and has no consumers; a quorum queue or a stream never is
  *   ifEmpty               DELETE only: -EBUSY QueueNotEmpty when it holds messages, or has consumers that may hold some; a quorum queue or
  *                         a stream stays, because the broker deletes these with whatever has come since we looked
- * ENSURE never removes a binding and never purges.  DELETE takes only what is as described here, and the dead letter queue only when that
+ *   instead               {name, bindings, turned}: the description of another queue that this one takes the place of.  Until it is `turned`,
+ *                         messages still go to the other one: bindings that both have are not made; afterwards they are made here, and then
+ *                         taken away there.  In between a message may go to both
+ * ENSURE removes no other binding and never purges.  DELETE takes only what is as described here, and the dead letter queue only when that
  * is empty and unused.
  *
  * MOVE publishes to the default exchange, so `to` needs no binding.  It leaves messages of more than 4 MB, those of another user's user-id,

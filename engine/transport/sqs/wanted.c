@@ -27,6 +27,7 @@ static const ao_shape FIELDS[] = {
     AO_SHAPE("deadLetter", OBJECT, .fields = DEAD_LETTER, .expected = "a map"),
     AO_SHAPE("forceRecreate", BOOL), /* without effect: everything we set can be changed in place */
     AO_SHAPE("ifEmpty", BOOL),
+    AO_SHAPE("instead", OBJECT), /* without effect: senders always name a queue */
     {0},
 };
 static const ao_shape QUEUE = AO_SHAPE("", OBJECT, .fields = FIELDS, .expected = "a map");

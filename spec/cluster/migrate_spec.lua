@@ -1,0 +1,90 @@
+--- migrate: an actor goes from profile 0.1 to 0.4 and back, with messages on their way; its queue has another name then.
+local brokers = require 'brokers'
+local cluster = require 'cluster'
+
+local eventually = cluster.eventually
+local fresh, namespace = brokers.fresh, brokers.namespace
+
+local SETTINGS = 'ASYA_CREDENTIALS_NAMESPACE=default'
+local config
+
+--- An operator that is quick to call an old queue empty.
+local function operator()
+  config = config or cluster.write(cluster.temp 'yaml', 'params: {queue: {quiet_seconds: 2, drain_seconds: 5}}\n')
+  return brokers.operator { change = function() end, env = SETTINGS, args = '--config ' .. config }
+end
+
+--- How many messages a queue of RabbitMQ holds, or nil.
+local function count(name) return (brokers.queues()[name] or {}).messages end
+
+local function annotate(ns, name, text) cluster.kubectl('annotate asyncactor %s -n %s --overwrite %s', name, ns, text) end
+
+--- What status.queues says: "queue owner" in order, and how far what is emptied has come.
+local function records(ns, name)
+  local list, status = {}, (cluster.get('asyncactor', name, ns) or {}).status or {}
+  for _, record in ipairs(status.queues or {}) do
+    list[#list + 1] = ('%s %s%s'):format(record.name, record.owner, record.drain and ' ' .. record.drain or '')
+  end
+  table.sort(list)
+  return table.concat(list, ', ')
+end
+
+local function await_records(ns, name, wanted)
+  eventually(('%s has the queues "%s"'):format(name, wanted), 60, function()
+    local found = records(ns, name)
+    return found == wanted, found
+  end)
+end
+
+describe('an actor that goes from profile 0.1 to 0.4', function()
+  if not cluster.available or not os.getenv 'BED_RABBITMQCTL' then
+    pending 'needs a control plane with brokers: run it through spec/run cluster'
+    return
+  end
+
+  after_each(cluster.stop_all)
+  setup(function()
+    brokers.clear()
+    brokers.put_secret 'default'
+    cluster.kubectl 'create secret generic aws -n default --from-literal=id=AKID --from-literal=secret=SECRET --dry-run=client -o yaml | kubectl apply -f -'
+  end)
+
+  it('takes the messages of its queue along, and what comes later; back it does the same', function()
+    local ns, name = namespace(), fresh 'goes'
+    local old, new = 'asya-' .. name, ('asya-%s-%s'):format(ns, name)
+    operator()
+    cluster.apply(cluster.actor(name, ns))
+    await_records(ns, name, old .. ' Actor')
+    brokers.publish(name, 7)
+    annotate(ns, name, 'asya.sh/profile=0.4')
+    await_records(ns, name, new .. ' Actor')
+    assert.is_nil(count(old))
+    assert.equal(7, count(new))
+    annotate(ns, name, 'asya.sh/profile-')
+    await_records(ns, name, old .. ' Actor')
+    assert.is_nil(count(new))
+    assert.equal(7, count(old))
+  end)
+
+  it('stops and says so while somebody holds a message of the old queue; both stay till then', function()
+    local ns, name = namespace(), fresh 'held'
+    local old, new = 'asya-' .. name, ('asya-%s-%s'):format(ns, name)
+    operator()
+    cluster.apply((cluster.actor(name, ns):gsub('transport: rabbitmq', 'transport: sqs')))
+    await_records(ns, name, old .. ' Actor')
+    brokers.sqs('SendMessage', { QueueUrl = brokers.sqs_url(name), MessageBody = 'm' })
+    local url = brokers.sqs_url(name)
+    local held = brokers.sqs('ReceiveMessage', { QueueUrl = url, VisibilityTimeout = 600 }).Messages[1]
+    annotate(ns, name, 'asya.sh/profile=0.4')
+    local actor = brokers.await(ns, name, 'it is told', 60, function(actor)
+      local c = cluster.condition(actor, 'QueueDrained')
+      return c and c.status == 'False' and c.reason == 'MessagesInFlight'
+    end)
+    local message = cluster.condition(actor, 'QueueDrained').message
+    assert.is_truthy(message:find(old, 1, true) and message:find(new, 1, true), message)
+    assert.is_truthy(brokers.sqs_url(name) and brokers.sqs_url(ns .. '-' .. name))
+    brokers.sqs('DeleteMessage', { QueueUrl = url, ReceiptHandle = held.ReceiptHandle })
+    await_records(ns, name, new .. ' Actor')
+    assert.is_nil(brokers.sqs_url(name))
+  end)
+end)
