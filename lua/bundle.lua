@@ -44,10 +44,11 @@ Bundle.__index = Bundle
 
 local bundle = {}
 
+local FINALIZE_SECONDS <const> = 600
 local PIECE <const> = 64 -- bytes of a file that are compiled at once
 
 --- Modules of the SDK that policies may require; 'policy' is the bundle's own.
-local MODULES = { 'json', 'k8s', 'schema', 'text', 'quantity', 'conditions', 'times', 'semver', 'cidr' }
+local MODULES = { 'json', 'k8s', 'schema', 'text', 'quantity', 'conditions', 'ready', 'times', 'semver', 'cidr' }
 
 local function fail(text, ...)
   error(format(text, ...), 0)
@@ -405,6 +406,9 @@ function bundle.load(files, settings, host)
   local profiles = { [base.name or ''] = base }
   add_profiles(profiles, layered, manifest, host)
   local all = all_policies(profiles, base)
+  for _, it in ipairs(all) do
+    if it.def.finalize and not manifest.finalizer then fail('%s: the hook finalize needs a finalizer in the manifest', it.file) end
+  end
   manifest.kinds = kinds.declared(manifest, all)
   settings = settings or {}
   apply_params(all, settings.params or {}, host)
@@ -493,6 +497,7 @@ end
 ---@param snapshot table
 ---@return table<Policy, table>
 ---@return table<string, true> reads which fields of WORLD have been read so far
+---@return fun(kind: string, name: string): table? child finds an observed child
 local function contexts(self, profile, snapshot)
   local children = snapshot.children or json.array {}
   local child, settings, result, reads = finder(children), copy(self.settings, {}), {}, {}
@@ -503,7 +508,7 @@ local function contexts(self, profile, snapshot)
     local fields = { profile = profile.name, settings = settings, children = children, child = child, outcome = snapshot.outcome }
     result[it] = context(fields, world, reads, it.params)
   end
-  return result, reads
+  return result, reads, child
 end
 
 --- The names of what was read; nil when nothing was.
@@ -566,6 +571,26 @@ local function each(self, profile, hook, p, call)
   self.host.enter('', '')
 end
 
+--- Asks each policy whether a parent that is being deleted may go. Returns nil when none has the hook.
+---@return { done: boolean, message: string? }?
+local function finalize(self, profile, actor, ctx, p)
+  local waits, asked = {}, false
+  for _, it in ipairs(profile.list) do
+    if it.def.finalize then
+      self.host.enter(it.name, 'finalize')
+      plan.enter(p, it, 'finalize')
+      local result = it.def.finalize(actor, ctx[it], p)
+      if result ~= nil and type(result) ~= 'boolean' and type(result) ~= 'string' then
+        fail('%s: the hook finalize must return true when it is done, or what it waits for, returned a %s', it.file, type(result))
+      end
+      asked = true
+      if result ~= true then waits[#waits + 1] = format("policy '%s': %s", it.name, result or 'it is not done yet') end
+    end
+  end
+  self.host.enter('', '')
+  return asked and { done = #waits == 0, message = #waits > 0 and concat(waits, '; ') or nil } or nil
+end
+
 --- Asks each policy whether the parent is valid. The first refusal wins.
 local function validate(self, profile, actor, ctx)
   for _, it in ipairs(profile.list) do
@@ -613,17 +638,19 @@ local function add_leaving(self, profile, snapshot, actor, queues, reads)
   end
 end
 
---- What is wanted for a parent: { invalid, profile, objects, refused, kept, queues, events, requeue_after, reads }.
--- `reads` says which of these the hooks have read: the time, related objects, queues, absent kinds.
+--- What is wanted for a parent: { invalid, profile, objects, refused, waits, kept, queues, events, requeue_after, reads }.
+-- `reads` says which of these the hooks have read: the time, related objects, queues, absent kinds, and children as plan:observed shows them.
 -- For an invalid parent that is being deleted, the queues are planned all the same, so that they are deleted, too.
+-- For one that is being deleted the hooks finalize are asked, and `finalize` is { done, message }.
 ---@param snapshot table { now, parent, children, related, queues, explain, warn }; with explain = true the plan says which policy set each
 -- field, with blame = { role, path } which one set that field, and with warn = true which lists were replaced as a whole
 ---@return table
 function Bundle:plan(snapshot)
   local actor, parent = parent_of(snapshot)
   local profile, unknown = profile_of(self, snapshot)
-  local ctx, reads = contexts(self, profile, snapshot)
-  local p, invalid = plan.new(), unknown and unknown_profile(self, unknown) or validate(self, profile, actor, ctx)
+  local ctx, reads, child = contexts(self, profile, snapshot)
+  local p = plan.new { parent = parent.metadata, child = child, reads = reads }
+  local invalid = unknown and unknown_profile(self, unknown) or validate(self, profile, actor, ctx)
   if invalid and not actor.metadata.deletionTimestamp then
     return { invalid = invalid, profile = profile.name, objects = json.array {}, queues = json.array {}, events = json.array {}, reads = names_of(reads) }
   end
@@ -636,6 +663,8 @@ function Bundle:plan(snapshot)
       return returned
     end)
   end
+  local finalized
+  if actor.metadata.deletionTimestamp then finalized = finalize(self, profile, actor, ctx, p) end
   each(self, profile, 'queues', p, function(fn, it) return fn(actor, ctx[it], p) end)
   add_leaving(self, profile, snapshot, actor, plan.queues(p), reads)
   local done = plan.finish(p, {
@@ -643,8 +672,27 @@ function Bundle:plan(snapshot)
   })
   if by_role then done.explain = explain.result(done.objects, by_role) end
   done.blame = blamed and blamed()
-  done.invalid, done.reads, done.profile = invalid, names_of(reads), profile.name
+  done.invalid, done.reads, done.profile, done.finalize = invalid, names_of(reads), profile.name, finalized
   return done
+end
+
+--- Which objects the parent wants to see in `related`: { rules }. They are made of the parent's metadata and spec alone.
+---@param snapshot table { parent }
+---@return table
+function Bundle:relate(snapshot)
+  local actor, parent = parent_of(snapshot)
+  local all = json.array {}
+  for _, it in ipairs(profile_of(self, snapshot).list) do
+    if it.def.relate then
+      self.host.enter(it.name, 'relate')
+      local given = it.def.relate(actor, { params = copy(it.params, {}), settings = copy(self.settings, {}) })
+      local rules, wrong = policy.rules(given, parent.metadata, self.manifest_.related)
+      if not rules then fail('%s: %s', it.file, wrong) end
+      for _, rule in ipairs(rules) do all[#all + 1] = rule end
+    end
+  end
+  self.host.enter('', '')
+  return { rules = all }
 end
 
 --- The parent's status after a pass: { status, events, requeue_after, rolling_out }.
@@ -706,14 +754,16 @@ function Bundle:problems()
   return self.problems_
 end
 
---- The policies in the order they run, then those that other profiles have in their place or beside them: { name, file, origin, doc }.
+--- The policies in the order they run, then those that other profiles have in their place or beside them: { name, file, origin, doc,
+-- finalize, relate }: for how long the hook finalize may take, and whether there is a hook relate.
 ---@return table[]
 function Bundle:policies()
   local result, seen = json.array {}, {}
   for _, it in ipairs(self.all) do
     if not seen[it.file] then
       seen[it.file] = true
-      result[#result + 1] = { name = it.name, file = it.file, origin = it.origin, doc = it.def.doc }
+      result[#result + 1] = { name = it.name, file = it.file, origin = it.origin, doc = it.def.doc,
+        finalize = it.def.finalize and (it.def.finalize_seconds or FINALIZE_SECONDS) or nil, relate = it.def.relate and true or nil }
     end
   end
   return result

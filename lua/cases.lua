@@ -11,6 +11,8 @@
 --   copies:   with expect: the copied Secrets, in order, each with the fields that must be there
 --   kept:     with expect: the observed objects that must stay as they are, each with the fields that must be there
 --   refused:  with expect: {role: texts that its refusal must hold}; no other role may be refused
+--   waits:    with expect: {role: texts that must say why it is not ready}; the plan may wait for no other role
+--   finalize: with expect, for a parent with metadata.deletionTimestamp: true when it may go, else texts that say what it waits for
 --   invalid:  texts that the refusal of the parent must hold, instead of expect
 --   status:   fields of the status that must be there
 --   shapes:   the names of those of the manifest's cases.shapes in which `check` renders it, too, or false (default: all)
@@ -97,6 +99,31 @@ local function check_roles(wanted, refused)
   end
 end
 
+--- The same for what the plan waits for.
+local function check_waits(wanted, waits)
+  local by_role = {}
+  for _, it in ipairs(waits) do
+    by_role[it.role] = it
+    if not wanted[it.role] then return ("it waits for role '%s': %s"):format(it.role, it.message) end
+  end
+  for role, texts in pairs(wanted) do
+    local it = by_role[role]
+    if not it then return ("it does not wait for role '%s'"):format(role) end
+    for _, part in ipairs(type(texts) == 'table' and texts or { texts }) do
+      if not it.message:find(part, 1, true) then return ("it waits for role '%s': '%s', which does not hold '%s'"):format(role, it.message, part) end
+    end
+  end
+end
+
+local function check_finalize(wanted, finalize)
+  if not finalize then return 'no policy was asked whether it may go' end
+  if wanted == true then return not finalize.done and 'it may not go yet: ' .. finalize.message or nil end
+  if finalize.done then return 'it may go' end
+  for _, part in ipairs(type(wanted) == 'table' and wanted or { wanted }) do
+    if not finalize.message:find(part, 1, true) then return ("it waits for '%s', which does not hold '%s'"):format(finalize.message, part) end
+  end
+end
+
 --- How a plan differs from what a case expects, or nil.
 ---@return string?
 function M.judge_plan(case, plan)
@@ -106,7 +133,8 @@ function M.judge_plan(case, plan)
   end
   if case.invalid then return check_refusal(case.invalid, plan.invalid) end
   if plan.invalid then return 'refused: ' .. plan.invalid.message end
-  local wrong = check_roles(case.refused or {}, plan.refused or {}) or case.kept and M.difference(case.kept, plan.kept, 'kept')
+  local wrong = check_roles(case.refused or {}, plan.refused or {}) or check_waits(case.waits or {}, plan.waits or {})
+    or case.kept and M.difference(case.kept, plan.kept, 'kept') or case.finalize ~= nil and check_finalize(case.finalize, plan.finalize)
   if wrong then return wrong end
   for kind, fields in pairs(case.expect or {}) do
     local bad = M.difference(fields, M.find(plan, kind), kind)
@@ -119,7 +147,8 @@ end
 ---@return table
 function M.outcome(plan, parent)
   return {
-    errors = json.array {}, changed = json.array {}, invalid = plan.invalid, refused = plan.refused, generation = parent.metadata.generation,
+    errors = json.array {}, changed = json.array {}, invalid = plan.invalid, refused = plan.refused, waits = plan.waits,
+    generation = parent.metadata.generation,
   }
 end
 

@@ -15,7 +15,7 @@ local function id_of(row) return row.apiVersion .. ' ' .. row.kind end
 
 --- The first field in which two rows differ, or nil.
 local function difference(a, b)
-  for _, field in ipairs { 'plural', 'shared', 'selector' } do
+  for _, field in ipairs { 'plural', 'shared', 'selector', 'update' } do
     if (a[field] or false) ~= (b[field] or false) then return field end
   end
 end
@@ -53,10 +53,10 @@ function kinds.declared(manifest, list)
   return rows
 end
 
---- How the objects of a kind can be planned: by its apiVersion and name, { owned, shared }.
+--- How the objects of a kind can be planned: by its apiVersion and name, { owned, shared, update }.
 ---@param rows Kind[]
 ---@param more Kind[]
----@return table<string, { owned: true?, shared: true? }>
+---@return table<string, { owned: true?, shared: true?, update: string? }>
 function kinds.by_id(rows, more)
   local result = {}
   for _, list in ipairs { rows, more } do
@@ -64,6 +64,7 @@ function kinds.by_id(rows, more)
       local id = id_of(row)
       result[id] = result[id] or {}
       result[id][row.shared and 'shared' or 'owned'] = true
+      if row.update ~= 'InPlace' then result[id].update = result[id].update or row.update end
     end
   end
   return result

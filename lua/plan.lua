@@ -5,7 +5,9 @@ local k8s = require 'k8s'
 local kinds_of = require 'kinds'
 local plain = require 'plain'
 local policies = require 'policy'
+local ready = require 'ready'
 local seal = require 'seal'
+local texts = require 'text'
 
 local error, ipairs, next, pairs, select, setmetatable, type = error, ipairs, next, pairs, select, setmetatable, type
 local format = plain.format
@@ -22,19 +24,29 @@ local plan = {}
 local ALLOWED = {
   render = {
     add = true, copy_secret = true, label = true, shared = true, keep = true, merge = true, append = true, remove = true, refuse = true,
-    optional = true, queue = true,
-    event = true, requeue_after = true,
+    optional = true, queue = true, event = true, requeue_after = true, observed = true, ready = true, after = true,
   },
-  queues = { merge = true, append = true, queue = true, event = true, requeue_after = true },
+  finalize = {
+    add = true, keep = true, merge = true, append = true, remove = true, event = true, requeue_after = true, observed = true, ready = true, after = true,
+  },
+  queues = { merge = true, append = true, queue = true, event = true, requeue_after = true, observed = true, ready = true },
   status = { event = true, requeue_after = true, rolling_out = true },
   shared = { shared = true, merge = true, append = true, remove = true },
 }
 
+---@class PlanAbout what a plan is for
+---@field parent table? its metadata
+---@field child (fun(kind: string, name: string): table?)? finds an observed child
+---@field reads table<string, true>? where it is noted what policies have read
+
 --- An empty plan.
+---@param about PlanAbout?
 ---@return Plan
-function plan.new()
+function plan.new(about)
   local p = seal.new(Plan, 'the plan')
-  STATES[p] = { objects = {}, by_role = {}, kept = {}, queues = {}, events = {}, warnings = {}, labels = {} }
+  STATES[p] = {
+    about = about or {}, objects = {}, by_role = {}, kept = {}, queues = {}, events = {}, warnings = {}, labels = {}, waits = {}, awaited = {},
+  }
   return p
 end
 
@@ -66,8 +78,8 @@ local function check_role(role)
   end
 end
 
-local function put(state, role, object, after, shared)
-  local entry = { role = role, object = object, after = after, shared = shared, policy = state.policy }
+local function put(state, role, object, options)
+  local entry = { role = role, object = object, after = options.after, ready = options.ready, shared = options.shared, policy = state.policy }
   state.objects[#state.objects + 1] = entry
   state.by_role[role] = entry
 end
@@ -82,11 +94,23 @@ local function check_new(state, role, object)
   end
 end
 
+--- Gives an object that has metadata.generateName a name, which is the same in every pass: it stands for the parent and the role.
+local function name_object(state, role, object)
+  local metadata, parent = object.metadata, state.about.parent
+  if type(metadata) ~= 'table' or metadata.name ~= nil or type(metadata.generateName) ~= 'string' or not parent then
+    return
+  end
+  local id = texts.hash(plain.concat({ plain.text(parent.namespace), plain.text(parent.name), role }, '/'))
+  metadata.name, metadata.generateName = metadata.generateName .. id:sub(1, 8), nil
+end
+
 --- Plans a child that the parent owns. Namespace and owner reference are filled in later. The name of another parent's child is refused.
+-- An object with metadata.generateName gets a name that stands for parent and role: the same in every pass.
 -- When several parents need the same object, use plan:shared.
 ---@param role string what the object is for, unique in the plan
 ---@param object table
----@param options { after: string }? `after` names a role that must exist first
+---@param options { after: string?, ready: (fun(child: table): boolean, string?)? }? `after` names a role that must exist first, `ready` says
+-- when the observed child is ready; without it, ready.of does
 function Plan:add(role, object, options)
   local state = state_of(self, 'add')
   local wrong = check_new(state, role, object)
@@ -94,15 +118,18 @@ function Plan:add(role, object, options)
     error(wrong, 2)
   end
   for key in pairs(options or {}) do
-    if key ~= 'after' then
-      error(format("role '%s': unknown option '%s' (known: after)", role, key), 2)
+    if key ~= 'after' and key ~= 'ready' then
+      error(format("role '%s': unknown option '%s' (known: after, ready)", role, key), 2)
     end
   end
-  local after = options and options.after
+  local after, check = options and options.after, options and options.ready
   if after ~= nil and type(after) ~= 'string' then
     error(format("role '%s': after must name a role", role), 2)
+  elseif check ~= nil and type(check) ~= 'function' then
+    error(format("role '%s': ready must be a function", role), 2)
   end
-  put(state, role, object, after, false)
+  name_object(state, role, object)
+  put(state, role, object, { after = after, ready = check, shared = false })
 end
 
 local SOURCE = { namespace = 'string', name = 'string', key = 'string', optional = 'boolean' }
@@ -143,7 +170,7 @@ function Plan:copy_secret(role, object, sources)
     error(wrong, 2)
   end
   object.apiVersion, object.kind, object.type = 'v1', 'Secret', 'Opaque'
-  put(state, role, object, nil, false)
+  put(state, role, object, { shared = false })
   state.by_role[role].sources = from
 end
 
@@ -167,7 +194,7 @@ function Plan:shared(role, object)
   if wrong then
     error(wrong, 2)
   end
-  put(state, role, object, nil, true)
+  put(state, role, object, { shared = true })
 end
 
 --- Leaves an observed child alone although it is not in the plan: it is neither changed nor deleted.
@@ -230,6 +257,76 @@ function Plan:get(role)
   check_role(role)
   local entry = state.by_role[role]
   return entry and entry.object
+end
+
+--- The observed child that the object under a role stands for.
+local function observed_of(state, role)
+  local entry = state.by_role[role]
+  if not entry then
+    error(format("role '%s' is not in the plan", role), 3)
+  end
+  local object, about = entry.object, state.about
+  if about.reads then
+    about.reads.children = true
+  end
+  local name = type(object.metadata) == 'table' and object.metadata.name
+  return about.child and about.child(object.kind, name) or nil, entry
+end
+
+--- Is the object under a role observed, and ready? Returns that, why not, and the object.
+local function readiness_of(state, role, check, method)
+  check_role(role)
+  local child, entry = observed_of(state, role)
+  check = check == nil and entry.ready or check
+  if check ~= nil and type(check) ~= 'function' then
+    error(format('%s takes a role, and a function that says whether its object is ready', method), 3)
+  elseif entry.refusal then
+    return false, 'it is refused: ' .. entry.refusal.message
+  elseif not child or not check then
+    local is, why = ready.of(child)
+    return is, why, child
+  end
+  local is, why = check(child)
+  if why ~= nil and type(why) ~= 'string' then
+    error(format("role '%s': why it is not ready must be a string, not a %s", role, type(why)), 3)
+  end
+  return is and true or false, why or not is and 'it is not ready yet' or nil, child
+end
+
+--- The observed child that the object under a role stands for, with what the cluster has filled in: its clusterIP, its status. nil while it
+-- does not exist. The plan is made again when it changes.
+---@param role string
+---@return table?
+function Plan:observed(role)
+  local state = state_of(self, 'observed')
+  check_role(role)
+  return (observed_of(state, role))
+end
+
+--- Is the object under a role there, and ready? If not, the second result says why. The plan is made again when that changes.
+---@param role string
+---@param check (fun(child: table): boolean, string?)? says when it is ready; without one, ready.of does
+---@return boolean
+---@return string?
+function Plan:ready(role, check)
+  local is, why = readiness_of(state_of(self, 'ready'), role, check, 'plan:ready')
+  return is, why
+end
+
+--- What comes next waits until the object under a role is ready. Returns that object as it is observed, or nil when it is not ready yet: then
+-- plan nothing that needs it. The plan is made again when it is. As long as a plan waits, nothing that it lacks is deleted, and
+-- ctx.outcome.waits says what for.
+---@param role string
+---@param check (fun(child: table): boolean, string?)? says when it is ready; without one, ready.of does
+---@return table?
+function Plan:after(role, check)
+  local state = state_of(self, 'after')
+  local is, why, child = readiness_of(state, role, check, 'plan:after')
+  state.awaited[role] = true
+  if is then
+    return child
+  end
+  state.waits[role] = state.waits[role] or { policy = state.policy.name, message = why }
 end
 
 --- Where objects of different kinds keep the template of their pods.
@@ -375,6 +472,14 @@ function Plan:rolling_out()
   state_of(self, 'rolling_out').rolling_out = true
 end
 
+--- Why the observed child of an entry is not ready, for kinds that are updated one by one; nil when it is.
+local function unready(state, host, entry)
+  host.enter(entry.policy.name, 'plan')
+  local is, why = readiness_of(state, entry.role, nil, 'plan:add')
+  host.enter('', '')
+  return not is and why or nil
+end
+
 --- Raises an error about an entry, in the name of the policy that added it.
 local function blame(host, entry, text, ...)
   host.enter(entry.policy.name, 'plan')
@@ -470,6 +575,7 @@ end
 ---@field labels table<string, string>? of the parent
 ---@field kept table[] { kind, namespace, name }
 ---@field refused table[]? { role, kind, name, policy, path, message, reason, condition }
+---@field waits table[]? { role, kind, name, policy, message }: what must be ready before there is more
 ---@field queues table[]
 ---@field events table[]
 ---@field requeue_after number?
@@ -492,6 +598,19 @@ end
 ---@return table[]
 function plan.queues(p) return STATES[p].queues end
 
+--- What the plan waits for, in the order of its objects.
+local function waits_of(state, entries)
+  local result = json.array {}
+  for _, entry in ipairs(entries) do
+    local wait = state.waits[entry.role]
+    if wait then
+      local object = entry.object
+      result[#result + 1] = { role = entry.role, kind = object.kind, name = object.metadata.name, policy = wait.policy, message = wait.message }
+    end
+  end
+  return #result > 0 and result or nil
+end
+
 --- Completes and checks what was planned.
 ---@param p Plan
 ---@param around { host: table, kinds: table, parent: table?, parent_kind: table, warn: boolean? } `parent` nil: shared objects only
@@ -500,8 +619,8 @@ function plan.finish(p, around)
   local state, host = STATES[p], around.host
   local parent = around.parent
   local reference = parent and owner_reference(parent, around.parent_kind)
-  local objects, copies, refused, seen = json.array {}, json.array {}, json.array {}, {}
-  for _, entry in ipairs(ordered(host, state)) do
+  local objects, copies, refused, seen, entries = json.array {}, json.array {}, json.array {}, {}, ordered(host, state)
+  for _, entry in ipairs(entries) do
     check_object(host, entry, around.kinds)
     if not entry.shared then
       own(host, entry, parent, reference)
@@ -520,8 +639,11 @@ function plan.finish(p, around)
     elseif entry.sources then
       copies[#copies + 1] = { role = entry.role, policy = entry.policy.name, object = entry.object, sources = entry.sources }
     else
+      local update = not entry.shared and around.kinds[entry.object.apiVersion .. ' ' .. entry.object.kind].update
       objects[#objects + 1] = {
+        update = update or nil, unready = update and update:find '^Rolling' and unready(state, host, entry) or nil,
         role = entry.role, policy = entry.policy.name, shared = entry.shared, object = entry.object, after = entry.after, optional = entry.optional,
+        awaited = state.awaited[entry.role],
       }
     end
   end
@@ -529,6 +651,7 @@ function plan.finish(p, around)
     objects = objects, copies = #copies > 0 and copies or nil, kept = json.array(state.kept), queues = json.array(state.queues),
     events = json.array(state.events), labels = next(state.labels) and state.labels or nil, refused = #refused > 0 and refused or nil,
     requeue_after = state.requeue_after, rolling_out = state.rolling_out, warnings = around.warn and json.array(state.warnings) or nil,
+    waits = waits_of(state, entries),
   }
 end
 

@@ -20,6 +20,9 @@ local concat, sort = table.concat, table.sort
 ---@field render fun(actor: AsyncActor, ctx: Context, plan: Plan)?
 ---@field queues fun(actor: AsyncActor, ctx: Context, plan: Plan)?
 ---@field status fun(actor: AsyncActor, ctx: Context, status: AsyncActorStatus, plan: Plan)?
+---@field finalize (fun(actor: AsyncActor, ctx: Context, plan: Plan): boolean|string|nil)?
+---@field finalize_seconds integer? for how long it may hold an actor that is being deleted; 600 by default
+---@field relate (fun(actor: AsyncActor, ctx: Context): RelateRule[]?)? which objects it wants to see in ctx.related
 ---@field shared fun(ctx: Context, plan: Plan)?
 
 ---@class Kind
@@ -27,7 +30,14 @@ local concat, sort = table.concat, table.sort
 ---@field kind string
 ---@field plural string
 ---@field shared boolean? planned with plan:shared
+---@field update 'InPlace'|'Recreate'|'OnDelete'|'RollingInPlace'|'RollingRecreate'|nil what is done with one that differs from the plan
 ---@field selector string? of labels: only objects that have them are watched
+
+---@class RelateRule
+---@field kind string one that the manifest lists in `related` with rules = true
+---@field name string? without name and labels: all objects
+---@field labels table<string, string>?
+---@field namespace string? the parent's by default; '*' for all, and for kinds that are in none
 
 ---@class Invalid
 ---@field path string?
@@ -104,13 +114,17 @@ end
 local DEFINE = {
   name = 'string', after = 'table?', params = 'table?', kinds = 'table?', doc = 'string?', settings = 'function?',
   validate = 'function?', render = 'function?', queues = 'function?', status = 'function?', shared = 'function?',
+  relate = 'function?', finalize = 'function?', finalize_seconds = 'number?',
 }
 
+local MAX_FINALIZE <const> = 7 * 86400
+
 local PARENT = { apiVersion = 'string', kind = 'string', plural = 'string' }
-local CHILD = { apiVersion = 'string', kind = 'string', plural = 'string', selector = 'string?', shared = 'boolean?' }
+local CHILD = { apiVersion = 'string', kind = 'string', plural = 'string', selector = 'string?', shared = 'boolean?', update = 'string?' }
+local UPDATES = { InPlace = true, OnDelete = true, Recreate = true, RollingInPlace = true, RollingRecreate = true }
 local RELATED = {
   apiVersion = 'string', kind = 'string', plural = 'string', label = 'string?', same_label = 'string?', owner = 'string?', selector = 'string?',
-  projection = 'string?',
+  projection = 'string?', rules = 'boolean?',
 }
 local SETTING = {
   env = 'any?', flag = 'string?', type = 'string?', default = 'any?', values = 'table?', label = 'string?', remote = 'table?',
@@ -136,6 +150,11 @@ local function kinds(value, where, fields)
   local copy, wrong = list(value, where, 'table')
   for i, item in ipairs(copy or {}) do
     wrong = wrong or shape(item, format('%s[%d]', where, i), fields)
+    if not wrong and item.update and not UPDATES[item.update] then
+      wrong = format("%s[%d].update '%s' is not one of %s", where, i, item.update, known(UPDATES))
+    elseif not wrong and item.update and item.shared then
+      wrong = format('%s[%d].update: shared objects are changed in place', where, i)
+    end
   end
   return copy, wrong
 end
@@ -148,6 +167,10 @@ local function definition(spec)
   end
   if not find(spec.name, '^[a-z0-9][a-z0-9-]*$') or #spec.name > 63 then
     return nil, format("policy.define.name '%s' must be of a-z, 0-9 and '-', at most 63", spec.name)
+  end
+  local seconds = spec.finalize_seconds
+  if seconds and not (spec.finalize and seconds >= 1 and seconds <= MAX_FINALIZE and seconds % 1 == 0) then
+    return nil, format('policy.define.finalize_seconds must be a whole number from 1 to %d, beside the hook finalize', MAX_FINALIZE)
   end
   local copy = {}
   for key, value in pairs(spec) do
@@ -211,14 +234,14 @@ local function check_settings(settings)
   end
 end
 
---- A related object belongs to the parent that its label names, to those that have the same value of a label, or to the parent of the child
--- that owns it. Parents are found by one label.
+--- A related object belongs to the parent that its label names, to those that have the same value of a label, to the parent of the child
+-- that owns it, or to those that ask for it. Parents are found by one label.
 local function check_related(related)
   local same
   for i, kind in ipairs(related) do
-    local ways = (kind.label and 1 or 0) + (kind.same_label and 1 or 0) + (kind.owner and 1 or 0)
+    local ways = (kind.label and 1 or 0) + (kind.same_label and 1 or 0) + (kind.owner and 1 or 0) + (kind.rules and 1 or 0)
     if ways ~= 1 then
-      return format('policy.manifest.related[%d] needs one of label, same_label and owner, which say whose it is', i)
+      return format('policy.manifest.related[%d] needs one of label, same_label, owner and rules, which say whose it is', i)
     elseif kind.same_label and same and same ~= kind.same_label then
       return format("policy.manifest.related[%d].same_label must be '%s', as above", i, same)
     end
@@ -258,6 +281,42 @@ local function manifest(spec)
   copy.settings = spec.settings or {}
   copy.kinds = json.array {} -- those of policies, once they are loaded
   return not wrong and copy or nil, wrong
+end
+
+local RULE = { kind = 'string', name = 'string?', labels = 'table?', namespace = 'string?' }
+local MAX_RULES <const> = 100
+
+--- Checks what the hook relate has returned. Returns rules as the engine wants them, or nil and what is wrong.
+---@param rules any
+---@param parent table its metadata
+---@param related table[] of the manifest
+---@return table[]?
+---@return string?
+function policy.rules(rules, parent, related)
+  local copy, wrong = list(rules, 'what the hook relate returned', 'table')
+  local known_kinds = {}
+  for _, row in ipairs(related) do
+    if row.rules then known_kinds[row.kind] = row end
+  end
+  for i, rule in ipairs(copy or {}) do
+    local where = format('relate: rule %d', i)
+    wrong = wrong or shape(rule, where, RULE)
+    local row = not wrong and known_kinds[rule.kind]
+    if not wrong and not row then
+      wrong = format("%s: the manifest does not list %s in `related` with rules = true (known: %s)", where, rule.kind, known(known_kinds))
+    elseif not wrong and i > MAX_RULES then
+      wrong = format('relate: at most %d rules', MAX_RULES)
+    end
+    for key, value in pairs(not wrong and rule.labels or {}) do
+      if type(key) ~= 'string' or type(value) ~= 'string' then wrong = format('%s.labels must be a mapping of strings', where) end
+    end
+    if wrong then return nil, wrong end
+    local namespace = rule.namespace or parent.namespace
+    copy[i] = {
+      apiVersion = row.apiVersion, kind = row.kind, name = rule.name, labels = rule.labels, namespace = namespace ~= '*' and namespace or nil,
+    }
+  end
+  return copy, wrong
 end
 
 local INVALID = { path = 'string?', message = 'string', reason = 'string?', condition = 'string?' }

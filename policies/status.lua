@@ -163,6 +163,8 @@ end
 
 --- What waits for the actor to be gone, for people.
 local function terminating_text(ctx)
+  local hold = ctx.outcome.finalize
+  if hold then return ('until %s at the latest, waiting for %s'):format(hold.deadline, hold.message) end
   for _, child in ipairs(ctx.children) do
     if child.metadata.deletionTimestamp then
       return ('waiting for %s %s to go (finalizers: %s)'):format(child.kind, child.metadata.name,

@@ -164,6 +164,8 @@ int ao_cli_refusals(const char *parent, const cJSON *plan)
 	const cJSON *refused = ao_json_at(plan, "refused"), *each;
 	cJSON_ArrayForEach (each, refused)
 		fprintf(stderr, "error: %s: role '%s': %s\n", parent, ao_json_str(each, "role"), ao_json_str(each, "message"));
+	cJSON_ArrayForEach (each, ao_json_at(plan, "waits"))
+		fprintf(stderr, "note: %s: waits for role '%s': %s\n", parent, ao_json_str(each, "role"), ao_json_str(each, "message"));
 	return cJSON_GetArraySize(refused);
 }
 

@@ -33,7 +33,8 @@ int ao_cli_completion(int argc, char **argv);
 /** Prints "note: <text>". */
 void ao_cli_note(const char *text);
 
-/** Prints "error: <parent>: role 'scaler': <why>" for each part of a plan that a policy refused. @return how many */
+/** Prints "error: <parent>: role 'scaler': <why>" for each part of a plan that a policy refused, and a note for each that others wait for.
+ * @return how many were refused */
 int ao_cli_refusals(const char *parent, const cJSON *plan);
 
 /** Prints "error: <text>" and frees the error. @return `exit_code` */

@@ -16,6 +16,7 @@
 #include "kube/apply.h"
 #include "policy/changes.h"
 #include "policy/plan.h"
+#include "reconcile/relate.h"
 #include "json/difference.h"
 
 #include <inttypes.h>
@@ -258,10 +259,12 @@ static bool has_leftovers(const diff *d, const cJSON *snapshot, const cJSON *pla
 }
 
 /** What serves the parent would plan for it now; NULL: it cannot. */
-static cJSON *plan_of_serving(diff *d, const ao_object *parent, const cJSON *snapshot)
+static cJSON *plan_of_serving(diff *d, const ao_object *parent, cJSON *snapshot)
 {
 	cJSON *plan = NULL;
-	ao_plan_make(ao_sides_serving(d->sides, parent)->loaded.bundle, NULL, snapshot, &plan, NULL, NULL, NULL);
+	ao_bundle *bundle = ao_sides_serving(d->sides, parent)->loaded.bundle;
+	if (ao_relate_snapshot(d->listed.world, bundle, parent, snapshot, NULL) == 0)
+		ao_plan_make(bundle, NULL, snapshot, &plan, NULL, NULL, NULL);
 	return plan;
 }
 
@@ -304,7 +307,8 @@ static void diff_children(diff *d, const char *uid, const cJSON *snapshot, const
 			try_child(d,
 				  &(wish){object, before ? named(ao_json_at(before, "objects"), "object", kind, name) : NULL, leftovers_});
 	}
-	ao_world_each_child(d->listed.world, uid, find_leftover, &(leftovers){d, plan});
+	if (!ao_json_at(plan, "waits")) /* what a plan that waits lacks may come later, and stays */
+		ao_world_each_child(d->listed.world, uid, find_leftover, &(leftovers){d, plan});
 	if (before && !invalid_in(before))
 		ao_changes_add_queues(d->changes, d->key, before, plan);
 }
@@ -321,8 +325,10 @@ static void diff_parent(diff *d, const ao_object *parent)
 	int r = ao_world_snapshot(d->listed.world, parent, &snapshot, &err);
 	if (r == 0) {
 		before = plan_of_serving(d, parent, snapshot);
-		r = ao_plan_make(would->loaded.bundle, d->listed.openapi, snapshot, &plan, NULL, NULL, &err);
+		r = ao_relate_snapshot(d->listed.world, would->loaded.bundle, parent, snapshot, &err);
 	}
+	if (r == 0)
+		r = ao_plan_make(would->loaded.bundle, d->listed.openapi, snapshot, &plan, NULL, NULL, &err);
 	const char *why = r < 0 ? ao_err_text(err) : invalid_in(plan);
 	if (why) {
 		refuse(d, before, why);

@@ -21,8 +21,10 @@ static int read_related(const cJSON *object, const char *where, ao_kind *kind, a
 	kind->label = ao_xstrdup(same ? same : ao_json_str(object, "label"));
 	kind->same = same != NULL;
 	kind->owner = ao_xstrdup(ao_json_str(object, "owner"));
-	if (!kind->label == !kind->owner)
-		return ao_err_set(reterr, -EINVAL, "manifest: %s needs one of label, same_label and owner, which say whose it is", where);
+	kind->rules = kind->optional = cJSON_IsTrue(ao_json_at(object, "rules"));
+	if (!!kind->label + !!kind->owner + kind->rules != 1)
+		return ao_err_set(reterr, -EINVAL, "manifest: %s needs one of label, same_label, owner and rules, which say whose it is",
+				  where);
 	const char *projection = ao_json_str(object, "projection");
 	for (size_t i = AO_PROJECTION_POD; projection && i <= AO_PROJECTION_STATUS; i++)
 		if (strcmp(projection, NAMES[i]) == 0)
@@ -67,7 +69,7 @@ static int read_declared(const cJSON *list, ao_manifest *m, ao_err **reterr)
 	size_t first = m->kind_count;
 	int r = read_kinds(list, "kinds", AO_ROLE_CHILD, m, reterr);
 	for (size_t i = first; i < m->kind_count; i++)
-		m->kinds[i].declared = true;
+		m->kinds[i].declared = m->kinds[i].optional = true;
 	return r;
 }
 
@@ -302,14 +304,14 @@ char *ao_kind_rule(const ao_kind *kind)
 {
 	const char *api_version = kind->resource.api_version, *slash = strchr(api_version, '/');
 	ao_auto_str char *group = slash ? ao_xstrndup(api_version, (size_t)(slash - api_version)) : ao_xstrdup("\"\"");
-	return ao_xasprintf("{apiGroups: [%s], resources: [%s], verbs: [get, list, watch, create, patch, delete]}", group,
-			    kind->resource.plural);
+	return ao_xasprintf("{apiGroups: [%s], resources: [%s], verbs: [get, list, watch%s]}", group, kind->resource.plural,
+			    kind->role == AO_ROLE_RELATED ? "" : ", create, patch, delete");
 }
 
 const ao_kind *ao_manifest_kind(const ao_manifest *m, const cJSON *object)
 {
 	const char *api_version = ao_json_str(object, "apiVersion"), *kind = ao_json_str(object, "kind");
-	for (size_t i = 0; api_version && kind && i < m->kind_count; i++)
+	for (size_t i = 0; api_version && kind && i < m->kind_count; i++) /* those that are only looked at come last */
 		if (ao_resource_is(&m->kinds[i].resource, api_version, kind))
 			return &m->kinds[i];
 	return NULL;

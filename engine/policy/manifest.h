@@ -17,7 +17,7 @@ typedef enum {
 	AO_ROLE_PARENT,  /* what users write */
 	AO_ROLE_CHILD,   /* owned by a parent through a controller reference */
 	AO_ROLE_SHARED,  /* made by us, without an owner, never deleted */
-	AO_ROLE_RELATED, /* only looked at; belongs to the parent named by a label, or with the same label, or of the child that owns it */
+	AO_ROLE_RELATED, /* only looked at; belongs to the parent named by a label, or with the same label, or of the child that owns it, or to those that ask for it */
 } ao_kind_role;
 
 typedef struct ao_kind {
@@ -27,7 +27,9 @@ typedef struct ao_kind {
 	char *label;    /* AO_ROLE_RELATED: the label that names the parent, or NULL */
 	bool same;      /* AO_ROLE_RELATED: ... it does not name it, but parents have it, too, with the same value */
 	char *owner;    /* AO_ROLE_RELATED: the kind of the child that owns it, or NULL */
-	bool declared;  /* by a policy, not by the manifest's file: that it cannot be watched holds nothing else up */
+	bool rules;     /* AO_ROLE_RELATED: parents ask for its objects by rules */
+	bool declared;  /* by a policy, not by the manifest's file */
+	bool optional;  /* that it cannot be watched holds nothing else up: declared, or asked for by rules */
 	ao_projection projection;
 } ao_kind;
 
@@ -82,7 +84,8 @@ void ao_manifest_add_kinds(cJSON *rows, const cJSON *more);
 /** The rule for a role that lets us watch and make objects of a kind, as YAML in one line. @return the caller frees */
 char *ao_kind_rule(const ao_kind *kind);
 
-/** The kind of a JSON object, by its apiVersion and kind. NULL: the manifest does not name it. */
+/** The kind of a JSON object, by its apiVersion and kind; one that we make or serve before one that is only looked at. NULL: the manifest does not
+ * name it. */
 const ao_kind *ao_manifest_kind(const ao_manifest *manifest, const cJSON *object);
 
 static inline void ao_manifest_freep(ao_manifest **m) { ao_manifest_free(*m); }

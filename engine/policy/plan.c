@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "script/embedded.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -94,6 +95,23 @@ static int check_objects(ao_bundle *bundle, const ao_openapi *openapi, const cJS
 	return 0;
 }
 
+/**
+ * What is not simply changed in place carries a digest of what was rendered, so that anything that is not rendered any more is seen to
+ * differ, too, also after a restart.
+ */
+static void stamp_objects(const ao_bundle *bundle, const cJSON *plan)
+{
+	ao_auto_str char *key = ao_xasprintf("%s/rendered", ao_json_str(ao_bundle_manifest(bundle), "component"));
+	const cJSON *item;
+	cJSON_ArrayForEach (item, ao_json_at(plan, "objects")) {
+		if (!ao_json_at(item, "update"))
+			continue;
+		cJSON *object = ao_json_at(item, "object");
+		ao_auto_str char *digest = ao_xasprintf("%016" PRIx64, ao_json_digest(object));
+		ao_json_set_str(ao_json_object(ao_json_object(object, "metadata"), "annotations"), key, digest);
+	}
+}
+
 int ao_plan_make(ao_bundle *bundle, const ao_openapi *openapi, const cJSON *snapshot, cJSON **ret, ao_call_stats *stats,
 		 ao_plan_blame *blame, ao_err **reterr)
 {
@@ -107,6 +125,7 @@ int ao_plan_make(ao_bundle *bundle, const ao_openapi *openapi, const cJSON *snap
 		put(b->hook, sizeof(b->hook), ao_bundle_failed_hook(bundle));
 		return r;
 	}
+	stamp_objects(bundle, plan);
 	r = openapi ? check_objects(bundle, openapi, snapshot, plan, b, reterr) : 0;
 	if (r == 0)
 		*ret = AO_TAKE(plan);

@@ -11,6 +11,13 @@ static int index_of(const cJSON *object, const char *finalizer)
 
 bool ao_finalizer_held(const cJSON *object, const char *finalizer) { return index_of(object, finalizer) >= 0; }
 
+ao_finalize ao_finalize_judge(const cJSON *answer, int64_t since_ms, uint64_t seconds, int64_t now_ms)
+{
+	if (answer && cJSON_IsTrue(ao_json_at(answer, "done")))
+		return AO_FINALIZE_DONE;
+	return now_ms >= since_ms + (int64_t)seconds * 1000 ? AO_FINALIZE_LATE : AO_FINALIZE_WAITS;
+}
+
 cJSON *ao_finalizer_removal(const cJSON *object, const char *finalizer)
 {
 	int index = index_of(object, finalizer);

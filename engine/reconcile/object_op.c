@@ -1,4 +1,4 @@
-/* object_op.c -- one object of a plan: created, updated, or left alone because it is as wanted. */
+/* object_op.c -- one object of a plan: created, updated in the way of its kind, or left alone because it is as wanted. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "reconcile/pass.h"
@@ -15,13 +15,29 @@ ao_memo *ao_parent_memo(ao_parent *parent, const char *id)
 	return memo;
 }
 
-static ao_memo *memo_for(ao_pass *pass, const ao_kind *kind, const cJSON *desired)
+void ao_parent_leave(ao_parent *parent, const char *id, const ao_object *object)
+{
+	ao_memo *memo = ao_parent_memo(parent, id);
+	if (memo->observed != object->spec_digest)
+		*memo = (ao_memo){.observed = object->spec_digest};
+	memo->seen = true;
+}
+
+/** The caller frees it. */
+static char *memo_id(const ao_kind *kind, const cJSON *desired)
 {
 	const char *namespace_ = ao_json_str(desired, "metadata", "namespace");
-	ao_auto_str char *id = ao_xasprintf("%s %s%s%s", kind->resource.kind, namespace_ ? namespace_ : "", namespace_ ? "/" : "",
-					    ao_json_str(desired, "metadata", "name"));
+	return ao_xasprintf("%s %s%s%s", kind->resource.kind, namespace_ ? namespace_ : "", namespace_ ? "/" : "",
+			    ao_json_str(desired, "metadata", "name"));
+}
+
+static ao_memo *memo_for(ao_pass *pass, const ao_kind *kind, const cJSON *desired)
+{
+	ao_auto_str char *id = memo_id(kind, desired);
 	return ao_parent_memo(pass->parent, id);
 }
+
+static ao_update way_of(const cJSON *item) { return ao_update_of(ao_json_str(item, "update")); }
 
 /** The item of the plan that the running operation is about. */
 static const cJSON *current(const ao_pass *pass) { return pass->ops[pass->at].item; }
@@ -46,10 +62,13 @@ static bool is_rendered_again(const ao_pass *pass)
  * Is this child already what the plan wants?  Yes when it is the very object we last saw to be right; or when it equals what we render in
  * effect and nothing we rendered earlier can be left over in it, that is when the digest of the last rendering is today's, or when nobody
  * of ours ever rendered it and its maker had seen the parent as it is (taken over: left alone until something really changes).  What we made
- * ourselves and ended before we could record it may have been made by other policies.
+ * ourselves and ended before we could record it may have been made by other policies.  A child of a kind that is not simply changed in
+ * place carries a digest of what was rendered, so equal in effect is all.
  */
-static bool as_wanted(ao_pass *pass, ao_memo *memo, const ao_kind *kind, const cJSON *desired, uint64_t digest, const ao_object *observed)
+static bool as_wanted(ao_pass *pass, const ao_kind *kind, const cJSON *item, uint64_t digest, const ao_object *observed)
 {
+	const cJSON *desired = ao_json_at(item, "object");
+	ao_memo *memo = memo_for(pass, kind, desired);
 	bool known = memo->desired != 0;
 	if (known && memo->desired == digest && memo->observed == observed->spec_digest)
 		return true;
@@ -61,6 +80,7 @@ static bool as_wanted(ao_pass *pass, ao_memo *memo, const ao_kind *kind, const c
 	bool leftovers = known                 ? memo->desired != digest
 			 : pass->plan.previous ? !is_rendered_again(pass)
 					       : pass->plan.behind || (pass->plan.unrecorded && observed->held.post_at >= 0);
+	leftovers = leftovers && way_of(item) == AO_UPDATE_IN_PLACE;
 	if (!leftovers)
 		*memo = (ao_memo){.desired = digest, .observed = observed->spec_digest, .seen = true};
 	return !leftovers;
@@ -88,6 +108,7 @@ static void on_applied(void *arg, const ao_kube_answer *answer, bool created)
 		ao_pass_resume(pass, AO_OP_STOP);
 		return;
 	}
+	pass->ops[pass->at].wrote = true;
 	uint64_t observed; /* of the answer: what came after it, and is in the cache already, has yet to be compared */
 	if (ao_world_put_answer(pass->reconciler->with.world, kind, AO_WROTE_OBJECT, answer, &observed))
 		*memo_for(pass, kind, desired) = (ao_memo){current_digest(pass), observed, true};
@@ -96,7 +117,8 @@ static void on_applied(void *arg, const ao_kube_answer *answer, bool created)
 			    : pass->object.restoring ? "restored"
 						     : "updated",
 			    kind, ao_json_str(desired, "metadata", "name"));
-	ao_pass_resume(pass, AO_OP_DONE);
+	/* whether what others wait for is ready by now, the next plan says */
+	ao_pass_resume(pass, cJSON_IsTrue(ao_json_at(current(pass), "awaited")) ? AO_OP_STOP : AO_OP_DONE);
 }
 
 static void on_shared(void *arg, const ao_kube_answer *answer)
@@ -174,6 +196,89 @@ static ao_op_result leave_object(ao_pass *pass, const ao_kind *kind, const cJSON
 	return AO_OP_WAIT;
 }
 
+/* ---- the ways of an update ---- */
+
+/** Leaves a child as it is for now, and says why. */
+static ao_op_result leave_outdated(ao_pass *pass, const ao_kind *kind, const cJSON *item, const ao_object *observed, const char *why)
+{
+	ao_parent *parent = pass->parent;
+	cJSON *note = cJSON_CreateObject();
+	ao_json_set_str(note, "role", ao_json_str(item, "role"));
+	ao_json_set_str(note, "kind", kind->resource.kind);
+	ao_json_set_str(note, "name", observed->name);
+	ao_json_set_str(note, "message", why);
+	if (!parent->outdated)
+		parent->outdated = cJSON_CreateArray();
+	cJSON_AddItemToArray(parent->outdated, note);
+	parent->replacing |= way_of(item) != AO_UPDATE_ON_DELETE;
+	ao_auto_str char *id = memo_id(kind, ao_json_at(item, "object"));
+	ao_parent_leave(parent, id, observed);
+	return AO_OP_DONE;
+}
+
+/** The operation whose child the outdated one of the running operation has to wait for, among those of its kind; NULL: there is none. */
+static const ao_op *find_blocker(ao_pass *pass, const ao_kind *kind)
+{
+	size_t count = 0, index = 0;
+	ao_standing *standings = ao_xcalloc(pass->op_count, sizeof(*standings));
+	size_t *ops = ao_xcalloc(pass->op_count, sizeof(*ops));
+	ao_auto_str char *difference = AO_TAKE(pass->object.difference); /* of the running operation; comparing the others overwrites it */
+	for (size_t i = 0; i < pass->op_count; i++) {
+		const ao_op *op = &pass->ops[i];
+		if (op->run != ao_op_object || kind_of(pass, ao_json_at(op->item, "object")) != kind || !ao_update_rolls(way_of(op->item)))
+			continue;
+		const ao_object *object = ao_world_find(pass->reconciler->with.world, kind, ao_json_at(op->item, "object"));
+		bool wanted = i != pass->at && object && as_wanted(pass, kind, op->item, op->digest, object);
+		index = i == pass->at ? count : index;
+		ops[count] = i;
+		standings[count++] = (ao_standing){object && !object->deleting, wanted, !op->wrote && !ao_json_at(op->item, "unready")};
+	}
+	free(pass->object.difference);
+	pass->object.difference = AO_TAKE(difference);
+	long first = ao_update_waits_for(standings, count, index);
+	const ao_op *blocker = first < 0 ? NULL : &pass->ops[ops[first]];
+	free(standings);
+	free(ops);
+	return blocker;
+}
+
+static void on_removed(void *arg, const ao_kube_answer *answer)
+{
+	ao_pass *pass = arg;
+	const ao_kind *kind = pass->child.kind;
+	pass->child.remove = NULL;
+	if (answer->error && answer->error != -ENOENT) {
+		note_failure(pass, "replace", current(pass), answer);
+		ao_pass_resume(pass, AO_OP_STOP);
+		return;
+	}
+	ao_pass_note_change(pass, "deleted", kind, pass->child.name);
+	ao_world_deleted(pass->reconciler->with.world, kind, pass->child.key, pass->child.uid, answer);
+	ao_pass_resume(pass, AO_OP_AGAIN); /* it is made anew, or goes on until its finalizers are done */
+}
+
+/** Brings a child that is there to what the plan wants of it, in the way of its kind. */
+static ao_op_result update_object(ao_pass *pass, const ao_kind *kind, const cJSON *item, const ao_object *observed)
+{
+	ao_update way = way_of(item);
+	if (way == AO_UPDATE_ON_DELETE)
+		return leave_outdated(pass, kind, item, observed, "it is not as the plan wants it, and stays until somebody deletes it");
+	if (ao_update_recreates(way) && observed->deleting)
+		return leave_outdated(pass, kind, item, observed, "it is being deleted, and is made anew when it is gone");
+	const ao_op *blocker = ao_update_rolls(way) ? find_blocker(pass, kind) : NULL;
+	if (blocker) {
+		const char *why = blocker->wrote ? "it was changed just now" : ao_json_str(blocker->item, "unready");
+		ao_auto_str char *text =
+		    ao_xasprintf("its turn comes when %s is ready%s%s", ao_json_str(blocker->item, "object", "metadata", "name"),
+				 why ? ": " : "", why ? why : "");
+		return leave_outdated(pass, kind, item, observed, text);
+	}
+	if (ao_update_recreates(way))
+		return ao_pass_delete_child(pass, kind, observed, on_removed);
+	start_apply(pass, kind, ao_json_at(item, "object"), observed, false, on_applied);
+	return AO_OP_WAIT;
+}
+
 ao_op_result ao_op_object(ao_pass *pass, const cJSON *item)
 {
 	ao_reconciler *r = pass->reconciler;
@@ -185,13 +290,15 @@ ao_op_result ao_op_object(ao_pass *pass, const cJSON *item)
 	ao_memo *memo = memo_for(pass, kind, desired);
 	uint64_t digest = current_digest(pass);
 	memo->seen = true;
-	if (observed && as_wanted(pass, memo, kind, desired, digest, observed))
+	if (observed && as_wanted(pass, kind, item, digest, observed))
 		return leave_object(pass, kind, desired, observed);
 	if (!observed && ao_world_absent(r->with.world, kind)) {
 		note_absent(pass, kind, item);
 		return AO_OP_STOP;
 	}
 	pass->object.restoring = memo->desired ? memo->desired == digest : memo->observed && is_rendered_again(pass);
+	if (observed && way_of(item) != AO_UPDATE_IN_PLACE)
+		return update_object(pass, kind, item, observed);
 	start_apply(pass, kind, desired, observed, false, on_applied);
 	return AO_OP_WAIT;
 }

@@ -26,6 +26,7 @@ void ao_pass_free(ao_pass *pass)
 	cJSON_Delete(pass->plan.tree);
 	cJSON_Delete(pass->outcome.errors);
 	cJSON_Delete(pass->outcome.changed);
+	cJSON_Delete(pass->outcome.finalize);
 	free(pass->plan.previous);
 	free(pass->object.difference);
 	free(pass->child.key);
@@ -73,8 +74,7 @@ static void list_deletion(ao_pass *pass, const cJSON *tree)
 		ao_pass_push(pass, ao_op_remove_finalizer, NULL);
 		return;
 	}
-	ao_pass_push(pass, ao_op_children, NULL);
-	ao_pass_push(pass, ao_op_plan_deletion, NULL); /* which pushes the queues, and the finalizer behind them */
+	ao_pass_push(pass, ao_op_finalize, NULL); /* which pushes the rest */
 }
 
 void ao_pass_start(ao_reconciler *reconciler, ao_parent *parent, const ao_object *object)

@@ -10,6 +10,7 @@
 #include "kube/remove.h"
 #include "loop/workqueue.h"
 #include "reconcile/reconcile.h"
+#include "reconcile/update.h"
 
 /** One child when we last saw that it was right. */
 typedef struct ao_memo {
@@ -29,17 +30,18 @@ typedef struct ao_pass_times {
 
 /** What a plan depends on beside its parent and children, because a policy has read it. */
 typedef enum {
-	AO_READ_NOW = 1,     /* the time */
-	AO_READ_RELATED = 2, /* related objects */
-	AO_READ_QUEUES = 4,  /* what brokers say of queues */
-	AO_READ_ABSENT = 8,  /* kinds that the server does not know */
+	AO_READ_NOW = 1,       /* the time */
+	AO_READ_RELATED = 2,   /* related objects */
+	AO_READ_QUEUES = 4,    /* what brokers say of queues */
+	AO_READ_ABSENT = 8,    /* kinds that the server does not know */
+	AO_READ_CHILDREN = 16, /* children as they are, with their status and all that the cluster has filled in */
 } ao_read;
 
 /** What the last plan was made from. */
 typedef struct ao_plan_basis {
 	unsigned reads;           /* ao_read, ored */
 	uint64_t related, queues; /* digests of what was read; 0: it was not */
-	uint64_t absent;
+	uint64_t absent, children;
 	uint64_t due_ms; /* the plan asked to be made again then, monotonic; 0: it did not */
 } ao_plan_basis;
 
@@ -54,20 +56,24 @@ typedef struct ao_parent {
 	ao_plan_basis basis;  /* of that plan */
 	cJSON *invalid;       /* why the parent is not rendered, as the plan said; or NULL */
 	cJSON *refused;       /* the parts of its plan that were refused, as the plan said; or NULL */
+	cJSON *waits;         /* what its plan waits for before there is more of it, as the plan said; or NULL */
+	cJSON *outdated;      /* children that are not as its plan wants them yet: [{role, kind, name, message}]; or NULL */
 	cJSON *policy_error;  /* the bundle's error in that pass; or NULL */
-	bool rolling_out;     /* the bundle said so when it was last asked */
-	bool ready;           /* as its status said when the bundle was last asked */
-	bool unsure;          /* a write of its status got no answer: one is sent though nothing seems to differ */
-	bool released;        /* our finalizer is off it: nothing is written any more, though the cache still has it */
-	bool wants_shared;    /* the last plan had a shared object that others want otherwise, and its bundle was not the live one */
-	bool unfit;           /* an object, or a field that was left out of it, did not fit its schema */
-	char *beside;         /* what its last plan had beside objects of its own, if settled.h can tell: the part of a text; or NULL */
-	char *rendered;       /* digest of everything the last plan held, in hex; or NULL */
-	char *carried;        /* the same, of the last plan that was carried out to its end; or NULL */
-	uint64_t status_ms;   /* when its status was last written, or held back, monotonic; 0: never */
-	uint64_t held_ms;     /* since when a status is held back, because better news is near; 0: none is */
-	cJSON *changed;       /* what was done to children since the status was written last, as outcome.changed; or NULL */
-	bool edited;          /* somebody has changed it, and waits */
+	bool rolling_out;   /* the bundle said so when it was last asked, or its plan waits for something, or children are being replaced */
+	bool replacing;     /* some of the outdated ones are changed without anybody's doing, one after the other */
+	bool ready;         /* as its status said when the bundle was last asked */
+	bool unsure;        /* a write of its status got no answer: one is sent though nothing seems to differ */
+	bool released;      /* our finalizer is off it: nothing is written any more, though the cache still has it */
+	bool wants_shared;  /* the last plan had a shared object that others want otherwise, and its bundle was not the live one */
+	bool unfit;         /* an object, or a field that was left out of it, did not fit its schema */
+	char *beside;       /* what its last plan had beside objects of its own, if settled.h can tell: the part of a text; or NULL */
+	char *rendered;     /* digest of everything the last plan held, in hex; or NULL */
+	char *carried;      /* the same, of the last plan that was carried out to its end; or NULL */
+	uint64_t status_ms; /* when its status was last written, or held back, monotonic; 0: never */
+	uint64_t held_ms;   /* since when a status is held back, because better news is near; 0: none is */
+	cJSON *changed;     /* what was done to children since the status was written last, as outcome.changed; or NULL */
+	bool edited;        /* somebody has changed it, and waits */
+	char *finalizing;   /* what policies still wait for before it may go, as it was told last; or NULL */
 	uint64_t release_ms;  /* when we first saw that it is being deleted; 0: it is not */
 	struct ao_pass *pass; /* running, or NULL */
 	ao_pass_times times;  /* for /debug/ */
@@ -89,6 +95,7 @@ typedef struct ao_op {
 	ao_op_result (*run)(ao_pass *pass, const cJSON *item);
 	const cJSON *item; /* its queue or object of the plan; or NULL */
 	uint64_t digest;   /* of that object */
+	bool wrote;        /* it has made or changed the object, so what the plan knows of its readiness is over */
 } ao_op;
 
 struct ao_pass {
@@ -124,6 +131,7 @@ struct ao_pass {
 	} child; /* the one that is being deleted */
 	struct {
 		cJSON *errors, *changed; /* for the status */
+		cJSON *finalize;         /* what policies wait for before the parent may go, {message, deadline}; or NULL */
 		char *left;              /* deletion: what stays although the parent goes, as sentences; NULL: nothing */
 		bool failed;             /* something was not carried out: the pass is tried again */
 		bool heals;              /* ... and the next try may succeed without anybody's doing */
@@ -197,6 +205,13 @@ ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item);
 char *ao_plan_settled(const ao_pass *pass, const ao_object *object);
 /** Has anything changed that the policies read for the plan, or has the time come that the plan named? */
 bool ao_plan_is_stale(const ao_reconciler *reconciler, const ao_parent *parent, const ao_object *object);
+/** Pushes the operations that carry out the objects of pass->plan, in order, because the order has a meaning; then what is no longer wanted goes. */
+void ao_pass_push_objects(ao_pass *pass);
+/**
+ * Asks the bundle for pass->plan.  An error or an invalid parent leaves it without objects, and so the children as they are.
+ * @return false when the sandbox's clock stopped it: all is as it was, and the pass, which is to end, will be tried again
+ */
+bool ao_pass_make_plan(ao_pass *pass, const ao_object *object);
 /** For a parent that is being deleted: plans its queues, and pushes their deletion. */
 ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item);
 
@@ -214,6 +229,8 @@ void ao_pass_leave(ao_pass *pass, char *sentence);
 ao_op_result ao_op_object(ao_pass *pass, const cJSON *item);
 /** The memo of a child, which is made when there is none. @param id "Deployment asya/resize" */
 ao_memo *ao_parent_memo(ao_parent *parent, const char *id);
+/** Remembers how a child looks that stays as it is though the plan does not want it so: that is no news next time. */
+void ao_parent_leave(ao_parent *parent, const char *id, const ao_object *object);
 
 /* ---- parent_op.c ---- */
 
@@ -224,10 +241,22 @@ ao_op_result ao_op_copy_secret(ao_pass *pass, const cJSON *item);
 
 /* ---- prune_op.c: children that go ---- */
 
+/** Deletes a child, notes which in pass->child, and goes on in fn(pass). */
+ao_op_result ao_pass_delete_child(ao_pass *pass, const ao_kind *kind, const ao_object *child, ao_kube_fn fn);
 /** Deletes the children that the plan does not want, one by one. Then the whole plan is carried out. */
 ao_op_result ao_op_prune(ao_pass *pass, const cJSON *item);
 /** Deletes the children of a parent that is being deleted, the last kind of the manifest first, each only when the one before is gone. */
 ao_op_result ao_op_children(ao_pass *pass, const cJSON *item);
+
+/* ---- finalize_op.c ---- */
+
+/**
+ * For a parent that is being deleted: as long as the policies' hook finalize is not done, the plan is carried out as ever. Then, or when its
+ * time is over, pushes the deletion.
+ */
+ao_op_result ao_op_finalize(ao_pass *pass, const cJSON *item);
+/** Pushes the deletion of what is there: children, queues, finalizer. */
+void ao_pass_push_deletion(ao_pass *pass);
 
 /* ---- finalizer_op.c ---- */
 

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "policy/plan.h"
 #include "reconcile/pass.h"
+#include "reconcile/relate.h"
 #include "reconcile/settled.h"
 #include "serve/instruments.h"
 
@@ -45,6 +46,7 @@ static ao_plan_basis basis_now(const ao_reconciler *r, const ao_object *object, 
 	    .related = reads & AO_READ_RELATED ? ao_world_related_digest(r->with.world, object) : 0,
 	    .queues = reads & AO_READ_QUEUES ? queues_digest(r, object) : 0,
 	    .absent = reads & AO_READ_ABSENT ? ao_world_absent_digest(r->with.world) : 0,
+	    .children = reads & AO_READ_CHILDREN ? ao_world_children_digest(r->with.world, object) : 0,
 	};
 }
 
@@ -52,7 +54,7 @@ bool ao_plan_is_stale(const ao_reconciler *r, const ao_parent *parent, const ao_
 {
 	const ao_plan_basis *was = &parent->basis;
 	ao_plan_basis is = basis_now(r, object, was->reads);
-	return is.related != was->related || is.queues != was->queues || is.absent != was->absent ||
+	return is.related != was->related || is.queues != was->queues || is.absent != was->absent || is.children != was->children ||
 	       (was->due_ms && ao_mono_ms() >= was->due_ms);
 }
 
@@ -62,11 +64,15 @@ static unsigned reads_of(const ao_pass *pass)
 	static const struct {
 		const char *name;
 		ao_read flag;
-	} READS[] = {{"now", AO_READ_NOW}, {"related", AO_READ_RELATED}, {"queues", AO_READ_QUEUES}, {"absent", AO_READ_ABSENT}};
+	} READS[] = {{"now", AO_READ_NOW},
+		     {"related", AO_READ_RELATED},
+		     {"queues", AO_READ_QUEUES},
+		     {"absent", AO_READ_ABSENT},
+		     {"children", AO_READ_CHILDREN}};
 	unsigned reads = 0;
 	const cJSON *name;
 	if (!pass->plan.tree)
-		return pass->parent->unfit ? 0 : AO_READ_RELATED | AO_READ_QUEUES | AO_READ_ABSENT;
+		return pass->parent->unfit ? 0 : AO_READ_RELATED | AO_READ_QUEUES | AO_READ_ABSENT | AO_READ_CHILDREN;
 	cJSON_ArrayForEach (name, ao_json_at(pass->plan.tree, "reads"))
 		for (size_t i = 0; i < AO_LEN(READS); i++)
 			reads |= cJSON_IsString(name) && strcmp(name->valuestring, READS[i].name) == 0 ? READS[i].flag : 0;
@@ -119,7 +125,7 @@ char *ao_plan_settled(const ao_pass *pass, const ao_object *object)
 {
 	ao_parent *parent = pass->parent;
 	if (pass->held || !parent->settled || !parent->beside || !parent->carried || parent->invalid || parent->policy_error ||
-	    strcmp(parent->bundle, pass->plan.bundle) != 0 || parent->spec_digest != object->spec_digest ||
+	    parent->outdated || strcmp(parent->bundle, pass->plan.bundle) != 0 || parent->spec_digest != object->spec_digest ||
 	    !children_are_known(pass->reconciler, parent))
 		return NULL;
 	ao_settled settled = settled_now(pass, object, parent->carried);
@@ -171,13 +177,19 @@ static bool recall_settled(const ao_pass *pass, const ao_object *object)
 	return true;
 }
 
-/** Keeps the verdict on the parent, and on parts of its plan, for status passes that do not render. */
+/** Keeps the verdict on the parent, on parts of its plan, and what it waits for, for status passes that do not render. */
 static void remember_plan(ao_pass *pass)
 {
 	ao_parent *parent = pass->parent;
-	const cJSON *invalid = ao_json_at(pass->plan.tree, "invalid"), *refused = ao_json_at(pass->plan.tree, "refused");
+	const cJSON *invalid = ao_json_at(pass->plan.tree, "invalid"), *refused = ao_json_at(pass->plan.tree, "refused"),
+		    *waits = ao_json_at(pass->plan.tree, "waits");
 	cJSON_Delete(parent->invalid);
 	cJSON_Delete(parent->refused);
+	cJSON_Delete(parent->waits);
+	cJSON_Delete(parent->outdated);
+	parent->outdated = NULL;
+	parent->replacing = false;
+	parent->waits = cJSON_IsArray(waits) ? cJSON_Duplicate(waits, 1) : NULL;
 	parent->invalid = cJSON_IsObject(invalid) ? cJSON_Duplicate(invalid, 1) : NULL;
 	parent->refused = cJSON_IsArray(refused) ? cJSON_Duplicate(refused, 1) : NULL;
 }
@@ -206,21 +218,24 @@ static bool lacks_field(const cJSON *refused)
 	return false;
 }
 
-/**
- * Asks the bundle; an error or an invalid parent leaves the plan without objects, and so the children as they are.
- * @return false when the sandbox's clock stopped it: all is as it was, and the pass, which is to end, will be tried again
- */
-static bool make_plan(ao_pass *pass, const ao_object *object)
+bool ao_pass_make_plan(ao_pass *pass, const ao_object *object)
 {
 	ao_reconciler *r = pass->reconciler;
 	ao_auto_json cJSON *snapshot = NULL;
 	ao_auto_err ao_err *err = NULL;
 	ao_call_stats stats = {0};
 	ao_plan_blame blame = {0};
-	int code = ao_reconciler_snapshot(pass->reconciler, object, &snapshot, &err);
+	ao_bundle *bundle = ao_pass_bundle(pass, object);
+	int code = ao_relate(r->with.world, bundle, object, &err);
+	if (code < 0 && code != -EINTR) {
+		snprintf(blame.policy, sizeof(blame.policy), "%s", ao_bundle_failed_policy(bundle));
+		snprintf(blame.hook, sizeof(blame.hook), "relate");
+	}
+	if (code == 0)
+		code = ao_reconciler_snapshot(pass->reconciler, object, &snapshot, &err);
 	uint64_t started_ns = ao_mono_ns();
 	if (code == 0)
-		code = ao_plan_make(ao_pass_bundle(pass, object), r->with.openapi, snapshot, &pass->plan.tree, &stats, &blame, &err);
+		code = ao_plan_make(bundle, r->with.openapi, snapshot, &pass->plan.tree, &stats, &blame, &err);
 	pass->parent->times.plan_ns = ao_mono_ns() - started_ns;
 	ao_instruments_call(r->with.metrics, "plan", &stats, pass->parent->times.plan_ns);
 	if (code == -EINTR) {
@@ -265,24 +280,6 @@ static void push_each(ao_pass *pass, const char *list, ao_op_result (*run)(ao_pa
 }
 
 /**
- * @param shared  gets what settled.h tells of shared objects
- * @return the digest of all of them
- */
-static uint64_t push_objects(ao_pass *pass, ao_buf *shared)
-{
-	uint64_t digest = AO_HASH_INIT;
-	const cJSON *item;
-	cJSON_ArrayForEach (item, ao_json_at(pass->plan.tree, "objects")) {
-		uint64_t one = ao_json_digest(ao_json_at(item, "object"));
-		ao_pass_push(pass, ao_op_object, item)->digest = one;
-		digest = ao_plan_digest_with(digest, item, one);
-		if (cJSON_IsTrue(ao_json_at(item, "shared")))
-			ao_settled_put_shared(shared, one);
-	}
-	return digest;
-}
-
-/**
  * Does the plan do no more than make objects, whenever and wherever it is made?  Queues have to be known to the keeper, which asks brokers;
  * what else a plan may hold is not known here.  Labels of the parent are a part of the parent.
  */
@@ -301,25 +298,38 @@ static bool only_makes_objects(const ao_pass *pass)
 	return !parent->unfit && !parent->basis.reads && !parent->basis.due_ms;
 }
 
-/** First the queues, then Secrets, which objects need, then each object in order, because the order has a meaning; then what is no longer
- * wanted goes. */
-static void push_plan(ao_pass *pass)
+void ao_pass_push_objects(ao_pass *pass)
 {
 	ao_parent *parent = pass->parent;
+	uint64_t digest = AO_HASH_INIT;
 	size_t cursor = 0;
+	const cJSON *item;
+	ao_auto_buf ao_buf shared = ao_buf_init(AO_SETTLED_SHARED_CAP);
 	for (ao_memo *memo; (memo = ao_map_next(parent->memos, &cursor, NULL));)
 		memo->seen = false;
-	if (ao_json_at(pass->plan.tree, "labels"))
-		ao_pass_push(pass, ao_op_label_parent, ao_json_at(pass->plan.tree, "labels"));
-	ao_queues_keep(pass->reconciler->with.queues, parent->uid, ao_json_at(pass->plan.tree, "queues"));
-	push_each(pass, "queues", ao_op_ensure_queue);
 	push_each(pass, "copies", ao_op_copy_secret);
-	ao_auto_buf ao_buf shared = ao_buf_init(AO_SETTLED_SHARED_CAP);
+	cJSON_ArrayForEach (item, ao_json_at(pass->plan.tree, "objects")) {
+		uint64_t one = ao_json_digest(ao_json_at(item, "object"));
+		ao_pass_push(pass, ao_op_object, item)->digest = one;
+		digest = ao_plan_digest_with(digest, item, one);
+		if (cJSON_IsTrue(ao_json_at(item, "shared")))
+			ao_settled_put_shared(&shared, one);
+	}
 	free(parent->rendered);
 	free(parent->beside);
-	parent->rendered = ao_xasprintf("%016" PRIx64, push_objects(pass, &shared));
+	parent->rendered = ao_xasprintf("%016" PRIx64, digest);
 	parent->beside = only_makes_objects(pass) && !shared.overflow ? ao_xstrdup(shared.data ? shared.data : "") : NULL;
 	ao_pass_push(pass, ao_op_prune, NULL);
+}
+
+/** First the queues, then what works on them. */
+static void push_plan(ao_pass *pass)
+{
+	if (ao_json_at(pass->plan.tree, "labels"))
+		ao_pass_push(pass, ao_op_label_parent, ao_json_at(pass->plan.tree, "labels"));
+	ao_queues_keep(pass->reconciler->with.queues, pass->parent->uid, ao_json_at(pass->plan.tree, "queues"));
+	push_each(pass, "queues", ao_op_ensure_queue);
+	ao_pass_push_objects(pass);
 }
 
 ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item)
@@ -344,7 +354,7 @@ ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item)
 	else
 		read_previous(pass, object);
 	parent->settled = parent->wants_shared = false;
-	if (!make_plan(pass, object))
+	if (!ao_pass_make_plan(pass, object))
 		return AO_OP_END;
 	if (parent->unfit)
 		ao_reconciler_doubt_schemas(pass->reconciler);
@@ -370,7 +380,7 @@ ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item)
 	const ao_parent *parent = pass->parent;
 	snprintf(pass->plan.bundle, sizeof(pass->plan.bundle), "%s", ao_bundle_digest(ao_pass_bundle(pass, object)));
 	pass->plan.previous = ao_xstrdup(parent->carried);
-	if (!make_plan(pass, object))
+	if (!ao_pass_make_plan(pass, object))
 		return AO_OP_END;
 	const cJSON *queues = ao_json_at(pass->plan.tree, "queues"), *why = parent->policy_error ? parent->policy_error : parent->invalid;
 	if (why && !cJSON_GetArraySize(queues)) {

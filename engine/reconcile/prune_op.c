@@ -9,8 +9,7 @@
 #define LOOK_AGAIN_S 5.0
 #define STUCK_MS 60000 /* what somebody else's finalizer holds is not waited for for ever */
 
-/** Deletes a child, notes which, and goes on in fn(pass). */
-static ao_op_result delete_child(ao_pass *pass, const ao_kind *kind, const ao_object *child, ao_kube_fn fn)
+ao_op_result ao_pass_delete_child(ao_pass *pass, const ao_kind *kind, const ao_object *child, ao_kube_fn fn)
 {
 	free(pass->child.key);
 	free(pass->child.name);
@@ -48,7 +47,7 @@ static bool is_kept(const ao_pass *pass, const ao_kind *kind, const ao_object *o
 	return false;
 }
 
-/** Keeps the last child that the plan does not want: the latest kind of the manifest goes first. */
+/** Keeps the last child that the plan does not want: the latest kind of the manifest goes first. A plan that waits lacks what comes later. */
 static void find_leftover(void *arg, const ao_kind *kind, const ao_object *object)
 {
 	leftover *found = arg;
@@ -56,9 +55,9 @@ static void find_leftover(void *arg, const ao_kind *kind, const ao_object *objec
 	const ao_memo *memo = ao_map_get(found->pass->parent->memos, id);
 	if ((memo && memo->seen) || object->deleting)
 		return;
-	if (is_kept(found->pass, kind, object)) {
-		*ao_parent_memo(found->pass->parent, id) =
-		    (ao_memo){.observed = object->spec_digest, .seen = true}; /* so it is no news next time */
+	bool partial = found->pass->parent->waits || found->pass->parent->invalid; /* the latter: a parent that goes */
+	if (partial || is_kept(found->pass, kind, object)) {
+		ao_parent_leave(found->pass->parent, id, object);
 		return;
 	}
 	free(found->key);
@@ -103,8 +102,8 @@ ao_op_result ao_op_prune(ao_pass *pass, const cJSON *item)
 	ao_world_each_child(pass->reconciler->with.world, parent->uid, find_leftover, &found);
 	if (found.key) {
 		ao_auto_str char *key = found.key;
-		return delete_child(pass, found.kind, ao_store_get(ao_world_store(pass->reconciler->with.world, found.kind), key),
-				    on_pruned);
+		return ao_pass_delete_child(pass, found.kind, ao_store_get(ao_world_store(pass->reconciler->with.world, found.kind), key),
+					    on_pruned);
 	}
 	drop_old_memos(parent);
 	free(parent->carried);
@@ -158,7 +157,7 @@ ao_op_result ao_op_children(ao_pass *pass, const cJSON *item)
 	if (!found.object)
 		return AO_OP_DONE;
 	if (!found.object->deleting)
-		return delete_child(pass, found.kind, found.object, on_deleted);
+		return ao_pass_delete_child(pass, found.kind, found.object, on_deleted);
 	pass->outcome.requeue_after = LOOK_AGAIN_S;
 	pass->plan.previous = ao_xstrdup(parent->carried);
 	return AO_OP_STOP; /* somebody else's finalizer holds it: that is worth saying */

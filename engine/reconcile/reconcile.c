@@ -21,9 +21,12 @@ static void free_parent(ao_parent *parent)
 	ao_map_free_all(parent->memos);
 	cJSON_Delete(parent->invalid);
 	cJSON_Delete(parent->refused);
+	cJSON_Delete(parent->waits);
+	cJSON_Delete(parent->outdated);
 	cJSON_Delete(parent->policy_error);
 	cJSON_Delete(parent->changed);
 	free(parent->beside);
+	free(parent->finalizing);
 	free(parent->rendered);
 	free(parent->carried);
 	free(parent->key);

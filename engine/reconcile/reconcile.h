@@ -4,7 +4,7 @@
  *
  * One key of the work queue is one parent; a pass over it is:
  *   finalizer -> snapshot -> plan -> queues -> each object in order (create, apply, or nothing) -> prune -> status;
- * over a parent that is being deleted: its children -> its queues -> finalizer.
+ * over a parent that is being deleted: the hook finalize -> its children -> its queues -> finalizer.
  * What is as wanted already causes no request.  When a policy fails or the parent is invalid, the children stay as they are.  An error of
  * the server stops the pass at that object and is shown in the status; the key comes back after its back-off.
  * When parent and children look as they did after the last good pass, only the status is run.

@@ -31,6 +31,12 @@ static cJSON *outcome_of(ao_pass *pass, const ao_object *object)
 		ao_json_set(outcome, "invalid", cJSON_Duplicate(parent->invalid, 1));
 	if (parent->refused)
 		ao_json_set(outcome, "refused", cJSON_Duplicate(parent->refused, 1));
+	if (parent->waits)
+		ao_json_set(outcome, "waits", cJSON_Duplicate(parent->waits, 1));
+	if (pass->outcome.finalize)
+		ao_json_set(outcome, "finalize", cJSON_Duplicate(pass->outcome.finalize, 1));
+	if (parent->outdated)
+		ao_json_set(outcome, "outdated", cJSON_Duplicate(parent->outdated, 1));
 	if (parent->policy_error)
 		ao_json_set(outcome, "policy_error", cJSON_Duplicate(parent->policy_error, 1));
 	if (pass->held)
@@ -399,7 +405,7 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	}
 	if (code < 0)
 		return report_broken_status(pass, object, err);
-	pass->parent->rolling_out = cJSON_IsTrue(ao_json_at(result, "rolling_out"));
+	pass->parent->rolling_out = cJSON_IsTrue(ao_json_at(result, "rolling_out")) || pass->parent->waits || pass->parent->replacing;
 	pass->parent->ready = ao_status_is_ready(ao_json_at(result, "status"));
 	leave_queues(pass, object);
 	tell_plan(pass, object, result);

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "reconcile/relations.h"
 
 #include <string.h>
 
@@ -39,6 +40,7 @@ struct ao_world {
 	ao_store **stores; /* one per kind, same order */
 	bool *absent;      /* one per kind: it was said that it is not installed */
 	bool *denied;      /* ... that a policy's kind cannot be listed */
+	ao_relations *relations;
 	place *places;
 	size_t place_count;
 	ao_kube **clients; /* beside the one we were given */
@@ -61,14 +63,22 @@ static void on_parent_change(ao_world *world, ao_change change, const ao_object 
 		world->listener.on_seen(world->listener.arg, object, before);
 	if (change == AO_UPDATED && before->spec_digest == object->spec_digest && !is_other(object, before))
 		return; /* only its status: our own write */
+	if (change == AO_DELETED)
+		ao_relations_forget(world->relations, object->key);
 	world->listener.on_parent(world->listener.arg, object->key, change == AO_UPDATED && !object->deleting);
+}
+
+static void wake_key(void *arg, const char *key)
+{
+	ao_world *world = arg;
+	if (ao_store_get(ao_world_parents(world), key))
+		world->listener.on_dependent(world->listener.arg, key);
 }
 
 static void wake(ao_world *world, const char *namespace_, const char *name)
 {
 	ao_auto_str char *key = *namespace_ ? ao_xasprintf("%s/%s", namespace_, name) : ao_xstrdup(name);
-	if (ao_store_get(ao_world_parents(world), key))
-		world->listener.on_dependent(world->listener.arg, key);
+	wake_key(world, key);
 }
 
 /** The parent of the child that owns this object. */
@@ -102,7 +112,9 @@ static void tell(ao_world *world, const ao_kind *kind, ao_change change, const a
 		world->listener.on_shared(world->listener.arg, kind, object->key);
 		break;
 	case AO_ROLE_RELATED:
-		if (kind->owner)
+		if (kind->rules)
+			ao_relations_tell(world->relations, kind, object, change == AO_DELETED, wake_key, world);
+		else if (kind->owner)
 			wake_grandparent(world, kind, object);
 		else if (kind->same && *object->label)
 			ao_store_each_labelled(ao_world_parents(world), object->namespace_, object->label, wake_visitor, world);
@@ -124,7 +136,7 @@ static void on_change(void *arg, ao_informer *informer, ao_change change, const 
 static bool is_forbidden(const place *p, const char **ret_plural)
 {
 	for (size_t i = 0; i < p->world->manifest->kind_count; i++)
-		if (!p->watched[i].kind->declared && ao_informer_forbidden(p->watched[i].informer)) {
+		if (!p->watched[i].kind->optional && ao_informer_forbidden(p->watched[i].informer)) {
 			*ret_plural = p->watched[i].kind->resource.plural;
 			return true;
 		}
@@ -181,13 +193,13 @@ static void tell_denied(const watched *w)
 {
 	ao_world *world = w->place->world;
 	bool *said = &world->denied[w->kind - world->manifest->kinds], denied = ao_world_denied(world, w->kind);
-	if (!w->kind->declared || *said == denied)
+	if (!w->kind->optional || *said == denied)
 		return;
 	*said = denied;
 	ao_auto_str char *rule = ao_kind_rule(w->kind);
 	if (denied)
-		ao_warn(AO_CORE, NULL, "is not allowed to list %s, which a policy declares. The rule for the chart's rbac.extraRules: %s",
-			w->kind->resource.plural, rule);
+		ao_warn(AO_CORE, NULL, "is not allowed to list %s, which %s. The rule for the chart's rbac.extraRules: %s",
+			w->kind->resource.plural, w->kind->rules ? "policies ask for" : "a policy declares", rule);
 	else
 		ao_info(AO_CORE, NULL, "is allowed to list %s now", w->kind->resource.plural);
 }
@@ -240,7 +252,7 @@ static void init_place(ao_loop *loop, ao_kube *kube, ao_world *world, place *p, 
 							     .namespace_ = namespace_,
 							     .label_selector = kind->selector ? kind->selector : kind->label,
 							     .into = world->stores[i],
-							     .patient = namespace_ || kind->declared,
+							     .patient = namespace_ || kind->optional,
 							     .on_change = on_change,
 							     .on_synced = on_synced,
 							     .arg = &p->watched[i],
@@ -257,6 +269,7 @@ ao_world *ao_world_new(ao_loop *loop, ao_kube *kube, const ao_manifest *manifest
 	world->denied = ao_xcalloc(manifest->kind_count, sizeof(*world->denied));
 	for (size_t i = 0; i < manifest->kind_count; i++)
 		world->stores[i] = new_store(world, &manifest->kinds[i]);
+	world->relations = ao_relations_new(manifest, world->stores);
 	while (scope->namespaces && scope->namespaces[world->place_count])
 		world->place_count++;
 	world->places = ao_xcalloc(world->place_count, sizeof(*world->places));
@@ -297,6 +310,7 @@ void ao_world_free(ao_world *world)
 	free(world->places);
 	free(world->absent);
 	free(world->denied);
+	ao_relations_free(world->relations);
 	free(world->stores);
 	free(world);
 }
@@ -324,7 +338,7 @@ bool ao_world_absent(const ao_world *world, const ao_kind *kind) { return world-
 bool ao_world_denied(const ao_world *world, const ao_kind *kind)
 {
 	for (size_t i = 0; i < world->place_count; i++)
-		if (kind->declared && ao_informer_forbidden(world->places[i].watched[kind - world->manifest->kinds].informer))
+		if (kind->optional && ao_informer_forbidden(world->places[i].watched[kind - world->manifest->kinds].informer))
 			return true;
 	return false;
 }
@@ -487,17 +501,24 @@ static void owner_visitor(void *arg, const ao_kind *kind, const ao_object *child
 		ao_store_each_owned(ao_world_store(r->world, r->kind), child->uid, related_visitor, r);
 }
 
-static void each_related(ao_world *world, const ao_object *parent, void (*fn)(void *arg, const ao_kind *kind, const ao_object *object),
-			 void *arg)
+/** @param rules_of  the key under which the rules are known */
+static void each_related(ao_world *world, const ao_object *parent, const char *rules_of,
+			 void (*fn)(void *arg, const ao_kind *kind, const ao_object *object), void *arg)
 {
 	for (size_t i = 0; i < world->manifest->kind_count; i++) {
 		relation r = {world, parent, &world->manifest->kinds[i], fn, arg};
 		if (r.kind->role == AO_ROLE_RELATED && r.kind->owner)
 			ao_world_each_child(world, parent->uid, owner_visitor, &r);
-		else if (r.kind->role == AO_ROLE_RELATED && (!r.kind->same || *parent->label))
+		else if (r.kind->role == AO_ROLE_RELATED && r.kind->label && (!r.kind->same || *parent->label))
 			ao_store_each_labelled(ao_world_store(world, r.kind), parent->namespace_,
 					       r.kind->same ? parent->label : parent->name, related_visitor, &r);
 	}
+	ao_relations_each(world->relations, rules_of, fn, arg);
+}
+
+int ao_world_relate(ao_world *world, const char *parent, const cJSON *rules, ao_err **reterr)
+{
+	return ao_relations_set(world->relations, parent, rules, reterr);
 }
 
 static void collect_all(const ao_object *parent, cJSON *snapshot, collector *c)
@@ -505,7 +526,7 @@ static void collect_all(const ao_object *parent, cJSON *snapshot, collector *c)
 	c->array = cJSON_AddArrayToObject(snapshot, "children");
 	ao_world_each_child(c->world, parent->uid, collect_object, c);
 	c->array = cJSON_AddArrayToObject(snapshot, "related");
-	each_related(c->world, parent, collect_object, c);
+	each_related(c->world, parent, parent->key, collect_object, c);
 	collect_absent(c->world, snapshot);
 }
 
@@ -519,13 +540,43 @@ static void add_digest(void *arg, const ao_kind *kind, const ao_object *object)
 uint64_t ao_world_related_digest(ao_world *world, const ao_object *parent)
 {
 	uint64_t digest = AO_HASH_INIT;
-	each_related(world, parent, add_digest, &digest);
+	each_related(world, parent, parent->key, add_digest, &digest);
+	return digest;
+}
+
+uint64_t ao_world_children_digest(ao_world *world, const ao_object *parent)
+{
+	uint64_t digest = AO_HASH_INIT;
+	ao_world_each_child(world, parent->uid, add_digest, &digest);
 	return digest;
 }
 
 uint64_t ao_world_absent_digest(const ao_world *world)
 {
 	return ao_hash(AO_HASH_INIT, world->absent, world->manifest->kind_count * sizeof(*world->absent));
+}
+
+static int end_collecting(collector *c, ao_err **reterr)
+{
+	if (c->code == 0)
+		return 0;
+	ao_err_set(reterr, c->code, "%s", ao_err_text(c->err));
+	ao_err_free(c->err);
+	return c->code;
+}
+
+int ao_world_show_related(ao_world *world, const ao_object *parent, const cJSON *rules, cJSON *snapshot, ao_err **reterr)
+{
+	static const char ONCE[] = "?"; /* no parent's key */
+	collector c = {.world = world, .array = cJSON_CreateArray()};
+	ao_json_set(snapshot, "related", c.array);
+	int r = ao_world_relate(world, ONCE, rules, reterr);
+	if (r == 0) {
+		each_related(world, parent, ONCE, collect_object, &c);
+		r = end_collecting(&c, reterr);
+	}
+	ao_relations_forget(world->relations, ONCE);
+	return r;
 }
 
 int ao_world_snapshot(ao_world *world, const ao_object *parent, cJSON **ret, ao_err **reterr)
@@ -541,11 +592,9 @@ int ao_world_snapshot(ao_world *world, const ao_object *parent, cJSON **ret, ao_
 	ao_json_set(snapshot, "parent", tree);
 	collector c = {.world = world};
 	collect_all(parent, snapshot, &c);
-	if (c.code < 0) {
-		ao_err_set(reterr, c.code, "%s", ao_err_text(c.err));
-		ao_err_free(c.err);
-		return c.code;
-	}
+	r = end_collecting(&c, reterr);
+	if (r < 0)
+		return r;
 	*ret = AO_TAKE(snapshot);
 	return 0;
 }

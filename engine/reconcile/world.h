@@ -3,7 +3,8 @@
  * world.h -- all that we observe: one store per kind of the manifest, and which change wakes which parent.
  *
  * A change of a child wakes the parent that its controller reference names.  A change of a related object wakes the parent that its label
- * names, or the parent of the child that owns it.  A change of a shared object goes to the keeper of shared objects only.
+ * names, or the parent of the child that owns it, or those that have asked for
+ * it by rules (relations.h).  A change of a shared object goes to the keeper of shared objects only.
  *
  * Parents of another class are not visible here.  When a parent's class changes, it goes or comes.  A scope with namespaces has an informer
  * per kind and namespace.  When we are not allowed to list something in a namespace (it does not exist yet, or our roles are missing),
@@ -43,7 +44,7 @@ const ao_scope *ao_world_scope(const ao_world *world);
 
 /** Does the cluster not know this kind? */
 bool ao_world_absent(const ao_world *world, const ao_kind *kind);
-/** Is this a kind of a policy that we are not allowed to list, somewhere? */
+/** Is this a kind of a policy, or one asked for by rules, that we are not allowed to list, somewhere? */
 bool ao_world_denied(const ao_world *world, const ao_kind *kind);
 
 /** The observed object that has the identity of `desired`, or NULL. */
@@ -79,6 +80,11 @@ void ao_world_each_child(ao_world *world, const char *parent_uid, void (*fn)(voi
  * @return 0; -EINVAL when the parent or a child cannot be read (named)
  */
 int ao_world_snapshot(ao_world *world, const ao_object *parent, cJSON **ret, ao_err **reterr);
-/** Digests of what `related` and `absent` of a snapshot would hold. They differ when something in there has changed. */
+/** What a parent is related to from now on, by rules. @param rules  as for ao_relations_set(); NULL: none. @return as there */
+int ao_world_relate(ao_world *world, const char *parent, const cJSON *rules, ao_err **reterr);
+/** Makes `related` of a snapshot what it would be with these rules, which are not kept. @return 0; -E2BIG; -EINVAL as ao_world_snapshot() */
+int ao_world_show_related(ao_world *world, const ao_object *parent, const cJSON *rules, cJSON *snapshot, ao_err **reterr);
+/** Digests of what `related`, `children` and `absent` of a snapshot would hold. They differ when something in there has changed. */
 uint64_t ao_world_related_digest(ao_world *world, const ao_object *parent);
+uint64_t ao_world_children_digest(ao_world *world, const ao_object *parent);
 uint64_t ao_world_absent_digest(const ao_world *world);

@@ -2,6 +2,7 @@
 #include "rollout/check.h"
 
 #include "base/mem.h"
+#include "reconcile/relate.h"
 
 /** Its status hooks run, too: one that raises would leave people without a status. */
 static int judge(ao_bundle *candidate, cJSON *snapshot, const cJSON *plan, ao_err **reterr)
@@ -29,7 +30,9 @@ static int look(const ao_check_options *o, const ao_object *parent, ao_machine_c
 		*reterr = AO_TAKE(ignored);
 		return was;
 	}
-	int is = ao_plan_make(o->candidate, o->openapi, snapshot, &after, NULL, NULL, reterr);
+	int is = !ao_bundle_relates(o->candidate) ? 0 : ao_relate_snapshot(o->world, o->candidate, parent, snapshot, reterr);
+	if (is == 0)
+		is = ao_plan_make(o->candidate, o->openapi, snapshot, &after, NULL, NULL, reterr);
 	if (is < 0)
 		return was < 0 && is != -EINTR ? 0 : is; /* no worse than it was */
 	ret->refuses = cJSON_IsObject(ao_json_at(after, "invalid")) && !cJSON_IsObject(ao_json_at(before, "invalid"));

@@ -10,6 +10,7 @@
 
 typedef struct ao_check_options {
 	const ao_reconciler *reconciler; /* knows what policies are shown of a parent */
+	ao_world *world;                 /* ... and what else the candidate may ask for */
 	const ao_openapi *openapi;
 	ao_bundle *serving; /* NULL: the parent is held. Nobody can say whether its pods restart, so it is assumed that they do */
 	ao_bundle *candidate;

@@ -207,9 +207,9 @@ static void check(ao_policies *p, const ao_task *task)
 	ao_auto_err ao_err *err = NULL;
 	ao_machine_check verdict = {.verdict = AO_VERDICT_GOOD};
 	if (parent && candidate)
-		ao_check_parent(
-		    &(ao_check_options){p->reconciler, p->openapi, serving ? serving->loaded.bundle : NULL, candidate->loaded.bundle},
-		    parent, &verdict, &p->edits[task->track].sums, &err);
+		ao_check_parent(&(ao_check_options){p->reconciler, p->world, p->openapi, serving ? serving->loaded.bundle : NULL,
+						    candidate->loaded.bundle},
+				parent, &verdict, &p->edits[task->track].sums, &err);
 	ao_auto_str char *key = ao_xstrdup(task->key), *digest = ao_xstrdup(task->digest);
 	note_wait(key, "preflight: ", verdict.why, ao_machine_checked(p->machine, task->track, key, digest, &verdict));
 }

@@ -322,13 +322,40 @@ int ao_bundle_objects(ao_bundle *bundle, const cJSON *options, cJSON **ret, ao_e
 	return run(bundle, "objects", options, ret, NULL, reterr);
 }
 
+int ao_bundle_relate(ao_bundle *bundle, const cJSON *snapshot, cJSON **ret, ao_call_stats *stats, ao_err **reterr)
+{
+	return run(bundle, "relate", snapshot, ret, stats, reterr);
+}
+
 /* --- look-ups --- */
+
+bool ao_bundle_relates(const ao_bundle *bundle)
+{
+	const cJSON *policy;
+	cJSON_ArrayForEach (policy, bundle->policies)
+		if (cJSON_IsTrue(ao_json_at(policy, "relate")))
+			return true;
+	return false;
+}
 
 const cJSON *ao_bundle_manifest(const ao_bundle *bundle) { return bundle->manifest; }
 
 const cJSON *ao_bundle_settings(const ao_bundle *bundle) { return bundle->settings; }
 
 const cJSON *ao_bundle_policies(const ao_bundle *bundle) { return bundle->policies; }
+
+uint64_t ao_bundle_finalize_seconds(const ao_bundle *bundle)
+{
+	uint64_t most = 0;
+	const cJSON *policy;
+	cJSON_ArrayForEach (policy, bundle->policies) {
+		const cJSON *seconds = ao_json_at(policy, "finalize");
+		if (cJSON_IsNumber(seconds) && seconds->valuedouble > (double)most)
+			most = (uint64_t)seconds->valuedouble;
+	}
+	return most;
+}
+
 const cJSON *ao_bundle_problems(const ao_bundle *bundle) { return bundle->problems; }
 
 const char *ao_bundle_digest(const ao_bundle *bundle) { return bundle->digest; }

@@ -75,7 +75,10 @@ int ao_bundle_peek_manifest(const ao_sources *sources, cJSON **ret, ao_err **ret
 
 const cJSON *ao_bundle_manifest(const ao_bundle *bundle); /* borrowed */
 const cJSON *ao_bundle_settings(const ao_bundle *bundle); /* the settings it was loaded with; borrowed */
-const cJSON *ao_bundle_policies(const ao_bundle *bundle); /* [{name, file, origin, doc}] in the order they run; borrowed */
+const cJSON *
+ao_bundle_policies(const ao_bundle *bundle); /* [{name, file, origin, doc, finalize, relate}] in the order they run; borrowed */
+/** For how many seconds policies may hold a parent that is being deleted, counted from then; 0: none has the hook finalize. */
+uint64_t ao_bundle_finalize_seconds(const ao_bundle *bundle);
 const cJSON *ao_bundle_problems(const ao_bundle *bundle); /* texts: what policies find wrong with the settings, and do without; borrowed */
 const char *ao_bundle_digest(const ao_bundle *bundle);    /* 16 hex digits over names, texts and settings */
 
@@ -115,6 +118,15 @@ int ao_bundle_case(ao_bundle *bundle, const cJSON *case_, cJSON **ret, ao_err **
 /** What a cluster needs to run an operator of this bundle: {objects}. @param options  as lua/deploy.lua has them */
 int ao_bundle_objects(ao_bundle *bundle, const cJSON *options, cJSON **ret, ao_err **reterr);
 int ao_bundle_shared(ao_bundle *bundle, cJSON **ret, ao_call_stats *stats, ao_err **reterr);
+
+/** Does a policy have the hook relate? */
+bool ao_bundle_relates(const ao_bundle *bundle);
+/**
+ * Asks the hook relate which objects a parent wants to see. `*ret` is {rules}, see reconcile/relations.h.
+ * @param snapshot  {parent}
+ * @return as above
+ */
+int ao_bundle_relate(ao_bundle *bundle, const cJSON *snapshot, cJSON **ret, ao_call_stats *stats, ao_err **reterr);
 
 /** Names of the policy and the hook in which the last call failed, or "". Borrowed until the next call. */
 const char *ao_bundle_failed_policy(const ao_bundle *bundle);

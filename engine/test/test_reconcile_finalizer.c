@@ -40,10 +40,33 @@ static void a_finalizer_goes_by_its_place(void **state)
 	}
 }
 
+static void policies_are_done_when_they_say_so_or_have_had_their_time(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *answer;
+		int64_t now_ms;
+		ao_finalize verdict;
+	} cases[] = {
+	    {"{\"done\":true}", 1000, AO_FINALIZE_DONE},
+	    {"{\"done\":true}", 900000, AO_FINALIZE_DONE},
+	    {"{\"done\":false}", 60999, AO_FINALIZE_WAITS},
+	    {"{\"done\":false}", 61000, AO_FINALIZE_LATE},
+	    {NULL, 60999, AO_FINALIZE_WAITS},
+	    {NULL, 61000, AO_FINALIZE_LATE}, /* policies failed */
+	    {"{}", 500, AO_FINALIZE_WAITS},  /* a clock that is behind the server's */
+	};
+	for (size_t i = 0; i < AO_LEN(cases); i++) {
+		ao_auto_json cJSON *answer = cases[i].answer ? parse(cases[i].answer) : NULL;
+		assert_int_equal(ao_finalize_judge(answer, 1000, 60, cases[i].now_ms), cases[i].verdict);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_finalizer_goes_by_its_place),
+	    cmocka_unit_test(policies_are_done_when_they_say_so_or_have_had_their_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

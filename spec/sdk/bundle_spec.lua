@@ -185,6 +185,58 @@ describe('bundle', function()
     assert.same({ '', '' }, { host.where() })
   end)
 
+  it('asks policies whether a parent that is being deleted may go, and goes on rendering until then', function()
+    local manifest = MANIFEST:gsub('field_manager', "finalizer = 'x.io/f', field_manager")
+    local function deleted(answer, rest)
+      local s = snapshot()
+      s.parent.metadata.deletionTimestamp = 't'
+      return load_with { ['manifest.lua'] = manifest, ['a.lua'] = policy('a', ([[
+        render = function(_, _, plan) plan:add('r', { apiVersion = 'v1', kind = 'ConfigMap', metadata = { name = 'c' } }) end,
+        finalize = function(_, _, plan) %s end,]]):format(answer) .. (rest or '')), ['b.lua'] = policy('b', 'finalize = function() return true end') }:plan(s)
+    end
+    assert.same({ done = true }, deleted('return true').finalize)
+    assert.same({ done = false, message = "policy 'a': the backup" }, deleted("return 'the backup'").finalize)
+    assert.same({ done = false, message = "policy 'a': it is not done yet" }, deleted('return false').finalize)
+    assert.equal(1, #deleted('').objects)
+    assert.equal(0, #deleted("plan:remove 'r'").objects)
+    local refused = deleted('', "validate = function() return require 'policy'.invalid('x', 'bad') end")
+    assert.equal(0, #refused.objects)
+    assert.is_false(refused.finalize.done)
+    raises('the hook finalize must return true when it is done, or what it waits for, returned a table', function() deleted 'return {}' end)
+    assert.is_nil(load_with { ['manifest.lua'] = manifest, ['a.lua'] = policy('a', "finalize = function() error 'never' end") }:plan(snapshot()).finalize)
+    raises('a.lua: the hook finalize needs a finalizer in the manifest', function()
+      load_with { ['manifest.lua'] = MANIFEST:gsub('field_manager', 'finalizer = false, field_manager'), ['a.lua'] = policy('a', 'finalize = function() end') }
+    end)
+    assert.equal(600, load_with { ['manifest.lua'] = manifest, ['a.lua'] = policy('a', 'finalize = function() end') }:policies()[1].finalize)
+  end)
+
+  it('asks policies which objects a parent wants to see', function()
+    local manifest = MANIFEST:gsub("field_manager", [[related = {
+      { apiVersion = 'v1', kind = 'Node', plural = 'nodes', rules = true }, { apiVersion = 'v1', kind = 'Pod', plural = 'pods', label = 'l' },
+    }, field_manager]])
+    local function rules(text)
+      return load_with { ['manifest.lua'] = manifest, ['a.lua'] = policy('a', 'relate = function(actor, ctx) ' .. text .. ' end'),
+        ['b.lua'] = policy('b', "relate = function() return { { kind = 'Node', namespace = '*' } } end") }:relate(snapshot()).rules
+    end
+    local all = { apiVersion = 'v1', kind = 'Node' }
+    assert.same({ all }, rules '')
+    assert.same({ { apiVersion = 'v1', kind = 'Node', namespace = 'n', name = 'a' }, { apiVersion = 'v1', kind = 'Node', namespace = 'm',
+      labels = { image = 'i:1' } }, all }, rules [[
+        return { { kind = 'Node', name = actor.metadata.name }, { kind = 'Node', namespace = 'm', labels = { image = ctx.settings.image } } }]])
+    for text, wrong in pairs {
+      ['return 1'] = 'a.lua: what the hook relate returned must be a list',
+      ['return { 1 }'] = 'a.lua: what the hook relate returned[1] must be a table',
+      ["return { { kind = 'Node', selector = 'x' } }"] = "a.lua: relate: rule 1: unknown field 'selector'",
+      ["return { { kind = 'Pod' } }"] = 'rule 1: the manifest does not list Pod in `related` with rules = true (known: Node)',
+      ["return { { kind = 'Node', labels = { 'x' } } }"] = 'relate: rule 1.labels must be a mapping of strings',
+      ["local r = {} for i = 1, 101 do r[i] = { kind = 'Node' } end return r"] = 'relate: at most 100 rules',
+    } do
+      local ok, message = pcall(rules, text)
+      assert.is_false(ok)
+      assert.is_truthy(message:find(wrong, 1, true), message)
+    end
+  end)
+
   it('says what of the world a plan was made from, and only that', function()
     local function reads(rest, invalid)
       local s = snapshot()
@@ -195,6 +247,10 @@ describe('bundle', function()
     end
     assert.is_nil(reads 'render = function(actor, ctx) assert(ctx.settings and ctx.params and ctx.children and actor.spec) end')
     assert.is_nil(reads 'status = function(actor, ctx, status) status.now = ctx.now end')
+    assert.same({ 'children' }, reads [[render = function(_, _, plan)
+      plan:add('r', { apiVersion = 'v1', kind = 'ConfigMap', metadata = { generateName = 'c-' } })
+      assert(not plan:observed 'r')
+    end]])
     assert.same({ 'now' }, reads 'render = function(_, ctx) assert(ctx.now == "t" and ctx.now == "t") end')
     assert.same({ 'queues', 'related' }, reads 'render = function(_, ctx) assert(ctx.related) end, queues = function(_, ctx) assert(ctx.queues[1]) end')
     assert.same({ 'now' }, reads("validate = function(_, ctx) if ctx.now then return require 'policy'.invalid('x', 'late') end end", true))

@@ -14,6 +14,7 @@ M.MODULES = {
   { file = 'text', pattern = 'text%.([%w_]+)', name = 'text', how = "`require 'text'`" },
   { file = 'quantity', pattern = 'quantity%.([%w_]+)', name = 'quantity', how = "`require 'quantity'`" },
   { file = 'conditions', pattern = 'conditions%.([%w_]+)', name = 'conditions', how = "`require 'conditions'`" },
+  { file = 'ready', pattern = 'ready%.([%w_]+)', name = 'ready', how = "`require 'ready'`" },
   { file = 'times', pattern = 'times%.([%w_]+)', name = 'times', how = "`require 'times'`" },
   { file = 'semver', pattern = 'semver%.([%w_]+)', name = 'semver', how = "`require 'semver'`" },
   { file = 'cidr', pattern = 'cidr%.([%w_]+)', name = 'cidr', how = "`require 'cidr'`" },

@@ -9,7 +9,7 @@ local NAMES = {
   'assert', 'error', 'getmetatable', 'ipairs', 'next', 'pairs', 'pcall', 'rawequal', 'rawget', 'rawlen', 'rawset', 'select', 'setmetatable',
   'tonumber', 'tostring', 'type', 'require', 'log', 'math', 'string', 'table', 'utf8', '_ENV',
 }
-local MODULES = { 'policy', 'json', 'k8s', 'schema', 'text', 'quantity', 'conditions', 'times', 'semver', 'cidr' }
+local MODULES = { 'policy', 'json', 'k8s', 'schema', 'text', 'quantity', 'conditions', 'ready', 'times', 'semver', 'cidr' }
 local FIELDS = {
   '__index', '__newindex', '__call', '__gc', '__mode', '__close', '__metatable', '__name', '__tostring', '__pairs', '__len', '__eq', '__lt',
   '__le', '__concat', '__add', 'array_mt', 'array', 'null', 'get', 'add', 'render', 'kind', 'fallback', 'metadata', 'name', 'upper', 'x', 1,

@@ -234,7 +234,7 @@ describe('plan', function()
     local cases = {
       { function() p:add('', {}) end, 'a role must be a non-empty string' },
       { function() p:add('r') end, "role 'r': the object must be a table, not a nil" },
-      { function() p:add('r', {}, { before = 'x' }) end, "unknown option 'before' (known: after)" },
+      { function() p:add('r', {}, { before = 'x' }) end, "unknown option 'before' (known: after, ready)" },
       { function() p:add('r', {}, { after = 1 }) end, 'after must name a role' },
       { function() p.add('r', {}) end, 'call it as plan:add(...), with a colon' },
       { function() p:get() end, 'a role must be a non-empty string' },
@@ -262,6 +262,91 @@ describe('plan', function()
     plan.enter(p, { name = 'one', file = 'one.lua' }, 'status')
     raises('plan:shared is not for the hook status', function() p:shared('r', {}) error('unreached') end)
     p:event { reason = 'R', note = 'n' }
+  end)
+
+  describe('in stages', function()
+    local seen, reads
+
+    --- A plan of the parent a for which these children are observed.
+    local function stage(children)
+      seen, reads = children or {}, {}
+      p = plan.new { parent = parent.metadata, child = function(kind, name) return seen[kind .. ' ' .. name] end, reads = reads }
+      plan.enter(p, { name = 'one', file = 'one.lua' }, 'render')
+      p:add('config', map('c'))
+    end
+
+    it('waits until what came before is ready, and then shows it as it is observed', function()
+      stage()
+      assert.is_nil(p:observed 'config')
+      assert.same({ false, 'it is not there yet' }, { p:ready 'config' })
+      assert.is_nil(p:after 'config')
+      local done = finish()
+      assert.same({ { role = 'config', kind = 'ConfigMap', name = 'c', policy = 'one', message = 'it is not there yet' } }, done.waits)
+      assert.is_true(done.objects[1].awaited)
+      assert.same({ children = true }, reads)
+
+      stage { ['ConfigMap c'] = map('c', { data = { ip = '10.0.0.1' } }) }
+      assert.equal('10.0.0.1', p:after('config').data.ip)
+      assert.is_true(p:ready 'config')
+      done = finish()
+      assert.is_nil(done.waits)
+      assert.is_true(done.objects[1].awaited)
+    end)
+
+    it('asks a function whether it is ready, and says what that says', function()
+      stage { ['ConfigMap c'] = map('c', { data = { n = '1' } }) }
+      local function full(child) return child.data.n == '2', 'it has ' .. child.data.n .. ' of 2' end
+      assert.is_nil(p:after('config', full))
+      assert.is_nil(p:after('config', function() return false end))
+      assert.equal('it has 1 of 2', finish().waits[1].message, 'the first one')
+      assert.same({ false, 'it is not ready yet' }, { p:ready('config', function() return nil end) })
+      assert.same({ true }, { p:ready('config', function() return 1 end) })
+      raises("why it is not ready must be a string, not a table", function() p:ready('config', function() return false, {} end) end)
+      raises('plan:after takes a role, and a function', function() p:after('config', 'ready') end)
+      raises("role 'nobody' is not in the plan", function() p:after 'nobody' end)
+    end)
+
+    it('waits for what is refused, too', function()
+      stage { ['ConfigMap c'] = map 'c' }
+      p:refuse('config', { message = 'no' })
+      assert.is_nil(p:after 'config')
+      assert.equal('it is refused: no', finish().waits[1].message)
+    end)
+
+    it('says of kinds that are updated one by one which children are not ready, by the function of the role', function()
+      local kinds = { ['v1 ConfigMap'] = { owned = true, update = 'RollingRecreate' } }
+      local function rolling() return plan.finish(p, { host = host, kinds = kinds, parent = parent, parent_kind = PARENT_KIND }).objects end
+      stage { ['ConfigMap c'] = map 'c', ['ConfigMap d'] = map 'd' }
+      p:add('other', map 'd', { ready = function(child) return false, child.metadata.name .. ' is slow' end })
+      p:add('third', map 'e')
+      local objects = rolling()
+      assert.equal('RollingRecreate', objects[1].update)
+      assert.same({ nil, 'd is slow', 'it is not there yet' }, { objects[1].unready, objects[2].unready, objects[3].unready })
+      assert.same({ children = true }, reads)
+      kinds['v1 ConfigMap'].update = 'OnDelete'
+      stage()
+      assert.is_nil(rolling()[1].unready)
+      assert.same({}, reads)
+      raises("role 'x': ready must be a function", function() p:add('x', map 'x', { ready = true }) end)
+    end)
+
+    it('generates a name that is the same in every pass, and another one for each role and parent', function()
+      local function name(role)
+        local object = { apiVersion = 'v1', kind = 'ConfigMap', metadata = { generateName = 'c-' } }
+        p:add(role, object)
+        assert.is_nil(object.metadata.generateName)
+        assert.matches('^c%-%x%x%x%x%x%x%x%x$', object.metadata.name)
+        return object.metadata.name
+      end
+      stage()
+      local first, second = name 'x', name 'y'
+      stage()
+      assert.equal(first, name 'x')
+      assert.not_equal(first, second)
+      parent.metadata.name = 'b'
+      stage()
+      assert.not_equal(first, name 'x')
+    end)
   end)
 
   it('collects queues, events and the nearest time', function()

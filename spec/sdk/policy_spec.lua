@@ -51,7 +51,9 @@ describe('policy', function()
       { { name = 'p', kinds = { 'Pod' } }, 'p.lua: policy.define.kinds[1] must be a table' },
       { { name = 'p', kinds = { { apiVersion = 'v1', kind = 'Pod' } } }, 'p.lua: policy.define.kinds[1].plural is missing' },
       { { name = 'p', params = 1 }, 'p.lua: policy.define.params must be a table, not a number' },
-      { { name = 'p', hook = 1 }, "p.lua: policy.define: unknown field 'hook' (known: after, doc, kinds, name," },
+      { { name = 'p', hook = 1 }, "p.lua: policy.define: unknown field 'hook' (known: after, doc, finalize, finalize_seconds, kinds, name," },
+      { { name = 'p', finalize_seconds = 5 }, 'finalize_seconds must be a whole number from 1 to 604800, beside the hook finalize' },
+      { { name = 'p', finalize = print, finalize_seconds = 0.5 }, 'finalize_seconds must be a whole number' },
     }
     for _, case in ipairs(cases) do
       local ok, message = pcall(api.define, case[1])
@@ -66,8 +68,12 @@ describe('policy', function()
       { { lease = '' }, 'policy.manifest.lease must not be empty' },
       { { parent = { apiVersion = 'v1' } }, 'policy.manifest.parent.kind is missing' },
       { { children = { with(kind, { shared = 1 }) } }, 'policy.manifest.children[1].shared must be a boolean, not a number' },
+      { { children = { with(kind, { update = 'Never' }) } },
+        "policy.manifest.children[1].update 'Never' is not one of InPlace, OnDelete, Recreate, RollingInPlace, RollingRecreate" },
+      { { children = { with(kind, { update = 'OnDelete', shared = true }) } }, 'children[1].update: shared objects are changed in place' },
       { { children = { x = kind } }, 'policy.manifest.children must be a list' },
-      { { related = { kind } }, 'policy.manifest.related[1] needs one of label, same_label and owner' },
+      { { related = { kind } }, 'policy.manifest.related[1] needs one of label, same_label, owner and rules' },
+      { { related = { with(kind, { rules = true, label = 'l' }) } }, 'policy.manifest.related[1] needs one of label, same_label, owner and rules' },
       { { legacy_managers = { 1 } }, 'policy.manifest.legacy_managers[1] must be a string' },
       { { settings = { a = { typ = 1 } } }, "policy.manifest.settings.a: unknown field 'typ'" },
       { { settings = { a = { type = 'float' } } }, "policy.manifest.settings.a.type 'float' is not one of boolean, file, integer, json, string" },

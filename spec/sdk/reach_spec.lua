@@ -3,10 +3,10 @@ local host = require 'host'
 local sandbox = require 'sandbox'
 local seal = require 'seal'
 
-local MODULES = { 'json', 'k8s', 'schema', 'text', 'quantity', 'conditions', 'times', 'semver', 'cidr' }
+local MODULES = { 'json', 'k8s', 'schema', 'text', 'quantity', 'conditions', 'ready', 'times', 'semver', 'cidr' }
 local TRUSTED = { 'bundle', 'cases', 'cidr', 'conditions', 'crd', 'deploy', 'explain', 'json', 'k8s', 'lines', 'merge_keys', 'pattern', 'plain',
   'plan', 'policy', 'quantity',
-  'sandbox', 'schema', 'seal', 'semver', 'text', 'times' }
+  'ready', 'sandbox', 'schema', 'seal', 'semver', 'text', 'times' }
 
 local read = dofile 'spec/sdk/read.lua'
 

@@ -45,6 +45,9 @@ log = {}
 ---@field changed table[]
 ---@field invalid Invalid?
 ---@field refused table[]? { role, kind, name, policy, path, message, reason, condition }
+---@field waits table[]? { role, kind, name, policy, message }: what must be ready before more is made
+---@field outdated table[]? { role, kind, name, message }: children that are not as the plan wants them yet
+---@field finalize { message: string, deadline: string }? what policies wait for before an actor that is being deleted goes
 ---@field generation integer?
 ---@field bundle_digest string?
 ---@field settled_digest string?

@@ -1,0 +1,293 @@
+/*
+ * relations.c -- two indexes: from what a rule names to the parents that have such a rule, and from an object to the parents that it belongs to.
+ *
+ * A rule stands in one bucket: that of its name, of its first label, or of its namespace.  An object is looked up in the few buckets in which
+ * a rule that selects it can stand.
+ */
+#include "reconcile/relations.h"
+
+#include "base/map.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct asked {
+	const ao_kind *kind;
+	const cJSON *spec; /* of the asker's rules */
+	char *bucket;
+} asked;
+
+typedef struct asker {
+	char *key;
+	cJSON *spec; /* the rules as they were given */
+	asked *rules;
+	size_t count;
+	ao_map *related; /* id of an object -> its ao_kind */
+} asker;
+
+struct ao_relations {
+	const ao_manifest *manifest;
+	ao_store *const *stores;
+	ao_map *askers;  /* key of a parent -> asker */
+	ao_map *buckets; /* what rules name -> ao_map of key -> asker */
+	ao_map *owners;  /* id of an object -> ao_map of key -> asker: whose it is */
+};
+
+ao_relations *ao_relations_new(const ao_manifest *manifest, ao_store *const *stores)
+{
+	ao_relations *r = ao_xcalloc(1, sizeof(*r));
+	*r = (ao_relations){manifest, stores, ao_map_new(), ao_map_new(), ao_map_new()};
+	return r;
+}
+
+/* ---- sets of askers ---- */
+
+static void put_into(ao_map *sets, const char *id, asker *who)
+{
+	ao_map *set = ao_map_get(sets, id);
+	if (!set) {
+		set = ao_map_new();
+		ao_map_put(sets, id, set);
+	}
+	ao_map_put(set, who->key, who);
+}
+
+static void take_from(ao_map *sets, const char *id, const char *key)
+{
+	ao_map *set = ao_map_get(sets, id);
+	if (!set)
+		return;
+	ao_map_remove(set, key);
+	if (!ao_map_count(set)) {
+		ao_map_remove(sets, id);
+		ao_map_free(set);
+	}
+}
+
+static void free_sets(ao_map *sets)
+{
+	size_t cursor = 0;
+	for (ao_map *set; (set = ao_map_next(sets, &cursor, NULL));)
+		ao_map_free(set);
+	ao_map_free(sets);
+}
+
+static void free_asker(asker *who)
+{
+	for (size_t i = 0; i < who->count; i++)
+		free(who->rules[i].bucket);
+	free(who->rules);
+	cJSON_Delete(who->spec);
+	ao_map_free(who->related);
+	free(who->key);
+	free(who);
+}
+
+void ao_relations_free(ao_relations *r)
+{
+	if (!r)
+		return;
+	size_t cursor = 0;
+	for (asker *who; (who = ao_map_next(r->askers, &cursor, NULL));)
+		free_asker(who);
+	ao_map_free(r->askers);
+	free_sets(r->buckets);
+	free_sets(r->owners);
+	free(r);
+}
+
+void ao_relations_forget(ao_relations *r, const char *parent)
+{
+	asker *who = ao_map_remove(r->askers, parent);
+	size_t cursor = 0;
+	const char *id;
+	if (!who)
+		return;
+	for (size_t i = 0; i < who->count; i++)
+		take_from(r->buckets, who->rules[i].bucket, who->key);
+	while (ao_map_next(who->related, &cursor, &id))
+		take_from(r->owners, id, who->key);
+	free_asker(who);
+}
+
+size_t ao_relations_count(const ao_relations *r) { return ao_map_count(r->askers); }
+
+/* ---- rules and objects ---- */
+
+static size_t index_of(const ao_relations *r, const ao_kind *kind) { return (size_t)(kind - r->manifest->kinds); }
+
+/** The name of a bucket; NULL for what it is not about. The caller frees it. */
+static char *bucket(size_t kind, const char *namespace_, const char *name, const char *label, const char *value)
+{
+	const char *where = namespace_ ? namespace_ : "*"; /* which no namespace is called */
+	if (name)
+		return ao_xasprintf("%zu %s name %s", kind, where, name);
+	return label ? ao_xasprintf("%zu %s label %s=%s", kind, where, label, value) : ao_xasprintf("%zu %s", kind, where);
+}
+
+static char *bucket_of(const ao_relations *r, const asked *rule)
+{
+	const cJSON *first = ao_json_at(rule->spec, "labels") ? ao_json_at(rule->spec, "labels")->child : NULL;
+	return bucket(index_of(r, rule->kind), ao_json_str(rule->spec, "namespace"), ao_json_str(rule->spec, "name"),
+		      first ? first->string : NULL, first ? cJSON_GetStringValue(first) : NULL);
+}
+
+/** The id of an object, by which parents remember it. The caller frees it. */
+static char *id_of(const ao_relations *r, const ao_kind *kind, const ao_object *object)
+{
+	return ao_xasprintf("%zu %s", index_of(r, kind), object->key);
+}
+
+static bool selects(const asked *rule, const ao_kind *kind, const ao_object *object)
+{
+	const char *namespace_ = ao_json_str(rule->spec, "namespace"), *name = ao_json_str(rule->spec, "name");
+	if (rule->kind != kind || (namespace_ && strcmp(namespace_, object->namespace_) != 0) || (name && strcmp(name, object->name) != 0))
+		return false;
+	ao_span labels = ao_span_at((ao_span){object->text, object->len}, "metadata", "labels");
+	const cJSON *wanted;
+	cJSON_ArrayForEach (wanted, ao_json_at(rule->spec, "labels"))
+		if (!ao_span_is(ao_span_get(labels, wanted->string), cJSON_GetStringValue(wanted)))
+			return false;
+	return true;
+}
+
+/** Adds to `found` (key -> asker) those in a bucket that have a rule for the object. Takes the bucket's name. */
+static void look_into(const ao_relations *r, char *name, const ao_kind *kind, const ao_object *object, ao_map *found)
+{
+	size_t cursor = 0;
+	const ao_map *set = ao_map_get(r->buckets, name);
+	free(name);
+	for (asker *who; set && (who = ao_map_next(set, &cursor, NULL));)
+		for (size_t i = 0; i < who->count; i++)
+			if (selects(&who->rules[i], kind, object))
+				ao_map_put(found, who->key, who);
+}
+
+/** @return key -> asker; the caller frees the map */
+static ao_map *find_askers(const ao_relations *r, const ao_kind *kind, const ao_object *object)
+{
+	ao_map *found = ao_map_new();
+	size_t index = index_of(r, kind);
+	ao_span labels = ao_span_at((ao_span){object->text, object->len}, "metadata", "labels"), key, value;
+	const char *const places[] = {object->namespace_, NULL};
+	for (size_t i = 0; i < AO_LEN(places); i++) {
+		look_into(r, bucket(index, places[i], object->name, NULL, NULL), kind, object, found);
+		look_into(r, bucket(index, places[i], NULL, NULL, NULL), kind, object, found);
+		for (size_t cursor = 0; labels.at && ao_span_member(labels, &cursor, &key, &value);) {
+			ao_auto_str char *name = ao_xstrndup(key.at, key.len), *text = ao_span_text(value);
+			if (text)
+				look_into(r, bucket(index, places[i], NULL, name, text), kind, object, found);
+		}
+	}
+	return found;
+}
+
+void ao_relations_tell(ao_relations *r, const ao_kind *kind, const ao_object *object, bool gone, void (*fn)(void *arg, const char *parent),
+		       void *arg)
+{
+	ao_auto_str char *id = id_of(r, kind, object);
+	ao_auto_map ao_map *now = gone ? ao_map_new() : find_askers(r, kind, object), *was = ao_map_remove(r->owners, id);
+	size_t cursor = 0;
+	const char *key;
+	for (asker *who; was && (who = ao_map_next(was, &cursor, &key));)
+		if (!ao_map_get(now, key)) {
+			ao_map_remove(who->related, id);
+			fn(arg, key);
+		}
+	cursor = 0;
+	for (asker *who; (who = ao_map_next(now, &cursor, &key));) {
+		ao_map_put(who->related, id, (void *)kind);
+		put_into(r->owners, id, who);
+		fn(arg, key);
+	}
+}
+
+/* ---- what a parent asks for ---- */
+
+static const ao_kind *kind_of(const ao_relations *r, const cJSON *spec)
+{
+	const char *api_version = ao_json_str(spec, "apiVersion"), *kind = ao_json_str(spec, "kind");
+	for (size_t i = 0; api_version && kind && i < r->manifest->kind_count; i++)
+		if (r->manifest->kinds[i].rules && ao_resource_is(&r->manifest->kinds[i].resource, api_version, kind))
+			return &r->manifest->kinds[i];
+	return NULL;
+}
+
+static void relate(ao_relations *r, asker *who, const ao_kind *kind, const ao_object *object)
+{
+	ao_auto_str char *id = id_of(r, kind, object);
+	ao_map_put(who->related, id, (void *)kind);
+	put_into(r->owners, id, who);
+}
+
+static void add_rule(ao_relations *r, asker *who, const cJSON *spec)
+{
+	const ao_kind *kind = kind_of(r, spec);
+	const char *namespace_ = ao_json_str(spec, "namespace"), *name = ao_json_str(spec, "name");
+	if (!kind)
+		return; /* of a manifest that this world was not made for */
+	asked *rule = &who->rules[who->count++];
+	*rule = (asked){.kind = kind, .spec = spec};
+	rule->bucket = bucket_of(r, rule);
+	put_into(r->buckets, rule->bucket, who);
+	const ao_store *store = r->stores[index_of(r, kind)];
+	if (namespace_ && name) {
+		ao_auto_str char *key = *namespace_ ? ao_xasprintf("%s/%s", namespace_, name) : ao_xstrdup(name);
+		const ao_object *object = ao_store_get(store, key);
+		if (object && selects(rule, kind, object))
+			relate(r, who, kind, object);
+		return;
+	}
+	size_t cursor = 0;
+	for (const ao_object *object; (object = ao_store_next(store, &cursor));)
+		if (selects(rule, kind, object))
+			relate(r, who, kind, object);
+}
+
+int ao_relations_set(ao_relations *r, const char *parent, const cJSON *rules, ao_err **reterr)
+{
+	asker *who = ao_map_get(r->askers, parent);
+	if (!rules) {
+		ao_relations_forget(r, parent);
+		return 0;
+	}
+	if (!who || !ao_json_equal(who->spec, rules)) {
+		ao_relations_forget(r, parent);
+		who = ao_xcalloc(1, sizeof(*who));
+		*who = (asker){.key = ao_xstrdup(parent), .spec = cJSON_Duplicate(rules, 1), .related = ao_map_new()};
+		who->rules = ao_xcalloc((size_t)cJSON_GetArraySize(rules) + 1, sizeof(*who->rules));
+		ao_map_put(r->askers, parent, who);
+		const cJSON *spec;
+		cJSON_ArrayForEach (spec, who->spec)
+			add_rule(r, who, spec);
+	}
+	size_t count = ao_map_count(who->related);
+	if (count > AO_RELATED_MAX)
+		return ao_err_set(reterr, -E2BIG, "relate: the rules select %zu objects, and policies are shown at most %d", count,
+				  AO_RELATED_MAX);
+	return 0;
+}
+
+static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+
+void ao_relations_each(const ao_relations *r, const char *parent, void (*fn)(void *arg, const ao_kind *kind, const ao_object *object),
+		       void *arg)
+{
+	const asker *who = ao_map_get(r->askers, parent);
+	if (!who || ao_map_count(who->related) > AO_RELATED_MAX)
+		return;
+	size_t cursor = 0, count = 0;
+	const char **ids = ao_xcalloc(ao_map_count(who->related) + 1, sizeof(*ids));
+	while (ao_map_next(who->related, &cursor, &ids[count]))
+		count++;
+	qsort(ids, count, sizeof(*ids), by_text);
+	for (size_t i = 0; i < count; i++) {
+		const ao_kind *kind = ao_map_get(who->related, ids[i]);
+		const ao_object *object = ao_store_get(r->stores[index_of(r, kind)], strchr(ids[i], ' ') + 1);
+		if (object)
+			fn(arg, kind, object);
+	}
+	free(ids);
+}

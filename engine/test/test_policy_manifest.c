@@ -1,0 +1,61 @@
+/* test_policy_manifest.c -- what the engine reads of related kinds, and which right it asks for. */
+#include "policy/manifest.h"
+
+#include "base/mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int read_related(const char *related, ao_manifest **ret, ao_err **reterr)
+{
+	ao_auto_json cJSON *tree = NULL;
+	ao_auto_str char *text = ao_xasprintf("{\"parent\":{\"apiVersion\":\"t/v1\",\"kind\":\"Owner\",\"plural\":\"owners\"},"
+					      "\"children\":[{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"plural\":\"configmaps\"}],"
+					      "\"related\":[{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"plural\":\"configmaps\"%s}],"
+					      "\"field_manager\":\"m\",\"lease\":\"l\",\"component\":\"c\"}",
+					      related);
+	assert_int_equal(ao_json_parse(text, strlen(text), &tree, NULL), 0);
+	return ao_manifest_read(tree, ret, reterr);
+}
+
+static void a_related_kind_says_whose_its_objects_are(void **state)
+{
+	(void)state;
+	static const char *const wrong[] = {"", ",\"rules\":false", ",\"rules\":true,\"label\":\"l\"", ",\"owner\":\"o\",\"label\":\"l\""};
+	for (size_t i = 0; i < AO_LEN(wrong); i++) {
+		ao_auto_manifest ao_manifest *m = NULL;
+		ao_auto_err ao_err *err = NULL;
+		assert_int_equal(read_related(wrong[i], &m, &err), -EINVAL);
+		assert_non_null(strstr(ao_err_text(err), "related[1] needs one of label, same_label, owner and rules"));
+	}
+}
+
+static void what_is_asked_for_by_rules_is_optional_and_only_looked_at(void **state)
+{
+	(void)state;
+	ao_auto_manifest ao_manifest *m = NULL;
+	ao_auto_json cJSON *map = cJSON_CreateObject();
+	ao_json_set_str(map, "apiVersion", "v1");
+	ao_json_set_str(map, "kind", "ConfigMap");
+	assert_int_equal(read_related(",\"rules\":true", &m, NULL), 0);
+	const ao_kind *child = &m->kinds[1], *related = &m->kinds[2];
+	assert_true(related->rules && related->optional && !related->declared);
+	assert_false(child->rules || child->optional);
+	assert_ptr_equal(ao_manifest_kind(m, map), child); /* one kind may be both */
+	ao_auto_str char *ours = ao_kind_rule(child), *theirs = ao_kind_rule(related);
+	assert_string_equal(ours, "{apiGroups: [\"\"], resources: [configmaps], verbs: [get, list, watch, create, patch, delete]}");
+	assert_string_equal(theirs, "{apiGroups: [\"\"], resources: [configmaps], verbs: [get, list, watch]}");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_related_kind_says_whose_its_objects_are),
+	    cmocka_unit_test(what_is_asked_for_by_rules_is_optional_and_only_looked_at),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,158 @@
+/* test_reconcile_relations.c -- which parents a change concerns, and what is related to each. */
+#include "reconcile/relations.h"
+
+#include "test_kube_store.h"
+
+static ao_kind kinds[] = {
+    {.resource = {"test.io/v1", "Owner", "owners", false}, .role = AO_ROLE_PARENT},
+    {.resource = {"v1", "ConfigMap", "configmaps", false}, .role = AO_ROLE_CHILD},
+    {.resource = {"v1", "ConfigMap", "configmaps", false}, .role = AO_ROLE_RELATED, .rules = true},
+    {.resource = {"v1", "Node", "nodes", false}, .role = AO_ROLE_RELATED, .rules = true},
+};
+static const ao_manifest MANIFEST = {.kinds = kinds, .kind_count = AO_LEN(kinds)};
+static const ao_kind *const MAP = &kinds[2], *const NODE = &kinds[3];
+
+typedef struct place {
+	ao_store *stores[AO_LEN(kinds)];
+	ao_relations *relations;
+	ao_buf told;
+} place;
+
+static int make_place(void **state)
+{
+	static place p;
+	for (size_t i = 0; i < AO_LEN(kinds); i++)
+		p.stores[i] = ao_store_new(&(ao_store_options){0});
+	p.relations = ao_relations_new(&MANIFEST, p.stores);
+	p.told = ao_buf_init(1 << 16);
+	*state = &p;
+	return 0;
+}
+
+static int end_place(void **state)
+{
+	place *p = *state;
+	ao_relations_free(p->relations);
+	for (size_t i = 0; i < AO_LEN(kinds); i++)
+		ao_store_free(p->stores[i]);
+	ao_buf_free(&p->told);
+	return 0;
+}
+
+static void ask(place *p, const char *parent, const char *rules)
+{
+	ao_auto_json cJSON *tree = NULL;
+	assert_int_equal(ao_json_parse(rules, strlen(rules), &tree, NULL), 0);
+	assert_int_equal(ao_relations_set(p->relations, parent, tree, NULL), 0);
+}
+
+static const ao_object *there(place *p, const ao_kind *kind, const char *namespace_, const char *name, const char *labels)
+{
+	ao_auto_str char *text = ao_xasprintf("{\"metadata\":{\"name\":\"%s\"%s%s%s,\"uid\":\"u-%s\",\"labels\":{%s}}}", name,
+					      *namespace_ ? ",\"namespace\":\"" : "", namespace_, *namespace_ ? "\"" : "", name, labels);
+	return put(p->stores[kind - kinds], text);
+}
+
+static int by_letter(const void *a, const void *b) { return *(const char *)a - *(const char *)b; }
+
+static void note(void *arg, const char *parent) { ao_buf_puts(arg, parent); }
+static void note_object(void *arg, const ao_kind *kind, const ao_object *object)
+{
+	ao_buf_printf(arg, "%s %s, ", kind->resource.kind, object->key);
+}
+
+/** The object is as it is now: which parents, of one letter each, are told? */
+static void concerns(place *p, const ao_kind *kind, const ao_object *object, bool gone, const char *parents)
+{
+	ao_buf_clear(&p->told);
+	ao_relations_tell(p->relations, kind, object, gone, note, &p->told);
+	ao_auto_str char *text = ao_xstrndup(p->told.data ? p->told.data : "", p->told.len);
+	qsort(text, strlen(text), 1, by_letter);
+	assert_string_equal(text, parents);
+}
+
+static void related(place *p, const char *parent, const char *objects)
+{
+	ao_buf_clear(&p->told);
+	ao_relations_each(p->relations, parent, note_object, &p->told);
+	ao_auto_str char *text = ao_xstrndup(p->told.data ? p->told.data : "", p->told.len);
+	assert_string_equal(text, objects);
+}
+
+#define CM "\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\""
+#define RULES "[{" CM ",\"namespace\":\"n\",\"name\":\"x\"}]"
+
+static void a_change_concerns_those_whose_rules_select_the_object(void **state)
+{
+	place *p = *state;
+	ask(p, "a", RULES);
+	ask(p, "b", "[{" CM ",\"namespace\":\"n\",\"labels\":{\"app\":\"web\",\"tier\":\"1\"}}]");
+	ask(p, "c", "[{" CM ",\"namespace\":\"n\"}]");
+	ask(p, "d", "[{" CM ",\"labels\":{\"app\":\"web\"}}, {" CM ",\"name\":\"x\"}]");
+	ask(p, "e", "[{" CM "}]");
+	ask(p, "f", "[{\"apiVersion\":\"v1\",\"kind\":\"Node\"}]");
+	concerns(p, MAP, there(p, MAP, "n", "x", ""), false, "acde");
+	concerns(p, MAP, there(p, MAP, "n", "y", "\"app\":\"web\",\"tier\":\"1\""), false, "bcde");
+	concerns(p, MAP, there(p, MAP, "n", "z", "\"app\":\"web\""), false, "cde");
+	concerns(p, MAP, there(p, MAP, "m", "x", "\"tier\":\"1\""), false, "de");
+	concerns(p, NODE, there(p, NODE, "", "x", ""), false, "f");
+	related(p, "d", "ConfigMap m/x, ConfigMap n/x, ConfigMap n/y, ConfigMap n/z, ");
+	related(p, "f", "Node x, ");
+	related(p, "nobody", "");
+}
+
+static void what_is_lost_is_told_to_those_that_had_it(void **state)
+{
+	place *p = *state;
+	there(p, MAP, "n", "x", "\"app\":\"web\"");
+	ask(p, "a", "[{" CM ",\"namespace\":\"n\",\"labels\":{\"app\":\"web\"}}]");
+	ask(p, "b", RULES);
+	related(p, "a", "ConfigMap n/x, ");
+	concerns(p, MAP, there(p, MAP, "n", "x", "\"app\":\"db\""), false, "ab");
+	related(p, "a", "");
+	concerns(p, MAP, there(p, MAP, "n", "x", "\"app\":\"db\""), false, "b");
+	concerns(p, MAP, ao_store_get(p->stores[2], "n/x"), true, "b");
+	related(p, "b", "");
+	concerns(p, MAP, ao_store_get(p->stores[2], "n/x"), true, "");
+}
+
+static void other_rules_replace_those_of_before(void **state)
+{
+	place *p = *state;
+	const ao_object *x = there(p, MAP, "n", "x", ""), *y = there(p, MAP, "n", "y", "");
+	ask(p, "a", RULES);
+	ask(p, "a", "[{" CM ",\"namespace\":\"n\",\"name\":\"y\"}, {\"apiVersion\":\"v1\",\"kind\":\"Secret\"}]");
+	related(p, "a", "ConfigMap n/y, ");
+	concerns(p, MAP, x, false, "");
+	concerns(p, MAP, y, false, "a");
+	ao_relations_forget(p->relations, "a");
+	ao_relations_forget(p->relations, "a");
+	concerns(p, MAP, y, false, "");
+	assert_int_equal(ao_relations_count(p->relations), 0);
+}
+
+static void a_rule_that_selects_too_much_is_told_with_the_number(void **state)
+{
+	place *p = *state;
+	ao_auto_json cJSON *rules = NULL;
+	ao_auto_err ao_err *err = NULL;
+	assert_int_equal(ao_json_parse("[{" CM "}]", strlen("[{" CM "}]"), &rules, NULL), 0);
+	for (int i = 0; i < 10000; i++) {
+		ao_auto_str char *name = ao_xasprintf("m%d", i);
+		there(p, MAP, "n", name, "");
+	}
+	assert_int_equal(ao_relations_set(p->relations, "a", rules, &err), -E2BIG);
+	assert_non_null(strstr(ao_err_text(err), "select 10000 objects, and policies are shown at most 1000"));
+	concerns(p, MAP, there(p, MAP, "n", "m7", "\"a\":\"b\""), false, "a");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(a_change_concerns_those_whose_rules_select_the_object, make_place, end_place),
+	    cmocka_unit_test_setup_teardown(what_is_lost_is_told_to_those_that_had_it, make_place, end_place),
+	    cmocka_unit_test_setup_teardown(other_rules_replace_those_of_before, make_place, end_place),
+	    cmocka_unit_test_setup_teardown(a_rule_that_selects_too_much_is_told_with_the_number, make_place, end_place),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
