@@ -380,7 +380,7 @@ static void freeing_never_waits(void **state)
 		rig r = setup_with(configs[i % AO_LEN(configs)], NULL);
 		ao_auto_json cJSON *queue = json(QUEUE);
 		bool called = false;
-		ao_broker_send(r.broker, &(ao_broker_request){AO_BROKER_ENSURE, queue, 0, on_unwanted, &called});
+		ao_broker_send(r.broker, &(ao_broker_request){.verb = AO_BROKER_ENSURE, .queue = queue, .fn = on_unwanted, .arg = &called});
 		if (i % 6)
 			usleep((unsigned)(i % 6) * 3000);
 		uint64_t start = ao_mono_ms();
