@@ -85,10 +85,10 @@ static void a_manifest_names_what_it_lacks(void **state)
 	     "manifest: children[1].kind"},
 	    {"{\"parent\":{\"apiVersion\":\"v1\",\"kind\":\"K\",\"plural\":\"ks\"},\"related\":[{\"apiVersion\":\"v1\",\"kind\":\"P\","
 	     "\"plural\":\"ps\"}]}",
-	     "manifest: related[1] needs one of label, same_label and owner, which say whose it is"},
+	     "manifest: related[1] needs one of label, same_label, owner and rules, which say whose it is"},
 	    {"{\"parent\":{\"apiVersion\":\"v1\",\"kind\":\"K\",\"plural\":\"ks\"},\"related\":[{\"apiVersion\":\"v1\",\"kind\":\"P\","
 	     "\"plural\":\"ps\",\"label\":\"l\",\"owner\":\"O\"}]}",
-	     "manifest: related[1] needs one of label, same_label and owner, which say whose it is"},
+	     "manifest: related[1] needs one of label, same_label, owner and rules, which say whose it is"},
 	    {"{\"parent\":{\"apiVersion\":\"v1\",\"kind\":\"K\",\"plural\":\"ks\"},\"related\":[{\"apiVersion\":\"v1\",\"kind\":\"P\","
 	     "\"plural\":\"ps\",\"label\":\"l\",\"projection\":\"some\"}]}",
 	     "manifest: related[1].projection \"some\" is neither pod nor status"},

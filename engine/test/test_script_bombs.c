@@ -224,7 +224,7 @@ static void test_limits_are_the_callers(void **state)
 	    {{.heap = 1 << 20}, "local t = {} for i = 1, 1e6 do t[i] = i end", -E2BIG, "heap of 1048576 bytes"},
 	    {{.string = 5000}, "local s = ('x'):rep(2000)\ns = s .. s .. s", -E2BIG, "a string longer than 5000 bytes (p.lua:3)"},
 	    {{.string = 5000}, "local s = ('x'):rep(20000)", 1, "p.lua:2"},
-	    {{.output = 1000}, "for i = 1, 50 do plan:queue { name = 'queue' .. i } end", -E2BIG, "the result is larger than 1000 bytes"},
+	    {{.output = 4000}, "for i = 1, 200 do plan:queue { name = 'queue' .. i } end", -E2BIG, "the result is larger than 4000 bytes"},
 	    {{.cpu_ms = 20, .steps = UINT64_MAX / 2}, "while true do end", -EINTR, "stopped by the clock after 20 ms (p.lua:2)"},
 	};
 	for (size_t i = 0; i < AO_LEN(cases); i++) {
