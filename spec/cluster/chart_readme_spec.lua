@@ -156,6 +156,19 @@ describe('the pages of the chart', function()
       assert.is_nil(said:find('forbidden', 1, true), said)
     end)
 
+    it('looks at the queues with it, and sends dead letters back by a Job', function()
+      local list = blocks 'Queues, with the image alone'
+      assert.equal(2, #list)
+      local said = run(list[1])
+      assert.is_truthy(said:find('asya-minimal', 1, true), said)
+      assert.is_nil(said:find('forbidden', 1, true), said)
+      run(list[2])
+      local job = cluster.list('jobs', NS)[1]
+      said = chart.play(job.spec.template.spec, NS) -- what the node would do, with the account that the Job names
+      assert.is_truthy(said:find('resize', 1, true), said)
+      assert.is_nil(said:find('forbidden', 1, true), said)
+    end)
+
     it('releases actors with it when the operator is gone', function()
       cluster.kubectl [[patch asyncactor minimal -n asya --type=merge -p '{"metadata":{"finalizers":["asya.sh/finalizer"]}}']]
       cluster.sh('helm uninstall asya-operator -n %s', NS)

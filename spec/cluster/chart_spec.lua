@@ -98,7 +98,7 @@ describe('the chart', function()
   it('gives class and namespaces to the operator, and the class to its policies', function()
     local yaml = template "--set operatorClass=1e3 --set 'watchNamespaces={a,b}' --set-string 'policies.extra.x\\.lua=return 1'"
     assert.is_truthy(yaml:find('name: ASYA_OPERATOR_CLASS%s+value: "1e3"') and yaml:find('name: ASYA_WATCH_NAMESPACES%s+value: "a,b"'), yaml)
-    assert.equal(2, select(2, yaml:gsub('asya.sh/operator%-class: "1e3"', '')))
+    assert.equal(3, select(2, yaml:gsub('asya.sh/operator%-class: "1e3"', '')))
   end)
 
   it('makes Prometheus objects when asked to', function()
