@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/migrate_plan.h"
 #include "cli/own.h"
+#include "cli/parents.h"
 #include "reconcile/reconcile.h"
 
 #include <inttypes.h>
@@ -49,20 +50,9 @@ static char *path_of(const migrate *m, const cJSON *row)
 	return ao_resource_path(&m->manifest->kinds[0].resource, ao_json_str(row, "namespace"), ao_json_str(row, "name"), NULL);
 }
 
-/** Reads one parent with the right to list, because an operator has no other. */
 static int get(migrate *m, const cJSON *row, cJSON **ret, ao_err **reterr)
 {
-	const char *namespace_ = ao_json_str(row, "namespace"), *name = ao_json_str(row, "name");
-	ao_auto_str char *path = ao_resource_path(&m->manifest->kinds[0].resource, namespace_, NULL, NULL);
-	ao_auto_str char *query = ao_xasprintf("%s?fieldSelector=metadata.name%%3D%s", path, name);
-	ao_auto_json cJSON *list = NULL;
-	int r = ao_session_get(&m->session, query, &list, reterr);
-	cJSON *items = ao_json_at(list, "items");
-	if (r == 0 && !cJSON_GetArraySize(items))
-		r = ao_err_set(reterr, -ENOENT, "%s/%s is gone", namespace_, name);
-	if (r == 0)
-		*ret = cJSON_DetachItemFromArray(items, 0);
-	return r;
+	return ao_parents_get(&m->session, m->manifest, ao_json_str(row, "namespace"), ao_json_str(row, "name"), ret, reterr);
 }
 
 /** Writes annotations: NULL leaves one alone, "" takes it off. */

@@ -1,23 +1,37 @@
-/* parents.c -- named ones are read one by one, others are listed page by page, so that a large cluster fits into memory. */
+/* parents.c -- named ones are looked for one by one, others are listed page by page, so that a large cluster fits into memory. */
 #include "cli/parents.h"
 
 #include "base/mem.h"
 
 #define MAX_QUERY (64 * 1024)
 
+int ao_parents_get(ao_session *session, const ao_manifest *m, const char *namespace_, const char *name, cJSON **ret, ao_err **reterr)
+{
+	const ao_resource *resource = &m->kinds[0].resource;
+	ao_auto_buf ao_buf query = ao_buf_init(MAX_QUERY);
+	ao_auto_str char *path = ao_resource_path(resource, namespace_, NULL, NULL), *wanted = ao_xasprintf("metadata.name=%s", name);
+	ao_auto_json cJSON *list = NULL;
+	ao_buf_printf(&query, "%s?fieldSelector=", path);
+	ao_resource_put_value(&query, wanted);
+	int code = ao_session_get(session, query.data, &list, reterr);
+	cJSON *items = ao_json_at(list, "items");
+	if (code == 0 && !cJSON_GetArraySize(items))
+		code = ao_err_set(reterr, -ENOENT, "%s \"%s\" not found in namespace %s", resource->plural, name, namespace_);
+	if (code == 0)
+		*ret = cJSON_DetachItemFromArray(items, 0);
+	return code;
+}
+
 static int each_named(ao_session *session, const ao_parents_request *q, const char *namespace_, const char *name, ao_err **reterr)
 {
-	const ao_resource *resource = &q->manifest->kinds[0].resource;
-	ao_auto_str char *path = ao_resource_path(resource, namespace_, name, NULL);
 	ao_auto_json cJSON *object = NULL;
-	int code = ao_session_send(session, &(ao_kube_request){.method = "GET", .path = path, .object = {resource, namespace_, name, NULL}},
-				   &object, reterr);
+	int code = ao_parents_get(session, q->manifest, namespace_, name, &object, reterr);
 	if (code < 0)
 		return code;
 	if (!q->all_classes && !ao_scope_serves(&session->scope, q->manifest, object)) {
 		const char *class_ = ao_json_str(object, "metadata", "annotations", q->manifest->class_annotation);
 		return ao_err_set(reterr, -EINVAL, "%s %s is of operator class '%s': name it with --operator-class, or use --all-classes",
-				  resource->kind, name, class_ ? class_ : "");
+				  q->manifest->kinds[0].resource.kind, name, class_ ? class_ : "");
 	}
 	q->on_parent(q->arg, object);
 	return 0;

@@ -17,5 +17,8 @@ typedef struct ao_parents_request {
 	void *arg;
 } ao_parents_request;
 
+/** Reads one parent with the right to list, because an operator has no other. @param ret  the caller's. @return 0; -ENOENT; as ao_session_get() */
+int ao_parents_get(ao_session *session, const ao_manifest *m, const char *namespace_, const char *name, cJSON **ret, ao_err **reterr);
+
 /** Calls on_parent for each of them, one after the other. A kind that is not installed has none. */
 void ao_parents_each(ao_session *session, const ao_parents_request *request);

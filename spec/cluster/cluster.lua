@@ -39,10 +39,16 @@ function M.write(path, text)
 end
 
 local counter = 0
---- A path of a new file in the bed's folder.
+--- A path of a new file in the bed's folder, where nothing is: not even what an earlier spec on this bed has left.
 function M.temp(suffix)
   counter = counter + 1
-  return ('%s/tmp-%d-%s'):format(BED, counter, suffix)
+  local path = ('%s/tmp-%d-%s'):format(BED, counter, suffix)
+  local left = io.open(path)
+  if left then
+    left:close()
+    M.sh('rm -rf %s', path)
+  end
+  return path
 end
 
 --- kubectl with its arguments as one line; fails the test when it fails.

@@ -7,7 +7,6 @@ local releases = {}
 
 local function start_releases()
   releases.dir = cluster.temp 'releases'
-  cluster.sh('rm -rf %s', releases.dir) -- of an earlier run
   releases.pid = cluster.sh('tail --pid=$PPID -f /dev/null 2>/dev/null | python3 spec/releases.py %s >/dev/null 2>&1 & echo $!', releases.dir):match '%d+'
   local ports = eventually('the release server', 20, function() return cluster.read(releases.dir .. '/ports'):match '(%d+) ' end)
   releases.url = 'https://127.0.0.1:' .. ports
@@ -244,7 +243,6 @@ describe('the source of the runtime script', function()
 
   it('may be a file on the machine that is not there yet', function()
     local path = cluster.temp 'runtime.py'
-    os.remove(path) -- of an earlier run
     local op = operator { args = '', env = 'ASYA_RUNTIME_SOURCE=local ASYA_RUNTIME_LOCAL_PATH=' .. path }
     await_log(op, ('runtime ConfigMap: %s: No such file or directory; what is there stays as it is'):format(path))
     cluster.apply(cluster.actor('one', ns))

@@ -53,7 +53,7 @@ end
 
 --- Watches a collection from now on, into a file of events, a line each, until `stop`; a watch that ends begins again where it was.
 function M.watch(plural, ns)
-  local out, path = cluster.write(cluster.temp(plural .. '.watch'), ''), M.path(plural, ns) -- a file of an earlier run is emptied
+  local out, path = cluster.write(cluster.temp(plural .. '.watch'), ''), M.path(plural, ns)
   local version = assert(M.get(path .. '?limit=1')).metadata.resourceVersion
   local config = cluster.write(out .. '.curl', TLS)
   local url = ('%s%s?watch=1&timeoutSeconds=3600&resourceVersion='):format(os.getenv 'BED_SERVER', path)

@@ -153,7 +153,7 @@ DO['restore keda'] = function(self)
 end
 function DO.snapshot(self)
   bed 'pause DIR etcd'
-  sh('rm -rf %s; cp -a %s/data/etcd %s', self.snapshot, cluster.bed_dir, self.snapshot) -- an earlier run may have left one
+  sh('rm -rf %s; cp -a %s/data/etcd %s', self.snapshot, cluster.bed_dir, self.snapshot)
   bed 'resume DIR etcd'
 end
 --- etcd as it was at the snapshot. Whoever keeps a cache of the cluster is started anew, as one does it; the operator has to help itself.
