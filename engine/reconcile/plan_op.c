@@ -165,6 +165,9 @@ static bool recall_settled(const ao_pass *pass, const ao_object *object)
 	const char *shared = ao_settled_fits(text, &settled);
 	if (!shared || !shared_are_right(r, shared))
 		return false;
+	ao_auto_err ao_err *err = NULL;
+	if (ao_relate(r->with.world, ao_pass_bundle(pass, object), object, &err) < 0)
+		return false; /* the plan fails in the same way, and says so */
 	ao_world_each_child(r->with.world, object->uid, remember_child, parent);
 	ao_queues_keep(r->with.queues, parent->uid, NULL);
 	snprintf(parent->bundle, sizeof(parent->bundle), "%s", pass->plan.bundle);

@@ -218,10 +218,32 @@ static void nothing_is_planned_where_nothing_has_changed(void **state)
 	end(&o);
 }
 
+/** Their policies read it for the status alone: no plan depends on it, but it is shown, and its changes wake the parent. */
+static void a_recalled_parent_sees_what_it_is_related_to(void **state)
+{
+	(void)state;
+	static const char ASKS[] = "return require 'policy'.define { name = 'p', render = function(actor, ctx, plan) " ONE "end,"
+				   " relate = function() return { { kind = 'Seen', name = 'x' } } end }";
+	ao_auto_str char *record = settle(ASKS, NULL);
+	assert_non_null(record);
+	operator_ o;
+	begin(&o, ASKS, NULL);
+	hold_parent(&o, "", record);
+	hold_child(&o, "a", "");
+	hold(&o, "Seen", "{\"metadata\":{\"name\":\"x\",\"namespace\":\"s\",\"uid\":\"x\"}}");
+	assert_true(is_recalled(look(&o)));
+	ao_auto_json cJSON *snapshot = NULL, *times = NULL;
+	const ao_object *object = ao_store_get(ao_world_parents(o.world), "s/a");
+	assert_int_equal(ao_reconciler_tell(o.reconciler, object, &snapshot, &times, NULL), 0);
+	assert_int_equal(cJSON_GetArraySize(ao_json_at(snapshot, "related")), 1);
+	end(&o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(nothing_is_planned_where_nothing_has_changed),
+	    cmocka_unit_test(a_recalled_parent_sees_what_it_is_related_to),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
