@@ -147,6 +147,14 @@ static void remember_child(void *arg, const ao_kind *kind, const ao_object *obje
 	*ao_parent_memo(arg, id) = (ao_memo){.observed = object->spec_digest};
 }
 
+/** What becomes of queues that a parent had before is planned from their records, which are in its status, and so in no digest. */
+static bool has_records(const ao_reconciler *r, const ao_object *object)
+{
+	size_t cursor = 0;
+	ao_span record, records = ao_object_at(object, r->manifest->records_path);
+	return records.at && ao_span_item(records, &cursor, &record);
+}
+
 /**
  * The first time we see a parent: does its status say that its plan was carried out when all was as it is now?  Then we know what the
  * operator before us knew, and do what it would have done: nothing.  Whoever records plans, or may not touch shared objects, plans.
@@ -156,7 +164,7 @@ static bool recall_settled(const ao_pass *pass, const ao_object *object)
 	const ao_reconciler *r = pass->reconciler;
 	const ao_manifest *m = r->manifest;
 	ao_parent *parent = pass->parent;
-	if (*parent->bundle || parent->carried || r->with.recorder || r->with.is_apart(r->with.arg, object))
+	if (*parent->bundle || parent->carried || r->with.recorder || has_records(r, object) || r->with.is_apart(r->with.arg, object))
 		return false;
 	ao_auto_str char *text = ao_object_text(object, m->settled_path), *rendered = ao_object_text(object, m->digest_path);
 	if (!text || !rendered)

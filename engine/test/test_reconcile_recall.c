@@ -239,11 +239,40 @@ static void a_recalled_parent_sees_what_it_is_related_to(void **state)
 	end(&o);
 }
 
+/** Is a parent planned again that was recorded so, has these members in its status beside, and that child? */
+static bool is_planned_again(const char *policy, const char *more, const char *record, const char *beside, const char *old)
+{
+	operator_ o;
+	ao_auto_str char *status = ao_xasprintf("%s%s", record, beside);
+	begin(&o, policy, more);
+	hold_parent(&o, "", status);
+	hold_child(&o, "a", "");
+	if (old)
+		hold_child(&o, "old", old);
+	bool planned = !is_recalled(look(&o));
+	end(&o);
+	return planned;
+}
+
+/** It has left that queue, and nothing but a plan says what becomes of the messages there. */
+static void a_parent_with_records_of_queues_is_planned(void **state)
+{
+	(void)state;
+	static const char OTHER[] = "return require 'policy'.define { name = 'p', render = function(actor, ctx, plan) " ONE "end,"
+				    " queues = function(actor, ctx, plan) plan:queue { name = 'q', transport = 't' } end }";
+	ao_auto_str char *record = settle(POLICY(ONE), OTHER);
+	assert_non_null(record);
+	assert_true(
+	    is_planned_again(POLICY(ONE), OTHER, record, ",\"queues\":[{\"name\":\"q\",\"transport\":\"t\",\"owner\":\"Actor\"}]", NULL));
+	assert_false(is_planned_again(POLICY(ONE), OTHER, record, ",\"queues\":[]", NULL));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(nothing_is_planned_where_nothing_has_changed),
 	    cmocka_unit_test(a_recalled_parent_sees_what_it_is_related_to),
+	    cmocka_unit_test(a_parent_with_records_of_queues_is_planned),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
