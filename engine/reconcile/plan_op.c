@@ -292,11 +292,12 @@ static void push_each(ao_pass *pass, const char *list, ao_op_result (*run)(ao_pa
 
 /**
  * Does the plan do no more than make objects, whenever and wherever it is made?  Queues have to be known to the keeper, which asks brokers;
- * what else a plan may hold is not known here.  Labels of the parent are a part of the parent, and its profile follows from it and the bundle.
+ * whether a child is kept may be said by its status, which is in no digest; what else a plan may hold is not known here.  Labels of the
+ * parent are a part of the parent, and its profile follows from it and the bundle.
  */
 static bool only_makes_objects(const ao_pass *pass)
 {
-	static const char *const PLAIN[] = {"objects", "kept", "labels", "profile"};
+	static const char *const PLAIN[] = {"objects", "labels", "profile"};
 	const ao_parent *parent = pass->parent;
 	const cJSON *member;
 	cJSON_ArrayForEach (member, pass->plan.tree) {

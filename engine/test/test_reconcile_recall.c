@@ -267,12 +267,32 @@ static void a_parent_with_records_of_queues_is_planned(void **state)
 	assert_false(is_planned_again(POLICY(ONE), OTHER, record, ",\"queues\":[]", NULL));
 }
 
+/** Whether it is kept is not said by what digests are made of: a Job that still runs is left to finish, and is deleted when it has. */
+static void what_was_kept_is_judged_again(void **state)
+{
+	(void)state;
+	static const char KEEPS[] = POLICY(ONE "for _, child in ipairs(ctx.children) do if child.metadata.name == 'old' and "
+					       "child.status.active then plan:keep(child) end end");
+	operator_ o;
+	begin(&o, KEEPS, NULL);
+	hold_parent(&o, "", "");
+	hold_child(&o, "a", "");
+	hold_child(&o, "old", "\"active\":1");
+	const ao_parent *parent = look(&o);
+	assert_true(parent->settled);
+	ao_auto_str char *record = record_of(&o, parent);
+	end(&o);
+	if (record)
+		assert_true(is_planned_again(KEEPS, NULL, record, "", ""));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(nothing_is_planned_where_nothing_has_changed),
 	    cmocka_unit_test(a_recalled_parent_sees_what_it_is_related_to),
 	    cmocka_unit_test(a_parent_with_records_of_queues_is_planned),
+	    cmocka_unit_test(what_was_kept_is_judged_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
