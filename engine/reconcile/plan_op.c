@@ -111,10 +111,11 @@ static bool nothing_to_carry_out(const ao_reconciler *r, const ao_pass *pass, co
 
 static void add_child(void *arg, const ao_kind *kind, const ao_object *object) { ao_settled_add(arg, kind->resource.kind, object); }
 
-static ao_settled settled_now(const ao_pass *pass, const ao_object *object, const char *rendered)
+/** @param schemas  the digest of those that the plan was checked by */
+static ao_settled settled_now(const ao_pass *pass, const ao_object *object, const char *rendered, uint64_t schemas)
 {
 	const ao_reconciler *r = pass->reconciler;
-	const uint64_t makers[] = {r->build, ao_openapi_digest(r->with.openapi)};
+	const uint64_t makers[] = {r->build, schemas};
 	ao_settled settled = {
 	    .maker = ao_hash(AO_HASH_INIT, makers, sizeof(makers)), .bundle = pass->plan.bundle, .rendered = rendered, .parent = object};
 	ao_world_each_child(r->with.world, object->uid, add_child, &settled);
@@ -128,7 +129,7 @@ char *ao_plan_settled(const ao_pass *pass, const ao_object *object)
 	    parent->outdated || strcmp(parent->bundle, pass->plan.bundle) != 0 || parent->spec_digest != object->spec_digest ||
 	    !children_are_known(pass->reconciler, parent))
 		return NULL;
-	ao_settled settled = settled_now(pass, object, parent->carried);
+	ao_settled settled = settled_now(pass, object, parent->carried, parent->schemas);
 	return ao_settled_text(&settled, parent->beside);
 }
 
@@ -169,7 +170,8 @@ static bool recall_settled(const ao_pass *pass, const ao_object *object)
 	ao_auto_str char *text = ao_object_text(object, m->settled_path), *rendered = ao_object_text(object, m->digest_path);
 	if (!text || !rendered)
 		return false;
-	ao_settled settled = settled_now(pass, object, rendered);
+	uint64_t schemas = ao_openapi_digest(r->with.openapi);
+	ao_settled settled = settled_now(pass, object, rendered, schemas);
 	const char *shared = ao_settled_fits(text, &settled);
 	if (!shared || !shared_are_right(r, shared))
 		return false;
@@ -180,6 +182,7 @@ static bool recall_settled(const ao_pass *pass, const ao_object *object)
 	ao_queues_keep(r->with.queues, parent->uid, NULL);
 	snprintf(parent->bundle, sizeof(parent->bundle), "%s", pass->plan.bundle);
 	parent->beside = ao_xstrdup(shared);
+	parent->schemas = schemas;
 	parent->rendered = ao_xstrdup(rendered);
 	parent->carried = AO_TAKE(rendered);
 	parent->spec_digest = object->spec_digest;
@@ -245,6 +248,7 @@ bool ao_pass_make_plan(ao_pass *pass, const ao_object *object)
 	if (code == 0)
 		code = ao_reconciler_snapshot(pass->reconciler, object, &snapshot, &err);
 	uint64_t started_ns = ao_mono_ns();
+	pass->parent->schemas = ao_openapi_digest(r->with.openapi);
 	if (code == 0)
 		code = ao_plan_make(bundle, r->with.openapi, snapshot, &pass->plan.tree, &stats, &blame, &err);
 	pass->parent->times.plan_ns = ao_mono_ns() - started_ns;

@@ -286,6 +286,43 @@ static void what_was_kept_is_judged_again(void **state)
 		assert_true(is_planned_again(KEEPS, NULL, record, "", ""));
 }
 
+/** Other schemas than those that a plan was checked by, in the place of those that the server had. */
+static ao_openapi *change_schemas(operator_ *o)
+{
+	static const ao_resource other = {.api_version = "other.io/v2", .kind = "Other", .plural = "others"};
+	static const ao_resource *const kinds[] = {&other, NULL};
+	ao_openapi *was = o->reconciler->with.openapi;
+	const ao_manifest manifest = {.made = (const ao_resource **)kinds};
+	assert_int_equal(ao_plan_schemas(&manifest, o->kube, &o->reconciler->with.openapi, NULL), 0);
+	assert_true(ao_openapi_digest(was) != ao_openapi_digest(o->reconciler->with.openapi));
+	return was;
+}
+
+/** They may have come with an upgrade of the cluster while we ran, and nothing of this parent was in their way or in that of the old ones. */
+static void what_other_schemas_were_asked_about_is_planned(void **state)
+{
+	(void)state;
+	operator_ o;
+	begin(&o, POLICY(ONE), NULL);
+	hold_parent(&o, "", "");
+	hold_child(&o, "a", "");
+	const ao_parent *parent = look(&o);
+	o.openapi = change_schemas(&o);
+	ao_auto_str char *record = record_of(&o, parent);
+	ao_openapi_free(o.reconciler->with.openapi);
+	end(&o);
+	assert_non_null(record);
+
+	begin(&o, POLICY(ONE), NULL);
+	o.openapi = change_schemas(&o);
+	hold_parent(&o, "", record);
+	hold_child(&o, "a", "");
+	bool recalled = is_recalled(look(&o));
+	ao_openapi_free(o.reconciler->with.openapi);
+	end(&o);
+	assert_false(recalled);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -293,6 +330,7 @@ int main(void)
 	    cmocka_unit_test(a_recalled_parent_sees_what_it_is_related_to),
 	    cmocka_unit_test(a_parent_with_records_of_queues_is_planned),
 	    cmocka_unit_test(what_was_kept_is_judged_again),
+	    cmocka_unit_test(what_other_schemas_were_asked_about_is_planned),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
