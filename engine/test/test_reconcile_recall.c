@@ -32,6 +32,7 @@ typedef struct operator_ {
 	ao_openapi *openapi;
 	ao_bundle *bundle;
 	ao_reconciler *reconciler;
+	bool holds; /* every parent */
 } operator_;
 
 static void on_parent(void *arg, const char *key, bool edited)
@@ -52,6 +53,12 @@ static ao_bundle *bundle_of(void *arg, const ao_object *parent)
 {
 	(void)parent;
 	return ((operator_ *)arg)->bundle;
+}
+
+static bool is_held(void *arg, const ao_object *parent)
+{
+	(void)parent;
+	return ((operator_ *)arg)->holds;
 }
 
 static bool never(void *arg, const ao_object *parent)
@@ -92,7 +99,7 @@ static void begin(operator_ *o, const char *policy, const char *more)
 								   .shared = o->shared,
 								   .queues = o->queues,
 								   .bundle_of = bundle_of,
-								   .is_held = never,
+								   .is_held = is_held,
 								   .is_apart = never,
 								   .build = "test",
 								   .arg = o,
@@ -218,24 +225,52 @@ static void nothing_is_planned_where_nothing_has_changed(void **state)
 	end(&o);
 }
 
+#define ASKS                                                                                                                               \
+	"return require 'policy'.define { name = 'p', render = function(actor, ctx, plan) " ONE "end,"                                     \
+	" relate = function() return { { kind = 'Seen', name = 'x' } } end }"
+
+/** How many objects its policies are shown as related to it. */
+static int count_related(operator_ *o)
+{
+	ao_auto_json cJSON *snapshot = NULL, *times = NULL;
+	const ao_object *object = ao_store_get(ao_world_parents(o->world), "s/a");
+	assert_int_equal(ao_reconciler_tell(o->reconciler, object, &snapshot, &times, NULL), 0);
+	return cJSON_GetArraySize(ao_json_at(snapshot, "related"));
+}
+
+static void hold_seen(operator_ *o) { hold(o, "Seen", "{\"metadata\":{\"name\":\"x\",\"namespace\":\"s\",\"uid\":\"x\"}}"); }
+
 /** Their policies read it for the status alone: no plan depends on it, but it is shown, and its changes wake the parent. */
 static void a_recalled_parent_sees_what_it_is_related_to(void **state)
 {
 	(void)state;
-	static const char ASKS[] = "return require 'policy'.define { name = 'p', render = function(actor, ctx, plan) " ONE "end,"
-				   " relate = function() return { { kind = 'Seen', name = 'x' } } end }";
 	ao_auto_str char *record = settle(ASKS, NULL);
 	assert_non_null(record);
 	operator_ o;
 	begin(&o, ASKS, NULL);
 	hold_parent(&o, "", record);
 	hold_child(&o, "a", "");
-	hold(&o, "Seen", "{\"metadata\":{\"name\":\"x\",\"namespace\":\"s\",\"uid\":\"x\"}}");
+	hold_seen(&o);
 	assert_true(is_recalled(look(&o)));
-	ao_auto_json cJSON *snapshot = NULL, *times = NULL;
-	const ao_object *object = ao_store_get(ao_world_parents(o.world), "s/a");
-	assert_int_equal(ao_reconciler_tell(o.reconciler, object, &snapshot, &times, NULL), 0);
-	assert_int_equal(cJSON_GetArraySize(ao_json_at(snapshot, "related")), 1);
+	assert_int_equal(count_related(&o), 1);
+	end(&o);
+}
+
+/** Its plan is left as it is, but its status is made. */
+static void a_held_parent_sees_what_it_is_related_to(void **state)
+{
+	(void)state;
+	operator_ o;
+	begin(&o, ASKS, NULL);
+	o.holds = true;
+	hold_parent(&o, "", "");
+	hold_child(&o, "a", "");
+	hold_seen(&o);
+	ao_reconciler_parent_changed(o.reconciler, "s/a");
+	const ao_parent *parent = NULL;
+	for (bool ended = false; !parent || !parent->times.status_ns; parent = ao_map_get(o.reconciler->parents, "s/a"))
+		ao_loop_run_until(o.loop, &ended, 10);
+	assert_int_equal(count_related(&o), 1);
 	end(&o);
 }
 
@@ -328,6 +363,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(nothing_is_planned_where_nothing_has_changed),
 	    cmocka_unit_test(a_recalled_parent_sees_what_it_is_related_to),
+	    cmocka_unit_test(a_held_parent_sees_what_it_is_related_to),
 	    cmocka_unit_test(a_parent_with_records_of_queues_is_planned),
 	    cmocka_unit_test(what_was_kept_is_judged_again),
 	    cmocka_unit_test(what_other_schemas_were_asked_about_is_planned),
