@@ -358,6 +358,125 @@ static void what_other_schemas_were_asked_about_is_planned(void **state)
 	assert_false(recalled);
 }
 
+/* ---- whoever is recalled would have had nothing to do ---- */
+
+#define SCENES 60
+
+/** What the server holds, and what the operator is made of, each a small number that stands in a text. */
+typedef struct scene {
+	unsigned spec, label, annotation, uid, profile, policy; /* of the parent, and of the policies */
+	unsigned child_spec, child_label, child_uid, there, extra, extra_status, records;
+} scene;
+
+static unsigned seed = 19;
+
+static unsigned any(unsigned below)
+{
+	seed = seed * 1103515245u + 12345u;
+	return (seed >> 16) % below;
+}
+
+static char *policy_of(const scene *s)
+{
+	return ao_xasprintf(
+	    "return require 'policy'.define { name = 'p', render = function(actor, ctx, plan)"
+	    " local there, extra = ctx.child('Thing', 'a'), ctx.child('Thing', 'extra')"
+	    " plan:add('thing', { apiVersion = 'v1', kind = 'Thing', metadata = { name = 'a', labels = { l = '0' } },"
+	    " spec = { n = actor.spec.n, p = %u, profile = ctx.profile, a = actor.metadata.annotations.x } })"
+	    " if actor.spec.n == 1 then plan:label('wanted', 'yes') end"
+	    " if extra and extra.status.active == 1 then plan:keep(extra) end"
+	    " if there and there.spec.n == 2 then plan:event { reason = 'Was', note = 'n' } end end,"
+	    " queues = function(actor, ctx, plan) if ctx.profile == 'other' then plan:queue { name = 'q', transport = 't' } end end }",
+	    s->policy);
+}
+
+static void play(operator_ *o, const scene *s, const char *status)
+{
+	ao_auto_str char *policy = policy_of(s);
+	begin(o, policy, policy);
+	ao_auto_str char *parent = ao_xasprintf(
+	    "{\"metadata\":{\"name\":\"a\",\"namespace\":\"s\",\"uid\":\"u%u\",\"generation\":1,\"resourceVersion\":\"5\","
+	    "\"finalizers\":[\"test.io/f\"],\"labels\":{\"wanted\":\"%s\"},\"annotations\":{\"x\":\"%u\",\"test.io/profile\":\"%s\"}},"
+	    "\"spec\":{\"n\":%u},\"status\":{%s%s}}",
+	    s->uid, s->label ? "no" : "yes", s->annotation, s->profile ? "other" : "plain", s->spec, status,
+	    s->records ? ",\"queues\":[{\"name\":\"q\",\"transport\":\"t\",\"owner\":\"Actor\"}]" : "");
+	hold(o, "Owner", parent);
+	for (unsigned i = 0; i < 2; i++) {
+		if (i ? !s->extra : !s->there)
+			continue;
+		ao_auto_str char *child = ao_xasprintf(
+		    "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"s\",\"uid\":\"c%u\",\"labels\":{\"l\":\"%u\"},"
+		    "\"ownerReferences\":[{\"apiVersion\":\"test.io/"
+		    "v1\",\"kind\":\"Owner\",\"name\":\"a\",\"uid\":\"u%u\",\"controller\":true,\"blockOwnerDeletion\":true}]},"
+		    "\"spec\":{\"n\":%u,\"p\":0,\"profile\":\"%s\",\"a\":\"0\"},\"status\":{\"active\":%u}}",
+		    i ? "extra" : "a", s->child_uid + i * 9, s->child_label, s->uid, s->child_spec, s->profile ? "other" : "plain",
+		    s->extra_status);
+		hold(o, "Thing", child);
+	}
+}
+
+static void disturb(scene *s)
+{
+	unsigned *const numbers[] = {&s->spec,   &s->label,        &s->annotation,  &s->uid,       &s->profile,
+				     &s->policy, &s->child_spec,   &s->child_label, &s->child_uid, &s->there,
+				     &s->extra,  &s->extra_status, &s->records};
+	*numbers[any(AO_LEN(numbers))] ^= 1;
+}
+
+/** Has a plan of that parent, which was just made, done nothing, and is it the one that was carried out before? */
+static bool is_at_rest(const ao_parent *parent, const char *rendered)
+{
+	const cJSON *plan = parent->pass ? parent->pass->plan.tree : NULL;
+	return parent->settled && !parent->invalid && !parent->policy_error && strcmp(parent->rendered, rendered) == 0 &&
+	       !cJSON_GetArraySize(ao_json_at(plan, "queues"));
+}
+
+/** @return what the first operator records, or NULL */
+static char *settle_scene(const scene *s)
+{
+	operator_ o;
+	play(&o, s, "\"x\":1");
+	char *record = record_of(&o, look(&o));
+	end(&o);
+	return record;
+}
+
+/** @return what was rendered, when the next operator recalls it; or NULL */
+static char *recall_scene(const scene *s, const char *record)
+{
+	operator_ o;
+	play(&o, s, record);
+	const ao_parent *parent = look(&o);
+	char *rendered = is_recalled(parent) ? ao_xstrdup(parent->rendered) : NULL;
+	end(&o);
+	return rendered;
+}
+
+static void whoever_is_recalled_would_have_had_nothing_to_do(void **state)
+{
+	(void)state;
+	unsigned recalled = 0;
+	for (unsigned round = 0; round < SCENES; round++) {
+		scene s = {.spec = 1, .child_spec = 1, .there = 1, .extra_status = 1};
+		for (unsigned i = any(3); i; i--)
+			disturb(&s);
+		ao_auto_str char *record = settle_scene(&s);
+		for (unsigned i = any(3); i; i--)
+			disturb(&s);
+		ao_auto_str char *rendered = record ? recall_scene(&s, record) : NULL;
+		if (!rendered)
+			continue;
+		recalled++;
+		*strstr(record, ",\"settled\"") = '\0';
+		operator_ o;
+		play(&o, &s, record);
+		if (!is_at_rest(look(&o), rendered))
+			fail_msg("round %u: there was something to do", round);
+		end(&o);
+	}
+	assert_true(recalled > SCENES / 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,6 +486,7 @@ int main(void)
 	    cmocka_unit_test(a_parent_with_records_of_queues_is_planned),
 	    cmocka_unit_test(what_was_kept_is_judged_again),
 	    cmocka_unit_test(what_other_schemas_were_asked_about_is_planned),
+	    cmocka_unit_test(whoever_is_recalled_would_have_had_nothing_to_do),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
