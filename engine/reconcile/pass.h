@@ -66,6 +66,7 @@ typedef struct ao_parent {
 	bool released;      /* our finalizer is off it: nothing is written any more, though the cache still has it */
 	bool wants_shared;  /* the last plan had a shared object that others want otherwise, and its bundle was not the live one */
 	bool unfit;         /* an object, or a field that was left out of it, did not fit its schema */
+	uint64_t schemas;   /* digest of the server's schemas that its last plan was checked by */
 	char *beside;       /* what its last plan had beside objects of its own, if settled.h can tell: the part of a text; or NULL */
 	char *rendered;     /* digest of everything the last plan held, in hex; or NULL */
 	char *carried;      /* the same, of the last plan that was carried out to its end; or NULL */

@@ -111,10 +111,11 @@ static bool nothing_to_carry_out(const ao_reconciler *r, const ao_pass *pass, co
 
 static void add_child(void *arg, const ao_kind *kind, const ao_object *object) { ao_settled_add(arg, kind->resource.kind, object); }
 
-static ao_settled settled_now(const ao_pass *pass, const ao_object *object, const char *rendered)
+/** @param schemas  the digest of those that the plan was checked by */
+static ao_settled settled_now(const ao_pass *pass, const ao_object *object, const char *rendered, uint64_t schemas)
 {
 	const ao_reconciler *r = pass->reconciler;
-	const uint64_t makers[] = {r->build, ao_openapi_digest(r->with.openapi)};
+	const uint64_t makers[] = {r->build, schemas};
 	ao_settled settled = {
 	    .maker = ao_hash(AO_HASH_INIT, makers, sizeof(makers)), .bundle = pass->plan.bundle, .rendered = rendered, .parent = object};
 	ao_world_each_child(r->with.world, object->uid, add_child, &settled);
@@ -128,7 +129,7 @@ char *ao_plan_settled(const ao_pass *pass, const ao_object *object)
 	    parent->outdated || strcmp(parent->bundle, pass->plan.bundle) != 0 || parent->spec_digest != object->spec_digest ||
 	    !children_are_known(pass->reconciler, parent))
 		return NULL;
-	ao_settled settled = settled_now(pass, object, parent->carried);
+	ao_settled settled = settled_now(pass, object, parent->carried, parent->schemas);
 	return ao_settled_text(&settled, parent->beside);
 }
 
@@ -147,6 +148,14 @@ static void remember_child(void *arg, const ao_kind *kind, const ao_object *obje
 	*ao_parent_memo(arg, id) = (ao_memo){.observed = object->spec_digest};
 }
 
+/** What becomes of queues that a parent had before is planned from their records, which are in its status, and so in no digest. */
+static bool has_records(const ao_reconciler *r, const ao_object *object)
+{
+	size_t cursor = 0;
+	ao_span record, records = ao_object_at(object, r->manifest->records_path);
+	return records.at && ao_span_item(records, &cursor, &record);
+}
+
 /**
  * The first time we see a parent: does its status say that its plan was carried out when all was as it is now?  Then we know what the
  * operator before us knew, and do what it would have done: nothing.  Whoever records plans, or may not touch shared objects, plans.
@@ -156,19 +165,24 @@ static bool recall_settled(const ao_pass *pass, const ao_object *object)
 	const ao_reconciler *r = pass->reconciler;
 	const ao_manifest *m = r->manifest;
 	ao_parent *parent = pass->parent;
-	if (*parent->bundle || parent->carried || r->with.recorder || r->with.is_apart(r->with.arg, object))
+	if (*parent->bundle || parent->carried || r->with.recorder || has_records(r, object) || r->with.is_apart(r->with.arg, object))
 		return false;
 	ao_auto_str char *text = ao_object_text(object, m->settled_path), *rendered = ao_object_text(object, m->digest_path);
 	if (!text || !rendered)
 		return false;
-	ao_settled settled = settled_now(pass, object, rendered);
+	uint64_t schemas = ao_openapi_digest(r->with.openapi);
+	ao_settled settled = settled_now(pass, object, rendered, schemas);
 	const char *shared = ao_settled_fits(text, &settled);
 	if (!shared || !shared_are_right(r, shared))
 		return false;
+	ao_auto_err ao_err *err = NULL;
+	if (ao_relate(r->with.world, ao_pass_bundle(pass, object), object, &err) < 0)
+		return false; /* the plan fails in the same way, and says so */
 	ao_world_each_child(r->with.world, object->uid, remember_child, parent);
 	ao_queues_keep(r->with.queues, parent->uid, NULL);
 	snprintf(parent->bundle, sizeof(parent->bundle), "%s", pass->plan.bundle);
 	parent->beside = ao_xstrdup(shared);
+	parent->schemas = schemas;
 	parent->rendered = ao_xstrdup(rendered);
 	parent->carried = AO_TAKE(rendered);
 	parent->spec_digest = object->spec_digest;
@@ -234,6 +248,7 @@ bool ao_pass_make_plan(ao_pass *pass, const ao_object *object)
 	if (code == 0)
 		code = ao_reconciler_snapshot(pass->reconciler, object, &snapshot, &err);
 	uint64_t started_ns = ao_mono_ns();
+	pass->parent->schemas = ao_openapi_digest(r->with.openapi);
 	if (code == 0)
 		code = ao_plan_make(bundle, r->with.openapi, snapshot, &pass->plan.tree, &stats, &blame, &err);
 	pass->parent->times.plan_ns = ao_mono_ns() - started_ns;
@@ -281,11 +296,12 @@ static void push_each(ao_pass *pass, const char *list, ao_op_result (*run)(ao_pa
 
 /**
  * Does the plan do no more than make objects, whenever and wherever it is made?  Queues have to be known to the keeper, which asks brokers;
- * what else a plan may hold is not known here.  Labels of the parent are a part of the parent, and its profile follows from it and the bundle.
+ * whether a child is kept may be said by its status, which is in no digest; what else a plan may hold is not known here.  Labels of the
+ * parent are a part of the parent, and its profile follows from it and the bundle.
  */
 static bool only_makes_objects(const ao_pass *pass)
 {
-	static const char *const PLAIN[] = {"objects", "kept", "labels", "profile"};
+	static const char *const PLAIN[] = {"objects", "labels", "profile"};
 	const ao_parent *parent = pass->parent;
 	const cJSON *member;
 	cJSON_ArrayForEach (member, pass->plan.tree) {

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "reconcile/pass.h"
+#include "reconcile/relate.h"
 #include "serve/instruments.h"
 
 #include <errno.h>
@@ -388,12 +389,15 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 		tell_plan(pass, object, NULL);
 		return AO_OP_END;
 	}
-	int code = ao_reconciler_snapshot(pass->reconciler, object, &snapshot, &err);
+	ao_bundle *bundle = ao_pass_bundle(pass, object);
+	int code = pass->held ? ao_relate(r->with.world, bundle, object, &err) : 0; /* others were asked for their plan */
+	if (code == 0)
+		code = ao_reconciler_snapshot(r, object, &snapshot, &err);
 	if (code == 0) {
 		ao_json_set(snapshot, "outcome", outcome_of(pass, object));
 		ao_call_stats stats = {0};
 		uint64_t started_ns = ao_mono_ns();
-		code = ao_bundle_status(ao_pass_bundle(pass, object), snapshot, &result, &stats, &err);
+		code = ao_bundle_status(bundle, snapshot, &result, &stats, &err);
 		pass->parent->times.status_ns = ao_mono_ns() - started_ns;
 		ao_instruments_call(r->with.metrics, "status", &stats, pass->parent->times.status_ns);
 	}
