@@ -126,7 +126,7 @@ describe('release', function()
     sh('spec/bed/bed proxy %s delay 1000', cluster.bed_dir)
     local mark, out = cluster.audit_mark(), cluster.temp 'release.out'
     sh('%s/asya-operator release a -n %s --kubeconfig %s/kubeconfig-proxy >%s 2>&1 &', cluster.build, ns, cluster.bed_dir, out)
-    eventually('it has seen the finalizers', 30, function() return cluster.requests(mark)['get asyncactors.asya.sh'] end)
+    eventually('it has seen the finalizers', 30, function() return cluster.requests(mark)['list asyncactors.asya.sh'] end)
     cluster.kubectl([[patch asyncactor a -n %s --type=json -p '[{"op":"add","path":"/metadata/finalizers/0","value":"example.com/first"}]']], ns)
     eventually('it ends', 40, function() return cluster.read(out):find('released', 1, true), cluster.read(out) end)
     sh('spec/bed/bed proxy %s pass', cluster.bed_dir)

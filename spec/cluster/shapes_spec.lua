@@ -177,7 +177,8 @@ describe('a policy', function()
     sees('blue', 'blue-source=2')
     config('far', other, 3, ('team: %s-blue'):format(ns))
     eventually('blue sees both', 20, function()
-      local seen = get('networkpolicy', 'blue-net').metadata.annotations.seen
+      local net = get('networkpolicy', 'blue-net')
+      local seen = net and net.metadata.annotations.seen
       return seen == 'far=3 blue-source=2' or seen == 'blue-source=2 far=3', seen
     end, op.log())
     config('far', other, 3, ('team: %s-red'):format(ns))
