@@ -571,24 +571,25 @@ local function each(self, profile, hook, p, call)
   self.host.enter('', '')
 end
 
---- Asks each policy whether a parent that is being deleted may go. Returns nil when none has the hook.
----@return { done: boolean, message: string? }?
-local function finalize(self, profile, actor, ctx, p)
-  local waits, asked = {}, false
+--- Asks each policy of the parent's profile whether a parent that is being deleted may go. Once that was answered nobody is asked again: what
+-- the hooks would look for is deleted by then.
+---@param marked boolean is it noted on the parent that it was answered?
+---@return { done: boolean, message: string? }
+local function finalize(self, profile, actor, ctx, p, marked)
+  local waits = {}
   for _, it in ipairs(profile.list) do
-    if it.def.finalize then
+    if it.def.finalize and not marked then
       self.host.enter(it.name, 'finalize')
       plan.enter(p, it, 'finalize')
       local result = it.def.finalize(actor, ctx[it], p)
       if result ~= nil and type(result) ~= 'boolean' and type(result) ~= 'string' then
         fail('%s: the hook finalize must return true when it is done, or what it waits for, returned a %s', it.file, type(result))
       end
-      asked = true
       if result ~= true then waits[#waits + 1] = format("policy '%s': %s", it.name, result or 'it is not done yet') end
     end
   end
   self.host.enter('', '')
-  return asked and { done = #waits == 0, message = #waits > 0 and concat(waits, '; ') or nil } or nil
+  return { done = #waits == 0, message = #waits > 0 and concat(waits, '; ') or nil }
 end
 
 --- Asks each policy whether the parent is valid. The first refusal wins.
@@ -647,6 +648,7 @@ end
 ---@return table
 function Bundle:plan(snapshot)
   local actor, parent = parent_of(snapshot)
+  local mark = k8s.get(actor, { 'metadata', 'annotations', format('%s/finalized', self.manifest_.component) })
   local profile, unknown = profile_of(self, snapshot)
   local ctx, reads, child = contexts(self, profile, snapshot)
   local p = plan.new { parent = parent.metadata, child = child, reads = reads }
@@ -664,7 +666,7 @@ function Bundle:plan(snapshot)
     end)
   end
   local finalized
-  if actor.metadata.deletionTimestamp then finalized = finalize(self, profile, actor, ctx, p) end
+  if actor.metadata.deletionTimestamp then finalized = finalize(self, profile, actor, ctx, p, mark ~= nil and mark == parent.metadata.uid) end
   each(self, profile, 'queues', p, function(fn, it) return fn(actor, ctx[it], p) end)
   add_leaving(self, profile, snapshot, actor, plan.queues(p), reads)
   local done = plan.finish(p, {

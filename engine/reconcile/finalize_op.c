@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/** The annotation that says so. The caller frees it. */
+/** The annotation that says so, by the uid: one that was restored from a backup has the annotation of its namesake. The caller frees it. */
 static char *mark_of(const ao_pass *pass) { return ao_xasprintf("%s/finalized", pass->reconciler->manifest->component); }
 
 void ao_pass_push_deletion(ao_pass *pass)
@@ -42,7 +42,7 @@ static ao_op_result mark(ao_pass *pass, const ao_object *object)
 	ao_auto_str char *key = mark_of(pass);
 	cJSON *metadata = ao_json_object(patch, "metadata");
 	ao_json_set_str(metadata, "uid", object->uid);
-	ao_json_set_str(ao_json_object(metadata, "annotations"), key, "true");
+	ao_json_set_str(ao_json_object(metadata, "annotations"), key, object->uid);
 	ao_pass_patch(pass, object, NULL, AO_MERGE_PATCH, patch, on_marked);
 	return AO_OP_WAIT;
 }
@@ -84,7 +84,7 @@ ao_op_result ao_op_finalize(ao_pass *pass, const cJSON *item)
 	ao_auto_str char *marked = ao_object_text(object, (char *const[]){(char *)"metadata", (char *)"annotations", key, NULL});
 	ao_auto_str char *asked = ao_object_text(object, (char *const[]){(char *)"metadata", (char *)"deletionTimestamp", NULL});
 	int64_t since_ms, now_ms = ao_wall_ms();
-	if (!seconds || marked || !asked || !ao_time_read(asked, &since_ms)) {
+	if (!seconds || (marked && strcmp(marked, object->uid) == 0) || !asked || !ao_time_read(asked, &since_ms)) {
 		ao_pass_push_deletion(pass);
 		return AO_OP_DONE;
 	}

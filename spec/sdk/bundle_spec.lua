@@ -210,6 +210,23 @@ describe('bundle', function()
     assert.equal(600, load_with { ['manifest.lua'] = manifest, ['a.lua'] = policy('a', 'finalize = function() end') }:policies()[1].finalize)
   end)
 
+  it('asks no policy whether a parent may go that has another profile, or was let go before', function()
+    local manifest = MANIFEST:gsub('field_manager', [[finalizer = 'x.io/f', profile = { setting = 'p', annotation = 'x/p', base = '1' }, field_manager]])
+      :gsub('settings = {', 'settings = { p = {},')
+    local function deleted(annotations)
+      local s = snapshot()
+      s.parent.metadata.deletionTimestamp, s.parent.metadata.annotations = 't', annotations
+      return load_with { ['manifest.lua'] = manifest, ['a.lua'] = policy('a', "queues = function(_, _, plan) plan:queue { name = 'q' } end"),
+        ['profiles/2/b.lua'] = policy('b', "finalize = function() error 'what it looks for is gone' end") }:plan(s)
+    end
+    assert.same({ done = true }, deleted().finalize)
+    raises('what it looks for is gone', function() deleted { ['x/p'] = '2' } end)
+    raises('what it looks for is gone', function() deleted { ['x/p'] = '2', ['c/finalized'] = 'of-a-namesake' } end)
+    local gone = deleted { ['x/p'] = '2', ['c/finalized'] = 'u' }
+    assert.same({ done = true }, gone.finalize)
+    assert.same({ { name = 'q' } }, gone.queues)
+  end)
+
   it('asks policies which objects a parent wants to see', function()
     local manifest = MANIFEST:gsub("field_manager", [[related = {
       { apiVersion = 'v1', kind = 'Node', plural = 'nodes', rules = true }, { apiVersion = 'v1', kind = 'Pod', plural = 'pods', label = 'l' },
