@@ -118,6 +118,7 @@ struct ao_pass {
 		bool unrecorded;      /* neither we nor such an operator ever wrote what was carried out: we ended before it was told */
 	} plan;
 	struct ao_secrets_call *secrets; /* being read; or NULL */
+	char *copy_uid;                  /* of the Secret that they are copied into; NULL: it is not there yet, or not looked at */
 	bool queue_waited;               /* the running operation has waited for its queue once */
 	struct {
 		ao_apply *apply;  /* in flight */
