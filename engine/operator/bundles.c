@@ -134,7 +134,7 @@ static int tend(post *p, ao_err **reterr)
 	}
 	if (p->trouble && is_alone(p->all))
 		return ao_err_set(reterr, p->trouble->code, "%s", ao_err_text(p->trouble));
-	if (p->trouble && !ao_timer_active(p->again))
+	if (p->trouble && !*p->all->stopping && !ao_timer_active(p->again)) /* one that stops stays until it has given its lease back */
 		rest(p);
 	return 0;
 }
