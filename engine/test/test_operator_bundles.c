@@ -150,10 +150,34 @@ static void a_bundle_that_ends_while_all_are_stopped_holds_nobody_up(void **stat
 	end(&f);
 }
 
+static void print_later(void *arg)
+{
+	fixture *f = arg;
+	ao_timer_start(f->watchdog, 100); /* time enough to let it rest */
+	ao_auto_buf ao_buf text = ao_buf_init(1 << 20);
+	ao_metrics_print(f->metrics, &text); /* as long as it leads */
+	assert_non_null(strstr(text.data, "leader_election_master_status{bundle=\"greeting-operator\",name=\"l\"} 1"));
+	lose(latest);
+}
+
+static void a_bundle_that_rests_does_not_lead(void **state)
+{
+	fixture f;
+	(void)state;
+	run(&f, print_later);
+	ao_auto_buf ao_buf text = ao_buf_init(1 << 20);
+	ao_metrics_print(f.metrics, &text);
+	assert_int_equal(freed, 1);
+	assert_non_null(strstr(text.data, "leader_election_master_status{bundle=\"asya-operator\",name=\"l\"} 1"));
+	assert_non_null(strstr(text.data, "leader_election_master_status{bundle=\"greeting-operator\",name=\"l\"} 0"));
+	end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_bundle_that_ends_while_all_are_stopped_holds_nobody_up),
+	    cmocka_unit_test(a_bundle_that_rests_does_not_lead),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
