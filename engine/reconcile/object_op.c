@@ -1,6 +1,7 @@
 /* object_op.c -- one object of a plan: created, updated in the way of its kind, or left alone because it is as wanted. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "policy/plan.h"
 #include "reconcile/pass.h"
 
 #include <string.h>
@@ -257,6 +258,20 @@ static void on_removed(void *arg, const ao_kube_answer *answer)
 	ao_pass_resume(pass, AO_OP_AGAIN); /* it is made anew, or goes on until its finalizers are done */
 }
 
+/**
+ * Does it lack nothing but the digest of what was rendered?  Then it was made before its kind had this way of an update, or by somebody before
+ * us, and is as wanted: the digest is written to it as it stands.
+ */
+static bool lacks_digest_alone(const ao_pass *pass, const ao_kind *kind, const cJSON *desired, const ao_object *observed)
+{
+	ao_auto_str char *key = ao_plan_stamp(pass->reconciler->manifest->component);
+	ao_auto_json cJSON *tree = NULL, *bare = cJSON_Duplicate(desired, 1);
+	if (ao_world_tree(kind, observed, &tree, NULL) < 0 || ao_json_at(tree, "metadata", "annotations", key))
+		return false;
+	cJSON_DeleteItemFromObjectCaseSensitive(ao_json_at(bare, "metadata", "annotations"), key);
+	return ao_apply_equal(bare, tree, NULL);
+}
+
 /** Brings a child that is there to what the plan wants of it, in the way of its kind. */
 static ao_op_result update_object(ao_pass *pass, const ao_kind *kind, const cJSON *item, const ao_object *observed)
 {
@@ -297,7 +312,7 @@ ao_op_result ao_op_object(ao_pass *pass, const cJSON *item)
 		return AO_OP_STOP;
 	}
 	pass->object.restoring = memo->desired ? memo->desired == digest : memo->observed && is_rendered_again(pass);
-	if (observed && way_of(item) != AO_UPDATE_IN_PLACE)
+	if (observed && way_of(item) != AO_UPDATE_IN_PLACE && !lacks_digest_alone(pass, kind, desired, observed))
 		return update_object(pass, kind, item, observed);
 	start_apply(pass, kind, desired, observed, false, on_applied);
 	return AO_OP_WAIT;
