@@ -126,6 +126,12 @@ struct ao_pass {
 		bool restoring;   /* the write puts back what somebody changed */
 	} object;
 	struct {
+		const ao_kind *kind;    /* NULL: it is to be looked anew */
+		ao_standing *standings; /* of its children that are updated one by one */
+		size_t *ops;            /* ... and the operation of each */
+		size_t count;
+	} rolling;
+	struct {
 		ao_remove *remove; /* in flight */
 		const ao_kind *kind;
 		char *key, *name, *uid;

@@ -88,6 +88,8 @@ static int end_place(void **state)
 		ao_apply_cancel(p->pass.object.apply);
 	free(p->pass.object.difference);
 	free(p->pass.ops);
+	free(p->pass.rolling.standings);
+	free(p->pass.rolling.ops);
 	cJSON_Delete(p->parent.outdated);
 	free(p->parent.rendered);
 	ao_map_free_all(p->parent.memos);
@@ -168,9 +170,45 @@ static void what_is_as_wanted_and_has_no_digest_yet_gets_one_in_place(void **sta
 	}
 }
 
+#define CROWD 400
+
+/** The loop must turn, for the lease and for other bundles. To compare each child for each other one took half a minute. */
+static void many_that_wait_for_their_turn_take_no_time(void **state)
+{
+	place *p = *state;
+	cJSON *items[CROWD];
+	ao_auto_buf ao_buf fields = ao_buf_init(1 << 16);
+	for (int i = 0; i < 60; i++)
+		ao_buf_printf(&fields, ",\"f%d\":{\"x\":\"some value\"}", i);
+	ao_auto_str char *old = ao_xasprintf("{\"image\":\"a\"%s}", fields.data), *new = ao_xasprintf("{\"image\":\"b\"%s}", fields.data);
+	p->pass.ops = ao_xcalloc(CROWD, sizeof(ao_op));
+	p->pass.op_count = CROWD;
+	for (size_t i = 0; i < CROWD; i++) {
+		ao_auto_str char *name = ao_xasprintf("x%zu", i);
+		there(p, name, "\"c/rendered\":\"1\"", old);
+		items[i] = wanted("RollingRecreate", name, "2", new);
+		p->pass.ops[i] = (ao_op){ao_op_object, items[i], ao_json_digest(ao_json_at(items[i], "object")), false};
+	}
+	ao_json_set_str(items[0], "unready", "it is slow");
+	uint64_t begin = ao_mono_ms();
+	for (p->pass.at = 1; p->pass.at < CROWD; p->pass.at++)
+		assert_int_equal(ao_op_object(&p->pass, items[p->pass.at]), AO_OP_DONE);
+	uint64_t took = ao_mono_ms() - begin;
+	assert_int_equal(cJSON_GetArraySize(p->parent.outdated), CROWD - 1);
+	assert_int_equal(deleted, 0);
+	p->pass.at = 0; /* the sick one: it goes first */
+	assert_int_equal(ao_op_object(&p->pass, items[0]), AO_OP_WAIT);
+	assert_int_equal(deleted, 1);
+	for (size_t i = 0; i < CROWD; i++)
+		cJSON_Delete(items[i]);
+	if (took > 5000)
+		fail_msg("%d ms", (int)took);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(many_that_wait_for_their_turn_take_no_time, make_place, end_place),
 	    cmocka_unit_test_setup_teardown(what_differs_is_made_anew, make_place, end_place),
 	    cmocka_unit_test_setup_teardown(what_has_leftovers_is_made_anew, make_place, end_place),
 	    cmocka_unit_test_setup_teardown(what_is_as_wanted_and_has_no_digest_yet_gets_one_in_place, make_place, end_place),
