@@ -74,6 +74,7 @@ typedef struct ao_parent {
 	cJSON *changed;     /* what was done to children since the status was written last, as outcome.changed; or NULL */
 	bool edited;        /* somebody has changed it, and waits */
 	char *finalizing;   /* what policies still wait for before it may go, as it was told last; or NULL */
+	uint64_t stopped_ms;  /* when the clock first stopped policies that were asked whether it may go, monotonic; 0: never */
 	uint64_t release_ms;  /* when we first saw that it is being deleted; 0: it is not */
 	struct ao_pass *pass; /* running, or NULL */
 	ao_pass_times times;  /* for /debug/ */
