@@ -622,7 +622,7 @@ local function queues_of_others(self, profile, snapshot, actor, reads)
       local ctx, more = contexts(self, other, snapshot)
       local p = plan.new()
       each(self, other, 'queues', p, function(fn, it) return fn(actor, ctx[it], p) end)
-      copy(more, reads)
+      for key in next, more do reads[key] = true end
       others[#others + 1] = { name = name, queues = plan.queues(p) }
     end
   end

@@ -227,6 +227,23 @@ describe('bundle', function()
     assert.same({ { name = 'q' } }, gone.queues)
   end)
 
+  describe('with the queue that a parent had under another profile', function()
+    local MANY = MANIFEST:gsub('field_manager', "queue_records = 'status.queues', profile = { setting = 'p', annotation = 'x/p', base = '1' }, field_manager")
+      :gsub('settings = {', 'settings = { p = {},')
+    local function planned(others)
+      local s = snapshot()
+      s.queues, s.parent.status = {}, { queues = { { name = 'old', owner = 'Actor' } } }
+      return load_with { ['manifest.lua'] = MANY, ['profiles/2/q.lua'] = policy('q', others), ['q.lua'] = policy('q', [[
+        render = function(_, ctx) assert(ctx.now) end, queues = function(_, _, plan) plan:queue { name = 'new' } end]]) }:plan(s)
+    end
+
+    it('says what the policies of both have read', function()
+      local done = planned "queues = function(_, ctx, plan) assert(ctx.queues) plan:queue { name = 'old' } end"
+      assert.same({ 'now', 'queues' }, done.reads)
+      assert.same({ 'new', 'old' }, { done.queues[1].name, done.queues[2].name })
+    end)
+  end)
+
   it('asks policies which objects a parent wants to see', function()
     local manifest = MANIFEST:gsub("field_manager", [[related = {
       { apiVersion = 'v1', kind = 'Node', plural = 'nodes', rules = true }, { apiVersion = 'v1', kind = 'Pod', plural = 'pods', label = 'l' },
