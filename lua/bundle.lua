@@ -610,33 +610,43 @@ local function validate(self, profile, actor, ctx)
   end
 end
 
---- What the other profiles would plan for the parent's queues.
+--- What the other profiles would plan for the parent's queues. One that fails does not hold up a parent that has another profile: its queues
+-- are left alone until it works again.
 ---@param self Bundle
 ---@param reads table<string, true> gets what their policies have read
+---@param troubles table[] gets an Event for each that fails
 ---@return OtherProfile[]
-local function queues_of_others(self, profile, snapshot, actor, reads)
+local function queues_of_others(self, profile, snapshot, actor, reads, troubles)
   local others = {}
   for _, name in ipairs(sorted_keys(self.profiles)) do
     local other = self.profiles[name]
     if other ~= profile then
       local ctx, more = contexts(self, other, snapshot)
       local p = plan.new()
-      each(self, other, 'queues', p, function(fn, it) return fn(actor, ctx[it], p) end)
+      local ok, wrong = pcall(each, self, other, 'queues', p, function(fn, it) return fn(actor, ctx[it], p) end)
       for key in next, more do reads[key] = true end
-      others[#others + 1] = { name = name, queues = plan.queues(p) }
+      if ok then
+        others[#others + 1] = { name = name, queues = plan.queues(p) }
+      else
+        troubles[#troubles + 1] = { type = 'Warning', reason = 'PolicyError',
+          note = format('profile %s: %s; the queues that it has under this profile stay as they are', name, text_of(wrong)) }
+        self.host.enter('', '')
+      end
     end
   end
   return others
 end
 
---- Adds the queues that the parent has or is to have under other profiles.
+--- Adds the queues that the parent has or is to have under other profiles. Returns Events about profiles that fail.
 local function add_leaving(self, profile, snapshot, actor, queues, reads)
+  local troubles = {}
   local asked, path = self.manifest_.profile, self.manifest_.queue_records
   local records = asked and path and k8s.get(snapshot.parent, path)
   local names = asked and asked.names and leaving.names(k8s.get(snapshot.parent, { 'metadata', 'annotations', asked.names })) or {}
   if leaving.concerns(queues, records, names) then
-    leaving.add(queues, queues_of_others(self, profile, snapshot, actor, reads), records, names, actor.metadata.deletionTimestamp ~= nil)
+    leaving.add(queues, queues_of_others(self, profile, snapshot, actor, reads, troubles), records, names, actor.metadata.deletionTimestamp ~= nil)
   end
+  return troubles
 end
 
 --- What is wanted for a parent: { invalid, profile, objects, refused, waits, kept, queues, events, requeue_after, reads }.
@@ -668,10 +678,11 @@ function Bundle:plan(snapshot)
   local finalized
   if actor.metadata.deletionTimestamp then finalized = finalize(self, profile, actor, ctx, p, mark ~= nil and mark == parent.metadata.uid) end
   each(self, profile, 'queues', p, function(fn, it) return fn(actor, ctx[it], p) end)
-  add_leaving(self, profile, snapshot, actor, plan.queues(p), reads)
+  local troubles = add_leaving(self, profile, snapshot, actor, plan.queues(p), reads)
   local done = plan.finish(p, {
     host = self.host, kinds = self.kinds, parent = parent, parent_kind = self.manifest_.parent, warn = snapshot.warn,
   })
+  for _, event in ipairs(troubles) do done.events[#done.events + 1] = event end
   if by_role then done.explain = explain.result(done.objects, by_role) end
   done.blame = blamed and blamed()
   done.invalid, done.reads, done.profile, done.finalize = invalid, names_of(reads), profile.name, finalized

@@ -242,6 +242,14 @@ describe('bundle', function()
       assert.same({ 'now', 'queues' }, done.reads)
       assert.same({ 'new', 'old' }, { done.queues[1].name, done.queues[2].name })
     end)
+
+    it('goes on when the policies of that one fail, says so, and leaves the queue as it is', function()
+      local done = planned "queues = function() error 'broken' end"
+      assert.equal(1, #done.queues)
+      assert.same({ 'Warning', 'PolicyError', "profile 2: profiles/2/q.lua:1: broken; the queues that it has under this profile stay as they are" },
+        { done.events[1].type, done.events[1].reason, done.events[1].note })
+      assert.same({ '', '' }, { host.where() })
+    end)
   end)
 
   it('asks policies which objects a parent wants to see', function()
