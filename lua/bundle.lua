@@ -571,24 +571,25 @@ local function each(self, profile, hook, p, call)
   self.host.enter('', '')
 end
 
---- Asks each policy whether a parent that is being deleted may go. Returns nil when none has the hook.
----@return { done: boolean, message: string? }?
-local function finalize(self, profile, actor, ctx, p)
-  local waits, asked = {}, false
+--- Asks each policy of the parent's profile whether a parent that is being deleted may go. Once that was answered nobody is asked again: what
+-- the hooks would look for is deleted by then.
+---@param marked boolean is it noted on the parent that it was answered?
+---@return { done: boolean, message: string? }
+local function finalize(self, profile, actor, ctx, p, marked)
+  local waits = {}
   for _, it in ipairs(profile.list) do
-    if it.def.finalize then
+    if it.def.finalize and not marked then
       self.host.enter(it.name, 'finalize')
       plan.enter(p, it, 'finalize')
       local result = it.def.finalize(actor, ctx[it], p)
       if result ~= nil and type(result) ~= 'boolean' and type(result) ~= 'string' then
         fail('%s: the hook finalize must return true when it is done, or what it waits for, returned a %s', it.file, type(result))
       end
-      asked = true
       if result ~= true then waits[#waits + 1] = format("policy '%s': %s", it.name, result or 'it is not done yet') end
     end
   end
   self.host.enter('', '')
-  return asked and { done = #waits == 0, message = #waits > 0 and concat(waits, '; ') or nil } or nil
+  return { done = #waits == 0, message = #waits > 0 and concat(waits, '; ') or nil }
 end
 
 --- Asks each policy whether the parent is valid. The first refusal wins.
@@ -609,33 +610,43 @@ local function validate(self, profile, actor, ctx)
   end
 end
 
---- What the other profiles would plan for the parent's queues.
+--- What the other profiles would plan for the parent's queues. One that fails does not hold up a parent that has another profile: its queues
+-- are left alone until it works again.
 ---@param self Bundle
 ---@param reads table<string, true> gets what their policies have read
+---@param troubles table[] gets an Event for each that fails
 ---@return OtherProfile[]
-local function queues_of_others(self, profile, snapshot, actor, reads)
+local function queues_of_others(self, profile, snapshot, actor, reads, troubles)
   local others = {}
   for _, name in ipairs(sorted_keys(self.profiles)) do
     local other = self.profiles[name]
     if other ~= profile then
       local ctx, more = contexts(self, other, snapshot)
       local p = plan.new()
-      each(self, other, 'queues', p, function(fn, it) return fn(actor, ctx[it], p) end)
-      copy(more, reads)
-      others[#others + 1] = { name = name, queues = plan.queues(p) }
+      local ok, wrong = pcall(each, self, other, 'queues', p, function(fn, it) return fn(actor, ctx[it], p) end)
+      for key in next, more do reads[key] = true end
+      if ok then
+        others[#others + 1] = { name = name, queues = plan.queues(p) }
+      else
+        troubles[#troubles + 1] = { type = 'Warning', reason = 'PolicyError',
+          note = format('profile %s: %s; the queues that it has under this profile stay as they are', name, text_of(wrong)) }
+        self.host.enter('', '')
+      end
     end
   end
   return others
 end
 
---- Adds the queues that the parent has or is to have under other profiles.
+--- Adds the queues that the parent has or is to have under other profiles. Returns Events about profiles that fail.
 local function add_leaving(self, profile, snapshot, actor, queues, reads)
+  local troubles = {}
   local asked, path = self.manifest_.profile, self.manifest_.queue_records
   local records = asked and path and k8s.get(snapshot.parent, path)
   local names = asked and asked.names and leaving.names(k8s.get(snapshot.parent, { 'metadata', 'annotations', asked.names })) or {}
   if leaving.concerns(queues, records, names) then
-    leaving.add(queues, queues_of_others(self, profile, snapshot, actor, reads), records, names, actor.metadata.deletionTimestamp ~= nil)
+    leaving.add(queues, queues_of_others(self, profile, snapshot, actor, reads, troubles), records, names, actor.metadata.deletionTimestamp ~= nil)
   end
+  return troubles
 end
 
 --- What is wanted for a parent: { invalid, profile, objects, refused, waits, kept, queues, events, requeue_after, reads }.
@@ -647,6 +658,7 @@ end
 ---@return table
 function Bundle:plan(snapshot)
   local actor, parent = parent_of(snapshot)
+  local mark = k8s.get(actor, { 'metadata', 'annotations', format('%s/finalized', self.manifest_.component) })
   local profile, unknown = profile_of(self, snapshot)
   local ctx, reads, child = contexts(self, profile, snapshot)
   local p = plan.new { parent = parent.metadata, child = child, reads = reads }
@@ -664,12 +676,13 @@ function Bundle:plan(snapshot)
     end)
   end
   local finalized
-  if actor.metadata.deletionTimestamp then finalized = finalize(self, profile, actor, ctx, p) end
+  if actor.metadata.deletionTimestamp then finalized = finalize(self, profile, actor, ctx, p, mark ~= nil and mark == parent.metadata.uid) end
   each(self, profile, 'queues', p, function(fn, it) return fn(actor, ctx[it], p) end)
-  add_leaving(self, profile, snapshot, actor, plan.queues(p), reads)
+  local troubles = add_leaving(self, profile, snapshot, actor, plan.queues(p), reads)
   local done = plan.finish(p, {
     host = self.host, kinds = self.kinds, parent = parent, parent_kind = self.manifest_.parent, warn = snapshot.warn,
   })
+  for _, event in ipairs(troubles) do done.events[#done.events + 1] = event end
   if by_role then done.explain = explain.result(done.objects, by_role) end
   done.blame = blamed and blamed()
   done.invalid, done.reads, done.profile, done.finalize = invalid, names_of(reads), profile.name, finalized

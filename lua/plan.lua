@@ -264,6 +264,8 @@ local function observed_of(state, role)
   local entry = state.by_role[role]
   if not entry then
     error(format("role '%s' is not in the plan", role), 3)
+  elseif entry.shared or entry.sources then
+    error(format("role '%s': %s are not observed, so nobody can wait for them", role, entry.shared and 'shared objects' or 'copied Secrets'), 3)
   end
   local object, about = entry.object, state.about
   if about.reads then

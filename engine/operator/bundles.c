@@ -116,6 +116,8 @@ static int begin(post *p, ao_err **reterr)
 static void rest(post *p)
 {
 	ao_controller_free(AO_TAKE(p->controller));
+	if (p->metrics)
+		ao_metrics_rest(p->metrics);
 	ao_error(AO_CORE, name_of(p), "%s; this bundle rests and is begun again in %d s, the others go on", ao_err_text(p->trouble),
 		 AGAIN_MS / 1000);
 	ao_timer_start(p->again, AGAIN_MS);
@@ -134,7 +136,7 @@ static int tend(post *p, ao_err **reterr)
 	}
 	if (p->trouble && is_alone(p->all))
 		return ao_err_set(reterr, p->trouble->code, "%s", ao_err_text(p->trouble));
-	if (p->trouble && !ao_timer_active(p->again))
+	if (p->trouble && !*p->all->stopping && !ao_timer_active(p->again)) /* one that stops stays until it has given its lease back */
 		rest(p);
 	return 0;
 }

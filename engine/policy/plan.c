@@ -95,13 +95,15 @@ static int check_objects(ao_bundle *bundle, const ao_openapi *openapi, const cJS
 	return 0;
 }
 
+char *ao_plan_stamp(const char *component) { return ao_xasprintf("%s/rendered", component); }
+
 /**
  * What is not simply changed in place carries a digest of what was rendered, so that anything that is not rendered any more is seen to
  * differ, too, also after a restart.
  */
 static void stamp_objects(const ao_bundle *bundle, const cJSON *plan)
 {
-	ao_auto_str char *key = ao_xasprintf("%s/rendered", ao_json_str(ao_bundle_manifest(bundle), "component"));
+	ao_auto_str char *key = ao_plan_stamp(ao_json_str(ao_bundle_manifest(bundle), "component"));
 	const cJSON *item;
 	cJSON_ArrayForEach (item, ao_json_at(plan, "objects")) {
 		if (!ao_json_at(item, "update"))

@@ -28,6 +28,9 @@ int ao_plan_make(ao_bundle *bundle, const ao_openapi *openapi, const cJSON *snap
 /** {role, path}: the field that an error of ao_openapi_check() begins with. A bundle can say who set it. The caller frees it. */
 cJSON *ao_plan_field(const char *role, const ao_err *err);
 
+/** The annotation with the digest of what was rendered, on children that are not simply changed in place. The caller frees it. */
+char *ao_plan_stamp(const char *component);
+
 /** A digest over all objects of a plan that are not shared: different plans have different digests. */
 uint64_t ao_plan_digest(const cJSON *plan);
 /** The same, one item of the plan's objects after the other; begin with AO_HASH_INIT. @param object  digest of the item's object */

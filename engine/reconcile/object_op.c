@@ -1,6 +1,7 @@
 /* object_op.c -- one object of a plan: created, updated in the way of its kind, or left alone because it is as wanted. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "policy/plan.h"
 #include "reconcile/pass.h"
 
 #include <string.h>
@@ -151,6 +152,7 @@ static ao_op_result want_shared(ao_pass *pass, const ao_kind *kind, const cJSON 
 		pass->parent->wants_shared = pass->parent->wants_shared || !alike;
 		return AO_OP_DONE;
 	}
+	pass->rolling.kind = NULL; /* others may change while it is written */
 	return ao_shared_want(with->shared, kind, ao_json_str(item, "role"), desired, digest, on_shared, pass) ? AO_OP_DONE : AO_OP_WAIT;
 }
 
@@ -159,6 +161,7 @@ static void start_apply(ao_pass *pass, const ao_kind *kind, const cJSON *desired
 			void (*fn)(void *arg, const ao_kube_answer *answer, bool created))
 {
 	const ao_reconciler *r = pass->reconciler;
+	pass->rolling.kind = NULL;
 	pass->object.apply = ao_apply_start(&(ao_apply_request){
 	    .kube = r->with.kube,
 	    .resource = &kind->resource,
@@ -216,30 +219,38 @@ static ao_op_result leave_outdated(ao_pass *pass, const ao_kind *kind, const cJS
 	return AO_OP_DONE;
 }
 
-/** The operation whose child the outdated one of the running operation has to wait for, among those of its kind; NULL: there is none. */
-static const ao_op *find_blocker(ao_pass *pass, const ao_kind *kind)
+/** How the children of a kind stand that are updated one by one: looked at once, and again after each write. */
+static void look_at_all(ao_pass *pass, const ao_kind *kind)
 {
-	size_t count = 0, index = 0;
-	ao_standing *standings = ao_xcalloc(pass->op_count, sizeof(*standings));
-	size_t *ops = ao_xcalloc(pass->op_count, sizeof(*ops));
 	ao_auto_str char *difference = AO_TAKE(pass->object.difference); /* of the running operation; comparing the others overwrites it */
+	pass->rolling.kind = kind;
+	pass->rolling.count = 0;
+	pass->rolling.standings = ao_xrealloc(pass->rolling.standings, pass->op_count * sizeof(*pass->rolling.standings));
+	pass->rolling.ops = ao_xrealloc(pass->rolling.ops, pass->op_count * sizeof(*pass->rolling.ops));
 	for (size_t i = 0; i < pass->op_count; i++) {
 		const ao_op *op = &pass->ops[i];
 		if (op->run != ao_op_object || kind_of(pass, ao_json_at(op->item, "object")) != kind || !ao_update_rolls(way_of(op->item)))
 			continue;
 		const ao_object *object = ao_world_find(pass->reconciler->with.world, kind, ao_json_at(op->item, "object"));
 		bool wanted = i != pass->at && object && as_wanted(pass, kind, op->item, op->digest, object);
-		index = i == pass->at ? count : index;
-		ops[count] = i;
-		standings[count++] = (ao_standing){object && !object->deleting, wanted, !op->wrote && !ao_json_at(op->item, "unready")};
+		pass->rolling.ops[pass->rolling.count] = i;
+		pass->rolling.standings[pass->rolling.count++] =
+		    (ao_standing){object && !object->deleting, wanted, !op->wrote && !ao_json_at(op->item, "unready")};
 	}
 	free(pass->object.difference);
 	pass->object.difference = AO_TAKE(difference);
-	long first = ao_update_waits_for(standings, count, index);
-	const ao_op *blocker = first < 0 ? NULL : &pass->ops[ops[first]];
-	free(standings);
-	free(ops);
-	return blocker;
+}
+
+/** The operation whose child the outdated one of the running operation has to wait for, among those of its kind; NULL: there is none. */
+static const ao_op *find_blocker(ao_pass *pass, const ao_kind *kind)
+{
+	size_t index = 0;
+	if (pass->rolling.kind != kind)
+		look_at_all(pass, kind);
+	while (pass->rolling.ops[index] != pass->at)
+		index++;
+	long first = ao_update_waits_for(pass->rolling.standings, pass->rolling.count, index);
+	return first < 0 ? NULL : &pass->ops[pass->rolling.ops[first]];
 }
 
 static void on_removed(void *arg, const ao_kube_answer *answer)
@@ -255,6 +266,20 @@ static void on_removed(void *arg, const ao_kube_answer *answer)
 	ao_pass_note_change(pass, "deleted", kind, pass->child.name);
 	ao_world_deleted(pass->reconciler->with.world, kind, pass->child.key, pass->child.uid, answer);
 	ao_pass_resume(pass, AO_OP_AGAIN); /* it is made anew, or goes on until its finalizers are done */
+}
+
+/**
+ * Does it lack nothing but the digest of what was rendered?  Then it was made before its kind had this way of an update, or by somebody before
+ * us, and is as wanted: the digest is written to it as it stands.
+ */
+static bool lacks_digest_alone(const ao_pass *pass, const ao_kind *kind, const cJSON *desired, const ao_object *observed)
+{
+	ao_auto_str char *key = ao_plan_stamp(pass->reconciler->manifest->component);
+	ao_auto_json cJSON *tree = NULL, *bare = cJSON_Duplicate(desired, 1);
+	if (ao_world_tree(kind, observed, &tree, NULL) < 0 || ao_json_at(tree, "metadata", "annotations", key))
+		return false;
+	cJSON_DeleteItemFromObjectCaseSensitive(ao_json_at(bare, "metadata", "annotations"), key);
+	return ao_apply_equal(bare, tree, NULL);
 }
 
 /** Brings a child that is there to what the plan wants of it, in the way of its kind. */
@@ -273,6 +298,7 @@ static ao_op_result update_object(ao_pass *pass, const ao_kind *kind, const cJSO
 				 why ? ": " : "", why ? why : "");
 		return leave_outdated(pass, kind, item, observed, text);
 	}
+	pass->rolling.kind = NULL;
 	if (ao_update_recreates(way))
 		return ao_pass_delete_child(pass, kind, observed, on_removed);
 	start_apply(pass, kind, ao_json_at(item, "object"), observed, false, on_applied);
@@ -297,7 +323,7 @@ ao_op_result ao_op_object(ao_pass *pass, const cJSON *item)
 		return AO_OP_STOP;
 	}
 	pass->object.restoring = memo->desired ? memo->desired == digest : memo->observed && is_rendered_again(pass);
-	if (observed && way_of(item) != AO_UPDATE_IN_PLACE)
+	if (observed && way_of(item) != AO_UPDATE_IN_PLACE && !lacks_digest_alone(pass, kind, desired, observed))
 		return update_object(pass, kind, item, observed);
 	start_apply(pass, kind, desired, observed, false, on_applied);
 	return AO_OP_WAIT;

@@ -2,7 +2,9 @@
  * parent_op.c -- what a plan wants beside children: labels on the parent, and Secrets that hold values of other Secrets.
  *
  * Nobody but this file and those that it calls sees what such a Secret holds: it is neither watched nor compared.  So it is written with each
- * plan that is carried out; the server finds out that nothing has changed.
+ * plan that is carried out; the server finds out that nothing has changed.  One that has the name and another owner is left as it is: it is
+ * read first, and written to by its uid.  One that is not there is made without values, because only a POST is refused when somebody else
+ * makes it meanwhile.
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -70,49 +72,151 @@ static void fail(ao_pass *pass, const char *verb, const char *reason, const char
 	ao_pass_resume(pass, AO_OP_STOP);
 }
 
+static void fail_with(ao_pass *pass, const char *verb, const ao_kube_answer *answer)
+{
+	int error = answer->error;
+	bool heals = ao_kube_is_passing(error) || error == -ESTALE || error == -EEXIST;
+	fail(pass, verb, *answer->reason ? answer->reason : "SecretUnwritable", answer->message, heals);
+}
+
+/** Sends the Secret, which is then wiped, and its text, too. */
+static void send_secret(ao_pass *pass, cJSON *secret, ao_kube_fn fn)
+{
+	const ao_reconciler *r = pass->reconciler;
+	const char *namespace_ = ao_json_str(secret, "metadata", "namespace"), *name = ao_json_str(secret, "metadata", "name");
+	const char *uid = ao_json_str(secret, "metadata", "uid");
+	ao_auto_str char *path = ao_resource_path(&SECRETS, namespace_, uid ? name : NULL, NULL);
+	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s%s", path, r->manifest->field_manager, uid ? "&force=true" : "");
+	char *text = ao_json_print(secret);
+	pass->call = ao_kube_send(r->with.kube, &(ao_kube_request){.method = uid ? "PATCH" : "POST",
+								   .path = query,
+								   .content_type = uid ? AO_APPLY_PATCH : NULL,
+								   .body = text,
+								   .object = {&SECRETS, namespace_, name, uid},
+								   .rank = ao_pass_rank(pass),
+								   .fn = fn,
+								   .arg = pass});
+	explicit_bzero(text, strlen(text));
+	free(text);
+	ao_secrets_wipe(secret);
+}
+
 static void on_written(void *arg, const ao_kube_answer *answer)
 {
 	ao_pass *pass = arg;
 	pass->call = NULL;
 	if (answer->error)
-		fail(pass, "write", *answer->reason ? answer->reason : "SecretUnwritable", answer->message,
-		     ao_kube_is_passing(answer->error) || answer->error == -ESTALE);
+		fail_with(pass, "write", answer);
 	else
 		ao_pass_resume(pass, AO_OP_DONE);
+}
+
+static void read_sources(ao_pass *pass);
+
+static void on_made(void *arg, const ao_kube_answer *answer)
+{
+	ao_pass *pass = arg;
+	pass->call = NULL;
+	if (answer->error) {
+		fail_with(pass, "create", answer);
+		return;
+	}
+	pass->copy_uid = ao_span_text(ao_span_at((ao_span){answer->body, answer->body_len}, "metadata", "uid"));
+	read_sources(pass);
+}
+
+/** Makes it without values and labels: what is set by the apply that follows can be taken away by a later one. */
+static void make(ao_pass *pass, const cJSON *object)
+{
+	cJSON *empty = cJSON_Duplicate(object, 1);
+	cJSON_DeleteItemFromObjectCaseSensitive(empty, "stringData");
+	cJSON_DeleteItemFromObjectCaseSensitive(ao_json_at(empty, "metadata"), "labels");
+	cJSON_DeleteItemFromObjectCaseSensitive(ao_json_at(empty, "metadata"), "annotations");
+	send_secret(pass, empty, on_made);
 }
 
 static void on_read(void *arg, const ao_secrets_answer *answer)
 {
 	ao_pass *pass = arg;
-	const ao_reconciler *r = pass->reconciler;
 	const cJSON *value, *object = ao_json_at(current(pass), "object");
-	const char *namespace_ = ao_json_str(object, "metadata", "namespace"), *name = ao_json_str(object, "metadata", "name");
 	pass->secrets = NULL;
 	if (answer->error) {
 		fail(pass, "fill", answer->reason, answer->message, answer->error == -EIO);
 		return;
 	}
+	if (!pass->copy_uid) {
+		make(pass, object);
+		return;
+	}
 	cJSON *filled = cJSON_Duplicate(object, 1), *data = ao_json_object(filled, "data");
+	ao_json_set_str(ao_json_object(filled, "metadata"), "uid", pass->copy_uid);
 	cJSON_ArrayForEach (value, answer->values)
 		ao_json_set_str(data, value->string, value->valuestring);
-	ao_auto_str char *path = ao_resource_path(&SECRETS, namespace_, name, NULL);
-	ao_auto_str char *query = ao_xasprintf("%s?fieldManager=%s&force=true", path, r->manifest->field_manager);
-	char *text = ao_json_print(filled);
-	ao_secrets_wipe(filled);
-	pass->call = ao_kube_send(r->with.kube, &(ao_kube_request){.method = "PATCH",
-								   .path = query,
-								   .content_type = AO_APPLY_PATCH,
-								   .body = text,
-								   .object = {&SECRETS, namespace_, name, NULL},
-								   .rank = ao_pass_rank(pass),
-								   .fn = on_written,
-								   .arg = pass});
-	explicit_bzero(text, strlen(text));
-	free(text);
+	send_secret(pass, filled, on_written);
+}
+
+static void read_sources(ao_pass *pass)
+{
+	pass->secrets = ao_secrets_read_encoded(pass->reconciler->with.kube, ao_json_at(current(pass), "sources"), on_read, pass);
+}
+
+/** The reference to the controlling owner, or NULL. */
+static const cJSON *owner_of(const cJSON *object)
+{
+	const cJSON *owner;
+	cJSON_ArrayForEach (owner, ao_json_at(object, "metadata", "ownerReferences"))
+		if (cJSON_IsTrue(ao_json_at(owner, "controller")))
+			return owner;
+	return NULL;
+}
+
+/** Why the Secret that is there must not be written to; NULL: it is the parent's own. The caller frees. */
+static char *why_foreign(const cJSON *there, const cJSON *wanted)
+{
+	const cJSON *owner = owner_of(there);
+	const char *is = ao_json_str(owner, "uid"), *ours = ao_json_str(owner_of(wanted), "uid");
+	const char *kind = ao_json_str(owner, "kind"), *name = ao_json_str(owner, "name");
+	if (is && ours && strcmp(is, ours) == 0)
+		return NULL;
+	ao_auto_str char *whose = kind && name ? ao_xasprintf("belongs to %s %s", kind, name) : ao_xstrdup("is not ours");
+	return ao_xasprintf("it exists already and %s; rename one of them or delete it", whose);
+}
+
+static void on_there(void *arg, const ao_kube_answer *answer)
+{
+	ao_pass *pass = arg;
+	cJSON *there = NULL;
+	pass->call = NULL;
+	if (answer->error == -ENOENT) {
+		read_sources(pass);
+		return;
+	}
+	if (answer->error) {
+		fail_with(pass, "read", answer);
+		return;
+	}
+	if (ao_json_parse(answer->body, answer->body_len, &there, NULL) < 0) {
+		fail(pass, "read", "SecretUnreadable", "the server's answer makes no sense", true);
+		return;
+	}
+	ao_auto_str char *foreign = why_foreign(there, ao_json_at(current(pass), "object"));
+	if (!foreign)
+		pass->copy_uid = ao_xstrdup(ao_json_str(there, "metadata", "uid"));
+	ao_secrets_wipe(there);
+	if (foreign) /* of a parent that had the name before, it may be about to go */
+		fail(pass, "write", "AlreadyExists", foreign, true);
+	else
+		read_sources(pass);
 }
 
 ao_op_result ao_op_copy_secret(ao_pass *pass, const cJSON *item)
 {
-	pass->secrets = ao_secrets_read_encoded(pass->reconciler->with.kube, ao_json_at(item, "sources"), on_read, pass);
+	const char *namespace_ = ao_json_str(item, "object", "metadata", "namespace"),
+		   *name = ao_json_str(item, "object", "metadata", "name");
+	ao_auto_str char *path = ao_resource_path(&SECRETS, namespace_, name, NULL);
+	free(AO_TAKE(pass->copy_uid));
+	pass->call = ao_kube_send(
+	    pass->reconciler->with.kube,
+	    &(ao_kube_request){.method = "GET", .path = path, .object = {&SECRETS, namespace_, name, NULL}, .fn = on_there, .arg = pass});
 	return AO_OP_WAIT;
 }

@@ -28,6 +28,9 @@ void ao_pass_free(ao_pass *pass)
 	cJSON_Delete(pass->outcome.changed);
 	cJSON_Delete(pass->outcome.finalize);
 	free(pass->plan.previous);
+	free(pass->copy_uid);
+	free(pass->rolling.standings);
+	free(pass->rolling.ops);
 	free(pass->object.difference);
 	free(pass->child.key);
 	free(pass->child.name);

@@ -75,6 +75,7 @@ typedef struct ao_parent {
 	cJSON *changed;     /* what was done to children since the status was written last, as outcome.changed; or NULL */
 	bool edited;        /* somebody has changed it, and waits */
 	char *finalizing;   /* what policies still wait for before it may go, as it was told last; or NULL */
+	uint64_t stopped_ms;  /* when the clock first stopped policies that were asked whether it may go, monotonic; 0: never */
 	uint64_t release_ms;  /* when we first saw that it is being deleted; 0: it is not */
 	struct ao_pass *pass; /* running, or NULL */
 	ao_pass_times times;  /* for /debug/ */
@@ -119,12 +120,19 @@ struct ao_pass {
 		bool unrecorded;      /* neither we nor such an operator ever wrote what was carried out: we ended before it was told */
 	} plan;
 	struct ao_secrets_call *secrets; /* being read; or NULL */
+	char *copy_uid;                  /* of the Secret that they are copied into; NULL: it is not there yet, or not looked at */
 	bool queue_waited;               /* the running operation has waited for its queue once */
 	struct {
 		ao_apply *apply;  /* in flight */
 		char *difference; /* path of the first field that made us write; or NULL */
 		bool restoring;   /* the write puts back what somebody changed */
 	} object;
+	struct {
+		const ao_kind *kind;    /* NULL: it is to be looked anew */
+		ao_standing *standings; /* of its children that are updated one by one */
+		size_t *ops;            /* ... and the operation of each */
+		size_t count;
+	} rolling;
 	struct {
 		ao_remove *remove; /* in flight */
 		const ao_kind *kind;

@@ -2,7 +2,8 @@
  * relations.c -- two indexes: from what a rule names to the parents that have such a rule, and from an object to the parents that it belongs to.
  *
  * A rule stands in one bucket: that of its name, of its first label, or of its namespace.  An object is looked up in the few buckets in which
- * a rule that selects it can stand.
+ * a rule that selects it can stand.  What a parent that asks for too much belongs to is not kept, because nobody is shown it: with it a few
+ * careless policies would fill the memory.  It is counted anew when something has changed.
  */
 #include "reconcile/relations.h"
 
@@ -24,7 +25,9 @@ typedef struct asker {
 	cJSON *spec; /* the rules as they were given */
 	asked *rules;
 	size_t count;
-	ao_map *related; /* id of an object -> its ao_kind */
+	ao_map *related; /* id of an object -> its ao_kind; none when they are too many */
+	size_t many;     /* how many they were when they were too many; 0: they are not */
+	bool touched;    /* ... and one of them has come, changed or gone since */
 } asker;
 
 struct ao_relations {
@@ -98,18 +101,35 @@ void ao_relations_free(ao_relations *r)
 	free(r);
 }
 
+static void drop_related(ao_relations *r, asker *who)
+{
+	size_t cursor = 0;
+	const char *id;
+	while (ao_map_next(who->related, &cursor, &id))
+		take_from(r->owners, id, who->key);
+	ao_map_free(who->related);
+	who->related = ao_map_new();
+}
+
 void ao_relations_forget(ao_relations *r, const char *parent)
 {
 	asker *who = ao_map_remove(r->askers, parent);
-	size_t cursor = 0;
-	const char *id;
 	if (!who)
 		return;
 	for (size_t i = 0; i < who->count; i++)
 		take_from(r->buckets, who->rules[i].bucket, who->key);
-	while (ao_map_next(who->related, &cursor, &id))
-		take_from(r->owners, id, who->key);
+	drop_related(r, who);
 	free_asker(who);
+}
+
+/** Forgets what is related when it is too much. */
+static void bound(ao_relations *r, asker *who)
+{
+	size_t count = ao_map_count(who->related);
+	who->many = count > AO_RELATED_MAX ? count : 0;
+	who->touched = false;
+	if (who->many)
+		drop_related(r, who);
 }
 
 size_t ao_relations_count(const ao_relations *r) { return ao_map_count(r->askers); }
@@ -184,8 +204,20 @@ static ao_map *find_askers(const ao_relations *r, const ao_kind *kind, const ao_
 	return found;
 }
 
-void ao_relations_tell(ao_relations *r, const ao_kind *kind, const ao_object *object, bool gone, void (*fn)(void *arg, const char *parent),
-		       void *arg)
+/** Tells those who ask for too much, of whom nobody knows whether the object was among it. */
+static void touch(const ao_relations *r, const ao_kind *kind, const ao_object *object, void (*fn)(void *arg, const char *parent), void *arg)
+{
+	ao_auto_map ao_map *concerned = find_askers(r, kind, object);
+	size_t cursor = 0;
+	for (asker *who; (who = ao_map_next(concerned, &cursor, NULL));)
+		if (who->many) {
+			who->touched = true;
+			fn(arg, who->key);
+		}
+}
+
+void ao_relations_tell(ao_relations *r, const ao_kind *kind, const ao_object *object, const ao_object *before, bool gone,
+		       void (*fn)(void *arg, const char *parent), void *arg)
 {
 	ao_auto_str char *id = id_of(r, kind, object);
 	ao_auto_map ao_map *now = gone ? ao_map_new() : find_askers(r, kind, object), *was = ao_map_remove(r->owners, id);
@@ -196,11 +228,17 @@ void ao_relations_tell(ao_relations *r, const ao_kind *kind, const ao_object *ob
 			ao_map_remove(who->related, id);
 			fn(arg, key);
 		}
+	if (before || gone)
+		touch(r, kind, before ? before : object, fn, arg);
 	cursor = 0;
 	for (asker *who; (who = ao_map_next(now, &cursor, &key));) {
+		fn(arg, key);
+		who->touched = true;
+		if (who->many)
+			continue;
 		ao_map_put(who->related, id, (void *)kind);
 		put_into(r->owners, id, who);
-		fn(arg, key);
+		bound(r, who);
 	}
 }
 
@@ -222,28 +260,51 @@ static void relate(ao_relations *r, asker *who, const ao_kind *kind, const ao_ob
 	put_into(r->owners, id, who);
 }
 
+/** Puts a rule among those of the asker. */
 static void add_rule(ao_relations *r, asker *who, const cJSON *spec)
 {
 	const ao_kind *kind = kind_of(r, spec);
-	const char *namespace_ = ao_json_str(spec, "namespace"), *name = ao_json_str(spec, "name");
 	if (!kind)
 		return; /* of a manifest that this world was not made for */
 	asked *rule = &who->rules[who->count++];
 	*rule = (asked){.kind = kind, .spec = spec};
 	rule->bucket = bucket_of(r, rule);
 	put_into(r->buckets, rule->bucket, who);
-	const ao_store *store = r->stores[index_of(r, kind)];
+}
+
+/** Finds what a rule selects, up to `most` of all rules. */
+static void find_related(ao_relations *r, asker *who, const asked *rule, size_t most)
+{
+	const char *namespace_ = ao_json_str(rule->spec, "namespace"), *name = ao_json_str(rule->spec, "name");
+	const ao_store *store = r->stores[index_of(r, rule->kind)];
 	if (namespace_ && name) {
 		ao_auto_str char *key = *namespace_ ? ao_xasprintf("%s/%s", namespace_, name) : ao_xstrdup(name);
 		const ao_object *object = ao_store_get(store, key);
-		if (object && selects(rule, kind, object))
-			relate(r, who, kind, object);
+		if (object && selects(rule, rule->kind, object))
+			relate(r, who, rule->kind, object);
 		return;
 	}
 	size_t cursor = 0;
-	for (const ao_object *object; (object = ao_store_next(store, &cursor));)
-		if (selects(rule, kind, object))
-			relate(r, who, kind, object);
+	for (const ao_object *object; ao_map_count(who->related) < most && (object = ao_store_next(store, &cursor));)
+		if (selects(rule, rule->kind, object))
+			relate(r, who, rule->kind, object);
+}
+
+/** @param most  SIZE_MAX: to count them; else it is enough to know that they are too many still, and the number of before stays */
+static void find_all(ao_relations *r, asker *who, size_t most)
+{
+	size_t before = who->many;
+	for (size_t i = 0; i < who->count; i++)
+		find_related(r, who, &who->rules[i], most);
+	bound(r, who);
+	if (who->many && before)
+		who->many = before;
+}
+
+static void look_again(ao_relations *r, asker *who)
+{
+	if (who->many && who->touched)
+		find_all(r, who, AO_RELATED_MAX + 1);
 }
 
 int ao_relations_set(ao_relations *r, const char *parent, const cJSON *rules, ao_err **reterr)
@@ -262,22 +323,23 @@ int ao_relations_set(ao_relations *r, const char *parent, const cJSON *rules, ao
 		const cJSON *spec;
 		cJSON_ArrayForEach (spec, who->spec)
 			add_rule(r, who, spec);
+		find_all(r, who, SIZE_MAX);
 	}
-	size_t count = ao_map_count(who->related);
-	if (count > AO_RELATED_MAX)
-		return ao_err_set(reterr, -E2BIG, "relate: the rules select %zu objects, and policies are shown at most %d", count,
+	look_again(r, who);
+	if (who->many)
+		return ao_err_set(reterr, -E2BIG, "relate: the rules select %zu objects, and policies are shown at most %d", who->many,
 				  AO_RELATED_MAX);
 	return 0;
 }
 
 static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
-void ao_relations_each(const ao_relations *r, const char *parent, void (*fn)(void *arg, const ao_kind *kind, const ao_object *object),
-		       void *arg)
+void ao_relations_each(ao_relations *r, const char *parent, void (*fn)(void *arg, const ao_kind *kind, const ao_object *object), void *arg)
 {
-	const asker *who = ao_map_get(r->askers, parent);
-	if (!who || ao_map_count(who->related) > AO_RELATED_MAX)
+	asker *who = ao_map_get(r->askers, parent);
+	if (!who)
 		return;
+	look_again(r, who);
 	size_t cursor = 0, count = 0;
 	const char **ids = ao_xcalloc(ao_map_count(who->related) + 1, sizeof(*ids));
 	while (ao_map_next(who->related, &cursor, &ids[count]))

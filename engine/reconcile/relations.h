@@ -27,9 +27,12 @@ int ao_relations_set(ao_relations *relations, const char *parent, const cJSON *r
 void ao_relations_forget(ao_relations *relations, const char *parent);
 size_t ao_relations_count(const ao_relations *relations); /* parents that have rules */
 
-/** An object came, changed, or is gone: calls fn for each parent that it concerns. fn must not change the relations. */
-void ao_relations_tell(ao_relations *relations, const ao_kind *kind, const ao_object *object, bool gone,
+/**
+ * An object came, changed, or is gone: calls fn for each parent that it concerns, for some perhaps twice. fn must not change the relations.
+ * @param before  as it was; NULL: that is not known, or it is new or gone
+ */
+void ao_relations_tell(ao_relations *relations, const ao_kind *kind, const ao_object *object, const ao_object *before, bool gone,
 		       void (*fn)(void *arg, const char *parent), void *arg);
 /** Calls fn for each object that is related to a parent, kind by kind, in the order of their keys; for none when they are too many. */
-void ao_relations_each(const ao_relations *relations, const char *parent,
-		       void (*fn)(void *arg, const ao_kind *kind, const ao_object *object), void *arg);
+void ao_relations_each(ao_relations *relations, const char *parent, void (*fn)(void *arg, const ao_kind *kind, const ao_object *object),
+		       void *arg);

@@ -113,7 +113,7 @@ static void tell(ao_world *world, const ao_kind *kind, ao_change change, const a
 		break;
 	case AO_ROLE_RELATED:
 		if (kind->rules)
-			ao_relations_tell(world->relations, kind, object, change == AO_DELETED, wake_key, world);
+			ao_relations_tell(world->relations, kind, object, before, change == AO_DELETED, wake_key, world);
 		else if (kind->owner)
 			wake_grandparent(world, kind, object);
 		else if (kind->same && *object->label)

@@ -155,10 +155,17 @@ char *ao_metric_labels_(const char *name, ...)
 	return ao_xstrdup(out.data ? out.data : "");
 }
 
+/** Are these the labels of what is counted through the view? */
+static bool is_of(const ao_metrics *view, const char *labels)
+{
+	size_t len = strlen(view->mark);
+	return strncmp(labels, view->mark, len) == 0 && (!labels[len] || labels[len] == ',');
+}
+
 void ao_metric_clear(ao_metrics *metrics, const char *name)
 {
 	family *f = find_family(metrics, name);
-	size_t cursor = 0, len = metrics->all ? strlen(metrics->mark) : 0;
+	size_t cursor = 0;
 	const char *labels;
 	if (!metrics->all) {
 		free_series(f);
@@ -166,11 +173,23 @@ void ao_metric_clear(ao_metrics *metrics, const char *name)
 		return;
 	}
 	for (series *s; (s = ao_map_next(f->series, &cursor, &labels));)
-		if (strncmp(labels, metrics->mark, len) == 0 && (!labels[len] || labels[len] == ',')) {
+		if (is_of(metrics, labels)) {
 			ao_map_remove(f->series, labels);
 			free(s->buckets);
 			free(s);
 		}
+}
+
+void ao_metrics_rest(ao_metrics *view)
+{
+	const ao_metrics *all = view->all;
+	const char *labels;
+	for (size_t i = 0; i < all->count; i++) {
+		size_t cursor = 0;
+		for (series *s; all->families[i].type == AO_GAUGE && (s = ao_map_next(all->families[i].series, &cursor, &labels));)
+			if (is_of(view, labels))
+				s->value = 0;
+	}
 }
 
 /** The series with these labels, which is made when it is new; NULL when there is no room for it. */

@@ -42,6 +42,8 @@ void ao_metric_set(ao_metrics *metrics, const char *name, const char *labels, do
 void ao_metric_raise(ao_metrics *metrics, const char *name, const char *labels, double value);
 /** Forgets every series of a family. */
 void ao_metric_clear(ao_metrics *metrics, const char *name);
+/** Sets every gauge of a view to 0: whoever kept them up to date is gone, and leads nothing. */
+void ao_metrics_rest(ao_metrics *view);
 /** Counts a value in the buckets of a histogram. */
 void ao_metric_observe(ao_metrics *metrics, const char *name, const char *labels, double seconds);
 

@@ -65,7 +65,7 @@ static void note_object(void *arg, const ao_kind *kind, const ao_object *object)
 static void concerns(place *p, const ao_kind *kind, const ao_object *object, bool gone, const char *parents)
 {
 	ao_buf_clear(&p->told);
-	ao_relations_tell(p->relations, kind, object, gone, note, &p->told);
+	ao_relations_tell(p->relations, kind, object, NULL, gone, note, &p->told);
 	ao_auto_str char *text = ao_xstrndup(p->told.data ? p->told.data : "", p->told.len);
 	qsort(text, strlen(text), 1, by_letter);
 	assert_string_equal(text, parents);
@@ -146,9 +146,81 @@ static void a_rule_that_selects_too_much_is_told_with_the_number(void **state)
 	concerns(p, MAP, there(p, MAP, "n", "m7", "\"a\":\"b\""), false, "a");
 }
 
+/** As many ConfigMaps as there may be, and `more` of them. */
+static void crowd(place *p, int more)
+{
+	for (int i = 0; i < AO_RELATED_MAX + more; i++) {
+		ao_auto_str char *name = ao_xasprintf("m%d", i);
+		there(p, MAP, "n", name, "\"app\":\"web\"");
+	}
+}
+
+static size_t count_related(place *p, const char *parent)
+{
+	size_t count = 0;
+	ao_buf_clear(&p->told);
+	ao_relations_each(p->relations, parent, note_object, &p->told);
+	for (const char *c = p->told.data; p->told.len && (c = strchr(c, ',')); c++)
+		count++;
+	return count;
+}
+
+static int set(place *p, const char *parent, const char *rules)
+{
+	ao_auto_json cJSON *tree = NULL;
+	assert_int_equal(ao_json_parse(rules, strlen(rules), &tree, NULL), 0);
+	return ao_relations_set(p->relations, parent, tree, NULL);
+}
+
+static void what_became_less_is_shown_again(void **state)
+{
+	static const char ALL[] = "[{" CM ",\"labels\":{\"app\":\"web\"}}]";
+	place *p = *state;
+	crowd(p, 2);
+	assert_int_equal(set(p, "a", ALL), -E2BIG);
+	assert_int_equal(count_related(p, "a"), 0);
+	/* one of them loses its label, another one goes: both concern it */
+	ao_object *before = NULL, *gone = NULL;
+	const ao_object *now;
+	static const char BARE[] = "{\"metadata\":{\"name\":\"m7\",\"namespace\":\"n\",\"uid\":\"u-m7\"}}";
+	assert_int_equal(ao_store_swap(p->stores[2], span(BARE), true, &now, &before, NULL), 0);
+	ao_buf_clear(&p->told);
+	ao_relations_tell(p->relations, MAP, now, before, false, note, &p->told);
+	ao_object_free(before);
+	assert_string_equal(p->told.data, "a");
+	assert_int_equal(count_related(p, "a"), 0);
+	gone = ao_store_take(p->stores[2], span("{\"metadata\":{\"name\":\"m8\",\"namespace\":\"n\",\"uid\":\"u-m8\"}}"));
+	concerns(p, MAP, gone, true, "a");
+	ao_object_free(gone);
+	assert_int_equal(count_related(p, "a"), AO_RELATED_MAX);
+	assert_int_equal(set(p, "a", ALL), 0);
+	/* and one more comes */
+	concerns(p, MAP, there(p, MAP, "n", "z", "\"app\":\"web\""), false, "a");
+	assert_int_equal(count_related(p, "a"), 0);
+	assert_int_equal(set(p, "a", ALL), -E2BIG);
+}
+
+size_t __sanitizer_get_current_allocated_bytes(void);
+
+static void many_that_ask_for_too_much_take_no_memory_for_it(void **state)
+{
+	place *p = *state;
+	crowd(p, 9000);
+	size_t before = __sanitizer_get_current_allocated_bytes();
+	for (int i = 0; i < 100; i++) {
+		ao_auto_str char *parent = ao_xasprintf("n/parent-%d", i);
+		assert_int_equal(set(p, parent, "[{" CM "}]"), -E2BIG);
+	}
+	size_t each = (__sanitizer_get_current_allocated_bytes() - before) / 100;
+	if (each > 10000)
+		fail_msg("%zu bytes for each of them", each);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(what_became_less_is_shown_again, make_place, end_place),
+	    cmocka_unit_test_setup_teardown(many_that_ask_for_too_much_take_no_memory_for_it, make_place, end_place),
 	    cmocka_unit_test_setup_teardown(a_change_concerns_those_whose_rules_select_the_object, make_place, end_place),
 	    cmocka_unit_test_setup_teardown(what_is_lost_is_told_to_those_that_had_it, make_place, end_place),
 	    cmocka_unit_test_setup_teardown(other_rules_replace_those_of_before, make_place, end_place),

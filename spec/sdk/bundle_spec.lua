@@ -210,6 +210,48 @@ describe('bundle', function()
     assert.equal(600, load_with { ['manifest.lua'] = manifest, ['a.lua'] = policy('a', 'finalize = function() end') }:policies()[1].finalize)
   end)
 
+  it('asks no policy whether a parent may go that has another profile, or was let go before', function()
+    local manifest = MANIFEST:gsub('field_manager', [[finalizer = 'x.io/f', profile = { setting = 'p', annotation = 'x/p', base = '1' }, field_manager]])
+      :gsub('settings = {', 'settings = { p = {},')
+    local function deleted(annotations)
+      local s = snapshot()
+      s.parent.metadata.deletionTimestamp, s.parent.metadata.annotations = 't', annotations
+      return load_with { ['manifest.lua'] = manifest, ['a.lua'] = policy('a', "queues = function(_, _, plan) plan:queue { name = 'q' } end"),
+        ['profiles/2/b.lua'] = policy('b', "finalize = function() error 'what it looks for is gone' end") }:plan(s)
+    end
+    assert.same({ done = true }, deleted().finalize)
+    raises('what it looks for is gone', function() deleted { ['x/p'] = '2' } end)
+    raises('what it looks for is gone', function() deleted { ['x/p'] = '2', ['c/finalized'] = 'of-a-namesake' } end)
+    local gone = deleted { ['x/p'] = '2', ['c/finalized'] = 'u' }
+    assert.same({ done = true }, gone.finalize)
+    assert.same({ { name = 'q' } }, gone.queues)
+  end)
+
+  describe('with the queue that a parent had under another profile', function()
+    local MANY = MANIFEST:gsub('field_manager', "queue_records = 'status.queues', profile = { setting = 'p', annotation = 'x/p', base = '1' }, field_manager")
+      :gsub('settings = {', 'settings = { p = {},')
+    local function planned(others)
+      local s = snapshot()
+      s.queues, s.parent.status = {}, { queues = { { name = 'old', owner = 'Actor' } } }
+      return load_with { ['manifest.lua'] = MANY, ['profiles/2/q.lua'] = policy('q', others), ['q.lua'] = policy('q', [[
+        render = function(_, ctx) assert(ctx.now) end, queues = function(_, _, plan) plan:queue { name = 'new' } end]]) }:plan(s)
+    end
+
+    it('says what the policies of both have read', function()
+      local done = planned "queues = function(_, ctx, plan) assert(ctx.queues) plan:queue { name = 'old' } end"
+      assert.same({ 'now', 'queues' }, done.reads)
+      assert.same({ 'new', 'old' }, { done.queues[1].name, done.queues[2].name })
+    end)
+
+    it('goes on when the policies of that one fail, says so, and leaves the queue as it is', function()
+      local done = planned "queues = function() error 'broken' end"
+      assert.equal(1, #done.queues)
+      assert.same({ 'Warning', 'PolicyError', "profile 2: profiles/2/q.lua:1: broken; the queues that it has under this profile stay as they are" },
+        { done.events[1].type, done.events[1].reason, done.events[1].note })
+      assert.same({ '', '' }, { host.where() })
+    end)
+  end)
+
   it('asks policies which objects a parent wants to see', function()
     local manifest = MANIFEST:gsub("field_manager", [[related = {
       { apiVersion = 'v1', kind = 'Node', plural = 'nodes', rules = true }, { apiVersion = 'v1', kind = 'Pod', plural = 'pods', label = 'l' },

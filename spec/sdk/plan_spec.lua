@@ -306,6 +306,15 @@ describe('plan', function()
       raises("role 'nobody' is not in the plan", function() p:after 'nobody' end)
     end)
 
+    it('does not wait for what is never observed', function()
+      p:shared('script', map 's')
+      p:copy_secret('credentials', { metadata = { name = 'c' } }, { key = { namespace = 'ops', name = 's', key = 'k' } })
+      raises("role 'script': shared objects are not observed", function() p:after 'script' end)
+      raises("role 'credentials': copied Secrets are not observed", function() p:after 'credentials' end)
+      raises("role 'credentials': copied Secrets are not observed", function() p:ready 'credentials' end)
+      raises("role 'script': shared objects are not observed", function() p:observed 'script' end)
+    end)
+
     it('waits for what is refused, too', function()
       stage { ['ConfigMap c'] = map 'c' }
       p:refuse('config', { message = 'no' })
