@@ -137,20 +137,35 @@ static void looked(ao_drain *d, const ao_drain_answer *answer, uint64_t now_ms)
 	d->next_ms = now_ms;
 }
 
+/** One that is to last is made again, by others. */
+static void gone(ao_drain *d, uint64_t now_ms)
+{
+	d->state = d->facts.lasting ? AO_DRAIN_MOVING : AO_DRAIN_GONE;
+	d->next_ms = now_ms + slower(d->idle++, IDLE_MS);
+}
+
+/** A move says that there is nothing to move from with an error; `exists` tells this from a queue that there is nothing to move to. */
+static bool is_missing(ao_drain_action asked, const ao_drain_answer *answer)
+{
+	bool names_it = answer->error == -ENOENT && answer->reason && strcmp(answer->reason, "QueueMissing") == 0;
+	return !answer->exists && (!answer->error || (asked == AO_DRAIN_MOVE && names_it));
+}
+
 void ao_drain_answered(ao_drain *d, const ao_drain_answer *answer, uint64_t now_ms)
 {
 	ao_drain_action asked = d->asked;
 	d->asked = AO_DRAIN_NOTHING;
 	if (!asked || at_end(d) || d->state == AO_DRAIN_WAITING)
 		return; /* an answer to what is not wanted any more */
-	if (answer->error) {
+	bool missing = is_missing(asked, answer);
+	if (answer->error && !missing) {
 		failed(d, answer, now_ms);
 		return;
 	}
 	d->failures = 0;
 	d->reason[0] = '\0';
-	if (asked == AO_DRAIN_DELETE || !answer->exists)
-		d->state = d->facts.lasting ? AO_DRAIN_MOVING : AO_DRAIN_GONE;
+	if (asked == AO_DRAIN_DELETE || missing)
+		gone(d, now_ms);
 	else if (asked == AO_DRAIN_MOVE)
 		moved(d, answer, now_ms);
 	else

@@ -54,7 +54,7 @@ typedef struct ao_drain_facts {
 typedef struct ao_drain_answer {
 	int error;                   /* 0: it was done */
 	const char *reason;          /* of an error: a constant word of transport.h */
-	bool exists;                 /* MOVE, LOOK */
+	bool exists;                 /* MOVE, LOOK; of an error: it was seen before that */
 	int64_t moved;               /* MOVE */
 	int64_t messages, in_flight; /* LOOK; -1: not known */
 } ao_drain_answer;

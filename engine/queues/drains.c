@@ -218,7 +218,7 @@ static void on_answer(void *arg, const ao_broker_answer *answer)
 	ao_drain_answered(&d->machine,
 			  &(ao_drain_answer){.error = answer->error,
 					     .reason = answer->reason,
-					     .exists = answer->exists || q->asked == AO_BROKER_MOVE,
+					     .exists = answer->exists,
 					     .moved = (int64_t)answer->moved,
 					     .messages = answer->messages,
 					     .in_flight = answer->in_flight},

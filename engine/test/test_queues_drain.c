@@ -257,7 +257,9 @@ static bool carry_out(world *w, call *c, ao_drain_answer *answer)
 	*answer = (ao_drain_answer){.exists = q->there};
 	if (c->action == AO_DRAIN_DELETE)
 		return carry_out_delete(w, c, answer);
-	if (c->action == AO_DRAIN_MOVE) {
+	if (c->action == AO_DRAIN_MOVE && !q->there) {
+		*answer = (ao_drain_answer){.error = -ENOENT, .reason = "QueueMissing"};
+	} else if (c->action == AO_DRAIN_MOVE) {
 		bool cut = rarely(w, 6);
 		answer->moved = carry_out_move(w, c, cut);
 		if (cut)
@@ -528,9 +530,66 @@ static void no_history_loses_a_message(void **state)
 		run_history(seed);
 }
 
+/* ---- single steps ---- */
+
+static ao_drain drain_of_ours(void)
+{
+	ao_drain d;
+	ao_drain_begin(&d, &(ao_drain_settings){QUIET_MS, 60000}, 1000);
+	ao_drain_tell(&d, &(ao_drain_facts){.replaced = true, .turned = true, .ours = true});
+	return d;
+}
+
+/** The queue went between two steps, or an operator that died had deleted it: both brokers answer a move with an error then. */
+static void a_queue_that_is_not_there_is_gone(void **state)
+{
+	(void)state;
+	uint64_t wait, now = 1000;
+	ao_drain d = drain_of_ours();
+	for (int i = 0; i < 10 && d.state != AO_DRAIN_GONE; i++, now += 60000)
+		if (ao_drain_next(&d, now, &wait) == AO_DRAIN_MOVE)
+			ao_drain_answered(&d, &(ao_drain_answer){.error = -ENOENT, .reason = "QueueMissing"}, now);
+	assert_string_equal(ao_drain_word(d.state), "gone");
+}
+
+/** ... but not when it is the other queue that is missing, or a Secret. */
+static void a_queue_whose_messages_cannot_go_anywhere_is_not_gone(void **state)
+{
+	(void)state;
+	static const ao_drain_answer ANSWERS[] = {{.error = -ENOENT, .reason = "QueueMissing", .exists = true},
+						  {.error = -ENOENT, .reason = "SecretMissing"}};
+	for (size_t i = 0; i < 2; i++) {
+		uint64_t wait;
+		ao_drain d = drain_of_ours();
+		assert_int_equal(ao_drain_next(&d, 1000, &wait), AO_DRAIN_MOVE);
+		ao_drain_answered(&d, &ANSWERS[i], 1000);
+		assert_string_equal(ao_drain_word(d.state), "moving");
+	}
+}
+
+static void one_that_is_to_last_is_waited_for(void **state)
+{
+	(void)state;
+	uint64_t wait;
+	unsigned asked = 0;
+	ao_drain d = drain_of_ours();
+	ao_drain_tell(&d, &(ao_drain_facts){.replaced = true, .turned = true, .ours = true, .lasting = true});
+	for (uint64_t now = 1000; now < 61000; now += 10) {
+		if (ao_drain_next(&d, now, &wait) == AO_DRAIN_NOTHING)
+			continue;
+		asked++;
+		ao_drain_answered(&d, &(ao_drain_answer){.error = -ENOENT, .reason = "QueueMissing"}, now);
+	}
+	assert_string_equal(ao_drain_word(d.state), "moving");
+	assert_in_range(asked, 2, 30);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_queue_that_is_not_there_is_gone),
+	    cmocka_unit_test(a_queue_whose_messages_cannot_go_anywhere_is_not_gone),
+	    cmocka_unit_test(one_that_is_to_last_is_waited_for),
 	    cmocka_unit_test(no_history_loses_a_message),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
