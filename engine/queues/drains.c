@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define BATCH 100 /* messages of one move: the facts are looked at anew before the next one */
 #define BUSY_MS 500
 #define QUIET_S 30
 #define PATIENCE_S 300
@@ -125,6 +124,7 @@ static const char *words_of(const char *trouble)
 	    {"NotTurned", "senders cannot be turned to the new queue"},
 	    {"MessagesComing", "messages keep coming"},
 	    {"MessagesInFlight", "somebody holds messages of it"},
+	    {"MessagesRefused", "some of them cannot be moved, see the log; take them out"},
 	    {"QueueInUse", "somebody reads it still"},
 	    {"QueueForeign", "it was not made by this operator, so its messages are not moved; move them, or delete it"},
 	};
@@ -214,12 +214,16 @@ static void on_answer(void *arg, const ao_broker_answer *answer)
 	if (answer->moved)
 		ao_info(AO_CORE, q->owner->key, "moved %llu messages from queue %s to %s", (unsigned long long)answer->moved, q->name,
 			d->into);
+	if (answer->left)
+		ao_warn(AO_CORE, q->owner->key, "%llu messages stay in queue %s: %s", (unsigned long long)answer->left, q->name,
+			answer->why ? answer->why : "nobody says why");
 	d->deleted |= answer->deleted;
 	ao_drain_answered(&d->machine,
 			  &(ao_drain_answer){.error = answer->error,
 					     .reason = answer->reason,
 					     .exists = answer->exists,
 					     .moved = (int64_t)answer->moved,
+					     .worn = answer->worn,
 					     .messages = answer->messages,
 					     .in_flight = answer->in_flight},
 			  ao_mono_ms());
@@ -252,9 +256,12 @@ static void ask(ao_kept_queue *q, ao_drain_action action)
 	q->asked = VERBS[action];
 	q->asked_digest = 0;
 	q->drain_call = true;
-	q->call = ao_access_ask(
-	    q->access,
-	    &(ao_broker_request){.verb = q->asked, .queue = want, .to = q->drain->into, .most = BATCH, .fn = on_answer, .arg = q});
+	q->call = ao_access_ask(q->access, &(ao_broker_request){.verb = q->asked,
+								.queue = want,
+								.to = q->drain->into,
+								.most = ao_drain_most(&q->drain->machine),
+								.fn = on_answer,
+								.arg = q});
 }
 
 void ao_queues_drain(ao_kept_queue *q)

@@ -584,12 +584,63 @@ static void one_that_is_to_last_is_waited_for(void **state)
 	assert_in_range(asked, 2, 30);
 }
 
+/** A broker that counts deliveries drops a message, or calls it dead, that was delivered too often: at the third time, as a rule. */
+static void messages_that_cannot_be_moved_are_not_taken_again_and_again(void **state)
+{
+	(void)state;
+	uint64_t wait;
+	unsigned moves = 0;
+	int64_t others = 150, stays = 2;
+	ao_drain d = drain_of_ours();
+	for (uint64_t now = 1000; now < 600000; now += 500) {
+		ao_drain_action action = ao_drain_next(&d, now, &wait);
+		ao_drain_answer answer = {.exists = true, .messages = others + stays, .in_flight = -1};
+		if (action == AO_DRAIN_MOVE) {
+			uint64_t most = ao_drain_most(&d) - (uint64_t)stays;
+			answer.moved = (uint64_t)others < most ? others : (int64_t)most;
+			answer.worn = stays > 0;
+			others -= answer.moved;
+			moves += stays > 0;
+		}
+		if (action == AO_DRAIN_DELETE)
+			fail_msg("it holds messages");
+		if (action)
+			ao_drain_answered(&d, &answer, now);
+		if (now == 300000) {
+			assert_int_equal(moves, 2);
+			assert_int_equal(others, 0); /* what could be moved was */
+			assert_string_equal(ao_drain_trouble(&d, now), "MessagesRefused");
+			stays = 0; /* somebody took them out */
+		}
+		if (d.state == AO_DRAIN_GOING)
+			return;
+	}
+	fail_msg("it does not go on when they are gone");
+}
+
+/** A move that fails half way has taken messages, too: the next ones risk one only. */
+static void a_move_that_failed_is_tried_with_one_message(void **state)
+{
+	(void)state;
+	uint64_t wait;
+	ao_drain d = drain_of_ours();
+	assert_in_range(ao_drain_most(&d), 10, 1000);
+	assert_int_equal(ao_drain_next(&d, 1000, &wait), AO_DRAIN_MOVE);
+	ao_drain_answered(&d, &(ao_drain_answer){.error = -EPERM, .reason = "AccessDenied", .exists = true}, 1000);
+	assert_int_equal(ao_drain_most(&d), 1);
+	assert_int_equal(ao_drain_next(&d, 60000, &wait), AO_DRAIN_MOVE);
+	ao_drain_answered(&d, &(ao_drain_answer){.exists = true, .moved = 1}, 60000);
+	assert_in_range(ao_drain_most(&d), 10, 1000);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_queue_that_is_not_there_is_gone),
 	    cmocka_unit_test(a_queue_whose_messages_cannot_go_anywhere_is_not_gone),
 	    cmocka_unit_test(one_that_is_to_last_is_waited_for),
+	    cmocka_unit_test(messages_that_cannot_be_moved_are_not_taken_again_and_again),
+	    cmocka_unit_test(a_move_that_failed_is_tried_with_one_message),
 	    cmocka_unit_test(no_history_loses_a_message),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
