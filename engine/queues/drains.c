@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define BUSY_MS 500
+#define OTHERS_MS 1000 /* between two looks whether pods of another parent are replaced */
 #define QUIET_S 30
 #define PATIENCE_S 300
 
@@ -42,6 +43,18 @@ void ao_queues_free_drain(ao_kept_queue *q)
 	free(q->drain->into);
 	free(q->drain);
 	q->drain = NULL;
+}
+
+bool ao_queues_drains(const ao_kept_queue *q)
+{
+	return q->drain && q->drain->machine.state != AO_DRAIN_GONE && q->drain->machine.state != AO_DRAIN_RELEASED;
+}
+
+void ao_queues_leave_broker(ao_kept_queue *q, const ao_access *access)
+{
+	if (q->drain && strcmp(ao_access_place(q->access), ao_access_place(access)) != 0)
+		ao_queues_disown(q);
+	ao_queues_free_drain(q);
 }
 
 void ao_queues_set_drain(ao_kept_queue *q, const cJSON *queue)
@@ -99,7 +112,7 @@ static ao_drain_facts facts_of(const ao_kept_queue *q)
 {
 	const ao_queue_drain *d = q->drain;
 	const ao_kept_queue *target = target_of(q);
-	return (ao_drain_facts){.replaced = d->replaced,
+	return (ao_drain_facts){.replaced = d->replaced && !ao_queues_drainer(q, true),
 				.turned = target && target->good && target->good == target->digest && !is_behind(target),
 				.ours = ao_whose_may_delete(&q->whose),
 				.shared = ao_queues_sharer(q) != NULL,
@@ -250,6 +263,10 @@ static void ask(ao_kept_queue *q, ao_drain_action action)
 	static const ao_broker_verb VERBS[] = {
 	    [AO_DRAIN_MOVE] = AO_BROKER_MOVE, [AO_DRAIN_LOOK] = AO_BROKER_INSPECT, [AO_DRAIN_DELETE] = AO_BROKER_DELETE};
 	ao_auto_json cJSON *want = cJSON_Duplicate(q->want, 1);
+	if (action == AO_DRAIN_DELETE) { /* from now on nobody knows that it is there, until it is asked for again */
+		q->good = 0;
+		q->existed = false;
+	}
 	ao_json_set(want, "ifEmpty", cJSON_CreateBool(true));
 	if (action == AO_DRAIN_DELETE && has_shared_dead_letters(q))
 		cJSON_DeleteItemFromObjectCaseSensitive(want, "deadLetter");
@@ -285,6 +302,8 @@ void ao_queues_drain(ao_kept_queue *q)
 	ao_drain_action action = ao_drain_next(&d->machine, now, &wait_ms);
 	if (action != AO_DRAIN_NOTHING)
 		ask(q, action);
+	else if (d->replaced && !facts.replaced)
+		wait_ms = OTHERS_MS;
 	else if (!wait_ms && !d->trouble)
 		wait_ms = d->settings.patience_ms; /* to say so when nothing happens */
 	if (wait_ms)

@@ -47,6 +47,21 @@ ao_kept_queue *ao_queues_sharer(const ao_kept_queue *q)
 	return NULL;
 }
 
+ao_kept_queue *ao_queues_drainer(const ao_kept_queue *q, bool waiting)
+{
+	for (ao_kept_queue *each = ao_map_get(q->queues->shared, q->shared_id); each; each = each->next_shared)
+		if (each != q && ao_queues_drains(each) && !(waiting && each->drain->replaced))
+			return each;
+	return NULL;
+}
+
+/** Another parent that needs what a deletion would take away, or NULL. */
+static ao_kept_queue *needed_by(const ao_kept_queue *q)
+{
+	ao_kept_queue *sharer = ao_queues_sharer(q);
+	return sharer ? sharer : ao_queues_drainer(q, false);
+}
+
 static void tell_shared(ao_kept_queue *q, const ao_kept_queue *other)
 {
 	if (q->told_shared)
@@ -185,6 +200,7 @@ static ao_kept_queue *upsert(ao_queues *queues, const ao_object *parent, const c
 	} else {
 		ao_queues_stop(q);
 		leave_shared(q);
+		ao_queues_leave_broker(q, access);
 		ao_access_put(q->access);
 		q->access = access;
 		q->existed = false;
@@ -249,7 +265,7 @@ static bool failed_just_now(const ao_kept_queue *q)
 
 static ao_queues_state state_of(ao_kept_queue *q, void (*fn)(void *arg), void *arg)
 {
-	ao_kept_queue *other = q->verb == AO_BROKER_DELETE ? ao_queues_sharer(q) : NULL;
+	ao_kept_queue *other = q->verb == AO_BROKER_DELETE ? needed_by(q) : NULL;
 	if (other) {
 		ao_queues_stop(q);
 		if (!q->kept && other->owner != q->owner)

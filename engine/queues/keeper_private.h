@@ -89,6 +89,8 @@ struct ao_queues {
 
 /** Another parent that has the same queue and keeps it, or NULL. */
 ao_kept_queue *ao_queues_sharer(const ao_kept_queue *q);
+/** Another parent that empties the same queue, or NULL. @param waiting  only one whose pods may read it still */
+ao_kept_queue *ao_queues_drainer(const ao_kept_queue *q, bool waiting);
 /** Nobody waits for it any more. @return the waiter, to be called with waiter_arg; NULL: nobody waited */
 void (*ao_queues_leave_waiter(ao_kept_queue *q))(void *arg);
 
@@ -114,6 +116,8 @@ void ao_queues_recall_one(ao_kept_queue *q);
 bool ao_queues_saw(ao_kept_queue *q, const ao_broker_answer *answer);
 /** The queue is gone, or is not wanted any more: the parent's status need not remember it. */
 void ao_queues_unrecord(ao_kept_queue *q);
+/** The queue is somebody else's. */
+void ao_queues_disown(ao_kept_queue *q);
 /** Another parent goes that has the same queue: from now on the queue is this parent's. */
 void ao_queues_inherit(ao_kept_queue *q);
 
@@ -121,6 +125,10 @@ void ao_queues_inherit(ao_kept_queue *q);
 /** Takes what a queue of a plan says of this: {into, lasting, deletion, quiet, patience}. */
 void ao_queues_set_drain(ao_kept_queue *q, const cJSON *queue);
 void ao_queues_free_drain(ao_kept_queue *q);
+/** Is it being emptied, and not at the end of that? */
+bool ao_queues_drains(const ao_kept_queue *q);
+/** It is to be reached by another way: what was seen counts no more, and at another broker it was not made by us. */
+void ao_queues_leave_broker(ao_kept_queue *q, const ao_access *access);
 /** Goes on with it. A queue that is not drained is fine. */
 void ao_queues_drain(ao_kept_queue *q);
 /** The same with all queues of a parent, one of which may have become right. */

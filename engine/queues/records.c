@@ -83,6 +83,12 @@ bool ao_queues_saw(ao_kept_queue *q, const ao_broker_answer *answer)
 	return news;
 }
 
+void ao_queues_disown(ao_kept_queue *q)
+{
+	q->whose = (ao_whose){.owner = AO_WHOSE_OTHER};
+	note(q);
+}
+
 void ao_queues_unrecord(ao_kept_queue *q)
 {
 	cJSON *record = record_of(q);
