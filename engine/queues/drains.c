@@ -108,6 +108,14 @@ bool ao_queues_may_turn(const ao_queue_owner *owner, const char *name)
 	return false;
 }
 
+bool ao_queues_is_anothers(const ao_queue_owner *owner, const char *name)
+{
+	for (const ao_kept_queue *q = owner->first; q; q = q->next)
+		if (q->drain && strcmp(q->name, name) == 0 && (ao_queues_sharer(q) || q->whose.owner == AO_WHOSE_OTHER))
+			return true;
+	return false;
+}
+
 static ao_drain_facts facts_of(const ao_kept_queue *q)
 {
 	const ao_queue_drain *d = q->drain;

@@ -178,7 +178,9 @@ static void want_now(ao_kept_queue *q)
 {
 	cJSON *instead = ao_json_at(q->want, "instead");
 	const char *other = ao_json_str(instead, "name");
-	if (other && ao_queues_may_turn(q->owner, other))
+	if (other && ao_queues_is_anothers(q->owner, other))
+		cJSON_DeleteItemFromObjectCaseSensitive(q->want, "instead");
+	else if (other && ao_queues_may_turn(q->owner, other))
 		ao_json_set(instead, "turned", cJSON_CreateBool(true));
 	uint64_t parts[] = {(uint64_t)q->verb, ao_json_digest(q->want), ao_hash_str(ao_access_id(q->access))};
 	q->digest = ao_hash(AO_HASH_INIT, parts, sizeof(parts)) | 1;

@@ -135,6 +135,8 @@ void ao_queues_drain(ao_kept_queue *q);
 void ao_queues_drain_all(ao_queue_owner *owner);
 /** Do the parent's pods read another queue than this one, so that senders may be turned away from it? */
 bool ao_queues_may_turn(const ao_queue_owner *owner, const char *name);
+/** Is a queue that is emptied read or owned by another parent, too? Then what comes to it is not to be taken from it. */
+bool ao_queues_is_anothers(const ao_queue_owner *owner, const char *name);
 /** For policies: [{name, drain, reason, message, lasting, messages}] of those whose messages go into this one; NULL: there are none. */
 cJSON *ao_queues_drains_into(const ao_kept_queue *target);
 /** For the parent's status: adds `into`, `drain` and `reason` to its records. */

@@ -44,9 +44,10 @@ typedef struct fake_broker {
 
 static queue queues_there[16];
 static fake_call *calls;
-static int64_t lost;     /* messages that went with a queue */
-static int held_verb;    /* calls with it are not carried out; -1: all are */
-static const char *text; /* of all parents */
+static int64_t lost;            /* messages that went with a queue */
+static int held_verb;           /* calls with it are not carried out; -1: all are */
+static const char *text;        /* of all parents */
+static unsigned turned, behind; /* ENSURE calls that take bindings from another queue, or leave them to it */
 static unsigned asked[AO_BROKER_PEEK + 1];
 
 static queue *find(const char *host, const char *name)
@@ -124,6 +125,9 @@ static ao_broker_answer carry_out(const fake_call *c)
 	ao_broker_answer answer = {.reason = "", .message = "", .messages = -1, .in_flight = -1};
 	queue *q = find(host, name), *to = c->to ? find(host, c->to) : NULL;
 	answer.exists = q != NULL;
+	const cJSON *instead = c->with.verb == AO_BROKER_ENSURE ? ao_json_at(c->queue, "instead") : NULL;
+	turned += cJSON_IsTrue(ao_json_at(instead, "turned"));
+	behind = instead && !cJSON_IsTrue(ao_json_at(instead, "turned"));
 	if (c->with.verb == AO_BROKER_ENSURE && !q) {
 		q = put(host, name, 0);
 		answer.exists = answer.created = true;
@@ -188,7 +192,7 @@ static int begin(void **state)
 	bench *b = ao_xcalloc(1, sizeof(*b));
 	memset(queues_there, 0, sizeof(queues_there));
 	memset(asked, 0, sizeof(asked));
-	lost = 0;
+	lost = turned = behind = 0;
 	held_verb = -1;
 	text = "{}";
 	b->loop = ao_loop_new();
@@ -381,6 +385,62 @@ static void one_that_two_empty_waits_for_the_pods_of_both(void **state)
 	assert_null(find("h", "old"));
 }
 
+/** A parent that reads `new` is to be reached as `old`, too. */
+static void read_both(bench *b)
+{
+	ao_object object = parent("a");
+	ao_auto_json cJSON *read = planned("h", "new", NULL), *kept = planned("h", "old", "new");
+	ao_json_set_str(ao_json_object(ao_json_at(read, "want"), "instead"), "name", "old");
+	ao_json_set(kept, "lasting", cJSON_CreateBool(true));
+	ao_queues_want(b->queues, &object, read, AO_BROKER_ENSURE, NULL, NULL, NULL);
+	ao_queues_want(b->queues, &object, kept, AO_BROKER_ENSURE, NULL, NULL, NULL);
+	pass_time(b, 30);
+}
+
+static void senders_are_turned_when_pods_are_replaced(void **state)
+{
+	bench *b = *state;
+	read_both(b);
+	assert_int_equal(turned, 0);
+	ao_queues_moved(b->queues, "a");
+	pass_time(b, 30);
+	assert_int_equal(turned, 1);
+}
+
+/** ... but what comes to a queue that another reads is not taken from it. Both get it. */
+static void senders_of_another_are_not_turned(void **state)
+{
+	bench *b = *state;
+	for (int alone = 0; alone < 2; alone++) {
+		if (alone) /* nobody is known who reads it, but it was there before */
+			ao_queues_forget(b->queues, "b");
+		else
+			read_it(b, "b", "h", "old");
+		pass_time(b, 20);
+		for (int i = 0; i < 3; i++) {
+			read_both(b);
+			ao_queues_moved(b->queues, "a");
+			pass_time(b, 30);
+		}
+		assert_int_equal(turned, 0);
+		assert_int_equal(behind, 0);
+		ao_queues_forget(b->queues, "a");
+	}
+}
+
+/** Who has one queue and no other pays for none of this. */
+static void passes_cost_no_calls(void **state)
+{
+	bench *b = *state;
+	for (int i = 0; i < 20; i++) {
+		read_it(b, "a", "h", "old");
+		ao_queues_moved(b->queues, "a");
+		pass_time(b, 5);
+	}
+	assert_int_equal(asked[AO_BROKER_ENSURE], 1);
+	assert_int_equal(asked[AO_BROKER_INSPECT] + asked[AO_BROKER_MOVE] + asked[AO_BROKER_DELETE], 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -389,6 +449,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(another_broker_is_looked_at_anew, begin, end),
 	    cmocka_unit_test_setup_teardown(one_that_goes_takes_no_queue_that_another_empties, begin, end),
 	    cmocka_unit_test_setup_teardown(one_that_two_empty_waits_for_the_pods_of_both, begin, end),
+	    cmocka_unit_test_setup_teardown(senders_are_turned_when_pods_are_replaced, begin, end),
+	    cmocka_unit_test_setup_teardown(senders_of_another_are_not_turned, begin, end),
+	    cmocka_unit_test_setup_teardown(passes_cost_no_calls, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
