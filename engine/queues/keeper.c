@@ -427,9 +427,10 @@ cJSON *ao_queues_facts(const ao_queues *queues, const char *uid)
 {
 	cJSON *facts = cJSON_CreateArray();
 	const ao_queue_owner *owner = ao_map_get(queues->owners, uid);
-	for (const ao_kept_queue *q = owner ? owner->first : NULL; q; q = q->next)
-		if (!q->leaving)
-			cJSON_AddItemToArray(facts, fact_of(q));
+	for (int emptied = 0; emptied < 2; emptied++) /* those that are read come first */
+		for (const ao_kept_queue *q = owner ? owner->first : NULL; q; q = q->next)
+			if (!q->leaving && !emptied == !q->drain)
+				cJSON_AddItemToArray(facts, fact_of(q));
 	return facts;
 }
 

@@ -82,7 +82,7 @@ cJSON *ao_queues_records(ao_queues *queues, const ao_object *parent);
 /**
  * For policies: [{name, transport, ready, messages, in_flight, dead_letters, reason, message, drains}], the last as [{name, drain, reason,
  * message, lasting, messages}] of the queues whose messages go into this one.  Unknown counts are left out, and so are queues that the
- * parent leaves.  dead_letters are those of a dead letter queue that is named after the queue: another has many to serve.
+ * parent leaves; those that it reads come first.  dead_letters are those of a dead letter queue that is named after the queue: another has many to serve.
  * The caller frees.
  */
 cJSON *ao_queues_facts(const ao_queues *queues, const char *parent_uid);

@@ -428,6 +428,18 @@ static void senders_of_another_are_not_turned(void **state)
 	}
 }
 
+/** Policies take the first one for the queue that the parent reads: what they say of messages and dead letters is about that. */
+static void the_queue_that_is_read_comes_first(void **state)
+{
+	bench *b = *state;
+	read_it(b, "a", "h", "old");
+	pass_time(b, 20);
+	read_both(b);
+	ao_auto_json cJSON *facts = ao_queues_facts(b->queues, "a");
+	assert_int_equal(cJSON_GetArraySize(facts), 2);
+	assert_string_equal(ao_json_str(cJSON_GetArrayItem(facts, 0), "name"), "new");
+}
+
 /** Who has one queue and no other pays for none of this. */
 static void passes_cost_no_calls(void **state)
 {
@@ -451,6 +463,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(one_that_two_empty_waits_for_the_pods_of_both, begin, end),
 	    cmocka_unit_test_setup_teardown(senders_are_turned_when_pods_are_replaced, begin, end),
 	    cmocka_unit_test_setup_teardown(senders_of_another_are_not_turned, begin, end),
+	    cmocka_unit_test_setup_teardown(the_queue_that_is_read_comes_first, begin, end),
 	    cmocka_unit_test_setup_teardown(passes_cost_no_calls, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
