@@ -428,6 +428,21 @@ static void senders_of_another_are_not_turned(void **state)
 	}
 }
 
+/** An operator without records has made the queue that it knew, and none by the other name. */
+static void an_heir_has_no_queue_by_another_name(void **state)
+{
+	bench *b = *state;
+	text = "{\"status\":{\"phase\":\"Running\"}}";
+	put("h", "new", 0);
+	put("h", "old", 5);
+	for (int i = 0; i < 5; i++) {
+		read_both(b);
+		ao_queues_moved(b->queues, "a");
+	}
+	assert_int_equal(find("h", "old")->messages, 5);
+	assert_int_equal(asked[AO_BROKER_MOVE], 0);
+}
+
 /** Policies take the first one for the queue that the parent reads: what they say of messages and dead letters is about that. */
 static void the_queue_that_is_read_comes_first(void **state)
 {
@@ -463,6 +478,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(one_that_two_empty_waits_for_the_pods_of_both, begin, end),
 	    cmocka_unit_test_setup_teardown(senders_are_turned_when_pods_are_replaced, begin, end),
 	    cmocka_unit_test_setup_teardown(senders_of_another_are_not_turned, begin, end),
+	    cmocka_unit_test_setup_teardown(an_heir_has_no_queue_by_another_name, begin, end),
 	    cmocka_unit_test_setup_teardown(the_queue_that_is_read_comes_first, begin, end),
 	    cmocka_unit_test_setup_teardown(passes_cost_no_calls, begin, end),
 	};
