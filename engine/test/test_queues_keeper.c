@@ -428,6 +428,38 @@ static void senders_of_another_are_not_turned(void **state)
 	}
 }
 
+static bool is_leading;
+static bool leads(void *arg)
+{
+	(void)arg;
+	return is_leading;
+}
+
+/** A process that stood still goes on with what it was about to do, though another one leads. It may look, and no more. */
+static void nothing_is_changed_without_leading(void **state)
+{
+	bench *b = *state;
+	is_leading = true;
+	ao_kube_set_gate(b->kube, leads, NULL);
+	read_it(b, "a", "h", "old");
+	pass_time(b, 20);
+	find("h", "old")->messages = 5;
+	read_it(b, "a", "h", "new");
+	leave_it(b, "a", "h", "old", "new");
+	pass_time(b, 20);
+	is_leading = false;
+	ao_queues_moved(b->queues, "a");
+	read_it(b, "b", "h", "other");
+	pass_time(b, 100);
+	assert_int_equal(asked[AO_BROKER_MOVE] + asked[AO_BROKER_DELETE], 0);
+	assert_int_equal(find("h", "old")->messages, 5);
+	assert_null(find("h", "other"));
+	is_leading = true;
+	pass_time(b, 3000);
+	assert_null(find("h", "old"));
+	assert_non_null(find("h", "other"));
+}
+
 /** An operator without records has made the queue that it knew, and none by the other name. */
 static void an_heir_has_no_queue_by_another_name(void **state)
 {
@@ -479,6 +511,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(senders_are_turned_when_pods_are_replaced, begin, end),
 	    cmocka_unit_test_setup_teardown(senders_of_another_are_not_turned, begin, end),
 	    cmocka_unit_test_setup_teardown(an_heir_has_no_queue_by_another_name, begin, end),
+	    cmocka_unit_test_setup_teardown(nothing_is_changed_without_leading, begin, end),
 	    cmocka_unit_test_setup_teardown(the_queue_that_is_read_comes_first, begin, end),
 	    cmocka_unit_test_setup_teardown(passes_cost_no_calls, begin, end),
 	};
