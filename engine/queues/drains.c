@@ -373,8 +373,7 @@ void ao_queues_describe_drains(const ao_queue_owner *owner, cJSON *records)
 		for (size_t i = 0; i < AO_LEN(OURS); i++)
 			cJSON_DeleteItemFromObjectCaseSensitive(record, OURS[i]);
 		for (const ao_kept_queue *q = owner->first; q; q = q->next)
-			if (q->drain && strcmp(q->name, ao_json_str(record, "name")) == 0 &&
-			    strcmp(ao_access_transport(q->access), ao_json_str(record, "transport")) == 0) {
+			if (q->drain && ao_queues_is_record(q, record)) {
 				ao_json_set_str(record, "into", q->drain->into);
 				describe(q, record);
 			}

@@ -110,6 +110,8 @@ void ao_queues_on_back(void *arg, ao_access *access, bool may_enter);
 /* records.c */
 /** Reads what the parent's status says of its queues. */
 void ao_queues_recall(const ao_queues *queues, ao_queue_owner *owner, const ao_object *parent);
+/** Is it the one of this queue? A status may hold anything. */
+bool ao_queues_is_record(const ao_kept_queue *q, const cJSON *record);
 /** Takes what the records say of a queue that is new to us. Its access must be set. */
 void ao_queues_recall_one(ao_kept_queue *q);
 /** Takes a broker's answer to ENSURE. @return whether the parent's status has to say something new */

@@ -26,14 +26,18 @@ void ao_queues_recall(const ao_queues *queues, ao_queue_owner *owner, const ao_o
 		owner->records = cJSON_CreateArray();
 }
 
+bool ao_queues_is_record(const ao_kept_queue *q, const cJSON *record)
+{
+	const char *name = ao_json_str(record, "name"), *transport = ao_json_str(record, "transport");
+	return name && transport && strcmp(name, q->name) == 0 && strcmp(transport, ao_access_transport(q->access)) == 0;
+}
+
 static cJSON *record_of(const ao_kept_queue *q)
 {
 	cJSON *record;
-	cJSON_ArrayForEach (record, q->owner->records) {
-		const char *name = ao_json_str(record, "name"), *transport = ao_json_str(record, "transport");
-		if (name && transport && strcmp(name, q->name) == 0 && strcmp(transport, ao_access_transport(q->access)) == 0)
+	cJSON_ArrayForEach (record, q->owner->records)
+		if (ao_queues_is_record(q, record))
 			return record;
-	}
 	return NULL;
 }
 

@@ -428,6 +428,18 @@ static void senders_of_another_are_not_turned(void **state)
 	}
 }
 
+/** Anybody who may write a status can write that. */
+static void records_that_say_nothing_do_no_harm(void **state)
+{
+	bench *b = *state;
+	text = "{\"status\":{\"queues\":[{},null,7,{\"name\":\"old\"},{\"name\":3,\"transport\":\"main\"}]}}";
+	read_it(b, "a", "h", "new");
+	leave_it(b, "a", "h", "old", "new");
+	ao_object object = parent("a");
+	ao_auto_json cJSON *records = ao_queues_records(b->queues, &object);
+	assert_int_equal(cJSON_GetArraySize(records), 5);
+}
+
 static bool is_leading;
 static bool leads(void *arg)
 {
@@ -512,6 +524,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(senders_of_another_are_not_turned, begin, end),
 	    cmocka_unit_test_setup_teardown(an_heir_has_no_queue_by_another_name, begin, end),
 	    cmocka_unit_test_setup_teardown(nothing_is_changed_without_leading, begin, end),
+	    cmocka_unit_test_setup_teardown(records_that_say_nothing_do_no_harm, begin, end),
 	    cmocka_unit_test_setup_teardown(the_queue_that_is_read_comes_first, begin, end),
 	    cmocka_unit_test_setup_teardown(passes_cost_no_calls, begin, end),
 	};
