@@ -120,7 +120,7 @@ static ao_drain_facts facts_of(const ao_kept_queue *q)
 {
 	const ao_queue_drain *d = q->drain;
 	const ao_kept_queue *target = target_of(q);
-	return (ao_drain_facts){.replaced = d->replaced && !ao_queues_drainer(q, true),
+	return (ao_drain_facts){.replaced = d->replaced && !ao_queues_drainer(q, true) && !ao_queues_claimant(q),
 				.turned = target && target->good && target->good == target->digest && !is_behind(target),
 				.ours = ao_whose_may_delete(&q->whose),
 				.shared = ao_queues_sharer(q) != NULL,

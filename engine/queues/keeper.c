@@ -267,6 +267,18 @@ static bool failed_just_now(const ao_kept_queue *q)
 	return q->error && q->failed_digest == q->digest && ao_mono_ms() - q->answered_ms < RECENT_MS;
 }
 
+/** A queue that was to go stays for a parent that has no plan now. */
+static bool is_claimed(ao_kept_queue *q)
+{
+	const ao_queue_owner *claimant = q->verb == AO_BROKER_DELETE ? ao_queues_claimant(q) : NULL;
+	if (!claimant)
+		return false;
+	ao_queues_stop(q);
+	if (!q->kept)
+		ao_queues_kept(q, false, ao_xasprintf("queue %s stays at its broker: %s has it, too", q->name, claimant->key));
+	return true;
+}
+
 static ao_queues_state state_of(ao_kept_queue *q, void (*fn)(void *arg), void *arg)
 {
 	ao_kept_queue *other = q->verb == AO_BROKER_DELETE ? needed_by(q) : NULL;
@@ -281,6 +293,8 @@ static ao_queues_state state_of(ao_kept_queue *q, void (*fn)(void *arg), void *a
 		return AO_QUEUES_DONE;
 	}
 	if (q->good == q->digest)
+		return AO_QUEUES_DONE;
+	if (is_claimed(q))
 		return AO_QUEUES_DONE;
 	if (!q->call && failed_just_now(q))
 		return AO_QUEUES_FAILED;
@@ -327,6 +341,8 @@ void ao_queues_leave(ao_queues *queues, const ao_object *parent, const cJSON *qu
 	ao_queues_unrecord(q);
 	q->good = q->digest;
 }
+
+void ao_queues_claim(ao_queues *queues, const ao_object *parent) { owner_of(queues, parent); }
 
 void ao_queues_moved(ao_queues *queues, const char *uid)
 {

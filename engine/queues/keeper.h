@@ -61,6 +61,11 @@ ao_queues_state ao_queues_want(ao_queues *queues, const ao_object *parent, const
  * at again and again until it is.  A queue with `into` that is not leaving but `lasting` is wanted made, and is emptied for good.
  */
 void ao_queues_leave(ao_queues *queues, const ao_object *parent, const cJSON *queue);
+/**
+ * A parent cannot be planned: what its status says that it has is not emptied and not deleted for others.  That ends with ao_queues_forget(),
+ * and when the parent has a plan with queues.
+ */
+void ao_queues_claim(ao_queues *queues, const ao_object *parent);
 /** The pods of a parent that read the queues it leaves are gone. It must be known which other parents have which queues. */
 void ao_queues_moved(ao_queues *queues, const char *parent_uid);
 /** Does a queue of the parent wait for ao_queues_moved()? */

@@ -112,6 +112,8 @@ void ao_queues_on_back(void *arg, ao_access *access, bool may_enter);
 void ao_queues_recall(const ao_queues *queues, ao_queue_owner *owner, const ao_object *parent);
 /** Is it the one of this queue? A status may hold anything. */
 bool ao_queues_is_record(const ao_kept_queue *q, const cJSON *record);
+/** Another parent of which nothing is known but its records, and they have the queue; or NULL. */
+const ao_queue_owner *ao_queues_claimant(const ao_kept_queue *q);
 /** Takes what the records say of a queue that is new to us. Its access must be set. */
 void ao_queues_recall_one(ao_kept_queue *q);
 /** Takes a broker's answer to ENSURE. @return whether the parent's status has to say something new */

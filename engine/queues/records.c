@@ -41,6 +41,20 @@ static cJSON *record_of(const ao_kept_queue *q)
 	return NULL;
 }
 
+const ao_queue_owner *ao_queues_claimant(const ao_kept_queue *q)
+{
+	size_t cursor = 0;
+	for (const ao_queue_owner *each; (each = ao_map_next(q->queues->owners, &cursor, NULL));) {
+		const cJSON *record;
+		if (each == q->owner || each->first)
+			continue;
+		cJSON_ArrayForEach (record, each->records)
+			if (ao_queues_is_record(q, record))
+				return each;
+	}
+	return NULL;
+}
+
 void ao_queues_recall_one(ao_kept_queue *q)
 {
 	const cJSON *record = record_of(q);

@@ -440,6 +440,29 @@ static void records_that_say_nothing_do_no_harm(void **state)
 	assert_int_equal(cJSON_GetArraySize(records), 5);
 }
 
+/** A parent that is paused, or cannot be planned, has pods all the same: after a restart its status alone says what they read. */
+static void what_a_parent_without_a_plan_reads_is_left_alone(void **state)
+{
+	bench *b = *state;
+	text = "{\"status\":{\"queues\":[{\"name\":\"old\",\"transport\":\"main\",\"owner\":\"Actor\"}]}}";
+	put("h", "old", 5);
+	ao_object paused = parent("b");
+	ao_queues_claim(b->queues, &paused);
+	read_it(b, "a", "h", "new");
+	leave_it(b, "a", "h", "old", "new");
+	pass_time(b, 20);
+	ao_queues_moved(b->queues, "a");
+	pass_time(b, 100);
+	assert_int_equal(asked[AO_BROKER_MOVE] + asked[AO_BROKER_DELETE], 0);
+	delete_it(b, "a", "h", "old");
+	pass_time(b, 100);
+	assert_non_null(find("h", "old"));
+	assert_int_equal(lost, 0);
+	ao_queues_forget(b->queues, "b");
+	delete_it(b, "a", "h", "old");
+	pass_time(b, 100);
+}
+
 static bool is_leading;
 static bool leads(void *arg)
 {
@@ -525,6 +548,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(an_heir_has_no_queue_by_another_name, begin, end),
 	    cmocka_unit_test_setup_teardown(nothing_is_changed_without_leading, begin, end),
 	    cmocka_unit_test_setup_teardown(records_that_say_nothing_do_no_harm, begin, end),
+	    cmocka_unit_test_setup_teardown(what_a_parent_without_a_plan_reads_is_left_alone, begin, end),
 	    cmocka_unit_test_setup_teardown(the_queue_that_is_read_comes_first, begin, end),
 	    cmocka_unit_test_setup_teardown(passes_cost_no_calls, begin, end),
 	};
