@@ -3,7 +3,7 @@
 local k8s = require 'k8s'
 local plain = require 'plain'
 
-local gmatch, ipairs, next, type = string.gmatch, ipairs, next, type
+local gmatch, ipairs, next, sub, type = string.gmatch, ipairs, next, string.sub, type
 local format = plain.format
 
 local leaving = {}
@@ -35,6 +35,14 @@ local function take_turns(target, queue)
   target.want, queue.want = k8s.copy(target.want or {}), k8s.copy(queue.want or {})
   target.want.instead = target.want.instead or theirs
   queue.want.instead = ours
+end
+
+--- A dead letter queue that is named after its queue goes with it; another has other queues to serve, and stays.
+local function spare_dead_letters(queue)
+  local dead, own = k8s.get(queue, { 'want', 'deadLetter', 'name' }), queue.name .. '-'
+  if type(dead) ~= 'string' or sub(dead, 1, #own) == own then return end
+  queue.want = k8s.copy(queue.want)
+  queue.want.deadLetter = nil
 end
 
 --- Turns a queue of another profile into one that is emptied.
@@ -82,6 +90,7 @@ function leaving.add(queues, others, records, names, deleting)
         elseif not deleting then
           queue.leaving = true
         end
+        if queue.leaving then spare_dead_letters(queue) end
         if queue.leaving and queue.deletion == 'Delete' then queue.deletion = 'DeleteIfEmpty' end
         queues[#queues + 1] = queue
       end

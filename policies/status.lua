@@ -206,15 +206,15 @@ local function transport_seen(actor, ctx, f)
   return 'Unknown', 'QueueNotReached', ('the broker of transport "%s" has not been asked yet'):format(actor.spec.transport)
 end
 
---- What could not be processed waits for a person. Without any there is no condition; what is not known now stays said.
+--- What could not be processed waits for a person. Without any there is no condition; what is not known now stays said, of the same queue.
 local function dead_letters(ctx, f)
   local queue = ctx.queues[1]
-  local count = queue and queue.dead_letters
-  if not count then return conditions.get(f.before.conditions, 'DeadLetters') end
+  local count, before = queue and queue.dead_letters, conditions.get(f.before.conditions, 'DeadLetters')
+  local subject = queue and ('the dead letter queue of %s holds '):format(queue.name)
+  if not count then return before and (not queue or (before.message or ''):sub(1, #subject) == subject) and before or nil end
   if count == 0 then return end
   return { status = 'True', reason = 'MessagesDied',
-    message = ('the dead letter queue of %s holds %d message%s; `asya-operator queue` shows and sends them back')
-      :format(queue.name, count, count == 1 and '' or 's') }
+    message = ('%s%d message%s; `asya-operator queue` shows and sends them back'):format(subject, count, count == 1 and '' or 's') }
 end
 
 --- The old queue that is still to be emptied, as a condition's reason and message; or nil. One whose name stays in use is none.

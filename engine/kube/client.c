@@ -147,6 +147,8 @@ ao_kube *ao_kube_sibling(const ao_kube *kube)
 	return sibling;
 }
 
+bool ao_kube_may_write(const ao_kube *kube) { return !kube->gate || kube->gate(kube->gate_arg); }
+
 void ao_kube_set_gate(ao_kube *kube, bool (*gate)(void *arg), void *arg)
 {
 	kube->gate = gate;
@@ -335,7 +337,7 @@ static void say_unsure(ao_answer_parts *parts)
 static bool may_leave(void *arg)
 {
 	const ao_kube_call *call = arg;
-	return !call->write || !call->kube->gate || call->kube->gate(call->kube->gate_arg);
+	return !call->write || ao_kube_may_write(call->kube);
 }
 
 static void on_http_done(void *arg, const ao_http_response *response)

@@ -82,6 +82,8 @@ void ao_kube_free(ao_kube *kube); /* cancels every call */
 
 /** Every request but GET first asks `gate(arg)`, and again when it leaves; false refuses it. NULL: no gate. */
 void ao_kube_set_gate(ao_kube *kube, bool (*gate)(void *arg), void *arg);
+/** What the gate says now, for what is written elsewhere. */
+bool ao_kube_may_write(const ao_kube *kube);
 
 ao_kube_call *ao_kube_send(ao_kube *kube, const ao_kube_request *request);
 void ao_kube_cancel(ao_kube_call *call);

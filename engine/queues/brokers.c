@@ -322,6 +322,12 @@ static void send_call(ao_access_call *c)
 									 .arg = c});
 }
 
+/** A process that stood still goes on where it was: what it was about to change may be another's to change by now. */
+static bool may_leave(const ao_access_call *c)
+{
+	return c->verb == AO_BROKER_INSPECT || c->verb == AO_BROKER_PEEK || ao_kube_may_write(c->access->brokers->kube);
+}
+
 /** Sends or answers what waits at an access, once it is clear with which server. */
 static void take_turn(ao_access *a)
 {
@@ -333,16 +339,21 @@ static void take_turn(ao_access *a)
 	}
 	uint64_t now = ao_mono_ms(), again = next_read_ms(a);
 	ao_broker_answer answer = {.error = a->error, .reason = a->reason, .message = a->message, .messages = -1, .in_flight = -1};
+	static const ao_broker_answer not_ours = {.error = -EAGAIN,
+						  .reason = "BrokerError",
+						  .message = "not asked, because another replica may lead now",
+						  .messages = -1,
+						  .in_flight = -1};
 	answer.retry_ms = again > now ? again - now : 0;
 	a->refs++; /* callbacks may give it back */
 	for (ao_access_call *c = a->calls, *next; c; c = next) {
 		next = c->next;
 		if (c->sent || (a->read && !(a->server && c->verb == AO_BROKER_DELETE)))
 			continue;
-		if (a->server) {
+		if (a->server && may_leave(c)) {
 			send_call(c);
 		} else {
-			on_answer(c, &answer);
+			on_answer(c, a->server ? &not_ours : &answer);
 			next = a->calls; /* the callback may have ended others */
 		}
 	}

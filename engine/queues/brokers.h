@@ -42,7 +42,8 @@ const char *ao_access_transport(const ao_access *access);
 bool ao_access_prompt(const ao_access *access);
 
 /**
- * As ao_broker_send().  It fails for two more reasons: those of secrets.h, and InvalidConfiguration when no broker can be made.
+ * As ao_broker_send().  It fails for more reasons: those of secrets.h, InvalidConfiguration when no broker can be made, and, unless it only
+ * looks, when the gate of the Kubernetes client is closed.
  * @param queue  copied
  */
 ao_access_call *ao_access_send(ao_access *access, ao_broker_verb verb, const cJSON *queue, ao_broker_fn fn, void *arg);

@@ -10,6 +10,9 @@
 #define IDLE_MS 5000     /* the same at most, when nothing has come for a while */
 #define FOREIGN_MS 30000 /* between two looks at what is not ours */
 #define MAX_DELAY_MS 30000
+#define BATCH 100   /* messages of one move: the facts are looked at anew before the next one */
+#define REST 100000 /* ... of the last one, when some messages cannot be moved: those that can be are to go with it */
+#define MAX_WORN 2  /* moves that get messages and give them back: a broker may drop one that was delivered three times */
 
 void ao_drain_begin(ao_drain *d, const ao_drain_settings *settings, uint64_t now_ms)
 {
@@ -43,6 +46,7 @@ void ao_drain_tell(ao_drain *d, const ao_drain_facts *facts)
 
 /* ---- what to do ---- */
 
+static bool may_move(const ao_drain *d) { return d->facts.ours && d->worn < MAX_WORN; }
 static bool has_been_quiet(const ao_drain *d) { return d->looked_ms && d->looked_ms - d->empty_ms >= d->set.quiet_ms; }
 
 static ao_drain_action wanted(const ao_drain *d)
@@ -50,7 +54,7 @@ static ao_drain_action wanted(const ao_drain *d)
 	switch (d->state) {
 	case AO_DRAIN_MOVING:
 	case AO_DRAIN_WATCHING:
-		return d->facts.ours && !d->moved_all ? AO_DRAIN_MOVE : AO_DRAIN_LOOK;
+		return may_move(d) && !d->moved_all ? AO_DRAIN_MOVE : AO_DRAIN_LOOK;
 	case AO_DRAIN_GOING:
 		return AO_DRAIN_DELETE;
 	default:
@@ -70,6 +74,8 @@ ao_drain_action ao_drain_next(ao_drain *d, uint64_t now_ms, uint64_t *ret_ms)
 	}
 	return d->asked = action;
 }
+
+uint64_t ao_drain_most(const ao_drain *d) { return d->failures ? 1 : d->worn ? REST : BATCH; }
 
 /* ---- what came of it ---- */
 
@@ -103,7 +109,9 @@ static void holds_something(ao_drain *d, uint64_t now_ms)
 static void moved(ao_drain *d, const ao_drain_answer *answer, uint64_t now_ms)
 {
 	d->total += answer->moved;
-	if (answer->moved) {
+	if (answer->worn)
+		d->worn = answer->moved ? d->worn + 1 : MAX_WORN;
+	if (answer->moved || answer->worn) {
 		d->idle = 0;
 		d->messages = -1;
 		holds_something(d, now_ms);
@@ -121,7 +129,12 @@ static void looked(ao_drain *d, const ao_drain_answer *answer, uint64_t now_ms)
 	d->moved_all = false;                            /* the next look is preceded by a move */
 	if (answer->messages || answer->in_flight > 0) { /* what nobody has counted is not empty */
 		holds_something(d, now_ms);
-		d->next_ms = now_ms + (d->facts.ours ? slower(d->idle++, IDLE_MS) : FOREIGN_MS);
+		d->next_ms = now_ms + (may_move(d) ? slower(d->idle++, IDLE_MS) : FOREIGN_MS);
+		return;
+	}
+	if (d->worn) { /* somebody took them out; this look followed no move */
+		d->worn = 0;
+		d->next_ms = now_ms;
 		return;
 	}
 	if (!d->empty_ms)
@@ -137,20 +150,35 @@ static void looked(ao_drain *d, const ao_drain_answer *answer, uint64_t now_ms)
 	d->next_ms = now_ms;
 }
 
+/** One that is to last is made again, by others. */
+static void gone(ao_drain *d, uint64_t now_ms)
+{
+	d->state = d->facts.lasting ? AO_DRAIN_MOVING : AO_DRAIN_GONE;
+	d->next_ms = now_ms + slower(d->idle++, IDLE_MS);
+}
+
+/** A move says that there is nothing to move from with an error; `exists` tells this from a queue that there is nothing to move to. */
+static bool is_missing(ao_drain_action asked, const ao_drain_answer *answer)
+{
+	bool names_it = answer->error == -ENOENT && answer->reason && strcmp(answer->reason, "QueueMissing") == 0;
+	return !answer->exists && (!answer->error || (asked == AO_DRAIN_MOVE && names_it));
+}
+
 void ao_drain_answered(ao_drain *d, const ao_drain_answer *answer, uint64_t now_ms)
 {
 	ao_drain_action asked = d->asked;
 	d->asked = AO_DRAIN_NOTHING;
 	if (!asked || at_end(d) || d->state == AO_DRAIN_WAITING)
 		return; /* an answer to what is not wanted any more */
-	if (answer->error) {
+	bool missing = is_missing(asked, answer);
+	if (answer->error && !missing) {
 		failed(d, answer, now_ms);
 		return;
 	}
 	d->failures = 0;
 	d->reason[0] = '\0';
-	if (asked == AO_DRAIN_DELETE || !answer->exists)
-		d->state = d->facts.lasting ? AO_DRAIN_MOVING : AO_DRAIN_GONE;
+	if (asked == AO_DRAIN_DELETE || missing)
+		gone(d, now_ms);
 	else if (asked == AO_DRAIN_MOVE)
 		moved(d, answer, now_ms);
 	else
@@ -172,6 +200,8 @@ const char *ao_drain_trouble(const ao_drain *d, uint64_t now_ms)
 		return NULL;
 	if (d->state != AO_DRAIN_WAITING && !d->facts.ours)
 		return "QueueForeign";
+	if (d->worn >= MAX_WORN)
+		return "MessagesRefused";
 	if (!late)
 		return NULL;
 	if (d->state == AO_DRAIN_WAITING)

@@ -14,6 +14,8 @@
  * It promises: nothing is moved before pods read the queue that messages go into; nothing is moved out of a queue that is not ours, or that
  * is another's as well; a queue is deleted only when two moves and two looks, `quiet_ms` apart, found nothing, and the broker is told to
  * delete it only if that is so still.  Nothing of it has to be remembered: a machine that begins anew does all looks anew.
+ * Messages that cannot be moved are taken twice at most: a broker may drop what is delivered again and again.  Then it only looks, until they
+ * are gone.
  * A machine never gives up.  When it takes too long it says why, and both queues stay.
  *
  * Threads: any.
@@ -54,8 +56,9 @@ typedef struct ao_drain_facts {
 typedef struct ao_drain_answer {
 	int error;                   /* 0: it was done */
 	const char *reason;          /* of an error: a constant word of transport.h */
-	bool exists;                 /* MOVE, LOOK */
+	bool exists;                 /* MOVE, LOOK; of an error: it was seen before that */
 	int64_t moved;               /* MOVE */
+	bool worn;                   /* MOVE: some were got and given back, which the broker may count against them */
 	int64_t messages, in_flight; /* LOOK; -1: not known */
 } ao_drain_answer;
 
@@ -70,6 +73,7 @@ typedef struct ao_drain {
 	uint64_t empty_ms;                  /* since when it is known to be empty; 0: it is not */
 	uint64_t looked_ms;                 /* when a look last found it empty; 0: none did since empty_ms */
 	unsigned failures, idle;            /* in a row */
+	unsigned worn;                      /* moves that left something, since it was last empty */
 	bool refused;                       /* the broker found it in use when it was to go */
 	char reason[32];                    /* of the last failure; "": it was none */
 	int64_t total, messages, in_flight; /* moved by this machine; as last seen, -1: not known */
@@ -83,13 +87,15 @@ void ao_drain_tell(ao_drain *d, const ao_drain_facts *facts);
  * @param ret_ms  gets, with AO_DRAIN_NOTHING, after how long to ask again; 0: when the facts change, or the answer comes
  */
 ao_drain_action ao_drain_next(ao_drain *d, uint64_t now_ms, uint64_t *ret_ms);
+/** How many messages a MOVE may take. */
+uint64_t ao_drain_most(const ao_drain *d);
 /** What came of it. A call that was given up is one with an error. */
 void ao_drain_answered(ao_drain *d, const ao_drain_answer *answer, uint64_t now_ms);
 
 /** Is it known to hold nothing? Nobody needs to wait for it any longer, though it is still there. */
 bool ao_drain_is_empty(const ao_drain *d);
 /**
- * Why it takes so long, as one word for a condition: PodsNotReplaced, NotTurned, MessagesComing, MessagesInFlight, QueueInUse, QueueForeign,
+ * Why it takes so long, as one word for a condition: PodsNotReplaced, NotTurned, MessagesComing, MessagesInFlight, MessagesRefused, QueueInUse, QueueForeign,
  * or the broker's.  NULL: it does not, yet.
  */
 const char *ao_drain_trouble(const ao_drain *d, uint64_t now_ms);

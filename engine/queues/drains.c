@@ -13,8 +13,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define BATCH 100 /* messages of one move: the facts are looked at anew before the next one */
 #define BUSY_MS 500
+#define OTHERS_MS 1000 /* between two looks whether pods of another parent are replaced */
 #define QUIET_S 30
 #define PATIENCE_S 300
 
@@ -43,6 +43,18 @@ void ao_queues_free_drain(ao_kept_queue *q)
 	free(q->drain->into);
 	free(q->drain);
 	q->drain = NULL;
+}
+
+bool ao_queues_drains(const ao_kept_queue *q)
+{
+	return q->drain && q->drain->machine.state != AO_DRAIN_GONE && q->drain->machine.state != AO_DRAIN_RELEASED;
+}
+
+void ao_queues_leave_broker(ao_kept_queue *q, const ao_access *access)
+{
+	if (q->drain && strcmp(ao_access_place(q->access), ao_access_place(access)) != 0)
+		ao_queues_disown(q);
+	ao_queues_free_drain(q);
 }
 
 void ao_queues_set_drain(ao_kept_queue *q, const cJSON *queue)
@@ -96,11 +108,19 @@ bool ao_queues_may_turn(const ao_queue_owner *owner, const char *name)
 	return false;
 }
 
+bool ao_queues_is_anothers(const ao_queue_owner *owner, const char *name)
+{
+	for (const ao_kept_queue *q = owner->first; q; q = q->next)
+		if (q->drain && strcmp(q->name, name) == 0 && (ao_queues_sharer(q) || q->whose.owner == AO_WHOSE_OTHER))
+			return true;
+	return false;
+}
+
 static ao_drain_facts facts_of(const ao_kept_queue *q)
 {
 	const ao_queue_drain *d = q->drain;
 	const ao_kept_queue *target = target_of(q);
-	return (ao_drain_facts){.replaced = d->replaced,
+	return (ao_drain_facts){.replaced = d->replaced && !ao_queues_drainer(q, true) && !ao_queues_claimant(q),
 				.turned = target && target->good && target->good == target->digest && !is_behind(target),
 				.ours = ao_whose_may_delete(&q->whose),
 				.shared = ao_queues_sharer(q) != NULL,
@@ -125,6 +145,7 @@ static const char *words_of(const char *trouble)
 	    {"NotTurned", "senders cannot be turned to the new queue"},
 	    {"MessagesComing", "messages keep coming"},
 	    {"MessagesInFlight", "somebody holds messages of it"},
+	    {"MessagesRefused", "some of them cannot be moved, see the log; take them out"},
 	    {"QueueInUse", "somebody reads it still"},
 	    {"QueueForeign", "it was not made by this operator, so its messages are not moved; move them, or delete it"},
 	};
@@ -214,12 +235,16 @@ static void on_answer(void *arg, const ao_broker_answer *answer)
 	if (answer->moved)
 		ao_info(AO_CORE, q->owner->key, "moved %llu messages from queue %s to %s", (unsigned long long)answer->moved, q->name,
 			d->into);
+	if (answer->left)
+		ao_warn(AO_CORE, q->owner->key, "%llu messages stay in queue %s: %s", (unsigned long long)answer->left, q->name,
+			answer->why ? answer->why : "nobody says why");
 	d->deleted |= answer->deleted;
 	ao_drain_answered(&d->machine,
 			  &(ao_drain_answer){.error = answer->error,
 					     .reason = answer->reason,
-					     .exists = answer->exists || q->asked == AO_BROKER_MOVE,
+					     .exists = answer->exists,
 					     .moved = (int64_t)answer->moved,
+					     .worn = answer->worn,
 					     .messages = answer->messages,
 					     .in_flight = answer->in_flight},
 			  ao_mono_ms());
@@ -246,15 +271,22 @@ static void ask(ao_kept_queue *q, ao_drain_action action)
 	static const ao_broker_verb VERBS[] = {
 	    [AO_DRAIN_MOVE] = AO_BROKER_MOVE, [AO_DRAIN_LOOK] = AO_BROKER_INSPECT, [AO_DRAIN_DELETE] = AO_BROKER_DELETE};
 	ao_auto_json cJSON *want = cJSON_Duplicate(q->want, 1);
+	if (action == AO_DRAIN_DELETE) { /* from now on nobody knows that it is there, until it is asked for again */
+		q->good = 0;
+		q->existed = false;
+	}
 	ao_json_set(want, "ifEmpty", cJSON_CreateBool(true));
 	if (action == AO_DRAIN_DELETE && has_shared_dead_letters(q))
 		cJSON_DeleteItemFromObjectCaseSensitive(want, "deadLetter");
 	q->asked = VERBS[action];
 	q->asked_digest = 0;
 	q->drain_call = true;
-	q->call = ao_access_ask(
-	    q->access,
-	    &(ao_broker_request){.verb = q->asked, .queue = want, .to = q->drain->into, .most = BATCH, .fn = on_answer, .arg = q});
+	q->call = ao_access_ask(q->access, &(ao_broker_request){.verb = q->asked,
+								.queue = want,
+								.to = q->drain->into,
+								.most = ao_drain_most(&q->drain->machine),
+								.fn = on_answer,
+								.arg = q});
 }
 
 void ao_queues_drain(ao_kept_queue *q)
@@ -278,6 +310,8 @@ void ao_queues_drain(ao_kept_queue *q)
 	ao_drain_action action = ao_drain_next(&d->machine, now, &wait_ms);
 	if (action != AO_DRAIN_NOTHING)
 		ask(q, action);
+	else if (d->replaced && !facts.replaced)
+		wait_ms = OTHERS_MS;
 	else if (!wait_ms && !d->trouble)
 		wait_ms = d->settings.patience_ms; /* to say so when nothing happens */
 	if (wait_ms)
@@ -339,8 +373,7 @@ void ao_queues_describe_drains(const ao_queue_owner *owner, cJSON *records)
 		for (size_t i = 0; i < AO_LEN(OURS); i++)
 			cJSON_DeleteItemFromObjectCaseSensitive(record, OURS[i]);
 		for (const ao_kept_queue *q = owner->first; q; q = q->next)
-			if (q->drain && strcmp(q->name, ao_json_str(record, "name")) == 0 &&
-			    strcmp(ao_access_transport(q->access), ao_json_str(record, "transport")) == 0) {
+			if (q->drain && ao_queues_is_record(q, record)) {
 				ao_json_set_str(record, "into", q->drain->into);
 				describe(q, record);
 			}

@@ -47,6 +47,21 @@ ao_kept_queue *ao_queues_sharer(const ao_kept_queue *q)
 	return NULL;
 }
 
+ao_kept_queue *ao_queues_drainer(const ao_kept_queue *q, bool waiting)
+{
+	for (ao_kept_queue *each = ao_map_get(q->queues->shared, q->shared_id); each; each = each->next_shared)
+		if (each != q && ao_queues_drains(each) && !(waiting && each->drain->replaced))
+			return each;
+	return NULL;
+}
+
+/** Another parent that needs what a deletion would take away, or NULL. */
+static ao_kept_queue *needed_by(const ao_kept_queue *q)
+{
+	ao_kept_queue *sharer = ao_queues_sharer(q);
+	return sharer ? sharer : ao_queues_drainer(q, false);
+}
+
 static void tell_shared(ao_kept_queue *q, const ao_kept_queue *other)
 {
 	if (q->told_shared)
@@ -163,7 +178,9 @@ static void want_now(ao_kept_queue *q)
 {
 	cJSON *instead = ao_json_at(q->want, "instead");
 	const char *other = ao_json_str(instead, "name");
-	if (other && ao_queues_may_turn(q->owner, other))
+	if (other && ao_queues_is_anothers(q->owner, other))
+		cJSON_DeleteItemFromObjectCaseSensitive(q->want, "instead");
+	else if (other && ao_queues_may_turn(q->owner, other))
 		ao_json_set(instead, "turned", cJSON_CreateBool(true));
 	uint64_t parts[] = {(uint64_t)q->verb, ao_json_digest(q->want), ao_hash_str(ao_access_id(q->access))};
 	q->digest = ao_hash(AO_HASH_INIT, parts, sizeof(parts)) | 1;
@@ -179,12 +196,15 @@ static ao_kept_queue *upsert(ao_queues *queues, const ao_object *parent, const c
 		q = add_queue(queues, owner, name ? name : "");
 		q->access = access;
 		ao_queues_recall_one(q);
+		if (ao_json_at(queue, "into")) /* who kept no records knew no other names either */
+			q->whose.heir = false;
 		join_shared(q);
 	} else if (q->access == access) {
 		ao_access_put(access);
 	} else {
 		ao_queues_stop(q);
 		leave_shared(q);
+		ao_queues_leave_broker(q, access);
 		ao_access_put(q->access);
 		q->access = access;
 		q->existed = false;
@@ -247,9 +267,21 @@ static bool failed_just_now(const ao_kept_queue *q)
 	return q->error && q->failed_digest == q->digest && ao_mono_ms() - q->answered_ms < RECENT_MS;
 }
 
+/** A queue that was to go stays for a parent that has no plan now. */
+static bool is_claimed(ao_kept_queue *q)
+{
+	const ao_queue_owner *claimant = q->verb == AO_BROKER_DELETE ? ao_queues_claimant(q) : NULL;
+	if (!claimant)
+		return false;
+	ao_queues_stop(q);
+	if (!q->kept)
+		ao_queues_kept(q, false, ao_xasprintf("queue %s stays at its broker: %s has it, too", q->name, claimant->key));
+	return true;
+}
+
 static ao_queues_state state_of(ao_kept_queue *q, void (*fn)(void *arg), void *arg)
 {
-	ao_kept_queue *other = q->verb == AO_BROKER_DELETE ? ao_queues_sharer(q) : NULL;
+	ao_kept_queue *other = q->verb == AO_BROKER_DELETE ? needed_by(q) : NULL;
 	if (other) {
 		ao_queues_stop(q);
 		if (!q->kept && other->owner != q->owner)
@@ -261,6 +293,8 @@ static ao_queues_state state_of(ao_kept_queue *q, void (*fn)(void *arg), void *a
 		return AO_QUEUES_DONE;
 	}
 	if (q->good == q->digest)
+		return AO_QUEUES_DONE;
+	if (is_claimed(q))
 		return AO_QUEUES_DONE;
 	if (!q->call && failed_just_now(q))
 		return AO_QUEUES_FAILED;
@@ -307,6 +341,8 @@ void ao_queues_leave(ao_queues *queues, const ao_object *parent, const cJSON *qu
 	ao_queues_unrecord(q);
 	q->good = q->digest;
 }
+
+void ao_queues_claim(ao_queues *queues, const ao_object *parent) { owner_of(queues, parent); }
 
 void ao_queues_moved(ao_queues *queues, const char *uid)
 {
@@ -409,9 +445,10 @@ cJSON *ao_queues_facts(const ao_queues *queues, const char *uid)
 {
 	cJSON *facts = cJSON_CreateArray();
 	const ao_queue_owner *owner = ao_map_get(queues->owners, uid);
-	for (const ao_kept_queue *q = owner ? owner->first : NULL; q; q = q->next)
-		if (!q->leaving)
-			cJSON_AddItemToArray(facts, fact_of(q));
+	for (int emptied = 0; emptied < 2; emptied++) /* those that are read come first */
+		for (const ao_kept_queue *q = owner ? owner->first : NULL; q; q = q->next)
+			if (!q->leaving && !emptied == !q->drain)
+				cJSON_AddItemToArray(facts, fact_of(q));
 	return facts;
 }
 

@@ -61,6 +61,11 @@ ao_queues_state ao_queues_want(ao_queues *queues, const ao_object *parent, const
  * at again and again until it is.  A queue with `into` that is not leaving but `lasting` is wanted made, and is emptied for good.
  */
 void ao_queues_leave(ao_queues *queues, const ao_object *parent, const cJSON *queue);
+/**
+ * A parent cannot be planned: what its status says that it has is not emptied and not deleted for others.  That ends with ao_queues_forget(),
+ * and when the parent has a plan with queues.
+ */
+void ao_queues_claim(ao_queues *queues, const ao_object *parent);
 /** The pods of a parent that read the queues it leaves are gone. It must be known which other parents have which queues. */
 void ao_queues_moved(ao_queues *queues, const char *parent_uid);
 /** Does a queue of the parent wait for ao_queues_moved()? */
@@ -82,7 +87,7 @@ cJSON *ao_queues_records(ao_queues *queues, const ao_object *parent);
 /**
  * For policies: [{name, transport, ready, messages, in_flight, dead_letters, reason, message, drains}], the last as [{name, drain, reason,
  * message, lasting, messages}] of the queues whose messages go into this one.  Unknown counts are left out, and so are queues that the
- * parent leaves.  dead_letters are those of a dead letter queue that is named after the queue: another has many to serve.
+ * parent leaves; those that it reads come first.  dead_letters are those of a dead letter queue that is named after the queue: another has many to serve.
  * The caller frees.
  */
 cJSON *ao_queues_facts(const ao_queues *queues, const char *parent_uid);

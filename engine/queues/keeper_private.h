@@ -89,6 +89,8 @@ struct ao_queues {
 
 /** Another parent that has the same queue and keeps it, or NULL. */
 ao_kept_queue *ao_queues_sharer(const ao_kept_queue *q);
+/** Another parent that empties the same queue, or NULL. @param waiting  only one whose pods may read it still */
+ao_kept_queue *ao_queues_drainer(const ao_kept_queue *q, bool waiting);
 /** Nobody waits for it any more. @return the waiter, to be called with waiter_arg; NULL: nobody waited */
 void (*ao_queues_leave_waiter(ao_kept_queue *q))(void *arg);
 
@@ -108,12 +110,18 @@ void ao_queues_on_back(void *arg, ao_access *access, bool may_enter);
 /* records.c */
 /** Reads what the parent's status says of its queues. */
 void ao_queues_recall(const ao_queues *queues, ao_queue_owner *owner, const ao_object *parent);
+/** Is it the one of this queue? A status may hold anything. */
+bool ao_queues_is_record(const ao_kept_queue *q, const cJSON *record);
+/** Another parent of which nothing is known but its records, and they have the queue; or NULL. */
+const ao_queue_owner *ao_queues_claimant(const ao_kept_queue *q);
 /** Takes what the records say of a queue that is new to us. Its access must be set. */
 void ao_queues_recall_one(ao_kept_queue *q);
 /** Takes a broker's answer to ENSURE. @return whether the parent's status has to say something new */
 bool ao_queues_saw(ao_kept_queue *q, const ao_broker_answer *answer);
 /** The queue is gone, or is not wanted any more: the parent's status need not remember it. */
 void ao_queues_unrecord(ao_kept_queue *q);
+/** The queue is somebody else's. */
+void ao_queues_disown(ao_kept_queue *q);
 /** Another parent goes that has the same queue: from now on the queue is this parent's. */
 void ao_queues_inherit(ao_kept_queue *q);
 
@@ -121,12 +129,18 @@ void ao_queues_inherit(ao_kept_queue *q);
 /** Takes what a queue of a plan says of this: {into, lasting, deletion, quiet, patience}. */
 void ao_queues_set_drain(ao_kept_queue *q, const cJSON *queue);
 void ao_queues_free_drain(ao_kept_queue *q);
+/** Is it being emptied, and not at the end of that? */
+bool ao_queues_drains(const ao_kept_queue *q);
+/** It is to be reached by another way: what was seen counts no more, and at another broker it was not made by us. */
+void ao_queues_leave_broker(ao_kept_queue *q, const ao_access *access);
 /** Goes on with it. A queue that is not drained is fine. */
 void ao_queues_drain(ao_kept_queue *q);
 /** The same with all queues of a parent, one of which may have become right. */
 void ao_queues_drain_all(ao_queue_owner *owner);
 /** Do the parent's pods read another queue than this one, so that senders may be turned away from it? */
 bool ao_queues_may_turn(const ao_queue_owner *owner, const char *name);
+/** Is a queue that is emptied read or owned by another parent, too? Then what comes to it is not to be taken from it. */
+bool ao_queues_is_anothers(const ao_queue_owner *owner, const char *name);
 /** For policies: [{name, drain, reason, message, lasting, messages}] of those whose messages go into this one; NULL: there are none. */
 cJSON *ao_queues_drains_into(const ao_kept_queue *target);
 /** For the parent's status: adds `into`, `drain` and `reason` to its records. */

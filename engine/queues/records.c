@@ -26,13 +26,31 @@ void ao_queues_recall(const ao_queues *queues, ao_queue_owner *owner, const ao_o
 		owner->records = cJSON_CreateArray();
 }
 
+bool ao_queues_is_record(const ao_kept_queue *q, const cJSON *record)
+{
+	const char *name = ao_json_str(record, "name"), *transport = ao_json_str(record, "transport");
+	return name && transport && strcmp(name, q->name) == 0 && strcmp(transport, ao_access_transport(q->access)) == 0;
+}
+
 static cJSON *record_of(const ao_kept_queue *q)
 {
 	cJSON *record;
-	cJSON_ArrayForEach (record, q->owner->records) {
-		const char *name = ao_json_str(record, "name"), *transport = ao_json_str(record, "transport");
-		if (name && transport && strcmp(name, q->name) == 0 && strcmp(transport, ao_access_transport(q->access)) == 0)
+	cJSON_ArrayForEach (record, q->owner->records)
+		if (ao_queues_is_record(q, record))
 			return record;
+	return NULL;
+}
+
+const ao_queue_owner *ao_queues_claimant(const ao_kept_queue *q)
+{
+	size_t cursor = 0;
+	for (const ao_queue_owner *each; (each = ao_map_next(q->queues->owners, &cursor, NULL));) {
+		const cJSON *record;
+		if (each == q->owner || each->first)
+			continue;
+		cJSON_ArrayForEach (record, each->records)
+			if (ao_queues_is_record(q, record))
+				return each;
 	}
 	return NULL;
 }
@@ -81,6 +99,12 @@ bool ao_queues_saw(ao_kept_queue *q, const ao_broker_answer *answer)
 	if (news)
 		note(q);
 	return news;
+}
+
+void ao_queues_disown(ao_kept_queue *q)
+{
+	q->whose = (ao_whose){.owner = AO_WHOSE_OTHER};
+	note(q);
 }
 
 void ao_queues_unrecord(ao_kept_queue *q)

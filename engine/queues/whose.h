@@ -5,7 +5,8 @@
  * A queue belongs to a parent when it was made for this parent: it did not exist when the parent first wanted it, and was made afterwards.
  * A queue that existed before belongs to somebody else; the parent uses it, and it stays.  The answer is kept in the parent's status, so
  * that it outlives this process.  An operator before us may have kept no such records, but it made the queues of its parents itself.  Such
- * a parent is an heir: the queue that it finds counts as its own once the queue is seen with the settings that are wanted.
+ * a parent is an heir: the queue that it finds counts as its own once the queue is seen with the settings that are wanted,
+ * unless it has another name than the one that the parent reads.
  *
  *            nothing known --we made it-------------------> parent's
  *            nothing known --found as wanted--------------> another's (an heir: parent's)

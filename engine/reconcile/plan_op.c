@@ -376,6 +376,7 @@ ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item)
 		ao_reconciler_doubt_schemas(pass->reconciler);
 	snprintf(parent->bundle, sizeof(parent->bundle), "%s", pass->plan.bundle);
 	if (parent->invalid || parent->policy_error) {
+		ao_queues_claim(pass->reconciler->with.queues, object);
 		/* nothing is carried out; the same parent would fail the same way, so only a change brings it back */
 		parent->settled = true;
 		parent->spec_digest = pass->plan.spec_digest;

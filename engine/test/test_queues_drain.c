@@ -257,7 +257,9 @@ static bool carry_out(world *w, call *c, ao_drain_answer *answer)
 	*answer = (ao_drain_answer){.exists = q->there};
 	if (c->action == AO_DRAIN_DELETE)
 		return carry_out_delete(w, c, answer);
-	if (c->action == AO_DRAIN_MOVE) {
+	if (c->action == AO_DRAIN_MOVE && !q->there) {
+		*answer = (ao_drain_answer){.error = -ENOENT, .reason = "QueueMissing"};
+	} else if (c->action == AO_DRAIN_MOVE) {
 		bool cut = rarely(w, 6);
 		answer->moved = carry_out_move(w, c, cut);
 		if (cut)

@@ -62,6 +62,7 @@ typedef struct ao_broker_answer {
 	const char *kept;  /* DELETE: which queue stays because it differs from what is wanted, in what, with how much; NULL: none does */
 	uint64_t moved;    /* MOVE: are in `to` now; known of a call that failed, too */
 	uint64_t left;     /* MOVE: were looked at and stay */
+	bool worn;         /* MOVE: the broker may drop those that are left when they are looked at too often */
 	uint64_t again;    /* MOVE: at most so many are in both queues, or twice in `to` */
 	const char *why;   /* MOVE: why some are left; NULL: none is */
 	const cJSON *seen; /* PEEK: [{id, size, body, receives, redelivered, headers, properties}]; no body: it is no text, or see `cut` */

@@ -369,6 +369,15 @@ describe('status', function()
     assert.is_nil(condition(seen(0, status), 'DeadLetters'))
   end)
 
+  it('says nothing of the dead letters of a queue that the actor does not read any more', function()
+    local function seen(name, dead, before)
+      return judge { children = { deployment(2, full) }, before = before, queues = { { name = name, ready = true, dead_letters = dead } } }
+    end
+    local status = seen('asya-a', 3)
+    assert.is_truthy(condition(status, 'DeadLetters'))
+    assert.is_nil(condition(seen('asya-ns-a', nil, status), 'DeadLetters'))
+  end)
+
   for i, row in ipairs(TRANSPORTS) do
     it(('says of the transport only what was seen, %d: %s'):format(i, row[2]), function()
       local status = judge(row[4])

@@ -415,6 +415,7 @@ void ao_rabbit_move_tell(ao_rabbit_move *m, ao_broker_answer *ret)
 	ret->moved = m->moved;
 	ret->again = m->again + m->on_way + m->unsure;
 	ret->left = m->large + m->foreign + m->copied + m->odd + m->astray;
+	ret->worn = ret->left > 0 && !m->seen; /* a quorum queue with a delivery limit and no dead letters: its vhost may make it one */
 	ret->why = m->why;
 	ret->seen = m->seen;
 	if (m->seen)
