@@ -61,8 +61,7 @@ static void fail(ao_apply *a, const ao_kube_answer *answer, int error, const cha
 	finish(a, &wrong);
 }
 
-/** The reference to the controlling owner, or NULL. */
-static const cJSON *owner_of(const cJSON *object)
+const cJSON *ao_apply_owner(const cJSON *object)
 {
 	const cJSON *owner;
 	cJSON_ArrayForEach (owner, ao_json_at(object, "metadata", "ownerReferences"))
@@ -74,16 +73,21 @@ static const cJSON *owner_of(const cJSON *object)
 /** The uid of the controlling owner, or NULL. */
 static const char *controller_of(const cJSON *object)
 {
-	const cJSON *owner = owner_of(object);
+	const cJSON *owner = ao_apply_owner(object);
 	return owner ? ao_json_str(owner, "uid") : NULL;
+}
+
+char *ao_apply_whose(const cJSON *live)
+{
+	const cJSON *owner = ao_apply_owner(live);
+	const char *kind = owner ? ao_json_str(owner, "kind") : NULL, *name = owner ? ao_json_str(owner, "name") : NULL;
+	return kind && name ? ao_xasprintf("belongs to %s %s", kind, name) : ao_xstrdup("is not ours");
 }
 
 /** @param live  the object; NULL: it was not looked at */
 static void fail_as_foreign(ao_apply *a, const cJSON *live)
 {
-	const cJSON *owner = owner_of(live);
-	const char *kind = owner ? ao_json_str(owner, "kind") : NULL, *name = owner ? ao_json_str(owner, "name") : NULL;
-	ao_auto_str char *whose = kind && name ? ao_xasprintf("belongs to %s %s", kind, name) : ao_xstrdup("is not ours");
+	ao_auto_str char *whose = ao_apply_whose(live);
 	ao_auto_str char *message =
 	    ao_xasprintf("%s %s exists already and %s; rename one of them or delete it", a->resource->kind, a->name, whose);
 	finish(a, &(ao_kube_answer){.status = 409, .error = -EEXIST, .reason = "AlreadyExists", .message = message, .body = ""});

@@ -59,3 +59,8 @@ bool ao_apply_equal(const cJSON *desired, const cJSON *observed, char **ret_path
  * @return a JSON patch that empties them (the caller frees), or NULL when there are none
  */
 cJSON *ao_apply_emptied(const cJSON *desired, const cJSON *live, const char *refusal);
+
+/** The reference to the controlling owner of an object, or NULL. Borrowed. */
+const cJSON *ao_apply_owner(const cJSON *object);
+/** "belongs to Deployment x", or "is not ours". @param live  NULL: it was not looked at. The caller frees. */
+char *ao_apply_whose(const cJSON *live);

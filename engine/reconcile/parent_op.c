@@ -160,25 +160,14 @@ static void read_sources(ao_pass *pass)
 	pass->secrets = ao_secrets_read_encoded(pass->reconciler->with.kube, ao_json_at(current(pass), "sources"), on_read, pass);
 }
 
-/** The reference to the controlling owner, or NULL. */
-static const cJSON *owner_of(const cJSON *object)
-{
-	const cJSON *owner;
-	cJSON_ArrayForEach (owner, ao_json_at(object, "metadata", "ownerReferences"))
-		if (cJSON_IsTrue(ao_json_at(owner, "controller")))
-			return owner;
-	return NULL;
-}
-
 /** Why the Secret that is there must not be written to; NULL: it is the parent's own. The caller frees. */
 static char *why_foreign(const cJSON *there, const cJSON *wanted)
 {
-	const cJSON *owner = owner_of(there);
-	const char *is = ao_json_str(owner, "uid"), *ours = ao_json_str(owner_of(wanted), "uid");
-	const char *kind = ao_json_str(owner, "kind"), *name = ao_json_str(owner, "name");
+	const cJSON *owner = ao_apply_owner(there), *wanted_owner = ao_apply_owner(wanted);
+	const char *is = ao_json_str(owner, "uid"), *ours = ao_json_str(wanted_owner, "uid");
 	if (is && ours && strcmp(is, ours) == 0)
 		return NULL;
-	ao_auto_str char *whose = kind && name ? ao_xasprintf("belongs to %s %s", kind, name) : ao_xstrdup("is not ours");
+	ao_auto_str char *whose = ao_apply_whose(there);
 	return ao_xasprintf("it exists already and %s; rename one of them or delete it", whose);
 }
 
