@@ -57,11 +57,7 @@ static void print_objects(ao_output output, const cJSON *objects)
 {
 	const cJSON *object;
 	if (output == AO_OUTPUT_JSON) {
-		ao_auto_json cJSON *list = cJSON_CreateObject();
-		ao_json_set_str(list, "apiVersion", "v1");
-		ao_json_set_str(list, "kind", "List");
-		ao_json_set(list, "items", cJSON_Duplicate(objects, 1));
-		ao_output_value(output, list);
+		ao_output_list(objects);
 		return;
 	}
 	cJSON_ArrayForEach (object, objects) {

@@ -40,3 +40,12 @@ char *ao_output_name(const char *api_version, const char *kind, const char *name
 		*c = (char)tolower((unsigned char)*c);
 	return text;
 }
+
+void ao_output_list(const cJSON *objects)
+{
+	ao_auto_json cJSON *list = cJSON_CreateObject();
+	ao_json_set_str(list, "apiVersion", "v1");
+	ao_json_set_str(list, "kind", "List");
+	ao_json_set(list, "items", cJSON_Duplicate(objects, 1));
+	ao_output_value(AO_OUTPUT_JSON, list);
+}

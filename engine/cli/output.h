@@ -17,5 +17,7 @@ typedef enum {
 ao_output ao_output_read(const char *word);
 /** Prints a value as JSON or YAML. @return false: the format is neither, and nothing was printed */
 bool ao_output_value(ao_output output, const cJSON *value);
+/** Prints objects as one JSON object, a List. */
+void ao_output_list(const cJSON *objects);
 /** "thing.group.io/name", as kubectl's -o name writes it. @param api_version  NULL: not known. The caller frees. */
 char *ao_output_name(const char *api_version, const char *kind, const char *name);

@@ -70,11 +70,7 @@ static void print_items(const cJSON *items, ao_output output)
 {
 	const cJSON *item;
 	if (output == AO_OUTPUT_JSON) {
-		ao_auto_json cJSON *list = cJSON_CreateObject();
-		ao_json_set_str(list, "apiVersion", "v1");
-		ao_json_set_str(list, "kind", "List");
-		ao_json_set(list, "items", cJSON_Duplicate(items, 1));
-		ao_output_value(output, list);
+		ao_output_list(items);
 		return;
 	}
 	cJSON_ArrayForEach (item, items) {
