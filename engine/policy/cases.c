@@ -37,7 +37,8 @@ static int bundle_for(ao_cases *run, const cJSON *case_, ao_bundle **ret, bool *
 	const cJSON *params = ao_json_at(run->loaded->settings, "params");
 	if (params && !ao_json_at(all, "params"))
 		ao_json_set(all, "params", cJSON_Duplicate(params, 1));
-	int r = ao_bundle_load_covered(&run->sources, all, NULL, run->shapes ? run->shapes->coverage : NULL, ret, reterr);
+	int r = ao_bundle_load_covered(&run->sources, all, ao_bundle_limits(run->loaded->bundle),
+				       run->shapes ? run->shapes->coverage : NULL, ret, reterr);
 	if (r == 0 && !*own)
 		run->usual = *ret;
 	return r;
@@ -119,22 +120,6 @@ int ao_cases_next(ao_cases *cases, ao_err **reterr)
 	return r < 0 ? ao_err_wrap(reterr, "%s", cases->files->items[cases->file - 1].name) : 1;
 }
 
-typedef int (*step_fn)(ao_cases *cases, ao_err **reterr);
-
-/** A step of those that a person waits for, who would only type the command again. */
-static int patiently(step_fn step, ao_cases *cases, ao_err **reterr)
-{
-	ao_auto_err ao_err *err = NULL;
-	int r = -EINTR;
-	for (unsigned tries = 0; r == -EINTR && tries < AO_CLOCK_TRIES; tries++) {
-		ao_err_free(AO_TAKE(err));
-		r = step(cases, &err);
-	}
-	if (r < 0 && reterr)
-		*reterr = AO_TAKE(err);
-	return r;
-}
-
 /** What every bundle has: the parent of the manifest, in each shape. */
 static int try_example(ao_cases *cases, ao_err **reterr)
 {
@@ -151,12 +136,12 @@ int ao_cases_run(const ao_loaded *loaded, const ao_sources *sources, const ao_so
 		 ao_err **reterr)
 {
 	ao_cases cases = {.loaded = loaded, .files = files, .sources = *sources, .shapes = shapes};
-	int first = shapes ? patiently(try_example, &cases, reterr) : 0, r;
+	int first = shapes ? try_example(&cases, reterr) : 0, r;
 	count->failed += first < 0;
 	do {
 		ao_auto_err ao_err *err = NULL;
 		size_t before = cases.count;
-		r = patiently(ao_cases_next, &cases, &err);
+		r = ao_cases_next(&cases, &err);
 		if (r == -EINTR) {
 			cases.next = cases.next->next;
 			cases.count++;

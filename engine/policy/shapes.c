@@ -94,13 +94,7 @@ static int try_one(ao_shapes *shapes, ao_bundle *bundle, const cJSON *case_, con
 	ao_auto_json cJSON *copy = cJSON_Duplicate(case_, 1), *verdict = NULL;
 	ao_json_set(copy, "shape", cJSON_Duplicate(shape, 1));
 	ao_bundle_on_log(bundle, ignore_log, NULL);
-	int r = -EINTR;
-	for (unsigned tries = 0; r == -EINTR && tries < AO_CLOCK_TRIES; tries++) { /* here, so that no shape before this one counts twice */
-		ao_auto_err ao_err *err = NULL;
-		r = ao_bundle_case(bundle, copy, &verdict, &err);
-		if (r < 0 && reterr && (r != -EINTR || tries + 1 == AO_CLOCK_TRIES))
-			*reterr = AO_TAKE(err);
-	}
+	int r = ao_bundle_case(bundle, copy, &verdict, reterr);
 	if (r == 0) {
 		count(row, ao_json_at(verdict, "refusal") ? "refused" : "rendered");
 		keep_warnings(shapes, verdict);

@@ -358,6 +358,7 @@ uint64_t ao_bundle_finalize_seconds(const ao_bundle *bundle)
 
 const cJSON *ao_bundle_problems(const ao_bundle *bundle) { return bundle->problems; }
 
+const ao_limits *ao_bundle_limits(const ao_bundle *bundle) { return &bundle->limits; }
 const char *ao_bundle_digest(const ao_bundle *bundle) { return bundle->digest; }
 
 const char *ao_bundle_failed_policy(const ao_bundle *bundle) { return bundle->failed_policy ? bundle->failed_policy : ""; }

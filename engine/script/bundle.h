@@ -18,8 +18,8 @@ typedef struct ao_bundle ao_bundle;
 
 /** One file of a bundle. */
 typedef struct ao_source {
-	char *
-	    name; /* "workload.lua", "asya_runtime.py": a ConfigMap key; or "profiles/0.4/names.lua", which lies over "names.lua" in that profile */
+	/** "workload.lua", "asya_runtime.py": a ConfigMap key; or "profiles/0.4/names.lua", which lies over "names.lua" in that profile */
+	char *name;
 	char *text; /* may hold any bytes */
 	size_t len;
 	char *origin; /* for messages and tools: "built-in", "./policies", "configmap asya-system/team-policies" */
@@ -44,9 +44,6 @@ char *ao_sources_profile_name(const char *profile, const char *name);
 int ao_sources_dir(ao_sources *sources, const char *path, ao_err **reterr);
 void ao_sources_clear(ao_sources *sources);
 #define ao_auto_sources __attribute__((cleanup(ao_sources_clear)))
-
-/** How often a call that the clock ended is made again where somebody waits: a machine short of time is no reason to call an input wrong. */
-#define AO_CLOCK_TRIES 5
 
 /** Limits of one call; 0 means the default. */
 typedef struct ao_limits {
@@ -75,12 +72,13 @@ int ao_bundle_peek_manifest(const ao_sources *sources, cJSON **ret, ao_err **ret
 
 const cJSON *ao_bundle_manifest(const ao_bundle *bundle); /* borrowed */
 const cJSON *ao_bundle_settings(const ao_bundle *bundle); /* the settings it was loaded with; borrowed */
-const cJSON *
-ao_bundle_policies(const ao_bundle *bundle); /* [{name, file, origin, doc, finalize, relate}] in the order they run; borrowed */
+/** [{name, file, origin, doc, finalize, relate}] in the order they run; borrowed */
+const cJSON *ao_bundle_policies(const ao_bundle *bundle);
 /** For how many seconds policies may hold a parent that is being deleted, counted from then; 0: none has the hook finalize. */
 uint64_t ao_bundle_finalize_seconds(const ao_bundle *bundle);
 const cJSON *ao_bundle_problems(const ao_bundle *bundle); /* texts: what policies find wrong with the settings, and do without; borrowed */
-const char *ao_bundle_digest(const ao_bundle *bundle);    /* 16 hex digits over names, texts and settings */
+const ao_limits *ao_bundle_limits(const ao_bundle *bundle); /* those that it was loaded with; borrowed */
+const char *ao_bundle_digest(const ao_bundle *bundle);      /* 16 hex digits over names, texts and settings */
 
 #define AO_BUNDLE_DIGEST 17 /* bytes, with the NUL */
 /** The digest that a bundle of these sources and settings would have, for which nothing is loaded. */
