@@ -78,50 +78,51 @@ function M.snapshot(case, manifest)
   }
 end
 
+--- The first of the wanted texts (one, or a list) that a message does not hold, or nil.
+local function lacking(wanted, message)
+  for _, text in ipairs(type(wanted) == 'table' and wanted or { wanted }) do
+    if not message:find(text, 1, true) then return text end
+  end
+end
+
 local function check_refusal(wanted, invalid)
   if not invalid then return 'nothing was refused' end
   local whole = ('%s %s %s'):format(invalid.condition or '', invalid.reason or '', invalid.message)
-  for _, text in ipairs(type(wanted) == 'table' and wanted or { wanted }) do
-    if not whole:find(text, 1, true) then return ("refused with '%s', which does not hold '%s'"):format(whole, text) end
+  local text = lacking(wanted, whole)
+  return text and ("refused with '%s', which does not hold '%s'"):format(whole, text)
+end
+
+--- Checks what is said of roles: nothing of one that is not expected, and of each that is what `check` asks for.
+-- `unexpected`: a format of role and message.
+local function check_roles(wanted, said, unexpected, check)
+  local by_role = {}
+  for _, it in ipairs(said) do
+    by_role[it.role] = it
+    if not wanted[it.role] then return unexpected:format(it.role, it.message) end
+  end
+  for role, texts in pairs(wanted) do
+    local bad = check(role, texts, by_role[role])
+    if bad then return bad end
   end
 end
 
---- Checks that every expected refusal of a role holds its texts, and that no other role is refused.
-local function check_roles(wanted, refused)
-  local by_role = {}
-  for _, it in ipairs(refused) do
-    by_role[it.role] = it
-    if not wanted[it.role] then return ("role '%s' is refused: %s"):format(it.role, it.message) end
-  end
-  for role, texts in pairs(wanted) do
-    local bad = check_refusal(texts, by_role[role])
-    if bad then return ("role '%s': %s"):format(role, bad) end
-  end
+local function check_refused(role, texts, refused)
+  local bad = check_refusal(texts, refused)
+  return bad and ("role '%s': %s"):format(role, bad)
 end
 
---- The same for what the plan waits for.
-local function check_waits(wanted, waits)
-  local by_role = {}
-  for _, it in ipairs(waits) do
-    by_role[it.role] = it
-    if not wanted[it.role] then return ("it waits for role '%s': %s"):format(it.role, it.message) end
-  end
-  for role, texts in pairs(wanted) do
-    local it = by_role[role]
-    if not it then return ("it does not wait for role '%s'"):format(role) end
-    for _, part in ipairs(type(texts) == 'table' and texts or { texts }) do
-      if not it.message:find(part, 1, true) then return ("it waits for role '%s': '%s', which does not hold '%s'"):format(role, it.message, part) end
-    end
-  end
+local function check_wait(role, texts, waits)
+  if not waits then return ("it does not wait for role '%s'"):format(role) end
+  local text = lacking(texts, waits.message)
+  return text and ("it waits for role '%s': '%s', which does not hold '%s'"):format(role, waits.message, text)
 end
 
 local function check_finalize(wanted, finalize)
   if not finalize then return 'no policy was asked whether it may go' end
   if wanted == true then return not finalize.done and 'it may not go yet: ' .. finalize.message or nil end
   if finalize.done then return 'it may go' end
-  for _, part in ipairs(type(wanted) == 'table' and wanted or { wanted }) do
-    if not finalize.message:find(part, 1, true) then return ("it waits for '%s', which does not hold '%s'"):format(finalize.message, part) end
-  end
+  local text = lacking(wanted, finalize.message)
+  return text and ("it waits for '%s', which does not hold '%s'"):format(finalize.message, text)
 end
 
 --- How a plan differs from what a case expects, or nil.
@@ -133,7 +134,8 @@ function M.judge_plan(case, plan)
   end
   if case.invalid then return check_refusal(case.invalid, plan.invalid) end
   if plan.invalid then return 'refused: ' .. plan.invalid.message end
-  local wrong = check_roles(case.refused or {}, plan.refused or {}) or check_waits(case.waits or {}, plan.waits or {})
+  local wrong = check_roles(case.refused or {}, plan.refused or {}, "role '%s' is refused: %s", check_refused)
+    or check_roles(case.waits or {}, plan.waits or {}, "it waits for role '%s': %s", check_wait)
     or case.kept and M.difference(case.kept, plan.kept, 'kept') or case.finalize ~= nil and check_finalize(case.finalize, plan.finalize)
   if wrong then return wrong end
   for kind, fields in pairs(case.expect or {}) do

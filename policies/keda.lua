@@ -36,16 +36,21 @@ function M.text(actor, field)
   return value ~= nil and tostring(value) or nil
 end
 
---- The labels of the actor, so that a KEDA that sees some labels only sees its objects; those that KEDA sets itself are left to it. nil: none.
-function M.labels(actor)
+--- The members of a map whose keys are wanted; nil: there are none.
+function M.chosen(map, is_wanted)
   local found
-  for key, value in pairs(k8s.get(actor, 'metadata.labels') or {}) do
-    if not LABELS_OF_KEDA[key:match '^[^/]*/' or ''] then
+  for key, value in pairs(map or {}) do
+    if is_wanted(key) then
       found = found or {}
       found[key] = value
     end
   end
   return found
+end
+
+--- The labels of the actor, so that a KEDA that sees some labels only sees its objects; those that KEDA sets itself are left to it. nil: none.
+function M.labels(actor)
+  return M.chosen(k8s.get(actor, 'metadata.labels'), function(key) return not LABELS_OF_KEDA[key:match '^[^/]*/' or ''] end)
 end
 
 --- The queue's trigger, and those that the actor adds.

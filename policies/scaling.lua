@@ -129,14 +129,7 @@ end
 
 --- KEDA's own annotations on the actor (pausing above all) reach the object they are meant for.
 local function keda_annotations(actor)
-  local found
-  for key, value in pairs(k8s.get(actor, 'metadata.annotations') or {}) do
-    if key:find('autoscaling.keda.sh/', 1, true) == 1 then
-      found = found or {}
-      found[key] = value
-    end
-  end
-  return found
+  return keda.chosen(k8s.get(actor, 'metadata.annotations'), function(key) return key:find('autoscaling.keda.sh/', 1, true) == 1 end)
 end
 
 --- Without modifiers there is no scalingModifiers: an empty one keeps the old ones alive.
