@@ -134,6 +134,17 @@ function M.await_status(ns, name, wanted, seconds)
   return M.await(ns, name, wanted, seconds or 30, function(actor) return actor.status.status == wanted end)
 end
 
+--- Waits until status.queues says this, each record as `shown(record)`, in order.
+function M.await_records(ns, name, wanted, shown)
+  cluster.eventually(('%s has the queues "%s"'):format(name, wanted), 60, function()
+    local list, status = {}, (cluster.get('asyncactor', name, ns) or {}).status or {}
+    for _, record in ipairs(status.queues or {}) do list[#list + 1] = shown(record) end
+    table.sort(list)
+    local found = table.concat(list, ', ')
+    return found == wanted, found
+  end)
+end
+
 --- Waits for TransportReady with this status and reason; returns the condition.
 function M.await_transport(ns, name, truth, reason, seconds)
   local actor = M.await(ns, name, truth .. ' ' .. reason, seconds or 30, function(actor)

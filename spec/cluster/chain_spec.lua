@@ -27,11 +27,9 @@ local function chain(transports, transport, secrets, queue)
     end)
   end
   local ends = { processes.start('chain-double', ns, secrets), processes.start('chain-plus', ns, secrets) }
-  queue.send('chain-double', json.encode { id = 'm1', payload = { value = 20 },
-    route = { actors = json.array { 'chain-double', 'chain-plus' }, current = 0 } })
-  local result = cluster.eventually('the result is in the queue of happy-end', 20, function() return queue.receive 'happy-end' end)
+  local value = messages.through(queue, 20, 'chain-double', 'chain-plus')
   for _, stop in ipairs(ends) do stop() end
-  assert.equal(41, json.decode(result).payload.value)
+  assert.equal(41, value)
   cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', ns)
   op.stop()
 end

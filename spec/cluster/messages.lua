@@ -1,5 +1,6 @@
 --- messages: sends and receives as a sidecar does, with the classes of the test sidecar.
 local cluster = require 'cluster'
+local json = require 'json'
 
 local M = {}
 
@@ -20,6 +21,13 @@ local function queue(class, env, first)
       return text:find '^{' and text, text
     end,
   }
+end
+
+--- Sends a value through two actors; what comes out at happy-end.
+function M.through(of, value, first, second)
+  of.send(first, json.encode { id = 'm1', payload = { value = value }, route = { actors = json.array { first, second }, current = 0 } })
+  local result = cluster.eventually('the result is in the queue of happy-end', 20, function() return of.receive 'happy-end' end)
+  return json.decode(result).payload.value
 end
 
 local RABBITMQ = ('ASYA_RABBITMQ_USERNAME=%s ASYA_RABBITMQ_PASSWORD=%s ASYA_RABBITMQ_EXCHANGE=asya')

@@ -20,20 +20,8 @@ local function count(name) return (brokers.queues()[name] or {}).messages end
 local function annotate(ns, name, text) cluster.kubectl('annotate asyncactor %s -n %s --overwrite %s', name, ns, text) end
 
 --- What status.queues says: "queue owner" in order, and how far what is emptied has come.
-local function records(ns, name)
-  local list, status = {}, (cluster.get('asyncactor', name, ns) or {}).status or {}
-  for _, record in ipairs(status.queues or {}) do
-    list[#list + 1] = ('%s %s%s'):format(record.name, record.owner, record.drain and ' ' .. record.drain or '')
-  end
-  table.sort(list)
-  return table.concat(list, ', ')
-end
-
 local function await_records(ns, name, wanted)
-  eventually(('%s has the queues "%s"'):format(name, wanted), 60, function()
-    local found = records(ns, name)
-    return found == wanted, found
-  end)
+  brokers.await_records(ns, name, wanted, function(record) return ('%s %s%s'):format(record.name, record.owner, record.drain and ' ' .. record.drain or '') end)
 end
 
 describe('an actor that goes from profile 0.1 to 0.4', function()

@@ -3,7 +3,6 @@ local brokers = require 'brokers'
 local cluster = require 'cluster'
 local json = require 'json'
 
-local eventually = cluster.eventually
 local fresh, namespace, queue = brokers.fresh, brokers.namespace, brokers.queue
 
 --- An operator whose registry has the RabbitMQ of the bed under a second name, `other`; `change` edits the registry.
@@ -21,18 +20,8 @@ local function move(ns, name, transport)
 end
 
 --- What status.queues says, as "transport owner" in order.
-local function records(ns, name)
-  local list, status = {}, cluster.get('asyncactor', name, ns).status or {}
-  for _, record in ipairs(status.queues or {}) do list[#list + 1] = record.transport .. ' ' .. record.owner end
-  table.sort(list)
-  return table.concat(list, ', ')
-end
-
 local function await_records(ns, name, wanted)
-  eventually(('%s has the queues "%s"'):format(name, wanted), 60, function()
-    local found = records(ns, name)
-    return found == wanted, found
-  end)
+  brokers.await_records(ns, name, wanted, function(record) return record.transport .. ' ' .. record.owner end)
 end
 
 local function event(ns, name, reason) return cluster.event(ns, name, reason, 60) end

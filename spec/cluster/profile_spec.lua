@@ -34,14 +34,6 @@ local function actor(name, ns, transport, handler, metadata)
   cluster.apply((yaml:gsub('namespace: ' .. ns:gsub('%-', '%%-'), 'namespace: ' .. ns .. (metadata or ''), 1)))
 end
 
-local function await(name, ns, what, seconds)
-  return cluster.eventually(name .. ' ' .. what, seconds or 30, function()
-    local live = cluster.get('asyncactor', name, ns)
-    local ready = live and live.status and live.status.status == what
-    return ready and live, live and json.encode(live.status or {})
-  end)
-end
-
 --- What the Secret of an actor holds: "NAME/KEY" -> value.
 local function copied(name, ns)
   local secret, values = cluster.get('secret', name .. '-transport-creds', ns), {}
@@ -59,15 +51,13 @@ local function chain(transports, transport, result_of)
   end
   local ends = {}
   for _, name in ipairs { 'happy-end', 'modern-double', 'modern-plus' } do
-    await(name, ns, 'Running')
+    brokers.await_status(ns, name, 'Running')
     if name ~= 'happy-end' then ends[#ends + 1] = processes.start(name, ns, (copied(name, ns)), 'sidecar_0_4.py') end
   end
   local queue = messages.in_namespace(ns)[transport]
-  queue.send('modern-double', json.encode { id = 'm1', payload = { value = 20 },
-    route = { actors = json.array { 'modern-double', 'modern-plus' }, current = 0 } })
-  local result = cluster.eventually('the result is in the queue of happy-end', 20, function() return queue.receive 'happy-end' end)
+  local value = messages.through(queue, 20, 'modern-double', 'modern-plus')
   for _, stop in ipairs(ends) do stop() end
-  assert.equal(41, json.decode(result).payload.value)
+  assert.equal(41, value)
   result_of(ns, op)
   cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', ns)
   op.stop()
@@ -107,9 +97,9 @@ describe('profile 0.4', function()
     actor('both-old', ns, 'rabbitmq')
     actor('both-new', ns, 'rabbitmq', nil, ', annotations: {asya.sh/profile: "0.4"}')
     actor('both-odd', ns, 'rabbitmq', nil, ', annotations: {asya.sh/profile: "0.5"}')
-    await('both-old', ns, 'Running')
-    await('both-new', ns, 'Running')
-    local odd = await('both-odd', ns, 'WorkloadError')
+    brokers.await_status(ns, 'both-old', 'Running')
+    brokers.await_status(ns, 'both-new', 'Running')
+    local odd = brokers.await_status(ns, 'both-odd', 'WorkloadError')
     assert.is_truthy(json.encode(odd.status):find("there is no profile '0.5'", 1, true))
     local queues = brokers.queues()
     assert.is_truthy(queues['asya-both-old'])
@@ -127,7 +117,7 @@ describe('profile 0.4', function()
     end)
     assert.equal('both-old', moved.spec.selector.matchLabels['asya.sh/asya'])
     assert.is_truthy(brokers.queues()['asya-both-old']) -- what may hold messages stays
-    await('both-old', ns, 'Running')
+    brokers.await_status(ns, 'both-old', 'Running')
     cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', ns)
     op.stop()
   end)
@@ -136,10 +126,10 @@ describe('profile 0.4', function()
     local from, ns = cluster.namespace 'empty', cluster.namespace 'modern'
     local op = operator(RABBITMQ, from, '0.4')
     actor('poor', ns, 'rabbitmq')
-    local live = await('poor', ns, 'TransportError')
+    local live = brokers.await_status(ns, 'poor', 'TransportError')
     assert.is_truthy(json.encode(live.status):find(('kubectl create secret generic broker -n %s --from-literal=password=VALUE'):format(from), 1, true))
     cluster.kubectl('create secret generic broker -n %s --from-literal=password=%s', from, os.getenv 'BED_RABBITMQ_PASSWORD')
-    await('poor', ns, 'Running', 60)
+    brokers.await_status(ns, 'poor', 'Running', 60)
     cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', ns)
     op.stop()
   end)
@@ -150,8 +140,8 @@ describe('profile 0.4', function()
     local queue = ('asya-%s-one'):format(ns)
     actor('first', ns, 'rabbitmq', nil, ', labels: {asya.sh/actor: one}')
     actor('second', ns, 'rabbitmq', nil, ', labels: {asya.sh/actor: one}')
-    await('first', ns, 'Running')
-    await('second', ns, 'Running')
+    brokers.await_status(ns, 'first', 'Running')
+    brokers.await_status(ns, 'second', 'Running')
     cluster.kubectl('delete asyncactor first -n %s --timeout=30s', ns)
     assert.is_truthy(brokers.queues()[queue])
     cluster.kubectl('delete asyncactor second -n %s --timeout=30s', ns)
