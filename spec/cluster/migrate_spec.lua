@@ -2,7 +2,6 @@
 local brokers = require 'brokers'
 local cluster = require 'cluster'
 
-local eventually = cluster.eventually
 local fresh, namespace = brokers.fresh, brokers.namespace
 
 local SETTINGS = 'ASYA_CREDENTIALS_NAMESPACE=default'
