@@ -387,7 +387,7 @@ int ao_cli_migrate(int argc, char **argv)
 {
 	migrate m = {.options.names = ao_xcalloc((size_t)argc + 1, sizeof(char *)), .at_once = "1", .timeout = "600"};
 	ao_session_flags session = {0};
-	ao_load_options load = {0};
+	ao_load_options load = {.limits = AO_CLI_LIMITS};
 	ao_err *err = NULL;
 	int r = parse(&m, &session, &load, argc, argv, &err);
 	bool usage = r < 0 || (r == 0 && check(&m, &err) < 0);

@@ -394,7 +394,7 @@ int ao_cli_queue(int argc, char **argv)
 {
 	const char **arguments = ao_xcalloc((size_t)argc + 2, sizeof(*arguments));
 	queue_verb v = {.names = arguments, .list = cJSON_CreateArray()};
-	ao_load_options load = {.on_note = ao_cli_note};
+	ao_load_options load = {.on_note = ao_cli_note, .limits = AO_CLI_LIMITS};
 	ao_session_flags session = {0};
 	ao_err *err = NULL;
 	int r = parse(&v, &load, &session, argc, argv, &err);
