@@ -119,6 +119,9 @@ describe('diff', function()
       local job = cluster.list('scaledjobs', ns)[1]
       return job and job.spec.jobTargetRef.template.spec.securityContext
     end)
+    cluster.eventually('its status says what was made, which may be told a little later', 30, function()
+      return (cluster.get('asyncactor', 'one', ns).status or {}).renderedDigest
+    end)
     await_state(own, 'team', 'live: bundle')
     local text, code = compare('--policies ' .. folder { ['more.lua'] = policy "plan:get('workload').spec.jobTargetRef.template.spec.securityContext = {}" })
     assert.equal(1, code, text)
