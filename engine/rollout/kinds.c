@@ -17,13 +17,15 @@
 
 static const cJSON *declared_by(const ao_variant *variant) { return ao_json_at(ao_bundle_manifest(variant->loaded.bundle), "kinds"); }
 
-/** What the bundles at hand declare. */
+/** What the bundles declare that are at hand and used. An edit that another one has replaced has no say. */
 static cJSON *needed(const ao_policies *p)
 {
 	cJSON *rows = cJSON_CreateArray();
 	size_t cursor = 0;
-	for (const ao_variant *v; (v = ao_map_next(p->variants, &cursor, NULL));)
-		ao_manifest_add_kinds(rows, declared_by(v));
+	const char *digest;
+	for (const ao_variant *v; (v = ao_map_next(p->variants, &cursor, &digest));)
+		if (ao_machine_uses(p->machine, digest))
+			ao_manifest_add_kinds(rows, declared_by(v));
 	return rows;
 }
 
@@ -117,13 +119,14 @@ static bool is_left(const ao_policies *p, const ao_kind *kind)
 	return false;
 }
 
-/** Is it known which bundles are needed, and is each of them at hand? */
+/** Is it known and recorded which bundles are needed, and is each of them at hand? What is not recorded would be tried again. */
 static bool is_settled(const ao_policies *p)
 {
 	bool trying = false;
 	for (ao_rollout_track track = 0; track < AO_ROLLOUT_TRACKS; track++)
 		trying = trying || ao_machine_trial(p->machine, track) != AO_TRIAL_NONE;
-	return ao_machine_begun(p->machine) && !trying && !p->missing && !p->fetching && !p->on_started && !ao_timer_active(p->anew);
+	return ao_machine_begun(p->machine) && ao_machine_recorded(p->machine) && !trying && !p->missing && !p->fetching &&
+	       !p->on_started && !ao_timer_active(p->anew);
 }
 
 void ao_kinds_spare(ao_policies *p)

@@ -59,11 +59,22 @@ static inline int ask(cluster *c, const char *method, const char *path, const ch
 	return r.error;
 }
 
+static char halted[64]; /* a component of the bed that a test has killed or paused; empty: none */
+
 /** "bed WHAT DIR ARGUMENTS". The loop stands still meanwhile, for a second or more on a busy machine. */
 static inline void bed(const char *what, const char *arguments)
 {
 	ao_auto_str char *command = ao_xasprintf("spec/bed/bed %s '%s' %s >/dev/null", what, getenv("BED_DIR"), arguments);
 	assert_int_equal(system(command), 0);
+	snprintf(halted, sizeof(halted), "%s", strcmp(what, "kill") == 0 || strcmp(what, "pause") == 0 ? arguments : "");
+}
+
+/** A test that failed may have left a component stopped. The next one shall not fail for that. */
+static inline void undo_halt(void)
+{
+	ao_auto_str char *component = ao_xstrdup(halted);
+	if (*component) /* whether it was killed or paused */
+		bed("restart", component);
 }
 
 /** What the bed's env file says of `key`, a number; 0: nothing. */
@@ -173,6 +184,7 @@ static inline int open_cluster(void **state)
 	*state = NULL;
 	if (!kubeconfig)
 		return 0;
+	undo_halt();
 	ao_log_setup(getenv("AO_TEST_DEBUG") ? AO_LOG_DEBUG : AO_LOG_WARN, false);
 	connect_to(&c, kubeconfig);
 	ao_auto_str char *body = ao_xasprintf("{\"metadata\":{\"name\":\"%s\"}}", c.space);

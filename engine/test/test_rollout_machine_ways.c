@@ -553,6 +553,24 @@ static void undo_goes_to_an_earlier_revision_until_sources_change(void **state)
 	end(&d);
 }
 
+static void what_is_refused_or_replaced_is_used_no_more(void **state)
+{
+	(void)state;
+	driver d;
+	begin(&d, TWO);
+	d.deaf = d.slow = true;
+	want(&d, "b", NULL, NULL);
+	assert_true(ao_machine_uses(d.machine, "b") && ao_machine_recorded(d.machine));
+	want(&d, "c", NULL, NULL);
+	assert_true(!ao_machine_uses(d.machine, "b") && ao_machine_uses(d.machine, "c"));
+	ao_machine_cased(d.machine, AO_ROLLOUT_MAIN, "c", AO_VERDICT_WRONG, "no");
+	drive(&d);
+	assert_false(ao_machine_recorded(d.machine)); /* a successor would try it again */
+	written(&d);
+	assert_true(ao_machine_recorded(d.machine));
+	end(&d);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -575,6 +593,7 @@ int main(void)
 	    cmocka_unit_test(a_promoted_canary_does_not_go_back_first),
 	    cmocka_unit_test(a_pause_lasts_until_it_is_resumed),
 	    cmocka_unit_test(approval_is_waited_for),
+	    cmocka_unit_test(what_is_refused_or_replaced_is_used_no_more),
 	    cmocka_unit_test(undo_goes_to_an_earlier_revision_until_sources_change),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,6 +124,13 @@ static void sweep(ao_machine *m)
 	}
 }
 
+bool ao_machine_uses(const ao_machine *m, const char *digest)
+{
+	const ao_known *known = ao_map_get(m->known, digest);
+	mark_all(m, true);
+	return is_marked(known);
+}
+
 bool ao_machine_drop(ao_machine *m, const char *digest)
 {
 	ao_known *known = ao_map_get(m->known, digest);

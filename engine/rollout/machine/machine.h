@@ -176,6 +176,8 @@ void ao_machine_record(const ao_machine *machine, ao_rollout_record *ret);
 const char *ao_machine_serves(const ao_machine *machine, const char *key);
 /** Does the record say where the tracks go? Until then no parent is served for the first time. */
 bool ao_machine_begun(const ao_machine *machine);
+/** Is all that it knows written? */
+bool ao_machine_recorded(const ao_machine *machine);
 /** Does this parent wait for another bundle than the one that it has? */
 bool ao_machine_waits(const ao_machine *machine, const char *key);
 /** The bundle that new parents get, and whose shared objects are made. NULL: none yet. */
@@ -191,5 +193,7 @@ ao_rollout_stage ao_machine_stage(const ao_machine *machine, ao_rollout_track tr
 /** How far an edit has come that has reached no parent yet. */
 ao_trial_stage ao_machine_trial(const ao_machine *machine, ao_rollout_track track);
 
+/** Is this bundle wanted, tried or live, or does a parent have it or go to it? */
+bool ao_machine_uses(const ao_machine *machine, const char *digest);
 /** Is a loaded bundle not needed any more? @return true: free it; when it is needed again, an AO_TASK_LOAD asks for it */
 bool ao_machine_drop(ao_machine *machine, const char *digest);

@@ -134,6 +134,8 @@ const char *ao_machine_serves(const ao_machine *m, const char *key)
 
 bool ao_machine_begun(const ao_machine *m) { return m->synced && m->written >= m->line_version; }
 
+bool ao_machine_recorded(const ao_machine *m) { return m->version == m->written; }
+
 bool ao_machine_waits(const ao_machine *m, const char *key)
 {
 	const ao_member *p = ao_map_get(m->members, key);
