@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "kube/client.h"
 #include "kube/store.h"
+#include "test/patience.h"
 #include "json/json.h"
 
 #include <netinet/in.h>

@@ -79,7 +79,7 @@ static void wait_for(seen *s, int count, uint64_t timeout_ms)
 {
 	s->wait_for = count;
 	s->done = false;
-	if (!ao_loop_run_until(s->c->loop, &s->done, timeout_ms))
+	if (!ao_loop_run_until(s->c->loop, &s->done, patient_ms(timeout_ms)))
 		fail_msg("%d calls are missing; added %d, updated %d, deleted %d, synced %d", s->wait_for, s->added, s->updated, s->deleted,
 			 s->synced);
 	s->wait_for = 0;

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "loop/workqueue.h"
+#include "test/patience.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -251,8 +252,8 @@ static void failures_are_counted_in_time(void **state)
 		assert_int_equal(run(&w, i, 1000), i);
 	}
 	assert_int_equal(run(&w, 12, 5000), 12);
-	assert_in_range(w.at[10] - w.at[0], 300, 700);   /* the first back-off still holds ... */
-	assert_in_range(w.at[11] - w.at[10], 600, 1000); /* ... and is the only one that was counted */
+	assert_in_range(w.at[10] - w.at[0], 300, patient_ms(700));   /* the first back-off still holds ... */
+	assert_in_range(w.at[11] - w.at[10], 600, patient_ms(1000)); /* ... and is the only one that was counted */
 	teardown(&w);
 }
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "test/patience.h"
 #include "transport/transport.h"
 #include "json/json.h"
 
