@@ -1,4 +1,5 @@
--- busted_output: one line a failure with its place, and one line of counts that spec/run adds up.
+-- busted_output: one line a failure with its place, one a slow test, and one line of counts that spec/run adds up.
+local SLOW_S = 20
 return function(options)
   local busted = require 'busted'
   local handler = require 'busted.outputHandlers.base'()
@@ -23,6 +24,7 @@ return function(options)
 
   handler.testEnd = function(element, _, status)
     if options.verbose then io.write(status, ' ', element.name, '\n') end
+    if (element.duration or 0) >= SLOW_S then io.write(('%4.0f s: %s\n'):format(element.duration, element.name)) end
     io.flush()
     return nil, true
   end
