@@ -8,6 +8,7 @@
 
 #define SLICE_MS 5
 #define REWRITE_MS 1000 /* a record that could not be written */
+#define MAX_DENIALS 2   /* a server may learn of a right a little after who gave it went on: this makes three seconds */
 
 /* ---- bundles ---- */
 
@@ -163,7 +164,13 @@ static void begin_cases(ao_policies *p, const ao_task *task)
 		ao_machine_cased(p->machine, task->track, task->digest, AO_VERDICT_WRONG, "a canary cannot change the manifest");
 		return;
 	}
-	ao_auto_str char *trouble = variant ? ao_kinds_trouble(p, variant) : NULL;
+	bool denied = false;
+	ao_auto_str char *trouble = variant ? ao_kinds_trouble(p, variant, &denied) : NULL;
+	if (denied && edit->denials++ < MAX_DENIALS) {
+		note_wait(NULL, "preflight: ", trouble, ao_machine_cased(p->machine, task->track, task->digest, AO_VERDICT_AGAIN, trouble));
+		return;
+	}
+	edit->denials = 0;
 	if (trouble) {
 		ao_machine_cased(p->machine, task->track, task->digest, AO_VERDICT_WRONG, trouble);
 		return;

@@ -149,13 +149,14 @@ void ao_kinds_spare(ao_policies *p)
 
 /* ---- before an edit is tried ---- */
 
-char *ao_kinds_trouble(const ao_policies *p, const ao_variant *variant)
+char *ao_kinds_trouble(const ao_policies *p, const ao_variant *variant, bool *ret_denied)
 {
 	const cJSON *row;
 	cJSON_ArrayForEach (row, declared_by(variant)) {
 		const ao_kind *kind = ao_manifest_kind(ao_world_manifest(p->world), row);
 		if (kind && ao_world_denied(p->world, kind)) {
 			ao_auto_str char *rule = ao_kind_rule(kind);
+			*ret_denied = true;
 			return ao_xasprintf(
 			    "is not allowed to list %s, which a policy declares. Give the right to it, in the values of the chart: "
 			    "rbac: {extraRules: [%s]}, and then say: asya-operator rollout resume",

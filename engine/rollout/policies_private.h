@@ -28,9 +28,10 @@ typedef struct ao_edit {
 	ao_cases *cases;          /* running, or NULL */
 	ao_variant *cased;        /* the bundle whose cases run */
 	ao_sources case_files;
-	char *trouble; /* what /readyz says; NULL: all is well */
-	char *back;    /* why it goes back; NULL: it does not, or nobody is to blame */
-	char *unread;  /* what was said last about ConfigMaps that cannot be understood; or NULL */
+	unsigned denials; /* how often in a row a right was found to be missing */
+	char *trouble;    /* what /readyz says; NULL: all is well */
+	char *back;       /* why it goes back; NULL: it does not, or nobody is to blame */
+	char *unread;     /* what was said last about ConfigMaps that cannot be understood; or NULL */
 } ao_edit;
 
 /** What the machine was told about a parent. */
@@ -144,8 +145,11 @@ void ao_kinds_begin(ao_policies *p);
 bool ao_kinds_take(ao_policies *p, const ao_variant *variant, char **ret_why);
 /** Has no kind watched that nobody needs any more, and of which nothing is left. */
 void ao_kinds_spare(ao_policies *p);
-/** Why an edit cannot have what it declares; NULL: it can. The caller frees. */
-char *ao_kinds_trouble(const ao_policies *p, const ao_variant *variant);
+/**
+ * Why an edit cannot have what it declares; NULL: it can. The caller frees.
+ * @param ret_denied  set to true when that is for want of a right
+ */
+char *ao_kinds_trouble(const ao_policies *p, const ao_variant *variant, bool *ret_denied);
 /** When `anew` has run down. @param arg  the ao_policies */
 void ao_kinds_anew(void *arg);
 
