@@ -75,7 +75,7 @@ end
 function leaving.add(queues, others, records, names, deleting)
   local targets, known, recorded = targets_of(queues), {}, {}
   for _, queue in ipairs(queues) do known[id_of(queue)] = true end
-  for _, record in ipairs(type(records) == 'table' and records or {}) do recorded[id_of(record)] = record end
+  for _, record in ipairs(type(records) == 'table' and records or {}) do recorded[id_of(record)] = recorded[id_of(record)] or record end
   for _, other in ipairs(others) do
     for _, found in ipairs(other.queues) do
       local id = id_of(found)

@@ -35,7 +35,7 @@ typedef struct server {
 struct ao_access {
 	ao_brokers *brokers;
 	size_t refs;
-	char *id, *entry, *place, *namespace_, *transport, *type;
+	char *id, *entry, *place, *place_digest, *namespace_, *transport, *type;
 	cJSON *config, *secrets;
 	server *server; /* NULL: not made yet, or `error` says why not */
 	bool stale;     /* its Secrets are to be read again */
@@ -224,6 +224,7 @@ ao_access *ao_access_get(ao_brokers *b, const char *namespace_, const cJSON *que
 	a->type = ao_xstrdup(type ? type : "");
 	a->config = config ? cJSON_Duplicate(config, 1) : cJSON_CreateObject();
 	a->place = ao_broker_place(a->type, a->config);
+	a->place_digest = ao_broker_place_digest(a->type, a->config);
 	a->secrets = refs ? cJSON_Duplicate(secrets, 1) : NULL;
 	ao_map_put(b->accesses, a->id, a);
 	return a;
@@ -247,6 +248,7 @@ void ao_access_put(ao_access *a)
 	free(a->id);
 	free(a->entry);
 	free(a->place);
+	free(a->place_digest);
 	free(a->namespace_);
 	free(a->transport);
 	free(a->type);
@@ -257,6 +259,7 @@ void ao_access_put(ao_access *a)
 
 const char *ao_access_id(const ao_access *a) { return a->id; }
 const char *ao_access_place(const ao_access *a) { return a->place; }
+const char *ao_access_place_digest(const ao_access *a) { return a->place_digest; }
 const char *ao_access_transport(const ao_access *a) { return a->transport; }
 
 bool ao_access_prompt(const ao_access *a)

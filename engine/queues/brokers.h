@@ -36,6 +36,8 @@ void ao_access_put(ao_access *access); /* its calls must have ended; NULL is fin
 const char *ao_access_id(const ao_access *access);
 /** Tells two brokers apart, whoever asks them and by whatever name in the configuration. */
 const char *ao_access_place(const ao_access *access);
+/** The same for what outlives us: ao_broker_place_digest(). */
+const char *ao_access_place_digest(const ao_access *access);
 /** The name the broker has in the configuration. */
 const char *ao_access_transport(const ao_access *access);
 /** False while it does not work, or while a call has waited too long. */

@@ -50,13 +50,6 @@ bool ao_queues_drains(const ao_kept_queue *q)
 	return q->drain && q->drain->machine.state != AO_DRAIN_GONE && q->drain->machine.state != AO_DRAIN_RELEASED;
 }
 
-void ao_queues_leave_broker(ao_kept_queue *q, const ao_access *access)
-{
-	if (q->drain && strcmp(ao_access_place(q->access), ao_access_place(access)) != 0)
-		ao_queues_disown(q);
-	ao_queues_free_drain(q);
-}
-
 void ao_queues_set_drain(ao_kept_queue *q, const cJSON *queue)
 {
 	const char *into = ao_json_str(queue, "into"), *deletion = ao_json_str(queue, "deletion");

@@ -186,6 +186,23 @@ static void want_now(ao_kept_queue *q)
 	q->digest = ao_hash(AO_HASH_INIT, parts, sizeof(parts)) | 1;
 }
 
+/** What was seen on the old way counts no more. @param access  taken */
+static void take_another_way(ao_kept_queue *q, ao_access *access)
+{
+	bool moves = strcmp(ao_access_place(q->access), ao_access_place(access)) != 0;
+	ao_queues_stop(q);
+	leave_shared(q);
+	ao_queues_free_drain(q);
+	ao_access_put(q->access);
+	q->access = access;
+	q->existed = false;
+	if (moves) {
+		ao_queues_recall_one(q);
+		q->whose.heir = false;
+	}
+	join_shared(q);
+}
+
 static ao_kept_queue *upsert(ao_queues *queues, const ao_object *parent, const cJSON *queue, ao_broker_verb verb)
 {
 	const char *name = ao_json_str(queue, "name");
@@ -202,13 +219,7 @@ static ao_kept_queue *upsert(ao_queues *queues, const ao_object *parent, const c
 	} else if (q->access == access) {
 		ao_access_put(access);
 	} else {
-		ao_queues_stop(q);
-		leave_shared(q);
-		ao_queues_leave_broker(q, access);
-		ao_access_put(q->access);
-		q->access = access;
-		q->existed = false;
-		join_shared(q);
+		take_another_way(q, access);
 	}
 	cJSON_Delete(q->want);
 	q->want = want_of(queue, verb);

@@ -78,12 +78,14 @@ void ao_queues_keep(ao_queues *queues, const char *parent_uid, const cJSON *plan
 void ao_queues_forget(ao_queues *queues, const char *parent_uid);
 
 /**
- * For the parent's status: [{name, transport, owner}], owner as in whose.h; with `into`, `drain` (drain.h) and maybe `reason` while messages
+ * For the parent's status: [{name, transport, owner, place}], owner and place as in whose.h; with `into`, `drain` (drain.h) and maybe `reason` while messages
  * of it go elsewhere.  A queue is left out while nothing is known of it.  The caller
  * frees.
  * @return NULL: nothing may be written yet, because an operator without records may have left queues to this parent
  */
 cJSON *ao_queues_records(ao_queues *queues, const ao_object *parent);
+/** Is one of these records about a queue of a plan, at the broker that the plan leads to? */
+bool ao_queues_is_recorded(const cJSON *record, const cJSON *queue);
 /**
  * For policies: [{name, transport, ready, messages, in_flight, dead_letters, reason, message, drains}], the last as [{name, drain, reason,
  * message, lasting, messages}] of the queues whose messages go into this one.  Unknown counts are left out, and so are queues that the

@@ -114,14 +114,12 @@ void ao_queues_recall(const ao_queues *queues, ao_queue_owner *owner, const ao_o
 bool ao_queues_is_record(const ao_kept_queue *q, const cJSON *record);
 /** Another parent of which nothing is known but its records, and they have the queue; or NULL. */
 const ao_queue_owner *ao_queues_claimant(const ao_kept_queue *q);
-/** Takes what the records say of a queue that is new to us. Its access must be set. */
+/** Takes what the records say of a queue that is new to us, or at another place than before. Its access must be set. */
 void ao_queues_recall_one(ao_kept_queue *q);
 /** Takes a broker's answer to ENSURE. @return whether the parent's status has to say something new */
 bool ao_queues_saw(ao_kept_queue *q, const ao_broker_answer *answer);
 /** The queue is gone, or is not wanted any more: the parent's status need not remember it. */
 void ao_queues_unrecord(ao_kept_queue *q);
-/** The queue is somebody else's. */
-void ao_queues_disown(ao_kept_queue *q);
 /** Another parent goes that has the same queue: from now on the queue is this parent's. */
 void ao_queues_inherit(ao_kept_queue *q);
 
@@ -131,8 +129,6 @@ void ao_queues_set_drain(ao_kept_queue *q, const cJSON *queue);
 void ao_queues_free_drain(ao_kept_queue *q);
 /** Is it being emptied, and not at the end of that? */
 bool ao_queues_drains(const ao_kept_queue *q);
-/** It is to be reached by another way: what was seen counts no more, and at another broker it was not made by us. */
-void ao_queues_leave_broker(ao_kept_queue *q, const ao_access *access);
 /** Goes on with it. A queue that is not drained is fine. */
 void ao_queues_drain(ao_kept_queue *q);
 /** The same with all queues of a parent, one of which may have become right. */

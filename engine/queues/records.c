@@ -3,11 +3,14 @@
  *
  * The records begin with what the status said when we first saw the parent.  From then on the status is written from the records in memory.
  */
+#include "base/log.h"
 #include "base/mem.h"
 #include "queues/keeper_private.h"
 #include "json/json.h"
 
 #include <string.h>
+
+#define MAX_ELSEWHERE 8 /* places that are remembered of one queue beside the present one */
 
 void ao_queues_recall(const ao_queues *queues, ao_queue_owner *owner, const ao_object *parent)
 {
@@ -26,10 +29,26 @@ void ao_queues_recall(const ao_queues *queues, ao_queue_owner *owner, const ao_o
 		owner->records = cJSON_CreateArray();
 }
 
+static bool is_of(const cJSON *record, const char *name, const char *transport)
+{
+	const char *its_name = ao_json_str(record, "name"), *its_transport = ao_json_str(record, "transport");
+	return its_name && its_transport && name && transport && strcmp(its_name, name) == 0 && strcmp(its_transport, transport) == 0;
+}
+
+/** Is it one of this queue, here or at another place? */
+static bool is_namesake(const ao_kept_queue *q, const cJSON *record) { return is_of(record, q->name, ao_access_transport(q->access)); }
+
 bool ao_queues_is_record(const ao_kept_queue *q, const cJSON *record)
 {
-	const char *name = ao_json_str(record, "name"), *transport = ao_json_str(record, "transport");
-	return name && transport && strcmp(name, q->name) == 0 && strcmp(transport, ao_access_transport(q->access)) == 0;
+	return is_namesake(q, record) && ao_whose_is_here(ao_json_str(record, "place"), ao_access_place_digest(q->access));
+}
+
+bool ao_queues_is_recorded(const cJSON *record, const cJSON *queue)
+{
+	const char *type = ao_json_str(queue, "type");
+	ao_auto_str char *place = ao_broker_place_digest(type ? type : "", ao_json_at(queue, "config"));
+	return is_of(record, ao_json_str(queue, "name"), ao_json_str(queue, "transport")) &&
+	       ao_whose_is_here(ao_json_str(record, "place"), place);
 }
 
 static cJSON *record_of(const ao_kept_queue *q)
@@ -37,6 +56,18 @@ static cJSON *record_of(const ao_kept_queue *q)
 	cJSON *record;
 	cJSON_ArrayForEach (record, q->owner->records)
 		if (ao_queues_is_record(q, record))
+			return record;
+	return NULL;
+}
+
+static ao_whose_owner owner_in(const cJSON *record) { return ao_whose_of_word(ao_json_str(record, "owner")); }
+
+/** @param ours  only one that says that it is ours there. @return the first record of the queue at another place, or NULL */
+static cJSON *record_elsewhere(const ao_kept_queue *q, bool ours)
+{
+	cJSON *record;
+	cJSON_ArrayForEach (record, q->owner->records)
+		if (is_namesake(q, record) && !ao_queues_is_record(q, record) && (!ours || owner_in(record) == AO_WHOSE_PARENT))
 			return record;
 	return NULL;
 }
@@ -55,11 +86,55 @@ const ao_queue_owner *ao_queues_claimant(const ao_kept_queue *q)
 	return NULL;
 }
 
+/** The first record of the queue, of whatever place. */
+static cJSON *first_record(const ao_kept_queue *q)
+{
+	cJSON *record = q->owner->records->child;
+	while (!is_namesake(q, record))
+		record = record->next;
+	return record;
+}
+
+/**
+ * Completes the record of the present place, and puts it before those of others: an older operator takes the first.  Of other places only
+ * what is ours there is worth remembering.
+ * @param record  in the list
+ */
+static void put_first(ao_kept_queue *q, cJSON *record)
+{
+	cJSON *records = q->owner->records, *next;
+	int elsewhere = 0;
+	for (cJSON *each = records->child; each; each = next) {
+		next = each->next;
+		bool stays = owner_in(each) == AO_WHOSE_PARENT && !ao_queues_is_record(q, each) && elsewhere < MAX_ELSEWHERE;
+		if (each == record || !is_namesake(q, each))
+			continue;
+		elsewhere++;
+		if (!stays)
+			cJSON_Delete(cJSON_DetachItemViaPointer(records, each));
+	}
+	if (first_record(q) != record)
+		cJSON_InsertItemInArray(records, 0, cJSON_DetachItemViaPointer(records, record));
+	if (ao_access_place_digest(q->access))
+		ao_json_set_str(record, "place", ao_access_place_digest(q->access));
+}
+
 void ao_queues_recall_one(ao_kept_queue *q)
 {
-	const cJSON *record = record_of(q);
-	q->whose = (ao_whose){.owner = record ? ao_whose_of_word(ao_json_str(record, "owner")) : AO_WHOSE_UNKNOWN,
-			      .heir = !q->owner->records && q->owner->heir};
+	cJSON *record = record_of(q);
+	bool elsewhere = record_elsewhere(q, false) != NULL;
+	q->whose = ao_whose_recall(record ? owner_in(record) : AO_WHOSE_UNKNOWN, elsewhere, !q->owner->records && q->owner->heir);
+	if (record)
+		put_first(q, record);
+}
+
+static void tell_left(const ao_kept_queue *q)
+{
+	ao_auto_str char *note =
+	    ao_xasprintf("queue %s is left where transport %s led before, maybe with messages: nobody reads it there any more", q->name,
+			 ao_access_transport(q->access));
+	ao_warn(AO_CORE, q->owner->key, "%s", note);
+	ao_queues_event(q, true, "QueueLeft", note);
 }
 
 static void note(ao_kept_queue *q)
@@ -72,6 +147,9 @@ static void note(ao_kept_queue *q)
 		ao_json_set_str(record, "name", q->name);
 		ao_json_set_str(record, "transport", ao_access_transport(q->access));
 		cJSON_AddItemToArray(q->owner->records, record);
+		if (record_elsewhere(q, true))
+			tell_left(q);
+		put_first(q, record);
 	}
 	ao_json_set_str(record, "owner", ao_whose_word(q->whose.owner));
 }
@@ -95,16 +173,12 @@ static bool sight_of(const ao_broker_answer *answer, ao_whose_sight *ret)
 bool ao_queues_saw(ao_kept_queue *q, const ao_broker_answer *answer)
 {
 	ao_whose_sight sight;
-	bool news = sight_of(answer, &sight) && ao_whose_saw(&q->whose, sight);
+	if (!sight_of(answer, &sight))
+		return false;
+	bool news = ao_whose_saw(&q->whose, sight) || (q->whose.owner != AO_WHOSE_UNKNOWN && !record_of(q));
 	if (news)
 		note(q);
 	return news;
-}
-
-void ao_queues_disown(ao_kept_queue *q)
-{
-	q->whose = (ao_whose){.owner = AO_WHOSE_OTHER};
-	note(q);
 }
 
 void ao_queues_unrecord(ao_kept_queue *q)

@@ -12,6 +12,15 @@ static bool become(ao_whose *w, ao_whose_owner owner)
 	return news;
 }
 
+bool ao_whose_is_here(const char *recorded, const char *place) { return !recorded || !place || strcmp(recorded, place) == 0; }
+
+ao_whose ao_whose_recall(ao_whose_owner here, bool elsewhere, bool heir)
+{
+	if (here == AO_WHOSE_UNKNOWN && elsewhere)
+		return (ao_whose){.owner = AO_WHOSE_OTHER};
+	return (ao_whose){.owner = here, .heir = heir && !elsewhere};
+}
+
 bool ao_whose_saw(ao_whose *w, ao_whose_sight sight)
 {
 	switch (sight) {

@@ -13,6 +13,10 @@
  *            nothing known --found with other settings----> another's (an heir: still nothing known)
  *            another's     --it was gone, and we made it--> parent's
  *
+ * What is known is known of one place: of the broker that the parent's transport led to.  Where it leads to another one now, a queue of the
+ * same name is another's until it is gone and we made it; what we made remains ours where it is, and nobody looks there.  Records of older
+ * operators say no place: the first who reads one takes it for the place where it looks.
+ *
  * A queue that is the parent's remains the parent's.  While its settings do not fit it is not deleted (transport.h); they may fit again.
  * Threads: any.
  */
@@ -38,6 +42,15 @@ typedef enum {
 	AO_WHOSE_MISMATCH, /* it was there, with other settings */
 } ao_whose_sight;
 
+/** Is a record about the queue at this place? @param recorded  NULL: an older operator wrote it; @param place  NULL: it is not known */
+bool ao_whose_is_here(const char *recorded, const char *place);
+/**
+ * What is known of a queue that is seen for the first time, or at another place than before.
+ * @param here       what is recorded of this place
+ * @param elsewhere  something is recorded of another place
+ * @param heir       nothing at all is recorded, because the operator before us kept no records
+ */
+ao_whose ao_whose_recall(ao_whose_owner here, bool elsewhere, bool heir);
 /** Takes what came of asking a broker to ensure it. @return whether `owner` has changed */
 bool ao_whose_saw(ao_whose *w, ao_whose_sight sight);
 /** Another parent with the same queue owned it and goes: it belongs to this parent now. @return as ao_whose_saw() */

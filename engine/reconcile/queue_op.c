@@ -107,13 +107,10 @@ ao_op_result ao_op_delete_queue(ao_pass *pass, const cJSON *queue)
 
 static bool is_planned(const ao_pass *pass, const cJSON *record)
 {
-	const char *name = ao_json_str(record, "name"), *transport = ao_json_str(record, "transport");
 	const cJSON *queue;
-	cJSON_ArrayForEach (queue, ao_json_at(pass->plan.tree, "queues")) {
-		const char *its_name = ao_json_str(queue, "name"), *its_transport = ao_json_str(queue, "transport");
-		if (its_name && its_transport && strcmp(its_name, name) == 0 && strcmp(its_transport, transport) == 0)
+	cJSON_ArrayForEach (queue, ao_json_at(pass->plan.tree, "queues"))
+		if (ao_queues_is_recorded(record, queue))
 			return true;
-	}
 	return false;
 }
 

@@ -2,11 +2,14 @@
 #include "transport/transport.h"
 
 #include "base/mem.h"
+#include "base/sha256.h"
 #include "base/utf8.h"
 #include "transport/broker.h"
 #include "json/json.h"
 
 #include <string.h>
+
+#define PLACE_DIGITS 12
 
 static const ao_broker_type *const TYPES[] = {&ao_rabbitmq_type, &ao_sqs_type};
 
@@ -18,15 +21,31 @@ int ao_broker_new(ao_loop *loop, const char *type, const cJSON *config, const cJ
 	return ao_err_set(reterr, -EINVAL, "type: \"%s\" is not a type of transport; use rabbitmq or sqs", type);
 }
 
-char *ao_broker_place(const char *type, const cJSON *config)
+/** NULL when the configuration makes no sense. */
+static char *place_of(const char *type, const cJSON *config)
 {
-	char *place = NULL;
+	ao_auto_str char *place = NULL;
 	for (size_t i = 0; i < AO_LEN(TYPES); i++)
 		if (strcmp(TYPES[i]->name, type) == 0)
 			place = TYPES[i]->place(config);
+	return place ? ao_xasprintf("%s %s", type, place) : NULL;
+}
+
+char *ao_broker_place(const char *type, const cJSON *config)
+{
+	char *place = place_of(type, config);
 	ao_auto_str char *text = place ? NULL : ao_json_canonical(config);
-	ao_auto_str char *found = place ? place : ao_xstrdup(text ? text : "");
-	return ao_xasprintf("%s %s", type, found);
+	return place ? place : ao_xasprintf("%s %s", type, text ? text : "");
+}
+
+char *ao_broker_place_digest(const char *type, const cJSON *config)
+{
+	ao_auto_str char *place = place_of(type, config);
+	char digest[AO_SHA256_HEX];
+	if (!place)
+		return NULL;
+	ao_sha256(place, strlen(place), digest);
+	return ao_xstrndup(digest, PLACE_DIGITS);
 }
 
 void ao_broker_free(ao_broker *broker)

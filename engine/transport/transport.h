@@ -97,10 +97,12 @@ typedef struct ao_broker_stats {
  */
 int ao_broker_new(ao_loop *loop, const char *type, const cJSON *config, const cJSON *secrets, ao_broker **ret, ao_err **reterr);
 /**
- * Where the queues of a broker are, as a text that is the same for all configurations that say so in the same words: host, port and virtual
- * host; endpoint or region, and account.  The caller frees.
+ * Where the queues of a broker are, as a text that is the same for all configurations that say so in the same words: hosts, ports and
+ * virtual host; endpoint, region and account.  The caller frees.
  */
 char *ao_broker_place(const char *type, const cJSON *config);
+/** A few digits that tell places apart, for what outlives us. The caller frees. @return NULL: the configuration makes no sense */
+char *ao_broker_place_digest(const char *type, const cJSON *config);
 /** Cancels every call and closes connections in the background; NULL is fine. */
 void ao_broker_free(ao_broker *broker);
 

@@ -227,6 +227,7 @@ log = {}
 ---@field into string? Name of the queue that its messages are moved into, because the actor does not read this one.
 ---@field name string Name of the queue at its broker.
 ---@field owner 'Actor'|'Other' Actor when it was made for this actor, Other when it was there before and stays.
+---@field place string? Digest of where the transport led then; absent in what older operators wrote. It tells this broker from the one of today.
 ---@field reason string? Why that does not come to an end, as one word.
 ---@field transport string Name of the transport in the operator's configuration.
 

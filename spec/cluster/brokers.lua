@@ -34,9 +34,9 @@ function M.manage(method, path, body)
     body and '-d ' .. cluster.quote(json.encode(body)) or '')
 end
 
---- Makes the queue of an actor past the operator.
-function M.declare(name, arguments)
-  M.manage('PUT', '/api/queues/%2F/asya-' .. name, { durable = true, arguments = arguments })
+--- Makes the queue of an actor past the operator. @param vhost  "/" when absent
+function M.declare(name, arguments, vhost)
+  M.manage('PUT', ('/api/queues/%s/asya-%s'):format(vhost or '%2F', name), { durable = true, arguments = arguments })
 end
 
 --- What the operator makes the queue of an actor with, as `transports` configures it.
@@ -54,10 +54,11 @@ end
 
 -- ---- SQS ----
 
---- One request to SQS.
-function M.sqs(action, body)
+--- One request to SQS. @param region  the bed's when absent
+function M.sqs(action, body, region)
   local out = sh('curl -s -H %s -H content-type:application/x-amz-json-1.0 -H %s -d %s %s', cluster.quote('x-amz-target: AmazonSQS.' .. action),
-    cluster.quote 'authorization: AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/sqs/aws4_request, SignedHeaders=host, Signature=0',
+    cluster.quote(('authorization: AWS4-HMAC-SHA256 Credential=AKID/20260101/%s/sqs/aws4_request, SignedHeaders=host, Signature=0')
+      :format(region or 'us-east-1')),
     cluster.quote(json.encode(body)), env 'BED_SQS_URL')
   return json.decode(out)
 end

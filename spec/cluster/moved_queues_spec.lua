@@ -149,3 +149,78 @@ describe('actors of one name at one broker with two names', function()
     assert.is_nil(queue(name))
   end)
 end)
+
+describe('a transport that leads to another broker than before', function()
+  if not cluster.available or not os.getenv 'BED_RABBITMQCTL' then return end
+  after_each(cluster.stop_all)
+
+  local function at(change) return brokers.operator { change = change } end
+  local function home() end
+  local function delete(ns, name) cluster.kubectl('delete asyncactor %s -n %s --timeout=30s', name, ns) end
+  local function left(ns, name)
+    local note = event(ns, name, 'QueueLeft')
+    assert.is_truthy(note:find(('asya-%s is left where transport'):format(name), 1, true), note)
+  end
+
+  it('leaves the queues of that one, and says so; those of the same names that it finds are not the actors\'', function()
+    local ns, goes, stays, vhost = namespace(), fresh 'goes', fresh 'stays', fresh 'vhost'
+    local op = at(home)
+    for _, name in ipairs { goes, stays } do
+      cluster.apply(cluster.actor(name, ns))
+      await_records(ns, name, 'rabbitmq Actor')
+      brokers.publish(name, 3)
+    end
+    op.stop()
+    brokers.manage('PUT', '/api/vhosts/' .. vhost)
+    brokers.manage('PUT', ('/api/permissions/%s/guest'):format(vhost), { configure = '.*', write = '.*', read = '.*' })
+    for _, name in ipairs { goes, stays } do brokers.declare(name, brokers.arguments(name), vhost) end
+    op = at(function(rabbitmq) rabbitmq.vhost = vhost end)
+    for _, name in ipairs { goes, stays } do
+      await_records(ns, name, 'rabbitmq Actor, rabbitmq Other')
+      left(ns, name)
+    end
+    delete(ns, goes)
+    assert.is_truthy(brokers.manage('GET', ('/api/queues/%s/asya-%s'):format(vhost, goes)):find('"durable":true', 1, true))
+    assert.equal(3, queue(goes).messages)
+    op.stop()
+    at(home)
+    await_records(ns, stays, 'rabbitmq Actor')
+    delete(ns, stays)
+    assert.is_nil(queue(stays))
+    brokers.manage('DELETE', '/api/vhosts/' .. vhost)
+  end)
+
+  it('does the same where that is another region of SQS', function()
+    local ns, name, region = namespace(), fresh 'region', 'eu-west-1'
+    local op = at(home)
+    cluster.apply((cluster.actor(name, ns):gsub('transport: rabbitmq', 'transport: sqs')))
+    await_records(ns, name, 'sqs Actor')
+    op.stop()
+    brokers.sqs('CreateQueue', { QueueName = 'asya-' .. name, Attributes = { VisibilityTimeout = '77' } }, region)
+    at(function(_, sqs) sqs.region = region end)
+    await_records(ns, name, 'sqs Actor, sqs Other')
+    left(ns, name)
+    delete(ns, name)
+    assert.is_truthy(brokers.sqs('GetQueueUrl', { QueueName = 'asya-' .. name }, region).QueueUrl)
+    assert.is_truthy(brokers.sqs_url(name))
+  end)
+
+  it('is taken for the one of a record that says no place, which is completed', function()
+    local ns, name = namespace(), fresh 'older'
+    local op = at(home)
+    cluster.apply(cluster.actor(name, ns))
+    await_records(ns, name, 'rabbitmq Actor')
+    brokers.await_status(ns, name, 'Running')
+    op.stop()
+    cluster.kubectl([[patch asyncactor %s -n %s --subresource=status --type=json -p '[{"op":"remove","path":"/status/queues/0/place"}]']], name, ns)
+    local before = cluster.get('asyncactor', name, ns)
+    local pods = cluster.get('deployment', name, ns).metadata.generation
+    at(home)
+    local after = brokers.await(ns, name, 'the place is recorded', 30, function(actor) return actor.status.queues[1].place end)
+    assert.equal('Actor', after.status.queues[1].owner)
+    assert.equal(before.status.renderedDigest, after.status.renderedDigest)
+    assert.equal(pods, cluster.get('deployment', name, ns).metadata.generation)
+    delete(ns, name)
+    assert.is_nil(queue(name))
+  end)
+end)

@@ -43,6 +43,9 @@ describe('the queues of another profile', function()
     local queues = plan { records = { record('asya-resize', { owner = 'Other' }) } }
     assert.equal('asya-ns-resize', queues[2].into)
     assert.is_nil(queues[1].want.instead)
+    queues = plan { records = { record('asya-resize', { owner = 'Other', place = 'today' }), record('asya-resize', { place = 'before' }) } }
+    assert.equal(2, #queues)
+    assert.is_nil(queues[1].want.instead)
   end)
 
   it('stay as further names as long as the parent asks for them', function()

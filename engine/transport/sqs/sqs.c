@@ -346,7 +346,7 @@ static char *broker_place(const cJSON *config)
 	char *place = NULL;
 	ao_auto_str char *account = ao_shape_text(config, "accountId", "");
 	if (ao_sqs_config_read(config, &read, NULL) == 0)
-		place = ao_xasprintf("%s %s", read.endpoint, account);
+		place = ao_xasprintf("%s %s %s", read.endpoint, read.region, account);
 	ao_sqs_config_clear(&read);
 	return place;
 }

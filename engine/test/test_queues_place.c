@@ -1,0 +1,112 @@
+/* Whose a queue is when the transport of its parent leads to another broker than before. */
+#include "test_queues_bench.h"
+
+/** What the status of a parent says from now on. The caller frees. */
+static char *status_of(bench *b, const char *who)
+{
+	ao_object object = parent(who);
+	ao_auto_json cJSON *status = cJSON_CreateObject();
+	ao_json_set(ao_json_object(status, "status"), "queues", ao_queues_records(b->queues, &object));
+	return ao_json_print(status);
+}
+
+/** The next operator, which knows of a parent what its status says. @param status  taken */
+static void live_on(bench **b, char *status)
+{
+	static char *said;
+	queue there[AO_LEN(queues_there)];
+	memcpy(there, queues_there, sizeof(there));
+	end((void **)b);
+	begin((void **)b);
+	memcpy(queues_there, there, sizeof(there));
+	free(said);
+	text = said = status;
+}
+
+static void read_in_another_life(bench **b, const char *host)
+{
+	live_on(b, status_of(*b, "a"));
+	read_it(*b, "a", host, "q");
+	pass_time(*b, 20);
+}
+
+/** The configuration leads to another broker, where somebody else has a queue of that name; then back, and to one where nobody has. */
+static void a_queue_at_another_place_is_not_the_one_that_we_made(void **state)
+{
+	for (int lives = 0; lives < 2; lives++) {
+		put("there", "q", 7);
+		for (const char **host = (const char *[]){"h", "there", "h", "there", NULL}; *host; host++) {
+			if (lives)
+				read_in_another_life((bench **)state, *host);
+			read_it(*state, "a", *host, "q");
+			pass_time(*state, 20);
+		}
+		delete_it(*state, "a", "there", "q");
+		pass_time(*state, 20);
+		assert_int_equal(lost, 0);
+		assert_non_null(find("there", "q"));
+		read_in_another_life((bench **)state, "new");
+		read_in_another_life((bench **)state, "h");
+		delete_it(*state, "a", "h", "q");
+		pass_time(*state, 20);
+		assert_null(find("h", "q"));
+		read_in_another_life((bench **)state, "new");
+		delete_it(*state, "a", "new", "q");
+		pass_time(*state, 20);
+		assert_null(find("new", "q"));
+		ao_queues_forget(((bench *)*state)->queues, "a");
+		live_on((bench **)state, ao_xstrdup("{}"));
+	}
+}
+
+/** One that leaves such a queue takes nothing out of it, nor its senders. */
+static void a_queue_at_another_place_is_not_emptied(void **state)
+{
+	bench **b = (bench **)state;
+	read_it(*b, "a", "h", "old");
+	pass_time(*b, 20);
+	put("there", "old", 7);
+	live_on(b, status_of(*b, "a"));
+	ao_object object = parent("a");
+	ao_auto_json cJSON *read = planned("there", "new", NULL);
+	ao_json_set_str(ao_json_object(ao_json_at(read, "want"), "instead"), "name", "old");
+	for (int i = 0; i < 3; i++) {
+		leave_it(*b, "a", "there", "old", "new");
+		ao_queues_want((*b)->queues, &object, read, AO_BROKER_ENSURE, NULL, NULL, NULL);
+		ao_queues_moved((*b)->queues, "a");
+		pass_time(*b, 30);
+	}
+	assert_non_null(find("there", "old"));
+	assert_int_equal(asked[AO_BROKER_MOVE] + turned, 0);
+}
+
+/** Its place is not known, so it is taken for the one that we look at, and written down; if need be once more. */
+static void a_record_of_an_older_operator_is_completed(void **state)
+{
+	bench **b = (bench **)state;
+	live_on(b, ao_xstrdup("{\"status\":{\"queues\":[{\"name\":\"q\",\"transport\":\"main\",\"owner\":\"Actor\"},"
+			      "{\"name\":\"q\",\"transport\":\"main\",\"owner\":\"Other\"}]}}"));
+	put("h", "q", 0);
+	read_it(*b, "a", "h", "q");
+	ao_auto_str char *first = status_of(*b, "a");
+	assert_non_null(strstr(first, "\"place\""));
+	assert_null(strstr(first, "Other"));
+	pass_time(*b, 20);
+	ao_auto_str char *second = status_of(*b, "a");
+	assert_string_equal(first, second);
+	put("there", "q", 7);
+	read_in_another_life(b, "there");
+	delete_it(*b, "a", "there", "q");
+	pass_time(*b, 20);
+	assert_int_equal(lost, 0);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(a_queue_at_another_place_is_not_the_one_that_we_made, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_at_another_place_is_not_emptied, begin, end),
+	    cmocka_unit_test_setup_teardown(a_record_of_an_older_operator_is_completed, begin, end),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
