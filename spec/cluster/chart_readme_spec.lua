@@ -169,6 +169,15 @@ describe('the pages of the chart', function()
       assert.is_nil(said:find('forbidden', 1, true), said)
     end)
 
+    it('sees with it what a migration to another release would do, and does it by a Job', function()
+      local list = blocks 'To another release, with the image alone'
+      assert.equal(2, #list)
+      local said = run(list[1])
+      assert.is_truthy(said:find('asya/minimal: to be migrated', 1, true), said)
+      assert.is_nil(said:find('forbidden', 1, true), said)
+      run(list[2]) -- what its arguments do beside an operator: migrate_spec.lua
+    end)
+
     it('releases actors with it when the operator is gone', function()
       cluster.kubectl [[patch asyncactor minimal -n asya --type=merge -p '{"metadata":{"finalizers":["asya.sh/finalizer"]}}']]
       cluster.sh('helm uninstall asya-operator -n %s', NS)

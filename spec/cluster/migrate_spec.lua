@@ -1,6 +1,8 @@
 --- migrate: an actor goes from profile 0.1 to 0.4 and back, with messages on their way; its queue has another name then.
 local brokers = require 'brokers'
 local cluster = require 'cluster'
+local json = require 'json'
+local pages = require 'pages'
 
 local fresh, namespace = brokers.fresh, brokers.namespace
 
@@ -34,6 +36,21 @@ describe('an actor that goes from profile 0.1 to 0.4', function()
     brokers.clear()
     brokers.put_secret 'default'
     cluster.kubectl 'create secret generic aws -n default --from-literal=id=AKID --from-literal=secret=SECRET --dry-run=client -o yaml | kubectl apply -f -'
+  end)
+
+  it('is taken along by the Job that the page shows', function()
+    local ns, name = namespace(), fresh 'job'
+    operator()
+    cluster.apply(cluster.actor(name, ns))
+    await_records(ns, name, ('asya-%s Actor'):format(name))
+    local block = pages.blocks('To another release, with the image alone')[2]:match "<<'END'\n(.*)END"
+    cluster.sh 'kubectl create namespace asya-system'
+    local job = json.decode(cluster.kubectl('create -n asya-system --dry-run=server -o json -f %s', cluster.write(cluster.temp 'job.yaml', block)))
+    local said = cluster.sh('%s ASYA_TRANSPORT_CONFIG=%s %s/san/asya-operator %s --config %s', SETTINGS, cluster.quote(brokers.transports()),
+      cluster.build, table.concat(job.spec.template.spec.containers[1].args, ' '), config)
+    assert.is_truthy(said:find('1 migrated to profile 0.4', 1, true), said)
+    await_records(ns, name, ('asya-%s-%s Actor'):format(ns, name))
+    cluster.kubectl('delete asyncactor %s -n %s', name, ns)
   end)
 
   it('takes the messages of its queue along, and what comes later; back it does the same', function()

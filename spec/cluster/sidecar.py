@@ -53,6 +53,8 @@ class RabbitMQ:
 
 
 class Sqs:
+    wait = 1  # seconds for a message to come
+
     def ask(self, action, **body):
         headers = {"X-Amz-Target": "AmazonSQS." + action, "Content-Type": "application/x-amz-json-1.0",
                    "Authorization": f"AWS4-HMAC-SHA256 Credential=test/20260101/{ENV['ASYA_AWS_REGION']}/sqs/aws4_request, "
@@ -63,7 +65,7 @@ class Sqs:
         return self.ask("GetQueueUrl", QueueName=queue(actor))["QueueUrl"]
 
     def receive(self, actor):
-        got = self.ask("ReceiveMessage", QueueUrl=self.url(actor), MaxNumberOfMessages=1, WaitTimeSeconds=1).get("Messages")
+        got = self.ask("ReceiveMessage", QueueUrl=self.url(actor), MaxNumberOfMessages=1, WaitTimeSeconds=self.wait).get("Messages")
         return (got[0]["Body"], got[0]["ReceiptHandle"]) if got else (None, None)
 
     def send(self, actor, text):
