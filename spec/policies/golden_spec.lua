@@ -141,11 +141,11 @@ describe('golden of 0.4', function()
     assert.equal('asya-golden-irsa', case.find(plan, 'ServiceAccount').metadata.name)
   end)
 
-  it('is asked for by an annotation of the actor, else by the setting', function()
-    local function queue_of(annotation, setting)
+  it('is asked for by an annotation of the actor, else by that of its namespace, else by the setting', function()
+    local function queue_of(annotation, setting, namespace)
       local actor = case.load(FOLDER .. '/minimal/actor.yaml')[1]
       actor.metadata.annotations = annotation and { ['asya.sh/profile'] = annotation }
-      local plan = case.plan(case.bundle { transports = transports_in(FOLDER), profile = setting }, actor)
+      local plan = case.plan(case.bundle { transports = transports_in(FOLDER), profile = setting, namespaceProfiles = namespace }, actor)
       return plan.queues[1] and plan.queues[1].name or plan.invalid.message
     end
     assert.equal('asya-minimal', queue_of())
@@ -153,5 +153,10 @@ describe('golden of 0.4', function()
     assert.equal('asya-golden-minimal', queue_of(nil, '0.4'))
     assert.equal('asya-minimal', queue_of('0.1', '0.4'))
     assert.equal("metadata.annotations.asya.sh/profile: there is no profile '0.5'; use 0.1 or 0.4", queue_of '0.5')
+    assert.equal('asya-golden-minimal', queue_of(nil, nil, { golden = '0.4' }))
+    assert.equal('asya-minimal', queue_of(nil, nil, { other = '0.4' }))
+    assert.equal('asya-minimal', queue_of('0.1', nil, { golden = '0.4' }))
+    assert.equal('asya-minimal', queue_of(nil, '0.4', { golden = '0.1' }))
+    assert.equal("namespace golden: metadata.annotations.asya.sh/profile: there is no profile '0.5'; use 0.1 or 0.4", queue_of(nil, nil, { golden = '0.5' }))
   end)
 end)
