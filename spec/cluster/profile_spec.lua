@@ -1,6 +1,8 @@
 --- profile: actors of release 0.4 beside those of 0.1, on a real API server and real brokers.
 local cluster = require 'cluster'
+local golden = require 'golden'
 local json = require 'json'
+local yaml = require 'asya.yaml'
 local brokers = require 'brokers'
 local messages = require 'messages'
 local processes = require 'processes'
@@ -30,12 +32,12 @@ local function operator(transports, from, profile, options)
 end
 
 local function actor(name, ns, transport, handler, metadata)
-  local yaml = cluster.actor(name, ns, nil, ([[
+  local text = cluster.actor(name, ns, nil, ([[
         - name: asya-runtime
           image: example/app:1.0
           env: [{name: ASYA_HANDLER, value: handlers.%s}]
 ]]):format(handler or 'double')):gsub('transport: rabbitmq', 'transport: ' .. transport)
-  cluster.apply((yaml:gsub('namespace: ' .. ns:gsub('%-', '%%-'), 'namespace: ' .. ns .. (metadata or ''), 1)))
+  cluster.apply((text:gsub('namespace: ' .. ns:gsub('%-', '%%-'), 'namespace: ' .. ns .. (metadata or ''), 1)))
 end
 
 --- What the Secret of an actor holds: "NAME/KEY" -> value.
@@ -235,5 +237,69 @@ describe('profile 0.4', function()
     assert.is_nil(brokers.queues()[queue])
     assert.is_truthy(brokers.queues()[('asya-%s-dlq'):format(ns)]) -- the namespace's, which goes with nobody
     op.stop()
+  end)
+end)
+
+describe('golden of 0.4 on a real API server', function()
+  if not cluster.available then return end
+  after_each(cluster.stop_all)
+  local FOLDER, NS, OWNED = 'spec/golden-0.4', 'golden', { 'deployment', 'secret', 'serviceaccount', 'triggerauthentication', 'scaledobject' }
+
+  --- What is owned by an actor, by kind, without what the golden children leave out.
+  local function owned_by(name)
+    local children = {}
+    for _, kind in ipairs(OWNED) do
+      for _, object in ipairs(cluster.list(kind, NS)) do
+        local metadata = object.metadata
+        local owner = (metadata.ownerReferences or {})[1]
+        if owner and owner.name == name then
+          owner.uid = 'UID'
+          if kind == 'deployment' then metadata.annotations = nil end -- those of its controller
+          object.metadata = { name = metadata.name, namespace = NS, labels = metadata.labels, annotations = metadata.annotations,
+            ownerReferences = metadata.ownerReferences }
+          object.status = nil
+          children[object.kind] = object
+        end
+      end
+    end
+    return children
+  end
+
+  local function check(case)
+    local name = yaml.load_all(cluster.read(('%s/%s/actor.yaml'):format(FOLDER, case)))[1].metadata.name
+    brokers.await(NS, name, 'is planned and carried out', 30, function(live)
+      return live.status.bundleDigest and live.status.observedGeneration == live.metadata.generation
+    end)
+    local live, wanted = owned_by(name), golden.WANTED_0_4[case] or {}
+    for _, child in ipairs(json.decode(cluster.read(('%s/%s/children.json'):format(FOLDER, case)))) do
+      golden.deduplicate(child)
+      assert.is_table(live[child.kind], ('%s: %s is missing'):format(case, child.kind))
+      assert.is_nil(golden.compare(child, live[child.kind], child.kind, wanted), case)
+      live[child.kind] = nil
+    end
+    for kind in pairs(live) do assert.is_true((wanted.kinds or {})[kind], ('%s: nobody had a %s'):format(case, kind)) end
+  end
+
+  local function run(cases, transports)
+    local from = cluster.namespace 'creds'
+    cluster.kubectl('create secret generic rabbitmq-secret -n %s --from-literal=password=guest', from)
+    cluster.kubectl('create secret generic sqs-secret -n %s --from-literal=access-key-id=AKIATEST --from-literal=secret-access-key=SECRETTEST', from)
+    local op = cluster.operator { transports = cluster.read(transports), env = ('ASYA_CREDENTIALS_NAMESPACE=%s ASYA_SIDECAR_IMAGE=asya-sidecar:latest')
+      :format(from), args = '--profile 0.4 --namespace ' .. cluster.namespace 'own' }
+    for _, case in ipairs(cases) do cluster.kubectl('apply -f %s/%s/actor.yaml', FOLDER, case) end
+    for _, case in ipairs(cases) do check(case) end
+    cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', NS)
+    op.stop()
+  end
+
+  it('the operator makes the children that the Go operator made, all that is not wanted otherwise', function()
+    cluster.kubectl('delete namespace %s --ignore-not-found --timeout=60s', NS) -- another spec has one of that name
+    cluster.kubectl('create namespace %s', NS)
+    local shared = {}
+    for _, case in ipairs(golden.NAMES_0_4) do
+      if golden.OWN_TRANSPORTS[case] then run({ case }, ('%s/%s/transports.json'):format(FOLDER, case)) else shared[#shared + 1] = case end
+    end
+    run(shared, FOLDER .. '/transports.json')
+    cluster.kubectl('delete namespace %s --timeout=60s', NS)
   end)
 end)
