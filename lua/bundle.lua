@@ -394,6 +394,13 @@ local function usual_profile(profiles, base, manifest, settings)
   return profiles[name] or fail("%s: there is no profile '%s'; use %s", manifest.profile.setting, text_of(name), concat(sorted_keys(profiles), ' or '))
 end
 
+--- The setting in which namespaces say which profile the parents in them have: the one that is made of the annotation by which a parent says it.
+local function setting_of_namespaces(manifest)
+  for name, setting in next, manifest.settings do
+    if manifest.profile and setting.namespaces == manifest.profile.annotation then return name end
+  end
+end
+
 --- Compiles files and makes a bundle of them. Raises "file:line: what is wrong".
 ---@param files Source[]
 ---@param settings table? the operator's settings by name; `params` in it holds parameters by policy
@@ -417,6 +424,7 @@ function bundle.load(files, settings, host)
     settings = settings_with_defaults(manifest, settings),
   }, Bundle)
   self.usual = usual_profile(profiles, base, manifest, self.settings)
+  self.namespaces_setting = setting_of_namespaces(manifest)
   self.problems_ = problems_of(self)
   return self
 end
@@ -526,26 +534,34 @@ local function parent_of(snapshot)
   return parent, { metadata = { name = metadata.name, namespace = metadata.namespace, uid = metadata.uid } }
 end
 
---- The profile of a parent: that of its annotation, else the usual one; a case may name another. The second result is one that nobody knows.
+--- The name of the profile that a parent asks for, by its annotation, else by that of its namespace; a case may name one, too.
+---@param self Bundle
+---@param snapshot table
+---@return string? name
+---@return string? namespace that asks for it
+local function asked_profile(self, snapshot)
+  local asked, namespace = self.manifest_.profile, snapshot.parent.metadata.namespace
+  local own = asked and k8s.get(snapshot.parent, { 'metadata', 'annotations', asked.annotation })
+  if not asked or (own ~= nil and own ~= '') then return own end
+  local places = self.namespaces_setting and self.settings[self.namespaces_setting]
+  local place = type(places) == 'table' and places[namespace]
+  if place and place ~= '' then return place, namespace end
+  return snapshot.profile
+end
+
+--- The profile of a parent: the one that it asks for, else the usual one. The second result says what is wrong with one that nobody knows.
 ---@param self Bundle
 ---@param snapshot table
 ---@return Profile
----@return string? unknown
+---@return table? unknown
 local function profile_of(self, snapshot)
-  local asked = self.manifest_.profile
-  local name = asked and k8s.get(snapshot.parent, { 'metadata', 'annotations', asked.annotation })
-  if asked and (name == nil or name == '') then name = snapshot.profile end
+  local name, namespace = asked_profile(self, snapshot)
   if name == nil or name == '' then return self.usual end
-  local found = self.profiles[name]
-  return found or self.usual, not found and text_of(name) or nil
-end
-
---- Why a parent cannot have the profile that it asks for.
-local function unknown_profile(self, name)
-  local annotation = self.manifest_.profile.annotation
-  return {
-    path = 'metadata.annotations.' .. annotation, reason = 'UnknownProfile', condition = 'WorkloadReady',
-    message = format("metadata.annotations.%s: there is no profile '%s'; use %s", annotation, name,
+  if self.profiles[name] then return self.profiles[name] end
+  local path = 'metadata.annotations.' .. self.manifest_.profile.annotation
+  return self.usual, {
+    path = path, reason = 'UnknownProfile', condition = 'WorkloadReady',
+    message = format("%s%s: there is no profile '%s'; use %s", namespace and format('namespace %s: ', namespace) or '', path, text_of(name),
       concat(sorted_keys(self.profiles), ' or ')),
   }
 end
@@ -662,7 +678,7 @@ function Bundle:plan(snapshot)
   local profile, unknown = profile_of(self, snapshot)
   local ctx, reads, child = contexts(self, profile, snapshot)
   local p = plan.new { parent = parent.metadata, child = child, reads = reads }
-  local invalid = unknown and unknown_profile(self, unknown) or validate(self, profile, actor, ctx)
+  local invalid = unknown or validate(self, profile, actor, ctx)
   if invalid and not actor.metadata.deletionTimestamp then
     return { invalid = invalid, profile = profile.name, objects = json.array {}, queues = json.array {}, events = json.array {}, reads = names_of(reads) }
   end

@@ -128,7 +128,7 @@ local RELATED = {
 }
 local SETTING = {
   env = 'any?', flag = 'string?', type = 'string?', default = 'any?', values = 'table?', label = 'string?', remote = 'table?',
-  engine = 'boolean?', doc = 'string?',
+  engine = 'boolean?', namespaces = 'string?', doc = 'string?',
 }
 local REMOTE = {
   when = 'table', url = 'string', release = 'string?', sha256 = 'string?', token_file = 'string?', token_env = 'string?', ca_file = 'string?',
@@ -210,6 +210,9 @@ local function check_setting(setting, where, settings)
     wrong = format("%s.type '%s' is not one of %s", where, setting.type, known(SETTING_TYPES))
   elseif not wrong and setting.remote then
     wrong = setting.type ~= 'file' and where .. '.remote is for settings of type file' or check_remote(setting.remote, where .. '.remote', settings)
+  end
+  if not wrong and setting.namespaces and (setting.type ~= 'json' or setting.env or setting.flag or setting.default ~= nil) then
+    wrong = where .. '.namespaces: such a setting is of type json, and has no other source'
   end
   if not wrong and setting.values then
     setting.values, wrong = list(setting.values, where .. '.values', 'string')

@@ -34,6 +34,8 @@ The operator has a ClusterRole for the objects that it makes of actors, and a Ro
 - The operator finds ConfigMaps by label. Outside of the release's namespace it reads and changes only `asya-runtime`.
 - Secrets are read one by one by name, or never (`rbac.readSecrets=false`). They are written only for actors of profile 0.4, which get a copy of what their
   transport names (`profile: "0.4"`, or `rbac.copySecrets` where only some actors have that profile).
+- Namespaces are listed only with `rbac.readNamespaces`, which makes a ClusterRole for that, also beside `watchNamespaces`. Without it an annotation
+  `asya.sh/profile` on a namespace is not seen, and the log says so once: give actors the annotation, or the operator the `profile`.
 - Actors get a finalizer and a status, those of profile 0.4 the label `asya.sh/actor`. Nothing else of them is changed.
 - A policy of your own that declares other kinds (`kinds` of `policy.define`) needs `rbac.extraRules`, for example
   `{apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, watch, create, patch, delete]}`.

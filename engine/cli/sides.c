@@ -31,7 +31,8 @@ struct ao_sides {
 	ao_session *session;
 	ao_load_options load; /* without --policies, which is among the sources here */
 	ao_setting_files *files;
-	bool arrived;
+	ao_setting_namespaces *namespaces;
+	bool arrived, told; /* files, and what namespaces say */
 	ao_manifest *manifest;
 	side would, as_is; /* with --policies, and without */
 	char *selection;   /* which parents the canary is for */
@@ -66,6 +67,7 @@ void ao_sides_free(ao_sides *s)
 	clear_side(&s->would);
 	clear_side(&s->as_is);
 	ao_setting_files_free(s->files);
+	ao_setting_namespaces_free(s->namespaces);
 	ao_manifest_free(s->manifest);
 	free(s->selection);
 	free(s);
@@ -73,16 +75,35 @@ void ao_sides_free(ao_sides *s)
 
 /* ---- what would be ---- */
 
-/** A file that is not there yet is waited for once. @param sources  stay the caller's */
+static void on_note(void *arg, const char *note)
+{
+	(void)arg;
+	ao_cli_note(note);
+}
+
+/** Waits once for a file that is not there yet, and for what namespaces say. @return was there anything to wait for? */
+static bool await_settings(ao_sides *s)
+{
+	bool files = !s->arrived && ao_setting_files_missing(s->files), namespaces = !ao_setting_namespaces_settled(s->namespaces);
+	if (files) {
+		ao_setting_files_start(s->files);
+		ao_loop_run_until(s->session->loop, &s->arrived, FILES_MS);
+		s->arrived = true;
+	}
+	if (namespaces) {
+		ao_setting_namespaces_start(s->namespaces);
+		ao_loop_run_until(s->session->loop, &s->told, ANSWER_MS);
+	}
+	return files || namespaces;
+}
+
+/** @param sources  stay the caller's */
 static int load_variant(ao_sides *s, const ao_sources *sources, ao_variant **ret, ao_err **reterr)
 {
 	ao_auto_json cJSON *settings = NULL, *seen = NULL;
 	ao_auto_sources ao_sources copy = {0};
 	int r = ao_load_settings(&s->load, sources, &settings, &seen, reterr);
-	if (r == 0 && !s->arrived && ao_setting_files_missing(s->files)) {
-		ao_setting_files_start(s->files);
-		ao_loop_run_until(s->session->loop, &s->arrived, FILES_MS);
-		s->arrived = true;
+	if (r == 0 && await_settings(s)) {
 		cJSON_Delete(AO_TAKE(settings));
 		cJSON_Delete(AO_TAKE(seen));
 		r = ao_load_settings(&s->load, sources, &settings, &seen, reterr);
@@ -233,6 +254,8 @@ int ao_sides_new(ao_session *session, const ao_load_options *load, ao_sides **re
 	*s = (ao_sides){.session = session, .load = *load, .serving = ao_map_new()};
 	s->files = ao_setting_files_new(&(ao_setting_files_options){.loop = session->loop, .on_change = set_true, .arg = &s->arrived});
 	s->load.files = s->files;
+	s->load.namespaces = s->namespaces =
+	    ao_setting_namespaces_new(&(ao_setting_namespaces_options){session->loop, session->kube, set_true, on_note, &s->told});
 	s->load.policies_dir = NULL;
 	int r = ao_session_manifest(session, &s->manifest, reterr);
 	if (r == 0)

@@ -28,8 +28,9 @@
 
 struct ao_controller {
 	ao_controller_options with;
-	ao_load_options load; /* those of `with`, with `files` */
+	ao_load_options load; /* those of `with`, with `files` and `namespaces` */
 	ao_setting_files *files;
+	ao_setting_namespaces *namespaces;
 	char *lease_name; /* the manifest's name of the lease, with our class */
 	ao_kube *kube;
 	ao_lease *lease;   /* NULL without leader election */
@@ -73,7 +74,8 @@ static int prepare_policies(ao_controller *c, ao_err **reterr)
 			       &c->policies, reterr);
 }
 
-static void on_files_change(void *arg)
+/** Files or namespaces say something else. */
+static void on_settings_change(void *arg)
 {
 	ao_controller *c = arg;
 	if (c->policies)
@@ -83,6 +85,12 @@ static void on_files_change(void *arg)
 static void on_file_read(void *arg, const char *setting, const char *result)
 {
 	ao_instruments_file_read(((ao_controller *)arg)->with.metrics, setting, result);
+}
+
+static void on_namespaces_note(void *arg, const char *note)
+{
+	(void)arg;
+	ao_info(AO_POLICY, NULL, "%s", note);
 }
 
 /** The Event is about the operator's Lease, in the operator's own namespace, because the object that needs the file may not exist yet. */
@@ -344,6 +352,7 @@ static void build_world(ao_controller *c)
 	    .recorder = c->with.recorder,
 	});
 	ao_setting_files_start(c->files);
+	ao_setting_namespaces_start(c->namespaces);
 	ao_reconciler_pause(c->reconciler); /* until everything is known */
 	ao_policies_lead(c->policies, c->world, c->reconciler, c->openapi);
 	ao_world_start(c->world);
@@ -498,7 +507,9 @@ int ao_controller_new(const ao_controller_options *options, ao_controller **ret,
 	ao_kube_on_stream(c->kube, on_stream, c);
 	c->load = *options->load;
 	c->load.files = c->files =
-	    ao_setting_files_new(&(ao_setting_files_options){options->loop, on_files_change, on_file_read, on_files_news, c});
+	    ao_setting_files_new(&(ao_setting_files_options){options->loop, on_settings_change, on_file_read, on_files_news, c});
+	c->load.namespaces = c->namespaces =
+	    ao_setting_namespaces_new(&(ao_setting_namespaces_options){options->loop, c->kube, on_settings_change, on_namespaces_note, c});
 	c->pin = ao_timer_new(options->loop, on_live, c);
 	c->resync = ao_timer_new(options->loop, on_resync, c);
 	*ret = c;
@@ -512,6 +523,7 @@ void ao_controller_free(ao_controller *c)
 	end_leading(c);
 	ao_policies_free(c->policies);
 	ao_setting_files_free(c->files);
+	ao_setting_namespaces_free(c->namespaces);
 	ao_events_free(c->events);
 	ao_lease_free(c->lease);
 	ao_rivals_free(c->rivals);

@@ -4,7 +4,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/suggest.h"
-#include "policy/settings.h"
 #include "json/yaml.h"
 
 #include <stdlib.h>
@@ -120,7 +119,8 @@ int ao_load_settings(const ao_load_options *options, const ao_sources *sources, 
 	if (options->profile)
 		ao_json_set_str(flags, "profile", options->profile);
 	if (r == 0)
-		r = ao_settings_collect(peeked, &(ao_settings_from){config, flags, options->files, options->on_note}, ret, reterr);
+		r = ao_settings_collect(peeked, &(ao_settings_from){config, flags, options->files, options->on_note, options->namespaces},
+					ret, reterr);
 	if (r == 0 && ret_seen)
 		*ret_seen = ao_settings_for_policies(peeked, *ret);
 	return r;

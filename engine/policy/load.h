@@ -7,7 +7,7 @@
  * Threads: the loop thread only.
  */
 #include "policy/scope.h"
-#include "policy/setting_files.h"
+#include "policy/settings.h"
 #include "script/bundle.h"
 
 #define AO_BUILTIN "builtin" /* as --bundle: the files of the binary; a folder of that name is ./builtin */
@@ -23,6 +23,7 @@ typedef struct ao_load_options {
 	const ao_limits *limits;           /* of calls; NULL: the usual ones */
 	const ao_scope *scope;             /* which policies and parents are ours; NULL: AO_SCOPE_ALL */
 	ao_setting_files *files;           /* reads and fetches the files that settings ask for; NULL: see ao_settings_from */
+	ao_setting_namespaces *namespaces; /* for settings that are made of what namespaces say; NULL: see ao_settings_from */
 	void (*on_note)(const char *text); /* what a person should know about how settings were read; may be NULL */
 } ao_load_options;
 

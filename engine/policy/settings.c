@@ -102,9 +102,22 @@ static int check_choice(const origin *from, const cJSON *declared, const cJSON *
 	return known.len ? wrong(from, known.data, reterr) : 0;
 }
 
+/** A setting that is made of what namespaces say is made of nothing else. */
+static int collect_said(const cJSON *declared, const ao_settings_from *with, const char *annotation, cJSON **ret, ao_err **reterr)
+{
+	const origin in_file = {"config file:", declared->string};
+	if (with->file && ao_json_at(with->file, declared->string))
+		return wrong(&in_file, "nothing, because namespaces say it by an annotation", reterr);
+	*ret = ao_setting_namespaces_get(with->namespaces, annotation);
+	return 0;
+}
+
 /** @param ret  the value of one setting, or NULL when no source has one; a setting of type file still holds its path */
 static int collect_one(const cJSON *declared, const ao_settings_from *with, cJSON **ret, origin *from, ao_err **reterr)
 {
+	const char *annotation = ao_json_str(declared, "namespaces");
+	if (annotation)
+		return collect_said(declared, with, annotation, ret, reterr);
 	const char *name = declared->string, *type = ao_json_str(declared, "type"), *env = NULL;
 	const char *flag = ao_json_str(with->flags, name), *in_env = in_environment(declared, &env);
 	const cJSON *in_file = with->file ? ao_json_at(with->file, name) : NULL, *fallback = ao_json_at(declared, "default");

@@ -9,11 +9,14 @@
  * from other settings.  It is a URL when the settings named in `when` have the values given there.  While such a file is asked for but not
  * there yet, the value is `false`.  That is not an error.
  *
+ * A setting with `namespaces` is a map of what each namespace says with the annotation of that name.  It has no other source.
+ *
  * A setting with `engine` is for the engine alone.  Policies do not see it, and it is not part of the digest of a bundle.
  *
  * Threads: any; the loop thread when there are files.
  */
 #include "policy/setting_files.h"
+#include "policy/setting_namespaces.h"
 #include "json/json.h"
 
 /** Where values come from beside the environment. */
@@ -23,6 +26,7 @@ typedef struct ao_settings_from {
 	ao_setting_files *files; /* reads and fetches files; NULL: nobody waits for them, see `on_note` */
 	/** Without `files` a path that cannot be read is an error, and a file behind a URL is left out with a note here. May be NULL. */
 	void (*on_note)(const char *text);
+	ao_setting_namespaces *namespaces; /* NULL: what they say is not known */
 } ao_settings_from;
 
 /**

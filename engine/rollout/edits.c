@@ -21,7 +21,8 @@ static ao_wanted_options wanted_options(const ao_policies *p)
 				   .canary_maps = p->canary_maps ? ao_informer_store(p->canary_maps) : NULL,
 				   .label = p->fallback->loaded.manifest->policies_label,
 				   .profile_annotation = p->fallback->loaded.manifest->profile_annotation,
-				   .live_settings = ao_bundle_settings(live->loaded.bundle)};
+				   .live_settings = ao_bundle_settings(live->loaded.bundle),
+				   .live_manifest = ao_bundle_manifest(live->loaded.bundle)};
 }
 
 int ao_edit_want(ao_policies *p, ao_rollout_track track, const char *digest, ao_err **reterr)

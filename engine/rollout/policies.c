@@ -228,6 +228,8 @@ static void look(void *arg)
 		ao_policies_try_start(p);
 		return;
 	}
+	if (!ao_setting_namespaces_settled(p->with.load->namespaces))
+		return; /* they would seem to say nothing any more; on_change of theirs looks again */
 	if (!ao_edits_look(p))
 		return;
 	if (!p->machine)

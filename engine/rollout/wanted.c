@@ -52,6 +52,21 @@ static void keep_files(const ao_wanted_options *options, cJSON *seen)
 		ao_json_set(seen, setting->string, cJSON_Duplicate(setting, 1));
 }
 
+/** While namespaces cannot be seen, what they said last stays. */
+static void keep_namespaces(const ao_wanted_options *options, ao_wanted *wanted)
+{
+	const cJSON *declared;
+	if (ao_setting_namespaces_seen(options->load->namespaces))
+		return;
+	cJSON_ArrayForEach (declared, ao_json_at(options->live_manifest, "settings")) {
+		const cJSON *live = ao_json_at(options->live_settings, declared->string);
+		if (!live || !ao_json_str(declared, "namespaces"))
+			continue;
+		ao_json_set(wanted->settings, declared->string, cJSON_Duplicate(live, 1));
+		ao_json_set(wanted->seen, declared->string, cJSON_Duplicate(live, 1));
+	}
+}
+
 int ao_wanted_get(const ao_wanted_options *options, ao_rollout_track track, ao_wanted *ret, ao_err **reterr)
 {
 	ao_auto_err ao_err *err = NULL;
@@ -73,6 +88,7 @@ int ao_wanted_get(const ao_wanted_options *options, ao_rollout_track track, ao_w
 		digest_wrong(ret);
 		return 0;
 	}
+	keep_namespaces(options, ret);
 	keep_files(options, ret->seen);
 	ao_bundle_digest_of(&ret->all, ret->seen, ret->digest);
 	return 0;

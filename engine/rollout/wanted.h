@@ -16,6 +16,7 @@ typedef struct ao_wanted_options {
 	const char *label;
 	const char *profile_annotation; /* or NULL */
 	const cJSON *live_settings; /* those that policies of the live bundle see: a file that is missing keeps its text there; or NULL */
+	const cJSON *live_manifest; /* ... and what it declares: what namespaces said stays while they cannot be seen */
 } ao_wanted_options;
 
 /** What would be loaded for one track. */

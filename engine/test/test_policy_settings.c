@@ -22,7 +22,8 @@ static cJSON *parse(const char *text)
 
 static const char manifest[] = "{\"settings\":{\"name\":{\"env\":\"T_NAME\",\"flag\":\"name-flag\",\"default\":\"d\"},"
 			       "\"count\":{\"env\":\"T_COUNT\",\"type\":\"integer\"},\"on\":{\"env\":\"T_ON\",\"type\":\"boolean\"},"
-			       "\"doc\":{\"env\":\"T_DOC\",\"type\":\"json\"},\"file\":{\"env\":\"T_FILE\",\"type\":\"file\"}}}";
+			       "\"doc\":{\"env\":\"T_DOC\",\"type\":\"json\"},\"file\":{\"env\":\"T_FILE\",\"type\":\"file\"},"
+			       "\"said\":{\"type\":\"json\",\"namespaces\":\"x/p\"}}}";
 
 static void later_sources_win(void **state)
 {
@@ -71,7 +72,19 @@ static void wrong_values_name_their_source(void **state)
 	ao_auto_err ao_err *err = NULL;
 	cJSON *settings = NULL;
 	assert_true(ao_settings_collect(declared, &(ao_settings_from){.file = file}, &settings, &err) < 0);
-	assert_string_equal(ao_err_text(err), "config file: unknown setting 'nmae' (known: name, count, on, doc, file, params)");
+	assert_string_equal(ao_err_text(err), "config file: unknown setting 'nmae' (known: name, count, on, doc, file, said, params)");
+}
+
+static void what_namespaces_say_is_said_by_nobody_else(void **state)
+{
+	(void)state;
+	ao_auto_json cJSON *declared = parse(manifest), *file = parse("{\"said\":{\"a\":\"1\"}}"), *settings = NULL;
+	ao_auto_err ao_err *err = NULL;
+	assert_int_equal(ao_settings_collect(declared, &(ao_settings_from){0}, &settings, NULL), 0);
+	assert_null(ao_json_at(settings, "said"));
+	cJSON_Delete(AO_TAKE(settings));
+	assert_int_equal(ao_settings_collect(declared, &(ao_settings_from){.file = file}, &settings, &err), -EINVAL);
+	assert_string_equal(ao_err_text(err), "config file: said: expected nothing, because namespaces say it by an annotation");
 }
 
 static void a_manifest_names_what_it_lacks(void **state)
@@ -128,6 +141,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(later_sources_win),
 	    cmocka_unit_test(wrong_values_name_their_source),
+	    cmocka_unit_test(what_namespaces_say_is_said_by_nobody_else),
 	    cmocka_unit_test(a_manifest_names_what_it_lacks),
 	    cmocka_unit_test(metrics_print_as_prometheus_reads),
 	};

@@ -43,8 +43,9 @@ log = {}
 ---@field credentialsNamespace string? Profile 0.4: the namespace of the Secrets that transports name; each actor gets a copy of what it needs.
 ---@field disableQueueManagement string? Exactly "true": queues are never created, repaired or deleted.
 ---@field gatewayURL string? Gateway that sidecars report to; wins over the one on the runtime container.
+---@field namespaceProfiles table? What namespaces say with the annotation asya.sh/profile: the profile of their actors, {NAMESPACE: PROFILE}.
 ---@field operator table? Older spelling in configuration files: transports is laid over operator.transports.
----@field profile string? The release of the platform whose names actors have: 0.1 or 0.4. The annotation asya.sh/profile on an actor wins.
+---@field profile string? The release of the platform whose names actors have: 0.1 or 0.4. The annotation asya.sh/profile on an actor, or on its namespace, wins.
 ---@field runtimeCAFile string? File with CAs to trust beside those of the system when the release is fetched.
 ---@field runtimeChecksum string? SHA-256 that the file of the release must have.
 ---@field runtimeGitHub string? GitHub, GitHub Enterprise, or a mirror with the same paths.

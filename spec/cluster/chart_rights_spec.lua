@@ -27,6 +27,7 @@ describe('the rights of the chart', function()
     own, apps, mark = cluster.namespace 'own', cluster.namespace 'apps', cluster.audit_mark()
     cluster.kubectl('create secret generic rabbitmq-secret -n %s --from-literal=password=%s', apps, os.getenv 'BED_RABBITMQ_PASSWORD')
     helm('install asya-operator %s -n %s --set runtime.namespace=%s --values %s', cluster.PACKAGE, own, apps, cluster.write(cluster.temp 'values.yaml', ([[
+rbac: {readNamespaces: true}
 transports:
   rabbitmq: {config: {host: %s, port: %s}}
   sqs: {enabled: true, config: {endpoint: "%s", actorRoleArn: "%s"}}
@@ -178,7 +179,8 @@ policies: {extra: {none.lua: 'return require("policy").define { name = "none" }'
     end
     -- servers without streaming lists are asked for the list before the watch
     for right in pairs(watched) do used[right] = true end
-    for _, role in ipairs { cluster.get('clusterrole', 'asya-operator-manager-role'), cluster.get('role', 'asya-operator-lease', own) } do
+    for _, role in ipairs { cluster.get('clusterrole', 'asya-operator-manager-role'), cluster.get('role', 'asya-operator-lease', own),
+      cluster.get('clusterrole', ('asya-operator-%s-namespaces'):format(own)) } do
       for _, rule in ipairs(role.rules) do
         for _, resource in ipairs(rule.resources) do
           local name, sub = resource:match '^([^/]+)(/?.*)$'

@@ -84,6 +84,8 @@ describe('namespaced mode', function()
     for line in op.log():gmatch '[^\n]+' do
       assert.is_true(not line:find('forbidden', 1, true) and not line:find('cannot', 1, true), line)
     end
+    local _, times = op.log():gsub('is not allowed to list namespaces, so what they say', '')
+    assert.equal(1, times, op.log())
   end)
 
   it('sees no actor before what belongs to it', function()

@@ -1,6 +1,8 @@
 --- profile: actors of release 0.4 beside those of 0.1, on a real API server and real brokers.
 local cluster = require 'cluster'
+local golden = require 'golden'
 local json = require 'json'
+local yaml = require 'asya.yaml'
 local brokers = require 'brokers'
 local messages = require 'messages'
 local processes = require 'processes'
@@ -20,18 +22,22 @@ local function credentials()
   return ns
 end
 
-local function operator(transports, from, profile)
-  return cluster.operator { transports = transports, queues = true, env = 'ASYA_CREDENTIALS_NAMESPACE=' .. from,
-    args = (profile and '--profile ' .. profile or '') .. ' --namespace ' .. cluster.namespace 'own' }
+--- `options`: own (its namespace), kubeconfig, rollout (JSON).
+local function operator(transports, from, profile, options)
+  options = options or {}
+  return cluster.operator { transports = transports, queues = true,
+    env = ('ASYA_CREDENTIALS_NAMESPACE=%s ASYA_POLICY_ROLLOUT=%s'):format(from, cluster.quote(options.rollout or '')),
+    args = ('%s --namespace %s %s'):format(profile and '--profile ' .. profile or '', options.own or cluster.namespace 'own',
+      options.kubeconfig and '--kubeconfig ' .. options.kubeconfig or '') }
 end
 
 local function actor(name, ns, transport, handler, metadata)
-  local yaml = cluster.actor(name, ns, nil, ([[
+  local text = cluster.actor(name, ns, nil, ([[
         - name: asya-runtime
           image: example/app:1.0
           env: [{name: ASYA_HANDLER, value: handlers.%s}]
 ]]):format(handler or 'double')):gsub('transport: rabbitmq', 'transport: ' .. transport)
-  cluster.apply((yaml:gsub('namespace: ' .. ns:gsub('%-', '%%-'), 'namespace: ' .. ns .. (metadata or ''), 1)))
+  cluster.apply((text:gsub('namespace: ' .. ns:gsub('%-', '%%-'), 'namespace: ' .. ns .. (metadata or ''), 1)))
 end
 
 --- What the Secret of an actor holds: "NAME/KEY" -> value.
@@ -122,6 +128,89 @@ describe('profile 0.4', function()
     op.stop()
   end)
 
+  describe('by an annotation of the namespace', function()
+    local from, ns, own
+    before_each(function()
+      from, ns, own = credentials(), cluster.namespace 'spaces', cluster.namespace 'own'
+      cluster.kubectl('create secret generic broker -n %s --from-literal=password=%s', ns, os.getenv 'BED_RABBITMQ_PASSWORD')
+    end)
+    after_each(function() cluster.sh 'kubectl annotate namespaces --all asya.sh/profile-' end) -- every operator reads all of them
+    local function finish(op)
+      cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', ns)
+      op.stop()
+    end
+
+    local function annotate(value) cluster.kubectl('annotate namespace %s --overwrite asya.sh/profile%s', ns, value) end
+    --- The profile that the pods of an actor are made for.
+    local function names_of(name)
+      local deployment = cluster.get('deployment', name, ns)
+      return deployment and (deployment.spec.template.metadata.labels['asya.sh/actor'] and '0.4' or '0.1')
+    end
+    local function await_profile(name, profile)
+      cluster.eventually(name .. ' has profile ' .. profile, 30, function() return names_of(name) == profile end)
+      brokers.await_status(ns, name, 'Running')
+    end
+
+    it('takes all actors of the namespace that say nothing themselves, as an edit of policies does', function()
+      local op = operator(RABBITMQ, from, nil, { own = own, rollout = '{"requireApproval":true}' })
+      actor('spaces-one', ns, 'rabbitmq')
+      actor('spaces-own', ns, 'rabbitmq', nil, ', annotations: {asya.sh/profile: "0.1"}')
+      brokers.await_status(ns, 'spaces-one', 'Running')
+      brokers.await_status(ns, 'spaces-own', 'Running')
+      annotate '=0.4'
+      cluster.eventually('the change waits for approval', 20, function() return op.log():find('waits for approval', 1, true), op.log() end)
+      assert.is_truthy(op.log():find('1 asyncactors: ', 1, true), op.log()) -- what it would change, of whom
+      assert.equal('0.1', names_of 'spaces-one')
+      local said, ok = cluster.sh('%s/asya-operator rollout approve --operator-namespace %s', cluster.build, own)
+      assert.is_true(ok, said)
+      await_profile('spaces-one', '0.4')
+      assert.equal('0.1', names_of 'spaces-own')
+      assert.is_truthy(brokers.queues()[('asya-%s-spaces-one'):format(ns)])
+      finish(op)
+    end)
+
+    it('is known before anything is done at a restart, and stays where namespaces cannot be seen any more', function()
+      annotate '=0.4'
+      local faults = cluster.faults()
+      local op = operator(RABBITMQ, from, nil, { own = own, kubeconfig = faults.kubeconfig })
+      actor('spaces-kept', ns, 'rabbitmq')
+      await_profile('spaces-kept', '0.4')
+      local generation = cluster.get('deployment', 'spaces-kept', ns).metadata.generation
+      op.stop()
+
+      faults.add { path = '^/api/v1/namespaces\\?', act = 'delay', ms = 1500 }
+      op = operator(RABBITMQ, from, nil, { own = own, kubeconfig = faults.kubeconfig })
+      actor('spaces-later', ns, 'rabbitmq')
+      await_profile('spaces-later', '0.4')
+      assert.is_nil(op.log():find('is not allowed to list namespaces', 1, true))
+      op.stop()
+
+      faults.clear()
+      faults.add { path = '^/api/v1/namespaces\\?', act = 'status', status = 403, body = '{}', type = 'application/json' }
+      op = operator(RABBITMQ, from, nil, { own = own, kubeconfig = faults.kubeconfig })
+      actor('spaces-blind', ns, 'rabbitmq')
+      await_profile('spaces-blind', '0.4')
+      local _, times = op.log():gsub('is not allowed to list namespaces, so what they say with the annotation asya%.sh/profile is not known', '')
+      assert.equal(1, times, op.log())
+      assert.equal(generation, cluster.get('deployment', 'spaces-kept', ns).metadata.generation)
+      finish(op)
+    end)
+
+    it('that nobody knows is said of each actor, which keeps what it has', function()
+      local op = operator(RABBITMQ, from, nil, { own = own })
+      actor('spaces-odd', ns, 'rabbitmq')
+      brokers.await_status(ns, 'spaces-odd', 'Running')
+      annotate '=0.5'
+      brokers.await(ns, 'spaces-odd', 'says what is wrong', 30, function(live)
+        return json.encode(live.status):find(("namespace %s: metadata.annotations.asya.sh/profile: there is no profile '0.5'"):format(ns), 1, true)
+      end)
+      assert.equal('0.1', names_of 'spaces-odd')
+      annotate '-'
+      brokers.await_status(ns, 'spaces-odd', 'Running')
+      finish(op)
+    end)
+  end)
+
   it('says which Secret is missing, and goes on when it is there', function()
     local from, ns = cluster.namespace 'empty', cluster.namespace 'modern'
     local op = operator(RABBITMQ, from, '0.4')
@@ -148,5 +237,69 @@ describe('profile 0.4', function()
     assert.is_nil(brokers.queues()[queue])
     assert.is_truthy(brokers.queues()[('asya-%s-dlq'):format(ns)]) -- the namespace's, which goes with nobody
     op.stop()
+  end)
+end)
+
+describe('golden of 0.4 on a real API server', function()
+  if not cluster.available then return end
+  after_each(cluster.stop_all)
+  local FOLDER, NS, OWNED = 'spec/golden-0.4', 'golden', { 'deployment', 'secret', 'serviceaccount', 'triggerauthentication', 'scaledobject' }
+
+  --- What is owned by an actor, by kind, without what the golden children leave out.
+  local function owned_by(name)
+    local children = {}
+    for _, kind in ipairs(OWNED) do
+      for _, object in ipairs(cluster.list(kind, NS)) do
+        local metadata = object.metadata
+        local owner = (metadata.ownerReferences or {})[1]
+        if owner and owner.name == name then
+          owner.uid = 'UID'
+          if kind == 'deployment' then metadata.annotations = nil end -- those of its controller
+          object.metadata = { name = metadata.name, namespace = NS, labels = metadata.labels, annotations = metadata.annotations,
+            ownerReferences = metadata.ownerReferences }
+          object.status = nil
+          children[object.kind] = object
+        end
+      end
+    end
+    return children
+  end
+
+  local function check(case)
+    local name = yaml.load_all(cluster.read(('%s/%s/actor.yaml'):format(FOLDER, case)))[1].metadata.name
+    brokers.await(NS, name, 'is planned and carried out', 30, function(live)
+      return live.status.bundleDigest and live.status.observedGeneration == live.metadata.generation
+    end)
+    local live, wanted = owned_by(name), golden.WANTED_0_4[case] or {}
+    for _, child in ipairs(json.decode(cluster.read(('%s/%s/children.json'):format(FOLDER, case)))) do
+      golden.deduplicate(child)
+      assert.is_table(live[child.kind], ('%s: %s is missing'):format(case, child.kind))
+      assert.is_nil(golden.compare(child, live[child.kind], child.kind, wanted), case)
+      live[child.kind] = nil
+    end
+    for kind in pairs(live) do assert.is_true((wanted.kinds or {})[kind], ('%s: nobody had a %s'):format(case, kind)) end
+  end
+
+  local function run(cases, transports)
+    local from = cluster.namespace 'creds'
+    cluster.kubectl('create secret generic rabbitmq-secret -n %s --from-literal=password=guest', from)
+    cluster.kubectl('create secret generic sqs-secret -n %s --from-literal=access-key-id=AKIATEST --from-literal=secret-access-key=SECRETTEST', from)
+    local op = cluster.operator { transports = cluster.read(transports), env = ('ASYA_CREDENTIALS_NAMESPACE=%s ASYA_SIDECAR_IMAGE=asya-sidecar:latest')
+      :format(from), args = '--profile 0.4 --namespace ' .. cluster.namespace 'own' }
+    for _, case in ipairs(cases) do cluster.kubectl('apply -f %s/%s/actor.yaml', FOLDER, case) end
+    for _, case in ipairs(cases) do check(case) end
+    cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', NS)
+    op.stop()
+  end
+
+  it('the operator makes the children that the Go operator made, all that is not wanted otherwise', function()
+    cluster.kubectl('delete namespace %s --ignore-not-found --timeout=60s', NS) -- another spec has one of that name
+    cluster.kubectl('create namespace %s', NS)
+    local shared = {}
+    for _, case in ipairs(golden.NAMES_0_4) do
+      if golden.OWN_TRANSPORTS[case] then run({ case }, ('%s/%s/transports.json'):format(FOLDER, case)) else shared[#shared + 1] = case end
+    end
+    run(shared, FOLDER .. '/transports.json')
+    cluster.kubectl('delete namespace %s --timeout=60s', NS)
   end)
 end)

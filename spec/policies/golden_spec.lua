@@ -1,49 +1,7 @@
 --- golden: what the Go operator made of these actors on a real API server is what we render, defaults of the server aside.
 local json = require 'json'
 local case = require 'case'
-
---- Fields that the API server fills in: in the golden children, not in ours.
-local SERVER = {
-  progressDeadlineSeconds = true, revisionHistoryLimit = true, strategy = true, terminationMessagePath = true,
-  terminationMessagePolicy = true, dnsPolicy = true, restartPolicy = true, schedulerName = true, securityContext = true,
-  successThreshold = true, imagePullPolicy = true, resources = true, replicas = true, apiVersion = true,
-  serviceAccount = true, timeoutSeconds = true, periodSeconds = true, failureThreshold = true,
-}
-
---- The first path that is in `theirs` and missing or different in `ours`, or the other way round.
-local function compare(theirs, ours, path, wanted)
-  if wanted[path] then return nil end
-  if type(theirs) ~= 'table' or type(ours) ~= 'table' then
-    if theirs == nil and ours == '' then return nil end -- an empty value is stored as none
-    if ours == nil and type(theirs) == 'table' and next(theirs) == nil then return nil end -- an empty object says nothing
-    return theirs ~= ours and ('%s: %s against %s'):format(path, tostring(theirs), tostring(ours)) or nil
-  end
-  for key, value in pairs(theirs) do
-    if not (ours[key] == nil and SERVER[key]) then
-      local bad = compare(value, ours[key], path .. '.' .. tostring(key), wanted)
-      if bad then return bad end
-    end
-  end
-  for key, value in pairs(ours) do
-    local extra = key == 'envSourceContainerName' or key == 'kind' or key == 'apiVersion' or (key == 'name' and path:find 'triggers')
-    if theirs[key] == nil and not extra then
-      local bad = compare(nil, value, path .. '.' .. tostring(key), wanted)
-      if bad then return bad end
-    end
-  end
-end
-
---- Duplicate env names: ours renders one, the last value wins.
-local function deduplicate(child)
-  for _, container in ipairs(child.kind == 'Deployment' and child.spec.template.spec.containers or {}) do
-    local at, list = {}, json.array {}
-    for _, variable in ipairs(container.env or {}) do
-      local index = at[variable.name] or #list + 1
-      at[variable.name], list[index] = index, variable
-    end
-    container.env = #list > 0 and list or nil
-  end
-end
+local golden = require 'golden'
 
 --- What a Secret of ours holds, as the golden one: the copied values are not for policies.
 local function as_stored(item, child)
@@ -92,8 +50,8 @@ local function check(folder, name, settings, wanted)
   for _, child in ipairs(children) do
     local item = item_of(plan, child.kind)
     assert.is_table(item, child.kind .. ' is missing: ' .. tostring(plan.invalid and plan.invalid.message))
-    deduplicate(child)
-    assert.is_nil(compare(child, as_stored(item, child), child.kind, wanted))
+    golden.deduplicate(child)
+    assert.is_nil(golden.compare(child, as_stored(item, child), child.kind, wanted))
   end
   return plan, actor
 end
@@ -114,21 +72,10 @@ end)
 describe('golden of 0.4', function()
   local FOLDER = 'spec/golden-0.4'
 
-  -- Wanted differences. With IRSA the account that pods name is there, and KEDA takes its role as it does today (contract.md 10.33).
-  local WANTED = {
-    ['sqs-irsa'] = {
-      kinds = { TriggerAuthentication = true },
-      ['ServiceAccount.metadata.name'] = true, ['ScaledObject.spec.triggers.1.metadata.identityOwner'] = true,
-      ['ScaledObject.spec.triggers.1.authenticationRef'] = true,
-    },
-  }
-  local OWN_TRANSPORTS = { ['no-secret'] = true, ['sqs-irsa'] = true }
-
-  for _, name in ipairs { 'minimal', 'custom-sidecar', 'happy-end', 'scaled', 'sqs-keys', 'actor-label', 'user-labels', 'end-alias', 'scaled-advanced',
-    'sqs-irsa', 'no-secret' } do
+  for _, name in ipairs(golden.NAMES_0_4) do
     it(name .. ' renders the children that the Go operator made', function()
-      local transports = transports_in(OWN_TRANSPORTS[name] and FOLDER .. '/' .. name or FOLDER)
-      local plan, actor = check(FOLDER, name, { profile = '0.4', transports = transports }, WANTED[name] or {})
+      local transports = transports_in(golden.OWN_TRANSPORTS[name] and FOLDER .. '/' .. name or FOLDER)
+      local plan, actor = check(FOLDER, name, { profile = '0.4', transports = transports }, golden.WANTED_0_4[name] or {})
       local label = actor.metadata.labels and actor.metadata.labels['asya.sh/actor'] or actor.metadata.name
       assert.same({ ['asya.sh/actor'] = label }, plan.labels)
       assert.equal('asya-golden-' .. label, plan.queues[1].name)
@@ -141,11 +88,11 @@ describe('golden of 0.4', function()
     assert.equal('asya-golden-irsa', case.find(plan, 'ServiceAccount').metadata.name)
   end)
 
-  it('is asked for by an annotation of the actor, else by the setting', function()
-    local function queue_of(annotation, setting)
+  it('is asked for by an annotation of the actor, else by that of its namespace, else by the setting', function()
+    local function queue_of(annotation, setting, namespace)
       local actor = case.load(FOLDER .. '/minimal/actor.yaml')[1]
       actor.metadata.annotations = annotation and { ['asya.sh/profile'] = annotation }
-      local plan = case.plan(case.bundle { transports = transports_in(FOLDER), profile = setting }, actor)
+      local plan = case.plan(case.bundle { transports = transports_in(FOLDER), profile = setting, namespaceProfiles = namespace }, actor)
       return plan.queues[1] and plan.queues[1].name or plan.invalid.message
     end
     assert.equal('asya-minimal', queue_of())
@@ -153,5 +100,10 @@ describe('golden of 0.4', function()
     assert.equal('asya-golden-minimal', queue_of(nil, '0.4'))
     assert.equal('asya-minimal', queue_of('0.1', '0.4'))
     assert.equal("metadata.annotations.asya.sh/profile: there is no profile '0.5'; use 0.1 or 0.4", queue_of '0.5')
+    assert.equal('asya-golden-minimal', queue_of(nil, nil, { golden = '0.4' }))
+    assert.equal('asya-minimal', queue_of(nil, nil, { other = '0.4' }))
+    assert.equal('asya-minimal', queue_of('0.1', nil, { golden = '0.4' }))
+    assert.equal('asya-minimal', queue_of(nil, '0.4', { golden = '0.1' }))
+    assert.equal("namespace golden: metadata.annotations.asya.sh/profile: there is no profile '0.5'; use 0.1 or 0.4", queue_of(nil, nil, { golden = '0.5' }))
   end)
 end)
