@@ -144,7 +144,10 @@ describe('the examples', function()
     await_status('preview', 'pr-7', { phase = 'Expired' })
     for _, kind in ipairs { 'ingress', 'service', 'deployment' } do await_gone(kind, 'pr-7') end
     patch('preview', 'pr-7', '{"spec":{"ttl":"1d"}}')
-    await('a longer time revives it', function() return (get('deployment', 'pr-7') or { metadata = { deletionTimestamp = '' } }).metadata.deletionTimestamp == nil end)
+    await('a longer time revives it', function()
+      local it = get('deployment', 'pr-7')
+      return it and not it.metadata.deletionTimestamp
+    end)
   end)
 
   it('inference: ten lines become all that serving a model takes', function()
@@ -176,7 +179,8 @@ describe('the examples', function()
     end
     await('its Event names its operator', function() return senders(own, 'PoliciesRejected')[1] end)
     assert.same({ 'preview-operator' }, senders(own, 'PoliciesRejected'))
-    edits.put(own, 'more', { ['more.lua'] = "return require 'policy'.define { name = 'more', render = function() end }" }, 'ctl.example.com/indexedjob-policies')
+    local more = "return require 'policy'.define { name = 'more', render = function() end }"
+    edits.put(own, 'more', { ['more.lua'] = more }, 'ctl.example.com/indexedjob-policies')
     await('another one takes an edit', function() return senders(own, 'PoliciesLive')[1] end)
     assert.same({ 'indexedjob-operator' }, senders(own, 'PoliciesLive'))
     local page, ready = curl(METRICS .. '/metrics'), curl(PROBES .. '/readyz?verbose')
@@ -186,7 +190,8 @@ describe('the examples', function()
       assert.is_truthy(ready:find(name .. ': yes', 1, true), ready)
     end
     apply('preview.example.com/v1', 'kind: Preview, metadata: {name: pr-8}, spec: {image: "app:8"}')
-    apply('ctl.example.com/v1', 'kind: IndexedJob, metadata: {name: more}, spec: {template: {spec: {schedulerName: nobody, containers: [{name: more, image: busybox}]}}}')
+    apply('ctl.example.com/v1', 'kind: IndexedJob, metadata: {name: more}, spec: {template: {spec: %s}}',
+      '{schedulerName: nobody, containers: [{name: more, image: busybox}]}')
     cluster.apply(cluster.actor('worker-2', ns))
     edits.await_running(ns, 'worker-2')
     await_there('deployment', 'pr-8')
