@@ -5,7 +5,7 @@
 --   parent:   the parent (also `actor`); the manifest's cases.parent lies under it
 --   profile:  that of a parent that asks for none (default: the setting of that name)
 --   settings: the operator's settings (default: the manifest's cases.settings)
---   children, related, outcome: what is observed (default: nothing)
+--   children, related, absent, outcome: what is observed (default: nothing)
 --   expect:   {Kind: fields that must be there}; ABSENT means it must not
 --   queues:   with expect: the queues planned, in order, each with the fields that must be there; observed ones are `observed_queues`
 --   copies:   with expect: the copied Secrets, in order, each with the fields that must be there
@@ -73,7 +73,7 @@ function M.snapshot(case, manifest)
   if case.shape then parent = k8s.merge(parent, case.shape.parent) end
   return {
     now = case.now or NOW, parent = parent, children = case.children or json.array {}, related = case.related or json.array {},
-    queues = case.observed_queues, profile = case.profile,
+    queues = case.observed_queues, absent = case.absent, profile = case.profile,
     outcome = case.outcome,
   }
 end

@@ -19,6 +19,7 @@ Written by `lua5.4 spec/chart_docs.lua > chart/README.md` from `values.yaml`; a 
 | [`../README.md`](../README.md#install) | how to install it |
 | [`docs/image.md`](docs/image.md) | how to build the image and give it to a cluster; what to do with the image alone |
 | [`docs/configuration.md`](docs/configuration.md) | SQS, two replicas, parameters and policies of your own; upgrade; the runtime script |
+| [`docs/bundles.md`](docs/bundles.md) | operators for other kinds beside the one for actors (`bundles`) |
 | [`docs/operators.md`](docs/operators.md) | several operators in a cluster (`operatorClass`), some namespaces only (`watchNamespaces`) |
 | [`docs/migration.md`](docs/migration.md) | coming from the Go operator, and back |
 | [`docs/metrics.md`](docs/metrics.md) | metrics, probes, debug pages |
@@ -39,6 +40,7 @@ The operator has a ClusterRole for the objects that it makes of actors, and a Ro
 - Actors get a finalizer and a status, those of profile 0.4 the label `asya.sh/actor`. Nothing else of them is changed.
 - A policy of your own that declares other kinds (`kinds` of `policy.define`) needs `rbac.extraRules`, for example
   `{apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, watch, create, patch, delete]}`.
+- Each entry of `bundles` gives the rights to the kinds that it names.
 
 A test runs the operator with exactly these rights, and fails when one of them is not used. The pod passes the Pod Security level "restricted".
 

@@ -82,6 +82,22 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if and (eq .Values.runtime.source "github") (not (include "asya.runtime.version" .)) -}}
 {{- fail "runtime.github.version is empty and runtime.source is github: set it to a release (--set runtime.github.version=v1.0.0), or set runtime.source=local" -}}
 {{- end -}}
+{{- $places := dict -}}
+{{- range $bundle := .Values.bundles -}}
+{{- if eq (empty .files) (empty .configMap) -}}
+{{- fail (printf "bundles: %s needs files or configMap, and not both" .name) -}}
+{{- end -}}
+{{- $kind := include "asya.kind" .parent | fromJson -}}
+{{- if not (or .lease $kind.group) -}}
+{{- fail (printf "bundles: %s: its parent is of the core group, so set lease as its manifest does" .name) -}}
+{{- end -}}
+{{- range list (printf "the name %s" .name) (printf "the parent %s %s" $kind.group $kind.kind) -}}
+{{- if hasKey $places . -}}
+{{- fail (printf "bundles: two have %s" .) -}}
+{{- end -}}
+{{- $_ := set $places . true -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.releaseOnUninstall (not .Values.leaderElection.enabled) -}}
 {{- fail "releaseOnUninstall needs leaderElection.enabled: the lease tells the running operator to stop" -}}
 {{- end -}}
@@ -144,4 +160,31 @@ runtimeTokenFile: /etc/asya-runtime-token/token
 runtimeScript: {{ . | quote }}
 {{- end }}
 {{- end -}}
+{{- end -}}
+
+{{- /* A kind as a manifest has it, "apps/v1 Deployment" or a map: with its group, and its plural by the rule of lua/defaults.lua. */ -}}
+{{- define "asya.kind" -}}
+{{- $kind := . -}}
+{{- if kindIs "string" . -}}
+{{- $kind = dict "apiVersion" (splitList " " . | first) "kind" (splitList " " . | last) -}}
+{{- end -}}
+{{- $word := lower $kind.kind -}}
+{{- $plural := printf "%ss" $word -}}
+{{- if eq $word "endpoints" -}}
+{{- $plural = $word -}}
+{{- else if regexMatch "([sxz]|[cs]h)$" $word -}}
+{{- $plural = printf "%ses" $word -}}
+{{- else if regexMatch "[^aeiou]y$" $word -}}
+{{- $plural = printf "%sies" (trimSuffix "y" $word) -}}
+{{- end -}}
+{{- $group := contains "/" $kind.apiVersion | ternary (splitList "/" $kind.apiVersion | first) "" -}}
+{{- dict "group" $group "kind" $kind.kind "plural" ($kind.plural | default $plural) "shared" ($kind.shared | default false) | toJson -}}
+{{- end -}}
+
+{{- /* What a bundle's manifest calls its component and its lease, unless the values say otherwise. */ -}}
+{{- define "asya.bundle.component" -}}
+{{- .component | default (printf "%s-operator" (include "asya.kind" .parent | fromJson).kind | lower) -}}
+{{- end -}}
+{{- define "asya.bundle.lease" -}}
+{{- .lease | default (printf "%s.%s" (include "asya.bundle.component" .) (include "asya.kind" .parent | fromJson).group) -}}
 {{- end -}}

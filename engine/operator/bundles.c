@@ -143,8 +143,6 @@ static int tend(post *p, ao_err **reterr)
 
 /* ---- all ---- */
 
-static bool is_builtin(const char *dir) { return !dir || strcmp(dir, AO_BUILTIN) == 0; }
-
 ao_bundles *ao_bundles_new(ao_loop *loop, const ao_kubeconfig *config, ao_metrics *metrics, const ao_operator_options *options,
 			   const bool *stopping, const bool *ended)
 {
@@ -164,7 +162,7 @@ ao_bundles *ao_bundles_new(ao_loop *loop, const ao_kubeconfig *config, ao_metric
 		    .all = b, .dir = dir ? dir : AO_BUILTIN, .load = options->load, .again = ao_timer_new(loop, on_again, p), .due = true};
 		p->load.bundle_dir = dir;
 		p->load.beside_others = !is_alone(b);
-		if (!is_alone(b) && !is_builtin(dir))
+		if (!is_alone(b) && ao_load_folder(dir))
 			p->load.policies_dir = NULL;
 	}
 	return b;

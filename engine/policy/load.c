@@ -12,12 +12,9 @@
 #define MAX_CONFIG (1024 * 1024)
 #define MAX_UNCLAIMED 1000 /* bytes of a message */
 
-/** The folder of --bundle; NULL: the files of the binary are the base. */
-static const char *folder_of(const char *bundle_dir) { return bundle_dir && strcmp(bundle_dir, AO_BUILTIN) != 0 ? bundle_dir : NULL; }
-
 int ao_load_base(const char *bundle_dir, ao_sources *sources, ao_err **reterr)
 {
-	const char *folder = folder_of(bundle_dir);
+	const char *folder = ao_load_folder(bundle_dir);
 	if (folder)
 		return ao_sources_dir(sources, folder, reterr);
 	ao_sources_builtin(sources);
@@ -31,7 +28,7 @@ int ao_load_base_manifest(const char *bundle_dir, cJSON **ret, ao_err **reterr)
 	if (r < 0)
 		return r;
 	r = ao_bundle_peek_manifest(&sources, ret, reterr);
-	return r < 0 && folder_of(bundle_dir) ? ao_err_wrap(reterr, "bundle %s", bundle_dir) : r;
+	return r < 0 && ao_load_folder(bundle_dir) ? ao_err_wrap(reterr, "bundle %s", bundle_dir) : r;
 }
 
 int ao_load_sources(const ao_load_options *options, ao_sources *sources, ao_err **reterr)
@@ -94,15 +91,30 @@ static char *find_unclaimed(const ao_bundle *bundle, const cJSON *settings, bool
 	return ao_xstrdup(text.data);
 }
 
-/** What the configuration says of one bundle is laid over the rest of it. @return what it is then; takes `config`, which may be NULL */
-static cJSON *for_bundle(cJSON *config, const char *component)
+/** What a configuration for several bundles says of one: settings of others are left out, and what is for this one alone lies over the rest. */
+static int for_bundle(const ao_load_options *options, const cJSON *manifest, cJSON **config, ao_err **reterr)
 {
-	const cJSON *own = component ? ao_json_at(config, "bundles", component) : NULL;
-	if (!own)
-		return config;
-	cJSON *whole = lay_over(cJSON_Duplicate(own, 1), config);
-	cJSON_Delete(config);
-	return whole;
+	const char *component = ao_json_str(manifest, "component");
+	ao_auto_json cJSON *bundles = cJSON_DetachItemFromObjectCaseSensitive(*config, "bundles");
+	if (!cJSON_IsObject(*config) || !(bundles || options->beside_others))
+		return 0;
+	if (bundles && !cJSON_IsObject(bundles))
+		return ao_err_set(reterr, -EINVAL, "config file: bundles: expected a mapping of components to their settings");
+	cJSON *own = component ? cJSON_DetachItemFromObjectCaseSensitive(bundles, component) : NULL;
+	if (own && !cJSON_IsObject(own) && !cJSON_IsNull(own)) {
+		cJSON_Delete(own);
+		return ao_err_set(reterr, -EINVAL, "config file: bundles.%s: expected a mapping of setting names to values", component);
+	}
+	for (cJSON *item = (*config)->child, *next; item; item = next) {
+		next = item->next;
+		if (strcmp(item->string, "params") != 0 && !ao_json_at(manifest, "settings", item->string))
+			cJSON_Delete(cJSON_DetachItemViaPointer(*config, item));
+	}
+	cJSON *whole = lay_over(cJSON_IsObject(own) ? AO_TAKE(own) : NULL, *config);
+	cJSON_Delete(own);
+	cJSON_Delete(*config);
+	*config = whole;
+	return 0;
 }
 
 int ao_load_settings(const ao_load_options *options, const ao_sources *sources, cJSON **ret, cJSON **ret_seen, ao_err **reterr)
@@ -114,7 +126,7 @@ int ao_load_settings(const ao_load_options *options, const ao_sources *sources, 
 	if (r == 0 && options->config)
 		config = lay_over(AO_TAKE(config), options->config);
 	if (r == 0)
-		config = for_bundle(AO_TAKE(config), ao_json_str(peeked, "component"));
+		r = for_bundle(options, peeked, &config, reterr);
 	ao_auto_json cJSON *flags = options->flags ? cJSON_Duplicate(options->flags, 1) : cJSON_CreateObject();
 	if (options->profile)
 		ao_json_set_str(flags, "profile", options->profile);
@@ -154,7 +166,7 @@ int ao_load(const ao_load_options *options, const ao_sources *sources, ao_loaded
 	int r = ao_load_settings(options, sources, &settings, &seen, reterr);
 	if (r == 0)
 		r = ao_load_with(options, sources, settings, seen, ret, reterr);
-	return r < 0 && folder_of(options->bundle_dir) ? ao_err_wrap(reterr, "bundle %s", options->bundle_dir) : r;
+	return r < 0 && ao_load_folder(options->bundle_dir) ? ao_err_wrap(reterr, "bundle %s", options->bundle_dir) : r;
 }
 
 void ao_loaded_clear(ao_loaded *loaded)

@@ -10,6 +10,8 @@
 #include "policy/settings.h"
 #include "script/bundle.h"
 
+#include <string.h>
+
 #define AO_BUILTIN "builtin" /* as --bundle: the files of the binary; a folder of that name is ./builtin */
 
 typedef struct ao_load_options {
@@ -37,6 +39,12 @@ typedef struct ao_loaded {
 
 static inline const ao_scope *ao_load_scope(const ao_load_options *options) { return options->scope ? options->scope : &AO_SCOPE_ALL; }
 
+/** The folder of a value of --bundle; NULL: it means the files of the binary. */
+static inline const char *ao_load_folder(const char *bundle_dir)
+{
+	return bundle_dir && strcmp(bundle_dir, AO_BUILTIN) != 0 ? bundle_dir : NULL;
+}
+
 /** Reads a configuration file. @param ret  its only document; NULL: the file is empty */
 int ao_load_config(const char *path, cJSON **ret, ao_err **reterr);
 
@@ -48,6 +56,7 @@ int ao_load_base_manifest(const char *bundle_dir, cJSON **ret, ao_err **reterr);
 int ao_load_sources(const ao_load_options *options, ao_sources *sources, ao_err **reterr);
 /**
  * Collects the settings for a bundle of these sources.  What the configuration says at `bundles.COMPONENT` is for this bundle, and wins.
+ * One with `bundles` is for several, as is that of a bundle beside others: settings there that this bundle does not have are another one's.
  * @param ret       all of them; the caller frees
  * @param ret_seen  those that policies see; may be NULL
  * @return 0; -EINVAL with file and line, or setting; -EINTR the sandbox's clock

@@ -349,6 +349,9 @@ static void on_config(void *arg)
 	ao_policies_look_soon(p);
 }
 
+/** What looks at it finds out whether any text has changed. */
+static void on_folder(void *arg) { ao_policies_look_soon(arg); }
+
 void ao_policies_lead(ao_policies *p, ao_world *world, ao_reconciler *reconciler, const ao_openapi *openapi)
 {
 	p->world = world;
@@ -356,6 +359,9 @@ void ao_policies_lead(ao_policies *p, ao_world *world, ao_reconciler *reconciler
 	p->openapi = openapi;
 	if (!p->config && p->with.load->config_file)
 		p->config = ao_file_watch_new(p->with.loop, p->with.load->config_file, CONFIG_MS, on_config, p);
+	const char *folder = ao_load_folder(p->with.load->bundle_dir);
+	if (!p->folder && folder)
+		p->folder = ao_file_watch_new(p->with.loop, folder, CONFIG_MS, on_folder, p);
 }
 
 void ao_policies_world_synced(ao_policies *p, void (*fn)(void *arg), void *arg)
@@ -477,6 +483,7 @@ void ao_policies_free(ao_policies *p)
 	ao_timer_free(p->tick);
 	ao_timer_free(p->anew);
 	ao_file_watch_free(p->config);
+	ao_file_watch_free(p->folder);
 	ao_rollout_record_clear(&p->record);
 	for (size_t i = 0; i < AO_ROLLOUT_TRACKS; i++)
 		ao_edit_clear(&p->edits[i]);

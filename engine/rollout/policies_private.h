@@ -51,7 +51,7 @@ struct ao_policies {
 	ao_map *variants;                           /* digest -> ao_variant: those at hand */
 	char *record_name;                          /* of the ConfigMap */
 	ao_informer *maps, *canary_maps, *records;  /* NULL: not begun, or we are not allowed to read ConfigMaps */
-	ao_file_watch *config;                      /* of --config, while leading; or NULL */
+	ao_file_watch *config, *folder;             /* of --config and --bundle, from the first time that we lead on; or NULL */
 	ao_annotations *notes, *words, *edit_notes; /* of `<label>-state`, `<label>-rollout` and `<label>-edited` */
 	ao_map *edited;                             /* uid of a ConfigMap -> the edits in it that people were told of; "": none */
 	ao_archive *archive;

@@ -1,4 +1,4 @@
-/* Parameters that come before their policy: named with what may have been meant, and applied when it is there. */
+/* What a configuration says: parameters that come before their policy, and settings of one bundle among several. */
 #include "base/mem.h"
 #include "policy/load.h"
 
@@ -78,11 +78,37 @@ static void parameters_of_a_policy_that_is_there_are_checked(void **state)
 	assert_non_null(strstr(ao_err_text(err), "cheap.lua: params of policy 'cheap'"));
 }
 
+static void a_configuration_for_several_bundles_is_read_by_each(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *config, *url, *error;
+	} ROWS[] = {
+	    {"{gatewayURL: http://a, page: 5, bundles: {}}", "http://a", NULL},
+	    {"{gatewayURL: http://a, bundles: {asya-operator: {gatewayURL: http://b}, other: {page: 5}}}", "http://b", NULL},
+	    {"{gatewayURL: http://a, bundles: {asya-operator: null}}", "http://a", NULL},
+	    {"bundles: {asya-operator: {page: 5}}", NULL, "config file: unknown setting 'page'"},
+	    {"bundles: {asya-operator: 5}", NULL, "config file: bundles.asya-operator: expected a mapping"},
+	    {"bundles: 5", NULL, "config file: bundles: expected a mapping of components"},
+	    {"page: 5", NULL, "config file: unknown setting 'page'"},
+	};
+	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
+		ao_auto_loaded ao_loaded loaded = {0};
+		ao_auto_err ao_err *err = NULL;
+		int r = load(ROWS[i].config, false, &loaded, &err);
+		if (ROWS[i].error ? r != -EINVAL || !strstr(ao_err_text(err), ROWS[i].error) : r != 0)
+			fail_msg("%s: %s", ROWS[i].config, err ? ao_err_text(err) : "was taken");
+		if (r == 0)
+			assert_string_equal(ao_json_str(loaded.settings, "gatewayURL"), ROWS[i].url);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(settings_of_nobody_are_named_and_no_error),
 	    cmocka_unit_test(parameters_of_a_policy_that_is_there_are_checked),
+	    cmocka_unit_test(a_configuration_for_several_bundles_is_read_by_each),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,7 +56,37 @@ function M.clean()
   end
 end
 
---- The operator as an installed release runs it: with its configuration, its settings, and its account's rights. `options` as in cluster.operator.
+--- Mounts what the operator's pod mounts of its bundles, or what there is of it by now, as a kubelet does: files are links through a link
+--- that is exchanged, so that all of them change at once. Returns the flags of the operator. `folders`: where they are, as it was returned before.
+function M.mount_bundles(namespace, folders)
+  local pod = cluster.get('deployment', 'asya-operator', namespace).spec.template.spec
+  local places, flags = {}, {}
+  for _, mount in ipairs(pod.containers[1].volumeMounts) do places[mount.mountPath] = mount.name end
+  folders = folders or {}
+  for _, flag in ipairs(pod.containers[1].args) do
+    local path = flag:match '^%-%-bundle=(.+)$'
+    local volume = path and places[path]
+    for _, each in ipairs(volume and pod.volumes or {}) do
+      if each.name == volume then
+        local folder, data = folders[volume] or cluster.temp(volume), cluster.temp '..data'
+        local map = cluster.get('configmap', each.configMap.name, namespace)
+        folders[volume] = folder
+        cluster.sh('mkdir -p %s %s', folder, data)
+        for name, text in pairs(map and map.data or {}) do
+          cluster.write(data .. '/' .. name, text)
+          cluster.sh('ln -sfn ..data/%s %s/%s', name, folder, name)
+        end
+        cluster.sh('ln -s %s %s/..data_tmp && mv -T %s/..data_tmp %s/..data', data, folder, folder, folder)
+        path = folder
+      end
+    end
+    if path then flags[#flags + 1] = '--bundle ' .. path end
+  end
+  return table.concat(flags, ' '), folders
+end
+
+--- The operator as an installed release runs it: with its configuration, its settings, and its account's rights.
+--- `options` as in cluster.operator, and `bundles`: the flags of its bundles.
 function M.operator(namespace, options)
   local deployment = cluster.get('deployment', 'asya-operator', namespace)
   local config = cluster.get('configmap', 'asya-operator-config', namespace).data['config.yaml']
@@ -65,8 +95,8 @@ function M.operator(namespace, options)
     if variable.name ~= 'ASYA_DISABLE_QUEUE_MANAGEMENT' then env[#env + 1] = variable.name .. '=' .. cluster.quote(variable.value or '') end
   end
   options = options or {}
-  options.args = ('--leader-elect --config %s --kubeconfig %s')
-    :format(cluster.write(cluster.temp 'config.yaml', config), cluster.account('asya-operator', namespace))
+  options.args = ('%s --leader-elect --config %s --kubeconfig %s')
+    :format(options.bundles or '', cluster.write(cluster.temp 'config.yaml', config), cluster.account('asya-operator', namespace))
   options.env = table.concat(env, ' ')
   options.transports = json.encode { transports = yaml.load_all(config)[1].transports }
   return cluster.operator(options)

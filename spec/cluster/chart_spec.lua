@@ -44,6 +44,8 @@ local VALUES = {
     .. [[ --set-json 'networkPolicy.extraEgress=[{"to":[{"ipBlock":{"cidr":"10.0.0.0/8"}}]}]' --set 'networkPolicy.apiServerPorts={8443}']] },
   { 'rights for more', [[--set-json 'rbac.extraRules=[{"apiGroups":[""],"resources":["services"],"verbs":["list"]}]' --set rbac.readSecrets=false]] },
   { 'a volume', [[--set-json 'volumes=[{"name":"v","emptyDir":{}}]' --set-json 'volumeMounts=[{"name":"v","mountPath":"/v"}]']] },
+  { 'bundles', [[--set-json 'bundles=[{"name":"a","parent":"e.com/v1 A","children":["v1 ConfigMap"],"files":{"manifest.lua":"return 1"}}]']]
+    .. ' --set operatorClass=blue' },
   { 'labels that are ours already', [[--set 'commonLabels.app\.kubernetes\.io/name=x' --set 'podLabels.app\.kubernetes\.io/instance=x']] },
   { 'a name of 63 characters', '--set fullnameOverride=' .. ('n'):rep(63) .. ' --set metrics.dashboard.enabled=true' },
   { 'one operator without a lease', '--set leaderElection.enabled=false' },
