@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define POLL_US 500000
+#define STALE_MS 15000 /* a trouble that is mended may be in a status for that long: the operator looks again after some seconds */
 #define MAX_AT_ONCE 100
 
 typedef struct migrate {
@@ -130,14 +131,17 @@ static bool is_draining(const migrate *m, const cJSON *object, const char **reas
 
 typedef enum { NOT_YET, COME, STUCK } progress;
 
-/** @param before  digest of what was rendered when it was turned; NULL: it is not known */
-static progress look(const migrate *m, const cJSON *row, const cJSON *object, const char *before)
+/**
+ * @param before  digest of what was rendered when it was turned; NULL: it is not known
+ * @param took    since we began to look
+ */
+static progress look(const migrate *m, const cJSON *row, const cJSON *object, const char *before, uint64_t took)
 {
 	const char *reason = NULL, *queue = NULL;
 	const cJSON *now = m->manifest->digest_path ? ao_json_at_path(object, m->manifest->digest_path) : NULL;
 	bool rendered = !before || !cJSON_IsString(now) || strcmp(now->valuestring, before) != 0;
 	bool draining = is_draining(m, object, &reason, &queue);
-	if (rendered && reason) {
+	if (rendered && reason && took >= STALE_MS) {
 		say(row, "stopped: %s: %s; both queues stay", queue, reason);
 		return STUCK;
 	}
@@ -199,7 +203,7 @@ static int follow(migrate *m, turning *t, ao_err **reterr)
 	ao_auto_json cJSON *object = NULL;
 	int r = get(m, t->row, &object, reterr);
 	uint64_t took = ao_mono_ms() - t->since_ms;
-	progress come = r == 0 ? look(m, t->row, object, t->before) : NOT_YET;
+	progress come = r == 0 ? look(m, t->row, object, t->before, took) : NOT_YET;
 	if (r < 0 || come == STUCK)
 		return r < 0 ? r
 			     : ao_err_set(reterr, -EBUSY,

@@ -12,6 +12,7 @@
 #define MAX_DELAY_MS 30000
 #define BATCH 100   /* messages of one move: the facts are looked at anew before the next one */
 #define REST 100000 /* ... of the last one, when some messages cannot be moved: those that can be are to go with it */
+#define HELD 3      /* looks in a row that find nothing but what somebody holds, before that is trouble where messages are meant to come */
 #define MAX_WORN 2  /* moves that get messages and give them back: a broker may drop one that was delivered three times */
 
 void ao_drain_begin(ao_drain *d, const ao_drain_settings *settings, uint64_t now_ms)
@@ -189,6 +190,9 @@ void ao_drain_answered(ao_drain *d, const ao_drain_answer *answer, uint64_t now_
 
 bool ao_drain_is_empty(const ao_drain *d) { return at_end(d) || d->empty_ms; }
 
+/** Somebody has taken all that is there. */
+static bool is_held(const ao_drain *d) { return d->in_flight > 0 && !d->messages; }
+
 const char *ao_drain_trouble(const ao_drain *d, uint64_t now_ms)
 {
 	bool late = now_ms - d->began_ms >= d->set.patience_ms;
@@ -206,9 +210,9 @@ const char *ao_drain_trouble(const ao_drain *d, uint64_t now_ms)
 		return NULL;
 	if (d->state == AO_DRAIN_WAITING)
 		return d->facts.replaced ? "NotTurned" : "PodsNotReplaced";
-	if (d->facts.lasting && !d->reason[0])
+	if (d->facts.lasting && !d->reason[0] && !(is_held(d) && d->idle >= HELD))
 		return NULL; /* messages are meant to come */
-	return d->reason[0] ? d->reason : d->in_flight > 0 && !d->messages ? "MessagesInFlight" : "MessagesComing";
+	return d->reason[0] ? d->reason : is_held(d) ? "MessagesInFlight" : "MessagesComing";
 }
 
 const char *ao_drain_word(ao_drain_state state)

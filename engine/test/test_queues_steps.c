@@ -64,6 +64,29 @@ static void one_that_is_to_last_is_waited_for(void **state)
 	assert_in_range(asked, 2, 30);
 }
 
+/** Messages may come to it for ever; that somebody holds one for ever is trouble all the same, and said. */
+static void one_that_is_to_last_is_not_held_for_ever(void **state)
+{
+	(void)state;
+	for (int held = 0; held < 2; held++) {
+		uint64_t wait, now = 1000;
+		ao_drain d = drain_of_ours();
+		ao_drain_tell(&d, &(ao_drain_facts){.replaced = true, .turned = true, .ours = true, .lasting = true});
+		for (; now < 121000; now += 10) {
+			ao_drain_action action = ao_drain_next(&d, now, &wait);
+			int64_t comes = !held && now % 20 == 0;
+			if (action == AO_DRAIN_MOVE)
+				ao_drain_answered(&d, &(ao_drain_answer){.exists = true, .moved = comes}, now);
+			else if (action == AO_DRAIN_LOOK)
+				ao_drain_answered(&d, &(ao_drain_answer){.exists = true, .messages = comes, .in_flight = 1}, now);
+			if (now < 61000 && ao_drain_trouble(&d, now))
+				fail_msg("trouble after %d ms", (int)now);
+		}
+		const char *trouble = ao_drain_trouble(&d, now);
+		assert_string_equal(trouble ? trouble : "none", held ? "MessagesInFlight" : "none");
+	}
+}
+
 /** A broker that counts deliveries drops a message, or calls it dead, that was delivered too often: at the third time, as a rule. */
 static void messages_that_cannot_be_moved_are_not_taken_again_and_again(void **state)
 {
@@ -119,6 +142,7 @@ int main(void)
 	    cmocka_unit_test(a_queue_that_is_not_there_is_gone),
 	    cmocka_unit_test(a_queue_whose_messages_cannot_go_anywhere_is_not_gone),
 	    cmocka_unit_test(one_that_is_to_last_is_waited_for),
+	    cmocka_unit_test(one_that_is_to_last_is_not_held_for_ever),
 	    cmocka_unit_test(messages_that_cannot_be_moved_are_not_taken_again_and_again),
 	    cmocka_unit_test(a_move_that_failed_is_tried_with_one_message),
 	};

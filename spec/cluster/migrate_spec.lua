@@ -15,6 +15,12 @@ local function operator()
   return brokers.operator { change = function() end, env = SETTINGS, args = '--config ' .. config }
 end
 
+--- The verb, with the settings of that operator. @return what it says, and whether it has come to its end
+local function migrate(arguments, ...)
+  return cluster.sh('%s ASYA_TRANSPORT_CONFIG=%s %s/san/asya-operator %s --config %s', SETTINGS, cluster.quote(brokers.transports()), cluster.build,
+    arguments:format(...), config)
+end
+
 --- How many messages a queue of RabbitMQ holds, or nil.
 local function count(name) return (brokers.queues()[name] or {}).messages end
 
@@ -46,8 +52,7 @@ describe('an actor that goes from profile 0.1 to 0.4', function()
     local block = pages.blocks('To another release, with the image alone')[2]:match "<<'END'\n(.*)END"
     cluster.sh 'kubectl create namespace asya-system'
     local job = json.decode(cluster.kubectl('create -n asya-system --dry-run=server -o json -f %s', cluster.write(cluster.temp 'job.yaml', block)))
-    local said = cluster.sh('%s ASYA_TRANSPORT_CONFIG=%s %s/san/asya-operator %s --config %s', SETTINGS, cluster.quote(brokers.transports()),
-      cluster.build, table.concat(job.spec.template.spec.containers[1].args, ' '), config)
+    local said = migrate(table.concat(job.spec.template.spec.containers[1].args, ' '))
     assert.is_truthy(said:find('1 migrated to profile 0.4', 1, true), said)
     await_records(ns, name, ('asya-%s-%s Actor'):format(ns, name))
     cluster.kubectl('delete asyncactor %s -n %s', name, ns)
@@ -70,25 +75,32 @@ describe('an actor that goes from profile 0.1 to 0.4', function()
     assert.equal(7, count(old))
   end)
 
-  it('stops and says so while somebody holds a message of the old queue; both stay till then', function()
-    local ns, name = namespace(), fresh 'held'
+  it('stops and says so while somebody holds a message of the old queue; both stay till then, and others are not turned', function()
+    local ns, name, later = namespace(), fresh 'held', fresh 'later'
     local old, new = 'asya-' .. name, ('asya-%s-%s'):format(ns, name)
     operator()
-    cluster.apply((cluster.actor(name, ns):gsub('transport: rabbitmq', 'transport: sqs')))
-    await_records(ns, name, old .. ' Actor')
+    for _, each in ipairs { name, later } do
+      cluster.apply((cluster.actor(each, ns):gsub('transport: rabbitmq', 'transport: sqs')))
+      await_records(ns, each, ('asya-%s Actor'):format(each))
+    end
     brokers.sqs('SendMessage', { QueueUrl = brokers.sqs_url(name), MessageBody = 'm' })
     local url = brokers.sqs_url(name)
     local held = brokers.sqs('ReceiveMessage', { QueueUrl = url, VisibilityTimeout = 600 }).Messages[1]
-    annotate(ns, name, 'asya.sh/profile=0.4')
-    local actor = brokers.await(ns, name, 'it is told', 60, function(actor)
-      local c = cluster.condition(actor, 'QueueDrained')
-      return c and c.status == 'False' and c.reason == 'MessagesInFlight'
-    end)
-    local message = cluster.condition(actor, 'QueueDrained').message
-    assert.is_truthy(message:find(old, 1, true) and message:find(new, 1, true), message)
+    local said, ok = migrate('migrate --to 0.4 -n %s', ns)
+    assert.is_false(ok)
+    assert.is_truthy(said:find(('%s/%s: stopped: %s: MessagesInFlight; both queues stay'):format(ns, name, old), 1, true), said)
+    assert.is_truthy(said:find('nobody else is turned', 1, true), said)
+    assert.is_nil((cluster.get('asyncactor', later, ns).metadata.annotations or {})['asya.sh/profile'])
+    local c = cluster.condition(cluster.get('asyncactor', name, ns), 'QueueDrained')
+    assert.same({ 'False', 'MessagesInFlight' }, { c.status, c.reason })
+    assert.is_truthy(c.message:find(old, 1, true) and c.message:find(new, 1, true), c.message)
     assert.is_truthy(brokers.sqs_url(name) and brokers.sqs_url(ns .. '-' .. name))
     brokers.sqs('DeleteMessage', { QueueUrl = url, ReceiptHandle = held.ReceiptHandle })
-    await_records(ns, name, new .. ' Actor')
-    assert.is_nil(brokers.sqs_url(name))
+    said, ok = migrate('migrate --to 0.4 -n %s', ns)
+    assert.is_true(ok, said)
+    for _, each in ipairs { name, later } do
+      await_records(ns, each, ('asya-%s-%s Actor'):format(ns, each))
+      assert.is_nil(brokers.sqs_url(each))
+    end
   end)
 end)

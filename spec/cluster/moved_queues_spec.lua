@@ -2,6 +2,7 @@
 local brokers = require 'brokers'
 local cluster = require 'cluster'
 local json = require 'json'
+local k8s = require 'k8s'
 
 local fresh, namespace, queue = brokers.fresh, brokers.namespace, brokers.queue
 
@@ -222,5 +223,36 @@ describe('a transport that leads to another broker than before', function()
     assert.equal(pods, cluster.get('deployment', name, ns).metadata.generation)
     delete(ns, name)
     assert.is_nil(queue(name))
+  end)
+
+  it('is the one of all records where the CRD is of an older operator, and has no field for it', function()
+    local whole = cluster.get('crd', 'asyncactors.asya.sh')
+    whole.metadata.managedFields, whole.metadata.resourceVersion = nil, nil
+    local older = k8s.copy(whole)
+    older.spec.versions[1].schema.openAPIV3Schema.properties.status.properties.queues.items.properties.place = nil
+    local function replace(crd) cluster.kubectl('replace -f %s', cluster.write(cluster.temp 'crd.json', json.encode(crd))) end
+    finally(function() replace(whole) end)
+    replace(older)
+    local ns, goes, stays = namespace(), fresh 'goes', fresh 'stays'
+    local function places(name) return cluster.get('asyncactor', name, ns).status.queues[1].place end
+    local op = at(home)
+    for _, name in ipairs { goes, stays } do
+      cluster.apply(cluster.actor(name, ns))
+      await_records(ns, name, 'rabbitmq Actor')
+      cluster.eventually('the server has no field for the place', 30, function() return not places(name) end)
+    end
+    op.stop()
+    op = at(home)
+    delete(ns, goes)
+    assert.is_nil(queue(goes))
+    op.stop()
+    replace(whole)
+    at(home)
+    cluster.eventually('the place is recorded with the next change, once the server has a field for it', 30, function()
+      cluster.kubectl('annotate asyncactor %s -n %s --overwrite looked=%d', stays, ns, os.time())
+      return places(stays)
+    end)
+    delete(ns, stays)
+    assert.is_nil(queue(stays))
   end)
 end)
