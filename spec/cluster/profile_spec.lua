@@ -243,35 +243,32 @@ end)
 describe('golden of 0.4 on a real API server', function()
   if not cluster.available then return end
   after_each(cluster.stop_all)
-  local FOLDER, NS, OWNED = 'spec/golden-0.4', 'golden', { 'deployment', 'secret', 'serviceaccount', 'triggerauthentication', 'scaledobject' }
+  local FOLDER, NS, OWNED = 'spec/golden-0.4', 'golden', 'deployments,secrets,serviceaccounts,triggerauthentications,scaledobjects'
 
-  --- What is owned by an actor, by kind, without what the golden children leave out.
-  local function owned_by(name)
+  local function read(case, file) return cluster.read(('%s/%s/%s'):format(FOLDER, case, file)) end
+
+  --- What actors own, by owner and kind, without what the golden children leave out.
+  local function owned()
     local children = {}
-    for _, kind in ipairs(OWNED) do
-      for _, object in ipairs(cluster.list(kind, NS)) do
-        local metadata = object.metadata
-        local owner = (metadata.ownerReferences or {})[1]
-        if owner and owner.name == name then
-          owner.uid = 'UID'
-          if kind == 'deployment' then metadata.annotations = nil end -- those of its controller
-          object.metadata = { name = metadata.name, namespace = NS, labels = metadata.labels, annotations = metadata.annotations,
-            ownerReferences = metadata.ownerReferences }
-          object.status = nil
-          children[object.kind] = object
-        end
+    for _, object in ipairs(cluster.list(OWNED, NS)) do
+      local metadata = object.metadata
+      local owner = (metadata.ownerReferences or {})[1]
+      if owner then
+        owner.uid = 'UID'
+        if object.kind == 'Deployment' then metadata.annotations = nil end -- those of its controller
+        object.metadata = { name = metadata.name, namespace = NS, labels = metadata.labels, annotations = metadata.annotations,
+          ownerReferences = metadata.ownerReferences }
+        object.status = nil
+        children[owner.name] = children[owner.name] or {}
+        children[owner.name][object.kind] = object
       end
     end
     return children
   end
 
-  local function check(case)
-    local name = yaml.load_all(cluster.read(('%s/%s/actor.yaml'):format(FOLDER, case)))[1].metadata.name
-    brokers.await(NS, name, 'is planned and carried out', 30, function(live)
-      return live.status.bundleDigest and live.status.observedGeneration == live.metadata.generation
-    end)
-    local live, wanted = owned_by(name), golden.WANTED_0_4[case] or {}
-    for _, child in ipairs(json.decode(cluster.read(('%s/%s/children.json'):format(FOLDER, case)))) do
+  local function check(case, live)
+    local wanted = golden.WANTED_0_4[case] or {}
+    for _, child in ipairs(json.decode(read(case, 'children.json'))) do
       golden.deduplicate(child)
       assert.is_table(live[child.kind], ('%s: %s is missing'):format(case, child.kind))
       assert.is_nil(golden.compare(child, live[child.kind], child.kind, wanted), case)
@@ -286,8 +283,19 @@ describe('golden of 0.4 on a real API server', function()
     cluster.kubectl('create secret generic sqs-secret -n %s --from-literal=access-key-id=AKIATEST --from-literal=secret-access-key=SECRETTEST', from)
     local op = cluster.operator { transports = cluster.read(transports), env = ('ASYA_CREDENTIALS_NAMESPACE=%s ASYA_SIDECAR_IMAGE=asya-sidecar:latest')
       :format(from), args = '--profile 0.4 --namespace ' .. cluster.namespace 'own' }
-    for _, case in ipairs(cases) do cluster.kubectl('apply -f %s/%s/actor.yaml', FOLDER, case) end
-    for _, case in ipairs(cases) do check(case) end
+    local texts, names = {}, {}
+    for i, case in ipairs(cases) do
+      texts[i] = read(case, 'actor.yaml')
+      names[i] = yaml.load_all(texts[i])[1].metadata.name
+    end
+    cluster.apply(table.concat(texts, '\n---\n'))
+    for _, name in ipairs(names) do
+      brokers.await(NS, name, 'is planned and carried out', 30, function(live)
+        return live.status.bundleDigest and live.status.observedGeneration == live.metadata.generation
+      end)
+    end
+    local live = owned()
+    for i, case in ipairs(cases) do check(case, live[names[i]] or {}) end
     cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', NS)
     op.stop()
   end
