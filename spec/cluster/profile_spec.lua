@@ -238,6 +238,32 @@ describe('profile 0.4', function()
     assert.is_truthy(brokers.queues()[('asya-%s-dlq'):format(ns)]) -- the namespace's, which goes with nobody
     op.stop()
   end)
+
+  it('refuses the label of a dead letter queue, and leaves that alone when the actor goes', function()
+    local from, ns = credentials(), cluster.namespace 'labels'
+    local op = operator(RABBITMQ, from, '0.4')
+    local dead, own = ('asya-%s-dlq'):format(ns), ('asya-%s-turned'):format(ns)
+    actor('turned', ns, 'rabbitmq')
+    actor('stays', ns, 'rabbitmq')
+    brokers.await_status(ns, 'turned', 'Running')
+    brokers.await_status(ns, 'stays', 'Running')
+    brokers.publish(ns .. '-dlq', 2)
+    actor('dead', ns, 'rabbitmq', nil, ', labels: {asya.sh/actor: dlq}')
+    cluster.kubectl('label asyncactor turned -n %s --overwrite asya.sh/actor=dlq', ns)
+    for _, name in ipairs { 'dead', 'turned' } do
+      brokers.await(ns, name, 'is refused', 30, function(live)
+        return json.encode(live.status):find("'dlq' is the end of the name of the namespace's dead letter queue", 1, true)
+      end)
+    end
+    assert.is_truthy(brokers.queues()[own]) -- what it has stays
+    cluster.kubectl('delete asyncactor turned dead -n %s --timeout=30s', ns)
+    local queues = brokers.queues()
+    assert.equal(2, queues[dead].messages)
+    assert.is_truthy(queues[own]) -- nobody says any more that it is to go: it is left, and an Event names it
+    assert.is_truthy(cluster.event(ns, 'turned', 'QueueLeft', 20):find(own, 1, true))
+    cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', ns)
+    op.stop()
+  end)
 end)
 
 describe('golden of 0.4 on a real API server', function()
