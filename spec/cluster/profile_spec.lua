@@ -183,10 +183,14 @@ describe('profile 0.4', function()
       actor('spaces-later', ns, 'rabbitmq')
       await_profile('spaces-later', '0.4')
       assert.is_nil(op.log():find('is not allowed to list namespaces', 1, true))
+
+      faults.clear() -- the right is taken away while it works, and its streams are cut
+      faults.add { path = '^/api/v1/namespaces\\?', act = 'status', status = 403, body = '{}', type = 'application/json' }
+      faults.recert(true)
+      actor('spaces-revoked', ns, 'rabbitmq')
+      await_profile('spaces-revoked', '0.4')
       op.stop()
 
-      faults.clear()
-      faults.add { path = '^/api/v1/namespaces\\?', act = 'status', status = 403, body = '{}', type = 'application/json' }
       op = operator(RABBITMQ, from, nil, { own = own, kubeconfig = faults.kubeconfig })
       actor('spaces-blind', ns, 'rabbitmq')
       await_profile('spaces-blind', '0.4')
