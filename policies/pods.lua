@@ -4,6 +4,7 @@ local k8s = require 'k8s'
 local times = require 'times'
 local conditions = require 'conditions'
 local actors = require 'actor'
+local names = require 'names'
 
 local M = {}
 
@@ -127,6 +128,15 @@ end
 local function is_ready(pod)
   local ready = conditions.of(pod, 'Ready')
   return ready ~= nil and ready.status == 'True'
+end
+
+--- The pods of the actor itself.
+function M.of(actor, ctx)
+  local list = {}
+  for _, object in ipairs(ctx.related) do
+    if object.kind == 'Pod' and names.owns(actor, object) then list[#list + 1] = object end
+  end
+  return list
 end
 
 --- The volumes that a pod template brings, for people: "data (persistentVolumeClaim claim)".

@@ -5,20 +5,10 @@ local json = require 'json'
 local schema = require 'schema'
 local conditions = require 'conditions'
 local actors = require 'actor'
-local names = require 'names'
 local pods = require 'pods'
 local progress = require 'progress'
 local scaler = require 'scaler'
 local transports = require 'transport'
-
---- The pods of the actor itself.
-local function pods_of(actor, ctx)
-  local list = {}
-  for _, object in ipairs(ctx.related) do
-    if object.kind == 'Pod' and names.owns(actor, object) then list[#list + 1] = object end
-  end
-  return list
-end
 
 local STATUS_OF = { TransportReady = 'TransportError', ScalingReady = 'ScalingError' }
 
@@ -72,7 +62,7 @@ local function gather(actor, ctx)
   local workload = progress.workload(actor, ctx)
   local object, hpa = scaler.find(ctx)
   local template = progress.template(workload)
-  local seen = pods.examine(pods_of(actor, ctx), { now = ctx.now, params = ctx.params, volumes = pods.volumes(template), template = template })
+  local seen = pods.examine(pods.of(actor, ctx), { now = ctx.now, params = ctx.params, volumes = pods.volumes(template), template = template })
   local f = progress.count(workload, seen, scaler.wanted(hpa))
   f.workload, f.pods, f.scaler = workload, seen, object
   f.scaled = actors.scaling_enabled(actor)

@@ -20,8 +20,8 @@ static const keep of_condition[] = {{"type", NULL}, {"status", NULL}, {"reason",
 static const keep of_owner[] = {{"kind", NULL}, {"name", NULL}, {"uid", NULL}, {"controller", NULL}, {NULL, NULL}};
 static const keep of_waiting[] = {{"reason", NULL}, {"message", NULL}, {NULL, NULL}};
 static const keep of_running[] = {{"startedAt", NULL}, {NULL, NULL}};
-static const keep of_terminated[] = {{"exitCode", NULL}, {"signal", NULL},     {"reason", NULL},
-				     {"message", NULL},  {"finishedAt", NULL}, {NULL, NULL}};
+static const keep of_terminated[] = {{"exitCode", NULL},  {"signal", NULL},     {"reason", NULL}, {"message", NULL},
+				     {"startedAt", NULL}, {"finishedAt", NULL}, {NULL, NULL}};
 static const keep of_state[] = {{"waiting", of_waiting}, {"running", of_running}, {"terminated", of_terminated}, {NULL, NULL}};
 static const keep of_last_state[] = {{"terminated", of_terminated}, {NULL, NULL}};
 static const keep of_container[] = {

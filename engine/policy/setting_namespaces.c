@@ -43,7 +43,7 @@ void ao_setting_namespaces_free(ao_setting_namespaces *n)
 
 bool ao_setting_namespaces_seen(const ao_setting_namespaces *n)
 {
-	return n && n->informer && ao_informer_synced(n->informer) && !ao_informer_forbidden(n->informer);
+	return n && n->informer && ao_informer_synced(n->informer) && !ao_informer_absent(n->informer);
 }
 
 bool ao_setting_namespaces_settled(const ao_setting_namespaces *n)
@@ -130,10 +130,9 @@ static void tell_refused(ao_setting_namespaces *n, bool refused)
 static void on_synced(void *arg, ao_informer *informer, bool absent)
 {
 	ao_setting_namespaces *n = arg;
-	(void)absent;
-	bool refused = ao_informer_forbidden(informer);
-	tell_refused(n, refused);
-	if (refused)
+	(void)informer;
+	tell_refused(n, absent);
+	if (absent)
 		ao_timer_start(n->again, 0); /* it cannot be freed here */
 	n->with.on_change(n->with.arg);
 }
@@ -142,7 +141,7 @@ static void on_synced(void *arg, ao_informer *informer, bool absent)
 static void look(void *arg)
 {
 	ao_setting_namespaces *n = arg;
-	if (n->informer && ao_informer_forbidden(n->informer)) {
+	if (n->informer && ao_informer_absent(n->informer)) {
 		ao_informer_free(AO_TAKE(n->informer));
 		ao_timer_start(n->again, AGAIN_MS);
 	}

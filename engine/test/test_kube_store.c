@@ -259,7 +259,7 @@ static const char PROJECTED[] =
     "\"spec\":{\"nodeName\":\"n1\"},\"status\":{\"phase\":\"Running\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\","
     "\"lastTransitionTime\":\"t\"}],\"containerStatuses\":[{\"name\":\"c\",\"ready\":true,\"restartCount\":2,"
     "\"state\":{\"running\":{\"startedAt\":\"t\"}},\"lastState\":{\"terminated\":{\"exitCode\":137,\"reason\":\"OOMKilled\","
-    "\"finishedAt\":\"f\"}}}]}}";
+    "\"startedAt\":\"s\",\"finishedAt\":\"f\"}}}]}}";
 
 static void a_pod_is_projected(void **state)
 {

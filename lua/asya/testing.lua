@@ -156,34 +156,43 @@ local function names_in(folder)
   return names
 end
 
---- Lays the file of a folder over `files`: one that is for all profiles takes away those that profiles have of its name.
-local function lay(files, name, folder)
+--- Lays a file over `files`: one that is for all profiles takes away those that profiles have of its name.
+local function lay(files, name, path)
   for i = #files, 1, -1 do
     local other = files[i].name
     if other == name or not name:find('/', 1, true) and other:find('/', 1, true) and other:match '[^/]+$' == name then table.remove(files, i) end
   end
-  files[#files + 1] = { name = name, source = read(folder .. '/' .. name), origin = folder }
+  files[#files + 1] = { name = name, source = read(path), origin = path:match '^(.*)/' }
 end
 
 local function is_file(name) return name:find '%.%a[%w_]*$' and not name:find '%.md$' end
 
+--- Lays the files of the profile in a folder below `profiles`. Where a rock was installed, 0.4 is the folder 4 in the folder 0.
+local function lay_profile(files, folder, below)
+  local at = folder .. '/profiles/' .. below
+  for _, name in ipairs(names_in(at)) do
+    if is_file(name) then
+      lay(files, ('profiles/%s/%s'):format(below:gsub('/', '.'), name), at .. '/' .. name)
+    elseif name:find '^%w+$' then
+      lay_profile(files, folder, below .. '/' .. name)
+    end
+  end
+end
+
 local function files_of(folder, files)
   local all, profiles = names_in(folder), {}
   for _, name in ipairs(all) do
-    if is_file(name) then lay(files, name, folder) end
+    if is_file(name) then lay(files, name, folder .. '/' .. name) end
     if name == 'profiles' then profiles = names_in(folder .. '/profiles') end
   end
-  for _, profile in ipairs(profiles) do
-    for _, name in ipairs(names_in(folder .. '/profiles/' .. profile)) do
-      if is_file(name) then lay(files, ('profiles/%s/%s'):format(profile, name), folder) end
-    end
-  end
+  for _, profile in ipairs(profiles) do lay_profile(files, folder, profile) end
   return files
 end
 
 --- Loads the policies of a folder, over the built-in ones, in the sandbox that the operator has. Raises what is wrong, with file and line.
 ---@param folder string
----@param options { settings: table?, params: table? }? the operator's settings (default: those of cases), and parameters by policy
+---@param options { settings: table?, params: table?, profile: string? }? the operator's settings (default: those of cases), parameters by policy,
+-- and the profile of actors that ask for none
 ---@return PolicyFolder
 function testing.load(folder, options)
   options = options or {}
@@ -195,6 +204,7 @@ function testing.load(folder, options)
     local all = {}
     for name, value in pairs(settings) do all[name] = value end
     all.params = marked(options.params, 'params') or all.params
+    all.profile = options.profile or all.profile
     return sdk('bundle').load(files, all, host)
   end)
   return setmetatable({ bundle = bundle, lines = lines, folder = folder, with = options }, PolicyFolder)
@@ -259,7 +269,7 @@ end
 --- Runs a case, and renders it in each shape that it does not exclude, as `check` does.
 local function run_case(self, case)
   local bundle = self.bundle
-  if case.settings then bundle = testing.load(self.folder, { settings = case.settings, params = self.with.params }).bundle end
+  if case.settings then bundle = testing.load(self.folder, { settings = case.settings, params = self.with.params, profile = self.with.profile }).bundle end
   inside(function()
     local failure = bundle:case(case).failure
     if failure then error(failure, 0) end

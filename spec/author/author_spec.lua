@@ -71,6 +71,25 @@ describe('outside of a checkout', function()
     assert.matches('create configmap our%-policies %-%-from%-file=policies', sh('make -n deploy'))
   end)
 
+  local FOR_0_4 = [[
+local testing = require 'asya.testing'
+
+describe('our policies', function()
+  it('are tested for the release that actors have', function()
+    local plan = testing.load('policies', { profile = '0.4' }):plan { metadata = { namespace = 'team' } }
+    assert.equal('asya-team-resize', plan.queues[1].name)
+    assert.equal('asya-resize', testing.load('policies'):plan({}).queues[1].name)
+  end)
+end)
+]]
+
+  it('unit tests can be for another profile of the built-in policies', function()
+    sh('%s sdk export . --template', OPERATOR)
+    write('spec/profile_spec.lua', FOR_0_4)
+    local output = sh 'busted spec'
+    assert.is_truthy(output:find('5 successes', 1, true), output)
+  end)
+
   it('files of the author stay as they are, ours are written anew', function()
     write('.busted', 'mine')
     sh('%s sdk export .', OPERATOR)
@@ -123,9 +142,10 @@ describe('outside of a checkout', function()
     local rock = output:match 'ROCK (%S+)'
     sh('luarocks --lua-version 5.4 --tree %s/tree install %s/%s', folder, HERE, rock)
     sh('%s sdk export exported --template', OPERATOR)
-    sh('diff -r -x .gitignore exported/asya tree/share/lua/5.4/asya')
+    sh('diff -r -x .gitignore -x profiles exported/asya tree/share/lua/5.4/asya')
     sh('rm -rf exported/asya')
+    write('exported/spec/profile_spec.lua', FOR_0_4)
     local tested = sh("cd exported && LUA_PATH='%s/tree/share/lua/5.4/?.lua;;' busted spec", folder)
-    assert.is_truthy(tested:find('4 successes', 1, true), tested)
+    assert.is_truthy(tested:find('5 successes', 1, true), tested)
   end)
 end)

@@ -183,10 +183,14 @@ describe('profile 0.4', function()
       actor('spaces-later', ns, 'rabbitmq')
       await_profile('spaces-later', '0.4')
       assert.is_nil(op.log():find('is not allowed to list namespaces', 1, true))
+
+      faults.clear() -- the right is taken away while it works, and its streams are cut
+      faults.add { path = '^/api/v1/namespaces\\?', act = 'status', status = 403, body = '{}', type = 'application/json' }
+      faults.recert(true)
+      actor('spaces-revoked', ns, 'rabbitmq')
+      await_profile('spaces-revoked', '0.4')
       op.stop()
 
-      faults.clear()
-      faults.add { path = '^/api/v1/namespaces\\?', act = 'status', status = 403, body = '{}', type = 'application/json' }
       op = operator(RABBITMQ, from, nil, { own = own, kubeconfig = faults.kubeconfig })
       actor('spaces-blind', ns, 'rabbitmq')
       await_profile('spaces-blind', '0.4')
@@ -238,40 +242,63 @@ describe('profile 0.4', function()
     assert.is_truthy(brokers.queues()[('asya-%s-dlq'):format(ns)]) -- the namespace's, which goes with nobody
     op.stop()
   end)
+
+  it('refuses the label of a dead letter queue, and leaves that alone when the actor goes', function()
+    local from, ns = credentials(), cluster.namespace 'labels'
+    local op = operator(RABBITMQ, from, '0.4')
+    local dead, own = ('asya-%s-dlq'):format(ns), ('asya-%s-turned'):format(ns)
+    actor('turned', ns, 'rabbitmq')
+    actor('stays', ns, 'rabbitmq')
+    brokers.await_status(ns, 'turned', 'Running')
+    brokers.await_status(ns, 'stays', 'Running')
+    brokers.publish(ns .. '-dlq', 2)
+    actor('dead', ns, 'rabbitmq', nil, ', labels: {asya.sh/actor: dlq}')
+    cluster.kubectl('label asyncactor turned -n %s --overwrite asya.sh/actor=dlq', ns)
+    for _, name in ipairs { 'dead', 'turned' } do
+      brokers.await(ns, name, 'is refused', 30, function(live)
+        return json.encode(live.status):find("'dlq' is the end of the name of the namespace's dead letter queue", 1, true)
+      end)
+    end
+    assert.is_truthy(brokers.queues()[own]) -- what it has stays
+    cluster.kubectl('delete asyncactor turned dead -n %s --timeout=30s', ns)
+    local queues = brokers.queues()
+    assert.equal(2, queues[dead].messages)
+    assert.is_truthy(queues[own]) -- nobody says any more that it is to go: it is left, and an Event names it
+    assert.is_truthy(cluster.event(ns, 'turned', 'QueueLeft', 20):find(own, 1, true))
+    cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', ns)
+    op.stop()
+  end)
 end)
 
 describe('golden of 0.4 on a real API server', function()
   if not cluster.available then return end
   after_each(cluster.stop_all)
-  local FOLDER, NS, OWNED = 'spec/golden-0.4', 'golden', { 'deployment', 'secret', 'serviceaccount', 'triggerauthentication', 'scaledobject' }
+  local FOLDER, NS, OWNED = 'spec/golden-0.4', 'golden', 'deployments,secrets,serviceaccounts,triggerauthentications,scaledobjects'
 
-  --- What is owned by an actor, by kind, without what the golden children leave out.
-  local function owned_by(name)
+  local function read(case, file) return cluster.read(('%s/%s/%s'):format(FOLDER, case, file)) end
+
+  --- What actors own, by owner and kind, without what the golden children leave out.
+  local function owned()
     local children = {}
-    for _, kind in ipairs(OWNED) do
-      for _, object in ipairs(cluster.list(kind, NS)) do
-        local metadata = object.metadata
-        local owner = (metadata.ownerReferences or {})[1]
-        if owner and owner.name == name then
-          owner.uid = 'UID'
-          if kind == 'deployment' then metadata.annotations = nil end -- those of its controller
-          object.metadata = { name = metadata.name, namespace = NS, labels = metadata.labels, annotations = metadata.annotations,
-            ownerReferences = metadata.ownerReferences }
-          object.status = nil
-          children[object.kind] = object
-        end
+    for _, object in ipairs(cluster.list(OWNED, NS)) do
+      local metadata = object.metadata
+      local owner = (metadata.ownerReferences or {})[1]
+      if owner then
+        owner.uid = 'UID'
+        if object.kind == 'Deployment' then metadata.annotations = nil end -- those of its controller
+        object.metadata = { name = metadata.name, namespace = NS, labels = metadata.labels, annotations = metadata.annotations,
+          ownerReferences = metadata.ownerReferences }
+        object.status = nil
+        children[owner.name] = children[owner.name] or {}
+        children[owner.name][object.kind] = object
       end
     end
     return children
   end
 
-  local function check(case)
-    local name = yaml.load_all(cluster.read(('%s/%s/actor.yaml'):format(FOLDER, case)))[1].metadata.name
-    brokers.await(NS, name, 'is planned and carried out', 30, function(live)
-      return live.status.bundleDigest and live.status.observedGeneration == live.metadata.generation
-    end)
-    local live, wanted = owned_by(name), golden.WANTED_0_4[case] or {}
-    for _, child in ipairs(json.decode(cluster.read(('%s/%s/children.json'):format(FOLDER, case)))) do
+  local function check(case, live)
+    local wanted = golden.WANTED_0_4[case] or {}
+    for _, child in ipairs(json.decode(read(case, 'children.json'))) do
       golden.deduplicate(child)
       assert.is_table(live[child.kind], ('%s: %s is missing'):format(case, child.kind))
       assert.is_nil(golden.compare(child, live[child.kind], child.kind, wanted), case)
@@ -286,8 +313,19 @@ describe('golden of 0.4 on a real API server', function()
     cluster.kubectl('create secret generic sqs-secret -n %s --from-literal=access-key-id=AKIATEST --from-literal=secret-access-key=SECRETTEST', from)
     local op = cluster.operator { transports = cluster.read(transports), env = ('ASYA_CREDENTIALS_NAMESPACE=%s ASYA_SIDECAR_IMAGE=asya-sidecar:latest')
       :format(from), args = '--profile 0.4 --namespace ' .. cluster.namespace 'own' }
-    for _, case in ipairs(cases) do cluster.kubectl('apply -f %s/%s/actor.yaml', FOLDER, case) end
-    for _, case in ipairs(cases) do check(case) end
+    local texts, names = {}, {}
+    for i, case in ipairs(cases) do
+      texts[i] = read(case, 'actor.yaml')
+      names[i] = yaml.load_all(texts[i])[1].metadata.name
+    end
+    cluster.apply(table.concat(texts, '\n---\n'))
+    for _, name in ipairs(names) do
+      brokers.await(NS, name, 'is planned and carried out', 30, function(live)
+        return live.status.bundleDigest and live.status.observedGeneration == live.metadata.generation
+      end)
+    end
+    local live = owned()
+    for i, case in ipairs(cases) do check(case, live[names[i]] or {}) end
     cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', NS)
     op.stop()
   end

@@ -4,12 +4,14 @@
 local out, version = assert(arg[1], 'usage: rock.lua FOLDER VERSION'), assert(arg[2], 'usage: rock.lua FOLDER VERSION')
 
 local FOLDERS = { { 'lua/asya', '' }, { 'lua', 'sdk/' }, { 'policies', 'policies/' }, { 'crds/openapi', '' } }
+for folder in io.popen 'ls -d policies/profiles/*':lines() do FOLDERS[#FOLDERS + 1] = { folder, folder .. '/' } end
 
 local function sh(command, ...) assert(os.execute(command:format(...)), command) end
 
-sh("rm -rf '%s/asya' && mkdir -p '%s/asya/sdk' '%s/asya/policies'", out, out, out)
+sh("rm -rf '%s/asya'", out)
 local modules, data = {}, {}
 for _, folder in ipairs(FOLDERS) do
+  sh("mkdir -p '%s/asya/%s'", out, folder[2])
   for path in io.popen(('ls %s/*.*'):format(folder[1])):lines() do
     local name = path:match '([^/]+)$'
     local at, stem = 'asya/' .. folder[2] .. name, (folder[2] .. name):gsub('%.%w+$', ''):gsub('/', '.')
