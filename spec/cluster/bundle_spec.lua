@@ -126,11 +126,13 @@ end }
 
   it('stands beside the built-in one: each has its lease, record, policies, metrics and pages', function()
     local folder, crd = small 'Farewell'
+    local records = cluster.temp 'records'
+    cluster.sh('mkdir -p %s', records)
     cluster.kubectl('apply -f %s', crd)
     cluster.kubectl 'wait --for=condition=Established crd/farewells.small.example.com --timeout=30s'
     local op = cluster.operator {
       args = ('--bundle builtin --bundle %s --bundle %s --namespace %s --leader-elect --metrics-bind-address 127.0.0.1:18486 ' ..
-        '--health-probe-bind-address 127.0.0.1:18487'):format(GREETING, folder, own),
+        '--health-probe-bind-address 127.0.0.1:18487 --record %s'):format(GREETING, folder, own, records),
     }
     cluster.apply(cluster.actor('worker', ns))
     cluster.apply(greeting('hello', ns, 'Hello'))
@@ -151,6 +153,9 @@ end }
     assert.is_truthy(curl('18486/debug/'):find('/debug/greetings/', 1, true))
     assert.is_truthy(curl('18486/debug/'):find('/debug/actors/', 1, true))
     assert.is_truthy(curl(('18486/debug/greetings/%s/hello'):format(ns)):find('"Hello"', 1, true))
+    for path, name in pairs { actors = 'worker', greetings = 'hello', farewells = 'bye' } do
+      assert.is_truthy(curl('18486/debug/records/'):find(('%s_%s_%s.json'):format(path, ns, name), 1, true), curl '18486/debug/records/')
+    end
 
     -- what breaks one changes nothing for the others
     edits.put(own, 'broken', { ['greeting.lua'] = 'return nothing.at.all' }, LABEL)
