@@ -91,7 +91,7 @@ static int understand(run_args *args, ao_err **reterr)
 	if (r == 0)
 		r = parse_workers(args->workers, &args->options.max_concurrent, reterr);
 	if (r == 0 && args->record_dir)
-		args->options.recorder = ao_recorder_new(args->record_dir, limit);
+		args->options.recorder = ao_recorder_new(args->record_dir, limit, args->options.bundle_count > 1);
 	return r;
 }
 

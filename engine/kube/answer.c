@@ -1,4 +1,4 @@
-/* answer.c -- errors by status and reason; the message is the server's own wherever it sent one. */
+/* answer.c -- errors by status and reason; the message is the server's own wherever it sent one, with the rule that would have let us. */
 #include "kube/answer.h"
 
 #include "base/mem.h"
@@ -93,6 +93,29 @@ static char *plain_message(const ao_http_response *response)
 	return ao_xasprintf("HTTP status %ld%s%.*s", response->status, shown ? ": " : "", (int)shown, text);
 }
 
+/** A part of the server's sentence between two texts. @param ret_rest  what comes behind. @return empty: it is not there, or holds a quote */
+static ao_span between(const char *text, const char *before, const char *after, const char **ret_rest)
+{
+	const char *from = text ? strstr(text, before) : NULL;
+	from = from ? from + strlen(before) : NULL;
+	const char *to = from ? strstr(from, after) : NULL;
+	*ret_rest = to;
+	return to && !memchr(from, '"', (size_t)(to - from)) ? (ao_span){from, (size_t)(to - from)} : (ao_span){0};
+}
+
+/** What RBAC refused, with the rule for a role, ready to be pasted. @return NULL: nothing that a rule would give */
+static char *with_rule(const char *message)
+{
+	const char *rest = message;
+	ao_span verb = between(rest, " cannot ", " resource \"", &rest);
+	ao_span resource = between(rest, " resource \"", "\" in API group \"", &rest);
+	ao_span group = between(rest, "\" in API group \"", "\"", &rest);
+	if (!verb.len || !resource.len || !group.at)
+		return NULL;
+	return ao_xasprintf("%s. The rule that is missing: {apiGroups: [\"%.*s\"], resources: [\"%.*s\"], verbs: [%.*s]}", message,
+			    (int)group.len, group.at, (int)resource.len, resource.at, (int)verb.len, verb.at);
+}
+
 static void read_failure(const ao_http_response *response, const ao_kube_object *object, ao_answer_parts *parts)
 {
 	ao_kube_answer *answer = &parts->answer;
@@ -104,6 +127,8 @@ static void read_failure(const ao_http_response *response, const ao_kube_object 
 	}
 	if (!answer->message || !*answer->message)
 		answer->message = parts->message = plain_message(response);
+	if (answer->status == 403 && !parts->message && (parts->message = with_rule(answer->message)))
+		answer->message = parts->message;
 	answer->error = error_of(answer, parts->status, object);
 }
 

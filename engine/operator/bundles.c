@@ -102,7 +102,7 @@ static int begin(post *p, ao_err **reterr)
 						       .namespace_ = o->namespace_ ? o->namespace_ : config->namespace_,
 						       .load = &p->load,
 						       .metrics = metrics_of(p),
-						       .recorder = p == p->all->posts ? o->recorder : NULL,
+						       .recorder = o->recorder,
 						       .leader_elect = o->leader_elect,
 						       .max_concurrent = o->max_concurrent,
 						       .stopping = p->all->stopping,

@@ -153,8 +153,7 @@ int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 		r = read_gauge(ao_json_at(json, "gauge"), m, reterr);
 	if (r < 0)
 		return r;
-	const char *debug_path = ao_json_str(json, "debug_path");
-	m->debug_path = ao_xstrdup(debug_path ? debug_path : m->kinds[0].resource.plural);
+	m->debug_path = ao_xstrdup(ao_manifest_debug_path(json));
 	for (size_t i = 0; i < m->kind_count; i++)
 		m->parent_label = m->kinds[i].same ? m->kinds[i].label : m->parent_label;
 	m->made = ao_xcalloc(m->kind_count + 1, sizeof(*m->made));
@@ -284,6 +283,17 @@ static bool is_one_kind(const cJSON *a, const cJSON *b)
 	return group_of(x) == group_of(y) && strncmp(x, y, group_of(x)) == 0 && strcmp(ao_json_str(a, "kind"), ao_json_str(b, "kind")) == 0;
 }
 
+const char *ao_manifest_debug_path(const cJSON *manifest)
+{
+	const char *path = ao_json_str(manifest, "debug_path");
+	return path ? path : ao_json_str(manifest, "parent", "plural");
+}
+
+static const char *own_of(const cJSON *manifest, const char *field)
+{
+	return strcmp(field, "debug_path") == 0 ? ao_manifest_debug_path(manifest) : ao_json_str(manifest, field);
+}
+
 int ao_manifest_apart(const cJSON *a, const char *a_name, const cJSON *b, const char *b_name, ao_err **reterr)
 {
 	static const char *const OWN[] = {"component", "lease", "policies_label", "debug_path"};
@@ -292,7 +302,7 @@ int ao_manifest_apart(const cJSON *a, const char *a_name, const cJSON *b, const 
 		return ao_err_set(reterr, -EINVAL, "the bundles %s and %s are both for %s (%s); one kind has one bundle: leave one out",
 				  a_name, b_name, ao_json_str(parent, "kind"), ao_json_str(parent, "apiVersion"));
 	for (size_t i = 0; i < AO_LEN(OWN); i++) {
-		const char *x = ao_json_str(a, OWN[i]), *y = ao_json_str(b, OWN[i]);
+		const char *x = own_of(a, OWN[i]), *y = own_of(b, OWN[i]);
 		if (x && y && strcmp(x, y) == 0)
 			return ao_err_set(reterr, -EINVAL, "the bundles %s and %s have the same %s, %s; name another one in a manifest",
 					  a_name, b_name, OWN[i], x);

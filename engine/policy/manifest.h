@@ -75,6 +75,9 @@ bool ao_manifest_fits(const cJSON *manifest, const cJSON *world);
  */
 int ao_manifest_apart(const cJSON *a, const char *a_name, const cJSON *b, const char *b_name, ao_err **reterr);
 
+/** The word for its parents in the pages of /debug/ and in names of records. @param manifest  as ao_bundle_manifest() returns it, borrowed from */
+const char *ao_manifest_debug_path(const cJSON *manifest);
+
 /** Is this row of `kinds`, or of `children`, among those of `world`? */
 bool ao_manifest_holds(const cJSON *world, const cJSON *row);
 /** The row for the same kind, which may say something else about it; NULL: there is none. Borrowed from `rows`. */

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "policy/manifest.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -19,8 +20,8 @@ static const char HEAD[] = "{\n  \"version\": 1,\n  \"operator\": ";
 
 struct ao_recorder {
 	char *dir;
-	uint64_t limit, used; /* used: by the last look, and what was written since */
-	bool looked, said;    /* said: the log tells that nothing can be written */
+	uint64_t limit, used;       /* used: by the last look, and what was written since */
+	bool several, looked, said; /* said: the log tells that nothing can be written */
 };
 
 typedef struct file {
@@ -35,11 +36,12 @@ typedef struct files {
 	uint64_t size;
 } files;
 
-ao_recorder *ao_recorder_new(const char *dir, uint64_t limit)
+ao_recorder *ao_recorder_new(const char *dir, uint64_t limit, bool several)
 {
 	ao_recorder *r = ao_xcalloc(1, sizeof(*r));
 	r->dir = ao_xstrdup(dir);
 	r->limit = limit;
+	r->several = several;
 	return r;
 }
 
@@ -168,8 +170,10 @@ void ao_recorder_put(ao_recorder *r, ao_bundle *bundle, const cJSON *snapshot)
 	ao_auto_json cJSON *record = ao_record_make(bundle, snapshot);
 	const char *namespace_ = ao_json_str(snapshot, "parent", "metadata", "namespace"),
 		   *name = ao_json_str(snapshot, "parent", "metadata", "name");
+	const char *kind = r->several ? ao_manifest_debug_path(ao_bundle_manifest(bundle)) : NULL;
 	ao_auto_str char *text = ao_json_pretty(record), *key = ao_xasprintf("%s/%s", namespace_ ? namespace_ : "", name ? name : "");
-	ao_auto_str char *file_name = ao_xasprintf("%s%s.json", key, ao_json_at(record, "error") ? ".failed" : "");
+	ao_auto_str char *file_name =
+	    ao_xasprintf("%s%s%s%s.json", kind ? kind : "", kind ? "_" : "", key, ao_json_at(record, "error") ? ".failed" : "");
 	for (char *c = file_name; *c; c++)
 		if (*c == '/')
 			*c = '_';

@@ -9,6 +9,7 @@
 #include "kube/apply.h"
 #include "kube/remove.h"
 #include "loop/workqueue.h"
+#include "reconcile/circle.h"
 #include "reconcile/reconcile.h"
 #include "reconcile/update.h"
 
@@ -78,6 +79,7 @@ typedef struct ao_parent {
 	uint64_t stopped_ms;  /* when the clock first stopped policies that were asked whether it may go, monotonic; 0: never */
 	uint64_t release_ms;  /* when we first saw that it is being deleted; 0: it is not */
 	struct ao_pass *pass; /* running, or NULL */
+	ao_circle circle;     /* of changes that objects which it asks for have made us do */
 	ao_pass_times times;  /* for /debug/ */
 } ao_parent;
 

@@ -14,6 +14,8 @@ static const ao_resource CONFIG_MAPS = {"v1", "ConfigMap", "configmaps", false};
 
 #define STATUS "{\"kind\":\"Status\",\"apiVersion\":\"v1\","
 
+#define REFUSED STATUS "\"reason\":\"Forbidden\",\"message\":\"x is forbidden: User \\\"u\\\" "
+
 static void answers_become_errors(void **state)
 {
 	(void)state;
@@ -40,6 +42,18 @@ static void answers_become_errors(void **state)
 	    {400, "application/json", STATUS "\"message\":5}", -EINVAL, "", "HTTP status 400"},
 	    {401, "application/json", STATUS "\"reason\":\"Unauthorized\",\"message\":\"\"}", -EPERM, "Unauthorized", "HTTP status 401"},
 	    {403, "text/html", "<h1>no</h1>", -EPERM, "", "HTTP status 403"},
+	    {403, "application/json", REFUSED "cannot list resource \\\"deployments\\\" in API group \\\"apps\\\" at the cluster scope\"}",
+	     -EPERM, "Forbidden",
+	     "x is forbidden: User \"u\" cannot list resource \"deployments\" in API group \"apps\" at the cluster scope. The rule that is "
+	     "missing: "
+	     "{apiGroups: [\"apps\"], resources: [\"deployments\"], verbs: [list]}"},
+	    {403, "application/json",
+	     REFUSED "cannot patch resource \\\"pods/status\\\" in API group \\\"\\\" in the namespace \\\"n\\\"\"}", -EPERM, "Forbidden",
+	     "x is forbidden: User \"u\" cannot patch resource \"pods/status\" in API group \"\" in the namespace \"n\". The rule that is "
+	     "missing: "
+	     "{apiGroups: [\"\"], resources: [\"pods/status\"], verbs: [patch]}"},
+	    {403, "application/json", REFUSED "cannot set an ephemeral volume\"}", -EPERM, "Forbidden",
+	     "x is forbidden: User \"u\" cannot set an ephemeral volume"},
 	    {503, "text/plain", "up\xc3\xa9\xff", -EIO, "", "HTTP status 503: up\xc3\xa9"},
 	    {429, "text/plain", "", -EAGAIN, "", "HTTP status 429"},
 	    {408, "", "", -ETIME, "", "HTTP status 408"},

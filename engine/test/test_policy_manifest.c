@@ -51,11 +51,28 @@ static void what_is_asked_for_by_rules_is_optional_and_only_looked_at(void **sta
 	assert_string_equal(theirs, "{apiGroups: [\"\"], resources: [configmaps], verbs: [get, list, watch]}");
 }
 
+static void two_bundles_have_pages_of_their_own(void **state)
+{
+	(void)state;
+	static const char SAME[] = "{\"parent\":{\"apiVersion\":\"%s/v1\",\"kind\":\"Toy\",\"plural\":\"toys\"},\"debug_path\":%s}";
+	static const struct {
+		const char *path;
+		int result;
+	} ROWS[] = {{"null", -EINVAL}, {"\"games\"", 0}};
+	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
+		ao_auto_str char *one = ao_xasprintf(SAME, "a.example.com", "null"),
+				 *two = ao_xasprintf(SAME, "b.example.com", ROWS[i].path);
+		ao_auto_json cJSON *a = cJSON_Parse(one), *b = cJSON_Parse(two);
+		assert_int_equal(ao_manifest_apart(a, "a", b, "b", NULL), ROWS[i].result);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_related_kind_says_whose_its_objects_are),
 	    cmocka_unit_test(what_is_asked_for_by_rules_is_optional_and_only_looked_at),
+	    cmocka_unit_test(two_bundles_have_pages_of_their_own),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

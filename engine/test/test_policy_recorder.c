@@ -34,7 +34,7 @@ static int begin(void **state)
 	assert_non_null(mkdtemp(f->dir));
 	ao_sources_builtin(&sources);
 	assert_int_equal(ao_bundle_load(&sources, settings, NULL, &f->bundle, NULL), 0);
-	f->recorder = ao_recorder_new(f->dir, LIMIT);
+	f->recorder = ao_recorder_new(f->dir, LIMIT, false);
 	*state = f;
 	return 0;
 }
@@ -118,8 +118,18 @@ static void what_a_process_before_has_left_counts(void **state)
 			assert_true(on_disk(f) <= LIMIT);
 		}
 		ao_recorder_free(f->recorder);
-		f->recorder = ao_recorder_new(f->dir, LIMIT);
+		f->recorder = ao_recorder_new(f->dir, LIMIT, false);
 	}
+}
+
+static void records_of_several_bundles_are_told_apart(void **state)
+{
+	fixture *f = *state;
+	ao_recorder_free(f->recorder);
+	f->recorder = ao_recorder_new(f->dir, LIMIT, true);
+	put(f, "a", 10);
+	assert_true(there(f, "actors_n_a.json"));
+	assert_false(there(f, "n_a.json"));
 }
 
 static void the_files_of_others_are_neither_removed_nor_shown(void **state)
@@ -219,6 +229,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(the_oldest_go_before_the_limit_is_reached, begin, end),
 	    cmocka_unit_test_setup_teardown(what_a_process_before_has_left_counts, begin, end),
+	    cmocka_unit_test_setup_teardown(records_of_several_bundles_are_told_apart, begin, end),
 	    cmocka_unit_test_setup_teardown(the_files_of_others_are_neither_removed_nor_shown, begin, end),
 	    cmocka_unit_test_setup_teardown(a_full_disk_is_said_once_and_leaves_nothing_behind, begin, end),
 	    cmocka_unit_test_setup_teardown(a_record_beyond_the_limit_is_left_out, begin, end),

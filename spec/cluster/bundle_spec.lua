@@ -44,7 +44,7 @@ describe('a bundle of its own', function()
   end)
   after_each(function()
     cluster.stop_all()
-    for _, kind in ipairs { 'greetings', 'farewells', 'laters' } do -- an operator after this one would look for the bundle that served them
+    for _, kind in ipairs { 'greetings', 'farewells', 'laters', 'rings' } do -- an operator after this one would look for the bundle that served them
       cluster.sh('kubectl delete %s -n %s --all --wait=false', kind, ns)
       cluster.sh('kubectl get %s -n %s -o name | xargs -r -n 1 kubectl patch -n %s --type=merge -p %s', kind, ns, ns,
         cluster.quote '{"metadata":{"finalizers":null}}')
@@ -126,11 +126,13 @@ end }
 
   it('stands beside the built-in one: each has its lease, record, policies, metrics and pages', function()
     local folder, crd = small 'Farewell'
+    local records = cluster.temp 'records'
+    cluster.sh('mkdir -p %s', records)
     cluster.kubectl('apply -f %s', crd)
     cluster.kubectl 'wait --for=condition=Established crd/farewells.small.example.com --timeout=30s'
     local op = cluster.operator {
       args = ('--bundle builtin --bundle %s --bundle %s --namespace %s --leader-elect --metrics-bind-address 127.0.0.1:18486 ' ..
-        '--health-probe-bind-address 127.0.0.1:18487'):format(GREETING, folder, own),
+        '--health-probe-bind-address 127.0.0.1:18487 --record %s'):format(GREETING, folder, own, records),
     }
     cluster.apply(cluster.actor('worker', ns))
     cluster.apply(greeting('hello', ns, 'Hello'))
@@ -151,6 +153,9 @@ end }
     assert.is_truthy(curl('18486/debug/'):find('/debug/greetings/', 1, true))
     assert.is_truthy(curl('18486/debug/'):find('/debug/actors/', 1, true))
     assert.is_truthy(curl(('18486/debug/greetings/%s/hello'):format(ns)):find('"Hello"', 1, true))
+    for path, name in pairs { actors = 'worker', greetings = 'hello', farewells = 'bye' } do
+      assert.is_truthy(curl('18486/debug/records/'):find(('%s_%s_%s.json'):format(path, ns, name), 1, true), curl '18486/debug/records/')
+    end
 
     -- what breaks one changes nothing for the others
     edits.put(own, 'broken', { ['greeting.lua'] = 'return nothing.at.all' }, LABEL)
@@ -171,14 +176,40 @@ end }
     assert.equal('', cluster.get('lease', 'farewell-operator.small.example.com', own).spec.holderIdentity or '')
   end)
 
-  it('waits for its kind, or rests while it cannot be loaded, and keeps no other from working', function()
+  --- A bundle whose objects name each other in their text: the map of each counts one more than that of the other.
+  local function ring()
+    local folder, crd = small 'Ring'
+    cluster.write(folder .. '/manifest.lua', [[return require 'policy'.manifest {
+      parent = 'small.example.com/v1 Ring', children = { 'v1 ConfigMap' }, related = { { apiVersion = 'v1', kind = 'ConfigMap', rules = true } },
+    }]])
+    cluster.write(folder .. '/small.lua', [[
+return require 'policy'.define {
+  name = 'ring',
+  relate = function(it) return { { kind = 'ConfigMap', name = it.spec.text } } end,
+  render = function(it, ctx, plan)
+    local n = 0
+    for _, other in ipairs(ctx.related) do n = other.metadata.name == it.spec.text and tonumber(other.data.n) + 1 or n end
+    plan:add('map', { apiVersion = 'v1', kind = 'ConfigMap', metadata = { name = it.metadata.name }, data = { n = tostring(n) } })
+  end,
+}
+]])
+    cluster.kubectl('apply -f %s', crd)
+    cluster.kubectl 'wait --for=condition=Established crd/rings.small.example.com --timeout=30s'
+    return folder
+  end
+
+  it('waits for its kind, or rests while it cannot be loaded, and keeps no other from working; a relation in a circle is told', function()
     local folder, crd = small 'Later'
     cluster.kubectl 'delete crd laters.small.example.com --ignore-not-found --timeout=30s'
     local broken = cluster.temp 'broken'
     cluster.sh('mkdir -p %s', broken)
     cluster.write(broken .. '/manifest.lua', "return require 'policy'.manifest {\n  children = {},\n}\n")
-    local op = cluster.operator { args = ('--bundle %s --bundle %s --bundle %s --namespace %s'):format(broken, folder, GREETING, own) }
+    local op = cluster.operator {
+      args = ('--bundle %s --bundle %s --bundle %s --bundle %s --namespace %s'):format(broken, folder, GREETING, ring(), own),
+    }
     cluster.apply(greeting('hello', ns, 'Hello'))
+    cluster.apply(object('Ring', 'left', 'right'))
+    cluster.apply(object('Ring', 'right', 'left'))
     await_page('hello', ns, 'Hello')
     eventually('it is said what is wrong', 20, function()
       return op.log():find('manifest.lua:1: policy.manifest.parent is missing', 1, true) and op.log():find('this bundle rests', 1, true), op.log()
@@ -192,6 +223,11 @@ end }
     cluster.sh('cp %s/*.lua %s', small 'Mended', broken)
     eventually('what was broken waits for its kind now', 40, function() return op.log():find 'mendeds' or op.log():find 'Mended', op.log() end)
     cluster.kubectl('delete later bye -n %s --timeout=30s', ns)
+    for _, name in ipairs { 'left', 'right' } do
+      local note = cluster.event(ns, name, 'RelationCircle', 60)
+      assert.is_truthy(note:find(('ConfigMap %s was changed 20 times in a row'):format(name), 1, true), note)
+    end
+    cluster.kubectl('delete ring left right -n %s --timeout=30s', ns)
     op.stop()
   end)
 end)
