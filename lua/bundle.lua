@@ -454,17 +454,22 @@ end
 
 --- Calls --------------------------------------------------------------------------------------------------------
 
---- Finds observed children by kind and name.
+--- Finds observed children by kind and name, and those of one name in several namespaces by their namespace, too.
 local function finder(children)
   local by_id
-  return function(kind, name)
+  return function(kind, name, namespace)
     if not by_id then
       by_id = {}
       for _, child in ipairs(children) do
-        by_id[text_of(child.kind) .. ' ' .. text_of(child.metadata and child.metadata.name)] = child
+        local metadata = type(child.metadata) == 'table' and child.metadata or {}
+        local id = text_of(child.kind) .. ' ' .. text_of(metadata.name)
+        by_id[id] = child
+        by_id[text_of(metadata.namespace) .. ' ' .. id] = child
       end
     end
-    return by_id[text_of(kind) .. ' ' .. text_of(name)]
+    local id = text_of(kind) .. ' ' .. text_of(name)
+    if namespace == nil then return by_id[id] end
+    return by_id[text_of(namespace) .. ' ' .. id] or by_id['nil ' .. id] -- a case need not say where its children are
   end
 end
 
@@ -505,7 +510,7 @@ end
 ---@param snapshot table
 ---@return table<Policy, table>
 ---@return table<string, true> reads which fields of WORLD have been read so far
----@return fun(kind: string, name: string): table? child finds an observed child
+---@return fun(kind: string, name: string, namespace: string?): table? child finds an observed child
 local function contexts(self, profile, snapshot)
   local children = snapshot.children or json.array {}
   local child, settings, result, reads = finder(children), copy(self.settings, {}), {}, {}
@@ -697,6 +702,7 @@ function Bundle:plan(snapshot)
   local troubles = add_leaving(self, profile, snapshot, actor, plan.queues(p), reads)
   local done = plan.finish(p, {
     host = self.host, kinds = self.kinds, parent = parent, parent_kind = self.manifest_.parent, warn = snapshot.warn,
+    component = self.manifest_.component,
   })
   for _, event in ipairs(troubles) do done.events[#done.events + 1] = event end
   if by_role then done.explain = explain.result(done.objects, by_role) end

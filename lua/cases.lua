@@ -69,7 +69,7 @@ function M.snapshot(case, manifest)
   parent.apiVersion, parent.kind = kind.apiVersion, kind.kind
   parent.metadata = parent.metadata or {}
   parent.metadata.name = parent.metadata.name or 'a'
-  parent.metadata.namespace = parent.metadata.namespace or 'default'
+  if kind.scope ~= 'Cluster' then parent.metadata.namespace = parent.metadata.namespace or 'default' end
   if case.shape then parent = k8s.merge(parent, case.shape.parent) end
   return {
     now = case.now or NOW, parent = parent, children = case.children or json.array {}, related = case.related or json.array {},

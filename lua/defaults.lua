@@ -17,7 +17,27 @@ function defaults.plural(kind)
   return word .. 's'
 end
 
---- A row of a kind: a copy with its plural. The text 'apps/v1 Deployment' stands for a row that says no more than that.
+--- Kubernetes' own kinds that are in no namespace, by their group.
+local CLUSTER = {
+  [''] = 'Namespace Node PersistentVolume', ['rbac.authorization.k8s.io'] = 'ClusterRole ClusterRoleBinding',
+  ['storage.k8s.io'] = 'StorageClass CSIDriver CSINode VolumeAttachment', ['networking.k8s.io'] = 'IngressClass',
+  ['scheduling.k8s.io'] = 'PriorityClass', ['node.k8s.io'] = 'RuntimeClass', ['apiextensions.k8s.io'] = 'CustomResourceDefinition',
+  ['apiregistration.k8s.io'] = 'APIService', ['certificates.k8s.io'] = 'CertificateSigningRequest',
+  ['admissionregistration.k8s.io'] = 'ValidatingWebhookConfiguration MutatingWebhookConfiguration ValidatingAdmissionPolicy '
+    .. 'ValidatingAdmissionPolicyBinding', ['flowcontrol.apiserver.k8s.io'] = 'FlowSchema PriorityLevelConfiguration',
+}
+
+--- The scope of a row: 'Cluster', or nil for a kind whose objects are in namespaces. What is neither is left to those who check it.
+---@param row table
+---@return any
+function defaults.scope(row)
+  if row.scope == 'Namespaced' then return nil end
+  if row.scope ~= nil or type(row.apiVersion) ~= 'string' or type(row.kind) ~= 'string' then return row.scope end
+  local known = CLUSTER[match(row.apiVersion, '^(.+)/') or '']
+  return known and find(' ' .. known .. ' ', ' ' .. row.kind .. ' ', 1, true) and 'Cluster' or nil
+end
+
+--- A row of a kind: a copy with its plural and scope. The text 'apps/v1 Deployment' stands for a row that says no more than that.
 local function row_of(value)
   if type(value) == 'string' then
     local api_version, kind = match(value, '^(%S+)%s+(%S+)$')
@@ -28,6 +48,7 @@ local function row_of(value)
   local row = {}
   for key, field in next, value do row[key] = field end
   if row.plural == nil and type(row.kind) == 'string' then row.plural = defaults.plural(row.kind) end
+  row.scope = defaults.scope(row)
   return row
 end
 

@@ -23,7 +23,7 @@ end
 
 local function group_of(row) return match(row.apiVersion, '^(.+)/') or '' end
 
---- The rights to work on the parents of a bundle and on what it makes: no kind and no verb that it does not name.
+--- The rights to work on the parents of a bundle and on what it makes: no kind and no verb that it does not name. `rights` of the manifest come last.
 ---@param manifest table
 ---@return table[]
 function deploy.rules(manifest)
@@ -50,6 +50,7 @@ function deploy.rules(manifest)
   end
   for _, row in ipairs(manifest.related or {}) do allow(row, 'seen', SEEN) end
   rules[#rules + 1] = rule('events.k8s.io', { 'events' }, { 'create', 'patch' })
+  for _, right in ipairs(manifest.rights or {}) do rules[#rules + 1] = right end
   return rules
 end
 

@@ -36,7 +36,7 @@ local ALLOWED = {
 
 ---@class PlanAbout what a plan is for
 ---@field parent table? its metadata
----@field child (fun(kind: string, name: string): table?)? finds an observed child
+---@field child (fun(kind: string, name: string, namespace: string?): table?)? finds an observed child
 ---@field reads table<string, true>? where it is noted what policies have read
 
 --- An empty plan.
@@ -271,8 +271,8 @@ local function observed_of(state, role)
   if about.reads then
     about.reads.children = true
   end
-  local name = type(object.metadata) == 'table' and object.metadata.name
-  return about.child and about.child(object.kind, name) or nil, entry
+  local metadata = type(object.metadata) == 'table' and object.metadata or {}
+  return about.child and about.child(object.kind, metadata.name, metadata.namespace or about.parent and about.parent.namespace) or nil, entry
 end
 
 --- Is the object under a role observed, and ready? Returns that, why not, and the object.
@@ -514,15 +514,44 @@ local function check_object(host, entry, kinds)
   end
 end
 
-local function own(host, entry, parent, reference)
+--- Gives an object its namespace, which is the parent's unless it names one. An object of a kind that is in none must not.
+local function place(host, entry, parent, is_cluster)
   local metadata = entry.object.metadata
-  local namespace = parent.metadata.namespace
-  if metadata.namespace == nil then
-    metadata.namespace = namespace
-  elseif metadata.namespace ~= namespace then
-    blame(host, entry, "namespace '%s' is not the parent's: Kubernetes knows no owner in another namespace", metadata.namespace)
+  if is_cluster and metadata.namespace ~= nil then
+    blame(host, entry, '%s is in no namespace: leave metadata.namespace out', entry.object.kind)
+  elseif is_cluster then
+    return
+  elseif metadata.namespace == nil and parent.metadata.namespace == nil then
+    blame(host, entry, '%s is in a namespace, and its parent in none: name it in metadata.namespace', entry.object.kind)
+  end
+  metadata.namespace = metadata.namespace or parent.metadata.namespace
+end
+
+--- Marks a child by labels as that of a parent which no owner reference may name there.
+local function mark_owner(entry, parent, component)
+  local metadata, at = entry.object.metadata, parent.metadata
+  metadata.labels, metadata.annotations = metadata.labels or {}, metadata.annotations or {}
+  metadata.labels[component .. '/owner-uid'] = at.uid
+  metadata.annotations[component .. '/owner'] = at.namespace and at.namespace .. '/' .. at.name or at.name
+end
+
+--- Makes an object a child of the parent: by an owner reference, which Kubernetes knows in the parent's namespace only, and everywhere for a parent
+-- that is in none; or by a label, where the row of the kind says so.
+local function own(host, entry, parent, reference, around)
+  local metadata, row = entry.object.metadata, around.kinds[entry.object.apiVersion .. ' ' .. entry.object.kind] or {}
+  place(host, entry, parent, row.cluster)
+  local inside = parent.metadata.namespace == nil or metadata.namespace == parent.metadata.namespace
+  if not inside and (entry.sources or not row.by_label) then
+    blame(host, entry, "%s%s",
+      row.cluster and format('%s is in no namespace, and Kubernetes lets no owner have it that is in one', entry.object.kind)
+        or format("namespace '%s' is not the parent's: Kubernetes knows no owner in another namespace", metadata.namespace),
+      entry.sources and '' or format("; with owned_by = 'label' in the row of %s a label says whose it is", entry.object.kind))
   end
   if not reference then
+    return
+  end
+  if row.by_label and not entry.sources then
+    mark_owner(entry, parent, around.component)
     return
   end
   local owners = json.array {}
@@ -615,7 +644,7 @@ end
 
 --- Completes and checks what was planned.
 ---@param p Plan
----@param around { host: table, kinds: table, parent: table?, parent_kind: table, warn: boolean? } `parent` nil: shared objects only
+---@param around { host: table, kinds: table, parent: table?, parent_kind: table, component: string?, warn: boolean? } `parent` nil: shared objects only
 ---@return Finished
 function plan.finish(p, around)
   local state, host = STATES[p], around.host
@@ -625,9 +654,9 @@ function plan.finish(p, around)
   for _, entry in ipairs(entries) do
     check_object(host, entry, around.kinds)
     if not entry.shared then
-      own(host, entry, parent, reference)
-    elseif parent and entry.object.metadata.namespace == nil then
-      entry.object.metadata.namespace = parent.metadata.namespace
+      own(host, entry, parent, reference, around)
+    elseif parent then
+      place(host, entry, parent, (around.kinds[entry.object.apiVersion .. ' ' .. entry.object.kind] or {}).cluster)
     end
     local metadata = entry.object.metadata
     local id = entry.object.kind .. ' ' .. (metadata.namespace or '') .. '/' .. metadata.name

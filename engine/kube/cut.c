@@ -117,6 +117,22 @@ static void note_key(ao_cut *cut)
 	ao_buf_put(&cut->strings, name, strlen(name) + 1);
 }
 
+static void note_labels(ao_cut *cut, ao_span labels, const ao_store_options *options)
+{
+	if (options->index_label)
+		note_string(cut, AO_CUT_LABEL, ao_span_get(labels, options->index_label));
+	if (options->owner_label)
+		note_string(cut, AO_CUT_OWNER_UID, ao_span_get(labels, options->owner_label));
+}
+
+static void note_annotations(ao_cut *cut, ao_span annotations, const ao_store_options *options)
+{
+	if (options->annotation)
+		note_string(cut, AO_CUT_ANNOTATION, ao_span_get(annotations, options->annotation));
+	if (options->owner_label)
+		note_string(cut, AO_CUT_OWNER_NAME, ao_span_get(annotations, options->owner_annotation));
+}
+
 /** What look-ups need of one member of metadata. @param value  absent when the text is broken */
 static void note_member(ao_cut *cut, ao_span key, ao_span value, const ao_store_options *options)
 {
@@ -132,12 +148,12 @@ static void note_member(ao_cut *cut, ao_span key, ao_span value, const ao_store_
 		cut->generation = ao_span_int(value, 0);
 	else if (ao_span_is_key(key, "deletionTimestamp"))
 		cut->deleting = value.len > 2 && *value.at == '"';
-	else if (ao_span_is_key(key, "ownerReferences"))
+	else if (ao_span_is_key(key, "ownerReferences") && !options->owner_label)
 		note_owner(cut, value);
-	else if (ao_span_is_key(key, "labels") && options->index_label)
-		note_string(cut, AO_CUT_LABEL, ao_span_get(value, options->index_label));
-	else if (ao_span_is_key(key, "annotations") && options->annotation)
-		note_string(cut, AO_CUT_ANNOTATION, ao_span_get(value, options->annotation));
+	else if (ao_span_is_key(key, "labels"))
+		note_labels(cut, value, options);
+	else if (ao_span_is_key(key, "annotations"))
+		note_annotations(cut, value, options);
 }
 
 /* ---- copying ---- */

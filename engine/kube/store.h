@@ -50,6 +50,8 @@ typedef struct ao_store_options {
 	bool keep_managed; /* managedFields stay in the text: somebody asks who wrote what */
 	/** Keep only objects whose controlling owner has this kind; NULL: all. Others are dropped where they arrive. */
 	const char *owner_kind;
+	/** Owned is what has this label: its value is the uid of the owner, and that of the annotation the name. NULL: as owner references say. */
+	const char *owner_label, *owner_annotation;
 	/** Keep only objects whose annotation of this name is `annotation_value`; one that is absent is "". NULL: all. */
 	const char *annotation, *annotation_value;
 	const char *const *namespaces; /* NULL-terminated: each is filled by an informer of its own; NULL: one informer fills all */

@@ -179,7 +179,9 @@ static bool is_same(const cJSON *a, const cJSON *b, const char *key)
 
 static bool is_same_object(const cJSON *a, const cJSON *b)
 {
-	return is_same(a, b, "kind") && is_same(ao_json_at(a, "metadata"), ao_json_at(b, "metadata"), "name");
+	const char *x = ao_json_str(a, "metadata", "namespace"), *y = ao_json_str(b, "metadata", "namespace");
+	return is_same(a, b, "kind") && is_same(ao_json_at(a, "metadata"), ao_json_at(b, "metadata"), "name") &&
+	       strcmp(x ? x : "", y ? y : "") == 0;
 }
 
 /** @param list  of objects, or of what a plan has: items with an `object` */

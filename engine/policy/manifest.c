@@ -34,6 +34,16 @@ static int read_related(const cJSON *object, const char *where, ao_kind *kind, a
 	return 0;
 }
 
+/** "Cluster", or nothing. */
+static int read_scope(const cJSON *object, const char *where, ao_kind *kind, ao_err **reterr)
+{
+	const char *scope = ao_json_str(object, "scope");
+	kind->resource.cluster_scoped = scope && strcmp(scope, "Cluster") == 0;
+	if (scope && !kind->resource.cluster_scoped)
+		return ao_err_set(reterr, -EINVAL, "manifest: %s.scope \"%s\" is not Cluster", where, scope);
+	return 0;
+}
+
 static int read_kind(const cJSON *object, const char *where, ao_kind_role role, ao_kind *kind, ao_err **reterr)
 {
 	*kind = (ao_kind){.role = role};
@@ -42,11 +52,14 @@ static int read_kind(const cJSON *object, const char *where, ao_kind_role role, 
 		r = required(object, where, "kind", &kind->resource.kind, reterr);
 	if (r == 0)
 		r = required(object, where, "plural", &kind->resource.plural, reterr);
+	if (r == 0)
+		r = read_scope(object, where, kind, reterr);
 	if (r < 0)
 		return r;
 	kind->selector = ao_xstrdup(ao_json_str(object, "selector"));
 	if (role == AO_ROLE_CHILD && cJSON_IsTrue(ao_json_at(object, "shared")))
 		kind->role = AO_ROLE_SHARED;
+	kind->by_label = kind->role == AO_ROLE_CHILD && ao_json_str(object, "owned_by");
 	return role == AO_ROLE_RELATED ? read_related(object, where, kind, reterr) : 0;
 }
 
@@ -131,6 +144,20 @@ static int read_gauge(const cJSON *gauge, ao_manifest *m, ao_err **reterr)
 	return r;
 }
 
+/** By what children by label are found, and watched: others of their kinds are not ours to see. */
+static void read_owner(ao_manifest *m)
+{
+	m->owner_label = ao_xasprintf("%s/owner-uid", m->component);
+	m->owner_annotation = ao_xasprintf("%s/owner", m->component);
+	for (size_t i = 0; i < m->kind_count; i++) {
+		ao_kind *kind = &m->kinds[i];
+		if (!kind->by_label)
+			continue;
+		ao_auto_str char *more = kind->selector;
+		kind->selector = ao_xasprintf("%s%s%s", m->owner_label, more ? "," : "", more ? more : "");
+	}
+}
+
 int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 {
 	ao_auto_manifest ao_manifest *m = ao_xcalloc(1, sizeof(*m));
@@ -153,6 +180,7 @@ int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 		r = read_gauge(ao_json_at(json, "gauge"), m, reterr);
 	if (r < 0)
 		return r;
+	read_owner(m);
 	const char *debug_path = ao_json_str(json, "debug_path");
 	m->debug_path = ao_xstrdup(debug_path ? debug_path : m->kinds[0].resource.plural);
 	for (size_t i = 0; i < m->kind_count; i++)
@@ -196,6 +224,8 @@ void ao_manifest_free(ao_manifest *m)
 	free_list(m->legacy_managers);
 	free(m->lease);
 	free(m->component);
+	free(m->owner_label);
+	free(m->owner_annotation);
 	free_list(m->digest_path);
 	free_list(m->bundle_path);
 	free_list(m->records_path);
