@@ -65,6 +65,8 @@ local TEXTS = {
   policies_label = '{domain}/{kind}-policies', class_annotation = '{domain}/operator-class',
   rendered_digest = 'status.renderedDigest', bundle_digest = 'status.bundleDigest', queue_records = 'status.queues', claim = 'status.operator',
 }
+--- Fields that have no default where parents are somebody else's.
+local OWN = { 'finalizer', 'rendered_digest', 'bundle_digest', 'queue_records', 'claim' }
 --- Fields that may be false: there is none then.
 local NONE = { 'finalizer', 'policies_label', 'class_annotation', 'rendered_digest', 'bundle_digest', 'queue_records', 'claim' }
 
@@ -102,8 +104,11 @@ function defaults.manifest(spec)
   copy.parent, copy.children, copy.related = row_of(spec.parent), rows_of(spec.children or {}), rows_of(spec.related)
   local parent = type(copy.parent) == 'table' and copy.parent or {}
   if type(parent.kind) ~= 'string' or type(parent.apiVersion) ~= 'string' then return copy end
-  if copy.domain == nil then copy.domain = match(parent.apiVersion, '^(.+)/') end
-  if copy.component == nil then copy.component = lower(parent.kind) .. '-operator' end
+  if copy.domain == nil and not copy.decorate then copy.domain = match(parent.apiVersion, '^(.+)/') end
+  if copy.component == nil then copy.component = lower(parent.kind) .. (copy.decorate and '-decorator' or '-operator') end
+  for _, field in ipairs(copy.decorate and OWN or {}) do
+    if copy[field] == nil then copy[field] = false end
+  end
   local words = { component = copy.component, domain = copy.domain, kind = lower(parent.kind) }
   for field, text in next, TEXTS do
     if copy[field] == nil and type(words.component) == 'string' and (type(words.domain) == 'string' or not find(text, '{domain}', 1, true)) then
@@ -133,7 +138,8 @@ function defaults.wrong_parent(manifest)
   elseif not find(kind, '^%u%w*$') then
     return format("policy.manifest.parent.kind '%s' must be as the CRD spells it, such as 'Greeting'", kind)
   elseif manifest.lease == nil and manifest.domain == nil then
-    return "policy.manifest.domain is missing: a kind of the core group gives none; write domain = 'example.com'"
+    return format("policy.manifest.domain is missing: a kind %s gives none; write domain = 'example.com'",
+      manifest.decorate and 'of somebody else' or 'of the core group')
   end
 end
 

@@ -29,9 +29,13 @@ local function group_of(row) return match(row.apiVersion, '^(.+)/') or '' end
 function deploy.rules(manifest)
   local parent = manifest.parent
   local group, rules, by_key = group_of(parent), json.array {}, {}
-  rules[1] = rule(group, { parent.plural }, { 'list', 'watch', 'patch' })
-  rules[2] = rule(group, { parent.plural .. '/status' }, { 'patch' })
-  rules[3] = rule(group, { parent.plural .. '/finalizers' }, { 'update' })
+  if manifest.decorate then
+    rules[1] = rule(group, { parent.plural }, { 'list', 'watch' })
+  else
+    rules[1] = rule(group, { parent.plural }, { 'list', 'watch', 'patch' })
+    rules[2] = rule(group, { parent.plural .. '/status' }, { 'patch' })
+    rules[3] = rule(group, { parent.plural .. '/finalizers' }, { 'update' })
+  end
   local function allow(row, what, verbs)
     local key = group_of(row) .. ' ' .. what
     local there = by_key[key]
@@ -119,7 +123,8 @@ end
 ---@param options { namespace: string?, image: string, digest: string, files: table<string, string>, crd: boolean? } crd: that alone
 ---@return table[]
 function deploy.objects(manifest, options)
-  local definition = manifest.crd or (group_of(manifest.parent) ~= '' and crd.definition(manifest)) or nil
+  local ours = not manifest.decorate and group_of(manifest.parent) ~= ''
+  local definition = manifest.crd or ours and crd.definition(manifest) or nil
   if options.crd then return json.array { definition } end
   check_files(options.files)
   local name = manifest.component

@@ -68,8 +68,9 @@ end
 --- How the objects of a kind can be planned: by its apiVersion and name, { owned, shared, update, cluster, by_label }.
 ---@param rows Kind[]
 ---@param more Kind[]
+---@param decorates boolean parents are somebody else's: their children are known by a label beside the owner reference
 ---@return table<string, { owned: true?, shared: true?, update: string?, cluster: true?, by_label: true? }>
-function kinds.by_id(rows, more)
+function kinds.by_id(rows, more, decorates)
   local result = {}
   for _, list in ipairs { rows, more } do
     for _, row in ipairs(list) do
@@ -77,7 +78,7 @@ function kinds.by_id(rows, more)
       result[id] = result[id] or {}
       result[id][row.shared and 'shared' or 'owned'] = true
       if row.scope == 'Cluster' then result[id].cluster = true end
-      if row.owned_by then result[id].by_label = true end
+      if row.owned_by or decorates and not row.shared then result[id].by_label = true end
       if row.update ~= 'InPlace' then result[id].update = result[id].update or row.update end
     end
   end

@@ -541,18 +541,18 @@ local function own(host, entry, parent, reference, around)
   local metadata, row = entry.object.metadata, around.kinds[entry.object.apiVersion .. ' ' .. entry.object.kind] or {}
   place(host, entry, parent, row.cluster)
   local inside = parent.metadata.namespace == nil or metadata.namespace == parent.metadata.namespace
-  if not inside and (entry.sources or not row.by_label) then
+  if not inside and (entry.sources or around.decorates or not row.by_label) then
     blame(host, entry, "%s%s",
       row.cluster and format('%s is in no namespace, and Kubernetes lets no owner have it that is in one', entry.object.kind)
         or format("namespace '%s' is not the parent's: Kubernetes knows no owner in another namespace", metadata.namespace),
-      entry.sources and '' or format("; with owned_by = 'label' in the row of %s a label says whose it is", entry.object.kind))
+      (entry.sources or around.decorates) and '' or format("; with owned_by = 'label' in the row of %s a label says whose it is", entry.object.kind))
   end
   if not reference then
     return
   end
   if row.by_label and not entry.sources then
     mark_owner(entry, parent, around.component)
-    return
+    if not around.decorates then return end
   end
   local owners = json.array {}
   for _, owner in ipairs(metadata.ownerReferences or {}) do
@@ -590,13 +590,15 @@ local function ordered(host, state)
   return result
 end
 
-local function owner_reference(parent, kind)
+--- @param controls boolean others control what they make of a parent of their own
+local function owner_reference(parent, kind, controls)
   local uid = parent.metadata.uid
   if type(uid) ~= 'string' or uid == '' then
     return nil -- rendered offline
   end
   return {
-    apiVersion = kind.apiVersion, kind = kind.kind, name = parent.metadata.name, uid = uid, controller = true, blockOwnerDeletion = true,
+    apiVersion = kind.apiVersion, kind = kind.kind, name = parent.metadata.name, uid = uid, controller = controls or nil,
+    blockOwnerDeletion = controls or nil,
   }
 end
 
@@ -644,12 +646,13 @@ end
 
 --- Completes and checks what was planned.
 ---@param p Plan
----@param around { host: table, kinds: table, parent: table?, parent_kind: table, component: string?, warn: boolean? } `parent` nil: shared objects only
+---@param around { host: table, kinds: table, parent: table?, parent_kind: table, component: string?, decorates: boolean?, warn: boolean? } `parent` nil:
+-- shared objects only
 ---@return Finished
 function plan.finish(p, around)
   local state, host = STATES[p], around.host
   local parent = around.parent
-  local reference = parent and owner_reference(parent, around.parent_kind)
+  local reference = parent and owner_reference(parent, around.parent_kind, not around.decorates)
   local objects, copies, refused, seen, entries = json.array {}, json.array {}, json.array {}, {}, ordered(host, state)
   for _, entry in ipairs(entries) do
     check_object(host, entry, around.kinds)

@@ -1,5 +1,6 @@
 --- policy: what the files of a bundle return. It is checked in the file that returns it.
 -- Each bundle has its own copy of these functions, made by policy.new(), because policy.file() reads that bundle's files.
+local decorate = require 'decorate'
 local defaults = require 'defaults'
 local json = require 'json'
 local plain = require 'plain'
@@ -150,6 +151,7 @@ local MANIFEST = {
   gauge = 'table?', debug_path = 'string?', public_env = 'table?',
   class_annotation = 'string?', install = 'string?', profile = 'table?', queue_counts = 'table?',
   settings = 'table?', cases = 'table?', crd = 'table?', rights = 'table?',
+  decorate = 'table?',
 }
 
 --- What is wrong with the scope of a row, or nil. 'Namespaced' is what is meant when nothing is said.
@@ -313,6 +315,10 @@ local function manifest(spec)
   wrong = wrong or more
   copy.rights, more = rights(spec.rights)
   wrong = wrong or more or check_settings(spec.settings or {})
+  if spec.decorate and not wrong then
+    copy.decorate, wrong = decorate.traits(spec.decorate)
+    wrong = wrong or decorate.wrong(copy)
+  end
   wrong = wrong or defaults.check(copy)
   if not wrong and spec.profile and not (spec.settings or {})[spec.profile.setting] then
     wrong = format("policy.manifest.profile.setting: there is no setting '%s'", spec.profile.setting)

@@ -345,7 +345,7 @@ static void diff_all(diff *d)
 	size_t cursor = 0;
 	ao_auto_json cJSON *keys = cJSON_CreateArray(); /* the store may change while we wait for answers */
 	for (const ao_object *p; (p = ao_store_next(ao_world_parents(d->listed.world), &cursor));)
-		if (!p->deleting && (!d->namespace_ || strcmp(p->namespace_, d->namespace_) == 0))
+		if (!p->deleting && !p->stub && (!d->namespace_ || strcmp(p->namespace_, d->namespace_) == 0))
 			cJSON_AddItemToArray(keys, cJSON_CreateString(p->key));
 	const cJSON *key;
 	cJSON_ArrayForEach (key, keys) {

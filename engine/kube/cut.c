@@ -44,6 +44,8 @@ static const keep of_metadata[] = {{"name", NULL},
 				   {NULL, NULL}};
 static const keep of_pod[] = {{"metadata", of_metadata}, {"spec", of_pod_spec}, {"status", of_pod_status}, {NULL, NULL}};
 static const keep of_status[] = {{"metadata", of_metadata}, {"status", NULL}, {NULL, NULL}};
+static const keep of_stub_metadata[] = {{"name", NULL}, {"namespace", NULL}, {"uid", NULL}, {"deletionTimestamp", NULL}, {NULL, NULL}};
+static const keep of_stub[] = {{"metadata", of_stub_metadata}, {NULL, NULL}};
 static const keep *const PROJECTIONS[] = {[AO_WHOLE] = NULL, [AO_PROJECTION_POD] = of_pod, [AO_PROJECTION_STATUS] = of_status};
 
 /** Metadata that the server writes on its own account: not part of spec_digest. */
@@ -266,7 +268,7 @@ static void put_metadata(ao_cut *cut, ao_walk *walk, const keep *only, const ao_
 /** @return false when the text is no object, or has no metadata */
 static bool put_object(ao_cut *cut, ao_walk *walk, const ao_store_options *options)
 {
-	const keep *only = PROJECTIONS[options->projection];
+	const keep *only = cut->stub ? of_stub : PROJECTIONS[options->projection];
 	bool first = true, first_put = true, has_metadata = false;
 	ao_span key;
 	ao_walk_enter(walk, '{');
@@ -312,10 +314,25 @@ static void reset(ao_cut *cut)
 	ao_buf_put(&cut->strings, "", 1);
 }
 
+/** Does it have all that the options ask for? */
+static bool has_traits(ao_span object, const ao_store_options *options)
+{
+	for (size_t i = 0; i < options->trait_count; i++) {
+		const ao_trait *trait = &options->traits[i];
+		ao_span at = object;
+		for (char *const *step = trait->path; at.at && *step; step++)
+			at = ao_span_get(at, *step);
+		if (!at.at || (trait->value && !ao_span_is(at, trait->value)))
+			return false;
+	}
+	return true;
+}
+
 int ao_cut_make(ao_cut *cut, ao_span object, const ao_store_options *options, ao_err **reterr)
 {
 	ao_walk walk = {.text = object};
 	reset(cut);
+	cut->stub = !has_traits(object, options);
 	bool has_metadata = put_object(cut, &walk, options);
 	if (!ao_walk_ended(&walk))
 		return ao_err_set(reterr, -EINVAL, "not a JSON object");

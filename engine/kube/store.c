@@ -269,6 +269,7 @@ static entry *make_entry(const ao_cut *cut)
 	    .label = e->bytes + cut->at[AO_CUT_LABEL],
 	    .generation = cut->generation,
 	    .deleting = cut->deleting,
+	    .stub = cut->stub,
 	    .held = cut->held,
 	    .spec_digest = cut->spec_digest,
 	    .full_digest = ao_hash_words(AO_HASH_INIT, cut->text.data, cut->text.len),

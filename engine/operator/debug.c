@@ -21,7 +21,8 @@ static void put_list(const ao_debug *debug, ao_server_reply *reply)
 {
 	size_t cursor = 0;
 	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(debug->world), &cursor));)
-		ao_buf_printf(&reply->body, "/debug/%s/%s\n", debug->manifest->debug_path, parent->key);
+		if (!parent->stub)
+			ao_buf_printf(&reply->body, "/debug/%s/%s\n", debug->manifest->debug_path, parent->key);
 }
 
 static void put_parent(const ao_debug *debug, const ao_object *parent, ao_server_reply *reply)

@@ -144,6 +144,17 @@ static int read_gauge(const cJSON *gauge, ao_manifest *m, ao_err **reterr)
 	return r;
 }
 
+/** [{path, value}]: which parents are decorated. */
+static void read_traits(const cJSON *list, ao_manifest *m)
+{
+	const cJSON *item;
+	m->decorates = cJSON_IsArray(list);
+	m->traits = ao_xcalloc((size_t)cJSON_GetArraySize(list) + 1, sizeof(*m->traits));
+	cJSON_ArrayForEach (item, list)
+		m->traits[m->trait_count++] =
+		    (ao_trait){string_list(ao_json_at(item, "path"), NULL), ao_xstrdup(ao_json_str(item, "value"))};
+}
+
 /** By what children by label are found, and watched: others of their kinds are not ours to see. */
 static void read_owner(ao_manifest *m)
 {
@@ -151,6 +162,7 @@ static void read_owner(ao_manifest *m)
 	m->owner_annotation = ao_xasprintf("%s/owner", m->component);
 	for (size_t i = 0; i < m->kind_count; i++) {
 		ao_kind *kind = &m->kinds[i];
+		kind->by_label = kind->by_label || (m->decorates && kind->role == AO_ROLE_CHILD);
 		if (!kind->by_label)
 			continue;
 		ao_auto_str char *more = kind->selector;
@@ -180,6 +192,7 @@ int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 		r = read_gauge(ao_json_at(json, "gauge"), m, reterr);
 	if (r < 0)
 		return r;
+	read_traits(ao_json_at(json, "decorate"), m);
 	read_owner(m);
 	const char *debug_path = ao_json_str(json, "debug_path");
 	m->debug_path = ao_xstrdup(debug_path ? debug_path : m->kinds[0].resource.plural);
@@ -225,6 +238,11 @@ void ao_manifest_free(ao_manifest *m)
 	free(m->lease);
 	free(m->component);
 	free(m->owner_label);
+	for (size_t i = 0; i < m->trait_count; i++) {
+		free_list(m->traits[i].path);
+		free(m->traits[i].value);
+	}
+	free(m->traits);
 	free(m->owner_annotation);
 	free_list(m->digest_path);
 	free_list(m->bundle_path);
@@ -282,8 +300,9 @@ void ao_manifest_add_kinds(cJSON *rows, const cJSON *more)
 
 bool ao_manifest_fits(const cJSON *manifest, const cJSON *world)
 {
-	static const char *const SAME[] = {"parent",        "finalizer",     "field_manager",  "legacy_managers",  "rendered_digest",
-					   "bundle_digest", "queue_records", "policies_label", "class_annotation", "profile"};
+	static const char *const SAME[] = {"parent",           "finalizer",     "field_manager", "legacy_managers",
+					   "rendered_digest",  "bundle_digest", "queue_records", "policies_label",
+					   "class_annotation", "profile",       "decorate"};
 	const cJSON *kind;
 	for (size_t i = 0; i < AO_LEN(SAME); i++) {
 		const cJSON *value = ao_json_at(manifest, SAME[i]);

@@ -61,7 +61,10 @@ typedef struct ao_manifest {
 	char *profile_annotation;              /* asks for a profile, see policies/README.md; NULL: there are none */
 	char *names_annotation;                /* names profiles by whose names a parent is to be reached as well; NULL: no such thing */
 	char **waiting_path, **in_flight_path; /* NULL-terminated paths in the parent of the counts of its messages; NULL: nowhere */
-	char *install;                         /* the command that teaches a cluster the parent's kind; NULL: nobody says */
+	bool decorates;                        /* parents are somebody else's: no status, finalizer or owner by control is ours */
+	ao_trait *traits;                      /* ... and which of them: those that have all of these */
+	size_t trait_count;
+	char *install; /* the command that teaches a cluster the parent's kind; NULL: nobody says */
 } ao_manifest;
 
 /** @param json  what ao_bundle_manifest() returned. @return 0; -EINVAL with the field that is wrong */

@@ -248,6 +248,8 @@ static ao_store *new_store(const ao_world *world, const ao_kind *kind)
 	    .owner_annotation = world->manifest->owner_annotation,
 	    .annotation = parent ? world->manifest->class_annotation : NULL,
 	    .annotation_value = world->scope->class_,
+	    .traits = world->manifest->traits,
+	    .trait_count = parent ? world->manifest->trait_count : 0,
 	    .namespaces = (const char *const *)world->scope->namespaces,
 	});
 }
