@@ -707,7 +707,7 @@ function Bundle:plan(snapshot)
     host = self.host, kinds = self.kinds, parent = parent, parent_kind = self.manifest_.parent, warn = snapshot.warn,
     component = self.manifest_.component, decorates = self.manifest_.decorate ~= nil,
   })
-  local wrong = self.manifest_.decorate and decorate.wrong_plan(done)
+  local wrong = decorate.wrong_plan(self.manifest_, done)
   if wrong then fail('%s', wrong) end
   for _, event in ipairs(troubles) do done.events[#done.events + 1] = event end
   if by_role then done.explain = explain.result(done.objects, by_role) end

@@ -62,23 +62,30 @@ function decorate.chooses(traits, object)
   return true
 end
 
-local NEEDS <const> = 'a bundle with `decorate` writes nothing to its parents, which are not ours'
+local NEEDS <const> = 'the parents of a bundle with `decorate` are not ours'
 
---- What a manifest with `decorate` must not say, or nil.
+--- What a manifest must not say with `decorate`, or without it, or nil.
 ---@param manifest table
 ---@return string?
 function decorate.wrong(manifest)
+  if not manifest.decorate then return manifest.patches and 'policy.manifest.patches is for objects of somebody else: it goes with decorate' or nil end
   for _, field in ipairs { 'finalizer', 'rendered_digest', 'bundle_digest', 'settled_digest', 'queue_records', 'claim', 'crd' } do
     if manifest[field] then return format('policy.manifest.%s: %s', field, NEEDS) end
   end
 end
 
---- What is wrong with a plan for somebody else's parent, or nil: there is nowhere to keep whose queues are, and no owner of a copied Secret.
+--- What is wrong with a plan, or nil. For somebody else's parent there is nowhere to keep whose queues are, and no owner of a copied Secret.
+---@param manifest table
 ---@param done Finished
 ---@return string?
-function decorate.wrong_plan(done)
-  if #done.queues > 0 then return 'plan:queue: ' .. NEEDS .. ', and so could not tell whose a queue is' end
-  if done.labels then return 'plan:label: ' .. NEEDS end
+function decorate.wrong_plan(manifest, done)
+  if done.patch and not manifest.patches then
+    return 'plan:patch is for objects of somebody else: write decorate = {...} and patches = true into the manifest'
+  elseif not manifest.decorate then
+    return nil
+  end
+  if #done.queues > 0 then return 'plan:queue: ' .. NEEDS .. ', so that nothing tells whose a queue is' end
+  if done.labels then return 'plan:label: ' .. NEEDS .. ': use plan:patch' end
   if done.copies then return 'plan:copy_secret: a Secret is copied for parents of our own only' end
 end
 

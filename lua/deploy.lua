@@ -30,7 +30,7 @@ function deploy.rules(manifest)
   local parent = manifest.parent
   local group, rules, by_key = group_of(parent), json.array {}, {}
   if manifest.decorate then
-    rules[1] = rule(group, { parent.plural }, { 'list', 'watch' })
+    rules[1] = rule(group, { parent.plural }, manifest.patches and { 'list', 'watch', 'patch' } or { 'list', 'watch' })
   else
     rules[1] = rule(group, { parent.plural }, { 'list', 'watch', 'patch' })
     rules[2] = rule(group, { parent.plural .. '/status' }, { 'patch' })

@@ -24,7 +24,7 @@ local plan = {}
 local ALLOWED = {
   render = {
     add = true, copy_secret = true, label = true, shared = true, keep = true, merge = true, append = true, remove = true, refuse = true,
-    optional = true, queue = true, event = true, requeue_after = true, observed = true, ready = true, after = true,
+    optional = true, queue = true, event = true, requeue_after = true, observed = true, ready = true, after = true, patch = true,
   },
   finalize = {
     add = true, keep = true, merge = true, append = true, remove = true, event = true, requeue_after = true, observed = true, ready = true, after = true,
@@ -45,7 +45,7 @@ local ALLOWED = {
 function plan.new(about)
   local p = seal.new(Plan, 'the plan')
   STATES[p] = {
-    about = about or {}, objects = {}, by_role = {}, kept = {}, queues = {}, events = {}, warnings = {}, labels = {}, waits = {}, awaited = {},
+    about = about or {}, objects = {}, by_role = {}, kept = {}, queues = {}, events = {}, warnings = {}, labels = {}, patch = {}, waits = {}, awaited = {},
   }
   return p
 end
@@ -183,6 +183,33 @@ function Plan:label(name, value)
     error('label takes a name and a value', 2)
   end
   state.labels[name] = value
+end
+
+local PATCHED = { labels = true, annotations = true }
+
+--- Puts labels and annotations on a parent that is somebody else's. Those of other managers are never taken over, and what is not put there any
+-- more goes. The manifest must say patches = true.
+---@param patch { labels: table<string, string>?, annotations: table<string, string>? }
+function Plan:patch(patch)
+  local state = state_of(self, 'patch')
+  if type(patch) ~= 'table' then
+    error('patch takes { labels =, annotations = }', 2)
+  end
+  for part, values in pairs(patch) do
+    if not PATCHED[part] or type(values) ~= 'table' then
+      error('patch takes { labels =, annotations = }', 2)
+    end
+    for name, value in pairs(values) do
+      if type(name) ~= 'string' or name == '' or type(value) ~= 'string' then
+        error(format('patch: %s must be texts by name', part), 2)
+      end
+      local all = state.patch[part] or {}
+      if all[name] and all[name] ~= value then
+        error(format("patch: %s['%s'] is '%s' already", part, name, all[name]), 2)
+      end
+      all[name], state.patch[part] = value, all
+    end
+  end
 end
 
 --- Plans an object that several parents need with the same content. It has no owner, and it is never deleted.
@@ -606,6 +633,7 @@ end
 ---@field objects table[] { role, policy, shared, object, after, optional }; optional: field -> what to say where the server does not have it
 ---@field copies table[]? { role, policy, object, sources } of Secrets, which are made before the objects
 ---@field labels table<string, string>? of the parent
+---@field patch table? { labels, annotations } of a parent that is somebody else's
 ---@field kept table[] { kind, namespace, name }
 ---@field refused table[]? { role, kind, name, policy, path, message, reason, condition }
 ---@field waits table[]? { role, kind, name, policy, message }: what must be ready before there is more
@@ -683,7 +711,8 @@ function plan.finish(p, around)
   end
   return {
     objects = objects, copies = #copies > 0 and copies or nil, kept = json.array(state.kept), queues = json.array(state.queues),
-    events = json.array(state.events), labels = next(state.labels) and state.labels or nil, refused = #refused > 0 and refused or nil,
+    events = json.array(state.events), labels = next(state.labels) and state.labels or nil,
+    patch = next(state.patch) and state.patch or nil, refused = #refused > 0 and refused or nil,
     requeue_after = state.requeue_after, rolling_out = state.rolling_out, warnings = around.warn and json.array(state.warnings) or nil,
     waits = waits_of(state, entries),
   }

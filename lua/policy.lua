@@ -151,7 +151,7 @@ local MANIFEST = {
   gauge = 'table?', debug_path = 'string?', public_env = 'table?',
   class_annotation = 'string?', install = 'string?', profile = 'table?', queue_counts = 'table?',
   settings = 'table?', cases = 'table?', crd = 'table?', rights = 'table?',
-  decorate = 'table?',
+  decorate = 'table?', patches = 'boolean?',
 }
 
 --- What is wrong with the scope of a row, or nil. 'Namespaced' is what is meant when nothing is said.
@@ -315,10 +315,8 @@ local function manifest(spec)
   wrong = wrong or more
   copy.rights, more = rights(spec.rights)
   wrong = wrong or more or check_settings(spec.settings or {})
-  if spec.decorate and not wrong then
-    copy.decorate, wrong = decorate.traits(spec.decorate)
-    wrong = wrong or decorate.wrong(copy)
-  end
+  if spec.decorate and not wrong then copy.decorate, wrong = decorate.traits(spec.decorate) end
+  wrong = wrong or decorate.wrong(copy)
   wrong = wrong or defaults.check(copy)
   if not wrong and spec.profile and not (spec.settings or {})[spec.profile.setting] then
     wrong = format("policy.manifest.profile.setting: there is no setting '%s'", spec.profile.setting)

@@ -148,7 +148,7 @@ static void start_pass(void *arg, const char *key)
 	const ao_object *object = ao_store_get(ao_world_parents(r->with.world), key);
 	const ao_parent *known = ao_map_get(r->parents, key);
 	bool dropped = r->ending && !(known && known->held_ms);
-	bool nothing = object && object->stub && !known && !has_children(r, object); /* it was never ours */
+	bool nothing = object && object->stub && !object->held.applied && !known && !has_children(r, object); /* it was never ours */
 	if (!object || dropped || nothing) {
 		ao_auto_str char *gone = ao_xstrdup(key); /* the queue may free its own when it is told */
 		ao_workqueue_done(r->queue, gone, AO_WORKQUEUE_OK);

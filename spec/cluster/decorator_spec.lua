@@ -6,6 +6,31 @@ local json = require 'json'
 local BUNDLE <const> = 'policies/examples/service-per-pod'
 local LABEL <const> = 'ctl.example.com/statefulset-policies'
 
+describe('the example clusteredparent', function()
+  if not cluster.available then return end
+
+  it('binds a role in the namespace that the role names, and in the next one that it names', function()
+    local one, two, own = cluster.namespace 'one', cluster.namespace 'two', cluster.namespace 'own'
+    local role = own:gsub('own', 'reader')
+    finally(function()
+      cluster.stop_all()
+      cluster.sh('kubectl delete clusterrole %s; kubectl delete namespace %s %s %s --wait=false', role, one, two, own)
+    end)
+    local op = edits.operator(own, { args = '--bundle policies/examples/clusteredparent' })
+    local function bind(where) cluster.kubectl('annotate --overwrite clusterrole %s default-service-account-binding%s', role, where) end
+    local function await(what, fn) return cluster.eventually(what, 30, fn, op.log()) end
+    cluster.kubectl('create clusterrole %s --verb=get --resource=pods', role)
+    bind('=' .. one)
+    local binding = await('it is bound', function() return cluster.get('rolebinding', role, one) end)
+    assert.same({ 'ClusterRole', role }, { binding.metadata.ownerReferences[1].kind, binding.metadata.ownerReferences[1].name })
+    bind('=' .. two)
+    await('it is bound elsewhere', function() return cluster.get('rolebinding', role, two) and not cluster.get('rolebinding', role, one) end)
+    bind '-'
+    await('it is bound nowhere', function() return not cluster.get('rolebinding', role, two) end)
+    op.stop()
+  end)
+end)
+
 describe('the example service-per-pod', function()
   if not cluster.available then
     pending 'needs a control plane: run it through spec/run cluster'
@@ -112,6 +137,60 @@ spec:
     assert.equal(before, cluster.get('service', 'new-0', ns).metadata.resourceVersion)
     assert.is_nil(label_of 'old-0')
     assert.same({ uid }, record().has[digest])
+    op.stop()
+  end)
+end)
+
+describe('a bundle that patches', function()
+  if not cluster.available then return end
+
+  it('puts labels on objects of somebody else, takes them away again, and tells what others have', function()
+    local ns, own = cluster.namespace 'patched', cluster.namespace 'own'
+    local folder = cluster.temp 'patches'
+    cluster.sh('mkdir -p %s', folder)
+    cluster.write(folder .. '/manifest.lua', [[return require 'policy'.manifest {
+      parent = 'v1 ConfigMap', domain = 'p.example.com', component = 'painter', decorate = { annotations = { paint = true } }, patches = true,
+    }]])
+    cluster.write(folder .. '/paint.lua', [[return require 'policy'.define { name = 'paint', render = function(map, _, plan)
+      local name = map.metadata.annotations.paint
+      if name ~= 'none' then plan:patch { labels = { [name] = 'painted' }, annotations = { painter = name } } end
+    end }]])
+    finally(function()
+      cluster.stop_all()
+      cluster.sh('kubectl delete namespace %s %s --wait=false', ns, own)
+    end)
+    local op = edits.operator(own, { args = '--bundle ' .. folder })
+    local function await(what, fn) return cluster.eventually(what, 30, fn, op.log()) end
+    local function map() return cluster.get('configmap', 'wall', ns).metadata end
+    local function paint(name) cluster.kubectl('annotate --overwrite configmap wall -n %s paint%s', ns, name) end
+    local function await_labels(wanted)
+      await('its labels are ' .. json.encode(wanted), function()
+        return not require 'cases'.difference(wanted, map().labels or {}), json.encode(map())
+      end)
+    end
+    cluster.kubectl('create configmap wall -n %s', ns)
+    cluster.kubectl('label configmap wall -n %s theirs=kept', ns)
+    paint '=red'
+    await_labels { red = 'painted', theirs = 'kept' }
+    assert.equal('red', map().annotations.painter)
+    cluster.kubectl('label configmap wall -n %s red-', ns)
+    await_labels { red = 'painted' }
+    paint '=blue'
+    await_labels { blue = 'painted', red = 'ABSENT' }
+
+    paint '=theirs'
+    assert.matches('others have fields of it: .*metadata%.labels%.theirs', cluster.event(ns, 'wall', 'FieldsOfOthers', 20))
+    assert.equal('kept', map().labels.theirs)
+    assert.equal('painted', map().labels.blue)
+    op.stop()
+
+    op = edits.operator(own, { args = '--bundle ' .. folder })
+    paint '=none'
+    await_labels { blue = 'ABSENT', theirs = 'kept' }
+    paint '=green'
+    await_labels { green = 'painted' }
+    paint '-'
+    await_labels { green = 'ABSENT', theirs = 'kept' }
     op.stop()
   end)
 end)

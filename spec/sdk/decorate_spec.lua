@@ -66,21 +66,39 @@ describe('a bundle with decorate', function()
   it('writes nothing to its parents', function()
     local m = load('{}'):manifest()
     for _, field in ipairs { 'finalizer', 'rendered_digest', 'bundle_digest', 'queue_records', 'claim' } do assert.is_nil(m[field]) end
-    fails("policy.manifest.finalizer: a bundle with `decorate` writes nothing to its parents, which are not ours", load, '{}', nil, "finalizer = 'd.io/f'")
-    fails('policy.manifest.crd: a bundle with `decorate`', load, '{}', nil, 'crd = {}')
+    fails("policy.manifest.finalizer: the parents of a bundle with `decorate` are not ours", load, '{}', nil, "finalizer = 'd.io/f'")
+    fails('policy.manifest.crd: the parents of a bundle', load, '{}', nil, 'crd = {}')
     fails('the hook queues is for parents of our own only', load, '{}', 'queues = function() end')
     fails('the hook finalize needs a finalizer', load, '{}', 'finalize = function() end')
     fails("status.phase: the status is somebody else's; say it with plan:event", function()
       load('{}', "status = function(_, _, status) status.phase = 'x' end"):status(pod {})
     end)
     for call, wrong in pairs {
-      ["plan:queue { name = 'q' }"] = 'plan:queue: a bundle with `decorate`', ["plan:label('a', 'b')"] = 'plan:label: a bundle with `decorate`',
+      ["plan:queue { name = 'q' }"] = 'plan:queue: the parents of a bundle with `decorate` are not ours',
+      ["plan:label('a', 'b')"] = 'plan:label: the parents of a bundle with `decorate` are not ours: use plan:patch',
       ["plan:copy_secret('s', { metadata = { name = 's' } }, { k = { namespace = 'o', name = 'n', key = 'k' } })"] = 'plan:copy_secret: a Secret is copied',
     } do
       fails(wrong, function() load('{}', ('render = function(_, _, plan) %s end'):format(call)):plan(pod {}) end)
     end
     assert.same({ apiGroups = { '' }, resources = { 'pods' }, verbs = { 'list', 'watch' } }, deploy.rules(m)[1])
     assert.same({ '', 'services' }, { deploy.rules(m)[2].apiGroups[1], deploy.rules(m)[2].resources[1] })
+  end)
+
+  it('puts labels and annotations on its parents, when the manifest says so', function()
+    local hooks = "render = function(_, _, plan) plan:patch { labels = { a = 'b' } } plan:patch { labels = { c = 'd' }, annotations = { e = 'f' } } %s end"
+    local b = load('{}', hooks:format '', 'patches = true')
+    assert.same({ labels = { a = 'b', c = 'd' }, annotations = { e = 'f' } }, b:plan(pod {}).patch)
+    assert.same({ 'list', 'watch', 'patch' }, setmetatable(deploy.rules(b:manifest())[1].verbs, nil))
+    assert.is_nil(load('{}', SERVICE, 'patches = true'):plan(pod {}).patch)
+    local function fails_with(call, wrong) fails(wrong, function() load('{}', hooks:format(call), 'patches = true'):plan(pod {}) end) end
+    fails_with("plan:patch { labels = { a = 'other' } }", "patch: labels['a'] is 'b' already")
+    fails_with("plan:patch { status = {} }", 'patch takes { labels =, annotations = }')
+    fails_with('plan:patch { labels = { a = 1 } }', 'patch: labels must be texts by name')
+    fails('plan:patch is for objects of somebody else: write decorate = {...} and patches = true into the manifest', function()
+      load('{}', hooks:format ''):plan(pod {})
+    end)
+    fails('policy.manifest.patches is for objects of somebody else: it goes with decorate', bundle.peek,
+      { { name = 'm.lua', origin = '', source = "return require 'policy'.manifest { parent = 'd.io/v1 Own', patches = true }" } }, host)
   end)
 
   it('says what is wrong with its traits', function()
