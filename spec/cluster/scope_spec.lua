@@ -83,6 +83,53 @@ describe('a parent in no namespace', function()
   end)
 end)
 
+describe('the examples globalconfigmap and configmappropagation', function()
+  if not cluster.available then return end
+
+  local CRDS <const> = 'crd/globalconfigmaps.ctl.example.com crd/configmappropagations.ctl.example.com'
+
+  it('copy one text into every namespace, and one ConfigMap into those that are named', function()
+    local one, two, own = cluster.namespace 'one', cluster.namespace 'two', cluster.namespace 'own'
+    local name, later = own:gsub('own', 'text'), own:gsub('own', 'later')
+    local flags, crds = {}, {}
+    for i, example in ipairs { 'globalconfigmap', 'configmappropagation' } do
+      flags[i] = '--bundle policies/examples/' .. example
+      crds[i] = verb('manifest %s --crd', flags[i])
+    end
+    cluster.apply(table.concat(crds), false, '--server-side')
+    cluster.kubectl('wait --for=condition=Established %s --timeout=30s', CRDS)
+    finally(function()
+      cluster.sh('kubectl delete globalconfigmap,configmappropagation %s --timeout=20s', name)
+      cluster.stop_all()
+      cluster.sh('kubectl delete %s --timeout=20s', CRDS)
+      cluster.sh('kubectl delete namespace %s %s %s %s --wait=false', one, two, own, later)
+    end)
+    local op = cluster.operator { args = ('%s --namespace %s --leader-elect'):format(table.concat(flags, ' '), own) }
+    local function text_of(of, where)
+      local map = cluster.get('configmap', of, where)
+      return map and map.data.text
+    end
+    cluster.apply(('{apiVersion: ctl.example.com/v1, kind: GlobalConfigMap, metadata: {name: %s}, spec: {data: {text: hello}}}'):format(name))
+    await(op, 'both namespaces have it', function() return text_of(name, one) == 'hello' and text_of(name, two) == 'hello' end)
+    cluster.kubectl('create namespace %s', later)
+    await(op, 'a later one gets it', function() return text_of(name, later) == 'hello' end)
+
+    cluster.kubectl('create configmap source -n %s --from-literal=text=first', one)
+    local function propagate(targets)
+      cluster.apply(([[{apiVersion: ctl.example.com/v1, kind: ConfigMapPropagation, metadata: {name: %s},
+        spec: {sourceNamespace: %s, sourceName: source, targetNamespaces: [%s]}}]]):format(name, one, targets))
+    end
+    propagate(two .. ', ' .. later)
+    await(op, 'both targets have a copy', function() return text_of('source', two) == 'first' and text_of('source', later) == 'first' end)
+    cluster.kubectl('patch configmap source -n %s --type=merge -p %s', one, cluster.quote '{"data":{"text":"second"}}')
+    await(op, 'the copies follow', function() return text_of('source', two) == 'second' and text_of('source', later) == 'second' end)
+    propagate(two)
+    await(op, 'a copy goes that is not asked for any more', function() return not text_of('source', later) end)
+    assert.equal('second', text_of('source', two))
+    assert.equal('second', text_of('source', one))
+  end)
+end)
+
 describe('a parent in a namespace', function()
   if not cluster.available then return end
 
