@@ -1,6 +1,7 @@
 --- bundle: files in, an ordered set of policies out; then snapshots in, plans and statuses out.
 -- The same code runs in the binary, where C calls the entry points with JSON, and under plain Lua.
 local cases = require 'cases'
+local decorate = require 'decorate'
 local explain = require 'explain'
 local json = require 'json'
 local k8s = require 'k8s'
@@ -414,13 +415,14 @@ function bundle.load(files, settings, host)
   add_profiles(profiles, layered, manifest, host)
   local all = all_policies(profiles, base)
   for _, it in ipairs(all) do
+    if it.def.queues and manifest.decorate then fail('%s: the hook queues is for parents of our own only', it.file) end
     if it.def.finalize and not manifest.finalizer then fail('%s: the hook finalize needs a finalizer in the manifest', it.file) end
   end
   manifest.kinds = kinds.declared(manifest, all)
   settings = settings or {}
   apply_params(all, settings.params or {}, host)
   local self = setmetatable({
-    profiles = profiles, all = all, host = host, manifest_ = manifest, kinds = kinds.by_id(manifest.children, manifest.kinds),
+    profiles = profiles, all = all, host = host, manifest_ = manifest, kinds = kinds.by_id(manifest.children, manifest.kinds, manifest.decorate ~= nil),
     settings = settings_with_defaults(manifest, settings),
   }, Bundle)
   self.usual = usual_profile(profiles, base, manifest, self.settings)
@@ -454,17 +456,22 @@ end
 
 --- Calls --------------------------------------------------------------------------------------------------------
 
---- Finds observed children by kind and name.
+--- Finds observed children by kind and name, and those of one name in several namespaces by their namespace, too.
 local function finder(children)
   local by_id
-  return function(kind, name)
+  return function(kind, name, namespace)
     if not by_id then
       by_id = {}
       for _, child in ipairs(children) do
-        by_id[text_of(child.kind) .. ' ' .. text_of(child.metadata and child.metadata.name)] = child
+        local metadata = type(child.metadata) == 'table' and child.metadata or {}
+        local id = text_of(child.kind) .. ' ' .. text_of(metadata.name)
+        by_id[id] = child
+        by_id[text_of(metadata.namespace) .. ' ' .. id] = child
       end
     end
-    return by_id[text_of(kind) .. ' ' .. text_of(name)]
+    local id = text_of(kind) .. ' ' .. text_of(name)
+    if namespace == nil then return by_id[id] end
+    return by_id[text_of(namespace) .. ' ' .. id] or by_id['nil ' .. id] -- a case need not say where its children are
   end
 end
 
@@ -505,7 +512,7 @@ end
 ---@param snapshot table
 ---@return table<Policy, table>
 ---@return table<string, true> reads which fields of WORLD have been read so far
----@return fun(kind: string, name: string): table? child finds an observed child
+---@return fun(kind: string, name: string, namespace: string?): table? child finds an observed child
 local function contexts(self, profile, snapshot)
   local children = snapshot.children or json.array {}
   local child, settings, result, reads = finder(children), copy(self.settings, {}), {}, {}
@@ -674,6 +681,7 @@ end
 ---@return table
 function Bundle:plan(snapshot)
   local actor, parent = parent_of(snapshot)
+  if not decorate.chooses(self.manifest_.decorate, actor) then return decorate.nothing() end
   local mark = k8s.get(actor, { 'metadata', 'annotations', format('%s/finalized', self.manifest_.component) })
   local profile, unknown = profile_of(self, snapshot)
   local ctx, reads, child = contexts(self, profile, snapshot)
@@ -697,7 +705,10 @@ function Bundle:plan(snapshot)
   local troubles = add_leaving(self, profile, snapshot, actor, plan.queues(p), reads)
   local done = plan.finish(p, {
     host = self.host, kinds = self.kinds, parent = parent, parent_kind = self.manifest_.parent, warn = snapshot.warn,
+    component = self.manifest_.component, decorates = self.manifest_.decorate ~= nil,
   })
+  local wrong = decorate.wrong_plan(self.manifest_, done)
+  if wrong then fail('%s', wrong) end
   for _, event in ipairs(troubles) do done.events[#done.events + 1] = event end
   if by_role then done.explain = explain.result(done.objects, by_role) end
   done.blame = blamed and blamed()
@@ -711,8 +722,9 @@ end
 function Bundle:relate(snapshot)
   local actor, parent = parent_of(snapshot)
   local all = json.array {}
+  local chosen = decorate.chooses(self.manifest_.decorate, actor)
   for _, it in ipairs(profile_of(self, snapshot).list) do
-    if it.def.relate then
+    if it.def.relate and chosen then
       self.host.enter(it.name, 'relate')
       local given = it.def.relate(actor, { params = copy(it.params, {}), settings = copy(self.settings, {}) })
       local rules, wrong = policy.rules(given, parent.metadata, self.manifest_.related)
@@ -729,9 +741,13 @@ end
 ---@return table
 function Bundle:status(snapshot)
   local actor, parent = parent_of(snapshot)
+  if not decorate.chooses(self.manifest_.decorate, actor) then return { status = {}, events = json.array {} } end
   local profile = profile_of(self, snapshot)
   local ctx, p, status = (contexts(self, profile, snapshot)), plan.new(), {}
   each(self, profile, 'status', p, function(fn, it) return fn(actor, ctx[it], status, p) end)
+  if self.manifest_.decorate and next(status) ~= nil then
+    fail("status.%s: the status is somebody else's; say it with plan:event", text_of((next(status))))
+  end
   local done = plan.finish(p, { host = self.host, kinds = self.kinds, parent = parent, parent_kind = self.manifest_.parent })
   return { status = status, events = done.events, requeue_after = done.requeue_after, rolling_out = done.rolling_out }
 end

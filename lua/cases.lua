@@ -9,6 +9,7 @@
 --   expect:   {Kind: fields that must be there}; ABSENT means it must not
 --   queues:   with expect: the queues planned, in order, each with the fields that must be there; observed ones are `observed_queues`
 --   copies:   with expect: the copied Secrets, in order, each with the fields that must be there
+--   patch:    with expect: the labels and annotations that a parent of somebody else gets, those that must be there
 --   kept:     with expect: the observed objects that must stay as they are, each with the fields that must be there
 --   refused:  with expect: {role: texts that its refusal must hold}; no other role may be refused
 --   waits:    with expect: {role: texts that must say why it is not ready}; the plan may wait for no other role
@@ -69,7 +70,7 @@ function M.snapshot(case, manifest)
   parent.apiVersion, parent.kind = kind.apiVersion, kind.kind
   parent.metadata = parent.metadata or {}
   parent.metadata.name = parent.metadata.name or 'a'
-  parent.metadata.namespace = parent.metadata.namespace or 'default'
+  if kind.scope ~= 'Cluster' then parent.metadata.namespace = parent.metadata.namespace or 'default' end
   if case.shape then parent = k8s.merge(parent, case.shape.parent) end
   return {
     now = case.now or NOW, parent = parent, children = case.children or json.array {}, related = case.related or json.array {},
@@ -140,6 +141,10 @@ function M.judge_plan(case, plan)
   if wrong then return wrong end
   for kind, fields in pairs(case.expect or {}) do
     local bad = M.difference(fields, M.find(plan, kind), kind)
+    if bad then return bad end
+  end
+  if case.patch then
+    local bad = M.difference(case.patch, plan.patch or {}, 'patch')
     if bad then return bad end
   end
   return case.queues and M.difference(case.queues, plan.queues, 'queues') or case.copies and M.difference(case.copies, plan.copies, 'copies') or nil

@@ -17,7 +17,27 @@ function defaults.plural(kind)
   return word .. 's'
 end
 
---- A row of a kind: a copy with its plural. The text 'apps/v1 Deployment' stands for a row that says no more than that.
+--- Kubernetes' own kinds that are in no namespace, by their group.
+local CLUSTER = {
+  [''] = 'Namespace Node PersistentVolume', ['rbac.authorization.k8s.io'] = 'ClusterRole ClusterRoleBinding',
+  ['storage.k8s.io'] = 'StorageClass CSIDriver CSINode VolumeAttachment', ['networking.k8s.io'] = 'IngressClass',
+  ['scheduling.k8s.io'] = 'PriorityClass', ['node.k8s.io'] = 'RuntimeClass', ['apiextensions.k8s.io'] = 'CustomResourceDefinition',
+  ['apiregistration.k8s.io'] = 'APIService', ['certificates.k8s.io'] = 'CertificateSigningRequest',
+  ['admissionregistration.k8s.io'] = 'ValidatingWebhookConfiguration MutatingWebhookConfiguration ValidatingAdmissionPolicy '
+    .. 'ValidatingAdmissionPolicyBinding', ['flowcontrol.apiserver.k8s.io'] = 'FlowSchema PriorityLevelConfiguration',
+}
+
+--- The scope of a row: 'Cluster', or nil for a kind whose objects are in namespaces. What is neither is left to those who check it.
+---@param row table
+---@return any
+function defaults.scope(row)
+  if row.scope == 'Namespaced' then return nil end
+  if row.scope ~= nil or type(row.apiVersion) ~= 'string' or type(row.kind) ~= 'string' then return row.scope end
+  local known = CLUSTER[match(row.apiVersion, '^(.+)/') or '']
+  return known and find(' ' .. known .. ' ', ' ' .. row.kind .. ' ', 1, true) and 'Cluster' or nil
+end
+
+--- A row of a kind: a copy with its plural and scope. The text 'apps/v1 Deployment' stands for a row that says no more than that.
 local function row_of(value)
   if type(value) == 'string' then
     local api_version, kind = match(value, '^(%S+)%s+(%S+)$')
@@ -28,6 +48,7 @@ local function row_of(value)
   local row = {}
   for key, field in next, value do row[key] = field end
   if row.plural == nil and type(row.kind) == 'string' then row.plural = defaults.plural(row.kind) end
+  row.scope = defaults.scope(row)
   return row
 end
 
@@ -44,6 +65,8 @@ local TEXTS = {
   policies_label = '{domain}/{kind}-policies', class_annotation = '{domain}/operator-class',
   rendered_digest = 'status.renderedDigest', bundle_digest = 'status.bundleDigest', queue_records = 'status.queues', claim = 'status.operator',
 }
+--- Fields that have no default where parents are somebody else's.
+local OWN = { 'finalizer', 'rendered_digest', 'bundle_digest', 'queue_records', 'claim' }
 --- Fields that may be false: there is none then.
 local NONE = { 'finalizer', 'policies_label', 'class_annotation', 'rendered_digest', 'bundle_digest', 'queue_records', 'claim' }
 
@@ -81,8 +104,11 @@ function defaults.manifest(spec)
   copy.parent, copy.children, copy.related = row_of(spec.parent), rows_of(spec.children or {}), rows_of(spec.related)
   local parent = type(copy.parent) == 'table' and copy.parent or {}
   if type(parent.kind) ~= 'string' or type(parent.apiVersion) ~= 'string' then return copy end
-  if copy.domain == nil then copy.domain = match(parent.apiVersion, '^(.+)/') end
-  if copy.component == nil then copy.component = lower(parent.kind) .. '-operator' end
+  if copy.domain == nil and not copy.decorate then copy.domain = match(parent.apiVersion, '^(.+)/') end
+  if copy.component == nil then copy.component = lower(parent.kind) .. (copy.decorate and '-decorator' or '-operator') end
+  for _, field in ipairs(copy.decorate and OWN or {}) do
+    if copy[field] == nil then copy[field] = false end
+  end
   local words = { component = copy.component, domain = copy.domain, kind = lower(parent.kind) }
   for field, text in next, TEXTS do
     if copy[field] == nil and type(words.component) == 'string' and (type(words.domain) == 'string' or not find(text, '{domain}', 1, true)) then
@@ -112,7 +138,8 @@ function defaults.wrong_parent(manifest)
   elseif not find(kind, '^%u%w*$') then
     return format("policy.manifest.parent.kind '%s' must be as the CRD spells it, such as 'Greeting'", kind)
   elseif manifest.lease == nil and manifest.domain == nil then
-    return "policy.manifest.domain is missing: a kind of the core group gives none; write domain = 'example.com'"
+    return format("policy.manifest.domain is missing: a kind %s gives none; write domain = 'example.com'",
+      manifest.decorate and 'of somebody else' or 'of the core group')
   end
 end
 

@@ -23,15 +23,19 @@ end
 
 local function group_of(row) return match(row.apiVersion, '^(.+)/') or '' end
 
---- The rights to work on the parents of a bundle and on what it makes: no kind and no verb that it does not name.
+--- The rights to work on the parents of a bundle and on what it makes: no kind and no verb that it does not name. `rights` of the manifest come last.
 ---@param manifest table
 ---@return table[]
 function deploy.rules(manifest)
   local parent = manifest.parent
   local group, rules, by_key = group_of(parent), json.array {}, {}
-  rules[1] = rule(group, { parent.plural }, { 'list', 'watch', 'patch' })
-  rules[2] = rule(group, { parent.plural .. '/status' }, { 'patch' })
-  rules[3] = rule(group, { parent.plural .. '/finalizers' }, { 'update' })
+  if manifest.decorate then
+    rules[1] = rule(group, { parent.plural }, manifest.patches and { 'list', 'watch', 'patch' } or { 'list', 'watch' })
+  else
+    rules[1] = rule(group, { parent.plural }, { 'list', 'watch', 'patch' })
+    rules[2] = rule(group, { parent.plural .. '/status' }, { 'patch' })
+    rules[3] = rule(group, { parent.plural .. '/finalizers' }, { 'update' })
+  end
   local function allow(row, what, verbs)
     local key = group_of(row) .. ' ' .. what
     local there = by_key[key]
@@ -50,6 +54,7 @@ function deploy.rules(manifest)
   end
   for _, row in ipairs(manifest.related or {}) do allow(row, 'seen', SEEN) end
   rules[#rules + 1] = rule('events.k8s.io', { 'events' }, { 'create', 'patch' })
+  for _, right in ipairs(manifest.rights or {}) do rules[#rules + 1] = right end
   return rules
 end
 
@@ -118,7 +123,8 @@ end
 ---@param options { namespace: string?, image: string, digest: string, files: table<string, string>, crd: boolean? } crd: that alone
 ---@return table[]
 function deploy.objects(manifest, options)
-  local definition = manifest.crd or (group_of(manifest.parent) ~= '' and crd.definition(manifest)) or nil
+  local ours = not manifest.decorate and group_of(manifest.parent) ~= ''
+  local definition = manifest.crd or ours and crd.definition(manifest) or nil
   if options.crd then return json.array { definition } end
   check_files(options.files)
   local name = manifest.component

@@ -15,12 +15,20 @@ local function id_of(row) return row.apiVersion .. ' ' .. row.kind end
 
 --- The first field in which two rows differ, or nil.
 local function difference(a, b)
-  for _, field in ipairs { 'plural', 'shared', 'selector', 'update' } do
+  for _, field in ipairs { 'plural', 'shared', 'selector', 'update', 'scope', 'owned_by' } do
     if (a[field] or false) ~= (b[field] or false) then return field end
   end
 end
 
 local function shown(value) return value == nil and 'nothing' or type(value) == 'string' and "'" .. value .. "'" or plain.text(value) end
+
+--- Kubernetes deletes what has an owner reference when the owner goes. What has none is ours to delete, so the parent must wait for us.
+local function check_owner(manifest, row, file)
+  if row.owned_by and not manifest.finalizer then
+    error(format("%s: %s with owned_by = 'label' needs a finalizer in the manifest: without one nobody deletes it when its %s goes", file, id_of(row),
+      manifest.parent.kind), 0)
+  end
+end
 
 --- The rows that policies declare and the manifest does not list, each once. Raises when two do not agree on a kind.
 ---@param manifest table
@@ -36,10 +44,14 @@ function kinds.declared(manifest, list)
     if field then
       error(format('%s: %s is declared with %s = %s, and in %s with %s', file, id, field, shown(row[field]), other.file, shown(other.row[field])), 0)
     end
+    check_owner(manifest, row, file)
     known[id] = other or { row = row, file = file }
     return not other
   end
-  for _, row in ipairs(manifest.children) do known[id_of(row)] = { row = row, file = 'the manifest' } end
+  for _, row in ipairs(manifest.children) do
+    check_owner(manifest, row, 'the manifest')
+    known[id_of(row)] = { row = row, file = 'the manifest' }
+  end
   for _, it in ipairs(list) do
     for _, row in ipairs(it.def.kinds) do
       if take(row, it.file) then
@@ -53,17 +65,20 @@ function kinds.declared(manifest, list)
   return rows
 end
 
---- How the objects of a kind can be planned: by its apiVersion and name, { owned, shared, update }.
+--- How the objects of a kind can be planned: by its apiVersion and name, { owned, shared, update, cluster, by_label }.
 ---@param rows Kind[]
 ---@param more Kind[]
----@return table<string, { owned: true?, shared: true?, update: string? }>
-function kinds.by_id(rows, more)
+---@param decorates boolean parents are somebody else's: their children are known by a label beside the owner reference
+---@return table<string, { owned: true?, shared: true?, update: string?, cluster: true?, by_label: true? }>
+function kinds.by_id(rows, more, decorates)
   local result = {}
   for _, list in ipairs { rows, more } do
     for _, row in ipairs(list) do
       local id = id_of(row)
       result[id] = result[id] or {}
       result[id][row.shared and 'shared' or 'owned'] = true
+      if row.scope == 'Cluster' then result[id].cluster = true end
+      if row.owned_by or decorates and not row.shared then result[id].by_label = true end
       if row.update ~= 'InPlace' then result[id].update = result[id].update or row.update end
     end
   end

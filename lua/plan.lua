@@ -24,7 +24,7 @@ local plan = {}
 local ALLOWED = {
   render = {
     add = true, copy_secret = true, label = true, shared = true, keep = true, merge = true, append = true, remove = true, refuse = true,
-    optional = true, queue = true, event = true, requeue_after = true, observed = true, ready = true, after = true,
+    optional = true, queue = true, event = true, requeue_after = true, observed = true, ready = true, after = true, patch = true,
   },
   finalize = {
     add = true, keep = true, merge = true, append = true, remove = true, event = true, requeue_after = true, observed = true, ready = true, after = true,
@@ -36,7 +36,7 @@ local ALLOWED = {
 
 ---@class PlanAbout what a plan is for
 ---@field parent table? its metadata
----@field child (fun(kind: string, name: string): table?)? finds an observed child
+---@field child (fun(kind: string, name: string, namespace: string?): table?)? finds an observed child
 ---@field reads table<string, true>? where it is noted what policies have read
 
 --- An empty plan.
@@ -45,7 +45,7 @@ local ALLOWED = {
 function plan.new(about)
   local p = seal.new(Plan, 'the plan')
   STATES[p] = {
-    about = about or {}, objects = {}, by_role = {}, kept = {}, queues = {}, events = {}, warnings = {}, labels = {}, waits = {}, awaited = {},
+    about = about or {}, objects = {}, by_role = {}, kept = {}, queues = {}, events = {}, warnings = {}, labels = {}, patch = {}, waits = {}, awaited = {},
   }
   return p
 end
@@ -185,6 +185,33 @@ function Plan:label(name, value)
   state.labels[name] = value
 end
 
+local PATCHED = { labels = true, annotations = true }
+
+--- Puts labels and annotations on a parent that is somebody else's. Those of other managers are never taken over, and what is not put there any
+-- more goes. The manifest must say patches = true.
+---@param patch { labels: table<string, string>?, annotations: table<string, string>? }
+function Plan:patch(patch)
+  local state = state_of(self, 'patch')
+  if type(patch) ~= 'table' then
+    error('patch takes { labels =, annotations = }', 2)
+  end
+  for part, values in pairs(patch) do
+    if not PATCHED[part] or type(values) ~= 'table' then
+      error('patch takes { labels =, annotations = }', 2)
+    end
+    for name, value in pairs(values) do
+      if type(name) ~= 'string' or name == '' or type(value) ~= 'string' then
+        error(format('patch: %s must be texts by name', part), 2)
+      end
+      local all = state.patch[part] or {}
+      if all[name] and all[name] ~= value then
+        error(format("patch: %s['%s'] is '%s' already", part, name, all[name]), 2)
+      end
+      all[name], state.patch[part] = value, all
+    end
+  end
+end
+
 --- Plans an object that several parents need with the same content. It has no owner, and it is never deleted.
 ---@param role string
 ---@param object table
@@ -271,8 +298,8 @@ local function observed_of(state, role)
   if about.reads then
     about.reads.children = true
   end
-  local name = type(object.metadata) == 'table' and object.metadata.name
-  return about.child and about.child(object.kind, name) or nil, entry
+  local metadata = type(object.metadata) == 'table' and object.metadata or {}
+  return about.child and about.child(object.kind, metadata.name, metadata.namespace or about.parent and about.parent.namespace) or nil, entry
 end
 
 --- Is the object under a role observed, and ready? Returns that, why not, and the object.
@@ -514,16 +541,45 @@ local function check_object(host, entry, kinds)
   end
 end
 
-local function own(host, entry, parent, reference)
+--- Gives an object its namespace, which is the parent's unless it names one. An object of a kind that is in none must not.
+local function place(host, entry, parent, is_cluster)
   local metadata = entry.object.metadata
-  local namespace = parent.metadata.namespace
-  if metadata.namespace == nil then
-    metadata.namespace = namespace
-  elseif metadata.namespace ~= namespace then
-    blame(host, entry, "namespace '%s' is not the parent's: Kubernetes knows no owner in another namespace", metadata.namespace)
+  if is_cluster and metadata.namespace ~= nil then
+    blame(host, entry, '%s is in no namespace: leave metadata.namespace out', entry.object.kind)
+  elseif is_cluster then
+    return
+  elseif metadata.namespace == nil and parent.metadata.namespace == nil then
+    blame(host, entry, '%s is in a namespace, and its parent in none: name it in metadata.namespace', entry.object.kind)
+  end
+  metadata.namespace = metadata.namespace or parent.metadata.namespace
+end
+
+--- Marks a child by labels as that of a parent which no owner reference may name there.
+local function mark_owner(entry, parent, component)
+  local metadata, at = entry.object.metadata, parent.metadata
+  metadata.labels, metadata.annotations = metadata.labels or {}, metadata.annotations or {}
+  metadata.labels[component .. '/owner-uid'] = at.uid
+  metadata.annotations[component .. '/owner'] = at.namespace and at.namespace .. '/' .. at.name or at.name
+end
+
+--- Makes an object a child of the parent: by an owner reference, which Kubernetes knows in the parent's namespace only, and everywhere for a parent
+-- that is in none; or by a label, where the row of the kind says so.
+local function own(host, entry, parent, reference, around)
+  local metadata, row = entry.object.metadata, around.kinds[entry.object.apiVersion .. ' ' .. entry.object.kind] or {}
+  place(host, entry, parent, row.cluster)
+  local inside = parent.metadata.namespace == nil or metadata.namespace == parent.metadata.namespace
+  if not inside and (entry.sources or around.decorates or not row.by_label) then
+    blame(host, entry, "%s%s",
+      row.cluster and format('%s is in no namespace, and Kubernetes lets no owner have it that is in one', entry.object.kind)
+        or format("namespace '%s' is not the parent's: Kubernetes knows no owner in another namespace", metadata.namespace),
+      (entry.sources or around.decorates) and '' or format("; with owned_by = 'label' in the row of %s a label says whose it is", entry.object.kind))
   end
   if not reference then
     return
+  end
+  if row.by_label and not entry.sources then
+    mark_owner(entry, parent, around.component)
+    if not around.decorates then return end
   end
   local owners = json.array {}
   for _, owner in ipairs(metadata.ownerReferences or {}) do
@@ -561,13 +617,15 @@ local function ordered(host, state)
   return result
 end
 
-local function owner_reference(parent, kind)
+--- @param controls boolean others control what they make of a parent of their own
+local function owner_reference(parent, kind, controls)
   local uid = parent.metadata.uid
   if type(uid) ~= 'string' or uid == '' then
     return nil -- rendered offline
   end
   return {
-    apiVersion = kind.apiVersion, kind = kind.kind, name = parent.metadata.name, uid = uid, controller = true, blockOwnerDeletion = true,
+    apiVersion = kind.apiVersion, kind = kind.kind, name = parent.metadata.name, uid = uid, controller = controls or nil,
+    blockOwnerDeletion = controls or nil,
   }
 end
 
@@ -575,6 +633,7 @@ end
 ---@field objects table[] { role, policy, shared, object, after, optional }; optional: field -> what to say where the server does not have it
 ---@field copies table[]? { role, policy, object, sources } of Secrets, which are made before the objects
 ---@field labels table<string, string>? of the parent
+---@field patch table? { labels, annotations } of a parent that is somebody else's
 ---@field kept table[] { kind, namespace, name }
 ---@field refused table[]? { role, kind, name, policy, path, message, reason, condition }
 ---@field waits table[]? { role, kind, name, policy, message }: what must be ready before there is more
@@ -615,19 +674,20 @@ end
 
 --- Completes and checks what was planned.
 ---@param p Plan
----@param around { host: table, kinds: table, parent: table?, parent_kind: table, warn: boolean? } `parent` nil: shared objects only
+---@param around { host: table, kinds: table, parent: table?, parent_kind: table, component: string?, decorates: boolean?, warn: boolean? } `parent` nil:
+-- shared objects only
 ---@return Finished
 function plan.finish(p, around)
   local state, host = STATES[p], around.host
   local parent = around.parent
-  local reference = parent and owner_reference(parent, around.parent_kind)
+  local reference = parent and owner_reference(parent, around.parent_kind, not around.decorates)
   local objects, copies, refused, seen, entries = json.array {}, json.array {}, json.array {}, {}, ordered(host, state)
   for _, entry in ipairs(entries) do
     check_object(host, entry, around.kinds)
     if not entry.shared then
-      own(host, entry, parent, reference)
-    elseif parent and entry.object.metadata.namespace == nil then
-      entry.object.metadata.namespace = parent.metadata.namespace
+      own(host, entry, parent, reference, around)
+    elseif parent then
+      place(host, entry, parent, (around.kinds[entry.object.apiVersion .. ' ' .. entry.object.kind] or {}).cluster)
     end
     local metadata = entry.object.metadata
     local id = entry.object.kind .. ' ' .. (metadata.namespace or '') .. '/' .. metadata.name
@@ -651,7 +711,8 @@ function plan.finish(p, around)
   end
   return {
     objects = objects, copies = #copies > 0 and copies or nil, kept = json.array(state.kept), queues = json.array(state.queues),
-    events = json.array(state.events), labels = next(state.labels) and state.labels or nil, refused = #refused > 0 and refused or nil,
+    events = json.array(state.events), labels = next(state.labels) and state.labels or nil,
+    patch = next(state.patch) and state.patch or nil, refused = #refused > 0 and refused or nil,
     requeue_after = state.requeue_after, rolling_out = state.rolling_out, warnings = around.warn and json.array(state.warnings) or nil,
     waits = waits_of(state, entries),
   }

@@ -1,5 +1,6 @@
 --- policy: what the files of a bundle return. It is checked in the file that returns it.
 -- Each bundle has its own copy of these functions, made by policy.new(), because policy.file() reads that bundle's files.
+local decorate = require 'decorate'
 local defaults = require 'defaults'
 local json = require 'json'
 local plain = require 'plain'
@@ -32,12 +33,14 @@ local concat, sort = table.concat, table.sort
 ---@field shared boolean? planned with plan:shared
 ---@field update 'InPlace'|'Recreate'|'OnDelete'|'RollingInPlace'|'RollingRecreate'|nil what is done with one that differs from the plan
 ---@field selector string? of labels: only objects that have them are watched
+---@field scope 'Namespaced'|'Cluster'|nil 'Cluster' for kinds that are in no namespace; those of Kubernetes itself are known
+---@field owned_by 'reference'|'label'|nil 'label' for children that are where no owner reference to the parent may be
 
 ---@class RelateRule
 ---@field kind string one that the manifest lists in `related` with rules = true
 ---@field name string? without name and labels: all objects
 ---@field labels table<string, string>?
----@field namespace string? the parent's by default; '*' for all, and for kinds that are in none
+---@field namespace string? the parent's by default, and all for a parent that is in none; '*' for all, and for kinds that are in none
 
 ---@class Invalid
 ---@field path string?
@@ -119,12 +122,15 @@ local DEFINE = {
 
 local MAX_FINALIZE <const> = 7 * 86400
 
-local PARENT = { apiVersion = 'string', kind = 'string', plural = 'string' }
-local CHILD = { apiVersion = 'string', kind = 'string', plural = 'string', selector = 'string?', shared = 'boolean?', update = 'string?' }
+local PARENT = { apiVersion = 'string', kind = 'string', plural = 'string', scope = 'string?' }
+local CHILD = {
+  apiVersion = 'string', kind = 'string', plural = 'string', selector = 'string?', shared = 'boolean?', update = 'string?', scope = 'string?',
+  owned_by = 'string?',
+}
 local UPDATES = { InPlace = true, OnDelete = true, Recreate = true, RollingInPlace = true, RollingRecreate = true }
 local RELATED = {
   apiVersion = 'string', kind = 'string', plural = 'string', label = 'string?', same_label = 'string?', owner = 'string?', selector = 'string?',
-  projection = 'string?', rules = 'boolean?',
+  projection = 'string?', rules = 'boolean?', scope = 'string?',
 }
 local SETTING = {
   env = 'any?', flag = 'string?', type = 'string?', default = 'any?', values = 'table?', label = 'string?', remote = 'table?',
@@ -135,6 +141,7 @@ local REMOTE = {
 }
 local PROFILE = { setting = 'string', annotation = 'string', base = 'string', names = 'string?' }
 local COUNTS = { waiting = 'string', in_flight = 'string' }
+local RIGHT = { apiGroups = 'table', resources = 'table', verbs = 'table', resourceNames = 'table?' }
 local SETTING_TYPES = { string = true, integer = true, boolean = true, json = true, file = true }
 local MANIFEST = {
   domain = 'string?', parent = 'table', children = 'table', related = 'table?', finalizer = 'string?', field_manager = 'string', legacy_managers = 'table?',
@@ -143,13 +150,28 @@ local MANIFEST = {
   policies_label = 'string?',
   gauge = 'table?', debug_path = 'string?', public_env = 'table?',
   class_annotation = 'string?', install = 'string?', profile = 'table?', queue_counts = 'table?',
-  settings = 'table?', cases = 'table?', crd = 'table?',
+  settings = 'table?', cases = 'table?', crd = 'table?', rights = 'table?',
+  decorate = 'table?', patches = 'boolean?',
 }
+
+--- What is wrong with the scope of a row, or nil. 'Namespaced' is what is meant when nothing is said.
+local function check_scope(row, where)
+  row.scope = defaults.scope(row)
+  return row.scope and row.scope ~= 'Cluster' and format("%s.scope '%s' is not one of Cluster, Namespaced", where, row.scope) or nil
+end
+
+--- What is wrong with how a row says that its objects are owned, or nil.
+local function check_owned_by(row, where)
+  if row.owned_by == 'reference' then row.owned_by = nil end
+  if row.owned_by and row.owned_by ~= 'label' then return format("%s.owned_by '%s' is not one of label, reference", where, row.owned_by) end
+  return row.owned_by and row.shared and format('%s.owned_by: nobody owns shared objects', where) or nil
+end
 
 local function kinds(value, where, fields)
   local copy, wrong = list(value, where, 'table')
   for i, item in ipairs(copy or {}) do
-    wrong = wrong or shape(item, format('%s[%d]', where, i), fields)
+    wrong = wrong or shape(item, format('%s[%d]', where, i), fields) or check_scope(item, format('%s[%d]', where, i))
+      or check_owned_by(item, format('%s[%d]', where, i))
     if not wrong and item.update and not UPDATES[item.update] then
       wrong = format("%s[%d].update '%s' is not one of %s", where, i, item.update, known(UPDATES))
     elseif not wrong and item.update and item.shared then
@@ -239,7 +261,7 @@ end
 
 --- A related object belongs to the parent that its label names, to those that have the same value of a label, to the parent of the child
 -- that owns it, or to those that ask for it. Parents are found by one label.
-local function check_related(related)
+local function check_related(related, parent)
   local same
   for i, kind in ipairs(related) do
     local ways = (kind.label and 1 or 0) + (kind.same_label and 1 or 0) + (kind.owner and 1 or 0) + (kind.rules and 1 or 0)
@@ -247,15 +269,34 @@ local function check_related(related)
       return format('policy.manifest.related[%d] needs one of label, same_label, owner and rules, which say whose it is', i)
     elseif kind.same_label and same and same ~= kind.same_label then
       return format("policy.manifest.related[%d].same_label must be '%s', as above", i, same)
+    elseif parent.scope == 'Cluster' and (kind.label or kind.same_label) then
+      return format('policy.manifest.related[%d].%s finds objects in the namespace of the parent, and %s is in none: use rules', i,
+        kind.label and 'label' or 'same_label', parent.kind)
     end
     same = same or kind.same_label
   end
+end
+
+--- Rules for the operator's role, beside those of the kinds that the bundle names. Returns a checked copy, or nil and what is wrong.
+local function rights(given)
+  local copy, wrong = list(given, 'policy.manifest.rights', 'table')
+  for i, right in ipairs(copy or {}) do
+    local where, one = format('policy.manifest.rights[%d]', i), {}
+    wrong = wrong or shape(right, where, RIGHT)
+    for field, value in pairs(not wrong and right or {}) do
+      one[field], wrong = list(value, where .. '.' .. field, 'string')
+      if wrong then break end
+    end
+    copy[i] = one
+  end
+  return copy, wrong
 end
 
 --- Returns a checked copy of what policy.manifest() was given, or nil and what is wrong.
 local function manifest(spec)
   spec = defaults.manifest(spec)
   local wrong = defaults.wrong_parent(spec) or shape(spec, 'policy.manifest', MANIFEST) or shape(spec.parent, 'policy.manifest.parent', PARENT)
+    or check_scope(spec.parent, 'policy.manifest.parent')
     or spec.profile and shape(spec.profile, 'policy.manifest.profile', PROFILE)
     or spec.queue_counts and shape(spec.queue_counts, 'policy.manifest.queue_counts', COUNTS)
   if wrong then
@@ -267,11 +308,15 @@ local function manifest(spec)
   end
   copy.children, wrong = kinds(spec.children, 'policy.manifest.children', CHILD)
   copy.related, more = kinds(spec.related, 'policy.manifest.related', RELATED)
-  wrong = wrong or more or check_related(copy.related or {})
+  wrong = wrong or more or check_related(copy.related or {}, copy.parent)
   copy.legacy_managers, more = list(spec.legacy_managers, 'policy.manifest.legacy_managers', 'string')
   wrong = wrong or more
   copy.public_env, more = list(spec.public_env, 'policy.manifest.public_env', 'string')
+  wrong = wrong or more
+  copy.rights, more = rights(spec.rights)
   wrong = wrong or more or check_settings(spec.settings or {})
+  if spec.decorate and not wrong then copy.decorate, wrong = decorate.traits(spec.decorate) end
+  wrong = wrong or decorate.wrong(copy)
   wrong = wrong or defaults.check(copy)
   if not wrong and spec.profile and not (spec.settings or {})[spec.profile.setting] then
     wrong = format("policy.manifest.profile.setting: there is no setting '%s'", spec.profile.setting)

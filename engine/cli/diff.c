@@ -169,6 +169,7 @@ static void try_child(diff *d, const wish *w)
 							     .observed = observed,
 							     .manager = d->manifest->field_manager,
 							     .legacy_managers = (const char *const *)d->manifest->legacy_managers,
+							     .owner_label = kind->by_label ? d->manifest->owner_label : NULL,
 							     .dry_run = true,
 							     .fn = on_tried,
 							     .arg = &t});
@@ -189,8 +190,9 @@ static void try_shared(diff *d, const cJSON *desired)
 {
 	const ao_kind *kind = ao_manifest_kind(d->manifest, desired);
 	const ao_object *observed = ao_world_find(d->listed.world, kind, desired);
-	ao_auto_str char *id = ao_xasprintf("%s %s/%s", kind->resource.kind, ao_json_str(desired, "metadata", "namespace"),
-					    ao_json_str(desired, "metadata", "name"));
+	const char *namespace_ = ao_json_str(desired, "metadata", "namespace");
+	ao_auto_str char *id =
+	    ao_xasprintf("%s %s/%s", kind->resource.kind, namespace_ ? namespace_ : "", ao_json_str(desired, "metadata", "name"));
 	ao_auto_json cJSON *tree = NULL;
 	if (ao_map_put(d->shared, id, d) ||
 	    (observed && ao_world_tree(kind, observed, &tree, NULL) == 0 && !ao_scope_serves(&d->session.scope, d->manifest, tree)))
@@ -226,14 +228,13 @@ typedef struct leftovers {
 } leftovers;
 
 /** @param inner  where the object is in an item; NULL: it is the item. @return the object of that kind and name, or NULL */
-static const cJSON *named(const cJSON *list, const char *inner, const char *kind, const char *name)
+static const cJSON *named(const cJSON *list, const char *inner, const char *kind, const char *namespace_, const char *name)
 {
 	const cJSON *item;
 	cJSON_ArrayForEach (item, list) {
-		const cJSON *object = inner ? ao_json_at(item, inner) : item;
-		const char *k = ao_json_str(object, "kind"),
-			   *n = inner ? ao_json_str(object, "metadata", "name") : ao_json_str(object, "name");
-		if (k && n && strcmp(k, kind) == 0 && strcmp(n, name) == 0)
+		const cJSON *object = inner ? ao_json_at(item, inner) : item, *identity = inner ? ao_json_at(object, "metadata") : item;
+		const char *k = ao_json_str(object, "kind"), *n = ao_json_str(identity, "name"), *in = ao_json_str(identity, "namespace");
+		if (k && n && strcmp(k, kind) == 0 && strcmp(n, name) == 0 && strcmp(in ? in : "", namespace_ ? namespace_ : "") == 0)
 			return object;
 	}
 	return NULL;
@@ -243,8 +244,8 @@ static void find_leftover(void *arg, const ao_kind *kind, const ao_object *objec
 {
 	leftovers *l = arg;
 	ao_auto_json cJSON *tree = NULL;
-	if (object->deleting || named(ao_json_at(l->plan, "objects"), "object", kind->resource.kind, object->name) ||
-	    named(ao_json_at(l->plan, "kept"), NULL, kind->resource.kind, object->name))
+	if (object->deleting || named(ao_json_at(l->plan, "objects"), "object", kind->resource.kind, object->namespace_, object->name) ||
+	    named(ao_json_at(l->plan, "kept"), NULL, kind->resource.kind, object->namespace_, object->name))
 		return;
 	if (ao_world_tree(kind, object, &tree, NULL) == 0)
 		add_change(l->d, tree, AO_CHANGE_DELETED, NULL, ao_changes_pods_of(tree));
@@ -300,12 +301,12 @@ static void diff_children(diff *d, const char *uid, const cJSON *snapshot, const
 	note_reads(d, plan);
 	cJSON_ArrayForEach (item, ao_json_at(plan, "objects")) {
 		const cJSON *object = ao_json_at(item, "object");
-		const char *kind = ao_json_str(object, "kind"), *name = ao_json_str(object, "metadata", "name");
+		const cJSON *was = named(ao_json_at(before, "objects"), "object", ao_json_str(object, "kind"),
+					 ao_json_str(object, "metadata", "namespace"), ao_json_str(object, "metadata", "name"));
 		if (cJSON_IsTrue(ao_json_at(item, "shared")))
 			try_shared(d, object);
 		else
-			try_child(d,
-				  &(wish){object, before ? named(ao_json_at(before, "objects"), "object", kind, name) : NULL, leftovers_});
+			try_child(d, &(wish){object, was, leftovers_});
 	}
 	if (!ao_json_at(plan, "waits")) /* what a plan that waits lacks may come later, and stays */
 		ao_world_each_child(d->listed.world, uid, find_leftover, &(leftovers){d, plan});
@@ -344,7 +345,7 @@ static void diff_all(diff *d)
 	size_t cursor = 0;
 	ao_auto_json cJSON *keys = cJSON_CreateArray(); /* the store may change while we wait for answers */
 	for (const ao_object *p; (p = ao_store_next(ao_world_parents(d->listed.world), &cursor));)
-		if (!p->deleting && (!d->namespace_ || strcmp(p->namespace_, d->namespace_) == 0))
+		if (!p->deleting && !p->stub && (!d->namespace_ || strcmp(p->namespace_, d->namespace_) == 0))
 			cJSON_AddItemToArray(keys, cJSON_CreateString(p->key));
 	const cJSON *key;
 	cJSON_ArrayForEach (key, keys) {

@@ -16,7 +16,9 @@ int ao_parents_get(ao_session *session, const ao_manifest *m, const char *namesp
 	int code = ao_session_get(session, query.data, &list, reterr);
 	cJSON *items = ao_json_at(list, "items");
 	if (code == 0 && !cJSON_GetArraySize(items))
-		code = ao_err_set(reterr, -ENOENT, "%s \"%s\" not found in namespace %s", resource->plural, name, namespace_);
+		code = resource->cluster_scoped
+			   ? ao_err_set(reterr, -ENOENT, "%s \"%s\" not found", resource->plural, name)
+			   : ao_err_set(reterr, -ENOENT, "%s \"%s\" not found in namespace %s", resource->plural, name, namespace_);
 	if (code == 0)
 		*ret = cJSON_DetachItemFromArray(items, 0);
 	return code;

@@ -269,7 +269,8 @@ static void on_parent(void *arg, const cJSON *parent)
 	queue_verb *v = arg;
 	ao_auto_json cJSON *queues = NULL;
 	ao_auto_err ao_err *err = NULL;
-	subject s = {.namespace_ = ao_json_str(parent, "metadata", "namespace"), .parent = ao_json_str(parent, "metadata", "name")};
+	const char *namespace_ = ao_json_str(parent, "metadata", "namespace");
+	subject s = {.namespace_ = namespace_ ? namespace_ : "", .parent = ao_json_str(parent, "metadata", "name")};
 	v->found++;
 	if (ao_asker_queues(v->asker, parent, &queues, &err) < 0) {
 		complain(v, &s, ao_err_text(err));

@@ -48,7 +48,7 @@ static void say(const release *r, const cJSON *object, const char *what)
 		return;
 	}
 	printf("%s %s", name, what);
-	if (r->everywhere)
+	if (r->everywhere && !resource->cluster_scoped)
 		printf(" (namespace %s)", ao_json_str(object, "metadata", "namespace"));
 	printf("%s\n", r->dry_run ? " (server dry run)" : "");
 }

@@ -44,7 +44,7 @@ static int render_one(const ao_loaded *loaded, const ao_openapi *openapi, const 
 	ao_json_set_str(snapshot, "now", now);
 	cJSON *copy = cJSON_Duplicate(parent, 1);
 	cJSON *metadata = ao_json_object(copy, "metadata");
-	if (!ao_json_at(metadata, "namespace"))
+	if (!loaded->manifest->kinds[0].resource.cluster_scoped && !ao_json_at(metadata, "namespace"))
 		ao_json_set_str(metadata, "namespace", "default");
 	ao_json_set(snapshot, "parent", copy);
 	ao_json_set(snapshot, "children", cJSON_CreateArray());

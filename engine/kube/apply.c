@@ -19,6 +19,7 @@ struct ao_apply {
 	const ao_resource *resource;
 	const char *manager;
 	const char *const *legacy_managers;
+	const char *owner_label;
 	bool dry_run, create, returned, only_claim;
 	ao_kube_rank rank;
 	char *namespace_, *name;
@@ -70,10 +71,12 @@ const cJSON *ao_apply_owner(const cJSON *object)
 	return NULL;
 }
 
-/** The uid of the controlling owner, or NULL. */
-static const char *controller_of(const cJSON *object)
+/** The uid of the owner, or NULL. @param label  that names it; NULL: the controlling owner is meant */
+static const char *owner_of(const cJSON *object, const char *label)
 {
 	const cJSON *owner = ao_apply_owner(object);
+	if (label)
+		return ao_json_str(object, "metadata", "labels", label);
 	return owner ? ao_json_str(owner, "uid") : NULL;
 }
 
@@ -121,7 +124,7 @@ static void on_written(void *arg, const ao_kube_answer *answer)
 {
 	ao_apply *a = arg;
 	a->call = NULL;
-	if (!a->uid && answer->error == -EEXIST && controller_of(a->desired))
+	if (!a->uid && answer->error == -EEXIST && owner_of(a->desired, a->owner_label))
 		read_live(a); /* it may be ours: of a POST whose answer was lost */
 	else if (!a->uid && answer->error == -EEXIST)
 		fail_as_foreign(a, NULL);
@@ -200,7 +203,7 @@ static void on_live(void *arg, const ao_kube_answer *answer)
 		return;
 	}
 	const char *uid = ao_json_str(live, "metadata", "uid");
-	bool ours = a->uid ? is_same(uid, a->uid) : uid && is_same(controller_of(live), controller_of(a->desired));
+	bool ours = a->uid ? is_same(uid, a->uid) : uid && is_same(owner_of(live, a->owner_label), owner_of(a->desired, a->owner_label));
 	if (!ours && a->uid) {
 		fail(a, answer, -ESTALE, "another object has that name now");
 		return;
@@ -235,6 +238,7 @@ ao_apply *ao_apply_start(const ao_apply_request *with)
 	    .resource = with->resource,
 	    .manager = with->manager,
 	    .legacy_managers = with->legacy_managers,
+	    .owner_label = with->owner_label,
 	    .dry_run = with->dry_run,
 	    .returned = with->returned,
 	    .only_claim = with->only_claim,
@@ -247,8 +251,8 @@ ao_apply *ao_apply_start(const ao_apply_request *with)
 	    .fn = with->fn,
 	    .arg = with->arg,
 	};
-	const char *controller = controller_of(with->desired);
-	if (observed && controller && !is_same(observed->owner_uid, controller)) {
+	const char *owner = owner_of(with->desired, with->owner_label);
+	if (observed && owner && !is_same(observed->owner_uid, owner)) {
 		free(AO_TAKE(a->uid)); /* it is to be the one that we want only when it has our owner */
 		read_live(a);
 		return a;

@@ -3,7 +3,7 @@
  * apply.h -- makes one object on the server be what we want, with the fewest requests and without touching what is not ours.
  *
  * Absent: POST (fieldValidation=Strict), so that a foreign object of that name answers AlreadyExists instead of being taken over.  One that
- * has the controlling owner that we render is ours, of a POST whose answer was lost, and is treated as if it had been seen.
+ * has the owner that we render is ours, of a POST whose answer was lost, and is treated as if it had been seen.
  * One that another owner controls is foreign, also when it was observed: the same error names that owner, and nothing is changed.
  * Present: first, when the object is still held by an Update entry of ours, or of a legacy manager while we hold nothing of it, one JSON
  * patch that turns those managedFields entries into our Apply entry (dropping spec.replicas unless we set it), made anew when they have
@@ -20,11 +20,12 @@ typedef struct ao_apply ao_apply;
 
 typedef struct ao_apply_request {
 	ao_kube *kube;
-	const ao_resource *resource;        /* borrowed until fn, as are the managers */
+	const ao_resource *resource;        /* borrowed until fn, as are the managers and the label */
 	const cJSON *desired;               /* borrowed for the call of ao_apply_start() */
 	const ao_object *observed;          /* NULL: create; borrowed for the call, too */
 	const char *manager;                /* our field manager */
 	const char *const *legacy_managers; /* NULL-terminated managers whose Update entries become ours; may be NULL */
+	const char *owner_label;            /* the uid of the owner is in this label; NULL: an owner reference says it */
 	bool returned;                      /* one of them has been back since we were here: its entries become ours beside our own */
 	bool only_claim;                    /* what Update entries hold becomes ours; the object stays as it is; `observed` is not NULL */
 	bool dry_run;

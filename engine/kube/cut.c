@@ -44,6 +44,8 @@ static const keep of_metadata[] = {{"name", NULL},
 				   {NULL, NULL}};
 static const keep of_pod[] = {{"metadata", of_metadata}, {"spec", of_pod_spec}, {"status", of_pod_status}, {NULL, NULL}};
 static const keep of_status[] = {{"metadata", of_metadata}, {"status", NULL}, {NULL, NULL}};
+static const keep of_stub_metadata[] = {{"name", NULL}, {"namespace", NULL}, {"uid", NULL}, {"deletionTimestamp", NULL}, {NULL, NULL}};
+static const keep of_stub[] = {{"metadata", of_stub_metadata}, {NULL, NULL}};
 static const keep *const PROJECTIONS[] = {[AO_WHOLE] = NULL, [AO_PROJECTION_POD] = of_pod, [AO_PROJECTION_STATUS] = of_status};
 
 /** Metadata that the server writes on its own account: not part of spec_digest. */
@@ -117,6 +119,22 @@ static void note_key(ao_cut *cut)
 	ao_buf_put(&cut->strings, name, strlen(name) + 1);
 }
 
+static void note_labels(ao_cut *cut, ao_span labels, const ao_store_options *options)
+{
+	if (options->index_label)
+		note_string(cut, AO_CUT_LABEL, ao_span_get(labels, options->index_label));
+	if (options->owner_label)
+		note_string(cut, AO_CUT_OWNER_UID, ao_span_get(labels, options->owner_label));
+}
+
+static void note_annotations(ao_cut *cut, ao_span annotations, const ao_store_options *options)
+{
+	if (options->annotation)
+		note_string(cut, AO_CUT_ANNOTATION, ao_span_get(annotations, options->annotation));
+	if (options->owner_label)
+		note_string(cut, AO_CUT_OWNER_NAME, ao_span_get(annotations, options->owner_annotation));
+}
+
 /** What look-ups need of one member of metadata. @param value  absent when the text is broken */
 static void note_member(ao_cut *cut, ao_span key, ao_span value, const ao_store_options *options)
 {
@@ -132,12 +150,12 @@ static void note_member(ao_cut *cut, ao_span key, ao_span value, const ao_store_
 		cut->generation = ao_span_int(value, 0);
 	else if (ao_span_is_key(key, "deletionTimestamp"))
 		cut->deleting = value.len > 2 && *value.at == '"';
-	else if (ao_span_is_key(key, "ownerReferences"))
+	else if (ao_span_is_key(key, "ownerReferences") && !options->owner_label)
 		note_owner(cut, value);
-	else if (ao_span_is_key(key, "labels") && options->index_label)
-		note_string(cut, AO_CUT_LABEL, ao_span_get(value, options->index_label));
-	else if (ao_span_is_key(key, "annotations") && options->annotation)
-		note_string(cut, AO_CUT_ANNOTATION, ao_span_get(value, options->annotation));
+	else if (ao_span_is_key(key, "labels"))
+		note_labels(cut, value, options);
+	else if (ao_span_is_key(key, "annotations"))
+		note_annotations(cut, value, options);
 }
 
 /* ---- copying ---- */
@@ -250,7 +268,7 @@ static void put_metadata(ao_cut *cut, ao_walk *walk, const keep *only, const ao_
 /** @return false when the text is no object, or has no metadata */
 static bool put_object(ao_cut *cut, ao_walk *walk, const ao_store_options *options)
 {
-	const keep *only = PROJECTIONS[options->projection];
+	const keep *only = cut->stub ? of_stub : PROJECTIONS[options->projection];
 	bool first = true, first_put = true, has_metadata = false;
 	ao_span key;
 	ao_walk_enter(walk, '{');
@@ -296,10 +314,25 @@ static void reset(ao_cut *cut)
 	ao_buf_put(&cut->strings, "", 1);
 }
 
+/** Does it have all that the options ask for? */
+static bool has_traits(ao_span object, const ao_store_options *options)
+{
+	for (size_t i = 0; i < options->trait_count; i++) {
+		const ao_trait *trait = &options->traits[i];
+		ao_span at = object;
+		for (char *const *step = trait->path; at.at && *step; step++)
+			at = ao_span_get(at, *step);
+		if (!at.at || (trait->value && !ao_span_is(at, trait->value)))
+			return false;
+	}
+	return true;
+}
+
 int ao_cut_make(ao_cut *cut, ao_span object, const ao_store_options *options, ao_err **reterr)
 {
 	ao_walk walk = {.text = object};
 	reset(cut);
+	cut->stub = !has_traits(object, options);
 	bool has_metadata = put_object(cut, &walk, options);
 	if (!ao_walk_ended(&walk))
 		return ao_err_set(reterr, -EINVAL, "not a JSON object");

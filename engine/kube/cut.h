@@ -28,7 +28,7 @@ typedef struct ao_cut {
 	size_t at[AO_CUT_STRINGS]; /* offsets into strings; 0 is "" */
 	ao_buf text;
 	int64_t generation;
-	bool deleting;
+	bool deleting, stub;
 	ao_managed held;
 	uint64_t spec_digest;
 } ao_cut;

@@ -65,6 +65,7 @@ ao_managed ao_managed_scan(ao_walk *walk, const char *manager, const char *const
 			continue;
 		}
 		held.post_at = update && !ours && at <= SCHAR_MAX ? (signed char)at : -1;
+		held.applied = held.applied || !update;
 		held.to_claim = held.to_claim || update;
 		held.owns_replicas = held.owns_replicas || ao_span_at(entry.fields, "f:spec", "f:replicas").at;
 		ours++;

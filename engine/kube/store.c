@@ -197,6 +197,8 @@ ao_store *ao_store_new(const ao_store_options *options)
 	store->options = *options;
 	store->options.index_label = ao_xstrdup(options->index_label);
 	store->options.owner_kind = ao_xstrdup(options->owner_kind);
+	store->options.owner_label = ao_xstrdup(options->owner_label);
+	store->options.owner_annotation = ao_xstrdup(options->owner_annotation);
 	store->options.annotation = ao_xstrdup(options->annotation);
 	store->options.annotation_value = ao_xstrdup(options->annotation_value ? options->annotation_value : "");
 	store->options.manager = ao_xstrdup(options->manager);
@@ -236,6 +238,8 @@ void ao_store_free(ao_store *store)
 	free((char *)store->options.manager);
 	free((char *)store->options.index_label);
 	free((char *)store->options.owner_kind);
+	free((char *)store->options.owner_label);
+	free((char *)store->options.owner_annotation);
 	free((char *)store->options.annotation);
 	free((char *)store->options.annotation_value);
 	free(store->all);
@@ -265,6 +269,7 @@ static entry *make_entry(const ao_cut *cut)
 	    .label = e->bytes + cut->at[AO_CUT_LABEL],
 	    .generation = cut->generation,
 	    .deleting = cut->deleting,
+	    .stub = cut->stub,
 	    .held = cut->held,
 	    .spec_digest = cut->spec_digest,
 	    .full_digest = ao_hash_words(AO_HASH_INIT, cut->text.data, cut->text.len),
@@ -279,6 +284,8 @@ static bool is_wanted(const ao_store *store)
 {
 	const char *kind = store->options.owner_kind, *annotation = store->options.annotation;
 	if (kind && strcmp(kind, ao_cut_str(&store->cut, AO_CUT_OWNER_KIND)) != 0)
+		return false;
+	if (store->options.owner_label && !*ao_cut_str(&store->cut, AO_CUT_OWNER_UID))
 		return false;
 	return !annotation || strcmp(ao_cut_str(&store->cut, AO_CUT_ANNOTATION), store->options.annotation_value) == 0;
 }

@@ -25,6 +25,7 @@ typedef struct ao_object {
 	const char *label; /* value of the indexed label, or "" */
 	int64_t generation;
 	bool deleting;
+	bool stub;       /* it is not among those that the options choose: only its identity is kept */
 	ao_managed held; /* what managedFields say of the managers told to ao_store_new() */
 	uint64_t
 	    spec_digest; /* of everything but status and the server's own metadata and annotations: what a person or we could have changed */
@@ -42,6 +43,12 @@ typedef enum {
 	AO_PROJECTION_STATUS, /* name, namespace, uid, labels, owners and times of metadata, and the whole status */
 } ao_projection;
 
+/** Something that an object may have. */
+typedef struct ao_trait {
+	char **path; /* NULL-terminated */
+	char *value; /* the text that is there; NULL: any value will do */
+} ao_trait;
+
 typedef struct ao_store_options {
 	const char *index_label;            /* label to index, or NULL */
 	const char *manager;                /* our field manager; NULL: managedFields are not looked at */
@@ -50,8 +57,13 @@ typedef struct ao_store_options {
 	bool keep_managed; /* managedFields stay in the text: somebody asks who wrote what */
 	/** Keep only objects whose controlling owner has this kind; NULL: all. Others are dropped where they arrive. */
 	const char *owner_kind;
+	/** Owned is what has this label: its value is the uid of the owner, and that of the annotation the name. NULL: as owner references say. */
+	const char *owner_label, *owner_annotation;
 	/** Keep only objects whose annotation of this name is `annotation_value`; one that is absent is "". NULL: all. */
 	const char *annotation, *annotation_value;
+	/** What an object must have to be kept as more than a stub; borrowed for the store's life. */
+	const ao_trait *traits;
+	size_t trait_count;
 	const char *const *namespaces; /* NULL-terminated: each is filled by an informer of its own; NULL: one informer fills all */
 } ao_store_options;
 

@@ -5,11 +5,14 @@
 
 #include <string.h>
 
+/** What the keys of parents look like. */
+static const char *key_of(const ao_debug *debug) { return debug->manifest->kinds[0].resource.cluster_scoped ? "NAME" : "NAMESPACE/NAME"; }
+
 static void put_index(const ao_debug *debug, ao_server_reply *reply)
 {
-	const char *path = debug->manifest->debug_path;
-	ao_buf_printf(&reply->body, "/debug/%s/                  names\n/debug/%s/NAMESPACE/NAME    snapshot, plan and times of one\n",
-		      path, path);
+	const char *path = debug->manifest->debug_path, *key = key_of(debug);
+	ao_buf_printf(&reply->body, "/debug/%s/                  names\n/debug/%s/%s    snapshot, plan and times of one\n", path, path,
+		      key);
 	if (debug->recorder)
 		ao_buf_puts(&reply->body, "/debug/records/                 files of --record\n");
 }
@@ -18,7 +21,8 @@ static void put_list(const ao_debug *debug, ao_server_reply *reply)
 {
 	size_t cursor = 0;
 	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(debug->world), &cursor));)
-		ao_buf_printf(&reply->body, "/debug/%s/%s\n", debug->manifest->debug_path, parent->key);
+		if (!parent->stub)
+			ao_buf_printf(&reply->body, "/debug/%s/%s\n", debug->manifest->debug_path, parent->key);
 }
 
 static void put_parent(const ao_debug *debug, const ao_object *parent, ao_server_reply *reply)
@@ -86,8 +90,7 @@ void ao_debug_reply(const ao_debug *debug, const char *rest, ao_server_reply *re
 	} else {
 		reply->status = 404;
 		ao_buf_printf(&reply->body,
-			      named ? "no such object; /debug/%s/ lists all as NAMESPACE/NAME\n"
-				    : "no such page; there is /debug/%s/NAMESPACE/NAME\n",
-			      path);
+			      named ? "no such object; /debug/%s/ lists all as %s\n" : "no such page; there is /debug/%s/%s\n", path,
+			      key_of(debug));
 	}
 }

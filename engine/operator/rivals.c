@@ -151,7 +151,7 @@ static void consider(ao_rivals *r, const ao_object *parent)
 	const char *whom = asked ? FORGOTTEN : c.lease;
 	if (!(asked || (is_rival(r, &c) && c.since)) || r->count == MAX_QUESTIONS)
 		return;
-	size_t space = strlen(parent->namespace_) + 1; /* with the slash */
+	size_t space = *parent->namespace_ ? strlen(parent->namespace_) + 1 : 0; /* with the slash */
 	for (size_t i = 0; i < r->count; i++)
 		if (strcmp(r->questions[i].lease, whom) == 0 && strncmp(r->questions[i].key, parent->key, space) == 0)
 			return;

@@ -179,7 +179,9 @@ static bool is_same(const cJSON *a, const cJSON *b, const char *key)
 
 static bool is_same_object(const cJSON *a, const cJSON *b)
 {
-	return is_same(a, b, "kind") && is_same(ao_json_at(a, "metadata"), ao_json_at(b, "metadata"), "name");
+	const cJSON *x = ao_json_at(a, "metadata"), *y = ao_json_at(b, "metadata");
+	bool elsewhere = ao_json_at(x, "namespace") && ao_json_at(y, "namespace") && !is_same(x, y, "namespace");
+	return is_same(a, b, "kind") && is_same(x, y, "name") && !elsewhere;
 }
 
 /** @param list  of objects, or of what a plan has: items with an `object` */

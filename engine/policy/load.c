@@ -142,21 +142,21 @@ int ao_load_with(const ao_load_options *options, const ao_sources *sources, cons
 		 ao_err **reterr)
 {
 	ao_auto_bundle ao_bundle *bundle = NULL;
-	ao_manifest *manifest = NULL;
+	ao_auto_manifest ao_manifest *manifest = NULL;
 	int r = ao_bundle_load(sources, seen, options->limits, &bundle, reterr);
 	if (r == 0)
 		r = ao_manifest_read(ao_bundle_manifest(bundle), &manifest, reterr);
 	const char *class_ = ao_load_scope(options)->class_;
-	if (r == 0 && *class_ && !manifest->class_annotation) {
-		ao_manifest_free(manifest);
+	if (r == 0 && *class_ && !manifest->class_annotation)
 		r = ao_err_set(reterr, -EINVAL, "manifest: without class_annotation an operator of class %s would take all objects",
 			       class_);
-	}
+	if (r == 0)
+		r = ao_scope_admits(ao_load_scope(options), manifest, reterr);
 	if (r < 0)
 		return r;
 	char *unclaimed = find_unclaimed(bundle, settings, !options->beside_others);
-	*ret =
-	    (ao_loaded){.bundle = AO_TAKE(bundle), .manifest = manifest, .settings = cJSON_Duplicate(settings, 1), .unclaimed = unclaimed};
+	*ret = (ao_loaded){
+	    .bundle = AO_TAKE(bundle), .manifest = AO_TAKE(manifest), .settings = cJSON_Duplicate(settings, 1), .unclaimed = unclaimed};
 	return 0;
 }
 

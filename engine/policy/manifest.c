@@ -34,6 +34,16 @@ static int read_related(const cJSON *object, const char *where, ao_kind *kind, a
 	return 0;
 }
 
+/** "Cluster", or nothing. */
+static int read_scope(const cJSON *object, const char *where, ao_kind *kind, ao_err **reterr)
+{
+	const char *scope = ao_json_str(object, "scope");
+	kind->resource.cluster_scoped = scope && strcmp(scope, "Cluster") == 0;
+	if (scope && !kind->resource.cluster_scoped)
+		return ao_err_set(reterr, -EINVAL, "manifest: %s.scope \"%s\" is not Cluster", where, scope);
+	return 0;
+}
+
 static int read_kind(const cJSON *object, const char *where, ao_kind_role role, ao_kind *kind, ao_err **reterr)
 {
 	*kind = (ao_kind){.role = role};
@@ -42,11 +52,14 @@ static int read_kind(const cJSON *object, const char *where, ao_kind_role role, 
 		r = required(object, where, "kind", &kind->resource.kind, reterr);
 	if (r == 0)
 		r = required(object, where, "plural", &kind->resource.plural, reterr);
+	if (r == 0)
+		r = read_scope(object, where, kind, reterr);
 	if (r < 0)
 		return r;
 	kind->selector = ao_xstrdup(ao_json_str(object, "selector"));
 	if (role == AO_ROLE_CHILD && cJSON_IsTrue(ao_json_at(object, "shared")))
 		kind->role = AO_ROLE_SHARED;
+	kind->by_label = kind->role == AO_ROLE_CHILD && ao_json_str(object, "owned_by");
 	return role == AO_ROLE_RELATED ? read_related(object, where, kind, reterr) : 0;
 }
 
@@ -131,6 +144,32 @@ static int read_gauge(const cJSON *gauge, ao_manifest *m, ao_err **reterr)
 	return r;
 }
 
+/** [{path, value}]: which parents are decorated. */
+static void read_traits(const cJSON *list, ao_manifest *m)
+{
+	const cJSON *item;
+	m->decorates = cJSON_IsArray(list);
+	m->traits = ao_xcalloc((size_t)cJSON_GetArraySize(list) + 1, sizeof(*m->traits));
+	cJSON_ArrayForEach (item, list)
+		m->traits[m->trait_count++] =
+		    (ao_trait){string_list(ao_json_at(item, "path"), NULL), ao_xstrdup(ao_json_str(item, "value"))};
+}
+
+/** By what children by label are found, and watched: others of their kinds are not ours to see. */
+static void read_owner(ao_manifest *m)
+{
+	m->owner_label = ao_xasprintf("%s/owner-uid", m->component);
+	m->owner_annotation = ao_xasprintf("%s/owner", m->component);
+	for (size_t i = 0; i < m->kind_count; i++) {
+		ao_kind *kind = &m->kinds[i];
+		kind->by_label = kind->by_label || (m->decorates && kind->role == AO_ROLE_CHILD);
+		if (!kind->by_label)
+			continue;
+		ao_auto_str char *more = kind->selector;
+		kind->selector = ao_xasprintf("%s%s%s", m->owner_label, more ? "," : "", more ? more : "");
+	}
+}
+
 int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 {
 	ao_auto_manifest ao_manifest *m = ao_xcalloc(1, sizeof(*m));
@@ -153,6 +192,8 @@ int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 		r = read_gauge(ao_json_at(json, "gauge"), m, reterr);
 	if (r < 0)
 		return r;
+	read_traits(ao_json_at(json, "decorate"), m);
+	read_owner(m);
 	m->debug_path = ao_xstrdup(ao_manifest_debug_path(json));
 	for (size_t i = 0; i < m->kind_count; i++)
 		m->parent_label = m->kinds[i].same ? m->kinds[i].label : m->parent_label;
@@ -195,6 +236,13 @@ void ao_manifest_free(ao_manifest *m)
 	free_list(m->legacy_managers);
 	free(m->lease);
 	free(m->component);
+	free(m->owner_label);
+	for (size_t i = 0; i < m->trait_count; i++) {
+		free_list(m->traits[i].path);
+		free(m->traits[i].value);
+	}
+	free(m->traits);
+	free(m->owner_annotation);
 	free_list(m->digest_path);
 	free_list(m->bundle_path);
 	free_list(m->records_path);
@@ -251,8 +299,9 @@ void ao_manifest_add_kinds(cJSON *rows, const cJSON *more)
 
 bool ao_manifest_fits(const cJSON *manifest, const cJSON *world)
 {
-	static const char *const SAME[] = {"parent",        "finalizer",     "field_manager",  "legacy_managers",  "rendered_digest",
-					   "bundle_digest", "queue_records", "policies_label", "class_annotation", "profile"};
+	static const char *const SAME[] = {"parent",           "finalizer",     "field_manager", "legacy_managers",
+					   "rendered_digest",  "bundle_digest", "queue_records", "policies_label",
+					   "class_annotation", "profile",       "decorate"};
 	const cJSON *kind;
 	for (size_t i = 0; i < AO_LEN(SAME); i++) {
 		const cJSON *value = ao_json_at(manifest, SAME[i]);

@@ -28,6 +28,7 @@ typedef struct ao_kind {
 	bool same;      /* AO_ROLE_RELATED: ... it does not name it, but parents have it, too, with the same value */
 	char *owner;    /* AO_ROLE_RELATED: the kind of the child that owns it, or NULL */
 	bool rules;     /* AO_ROLE_RELATED: parents ask for its objects by rules */
+	bool by_label;  /* AO_ROLE_CHILD: ao_manifest.owner_label says whose its objects are, and no owner reference */
 	bool declared;  /* by a policy, not by the manifest's file */
 	bool optional;  /* that it cannot be watched holds nothing else up: declared, or asked for by rules */
 	ao_projection projection;
@@ -44,6 +45,8 @@ typedef struct ao_manifest {
 	char **legacy_managers; /* NULL-terminated; field_manager is among them */
 	char *lease;            /* name of the Lease */
 	char *component;        /* names us in Events and metrics */
+	char *owner_label;      /* has the uid of the parent, on children by label ... */
+	char *owner_annotation; /* ... and this its key */
 	char **digest_path;     /* NULL-terminated path in the parent where the digest of what was rendered is kept; NULL: nowhere */
 	char **bundle_path;     /* ... and the digest of the bundle that rendered it; NULL: nowhere */
 	char **records_path;    /* NULL-terminated path in the parent of the records that say whose its queues are; NULL: nowhere */
@@ -58,7 +61,10 @@ typedef struct ao_manifest {
 	char *profile_annotation;              /* asks for a profile, see policies/README.md; NULL: there are none */
 	char *names_annotation;                /* names profiles by whose names a parent is to be reached as well; NULL: no such thing */
 	char **waiting_path, **in_flight_path; /* NULL-terminated paths in the parent of the counts of its messages; NULL: nowhere */
-	char *install;                         /* the command that teaches a cluster the parent's kind; NULL: nobody says */
+	bool decorates;                        /* parents are somebody else's: no status, finalizer or owner by control is ours */
+	ao_trait *traits;                      /* ... and which of them: those that have all of these */
+	size_t trait_count;
+	char *install; /* the command that teaches a cluster the parent's kind; NULL: nobody says */
 } ao_manifest;
 
 /** @param json  what ao_bundle_manifest() returned. @return 0; -EINVAL with the field that is wrong */

@@ -103,10 +103,12 @@ char *ao_plan_stamp(const char *component) { return ao_xasprintf("%s/rendered", 
  */
 static void stamp_objects(const ao_bundle *bundle, const cJSON *plan)
 {
-	ao_auto_str char *key = ao_plan_stamp(ao_json_str(ao_bundle_manifest(bundle), "component"));
+	const cJSON *manifest = ao_bundle_manifest(bundle);
+	bool all = ao_json_at(manifest, "decorate"); /* whose parents cannot say what was rendered */
+	ao_auto_str char *key = ao_plan_stamp(ao_json_str(manifest, "component"));
 	const cJSON *item;
 	cJSON_ArrayForEach (item, ao_json_at(plan, "objects")) {
-		if (!ao_json_at(item, "update"))
+		if (!ao_json_at(item, "update") && !(all && !cJSON_IsTrue(ao_json_at(item, "shared"))))
 			continue;
 		cJSON *object = ao_json_at(item, "object");
 		ao_auto_str char *digest = ao_xasprintf("%016" PRIx64, ao_json_digest(object));

@@ -171,7 +171,8 @@ void ao_recorder_put(ao_recorder *r, ao_bundle *bundle, const cJSON *snapshot)
 	const char *namespace_ = ao_json_str(snapshot, "parent", "metadata", "namespace"),
 		   *name = ao_json_str(snapshot, "parent", "metadata", "name");
 	const char *kind = r->several ? ao_manifest_debug_path(ao_bundle_manifest(bundle)) : NULL;
-	ao_auto_str char *text = ao_json_pretty(record), *key = ao_xasprintf("%s/%s", namespace_ ? namespace_ : "", name ? name : "");
+	ao_auto_str char *text = ao_json_pretty(record),
+			 *key = ao_xasprintf("%s%s%s", namespace_ ? namespace_ : "", namespace_ ? "/" : "", name ? name : "");
 	ao_auto_str char *file_name =
 	    ao_xasprintf("%s%s%s%s.json", kind ? kind : "", kind ? "_" : "", key, ao_json_at(record, "error") ? ".failed" : "");
 	for (char *c = file_name; *c; c++)

@@ -96,6 +96,18 @@ char *ao_scope_name(const ao_scope *scope, const char *base)
 
 bool ao_scope_covers(const ao_scope *scope, const char *namespace_) { return !scope->namespaces || has(scope->namespaces, namespace_); }
 
+int ao_scope_admits(const ao_scope *scope, const ao_manifest *manifest, ao_err **reterr)
+{
+	for (size_t i = 0; scope->namespaces && i < manifest->kind_count; i++) {
+		const ao_resource *kind = &manifest->kinds[i].resource;
+		if (kind->cluster_scoped)
+			return ao_err_set(reterr, -EINVAL,
+					  "%s (%s) is in no namespace: the bundle needs all namespaces; leave --watch-namespaces out",
+					  kind->kind, kind->api_version);
+	}
+	return 0;
+}
+
 bool ao_scope_serves(const ao_scope *scope, const ao_manifest *manifest, const cJSON *object)
 {
 	const char *annotation = manifest->class_annotation;

@@ -31,6 +31,8 @@ void ao_scope_clear(ao_scope *scope);
 /** The name of something that each class has one of: "base", or "base-class". The caller frees it. */
 char *ao_scope_name(const ao_scope *scope, const char *base);
 bool ao_scope_covers(const ao_scope *scope, const char *namespace_);
+/** Can a bundle with this manifest work here? A kind that is in no namespace needs all of them. @return 0; -EINVAL with the kind */
+int ao_scope_admits(const ao_scope *scope, const ao_manifest *manifest, ao_err **reterr);
 /** Is the object of our class? */
 bool ao_scope_serves(const ao_scope *scope, const ao_manifest *manifest, const cJSON *object);
 /** Marks an object that we make with our class. The default class needs no mark. */

@@ -169,6 +169,7 @@ static void start_apply(ao_pass *pass, const ao_kind *kind, const cJSON *desired
 	    .observed = observed,
 	    .manager = r->manifest->field_manager,
 	    .legacy_managers = (const char *const *)r->manifest->legacy_managers,
+	    .owner_label = kind->by_label ? r->manifest->owner_label : NULL,
 	    .returned = pass->plan.returned,
 	    .only_claim = only_claim,
 	    .rank = ao_pass_rank(pass),

@@ -64,6 +64,7 @@ typedef struct ao_parent {
 	bool replacing;     /* some of the outdated ones are changed without anybody's doing, one after the other */
 	bool ready;         /* as its status said when the bundle was last asked */
 	bool unsure;        /* a write of its status got no answer: one is sent though nothing seems to differ */
+	uint64_t patched;   /* digest of what we put on it last, when it is somebody else's; 0: not known */
 	bool released;      /* our finalizer is off it: nothing is written any more, though the cache still has it */
 	bool wants_shared;  /* the last plan had a shared object that others want otherwise, and its bundle was not the live one */
 	bool unfit;         /* an object, or a field that was left out of it, did not fit its schema */
@@ -249,6 +250,15 @@ void ao_parent_leave(ao_parent *parent, const char *id, const ao_object *object)
 ao_op_result ao_op_label_parent(ao_pass *pass, const cJSON *labels);
 /** Fills a Secret of the plan with values of others, and writes it. @param item  {role, object, sources} */
 ao_op_result ao_op_copy_secret(ao_pass *pass, const cJSON *item);
+
+/* ---- decorate_op.c ---- */
+
+/**
+ * Puts labels and annotations on a parent that is somebody else's, and takes away those that it put there and are not wanted any more.
+ * What another manager has is told and left.
+ * @param patch  {labels, annotations}; NULL: none
+ */
+ao_op_result ao_op_decorate(ao_pass *pass, const cJSON *patch);
 
 /* ---- prune_op.c: children that go ---- */
 

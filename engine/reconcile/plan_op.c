@@ -336,6 +336,8 @@ void ao_pass_push_objects(ao_pass *pass)
 	parent->rendered = ao_xasprintf("%016" PRIx64, digest);
 	parent->beside = only_makes_objects(pass) && !shared.overflow ? ao_xstrdup(shared.data ? shared.data : "") : NULL;
 	ao_pass_push(pass, ao_op_prune, NULL);
+	if (pass->reconciler->manifest->decorates)
+		ao_pass_push(pass, ao_op_decorate, ao_json_at(pass->plan.tree, "patch"));
 }
 
 /** First the queues, then what works on them. */

@@ -40,8 +40,9 @@ static bool is_kept(const ao_pass *pass, const ao_kind *kind, const ao_object *o
 {
 	const cJSON *kept;
 	cJSON_ArrayForEach (kept, ao_json_at(pass->plan.tree, "kept")) {
-		const char *name = ao_json_str(kept, "name"), *of = ao_json_str(kept, "kind");
-		if (name && of && strcmp(name, object->name) == 0 && strcmp(of, kind->resource.kind) == 0)
+		const char *name = ao_json_str(kept, "name"), *of = ao_json_str(kept, "kind"), *in = ao_json_str(kept, "namespace");
+		if (name && of && strcmp(name, object->name) == 0 && strcmp(of, kind->resource.kind) == 0 &&
+		    strcmp(in ? in : "", object->namespace_) == 0)
 			return true;
 	}
 	return false;

@@ -128,13 +128,28 @@ void ao_reconciler_finish(ao_pass *pass)
 
 /* ---- the beginning of a pass ---- */
 
+static void note_child(void *arg, const ao_kind *kind, const ao_object *object)
+{
+	(void)kind;
+	(void)object;
+	*(bool *)arg = true;
+}
+
+static bool has_children(const ao_reconciler *r, const ao_object *parent)
+{
+	bool has = false;
+	ao_world_each_child(r->with.world, parent->uid, note_child, &has);
+	return has;
+}
+
 static void start_pass(void *arg, const char *key)
 {
 	ao_reconciler *r = arg;
 	const ao_object *object = ao_store_get(ao_world_parents(r->with.world), key);
 	const ao_parent *known = ao_map_get(r->parents, key);
 	bool dropped = r->ending && !(known && known->held_ms);
-	if (!object || dropped) {
+	bool nothing = object && object->stub && !object->held.applied && !known && !has_children(r, object); /* it was never ours */
+	if (!object || dropped || nothing) {
 		ao_auto_str char *gone = ao_xstrdup(key); /* the queue may free its own when it is told */
 		ao_workqueue_done(r->queue, gone, AO_WORKQUEUE_OK);
 		if (!object)
@@ -295,7 +310,7 @@ bool ao_reconciler_all_planned(ao_reconciler *r)
 	size_t cursor = 0;
 	for (const ao_object *object; !r->all_planned && (object = ao_store_next(ao_world_parents(r->with.world), &cursor));) {
 		const ao_parent *parent = ao_map_get(r->parents, object->key);
-		if (!object->deleting && !(parent && *parent->bundle))
+		if (!object->deleting && !object->stub && !(parent && *parent->bundle))
 			return false;
 	}
 	r->all_planned = true;

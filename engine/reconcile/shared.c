@@ -109,11 +109,12 @@ static void tell_waiters(entry *e, const ao_kube_answer *answer)
 	}
 }
 
+/** Those that are in no namespace are everywhere. */
 static bool has_parent_in(ao_world *world, const char *namespace_)
 {
 	size_t cursor = 0;
 	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(world), &cursor));)
-		if (strcmp(parent->namespace_, namespace_) == 0 && !parent->deleting)
+		if ((!*parent->namespace_ || strcmp(parent->namespace_, namespace_) == 0) && !parent->deleting)
 			return true;
 	return false;
 }

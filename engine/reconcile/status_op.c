@@ -223,9 +223,9 @@ static ao_op_result report_broken_status(ao_pass *pass, const ao_object *object,
 	ao_instruments_policy_error(pass->reconciler->with.metrics, ao_bundle_failed_policy(bundle), ao_bundle_failed_hook(bundle));
 	ao_pass_event(pass, object, true, "PolicyError", NULL, ao_err_text(err));
 	ao_auto_json cJSON *tree = NULL, *after = cJSON_CreateObject();
-	if (ao_object_tree(object, &tree, NULL) < 0)
-		return AO_OP_END;
 	pass->parent->ready = false;
+	if (pass->reconciler->manifest->decorates || ao_object_tree(object, &tree, NULL) < 0)
+		return AO_OP_END;
 	ao_json_set(after, "status", broken_status(ao_json_at(tree, "status"), ao_err_text(err), pass->parent->generation));
 	put_records(pass, object, after);
 	put_claim(pass, tree, after);
@@ -383,7 +383,8 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	ao_auto_json cJSON *snapshot = NULL, *result = NULL;
 	ao_auto_err ao_err *err = NULL;
 	take_changes(pass);
-	if (is_beginning(pass, object) && hold(pass, first_patience_ms(pass))) {
+	bool decorates = r->manifest->decorates; /* then there is no status to write, only what the hooks say */
+	if (!decorates && is_beginning(pass, object) && hold(pass, first_patience_ms(pass))) {
 		pass->parent->rolling_out = true;
 		pass->parent->ready = false;
 		tell_plan(pass, object, NULL);
@@ -410,7 +411,7 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	if (code < 0)
 		return report_broken_status(pass, object, err);
 	pass->parent->rolling_out = cJSON_IsTrue(ao_json_at(result, "rolling_out")) || pass->parent->waits || pass->parent->replacing;
-	pass->parent->ready = ao_status_is_ready(ao_json_at(result, "status"));
+	pass->parent->ready = decorates || ao_status_is_ready(ao_json_at(result, "status"));
 	leave_queues(pass, object);
 	tell_plan(pass, object, result);
 	put_records(pass, object, result);
@@ -418,9 +419,11 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	const cJSON *before = ao_json_at(snapshot, "parent");
 	put_claim(pass, before, result);
 	put_settled(pass, object, before, result);
-	if (hold(pass, patience_ms(pass, object, before, result)))
+	if (!decorates && hold(pass, patience_ms(pass, object, before, result)))
 		return AO_OP_END;
 	emit_events(pass, ao_json_at(result, "events"), object);
+	if (decorates)
+		return AO_OP_END;
 	bool written = write_difference(pass, object, ao_json_at(before, "status"), ao_json_at(result, "status"));
 	return written ? AO_OP_WAIT : AO_OP_END;
 }

@@ -11,7 +11,8 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "reconcile/relations.h"
+#include "reconcile/owner.h"
+#include "reconcile/related.h"
 
 #include <string.h>
 
@@ -75,27 +76,34 @@ static void wake_key(void *arg, const char *key)
 		world->listener.on_dependent(world->listener.arg, key);
 }
 
-static void wake(ao_world *world, const char *namespace_, const char *name)
+static void wake_owner(ao_world *world, const ao_kind *kind, const ao_object *child)
 {
-	ao_auto_str char *key = *namespace_ ? ao_xasprintf("%s/%s", namespace_, name) : ao_xstrdup(name);
-	wake_key(world, key);
+	ao_auto_str char *key = ao_owner_key(world->manifest, kind, child);
+	if (key)
+		wake_key(world, key);
 }
 
 /** The parent of the child that owns this object. */
 static void wake_grandparent(ao_world *world, const ao_kind *kind, const ao_object *object)
 {
-	ao_auto_str char *key = ao_xasprintf("%s/%s", object->namespace_, object->owner_name);
 	for (size_t i = 0; i < world->manifest->kind_count; i++) {
 		const ao_kind *of = &world->manifest->kinds[i];
 		if (of->role != AO_ROLE_CHILD || strcmp(of->resource.kind, kind->owner) != 0)
 			continue;
+		ao_auto_str char *key = ao_owner_key_of(of, object);
 		const ao_object *owner = ao_store_get(ao_world_store(world, of), key);
 		if (owner && strcmp(owner->uid, object->owner_uid) == 0)
-			wake(world, owner->namespace_, owner->owner_name);
+			wake_owner(world, of, owner);
 	}
 }
 
-static void wake_visitor(void *arg, const ao_object *parent) { wake(arg, parent->namespace_, parent->name); }
+static void wake_labelled(ao_world *world, const ao_object *object)
+{
+	ao_auto_str char *key = ao_xasprintf("%s/%s", object->namespace_, object->label);
+	wake_key(world, key);
+}
+
+static void wake_visitor(void *arg, const ao_object *parent) { wake_key(arg, parent->key); }
 
 /** Wakes the parent that a change concerns. */
 static void tell(ao_world *world, const ao_kind *kind, ao_change change, const ao_object *object, const ao_object *before)
@@ -105,8 +113,9 @@ static void tell(ao_world *world, const ao_kind *kind, ao_change change, const a
 		on_parent_change(world, change, object, before);
 		break;
 	case AO_ROLE_CHILD:
-		if (strcmp(object->owner_kind, parent_kind(world)->resource.kind) == 0)
-			wake(world, object->namespace_, object->owner_name);
+		wake_owner(world, kind, object);
+		if (before && strcmp(before->owner_name, object->owner_name) != 0)
+			wake_owner(world, kind, before);
 		break;
 	case AO_ROLE_SHARED:
 		world->listener.on_shared(world->listener.arg, kind, object->key);
@@ -119,7 +128,7 @@ static void tell(ao_world *world, const ao_kind *kind, ao_change change, const a
 		else if (kind->same && *object->label)
 			ao_store_each_labelled(ao_world_parents(world), object->namespace_, object->label, wake_visitor, world);
 		else if (*object->label)
-			wake(world, object->namespace_, object->label);
+			wake_labelled(world, object);
 		break;
 	}
 }
@@ -232,9 +241,15 @@ static ao_store *new_store(const ao_world *world, const ao_kind *kind)
 	    .manager = world->manifest->field_manager,
 	    .legacy_managers = (const char *const *)world->manifest->legacy_managers,
 	    .projection = kind->projection,
-	    .owner_kind = kind->role == AO_ROLE_CHILD ? parent_kind(world)->resource.kind : kind->owner,
+	    .owner_kind = kind->by_label                ? NULL
+			  : kind->role == AO_ROLE_CHILD ? parent_kind(world)->resource.kind
+							: kind->owner,
+	    .owner_label = kind->by_label ? world->manifest->owner_label : NULL,
+	    .owner_annotation = world->manifest->owner_annotation,
 	    .annotation = parent ? world->manifest->class_annotation : NULL,
 	    .annotation_value = world->scope->class_,
+	    .traits = world->manifest->traits,
+	    .trait_count = parent ? world->manifest->trait_count : 0,
 	    .namespaces = (const char *const *)world->scope->namespaces,
 	});
 }
@@ -464,56 +479,10 @@ static void collect_absent(const ao_world *world, cJSON *snapshot)
 			cJSON_AddItemToArray(absent, cJSON_CreateString(world->manifest->kinds[i].resource.kind));
 }
 
-/** Visits what is related to a parent, kind by kind. */
-typedef struct relation {
-	ao_world *world;
-	const ao_object *parent;
-	const ao_kind *kind; /* the one being visited */
-	void (*fn)(void *arg, const ao_kind *kind, const ao_object *object);
-	void *arg;
-} relation;
-
-/** Does an earlier row of the same kind show this object already? */
-static bool is_shown(const relation *r, const ao_object *object)
-{
-	for (const ao_kind *kind = r->world->manifest->kinds; kind < r->kind; kind++) {
-		bool rival = kind->role == AO_ROLE_RELATED && kind->label && strcmp(kind->resource.kind, r->kind->resource.kind) == 0;
-		const ao_object *other = rival ? ao_store_get(ao_world_store(r->world, kind), object->key) : NULL;
-		if (other && strcmp(other->label, kind->same ? r->parent->label : r->parent->name) == 0)
-			return true;
-	}
-	return false;
-}
-
-static void related_visitor(void *arg, const ao_object *object)
-{
-	const relation *r = arg;
-	if (r->kind->same && is_shown(r, object))
-		return;
-	r->fn(r->arg, r->kind, object);
-}
-
-/** What is owned by this child, of the kind being visited. */
-static void owner_visitor(void *arg, const ao_kind *kind, const ao_object *child)
-{
-	relation *r = arg;
-	if (strcmp(kind->resource.kind, r->kind->owner) == 0)
-		ao_store_each_owned(ao_world_store(r->world, r->kind), child->uid, related_visitor, r);
-}
-
-/** @param rules_of  the key under which the rules are known */
 static void each_related(ao_world *world, const ao_object *parent, const char *rules_of,
 			 void (*fn)(void *arg, const ao_kind *kind, const ao_object *object), void *arg)
 {
-	for (size_t i = 0; i < world->manifest->kind_count; i++) {
-		relation r = {world, parent, &world->manifest->kinds[i], fn, arg};
-		if (r.kind->role == AO_ROLE_RELATED && r.kind->owner)
-			ao_world_each_child(world, parent->uid, owner_visitor, &r);
-		else if (r.kind->role == AO_ROLE_RELATED && r.kind->label && (!r.kind->same || *parent->label))
-			ao_store_each_labelled(ao_world_store(world, r.kind), parent->namespace_,
-					       r.kind->same ? parent->label : parent->name, related_visitor, &r);
-	}
-	ao_relations_each(world->relations, rules_of, fn, arg);
+	ao_related_each(world, world->relations, parent, rules_of, fn, arg);
 }
 
 int ao_world_relate(ao_world *world, const char *parent, const cJSON *rules, ao_err **reterr)

@@ -114,7 +114,7 @@ static bool is_left(const ao_policies *p, const ao_kind *kind)
 	const char *parent = ao_world_manifest(p->world)->kinds[0].resource.kind;
 	size_t cursor = 0;
 	for (const ao_object *o; (o = ao_store_next(ao_world_store(p->world, kind), &cursor));)
-		if (strcmp(o->owner_kind, parent) == 0)
+		if (kind->by_label || strcmp(o->owner_kind, parent) == 0)
 			return true;
 	return false;
 }

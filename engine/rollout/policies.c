@@ -62,7 +62,7 @@ ao_bundle *ao_policies_bundle_of(ao_policies *p, const ao_object *parent)
 	return (variant ? variant : ao_policies_spokesman(p))->loaded.bundle;
 }
 
-bool ao_policies_holds(const ao_policies *p, const ao_object *parent) { return !serves(p, parent); }
+bool ao_policies_holds(const ao_policies *p, const ao_object *parent) { return !parent->stub && !serves(p, parent); }
 
 bool ao_policies_apart(const ao_policies *p, const ao_object *parent)
 {
@@ -116,11 +116,13 @@ static void see_parent(ao_policies *p, const ao_object *parent)
 	if (known && strcmp(known->uid, parent->uid) != 0)
 		forget_parent(p, parent->key); /* another parent of this name */
 	ao_object_tree(parent, &tree, NULL);   /* what cannot be read has no bundle and is not ready */
-	const cJSON *has = path ? ao_json_at_path(tree, path) : NULL;
-	bool changed = note_parent(p, parent, tree, cJSON_IsString(has) ? has->valuestring : "");
+	const cJSON *said = path ? ao_json_at_path(tree, path) : NULL;
+	bool decorates = ao_world_manifest(p->world)->decorates; /* whether it is ready is not our doing */
+	ao_auto_str char *has = ao_xstrdup(decorates ? ao_has_of(p, parent) : cJSON_IsString(said) ? said->valuestring : NULL);
+	bool changed = note_parent(p, parent, tree, has ? has : "");
 	ao_machine_seen(p->machine, &(ao_machine_parent){.key = parent->key,
-							 .has = cJSON_IsString(has) ? has->valuestring : NULL,
-							 .ready = ao_status_is_ready(ao_json_at(tree, "status")),
+							 .has = has,
+							 .ready = decorates || ao_status_is_ready(ao_json_at(tree, "status")),
 							 .deleting = parent->deleting,
 							 .changed = changed});
 }
@@ -131,7 +133,7 @@ void ao_policies_parent_changed(ao_policies *p, const char *key)
 		return;
 	const ao_object *parent = ao_store_get(ao_world_parents(p->world), key);
 	ao_machine_tick(p->machine, ao_mono_ms());
-	if (parent)
+	if (parent && !parent->stub)
 		see_parent(p, parent);
 	else
 		forget_parent(p, key);
@@ -203,7 +205,8 @@ static void begin(ao_policies *p)
 	    p->recorded ? &p->record : NULL);
 	ao_machine_tick(p->machine, ao_mono_ms());
 	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(p->world), &cursor));)
-		see_parent(p, parent);
+		if (!parent->stub)
+			see_parent(p, parent);
 	tell_machine(p);
 	ao_machine_synced(p->machine);
 	ao_report_refused_before(p, AO_ROLLOUT_MAIN);
@@ -488,6 +491,7 @@ void ao_policies_free(ao_policies *p)
 	for (size_t i = 0; i < AO_ROLLOUT_TRACKS; i++)
 		ao_edit_clear(&p->edits[i]);
 	ao_map_free(p->parents);
+	ao_map_free_all(p->had);
 	ao_map_free_all(p->unkept);
 	ao_map_free_all(p->heard);
 	ao_map_free_all(p->edited);

@@ -37,7 +37,7 @@ typedef struct ao_edit {
 /** What the machine was told about a parent. */
 typedef struct ao_seen_parent {
 	char *uid;
-	char has[AO_BUNDLE_DIGEST]; /* as its status said last; "": nothing */
+	char has[AO_BUNDLE_DIGEST]; /* as its status said last, or has.c; "": nothing */
 	int64_t generation;
 	uint64_t labels;
 } ao_seen_parent;
@@ -62,6 +62,7 @@ struct ao_policies {
 	ao_rollout_record record; /* as the predecessor left it */
 	bool recorded;            /* there is such a record */
 	char *record_text;        /* as it was read or written last; or NULL */
+	ao_map *had;              /* uid -> digest, as the record that we found says of parents without a status of ours; or NULL */
 	char *stuck;              /* why the record cannot be used: no parent is touched until it can; or NULL */
 
 	ao_world *world; /* while leading */
@@ -152,6 +153,14 @@ void ao_kinds_spare(ao_policies *p);
 char *ao_kinds_trouble(const ao_policies *p, const ao_variant *variant, bool *ret_denied);
 /** When `anew` has run down. @param arg  the ao_policies */
 void ao_kinds_anew(void *arg);
+
+/* has.c: for parents that have no status of ours */
+/** What the record says: digest -> uids of those that have it, without the live one; NULL: statuses say it. The caller frees. */
+cJSON *ao_has_json(const ao_policies *p, const char *live);
+/** Takes what the record of the process before us says. @param text  NULL: there is none */
+void ao_has_recall(ao_policies *p, const char *text);
+/** The bundle that a parent has; NULL: none, as far as is known. Borrowed. */
+const char *ao_has_of(const ao_policies *p, const ao_object *parent);
 
 /* recall.c */
 /** The ConfigMaps are known now, or have changed. */

@@ -46,6 +46,7 @@ static void read_record(ao_policies *p)
 		ao_err_set(&err, r, "its text is not valid JSON");
 	if (!p->kinds) /* later they are our own business */
 		p->kinds = ao_record_kinds(text ? text : "");
+	ao_has_recall(p, text);
 	ao_archive_adopt(p->archive, kept); /* even of a record that is wrong: what it names is not overwritten */
 	ao_rollout_record_clear(&p->record);
 	p->record = record;

@@ -97,7 +97,7 @@ static cJSON *kept_json(const ao_map *kept)
 	return json;
 }
 
-char *ao_record_text(const ao_rollout_record *record, const ao_map *kept, const cJSON *kinds)
+char *ao_record_text(const ao_rollout_record *record, const ao_map *kept, const cJSON *kinds, const cJSON *has)
 {
 	ao_auto_json cJSON *json = cJSON_CreateObject();
 	put_number(json, "version", VERSION);
@@ -120,6 +120,8 @@ char *ao_record_text(const ao_rollout_record *record, const ao_map *kept, const 
 	ao_json_set(json, "kept", kept_json(kept));
 	if (cJSON_GetArraySize(kinds))
 		ao_json_set(json, "kinds", cJSON_Duplicate(kinds, 1));
+	if (cJSON_GetArraySize(has))
+		ao_json_set(json, "has", cJSON_Duplicate(has, 1));
 	char *text = ao_json_pretty(json);
 	if (strlen(text) <= MAX_PRETTY)
 		return text;

@@ -388,6 +388,8 @@ static void collect_parents(ao_policies *p)
 	size_t cursor = 0;
 	ao_auto_json cJSON *counts = cJSON_CreateObject();
 	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(p->world), &cursor));) {
+		if (parent->stub)
+			continue;
 		const char *digest = ao_machine_serves(p->machine, parent->key);
 		const cJSON *count = ao_json_at(counts, digest ? digest : "");
 		ao_json_set(counts, digest ? digest : "", cJSON_CreateNumber((count ? count->valuedouble : 0) + 1));

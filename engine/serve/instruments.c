@@ -242,6 +242,8 @@ void ao_instruments_parents(ao_metrics *m, const ao_manifest *manifest, const ao
 		return;
 	ao_metric_clear(m, manifest->gauge);
 	for (const ao_object *parent; (parent = ao_store_next(parents, &cursor));) {
+		if (parent->stub)
+			continue;
 		ao_auto_str char *state = text_at(parent, manifest->gauge_path);
 		ao_auto_str char *labels = ao_metric_labels("namespace", parent->namespace_, manifest->gauge_label, state);
 		ao_metric_add(m, manifest->gauge, labels, 1);

@@ -115,6 +115,29 @@ static void malformed_objects_are_refused(void **state)
 	ao_store_free(store);
 }
 
+static void note_name(void *arg, const ao_object *object) { strcat(strcat(arg, object->key), " "); }
+
+static void an_owner_may_be_named_by_a_label(void **state)
+{
+	(void)state;
+	char found[64] = "";
+	ao_store *store = ao_store_new(&(ao_store_options){.owner_label = "c/owner-uid", .owner_annotation = "c/owner"});
+	const ao_object *o =
+	    put(store, "{\"metadata\":{\"name\":\"m\",\"namespace\":\"two\",\"uid\":\"u-1\",\"labels\":{\"c/owner-uid\":\"p-1\"},"
+		       "\"annotations\":{\"c/owner\":\"one/a\"},\"ownerReferences\":[{\"kind\":\"Set\",\"name\":\"s\",\"uid\":\"x\","
+		       "\"controller\":true}]}}");
+	assert_string_equal(o->owner_uid, "p-1"); /* whoever else controls it */
+	assert_string_equal(o->owner_name, "one/a");
+	assert_string_equal(o->owner_kind, "");
+	ao_store_each_owned(store, "p-1", note_name, found);
+	assert_string_equal(found, "two/m ");
+	static const char bare[] =
+	    "{\"metadata\":{\"name\":\"m\",\"namespace\":\"two\",\"uid\":\"u-1\",\"labels\":{\"c/owner-uid\":\"\"}}}";
+	assert_int_equal(ao_store_put(store, span(bare), &o, NULL), -ENOENT); /* it is nobody's from here on */
+	assert_int_equal(ao_store_count(store), 0);
+	ao_store_free(store);
+}
+
 static void unwanted_owners_are_dropped(void **state)
 {
 	(void)state;
@@ -507,6 +530,7 @@ int main(void)
 	    cmocka_unit_test(who_wrote_what_is_kept_on_request),
 	    cmocka_unit_test(cluster_scoped_and_deleting),
 	    cmocka_unit_test(malformed_objects_are_refused),
+	    cmocka_unit_test(an_owner_may_be_named_by_a_label),
 	    cmocka_unit_test(unwanted_owners_are_dropped),
 	    cmocka_unit_test(digests_tell_what_changed),
 	    cmocka_unit_test(annotations_of_the_server_are_no_change),

@@ -67,12 +67,52 @@ static void two_bundles_have_pages_of_their_own(void **state)
 	}
 }
 
+static int read_child(const char *more, ao_manifest **ret, ao_err **reterr)
+{
+	ao_auto_json cJSON *tree = NULL;
+	ao_auto_str char *text = ao_xasprintf("{\"parent\":{\"apiVersion\":\"t/v1\",\"kind\":\"Owner\",\"plural\":\"owners\"},"
+					      "\"children\":[{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"plural\":\"configmaps\"%s}],"
+					      "\"field_manager\":\"m\",\"lease\":\"l\",\"component\":\"c\"}",
+					      more);
+	assert_int_equal(ao_json_parse(text, strlen(text), &tree, NULL), 0);
+	return ao_manifest_read(tree, ret, reterr);
+}
+
+static void children_by_label_are_watched_by_it(void **state)
+{
+	(void)state;
+	ao_auto_manifest ao_manifest *plain = NULL, *marked = NULL, *both = NULL;
+	assert_int_equal(read_child("", &plain, NULL), 0);
+	assert_int_equal(read_child(",\"owned_by\":\"label\"", &marked, NULL), 0);
+	assert_int_equal(read_child(",\"owned_by\":\"label\",\"selector\":\"app=x\"", &both, NULL), 0);
+	assert_true(!plain->kinds[1].by_label && !plain->kinds[1].selector);
+	assert_true(marked->kinds[1].by_label && both->kinds[1].by_label);
+	assert_string_equal(marked->owner_label, "c/owner-uid");
+	assert_string_equal(marked->kinds[1].selector, "c/owner-uid");
+	assert_string_equal(both->kinds[1].selector, "c/owner-uid,app=x");
+}
+
+static void the_scope_of_a_kind_is_that_of_its_urls(void **state)
+{
+	(void)state;
+	ao_auto_manifest ao_manifest *inside = NULL, *cluster = NULL, *wrong = NULL;
+	ao_auto_err ao_err *err = NULL;
+	assert_int_equal(read_child("", &inside, NULL), 0);
+	assert_int_equal(read_child(",\"scope\":\"Cluster\"", &cluster, NULL), 0);
+	assert_false(inside->kinds[0].resource.cluster_scoped || inside->kinds[1].resource.cluster_scoped);
+	assert_true(cluster->kinds[1].resource.cluster_scoped);
+	assert_int_equal(read_child(",\"scope\":\"World\"", &wrong, &err), -EINVAL);
+	assert_string_equal(ao_err_text(err), "manifest: children[1].scope \"World\" is not Cluster");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_related_kind_says_whose_its_objects_are),
 	    cmocka_unit_test(what_is_asked_for_by_rules_is_optional_and_only_looked_at),
 	    cmocka_unit_test(two_bundles_have_pages_of_their_own),
+	    cmocka_unit_test(children_by_label_are_watched_by_it),
+	    cmocka_unit_test(the_scope_of_a_kind_is_that_of_its_urls),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,12 +84,29 @@ static void the_annotation_tells_whose_it_is(void **state)
 	assert_true(ao_scope_serves(&blue, &manifest, ours));
 }
 
+static void a_kind_in_no_namespace_needs_all_of_them(void **state)
+{
+	(void)state;
+	ao_kind kinds[] = {{.resource = {.api_version = (char *)"x/v1", .kind = (char *)"Tenant"}},
+			   {.resource = {.api_version = (char *)"v1", .kind = (char *)"Namespace", .cluster_scoped = true}}};
+	ao_manifest manifest = {.kinds = kinds, .kind_count = 2}, without = {.kinds = kinds, .kind_count = 1};
+	ao_auto_scope ao_scope some = {0};
+	ao_auto_err ao_err *err = NULL;
+	assert_int_equal(ao_scope_read("", "a,b", &some, NULL), 0);
+	assert_int_equal(ao_scope_admits(&AO_SCOPE_ALL, &manifest, NULL), 0);
+	assert_int_equal(ao_scope_admits(&some, &without, NULL), 0);
+	assert_int_equal(ao_scope_admits(&some, &manifest, &err), -EINVAL);
+	assert_string_equal(ao_err_text(err),
+			    "Namespace (v1) is in no namespace: the bundle needs all namespaces; leave --watch-namespaces out");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(names_are_checked),
 	    cmocka_unit_test(flags_win_over_the_environment),
 	    cmocka_unit_test(the_annotation_tells_whose_it_is),
+	    cmocka_unit_test(a_kind_in_no_namespace_needs_all_of_them),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,7 @@ log = {}
 ---@field settings Settings the settings of the operator
 ---@field profile string? the release of the platform that the actor is for
 ---@field children table[] the observed objects that the actor owns
----@field child fun(kind: string, name: string): table? finds one of them
+---@field child fun(kind: string, name: string, namespace: string?): table? finds one of them
 ---@field related table[] the observed pods and autoscalers of the actor; the plan is made again when they change
 ---@field queues table<string, table> what brokers say about its queues; the plan is made again when that changes
 ---@field absent string[] kinds that the cluster does not know

@@ -14,7 +14,7 @@ M.CONTEXT = {
   { 'settings', 'Settings', 'the settings of the operator' },
   { 'profile', 'string?', 'the release of the platform that the actor is for' },
   { 'children', 'table[]', 'the observed objects that the actor owns' },
-  { 'child', 'fun(kind: string, name: string): table?', 'finds one of them' },
+  { 'child', 'fun(kind: string, name: string, namespace: string?): table?', 'finds one of them' },
   { 'related', 'table[]', 'the observed pods and autoscalers of the actor; the plan is made again when they change' },
   { 'queues', 'table<string, table>', 'what brokers say about its queues; the plan is made again when that changes' },
   { 'absent', 'string[]', 'kinds that the cluster does not know' },
