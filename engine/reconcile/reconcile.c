@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define SCHEMAS_INTERVAL_MS 10000
+#define KEPT 4 /* one place in so many is for edits alone, which else wait for the answers to writes that nobody waits for */
 #define STATUS_INTERVAL_MS 1000 /* a storm of changes in what belongs to a parent costs one pass a second */
 
 static void free_parent(ao_parent *parent)
@@ -201,8 +202,10 @@ ao_reconciler *ao_reconciler_new(const ao_reconciler_options *options)
 	ao_metric_add(r->with.metrics, "controller_runtime_reconcile_errors_total", r->label, 0);
 	ao_metric_add(r->with.metrics, "controller_runtime_terminal_reconcile_errors_total", r->label, 0);
 	r->parents = ao_map_new();
-	r->queue = ao_workqueue_new(options->loop, &(ao_workqueue_options){.max_active = options->max_concurrent, .on_time = on_time},
-				    start_pass, r);
+	r->queue = ao_workqueue_new(
+	    options->loop,
+	    &(ao_workqueue_options){.max_active = options->max_concurrent, .kept = options->max_concurrent / KEPT, .on_time = on_time},
+	    start_pass, r);
 	return r;
 }
 
