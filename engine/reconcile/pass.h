@@ -68,6 +68,7 @@ typedef struct ao_parent {
 	bool unfit;         /* an object, or a field that was left out of it, did not fit its schema */
 	uint64_t schemas;   /* digest of the server's schemas that its last plan was checked by */
 	char *beside;       /* what its last plan had beside objects of its own, if settled.h can tell: the part of a text; or NULL */
+	char *recalled;     /* the same of the plan that an operator before us carried out, when we began with what it recorded; or NULL */
 	char *rendered;     /* digest of everything the last plan held, in hex; or NULL */
 	char *carried;      /* the same, of the last plan that was carried out to its end; or NULL */
 	uint64_t status_ms; /* when its status was last written, or held back, monotonic; 0: never */

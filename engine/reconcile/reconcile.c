@@ -27,6 +27,7 @@ static void free_parent(ao_parent *parent)
 	cJSON_Delete(parent->policy_error);
 	cJSON_Delete(parent->changed);
 	free(parent->beside);
+	free(parent->recalled);
 	free(parent->finalizing);
 	free(parent->rendered);
 	free(parent->carried);
