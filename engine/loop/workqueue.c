@@ -375,8 +375,6 @@ void ao_workqueue_resume(ao_workqueue *queue)
 	set_idle(queue);
 }
 
-bool ao_workqueue_is_busy(const ao_workqueue *queue) { return queue->stats.waiting > queue->options.max_active; }
-
 ao_workqueue_stats ao_workqueue_get_stats(const ao_workqueue *queue)
 {
 	ao_workqueue_stats stats = queue->stats;

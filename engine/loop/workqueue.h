@@ -67,6 +67,4 @@ void ao_workqueue_forget(ao_workqueue *queue, const char *key);
 void ao_workqueue_pause(ao_workqueue *queue);
 /** Hands out work again. */
 void ao_workqueue_resume(ao_workqueue *queue);
-/** Are there more keys waiting than may be worked on at the same time? */
-bool ao_workqueue_is_busy(const ao_workqueue *queue);
 ao_workqueue_stats ao_workqueue_get_stats(const ao_workqueue *queue);

@@ -36,13 +36,18 @@ static void free_parent(ao_parent *parent)
 	free(parent);
 }
 
+static void leave(ao_reconciler *r, ao_parent *parent)
+{
+	ao_queues_forget(r->with.queues, parent->uid);
+	r->untold -= parent->untold;
+	free_parent(parent);
+}
+
 static void forget(ao_reconciler *r, const char *key)
 {
 	ao_parent *parent = ao_map_remove(r->parents, key);
-	if (parent) {
-		ao_queues_forget(r->with.queues, parent->uid);
-		free_parent(parent);
-	}
+	if (parent)
+		leave(r, parent);
 	ao_workqueue_forget(r->queue, key);
 }
 
@@ -52,10 +57,8 @@ static ao_parent *remember(ao_reconciler *r, const ao_object *object)
 	ao_parent *parent = ao_map_get(r->parents, object->key);
 	if (parent && strcmp(parent->uid, object->uid) == 0)
 		return parent;
-	if (parent) {
-		ao_queues_forget(r->with.queues, parent->uid);
-		free_parent(parent);
-	}
+	if (parent)
+		leave(r, parent);
 	parent = ao_xcalloc(1, sizeof(*parent));
 	*parent = (ao_parent){.key = ao_xstrdup(object->key), .uid = ao_xstrdup(object->uid), .memos = ao_map_new()};
 	ao_map_put(r->parents, object->key, parent);
