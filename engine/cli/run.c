@@ -165,7 +165,7 @@ static int parse(run_args *args, int argc, char **argv, ao_err **reterr)
 	    {"health-probe-bind-address", 0, .text = &o->probe_address, .value = "ADDR",
 	     .help = "where /healthz and /readyz are served (default :8081)"},
 	    {"max-concurrent-reconciles", 0, .text = &args->workers, .value = "N",
-	     .help = "parents worked on at the same time (default 10)"},
+	     .help = "parents worked on at the same time (default 10), of which a quarter is kept for edits"},
 	    {"record", 0, .text = &args->record_dir, .value = "DIR", .help = "write each snapshot and its plan there, for `replay`"},
 	    {"record-limit", 0, .text = &args->record_limit, .value = "SIZE",
 	     .help = "what these may take on the disk; the oldest go first (default 64Mi)"},

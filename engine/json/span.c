@@ -5,6 +5,9 @@
 #include "json/json.h"
 
 #include <endian.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -38,6 +41,15 @@ static uint64_t find_byte(uint64_t eight, char byte)
 static size_t find_special(ao_span s, size_t i)
 {
 	/* most strings are too short for memchr() to be worth its call */
+#ifdef __SSE2__
+	const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
+	for (; s.len - i >= sizeof(quote); i += sizeof(quote)) {
+		const __m128i some = _mm_loadu_si128((const __m128i *)(const void *)(s.at + i));
+		int found = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(some, quote), _mm_cmpeq_epi8(some, backslash)));
+		if (found)
+			return i + (size_t)__builtin_ctz((unsigned)found);
+	}
+#endif
 	for (uint64_t eight; s.len - i >= sizeof(eight); i += sizeof(eight)) {
 		memcpy(&eight, s.at + i, sizeof(eight));
 		eight = le64toh(eight);
@@ -172,6 +184,19 @@ ao_span ao_span_get(ao_span object, const char *key)
 		if (ao_span_is_key(name, key))
 			return value;
 	return (ao_span){0};
+}
+
+bool ao_span_pick(ao_span object, const char *const *keys, ao_span *ret)
+{
+	size_t cursor = 0, start = object.at ? skip_space(object, 0) : 0;
+	ao_span name, value;
+	for (size_t i = 0; keys[i]; i++)
+		ret[i] = (ao_span){0};
+	while (ao_span_member(object, &cursor, &name, &value))
+		for (size_t i = 0; keys[i]; i++)
+			if (!ret[i].at && ao_span_is_key(name, keys[i]))
+				ret[i] = value;
+	return ao_span_ended(object, cursor) && object.at[start] == '{';
 }
 
 ao_span ao_span_at_(ao_span object, ...)

@@ -29,6 +29,12 @@ bool ao_span_ended(ao_span walked, size_t cursor);
 /** Is the text one object to its very end? What lies inside its members is not looked at. */
 bool ao_span_is_object(ao_span text);
 
+/**
+ * The values of some members, in one walk: for each key the first one, or an absent span. It looks at all of the object, so one key is better got.
+ * @param keys  NULL at the end. @param ret  one for each
+ * @return as ao_span_is_object()
+ */
+bool ao_span_pick(ao_span object, const char *const *keys, ao_span *ret);
 /** The value of the first member with that key, or an absent span. */
 ao_span ao_span_get(ao_span object, const char *key);
 /** ao_span_at(object, "metadata", "name") */

@@ -57,25 +57,24 @@ static int error_of(const ao_kube_answer *answer, const cJSON *status, const ao_
 static bool is_status(ao_span body) { return ao_span_is(ao_span_get(body, "kind"), "Status"); }
 
 /** @param wanted  NULL: any text */
-static bool has(ao_span metadata, const char *key, const char *wanted)
-{
-	ao_span value = ao_span_get(metadata, key);
-	return wanted ? ao_span_is(value, wanted) : value.len > 2 && *value.at == '"';
-}
+static bool fits(ao_span value, const char *wanted) { return wanted ? ao_span_is(value, wanted) : value.len > 2 && *value.at == '"'; }
 
 /** Is the body what a 2xx to such a request holds: the object itself, or for what was deleted at once a Status of success? */
 static bool is_answer(ao_span body, const char *method, const ao_kube_object *object)
 {
+	static const char *const MEMBERS[] = {"apiVersion", "kind", "metadata", "status", NULL}, *const NAMES[] = {"name", "namespace",
+														   "uid", NULL};
 	const ao_resource *resource = object->resource;
-	ao_span metadata = ao_span_get(body, "metadata");
-	if (!ao_span_is_object(body))
+	ao_span members[4], names[3];
+	if (!ao_span_pick(body, MEMBERS, members))
 		return false;
-	if (is_status(body))
-		return strcmp(method, "DELETE") == 0 && ao_span_is(ao_span_get(body, "status"), "Success");
-	return ao_span_is(ao_span_get(body, "apiVersion"), resource->api_version) &&
-	       ao_span_is(ao_span_get(body, "kind"), resource->kind) && has(metadata, "name", object->name) &&
-	       (!object->namespace_ || !*object->namespace_ || has(metadata, "namespace", object->namespace_)) &&
-	       has(metadata, "uid", object->uid);
+	if (ao_span_is(members[1], "Status"))
+		return strcmp(method, "DELETE") == 0 && ao_span_is(members[3], "Success");
+	if (!ao_span_is(members[0], resource->api_version) || !ao_span_is(members[1], resource->kind) || !members[2].at)
+		return false;
+	ao_span_pick(members[2], NAMES, names);
+	return fits(names[0], object->name) && (!object->namespace_ || !*object->namespace_ || fits(names[1], object->namespace_)) &&
+	       fits(names[2], object->uid);
 }
 
 /** "HTTP status 503", with the first line of a text that came with it. */

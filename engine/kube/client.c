@@ -20,13 +20,14 @@
 #include "kube/auth.h"
 #include "kube/identity.h"
 #include "kube/warnings.h"
+#include "kube/window.h"
 #include "loop/backoff.h"
 #include "loop/ranks.h"
 #include "json/json.h"
 
 #include <string.h>
 
-#define MAX_WRITES 16
+#define URGENT_WRITES 4      /* for which somebody waits, beside the window of all others */
 #define STREAM_CONNECTIONS 8 /* a watch lives for ten minutes; until the last one has left a connection, the server may end others */
 #define MAX_REPEATS 10
 #define MIN_REST_MS 100
@@ -40,7 +41,7 @@ typedef enum {
 	IDLE,      /* about to begin, or to end */
 	REFUSED,   /* a timer of no length answers it */
 	WAITING,   /* for credentials, which a plugin is about to give */
-	IN_LINE,   /* a write behind 16 others */
+	IN_LINE,   /* a write for which the window has no room yet */
 	IN_FLIGHT, /* sent */
 	STREAMING, /* ... and the first piece of its answer came */
 	RESTING,   /* until its timer says that it may be sent again */
@@ -83,6 +84,7 @@ struct ao_kube {
 	ao_ranks line;
 	uint64_t joins;           /* of the line */
 	unsigned writes;          /* in flight */
+	ao_window window;         /* how many may be */
 	uint64_t own_peace_ms;    /* when the server may be asked again, monotonic */
 	uint64_t *peace_until_ms; /* that, or the one of the client whose sibling we are */
 };
@@ -103,6 +105,7 @@ static int new_client(ao_loop *loop, const ao_kubeconfig *config, const char *us
 	kube->config = config;
 	kube->user_agent = ao_xstrdup(user_agent);
 	kube->peace_until_ms = &kube->own_peace_ms;
+	kube->window = ao_window_init();
 	ao_http_options options = {
 	    .ca_pem = config->ca_pem,
 	    .cert_pem = config->client_cert_pem,
@@ -181,9 +184,10 @@ void ao_kube_reset(ao_kube *kube)
 
 /* ---- the line ---- */
 
+static const unsigned RANKS[AO_KUBE_RANKS] = {[AO_KUBE_URGENT] = 0, [AO_KUBE_USUAL] = 1, [AO_KUBE_STATUS] = 2, [AO_KUBE_EVENT] = 3};
+
 static void join_line(ao_kube_call *call)
 {
-	static const unsigned RANKS[AO_KUBE_RANKS] = {[AO_KUBE_URGENT] = 0, [AO_KUBE_USUAL] = 1, [AO_KUBE_STATUS] = 2, [AO_KUBE_EVENT] = 3};
 	call->in_line.of = call;
 	ao_ranks_join(&call->kube->line, &call->in_line, RANKS[call->with.rank], call->kube->joins++);
 }
@@ -203,10 +207,23 @@ static void enter(ao_kube_call *call, phase next)
 
 static void attempt(ao_kube_call *call);
 
+static bool has_room(const ao_kube *kube, ao_kube_rank rank)
+{
+	return kube->writes < kube->window.size + (rank == AO_KUBE_URGENT ? URGENT_WRITES : 0);
+}
+
+/** Who may be sent now, of those in line; NULL: nobody. */
+static ao_kube_call *next_in_line(ao_kube *kube)
+{
+	if (has_room(kube, AO_KUBE_USUAL))
+		return ao_ranks_turn(&kube->line);
+	return has_room(kube, AO_KUBE_URGENT) ? ao_ranks_first(&kube->line, RANKS[AO_KUBE_URGENT]) : NULL;
+}
+
 static void start_waiting(ao_kube *kube)
 {
 	ao_kube_call *call;
-	while (kube->writes < MAX_WRITES && (call = ao_ranks_turn(&kube->line)))
+	while ((call = next_in_line(kube)))
 		attempt(call);
 }
 
@@ -241,12 +258,23 @@ static void answer_and_free(ao_kube_call *call, const ao_kube_answer *answer)
 		fn(arg, answer); /* may free the client */
 }
 
+static bool is_anybody_in_line(const ao_kube *kube)
+{
+	for (unsigned rank = 0; rank < AO_RANKS; rank++)
+		if (ao_ranks_first(&kube->line, rank))
+			return true;
+	return false;
+}
+
 /** Says once for each attempt how it went; for a stream when it begins, because its end tells nothing of how fast the server is. */
 static void tell(ao_kube_call *call, long status)
 {
 	ao_kube *kube = call->kube;
+	uint64_t now = ao_mono_ms(), took_ms = now - call->attempt_ms;
+	if (call->write && status)
+		ao_window_answered(&kube->window, now, took_ms, kube->writes, is_anybody_in_line(kube));
 	if (kube->on_answer)
-		kube->on_answer(kube->on_answer_arg, call->method, status, ao_mono_ms() - call->attempt_ms);
+		kube->on_answer(kube->on_answer_arg, call->method, status, took_ms);
 }
 
 static void answer_refused(ao_kube_call *call)
@@ -478,7 +506,7 @@ static void attempt(ao_kube_call *call)
 		enter(call, WAITING);
 	} else if (ready < 0) {
 		refuse(call, &NO_CREDENTIALS);
-	} else if (call->write && kube->writes >= MAX_WRITES) {
+	} else if (call->write && !has_room(kube, call->with.rank)) {
 		enter(call, IN_LINE);
 	} else {
 		enter(call, IN_FLIGHT);

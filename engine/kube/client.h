@@ -3,7 +3,8 @@
  * client.h -- requests to the API server: authentication, retry where the server asks for it, and answers told apart.
  *
  * Watches have connections of their own: one that a server sends away (GOAWAY) lives on for them, and nothing waits for its end.
- * At most 16 writes are in flight; more wait, those of a higher rank before others, and each eighth place goes to the one that has waited longest.
+ * At most 16 writes are in flight, fewer where the server is busy (window.h), and four more for which somebody waits.  Others are in line, those
+ * of a higher rank before the rest, and each eighth place goes to the one that has waited longest.
  * After a 429 or 5xx with Retry-After nothing at all is sent for as long as the server
  * asks (at most two minutes), by siblings neither; after a 429 without it that call alone rests, for 1 s doubling to 30 s.  Such calls are sent
  * again, up to 10 times and within their time; everything else is the caller's to retry (the work queue does).  A write is refused with -EPERM when the gate says no (lease

@@ -104,12 +104,16 @@ static void report_deleted(ao_informer *inf, ao_object *object)
 	ao_object_free(object);
 }
 
-static void put(ao_informer *inf, ao_span text)
+static char *version_of(ao_span text) { return ao_span_text(ao_span_at(text, "metadata", "resourceVersion")); }
+
+/** @return the version of the object; the caller frees */
+static char *put(ao_informer *inf, ao_span text)
 {
 	const ao_object *object = NULL;
 	ao_object *before = NULL;
 	ao_auto_err ao_err *err = NULL;
 	int r = ao_store_swap(inf->store, text, !is_listing(inf), &object, &before, &err);
+	char *version = r == 0 && *object->resource_version ? ao_xstrdup(object->resource_version) : version_of(text);
 	if (r == -ENOENT) {
 		report_deleted(inf, before);
 	} else if (r == 0) {
@@ -122,6 +126,7 @@ static void put(ao_informer *inf, ao_span text)
 		ao_auto_str char *name = ao_span_text(ao_span_at(text, "metadata", "name"));
 		ao_warn(AO_KUBE, name, "one of the %s cannot be read and is skipped: %s", plural(inf), ao_err_text(err));
 	}
+	return version;
 }
 
 /** Everything that `version` holds has been put: what was not is gone. */
@@ -316,11 +321,9 @@ static void on_event(void *arg, ao_watch_event event, ao_span object)
 {
 	ao_informer *inf = arg;
 	ao_auto_frame ao_frame *frame = ao_frame_enter(&inf->frame);
-	ao_auto_str char *version = ao_span_text(ao_span_at(object, "metadata", "resourceVersion"));
 	works(inf);
-	if (event == AO_WATCH_PUT)
-		put(inf, object);
-	else if (event == AO_WATCH_DELETED)
+	ao_auto_str char *version = event == AO_WATCH_PUT ? put(inf, object) : version_of(object);
+	if (event == AO_WATCH_DELETED)
 		report_deleted(inf, ao_store_take(inf->store, object));
 	else if (event == AO_WATCH_LISTED && inf->phase == STREAMING && version)
 		finish_list(inf, version);
@@ -358,7 +361,7 @@ static void on_item(void *arg, ao_span object)
 {
 	ao_informer *inf = arg;
 	ao_auto_frame ao_frame *frame = ao_frame_enter(&inf->frame);
-	put(inf, object);
+	free(put(inf, object));
 }
 
 static void on_list_end(void *arg, const ao_kube_answer *answer, const char *version)

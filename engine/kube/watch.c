@@ -60,10 +60,24 @@ static int take_error(ao_watch *w, ao_span status)
 	return w->error_code == 410 ? -ESTALE : -EIO;
 }
 
+/**
+ * The object of an event.  A server writes the type, then the object and nothing else, so where that one ends is known without a look at it;
+ * whoever takes it sees whether it is whole.
+ */
+static ao_span object_of(ao_span event, ao_span type)
+{
+	static const char BETWEEN[] = ",\"object\":{";
+	const char *after = type.at + type.len, *end = event.at + event.len;
+	size_t rest = (size_t)(end - after), len = sizeof(BETWEEN) - 1;
+	if (rest > len + 2 && memcmp(after, BETWEEN, len) == 0 && end[-1] == '}' && end[-2] == '}')
+		return (ao_span){after + len - 1, rest - len};
+	return ao_span_get(event, "object");
+}
+
 static int on_line(void *arg, const char *line, size_t len)
 {
 	ao_watch *w = arg;
-	ao_span event = {line, len}, type = ao_span_get(event, "type"), object = ao_span_get(event, "object");
+	ao_span event = {line, len}, type = ao_span_get(event, "type"), object = type.at ? object_of(event, type) : (ao_span){0};
 	if (!type.at || !object.at)
 		return -EPROTO;
 	if (ao_span_is(type, "ADDED") || ao_span_is(type, "MODIFIED"))

@@ -23,6 +23,8 @@ void ao_ranks_leave(ao_ranks *ranks, ao_ranked *item)
 	*(item->next ? &item->next->previous : &ranks->last[item->rank]) = item->previous;
 }
 
+void *ao_ranks_first(const ao_ranks *ranks, unsigned rank) { return ranks->first[rank] ? ranks->first[rank]->of : NULL; }
+
 void *ao_ranks_turn(ao_ranks *ranks)
 {
 	ao_ranked *chosen = NULL;

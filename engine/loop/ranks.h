@@ -28,5 +28,7 @@ typedef struct ao_ranks {
 void ao_ranks_join(ao_ranks *ranks, ao_ranked *item, unsigned rank, uint64_t since);
 /** Leaves the line that it is in. */
 void ao_ranks_leave(ao_ranks *ranks, ao_ranked *item);
+/** Who is first in the line of a rank; it stays there. @return its `of`; NULL: nobody is */
+void *ao_ranks_first(const ao_ranks *ranks, unsigned rank);
 /** Whose turn it is; it stays in its line until it leaves. @return its `of`; NULL: nobody waits */
 void *ao_ranks_turn(ao_ranks *ranks);

@@ -24,6 +24,7 @@ typedef struct item {
 	ao_workqueue_rank rank;       /* of what waits, or will */
 	ao_workqueue_rank asked_rank; /* of what is asked for at `asked_at` */
 	bool waiting, active, dirty;
+	bool first; /* active, and began as what somebody waits for */
 	unsigned failures;
 	uint64_t asked_at, backoff_at; /* NEVER: not */
 	uint64_t backoff_end;          /* of the last back-off, though the work may have begun earlier */
@@ -43,6 +44,7 @@ struct ao_workqueue {
 	uv_idle_t idle;
 	ao_timer *timer;
 	ao_workqueue_stats stats;
+	size_t others; /* active, and nobody waits for them */
 	bool paused, freed;
 };
 
@@ -158,10 +160,19 @@ static void drop_if_idle(ao_workqueue *queue, item *it)
 
 static void hand_out(uv_idle_t *handle);
 
+/** Is there a place for a key that nobody waits for? */
+static bool is_open(const ao_workqueue *queue) { return queue->others + queue->options.kept < queue->options.max_active; }
+
+static bool may_start(const ao_workqueue *queue)
+{
+	bool fits = is_open(queue) ? queue->stats.waiting : ao_ranks_first(&queue->line, AO_WORKQUEUE_FIRST) != NULL;
+	return fits && queue->stats.active < queue->options.max_active && !queue->paused;
+}
+
 /** The idle handle runs exactly while there is work that may be started. */
 static void set_idle(ao_workqueue *queue)
 {
-	if (queue->stats.waiting && queue->stats.active < queue->options.max_active && !queue->paused)
+	if (may_start(queue))
 		uv_idle_start(&queue->idle, hand_out);
 	else
 		uv_idle_stop(&queue->idle);
@@ -226,10 +237,12 @@ static void tell_time(const ao_workqueue *queue, bool worked, uint64_t since_ns)
 
 static void start_next(ao_workqueue *queue)
 {
-	item *it = ao_ranks_turn(&queue->line);
+	item *it = is_open(queue) ? ao_ranks_turn(&queue->line) : ao_ranks_first(&queue->line, AO_WORKQUEUE_FIRST);
 	leave_line(queue, it);
 	queue->stats.active++;
 	it->active = true;
+	it->first = it->rank == AO_WORKQUEUE_FIRST;
+	queue->others += !it->first;
 	it->started_ns = uv_hrtime();
 	tell_time(queue, false, it->added_ns);
 	if (it->backoff_at != NEVER) {
@@ -244,7 +257,7 @@ static void hand_out(uv_idle_t *handle)
 {
 	ao_workqueue *queue = uv_handle_get_data((uv_handle_t *)handle);
 	uint64_t end = uv_hrtime() + queue->options.slice_ms * 1000000;
-	while (!queue->freed && !queue->paused && queue->stats.waiting && queue->stats.active < queue->options.max_active) {
+	while (!queue->freed && may_start(queue)) {
 		start_next(queue);
 		if (uv_hrtime() >= end)
 			break;
@@ -320,6 +333,7 @@ void ao_workqueue_done(ao_workqueue *queue, const char *key, ao_workqueue_result
 	item *it = ao_map_get(queue->items, key);
 	ao_require(it && it->active);
 	it->active = false;
+	queue->others -= !it->first;
 	queue->stats.active--;
 	queue->stats.done++;
 	tell_time(queue, true, it->started_ns);
@@ -360,8 +374,6 @@ void ao_workqueue_resume(ao_workqueue *queue)
 	queue->paused = false;
 	set_idle(queue);
 }
-
-bool ao_workqueue_is_busy(const ao_workqueue *queue) { return queue->stats.waiting > queue->options.max_active; }
 
 ao_workqueue_stats ao_workqueue_get_stats(const ao_workqueue *queue)
 {

@@ -9,6 +9,7 @@
  * Work is asynchronous: the handler starts it, and ao_workqueue_done() says later that it has ended.
  * Keys are handed out by rank, and in the order they came within one; each eighth turn goes to the key that has waited longest, whatever its
  * rank, so that none starves.  A key that is added again with a higher rank takes that one, at the end of its line.
+ * Some places may be kept for the first rank: what somebody waits for does not wait then until other work has ended.
  * The queue hands out work from the loop, never from inside ao_workqueue_add(), at most `slice_ms` at a stretch so that
  * lease and probes get their turn.
  * Threads: the loop thread only.
@@ -36,9 +37,10 @@ typedef enum {
 } ao_workqueue_result;
 
 typedef struct ao_workqueue_options {
-	size_t max_active;      /* keys worked on at the same time; 0 means 1 */
-	uint64_t base_ms;       /* first back-off; 0 means 5 */
-	uint64_t max_ms;        /* ceiling of the back-off; 0 means 30000 */
+	size_t max_active; /* keys worked on at the same time; 0 means 1 */
+	size_t kept;       /* ... of which that many have the rank AO_WORKQUEUE_FIRST, or their places stay free; less than max_active */
+	uint64_t base_ms;  /* first back-off; 0 means 5 */
+	uint64_t max_ms;   /* ceiling of the back-off; 0 means 30000 */
 	uint64_t seldom_max_ms; /* ... of AO_WORKQUEUE_SELDOM; 0 means 300000 */
 	uint64_t slice_ms;      /* longest stretch of starting work before the loop gets its turn; 0 means 10 */
 	/** Told how long a key waited before its work began, and (`worked`) how long the work took; may be NULL. Must not use the queue. */
@@ -65,6 +67,4 @@ void ao_workqueue_forget(ao_workqueue *queue, const char *key);
 void ao_workqueue_pause(ao_workqueue *queue);
 /** Hands out work again. */
 void ao_workqueue_resume(ao_workqueue *queue);
-/** Are there more keys waiting than may be worked on at the same time? */
-bool ao_workqueue_is_busy(const ao_workqueue *queue);
 ao_workqueue_stats ao_workqueue_get_stats(const ao_workqueue *queue);

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "policy/plan.h"
 #include "reconcile/pass.h"
+#include "reconcile/settled.h"
 
 #include <string.h>
 
@@ -59,12 +60,18 @@ static bool is_rendered_again(const ao_pass *pass)
 	return pass->plan.previous && strcmp(pass->plan.previous, pass->parent->rendered) == 0;
 }
 
+/** Was this child rendered just so by the operator before this one? */
+static bool is_recalled(const ao_parent *parent, uint64_t digest)
+{
+	return parent->recalled && ao_settled_has_own(parent->recalled, digest);
+}
+
 /**
  * Is this child already what the plan wants?  Yes when it is the very object we last saw to be right; or when it equals what we render in
- * effect and nothing we rendered earlier can be left over in it, that is when the digest of the last rendering is today's, or when nobody
- * of ours ever rendered it and its maker had seen the parent as it is (taken over: left alone until something really changes).  What we made
- * ourselves and ended before we could record it may have been made by other policies.  A child of a kind that is not simply changed in
- * place carries a digest of what was rendered, so equal in effect is all.
+ * effect and nothing we rendered earlier can be left over in it, that is when the digest of the last rendering, or of the child in it, is
+ * today's, or when nobody of ours ever rendered it and its maker had seen the parent as it is (taken over: left alone until something really
+ * changes).  What we made ourselves and ended before we could record it may have been made by other policies.  A child of a kind that is not
+ * simply changed in place carries a digest of what was rendered, so equal in effect is all.
  */
 static bool as_wanted(ao_pass *pass, const ao_kind *kind, const cJSON *item, uint64_t digest, const ao_object *observed)
 {
@@ -78,9 +85,10 @@ static bool as_wanted(ao_pass *pass, const ao_kind *kind, const cJSON *item, uin
 	pass->object.difference = NULL;
 	if (ao_world_tree(kind, observed, &tree, NULL) < 0 || !ao_apply_equal(desired, tree, &pass->object.difference))
 		return false;
-	bool leftovers = known                 ? memo->desired != digest
-			 : pass->plan.previous ? !is_rendered_again(pass)
-					       : pass->plan.behind || (pass->plan.unrecorded && observed->held.post_at >= 0);
+	bool leftovers = known                               ? memo->desired != digest
+			 : is_recalled(pass->parent, digest) ? false
+			 : pass->plan.previous               ? !is_rendered_again(pass)
+							     : pass->plan.behind || (pass->plan.unrecorded && observed->held.post_at >= 0);
 	leftovers = leftovers && way_of(item) == AO_UPDATE_IN_PLACE;
 	if (!leftovers)
 		*memo = (ao_memo){.desired = digest, .observed = observed->spec_digest, .seen = true};

@@ -70,10 +70,12 @@ typedef struct ao_parent {
 	bool unfit;         /* an object, or a field that was left out of it, did not fit its schema */
 	uint64_t schemas;   /* digest of the server's schemas that its last plan was checked by */
 	char *beside;       /* what its last plan had beside objects of its own, if settled.h can tell: the part of a text; or NULL */
+	char *recalled;     /* the same of the plan that an operator before us carried out, when we began with what it recorded; or NULL */
 	char *rendered;     /* digest of everything the last plan held, in hex; or NULL */
 	char *carried;      /* the same, of the last plan that was carried out to its end; or NULL */
 	uint64_t status_ms; /* when its status was last written, or held back, monotonic; 0: never */
 	uint64_t held_ms;   /* since when a status is held back, because better news is near; 0: none is */
+	bool untold;        /* ... and nothing has been told yet */
 	cJSON *changed;     /* what was done to children since the status was written last, as outcome.changed; or NULL */
 	bool edited;        /* somebody has changed it, and waits */
 	char *finalizing;   /* what policies still wait for before it may go, as it was told last; or NULL */
@@ -159,6 +161,7 @@ struct ao_reconciler {
 	ao_map *parents;          /* key -> ao_parent */
 	uint64_t build;           /* digest of what we are made of */
 	char *label;              /* controller="...", for metrics */
+	size_t untold;            /* how many parents have nothing told of them yet, because their status is held back */
 	bool ending;              /* only what is held back is still told */
 	bool all_planned;         /* every parent has had a plan since we began: it is known which parent has which queue */
 	uint64_t schemas_ms;      /* when the server's schemas were last doubted, monotonic; 0: never */

@@ -133,10 +133,10 @@ char *ao_plan_settled(const ao_pass *pass, const ao_object *object)
 	return ao_settled_text(&settled, parent->beside);
 }
 
-static bool shared_are_right(const ao_reconciler *r, const char *shared)
+static bool shared_are_right(const ao_reconciler *r, const char *beside)
 {
 	size_t cursor = 0;
-	for (uint64_t digest; ao_settled_next_shared(shared, &cursor, &digest);)
+	for (uint64_t digest; ao_settled_next_shared(beside, &cursor, &digest);)
 		if (!ao_shared_is_right(r->with.shared, digest))
 			return false;
 	return true;
@@ -172,8 +172,8 @@ static bool recall_settled(const ao_pass *pass, const ao_object *object)
 		return false;
 	uint64_t schemas = ao_openapi_digest(r->with.openapi);
 	ao_settled settled = settled_now(pass, object, rendered, schemas);
-	const char *shared = ao_settled_fits(text, &settled);
-	if (!shared || !shared_are_right(r, shared))
+	const char *beside = ao_settled_fits(text, &settled);
+	if (!beside || !shared_are_right(r, beside))
 		return false;
 	ao_auto_err ao_err *err = NULL;
 	if (ao_relate(r->with.world, ao_pass_bundle(pass, object), object, &err) < 0)
@@ -181,7 +181,8 @@ static bool recall_settled(const ao_pass *pass, const ao_object *object)
 	ao_world_each_child(r->with.world, object->uid, remember_child, parent);
 	ao_queues_keep(r->with.queues, parent->uid, NULL);
 	snprintf(parent->bundle, sizeof(parent->bundle), "%s", pass->plan.bundle);
-	parent->beside = ao_xstrdup(shared);
+	parent->beside = ao_xstrdup(beside);
+	parent->recalled = ao_xstrdup(beside);
 	parent->schemas = schemas;
 	parent->rendered = ao_xstrdup(rendered);
 	parent->carried = AO_TAKE(rendered);
@@ -320,7 +321,7 @@ void ao_pass_push_objects(ao_pass *pass)
 	uint64_t digest = AO_HASH_INIT;
 	size_t cursor = 0;
 	const cJSON *item;
-	ao_auto_buf ao_buf shared = ao_buf_init(AO_SETTLED_SHARED_CAP);
+	ao_auto_buf ao_buf shared = ao_buf_init(AO_SETTLED_SHARED_CAP), own = ao_buf_init(AO_SETTLED_OWN_CAP);
 	for (ao_memo *memo; (memo = ao_map_next(parent->memos, &cursor, NULL));)
 		memo->seen = false;
 	push_each(pass, "copies", ao_op_copy_secret);
@@ -330,11 +331,15 @@ void ao_pass_push_objects(ao_pass *pass)
 		digest = ao_plan_digest_with(digest, item, one);
 		if (cJSON_IsTrue(ao_json_at(item, "shared")))
 			ao_settled_put_shared(&shared, one);
+		else
+			ao_settled_put_own(&own, one);
 	}
 	free(parent->rendered);
 	free(parent->beside);
 	parent->rendered = ao_xasprintf("%016" PRIx64, digest);
-	parent->beside = only_makes_objects(pass) && !shared.overflow ? ao_xstrdup(shared.data ? shared.data : "") : NULL;
+	parent->beside = only_makes_objects(pass) && !shared.overflow
+			     ? ao_xasprintf("%s%s", shared.data ? shared.data : "", own.data && !own.overflow ? own.data : "")
+			     : NULL;
 	ao_pass_push(pass, ao_op_prune, NULL);
 	if (pass->reconciler->manifest->decorates)
 		ao_pass_push(pass, ao_op_decorate, ao_json_at(pass->plan.tree, "patch"));

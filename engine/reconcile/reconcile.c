@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define SCHEMAS_INTERVAL_MS 10000
+#define KEPT 4 /* one place in so many is for edits alone, which else wait for the answers to writes that nobody waits for */
 #define STATUS_INTERVAL_MS 1000 /* a storm of changes in what belongs to a parent costs one pass a second */
 
 static void free_parent(ao_parent *parent)
@@ -26,6 +27,7 @@ static void free_parent(ao_parent *parent)
 	cJSON_Delete(parent->policy_error);
 	cJSON_Delete(parent->changed);
 	free(parent->beside);
+	free(parent->recalled);
 	free(parent->finalizing);
 	free(parent->rendered);
 	free(parent->carried);
@@ -34,13 +36,18 @@ static void free_parent(ao_parent *parent)
 	free(parent);
 }
 
+static void leave(ao_reconciler *r, ao_parent *parent)
+{
+	ao_queues_forget(r->with.queues, parent->uid);
+	r->untold -= parent->untold;
+	free_parent(parent);
+}
+
 static void forget(ao_reconciler *r, const char *key)
 {
 	ao_parent *parent = ao_map_remove(r->parents, key);
-	if (parent) {
-		ao_queues_forget(r->with.queues, parent->uid);
-		free_parent(parent);
-	}
+	if (parent)
+		leave(r, parent);
 	ao_workqueue_forget(r->queue, key);
 }
 
@@ -50,10 +57,8 @@ static ao_parent *remember(ao_reconciler *r, const ao_object *object)
 	ao_parent *parent = ao_map_get(r->parents, object->key);
 	if (parent && strcmp(parent->uid, object->uid) == 0)
 		return parent;
-	if (parent) {
-		ao_queues_forget(r->with.queues, parent->uid);
-		free_parent(parent);
-	}
+	if (parent)
+		leave(r, parent);
 	parent = ao_xcalloc(1, sizeof(*parent));
 	*parent = (ao_parent){.key = ao_xstrdup(object->key), .uid = ao_xstrdup(object->uid), .memos = ao_map_new()};
 	ao_map_put(r->parents, object->key, parent);
@@ -216,8 +221,10 @@ ao_reconciler *ao_reconciler_new(const ao_reconciler_options *options)
 	ao_metric_add(r->with.metrics, "controller_runtime_reconcile_errors_total", r->label, 0);
 	ao_metric_add(r->with.metrics, "controller_runtime_terminal_reconcile_errors_total", r->label, 0);
 	r->parents = ao_map_new();
-	r->queue = ao_workqueue_new(options->loop, &(ao_workqueue_options){.max_active = options->max_concurrent, .on_time = on_time},
-				    start_pass, r);
+	r->queue = ao_workqueue_new(
+	    options->loop,
+	    &(ao_workqueue_options){.max_active = options->max_concurrent, .kept = options->max_concurrent / KEPT, .on_time = on_time},
+	    start_pass, r);
 	return r;
 }
 

@@ -1,4 +1,4 @@
-/* settled.c -- one digest, in which children are added up because they come in no order, and behind it those of shared objects. */
+/* settled.c -- one digest, in which children are added up because they come in no order, and behind it those of objects. */
 #include "reconcile/settled.h"
 
 #include "base/hash.h"
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define DIGITS 16
-#define SHARED_LEN (1 + DIGITS) /* "-" and the digest */
+#define OBJECT_LEN (1 + DIGITS) /* "-" for a shared one, or "+", and the digest */
 
 /** The NUL is part of it, so that two texts never look like two others. */
 static uint64_t with_text(uint64_t digest, const char *text) { return ao_hash(digest, text, strlen(text) + 1); }
@@ -22,29 +22,46 @@ void ao_settled_add(ao_settled *settled, const char *kind, const ao_object *chil
 }
 
 void ao_settled_put_shared(ao_buf *shared, uint64_t digest) { ao_buf_printf(shared, "-%016" PRIx64, digest); }
+void ao_settled_put_own(ao_buf *own, uint64_t digest) { ao_buf_printf(own, "+%016" PRIx64, digest); }
 
-bool ao_settled_next_shared(const char *text, size_t *cursor, uint64_t *ret)
+/** The digest of the next object of that sort. @param sign  "-" or "+" */
+static bool next_object(const char *beside, char sign, size_t *cursor, uint64_t *ret)
 {
-	if (strnlen(text + *cursor, SHARED_LEN) < SHARED_LEN)
-		return false;
-	ao_auto_str char *digits = ao_xstrndup(text + *cursor + 1, DIGITS);
-	*ret = strtoull(digits, NULL, 16);
-	*cursor += SHARED_LEN;
-	return true;
+	for (; strnlen(beside + *cursor, OBJECT_LEN) == OBJECT_LEN; *cursor += OBJECT_LEN) {
+		if (beside[*cursor] != sign)
+			continue;
+		ao_auto_str char *digits = ao_xstrndup(beside + *cursor + 1, DIGITS);
+		*ret = strtoull(digits, NULL, 16);
+		*cursor += OBJECT_LEN;
+		return true;
+	}
+	return false;
 }
 
-char *ao_settled_text(const ao_settled *settled, const char *shared)
+bool ao_settled_next_shared(const char *beside, size_t *cursor, uint64_t *ret) { return next_object(beside, '-', cursor, ret); }
+
+bool ao_settled_has_own(const char *beside, uint64_t digest)
+{
+	size_t cursor = 0;
+	for (uint64_t each; next_object(beside, '+', &cursor, &each);)
+		if (each == digest)
+			return true;
+	return false;
+}
+
+char *ao_settled_text(const ao_settled *settled, const char *beside)
 {
 	uint64_t numbers[] = {settled->maker, settled->parent->spec_digest, settled->children, settled->child_count};
 	uint64_t digest = ao_hash(AO_HASH_INIT, numbers, sizeof(numbers));
 	digest = with_text(with_text(with_text(digest, settled->bundle), settled->rendered), settled->parent->uid);
-	return ao_xasprintf("%016" PRIx64 "%s", with_text(digest, shared), shared);
+	return ao_xasprintf("%016" PRIx64 "%s", with_text(digest, beside), beside);
 }
 
 const char *ao_settled_fits(const char *text, const ao_settled *settled)
 {
-	size_t len = strnlen(text, DIGITS + AO_SETTLED_SHARED * SHARED_LEN + 1);
-	if (len < DIGITS || len > DIGITS + AO_SETTLED_SHARED * SHARED_LEN || (len - DIGITS) % SHARED_LEN)
+	const size_t most = DIGITS + (AO_SETTLED_SHARED + AO_SETTLED_OWN) * OBJECT_LEN;
+	size_t len = strnlen(text, most + 1);
+	if (len < DIGITS || len > most || (len - DIGITS) % OBJECT_LEN)
 		return NULL;
 	ao_auto_str char *fitting = ao_settled_text(settled, text + DIGITS);
 	return strcmp(text, fitting) == 0 ? text + DIGITS : NULL;

@@ -7,7 +7,7 @@
  * parent, each child, and what was rendered.  Whoever finds the same digest would make the same plan, and find all of it carried out.  So a
  * text is never out of date: it fits what is there, or it does not.  What a digest cannot tell -- queues, and what else policies read -- is
  * up to the caller, who records nothing then.  Of shared objects the text holds the digests, because whether they are right is not the
- * parent's matter.
+ * parent's matter; and those of its own, so that the first plan that is another one tells which of them it makes otherwise.
  *
  * It is no seal: who may write a status can write one that fits, as they can write any other.
  * Threads: any.
@@ -20,6 +20,8 @@
 
 #define AO_SETTLED_SHARED 8                                /* a plan with more shared objects is not recorded */
 #define AO_SETTLED_SHARED_CAP (AO_SETTLED_SHARED * 17 + 1) /* bytes of what is told of them */
+#define AO_SETTLED_OWN 8                                   /* of a plan with more objects of its own none is told */
+#define AO_SETTLED_OWN_CAP (AO_SETTLED_OWN * 17 + 1)
 
 /** Begins with everything but the children. */
 typedef struct ao_settled {
@@ -36,9 +38,13 @@ void ao_settled_add(ao_settled *settled, const char *kind, const ao_object *chil
 /** Adds the digest of a shared object to the part of the text that tells of them; that begins empty. */
 void ao_settled_put_shared(ao_buf *shared, uint64_t digest);
 /** The digest of the shared object at *cursor, which begins at 0. @return false: there is no further one */
-bool ao_settled_next_shared(const char *text, size_t *cursor, uint64_t *ret);
+bool ao_settled_next_shared(const char *beside, size_t *cursor, uint64_t *ret);
+/** Adds the digest of an object of its own, as it was rendered, to the part that tells of those; that begins empty. */
+void ao_settled_put_own(ao_buf *own, uint64_t digest);
+/** Is it told that just this object was rendered for the parent? */
+bool ao_settled_has_own(const char *beside, uint64_t digest);
 
-/** @param shared  by ao_settled_put_shared(), "" for none. @return the caller frees */
-char *ao_settled_text(const ao_settled *settled, const char *shared);
-/** Does a text of whatever origin fit? @return its part that tells of shared objects, borrowed from it; NULL: it does not fit */
+/** @param beside  what is told of shared objects, and behind it what is told of its own; "" for none. @return the caller frees */
+char *ao_settled_text(const ao_settled *settled, const char *beside);
+/** Does a text of whatever origin fit? @return its part that tells of objects, borrowed from it; NULL: it does not fit */
 const char *ao_settled_fits(const char *text, const ao_settled *settled);

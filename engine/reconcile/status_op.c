@@ -9,16 +9,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "reconcile/pass.h"
+#include "reconcile/patience.h"
 #include "reconcile/relate.h"
 #include "serve/instruments.h"
 
 #include <errno.h>
 #include <string.h>
-
-#define NEAR_MS 1000  /* children that were just written are looked at by their controllers in that time */
-#define FIRST_MS 3000 /* ... and new ones run in that time: until then nothing is worth telling but an error */
-#define BUSY_MS 15000 /* ... while many others wait for theirs, too */
-#define CALM_MS 5000  /* counts alone are no news that somebody waits for */
 
 /** What happened in this pass, for the status hooks. */
 static cJSON *outcome_of(ao_pass *pass, const ao_object *object)
@@ -215,6 +211,16 @@ static void put_settled(const ao_pass *pass, const ao_object *object, const cJSO
 		ao_json_put_path(written, path, cJSON_CreateString(text));
 }
 
+/** @param since  when it was held back first; 0: it is not. @param untold  nothing has been told of the parent yet */
+static void set_held(const ao_pass *pass, uint64_t since, bool untold)
+{
+	ao_parent *parent = pass->parent;
+	pass->reconciler->untold -= parent->untold;
+	parent->held_ms = since;
+	parent->untold = untold;
+	pass->reconciler->untold += parent->untold;
+}
+
 /** The status hooks themselves failed. Nothing else can tell the user, so the engine says it, as an Event and as a condition. */
 static ao_op_result report_broken_status(ao_pass *pass, const ao_object *object, const ao_err *err)
 {
@@ -224,6 +230,7 @@ static ao_op_result report_broken_status(ao_pass *pass, const ao_object *object,
 	ao_pass_event(pass, object, true, "PolicyError", NULL, ao_err_text(err));
 	ao_auto_json cJSON *tree = NULL, *after = cJSON_CreateObject();
 	pass->parent->ready = false;
+	set_held(pass, 0, false);
 	if (pass->reconciler->manifest->decorates || ao_object_tree(object, &tree, NULL) < 0)
 		return AO_OP_END;
 	ao_json_set(after, "status", broken_status(ao_json_at(tree, "status"), ao_err_text(err), pass->parent->generation));
@@ -272,36 +279,30 @@ static bool is_remade(const ao_pass *pass, const cJSON *before, const cJSON *aft
 	return is_moved(manifest->bundle_path, before, after) || is_moved(manifest->digest_path, before, after);
 }
 
-static uint64_t first_patience_ms(const ao_pass *pass) { return ao_workqueue_is_busy(pass->reconciler->queue) ? BUSY_MS : FIRST_MS; }
-
-/**
- * How long may the status wait for the one that will follow it? What is recorded for an operator after us does not wait.
- * @return 0: not at all, or there is nothing to write
- */
-static uint64_t patience_ms(const ao_pass *pass, const ao_object *object, const cJSON *before, const cJSON *after)
+/** What is recorded for an operator after us does not wait. */
+static ao_news news_of(const ao_pass *pass, const ao_object *object, const cJSON *before, const cJSON *after)
 {
 	char *const *records = pass->reconciler->manifest->records_path;
-	if (is_pressing(pass, object, after) || is_same(ao_json_at(before, "status"), ao_json_at(after, "status")) ||
-	    is_remade(pass, before, after) || (records && !is_same(ao_json_at_path(before, records), ao_json_at_path(after, records))))
-		return 0;
-	if (is_same(ao_json_at(before, "status", "conditions"), ao_json_at(after, "status", "conditions")))
-		return CALM_MS;
-	if (!cJSON_GetArraySize(pass->outcome.changed))
-		return 0;
-	if (ao_json_at(before, "status", "conditions"))
-		return NEAR_MS;
-	return first_patience_ms(pass);
+	return (ao_news){
+	    .pressing = is_pressing(pass, object, after) || is_same(ao_json_at(before, "status"), ao_json_at(after, "status")) ||
+			is_remade(pass, before, after) ||
+			(records && !is_same(ao_json_at_path(before, records), ao_json_at_path(after, records))),
+	    .calm = is_same(ao_json_at(before, "status", "conditions"), ao_json_at(after, "status", "conditions")),
+	    .changed = cJSON_GetArraySize(pass->outcome.changed),
+	    .first = !ao_json_at(before, "status", "conditions"),
+	    .crowd = pass->reconciler->untold,
+	};
 }
 
 /** Holds the status back, unless that was done for long enough, or there is no later. @return whether it is held */
-static bool hold(ao_pass *pass, uint64_t patience)
+static bool hold(ao_pass *pass, const ao_news *news)
 {
 	ao_parent *parent = pass->parent;
-	uint64_t now = ao_mono_ms(), since = parent->held_ms ? parent->held_ms : now;
-	parent->held_ms = 0;
+	uint64_t now = ao_mono_ms(), since = parent->held_ms ? parent->held_ms : now, patience = ao_patience_ms(news);
+	set_held(pass, 0, false);
 	if (now - since >= patience || pass->reconciler->ending)
 		return false;
-	parent->held_ms = since;
+	set_held(pass, since, news->first);
 	parent->status_ms = now;
 	parent->changed = AO_TAKE(pass->outcome.changed);
 	pass->outcome.requeue_after = ao_pass_sooner(pass->outcome.requeue_after, (double)(since + patience - now) / 1000);
@@ -384,7 +385,7 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	ao_auto_err ao_err *err = NULL;
 	take_changes(pass);
 	bool decorates = r->manifest->decorates; /* then there is no status to write, only what the hooks say */
-	if (!decorates && is_beginning(pass, object) && hold(pass, first_patience_ms(pass))) {
+	if (!decorates && is_beginning(pass, object) && hold(pass, &(ao_news){.changed = true, .first = true, .crowd = r->untold})) {
 		pass->parent->rolling_out = true;
 		pass->parent->ready = false;
 		tell_plan(pass, object, NULL);
@@ -419,7 +420,8 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	const cJSON *before = ao_json_at(snapshot, "parent");
 	put_claim(pass, before, result);
 	put_settled(pass, object, before, result);
-	if (!decorates && hold(pass, patience_ms(pass, object, before, result)))
+	const ao_news news = news_of(pass, object, before, result);
+	if (!decorates && hold(pass, &news))
 		return AO_OP_END;
 	emit_events(pass, ao_json_at(result, "events"), object);
 	if (decorates)

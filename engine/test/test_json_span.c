@@ -76,6 +76,39 @@ static void tells_an_end_from_a_break(void **state)
 	assert_false(ao_span_ended((ao_span){0}, 0));
 }
 
+/** However long they are, and wherever what looks like their end stands in them. */
+static void strings_end_where_they_end(void **state)
+{
+	(void)state;
+	for (size_t len = 2; len < 70; len++)
+		for (size_t at = 0; at + 2 <= len; at++) {
+			char text[80] = "\"";
+			memset(text + 1, 'a', len);
+			text[1 + at] = '\\';
+			text[2 + at] = at % 2 ? '"' : '\\';
+			text[1 + len] = '"';
+			ao_auto_str char *pair = ao_xasprintf("[%s,1]", text), *open = ao_xstrndup(text, len + 1);
+			size_t cursor = 0, none = 0;
+			ao_span item;
+			assert_true(ao_span_item(span(pair), &cursor, &item));
+			assert_int_equal(item.len, len + 2);
+			ao_auto_str char *cut = ao_xasprintf("[%s", open);
+			assert_false(ao_span_item(span(cut), &none, &item));
+		}
+}
+
+static void picks_members_in_one_walk(void **state)
+{
+	(void)state;
+	static const char *const KEYS[] = {"a", "b", "none", NULL};
+	ao_span found[3];
+	assert_true(ao_span_pick(span(" {\"b\":{\"a\":0},\"x\":1,\"a\":2,\"a\":3} "), KEYS, found));
+	assert_true(found[0].len == 1 && *found[0].at == '2' && found[1].len == 7 && !found[2].at);
+	assert_false(ao_span_pick(span("{\"a\":2"), KEYS, found));
+	assert_false(ao_span_pick(span("[1]"), KEYS, found) || found[0].at);
+	assert_false(ao_span_pick((ao_span){0}, KEYS, found));
+}
+
 static void leaves_a_member_out(void **state)
 {
 	(void)state;
@@ -339,6 +372,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(finds_members_and_items),
 	    cmocka_unit_test(tells_an_end_from_a_break),
+	    cmocka_unit_test(strings_end_where_they_end),
+	    cmocka_unit_test(picks_members_in_one_walk),
 	    cmocka_unit_test(leaves_a_member_out),
 	    cmocka_unit_test(says_when_the_text_is_cut_off),
 	    cmocka_unit_test(reads_scalars_or_says_no),

@@ -220,6 +220,55 @@ static void no_more_than_max_active(void **state)
 	teardown(&w);
 }
 
+static void a_place_is_kept_for_what_somebody_waits_for(void **state)
+{
+	(void)state;
+	worker w;
+	setup(&w, (ao_workqueue_options){.max_active = 4, .kept = 1});
+	w.finish = false;
+	for (const char *key = "abcd"; *key; key++)
+		ao_workqueue_add(w.queue, (char[]){*key, 0}, key[1] ? AO_WORKQUEUE_USUAL : AO_WORKQUEUE_LAST);
+	assert_int_equal(quiet(&w, 3), 3);
+	ao_workqueue_add(w.queue, "edit", AO_WORKQUEUE_FIRST);
+	assert_int_equal(quiet(&w, 4), 4); /* nobody had to end for it */
+	assert_string_equal(w.started[3], "edit");
+	ao_workqueue_add(w.queue, "another", AO_WORKQUEUE_FIRST);
+	assert_int_equal(quiet(&w, 4), 4);
+	finish(&w, "edit", AO_WORKQUEUE_OK);
+	assert_int_equal(quiet(&w, 5), 5);
+	assert_string_equal(w.started[4], "another");
+	finish(&w, "another", AO_WORKQUEUE_OK);
+	assert_int_equal(quiet(&w, 5), 5); /* its place stays free */
+	finish(&w, "a", AO_WORKQUEUE_OK);
+	assert_int_equal(quiet(&w, 6), 6);
+	assert_string_equal(w.started[5], "d");
+	teardown(&w);
+}
+
+static void what_somebody_waits_for_may_take_all_places_and_lets_others_have_some(void **state)
+{
+	(void)state;
+	worker w;
+	setup(&w, (ao_workqueue_options){.max_active = 4, .kept = 1});
+	w.finish = false;
+	for (const char *key = "abcd"; *key; key++)
+		ao_workqueue_add(w.queue, (char[]){*key, 0}, AO_WORKQUEUE_FIRST);
+	assert_int_equal(quiet(&w, 4), 4);
+	ao_workqueue_add(w.queue, "waits", AO_WORKQUEUE_LAST);
+	ao_workqueue_add(w.queue, "a", AO_WORKQUEUE_FIRST);
+	bool reached = false;
+	for (size_t i = 0; !reached && i < 8; i++) { /* each eighth turn is for who has waited longest */
+		finish(&w, w.started[i], AO_WORKQUEUE_OK);
+		size_t count = run(&w, w.count + 1, 1000);
+		reached = strcmp(w.started[count - 1], "waits") == 0;
+		if (!reached)
+			ao_workqueue_add(w.queue, w.started[i + 1], AO_WORKQUEUE_FIRST);
+	}
+	assert_true(reached);
+	assert_int_equal(w.most_active, 4);
+	teardown(&w);
+}
+
 static void back_off_grows_to_the_ceiling(void **state)
 {
 	(void)state;
@@ -500,6 +549,8 @@ int main(void)
 	    cmocka_unit_test(what_is_delayed_comes_with_its_rank),
 	    cmocka_unit_test(added_while_active_runs_once_more_afterwards),
 	    cmocka_unit_test(no_more_than_max_active),
+	    cmocka_unit_test(a_place_is_kept_for_what_somebody_waits_for),
+	    cmocka_unit_test(what_somebody_waits_for_may_take_all_places_and_lets_others_have_some),
 	    cmocka_unit_test(back_off_grows_to_the_ceiling),
 	    cmocka_unit_test(failures_are_counted_in_time),
 	    cmocka_unit_test(what_does_not_heal_is_looked_at_seldom),

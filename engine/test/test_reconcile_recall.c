@@ -225,6 +225,69 @@ static void nothing_is_planned_where_nothing_has_changed(void **state)
 	end(&o);
 }
 
+#define TWO                                                                                                                                \
+	ONE "plan:add('other', { apiVersion = 'v1', kind = 'Thing', metadata = { name = 'b' },"                                            \
+	    " spec = { n = 1, x = actor.metadata.annotations.x } })"
+
+/** The child that it writes to now. */
+static const char *written(operator_ *o)
+{
+	for (int turns = 0; turns < 200; turns++) {
+		const ao_parent *parent = ao_map_get(o->reconciler->parents, "s/a");
+		const ao_pass *pass = parent ? parent->pass : NULL;
+		bool never_done = false;
+		if (pass && pass->object.apply)
+			return ao_json_str(pass->ops[pass->at].item, "object", "metadata", "name");
+		ao_loop_run_until(o->loop, &never_done, 10);
+	}
+	return NULL;
+}
+
+/** It is known what was made of each child, so those that look as they are wanted hold nothing that is wanted no more. */
+static void an_edit_after_a_recall_writes_what_it_changes(void **state)
+{
+	(void)state;
+	operator_ o;
+	begin(&o, POLICY(TWO), NULL);
+	hold_parent(&o, "", "");
+	hold_child(&o, "a", "");
+	hold_child(&o, "b", "");
+	ao_auto_str char *record = record_of(&o, look(&o));
+	assert_non_null(record);
+	end(&o);
+
+	begin(&o, POLICY(TWO), NULL);
+	hold_parent(&o, "", record);
+	hold_child(&o, "a", "");
+	hold_child(&o, "b", "");
+	assert_true(is_recalled(look(&o)));
+	hold_parent(&o, "\"x\":\"2\"", record);
+	ao_reconciler_parent_changed(o.reconciler, "s/a");
+	const char *name = written(&o);
+	assert_non_null(name);
+	assert_string_equal(name, "b");
+	end(&o);
+}
+
+/** What was made of it otherwise may have left something in it, though it looks as it is wanted. */
+static void a_child_that_an_edit_makes_otherwise_is_written(void **state)
+{
+	(void)state;
+	static const char LESS[] = POLICY("plan:add('thing', { apiVersion = 'v1', kind = 'Thing', metadata = { name = 'a' }, "
+					  "spec = not actor.metadata.annotations.x and { n = 1 } or nil })");
+	ao_auto_str char *record = settle(LESS, NULL);
+	assert_non_null(record);
+	operator_ o;
+	begin(&o, LESS, NULL);
+	hold_parent(&o, "", record);
+	hold_child(&o, "a", "");
+	assert_true(is_recalled(look(&o)));
+	hold_parent(&o, "\"x\":\"2\"", record);
+	ao_reconciler_parent_changed(o.reconciler, "s/a");
+	assert_non_null(written(&o));
+	end(&o);
+}
+
 #define ASKS                                                                                                                               \
 	"return require 'policy'.define { name = 'p', render = function(actor, ctx, plan) " ONE "end,"                                     \
 	" relate = function() return { { kind = 'Seen', name = 'x' } } end }"
@@ -481,6 +544,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(nothing_is_planned_where_nothing_has_changed),
+	    cmocka_unit_test(an_edit_after_a_recall_writes_what_it_changes),
+	    cmocka_unit_test(a_child_that_an_edit_makes_otherwise_is_written),
 	    cmocka_unit_test(a_recalled_parent_sees_what_it_is_related_to),
 	    cmocka_unit_test(a_held_parent_sees_what_it_is_related_to),
 	    cmocka_unit_test(a_parent_with_records_of_queues_is_planned),

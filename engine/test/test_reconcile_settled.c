@@ -143,17 +143,34 @@ static void shared_objects_are_told_in_order(void **state)
 	assert_int_equal(count, AO_LEN(digests));
 }
 
+static void objects_of_its_own_are_told_beside_shared_ones(void **state)
+{
+	(void)state;
+	ao_auto_buf ao_buf beside = ao_buf_init(1024);
+	ao_settled_put_shared(&beside, 1);
+	ao_settled_put_own(&beside, 2);
+	ao_settled_put_own(&beside, UINT64_MAX);
+	assert_true(ao_settled_has_own(beside.data, 2) && ao_settled_has_own(beside.data, UINT64_MAX));
+	assert_false(ao_settled_has_own(beside.data, 1) || ao_settled_has_own(beside.data, 3) || ao_settled_has_own("", 0));
+	size_t cursor = 0;
+	uint64_t digest;
+	assert_true(ao_settled_next_shared(beside.data, &cursor, &digest) && digest == 1);
+	assert_false(ao_settled_next_shared(beside.data, &cursor, &digest));
+}
+
 /** People may write anything into a status. */
 static void a_text_that_was_changed_does_not_fit(void **state)
 {
 	(void)state;
 	scene s = some_scene();
 	ao_auto_str char *text = NULL, *longest = NULL;
-	ao_auto_buf ao_buf shared = ao_buf_init(1024);
+	ao_auto_buf ao_buf beside = ao_buf_init(1024);
 	for (unsigned i = 0; i < AO_SETTLED_SHARED; i++)
-		ao_settled_put_shared(&shared, i);
+		ao_settled_put_shared(&beside, i);
+	for (unsigned i = 0; i < AO_SETTLED_OWN; i++)
+		ao_settled_put_own(&beside, i);
 	look(&s, "-0123456789abcdef", NULL, &text);
-	look(&s, shared.data, NULL, &longest);
+	look(&s, beside.data, NULL, &longest);
 	assert_true(look(&s, "", longest, NULL));
 	ao_auto_str char *longer = ao_xasprintf("%s-0123456789abcdef", longest), *twice = ao_xasprintf("%s%s", text, text);
 	const char *const wrong[] = {"", "-", "0", "0123456789abcdef", longer, twice};
@@ -172,6 +189,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(any_true_difference_is_seen_and_no_other),
 	    cmocka_unit_test(shared_objects_are_told_in_order),
+	    cmocka_unit_test(objects_of_its_own_are_told_beside_shared_ones),
 	    cmocka_unit_test(a_text_that_was_changed_does_not_fit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
