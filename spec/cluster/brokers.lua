@@ -106,11 +106,16 @@ function M.put_secret(ns, password)
     password or 'guest')
 end
 
---- A new namespace with the Secrets of both brokers.
+--- The Secrets of both brokers.
+function M.put_secrets(ns, password)
+  M.put_secret(ns, password)
+  cluster.kubectl('create secret generic aws -n %s --from-literal=id=AKID --from-literal=secret=SECRET --dry-run=client -o yaml | kubectl apply -f -', ns)
+end
+
+--- A new namespace with these.
 function M.namespace(password)
   local ns = cluster.namespace 'mq'
-  M.put_secret(ns, password)
-  cluster.kubectl('create secret generic aws -n %s --from-literal=id=AKID --from-literal=secret=SECRET', ns)
+  M.put_secrets(ns, password)
   return ns
 end
 

@@ -40,8 +40,7 @@ describe('an actor that goes from profile 0.1 to 0.4', function()
   after_each(cluster.stop_all)
   setup(function()
     brokers.clear()
-    brokers.put_secret 'default'
-    cluster.kubectl 'create secret generic aws -n default --from-literal=id=AKID --from-literal=secret=SECRET --dry-run=client -o yaml | kubectl apply -f -'
+    brokers.put_secrets 'default'
   end)
 
   it('is taken along by the Job that the page shows', function()

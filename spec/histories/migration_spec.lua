@@ -66,9 +66,7 @@ describe('twenty actors that migrate takes from profile 0.1 to 0.4', function()
   after_each(cluster.stop_all)
   setup(function()
     brokers.clear()
-    brokers.put_secret 'default'
-    cluster.kubectl('create secret generic aws -n default --from-literal=id=AKID --from-literal=secret=SECRET --dry-run=client -o yaml'
-      .. '| kubectl apply -f -')
+    brokers.put_secrets 'default'
   end)
 
   it('lose none of a thousand messages on their way, and are always to be reached and scaled, though the leader is killed', function()

@@ -1,4 +1,5 @@
 --- crd: what the description of a parent in Lua becomes in its CRD, and which rights a bundle needs.
+local fails = require 'fails'
 local crd = require 'crd'
 local deploy = require 'deploy'
 local json = require 'json'
@@ -15,12 +16,6 @@ local function manifest(described, more)
 end
 
 local function root(described, more) return manifest(described, more).crd.spec.versions[1].schema.openAPIV3Schema end
-
-local function fails(wanted, fn, ...)
-  local ok, why = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.is_truthy(tostring(why):find(wanted, 1, true), tostring(why))
-end
 
 describe('the schema of a CRD', function()
   it('says of each field what schema.apply() asks of it', function()

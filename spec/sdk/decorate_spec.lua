@@ -1,4 +1,5 @@
 --- decorate: bundles whose parents are somebody else's.
+local fails = require 'fails'
 local bundle = require 'bundle'
 local deploy = require 'deploy'
 local host = require 'host'
@@ -11,12 +12,6 @@ parent = 'v1 Pod', domain = 'd.io', children = { 'v1 Service' }, decorate = %s, 
 }]]):format(traits, more or '') },
     { name = 'p.lua', origin = '', source = ("return require 'policy'.define { name = 'p', %s }"):format(hooks or '') },
   }, nil, host)
-end
-
-local function fails(wanted, fn, ...)
-  local ok, why = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.is_truthy(tostring(why):find(wanted, 1, true), tostring(why))
 end
 
 local SERVICE <const> = [[render = function(pod, _, plan)

@@ -1,4 +1,5 @@
 --- helpers: what policies compute with: templates, base64, times, quantities, conditions, versions and networks.
+local fails = require 'fails'
 local host = require 'host'
 local json = require 'json'
 local cidr = require 'cidr'
@@ -7,12 +8,6 @@ local quantity = require 'quantity'
 local semver = require 'semver'
 local text = require 'text'
 local times = require 'times'
-
-local function fails(wanted, fn, ...)
-  local ok, why = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.is_truthy(tostring(why):find(wanted, 1, true), tostring(why))
-end
 
 -- What an observed object or a user may put where a text is expected.
 local JUNK = { {}, 5.5, true, json.null, '', ' ', '\0', ('9'):rep(5000), ('a.'):rep(5000), ('('):rep(300), '\xff\xfe', '%s', '-', '+', '.', '/', ':' }

@@ -1,4 +1,5 @@
 --- scope: kinds that are in a namespace and kinds that are in none, who may own what where, and how it is said whose a child is.
+local fails = require 'fails'
 local bundle = require 'bundle'
 local deploy = require 'deploy'
 local host = require 'host'
@@ -23,12 +24,6 @@ local function manifest(lines) return load(lines):manifest() end
 local function plan(b, parent, children)
   parent.uid = 'u-1'
   return b:plan { now = 't', parent = { metadata = parent, spec = {} }, children = children or {} }
-end
-
-local function fails(wanted, fn, ...)
-  local ok, why = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.is_truthy(tostring(why):find(wanted, 1, true), tostring(why))
 end
 
 local CLUSTER = "parent = { apiVersion = 'x.io/v1', kind = 'Tenant', scope = 'Cluster' }"

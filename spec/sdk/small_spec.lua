@@ -1,4 +1,5 @@
 --- small: the modules of the SDK that are a handful of functions each.
+local fails = require 'fails'
 local json = require 'json'
 local k8s = require 'k8s'
 local schema = require 'schema'
@@ -6,12 +7,6 @@ local text = require 'text'
 local quantity = require 'quantity'
 local conditions = require 'conditions'
 local times = require 'times'
-
-local function fails(wanted, fn, ...)
-  local ok, why = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.is_truthy(tostring(why):find(wanted, 1, true), tostring(why))
-end
 
 describe('text', function()
   it('splits and trims', function()
