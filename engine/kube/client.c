@@ -471,6 +471,7 @@ static void send_http(ao_kube_call *call)
 					    .body = call->body,
 					    .body_len = call->body ? strlen(call->body) : 0,
 					    .timeout_ms = time_left(call),
+					    .answer_ms = call->with.on_data ? DEFAULT_TIMEOUT_MS : 0,
 					    .max_body = call->with.max_body,
 					    .userpwd = userpwd,
 					    .on_data = call->with.on_data ? forward_data : NULL,

@@ -64,7 +64,7 @@ typedef struct ao_kube_request {
 	size_t max_body;          /* 0 means 4 MiB */
 	ao_kube_fn fn;            /* called once, unless the call is cancelled; may be NULL */
 	void *arg;
-	/* watches: pieces of a 2xx body; then timeout_ms 0 means none */
+	/* watches: pieces of a 2xx body; then timeout_ms 0 means none, but the answer must begin within 30 s */
 	int (*on_data)(void *arg, const char *bytes, size_t len);
 } ao_kube_request;
 

@@ -71,14 +71,15 @@ struct ao_http_call {
 	bool answered; /* a byte of an answer came */
 	bool ending;   /* on_done is about to run, or runs */
 	bool cancelled;
+	bool spared;      /* its time is up, but what came while the loop stood still is still to be read */
 	unsigned repeats; /* after the server refused it */
 	int error;        /* decided by us rather than by curl */
 	char *error_text; /* ... and why */
 	char *origin;
 	struct curl_slist *headers, *connect_to;
 	ao_conn_opener opener;
-	ao_timer *timer; /* deadline and silence; NULL when neither */
-	uint64_t timeout_ms, deadline, silence_ms, last_byte;
+	ao_timer *timer; /* for the times below; NULL when there are none */
+	uint64_t timeout_ms, deadline, answer_ms, answer_by, silence_ms, last_byte;
 	ao_buf body;
 	int (*on_data)(void *arg, const char *bytes, size_t len);
 	bool (*may_leave)(void *arg);
@@ -226,21 +227,42 @@ static void arm(ao_http_call *call, uint64_t now)
 	uint64_t at = call->deadline ? call->deadline : UINT64_MAX;
 	if (call->silence_ms && call->last_byte + call->silence_ms < at)
 		at = call->last_byte + call->silence_ms;
+	if (call->answer_by && !call->answered && call->answer_by < at)
+		at = call->answer_by;
+	call->spared = false;
+	if (at == UINT64_MAX)
+		return;
 	ao_timer_start(call->timer, at > now ? at - now : 0);
 }
 
+/** @return why the call is to end now; the caller frees. NULL: it has time */
+static char *overdue(const ao_http_call *call, uint64_t now)
+{
+	if (call->deadline && now >= call->deadline)
+		return ao_xasprintf("no complete answer within %llu ms", (unsigned long long)call->timeout_ms);
+	if (call->answer_by && !call->answered && now >= call->answer_by)
+		return ao_xasprintf("no answer within %llu ms", (unsigned long long)call->answer_ms);
+	if (call->silence_ms && now - call->last_byte >= call->silence_ms)
+		return ao_xasprintf("no byte for %llu ms", (unsigned long long)call->silence_ms);
+	return NULL;
+}
+
+/** The loop runs timers before it reads: after a standstill it reads first, and then the time is looked at once more. */
 static void call_timer(void *arg)
 {
 	ao_http_call *call = arg;
 	uint64_t now = ao_mono_ms();
-	if (call->error)
+	ao_auto_str char *why = overdue(call, now);
+	if (call->error) {
 		complete(call, CURLE_OK); /* it could not even start */
-	else if (call->deadline && now >= call->deadline)
-		timed_out(call, ao_xasprintf("no complete answer within %llu ms", (unsigned long long)call->timeout_ms));
-	else if (call->silence_ms && now - call->last_byte >= call->silence_ms)
-		timed_out(call, ao_xasprintf("no byte for %llu ms", (unsigned long long)call->silence_ms));
-	else
+	} else if (!why) {
 		arm(call, now);
+	} else if (!call->spared) {
+		call->spared = true;
+		ao_timer_start(call->timer, 1);
+	} else {
+		timed_out(call, AO_TAKE(why));
+	}
 }
 
 /* ---- what curl calls ---- */
@@ -442,6 +464,7 @@ static ao_http_call *start(ao_http *http, const ao_http_request *request, bool i
 			       .easy = take_easy(http),
 			       .origin = origin_of(request->url),
 			       .timeout_ms = request->timeout_ms,
+			       .answer_ms = request->answer_ms,
 			       .silence_ms = request->silence_ms,
 			       .body = ao_buf_init(request->max_body ? request->max_body : MAX_BODY),
 			       .on_data = request->on_data,
@@ -469,7 +492,9 @@ static ao_http_call *start(ao_http *http, const ao_http_request *request, bool i
 	call->last_byte = ao_mono_ms();
 	if (request->timeout_ms)
 		call->deadline = call->last_byte + request->timeout_ms;
-	if (request->timeout_ms || request->silence_ms) {
+	if (request->answer_ms)
+		call->answer_by = call->last_byte + request->answer_ms;
+	if (request->timeout_ms || request->answer_ms || request->silence_ms) {
 		call->timer = ao_timer_new(http->loop, call_timer, call);
 		arm(call, call->last_byte);
 	}

@@ -56,6 +56,7 @@ typedef struct ao_http_request {
 	const void *body;
 	size_t body_len;
 	uint64_t timeout_ms;   /* for the whole exchange; 0: none */
+	uint64_t answer_ms;    /* until its answer begins, the wait for a connection included; 0: none */
 	uint64_t silence_ms;   /* no byte of the answer for that long ends it with -ETIME; 0: none */
 	size_t max_body;       /* cap on the collected body: beyond it -E2BIG; 0 means 4 MiB */
 	const char *aws_sigv4; /* CURLOPT_AWS_SIGV4 value or NULL; then `userpwd` is "key:secret" */

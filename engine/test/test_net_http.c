@@ -441,6 +441,28 @@ static void silence_is_counted_from_the_last_byte(void **state)
 	teardown(&f);
 }
 
+static void never_answer(peer_conn *conn, const char *request) { (void)conn, (void)request; }
+
+/** A stream has no end, but it has a beginning. */
+static void an_answer_begins_in_time_and_may_last(void **state)
+{
+	(void)state;
+	fixture mute, talking;
+	outcome never = {0}, lasting = {0};
+	setup(&mute, never_answer);
+	call(&mute, (ao_http_request){.on_data = on_data, .answer_ms = 200}, &never);
+	assert_int_equal(never.error, -ETIME);
+	assert_non_null(strstr(never.text, "no answer within 200 ms"));
+	drop(&never);
+	teardown(&mute);
+	setup(&talking, answer_in_drips);
+	call(&talking, (ao_http_request){.on_data = on_data, .answer_ms = 200, .silence_ms = 300}, &lasting);
+	assert_int_equal(lasting.data.len, 20);
+	assert_non_null(strstr(lasting.text, "no byte for 300 ms"));
+	drop(&lasting);
+	teardown(&talking);
+}
+
 static void hang_but_for_streams(peer_conn *conn, const char *request)
 {
 	if (strstr(request, "/watch"))
@@ -561,6 +583,7 @@ int main(void)
 	    cmocka_unit_test(silence_is_counted_from_the_last_byte),
 	    cmocka_unit_test(a_request_that_timed_out_ends_no_other),
 	    cmocka_unit_test(http1_connections_are_bounded),
+	    cmocka_unit_test(an_answer_begins_in_time_and_may_last),
 	    cmocka_unit_test(a_proxy_is_not_taken_for_the_server),
 	    cmocka_unit_test(a_socket_that_cannot_be_watched_is_looked_at),
 	};

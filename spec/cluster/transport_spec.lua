@@ -294,7 +294,7 @@ describe('queues of actors', function()
     cluster.apply(table.concat(list, '---\n'))
     local registry = json.decode(transports())
     registry.transports.slow = { enabled = true, type = 'rabbitmq', config = { host = '127.0.0.1', port = 18499 } }
-    local op = cluster.operator { queues = true, transports = json.encode(registry) }
+    local op = cluster.operator { queues = true, transports = json.encode(registry), args = '--namespace ' .. ns }
     eventually('the slow ones wait', 20, function() return op.log():find('caches are filled', 1, true) end)
     cluster.apply(cluster.actor(name, ns))
     await_status(ns, name, 'Running', 10)
