@@ -282,7 +282,8 @@ static void tell(ao_kube_call *call, long status)
 {
 	ao_kube *kube = call->kube;
 	uint64_t now = ao_mono_ms(), took_ms = now - call->attempt_ms;
-	if (call->write && status)
+	bool tried = status && status != 429 && status != 503; /* what the server has no time for tells nothing of how long it takes */
+	if (call->write && tried)
 		ao_window_answered(&kube->window, now, took_ms, kube->writes, is_anybody_in_line(kube));
 	if (kube->on_answer)
 		kube->on_answer(kube->on_answer_arg, call->method, status, took_ms);

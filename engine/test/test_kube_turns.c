@@ -1,5 +1,6 @@
-/* test_kube_turns.c -- whose turn it is among writes that wait. */
+/* test_kube_turns.c -- whose turn it is among writes that wait, and what a server that refuses them says of how many it can take. */
 #include "kube/client.h"
+#include "kube/window.h"
 #include "test/test_net_peer.h"
 
 #define MANY 40
@@ -9,14 +10,20 @@ typedef struct fixture {
 	peer peer;
 	ao_kubeconfig config;
 	ao_kube *kube;
-	int edits; /* of which somebody waited for the answer */
+	int refuses; /* requests, with 429; what comes later */
+	bool silent; /* ... gets no answer */
+	int edits;   /* of which somebody waited for the answer */
 	bool done;
 } fixture;
 
 static void answer(peer_conn *conn, const char *request)
 {
+	const fixture *f = conn->owner->arg;
 	(void)request;
-	peer_reply(conn, "200 OK", "", "{}");
+	if (conn->owner->requests <= f->refuses)
+		peer_reply(conn, "429 Too Many Requests", "", "{}");
+	else if (!f->silent)
+		peer_reply(conn, "200 OK", "", "{}");
 }
 
 static void setup(fixture *f)
@@ -75,10 +82,26 @@ static void edits_without_an_end_leave_a_turn_for_others(void **state)
 	}
 }
 
+static void refusals_are_not_taken_for_a_server_that_has_time(void **state)
+{
+	(void)state;
+	const bool never = false;
+	fixture f = {.refuses = MANY, .silent = true};
+	setup(&f);
+	for (int i = 0; i < MANY; i++)
+		write_one(&f, AO_KUBE_USUAL, on_done);
+	for (int turns = 0; turns < 2000 && f.peer.requests < MANY + AO_WINDOW_LEAST; turns++) /* each comes again after a second or more */
+		ao_loop_run_until(f.loop, &never, 10);
+	ao_loop_run_until(f.loop, &never, 700);
+	assert_int_equal(f.peer.requests - MANY, AO_WINDOW_LEAST);
+	teardown(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(edits_without_an_end_leave_a_turn_for_others),
+	    cmocka_unit_test(refusals_are_not_taken_for_a_server_that_has_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
