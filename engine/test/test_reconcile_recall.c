@@ -5,6 +5,7 @@
 #include "reconcile/pass.h"
 #include "script_case.h"
 #include "serve/instruments.h"
+#include "test/test_net_peer.h"
 
 #include <stdio.h>
 
@@ -229,6 +230,12 @@ static void nothing_is_planned_where_nothing_has_changed(void **state)
 	ONE "plan:add('other', { apiVersion = 'v1', kind = 'Thing', metadata = { name = 'b' },"                                            \
 	    " spec = { n = 1, x = actor.metadata.annotations.x } })"
 
+static void edit(operator_ *o, const char *annotations, const char *record)
+{
+	hold_parent(o, annotations, record);
+	ao_reconciler_parent_changed(o->reconciler, "s/a");
+}
+
 /** The child that it writes to now. */
 static const char *written(operator_ *o)
 {
@@ -261,8 +268,7 @@ static void an_edit_after_a_recall_writes_what_it_changes(void **state)
 	hold_child(&o, "a", "");
 	hold_child(&o, "b", "");
 	assert_true(is_recalled(look(&o)));
-	hold_parent(&o, "\"x\":\"2\"", record);
-	ao_reconciler_parent_changed(o.reconciler, "s/a");
+	edit(&o, "\"x\":\"2\"", record);
 	const char *name = written(&o);
 	assert_non_null(name);
 	assert_string_equal(name, "b");
@@ -282,10 +288,42 @@ static void a_child_that_an_edit_makes_otherwise_is_written(void **state)
 	hold_parent(&o, "", record);
 	hold_child(&o, "a", "");
 	assert_true(is_recalled(look(&o)));
-	hold_parent(&o, "\"x\":\"2\"", record);
-	ao_reconciler_parent_changed(o.reconciler, "s/a");
+	edit(&o, "\"x\":\"2\"", record);
 	assert_non_null(written(&o));
 	end(&o);
+}
+
+static bool asked[2]; /* was a server whose answers are lost asked for the child without x, and with it? */
+
+static void lose_answer(peer_conn *conn, const char *request)
+{
+	asked[strstr(request, "\"x\"") != NULL] |= strstr(request, "/things/") != NULL;
+	peer_abort(conn);
+}
+
+/** Whether the edit is in the child is not known, so that what takes it back is written, though the child has all that is wanted. */
+static void an_edit_whose_answer_was_lost_can_be_taken_back(void **state)
+{
+	(void)state;
+	static const char X[] = POLICY("plan:add('thing', { apiVersion = 'v1', kind = 'Thing', metadata = { name = 'a' }, "
+				       "spec = { n = 1, x = actor.metadata.annotations.x } })");
+	ao_auto_str char *record = settle(X, NULL);
+	operator_ o;
+	peer server;
+	begin(&o, X, NULL);
+	peer_start(&server, o.loop, lose_answer, NULL);
+	ao_auto_str char *url = o.config.server = ao_xasprintf("http://127.0.0.1:%d", server.port);
+	hold_parent(&o, "", record);
+	hold_child(&o, "a", "");
+	assert_true(is_recalled(look(&o)));
+	edit(&o, "\"x\":\"2\"", record);
+	assert_true(ao_loop_run_until(o.loop, &asked[true], 2000));
+	hold(&o, "Thing", "{\"metadata\":{\"name\":\"a\",\"namespace\":\"s\",\"uid\":\"u-a\"," OWNED "},\"spec\":{\"n\":1,\"x\":\"2\"}}");
+	edit(&o, "", record);
+	assert_true(ao_loop_run_until(o.loop, &asked[false], 2000));
+	peer_stop(&server);
+	end(&o);
+	peer_free(&server);
 }
 
 #define ASKS                                                                                                                               \
@@ -546,6 +584,7 @@ int main(void)
 	    cmocka_unit_test(nothing_is_planned_where_nothing_has_changed),
 	    cmocka_unit_test(an_edit_after_a_recall_writes_what_it_changes),
 	    cmocka_unit_test(a_child_that_an_edit_makes_otherwise_is_written),
+	    cmocka_unit_test(an_edit_whose_answer_was_lost_can_be_taken_back),
 	    cmocka_unit_test(a_recalled_parent_sees_what_it_is_related_to),
 	    cmocka_unit_test(a_held_parent_sees_what_it_is_related_to),
 	    cmocka_unit_test(a_parent_with_records_of_queues_is_planned),
