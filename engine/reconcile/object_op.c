@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define UNSURE 1 /* in the place of a digest, which differs from it: what was rendered last may be in the child, or what was before */
+#define UNSURE 1 /* in the place of a digest, which differs from it: the child may hold something that we have rendered since we began */
 
 ao_memo *ao_parent_memo(ao_parent *parent, const char *id)
 {
@@ -23,7 +23,7 @@ void ao_parent_leave(ao_parent *parent, const char *id, const ao_object *object)
 {
 	ao_memo *memo = ao_parent_memo(parent, id);
 	if (memo->observed != object->spec_digest)
-		*memo = (ao_memo){.observed = object->spec_digest};
+		*memo = (ao_memo){.desired = memo->desired ? UNSURE : 0, .observed = object->spec_digest};
 	memo->seen = true;
 }
 

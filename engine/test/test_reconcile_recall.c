@@ -145,6 +145,62 @@ static void an_edit_whose_answer_was_lost_can_be_taken_back(void **state)
 	peer_free(&server);
 }
 
+#define WITH_X OWNED ",\"labels\":{\"l\":\"%s\"}},\"spec\":{\"n\":1,\"x\":\"2\"}}"
+#define THING_X "{\"apiVersion\":\"v1\",\"kind\":\"Thing\",\"metadata\":{\"name\":\"a\",\"namespace\":\"s\",\"uid\":\"u-a\"," WITH_X
+
+/** A server that has x in the child from then on. */
+static void give_x(peer_conn *conn, const char *request)
+{
+	bool child = strstr(request, "/things/") != NULL, with_x = strstr(request, "\"x\"") != NULL;
+	ao_auto_str char *body = ao_xasprintf(THING_X, "ours");
+	asked[with_x] |= child;
+	if (child && with_x)
+		peer_reply(conn, "200 OK", "", body);
+	else
+		peer_abort(conn);
+}
+
+/** Has another edit planned. @return its status, in which that is told */
+static char *plan_edit(operator_ *o, const char *annotations, const char *record)
+{
+	const ao_parent *parent = ao_map_get(o->reconciler->parents, "s/a");
+	ao_auto_str char *was = ao_xstrdup(parent->rendered);
+	const bool never = false;
+	edit(o, annotations, record);
+	for (int turns = 0; turns < 200 && strcmp(was, parent->rendered) == 0; turns++)
+		ao_loop_run_until(o->loop, &never, 10);
+	ao_loop_run_until(o->loop, &never, 100);
+	return ao_xasprintf("\"rendered\":\"%s\"", parent->rendered);
+}
+
+/** What was recalled is true of a child until it is written: that somebody else changes it, while no plan wants it, does not make it true again. */
+static void what_was_written_since_is_not_what_was_recalled(void **state)
+{
+	(void)state;
+	static const char KEPT[] = POLICY("if actor.metadata.annotations.keep then plan:keep(ctx.child('Thing', 'a')) return end "
+					  "plan:add('thing', { apiVersion = 'v1', kind = 'Thing', metadata = { name = 'a' }, "
+					  "spec = { n = 1, x = actor.metadata.annotations.x } })");
+	ao_auto_str char *record = settle(KEPT, NULL), *scaled = ao_xasprintf(THING_X, "of somebody else");
+	operator_ o;
+	peer server;
+	asked[true] = asked[false] = false;
+	begin(&o, KEPT, NULL);
+	peer_start(&server, o.loop, give_x, NULL);
+	ao_auto_str char *url = o.config.server = ao_xasprintf("http://127.0.0.1:%d", server.port);
+	hold_parent(&o, "", record);
+	hold_child(&o, "a", "");
+	assert_true(is_recalled(look(&o)));
+	ao_auto_str char *edited = plan_edit(&o, "\"x\":\"2\"", record);
+	assert_true(asked[true]);
+	hold(&o, "Thing", scaled);
+	ao_auto_str char *kept = plan_edit(&o, "\"keep\":\"1\"", edited);
+	edit(&o, "", kept);
+	assert_true(ao_loop_run_until(o.loop, &asked[false], 2000));
+	peer_stop(&server);
+	end(&o);
+	peer_free(&server);
+}
+
 #define ASKS                                                                                                                               \
 	"return require 'policy'.define { name = 'p', render = function(actor, ctx, plan) " ONE "end,"                                     \
 	" relate = function() return { { kind = 'Seen', name = 'x' } } end }"
@@ -404,6 +460,7 @@ int main(void)
 	    cmocka_unit_test(an_edit_after_a_recall_writes_what_it_changes),
 	    cmocka_unit_test(a_child_that_an_edit_makes_otherwise_is_written),
 	    cmocka_unit_test(an_edit_whose_answer_was_lost_can_be_taken_back),
+	    cmocka_unit_test(what_was_written_since_is_not_what_was_recalled),
 	    cmocka_unit_test(a_recalled_parent_sees_what_it_is_related_to),
 	    cmocka_unit_test(a_held_parent_sees_what_it_is_related_to),
 	    cmocka_unit_test(a_parent_with_records_of_queues_is_planned),
