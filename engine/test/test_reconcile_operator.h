@@ -11,7 +11,8 @@
 
 #define KINDS                                                                                                                              \
 	"return require 'policy'.manifest { parent = { apiVersion = 'test.io/v1', kind = 'Owner', plural = 'owners' },"                    \
-	" children = { { apiVersion = 'v1', kind = 'Thing', plural = 'things' } },"                                                        \
+	" children = { { apiVersion = 'v1', kind = 'Thing', plural = 'things' }, { apiVersion = 'v1', kind = 'Text', plural = 'texts', "   \
+	"shared = true } },"                                                                                                               \
 	" related = { { apiVersion = 'v1', kind = 'Seen', plural = 'seens', rules = true } },"                                             \
 	" finalizer = 'test.io/f', field_manager = 'm', lease = 'l', component = 'c', rendered_digest = 'status.rendered', "               \
 	"settled_digest = 'status.settled',"                                                                                               \
