@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 
+#ifndef KINDS /* the test has others */
 #define KINDS                                                                                                                              \
 	"return require 'policy'.manifest { parent = { apiVersion = 'test.io/v1', kind = 'Owner', plural = 'owners' },"                    \
 	" children = { { apiVersion = 'v1', kind = 'Thing', plural = 'things' }, { apiVersion = 'v1', kind = 'Text', plural = 'texts', "   \
@@ -19,6 +20,7 @@
 	" queue_records = 'status.queues', bundle_digest = 'status.bundle',"                                                               \
 	" profile = { setting = 'profile', annotation = 'test.io/profile', base = 'plain' }, settings = { profile = { default = 'plain' "  \
 	"} } }"
+#endif
 
 /** One operator, from its beginning to its end. */
 typedef struct operator_ {
