@@ -27,7 +27,7 @@
 
 #include <string.h>
 
-#define URGENT_WRITES 4      /* for which somebody waits, beside the window of all others */
+#define URGENT_WRITES 4      /* for which somebody waits, beside the window; more of them are in the window, as all others are */
 #define STREAM_CONNECTIONS 8 /* a watch lives for ten minutes; until the last one has left a connection, the server may end others */
 #define MAX_REPEATS 10
 #define MIN_REST_MS 100
@@ -83,7 +83,7 @@ struct ao_kube {
 	ao_kube_call *calls;
 	ao_ranks line;
 	uint64_t joins;           /* of the line */
-	unsigned writes;          /* in flight */
+	unsigned writes, urgent;  /* in flight; how many of them are of AO_KUBE_URGENT */
 	ao_window window;         /* how many may be */
 	uint64_t own_peace_ms;    /* when the server may be asked again, monotonic */
 	uint64_t *peace_until_ms; /* that, or the one of the client whose sibling we are */
@@ -194,22 +194,33 @@ static void join_line(ao_kube_call *call)
 
 static bool is_write_in_flight(const ao_kube_call *call) { return call->write && (call->phase == IN_FLIGHT || call->phase == STREAMING); }
 
+/** @param by  1, or -1 */
+static void count_write(const ao_kube_call *call, int by)
+{
+	if (!is_write_in_flight(call))
+		return;
+	call->kube->writes += (unsigned)by;
+	if (call->with.rank == AO_KUBE_URGENT)
+		call->kube->urgent += (unsigned)by;
+}
+
 static void enter(ao_kube_call *call, phase next)
 {
-	call->kube->writes -= is_write_in_flight(call);
+	count_write(call, -1);
 	if (call->phase == IN_LINE)
 		ao_ranks_leave(&call->kube->line, &call->in_line);
 	call->phase = next;
 	if (call->phase == IN_LINE)
 		join_line(call);
-	call->kube->writes += is_write_in_flight(call);
+	count_write(call, 1);
 }
 
 static void attempt(ao_kube_call *call);
 
 static bool has_room(const ao_kube *kube, ao_kube_rank rank)
 {
-	return kube->writes < kube->window.size + (rank == AO_KUBE_URGENT ? URGENT_WRITES : 0);
+	unsigned beside = kube->urgent < URGENT_WRITES ? kube->urgent : URGENT_WRITES;
+	return kube->writes - beside < kube->window.size || (rank == AO_KUBE_URGENT && kube->urgent < URGENT_WRITES);
 }
 
 /** Who may be sent now, of those in line; NULL: nobody. */
@@ -271,7 +282,8 @@ static void tell(ao_kube_call *call, long status)
 {
 	ao_kube *kube = call->kube;
 	uint64_t now = ao_mono_ms(), took_ms = now - call->attempt_ms;
-	if (call->write && status)
+	bool tried = status && status != 429 && status != 503; /* what the server has no time for tells nothing of how long it takes */
+	if (call->write && tried)
 		ao_window_answered(&kube->window, now, took_ms, kube->writes, is_anybody_in_line(kube));
 	if (kube->on_answer)
 		kube->on_answer(kube->on_answer_arg, call->method, status, took_ms);

@@ -1,7 +1,8 @@
 /*
  * window.c -- counts, round by round, how many of the writes in flight are only waiting, as TCP Vegas does: all of them, less those that an
  * idle server would have in work, which is the share that its shortest answer has of the usual one.  A few that wait keep the server busy;
- * more do nothing but wait.  It begins narrow, because how fast an idle server answers is not to be learned from one that we keep busy.
+ * more do nothing but wait.  It begins narrow, and anew with each time whose shortest answer is looked for, because how fast an idle server
+ * answers is not to be learned from one that we keep busy.
  */
 #include "kube/window.h"
 
@@ -15,10 +16,12 @@ ao_window ao_window_init(void) { return (ao_window){.size = AO_WINDOW_LEAST}; }
 /** Notes an answer. @return how long one takes of a server that is idle */
 static uint64_t shortest(ao_window *w, uint64_t now_ms, uint64_t took_ms)
 {
-	if (now_ms - w->aged_ms >= AGE_MS) {
-		w->recent_ms = w->least_ms;
+	uint64_t age_ms = now_ms - w->aged_ms;
+	if (age_ms >= AGE_MS) {
+		w->recent_ms = age_ms < 2 * AGE_MS ? w->least_ms : 0;
 		w->least_ms = 0;
 		w->aged_ms = now_ms;
+		w->size = AO_WINDOW_LEAST;
 	}
 	if (!w->least_ms || took_ms < w->least_ms)
 		w->least_ms = took_ms;

@@ -52,6 +52,8 @@ static void on_patched(void *arg, const ao_kube_answer *answer)
 		ao_pass_resume(pass, AO_OP_DONE);
 		return;
 	}
+	if (answer->unsure)
+		parent->patched = 0;
 	bool heals = pass->outcome.heals, foreign = strstr(answer->message, "Apply failed with") != NULL;
 	ao_pass_parent_error(pass, "decorate", answer);
 	if (foreign && ao_pass_object(pass)) {

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#define UNSURE 1 /* in the place of a digest, which differs from it: the child may hold something that we have rendered since we began */
+
 ao_memo *ao_parent_memo(ao_parent *parent, const char *id)
 {
 	ao_memo *memo = ao_map_get(parent->memos, id);
@@ -21,7 +23,7 @@ void ao_parent_leave(ao_parent *parent, const char *id, const ao_object *object)
 {
 	ao_memo *memo = ao_parent_memo(parent, id);
 	if (memo->observed != object->spec_digest)
-		*memo = (ao_memo){.observed = object->spec_digest};
+		*memo = (ao_memo){.desired = memo->desired ? UNSURE : 0, .observed = object->spec_digest};
 	memo->seen = true;
 }
 
@@ -110,6 +112,8 @@ static void on_applied(void *arg, const ao_kube_answer *answer, bool created)
 	if (answer->error) {
 		if (answer->error == -EINVAL)
 			ao_reconciler_doubt_schemas(pass->reconciler);
+		if (answer->unsure)
+			*memo_for(pass, kind, desired) = (ao_memo){.desired = UNSURE, .seen = true};
 		ao_kube_answer plain = *answer;
 		if (!created && is_gone(answer))
 			plain.message = "it was deleted meanwhile, and is created anew once its watch says so";

@@ -283,10 +283,9 @@ void ao_reconciler_end(ao_reconciler *r)
 {
 	size_t cursor = 0;
 	for (const ao_parent *parent; (parent = ao_map_next(r->parents, &cursor, NULL));) {
-		if (!parent->held_ms)
-			continue;
-		r->ending = true;
-		ao_workqueue_add(r->queue, parent->key, AO_WORKQUEUE_FIRST);
+		r->ending = r->ending || parent->held_ms || parent->pass; /* a pass under way must not hold back what it comes to */
+		if (parent->held_ms)
+			ao_workqueue_add(r->queue, parent->key, AO_WORKQUEUE_FIRST);
 	}
 	if (!r->ending)
 		ao_workqueue_pause(r->queue);

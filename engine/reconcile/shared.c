@@ -31,6 +31,7 @@ typedef struct entry {
 	bool pinned;
 	bool settled; /* the object was as desired when it looked like `observed_digest` */
 	uint64_t observed_digest;
+	bool leftovers;  /* it was wanted otherwise before, so that equal in effect is not enough */
 	ao_apply *apply; /* in flight, writing what `applying_digest` stands for */
 	uint64_t applying_digest;
 	ao_kube_call *read; /* in flight: a look at an object that our watch does not show */
@@ -203,7 +204,8 @@ static bool is_as_desired(entry *e, const ao_object *observed)
 	if (e->settled && e->observed_digest == observed->spec_digest)
 		return true;
 	ao_auto_json cJSON *tree = NULL;
-	return ao_world_tree(e->kind, observed, &tree, NULL) == 0 && (is_foreign(e, tree) || ao_apply_equal(e->desired, tree, NULL));
+	return ao_world_tree(e->kind, observed, &tree, NULL) == 0 &&
+	       (is_foreign(e, tree) || (!e->leftovers && ao_apply_equal(e->desired, tree, NULL)));
 }
 
 static void apply(entry *e, const ao_object *observed);
@@ -250,7 +252,9 @@ static void on_applied(void *arg, const ao_kube_answer *answer, bool created)
 		return;
 	}
 	e->settled = false;
-	if (ao_world_put_answer(e->shared->world, e->kind, AO_WROTE_OBJECT, answer, &digest) && e->applying_digest == e->desired_digest)
+	bool wanted = e->applying_digest == e->desired_digest;
+	e->leftovers = e->leftovers && !wanted;
+	if (ao_world_put_answer(e->shared->world, e->kind, AO_WROTE_OBJECT, answer, &digest) && wanted)
 		settle(e, digest);
 	ao_info(AO_CORE, e->key, "%s the %s", created ? "created" : "updated", e->role);
 	end_work(e, answer);
@@ -340,6 +344,7 @@ static entry *upsert(ao_shared *shared, const ao_kind *kind, const char *role, c
 		ao_map_put(shared->entries, e->id, e);
 	} else {
 		unindex(shared, e);
+		e->leftovers = true;
 	}
 	cJSON_Delete(e->desired);
 	free(e->role);

@@ -16,6 +16,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define UNASKED_S 1.0 /* policies that were not asked may have no more to wait for: of some children no news comes that makes us look */
+
 /** What happened in this pass, for the status hooks. */
 static cJSON *outcome_of(ao_pass *pass, const ao_object *object)
 {
@@ -389,6 +391,7 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 		pass->parent->rolling_out = true;
 		pass->parent->ready = false;
 		tell_plan(pass, object, NULL);
+		pass->outcome.requeue_after = ao_pass_sooner(pass->outcome.requeue_after, UNASKED_S);
 		return AO_OP_END;
 	}
 	ao_bundle *bundle = ao_pass_bundle(pass, object);

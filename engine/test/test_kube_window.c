@@ -68,6 +68,28 @@ static void a_longer_way_is_learned(void **state)
 	assert_int_equal(run(&near, &window, 1000), AO_WINDOW_MOST);
 }
 
+/** The shortest answer of before says nothing of the way that there is now. */
+static void a_way_that_changed_while_nothing_was_written_is_learned_at_once(void **state)
+{
+	(void)state;
+	server near = {.cores = 16, .work_ms = 4};
+	ao_window window = ao_window_init();
+	run(&near, &window, 100);
+	near.now_ms += 3600000;
+	near.work_ms = 200;
+	assert_int_equal(run(&near, &window, 200), AO_WINDOW_MOST);
+}
+
+/** What our own writes have waited for each other for minutes is not what an idle server takes. */
+static void a_long_cold_start_is_not_taken_for_a_slow_server(void **state)
+{
+	(void)state;
+	server small = {.cores = 2, .work_ms = 14};
+	ao_window window = ao_window_init();
+	while (small.now_ms < 900000)
+		assert_in_range(run(&small, &window, 100), AO_WINDOW_LEAST, 10);
+}
+
 static void does_not_widen_while_nothing_waits_for_it(void **state)
 {
 	(void)state;
@@ -86,6 +108,8 @@ int main(void)
 	    cmocka_unit_test(leaves_no_more_waiting_than_keeps_the_server_busy),
 	    cmocka_unit_test(widens_again_when_the_server_has_time),
 	    cmocka_unit_test(a_longer_way_is_learned),
+	    cmocka_unit_test(a_way_that_changed_while_nothing_was_written_is_learned_at_once),
+	    cmocka_unit_test(a_long_cold_start_is_not_taken_for_a_slow_server),
 	    cmocka_unit_test(does_not_widen_while_nothing_waits_for_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

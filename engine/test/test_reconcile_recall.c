@@ -2,188 +2,8 @@
  * test_reconcile_recall.c -- a restart without a server: what an operator recorded of a parent is given to the next one, after something has
  * changed or nothing. Nobody answers, so no write is done; what each knows, and whom it has asked, is looked at from inside.
  */
-#include "reconcile/pass.h"
-#include "script_case.h"
-#include "serve/instruments.h"
-
-#include <stdio.h>
-
-#define KINDS                                                                                                                              \
-	"return require 'policy'.manifest { parent = { apiVersion = 'test.io/v1', kind = 'Owner', plural = 'owners' },"                    \
-	" children = { { apiVersion = 'v1', kind = 'Thing', plural = 'things' } },"                                                        \
-	" related = { { apiVersion = 'v1', kind = 'Seen', plural = 'seens', rules = true } },"                                             \
-	" finalizer = 'test.io/f', field_manager = 'm', lease = 'l', component = 'c', rendered_digest = 'status.rendered', "               \
-	"settled_digest = 'status.settled',"                                                                                               \
-	" queue_records = 'status.queues', bundle_digest = 'status.bundle',"                                                               \
-	" profile = { setting = 'profile', annotation = 'test.io/profile', base = 'plain' }, settings = { profile = { default = 'plain' "  \
-	"} } }"
-
-/** One operator, from its beginning to its end. */
-typedef struct operator_ {
-	ao_loop *loop;
-	ao_kubeconfig config;
-	ao_kube *kube;
-	ao_manifest *manifest;
-	ao_world *world;
-	ao_events *events;
-	ao_shared *shared;
-	ao_queues *queues;
-	ao_metrics *metrics;
-	ao_openapi *openapi;
-	ao_bundle *bundle;
-	ao_reconciler *reconciler;
-	bool holds; /* every parent */
-} operator_;
-
-static void on_parent(void *arg, const char *key, bool edited)
-{
-	(void)edited;
-	ao_reconciler_parent_changed(((operator_ *)arg)->reconciler, key);
-}
-
-static void on_dependent(void *arg, const char *key) { ao_reconciler_dependent_changed(((operator_ *)arg)->reconciler, key); }
-
-static void on_shared(void *arg, const ao_kind *kind, const char *key) { (void)arg, (void)kind, (void)key; }
-
-static void on_nothing(void *arg) { (void)arg; }
-
-static void on_queue(void *arg, const char *key, bool work) { (void)arg, (void)key, (void)work; }
-
-static ao_bundle *bundle_of(void *arg, const ao_object *parent)
-{
-	(void)parent;
-	return ((operator_ *)arg)->bundle;
-}
-
-static bool is_held(void *arg, const ao_object *parent)
-{
-	(void)parent;
-	return ((operator_ *)arg)->holds;
-}
-
-static bool never(void *arg, const ao_object *parent)
-{
-	(void)arg, (void)parent;
-	return false;
-}
-
-/** @param policy  the text of the only policy, beside the manifest; in the folder of a profile there is `more`, or nothing */
-static void begin(operator_ *o, const char *policy, const char *more)
-{
-	ao_auto_sources ao_sources sources = {0};
-	put(&sources, "manifest.lua", KINDS);
-	put(&sources, "p.lua", policy);
-	if (more)
-		put(&sources, "profiles/other/p.lua", more);
-	*o = (operator_){.loop = ao_loop_new(), .bundle = load_sources(&sources, NULL), .metrics = ao_metrics_new()};
-	o->config = (ao_kubeconfig){.server = (char *)"https://127.0.0.1:1", .source = (char *)"test"};
-	ao_instruments_describe(o->metrics);
-	assert_int_equal(ao_kube_new(o->loop, &o->config, "test", &o->kube, NULL), 0);
-	assert_int_equal(ao_manifest_read(ao_bundle_manifest(o->bundle), &o->manifest, NULL), 0);
-	assert_int_equal(ao_plan_schemas(o->manifest, o->kube, &o->openapi, NULL), 0);
-	ao_instruments_lead(o->metrics, o->manifest);
-	ao_world_listener listener = {on_parent, on_dependent, on_shared, on_nothing, NULL, NULL, o};
-	o->world = ao_world_new(o->loop, o->kube, o->manifest, &AO_SCOPE_ALL, &listener);
-	o->events = ao_events_new(o->loop, o->kube, "c", "i");
-	o->shared = ao_shared_new(o->loop, o->kube, o->world, o->events);
-	o->queues = ao_queues_new(&(ao_queues_options){.loop = o->loop,
-						       .kube = o->kube,
-						       .events = o->events,
-						       .parent_kind = &o->manifest->kinds[0].resource,
-						       .records_path = o->manifest->records_path,
-						       .on_change = on_queue,
-						       .arg = o});
-	o->reconciler = ao_reconciler_new(&(ao_reconciler_options){.loop = o->loop,
-								   .kube = o->kube,
-								   .world = o->world,
-								   .shared = o->shared,
-								   .queues = o->queues,
-								   .bundle_of = bundle_of,
-								   .is_held = is_held,
-								   .is_apart = never,
-								   .build = "test",
-								   .arg = o,
-								   .openapi = o->openapi,
-								   .events = o->events,
-								   .metrics = o->metrics,
-								   .max_concurrent = 1});
-}
-
-static void end(operator_ *o)
-{
-	ao_reconciler_free(o->reconciler);
-	ao_queues_free(o->queues);
-	ao_shared_free(o->shared);
-	ao_world_free(o->world);
-	ao_openapi_free(o->openapi);
-	ao_events_free(o->events);
-	ao_metrics_free(o->metrics);
-	ao_manifest_free(o->manifest);
-	ao_bundle_free(o->bundle);
-	ao_kube_free(o->kube);
-	assert_int_equal(ao_loop_close(o->loop), 0);
-}
-
-/** What the server holds, as JSON. */
-static void hold(operator_ *o, const char *kind, const char *text)
-{
-	const ao_kind *of = NULL;
-	for (size_t i = 0; i < o->manifest->kind_count; i++)
-		if (strcmp(o->manifest->kinds[i].resource.kind, kind) == 0)
-			of = &o->manifest->kinds[i];
-	assert_non_null(of);
-	const ao_object *object = NULL;
-	assert_int_equal(ao_store_put(ao_world_store(o->world, of), (ao_span){text, strlen(text)}, &object, NULL), 0);
-}
-
-/** Lets the parent have its first pass. */
-static const ao_parent *look(operator_ *o)
-{
-	ao_reconciler_parent_changed(o->reconciler, "s/a");
-	for (int turns = 0; turns < 200; turns++) {
-		const ao_parent *parent = ao_map_get(o->reconciler->parents, "s/a");
-		bool never_done = false;
-		if (parent && *parent->bundle)
-			return parent;
-		ao_loop_run_until(o->loop, &never_done, 10);
-	}
-	fail_msg("the parent had no pass");
-	return NULL;
-}
-
-/** Was it recalled? Otherwise the policies were asked for its plan. */
-static bool is_recalled(const ao_parent *parent) { return parent->settled && !parent->times.plan_ns; }
-
-#define OWNED                                                                                                                              \
-	"\"ownerReferences\":[{\"apiVersion\":\"test.io/"                                                                                  \
-	"v1\",\"kind\":\"Owner\",\"name\":\"a\",\"uid\":\"u\",\"controller\":true,\"blockOwnerDeletion\":true}]"
-
-/** @param annotations, status  members */
-static char *parent_text(const char *annotations, const char *status)
-{
-	return ao_xasprintf("{\"metadata\":{\"name\":\"a\",\"namespace\":\"s\",\"uid\":\"u\",\"generation\":1,\"resourceVersion\":\"5\","
-			    "\"finalizers\":[\"test.io/f\"],\"annotations\":{%s}},\"spec\":{},\"status\":{%s}}",
-			    annotations, status);
-}
-
-static char *child_text(const char *name, const char *status)
-{
-	return ao_xasprintf("{\"metadata\":{\"name\":\"%s\",\"namespace\":\"s\",\"uid\":\"u-%s\"," OWNED
-			    "},\"spec\":{\"n\":1},\"status\":{%s}}",
-			    name, name, status);
-}
-
-static void hold_parent(operator_ *o, const char *annotations, const char *status)
-{
-	ao_auto_str char *text = parent_text(annotations, status);
-	hold(o, "Owner", text);
-}
-
-static void hold_child(operator_ *o, const char *name, const char *status)
-{
-	ao_auto_str char *text = child_text(name, status);
-	hold(o, "Thing", text);
-}
+#include "test/test_net_peer.h"
+#include "test/test_reconcile_operator.h"
 
 /** What the status would say for operators after it; NULL: nothing. */
 static char *record_of(const operator_ *o, const ao_parent *parent)
@@ -229,6 +49,12 @@ static void nothing_is_planned_where_nothing_has_changed(void **state)
 	ONE "plan:add('other', { apiVersion = 'v1', kind = 'Thing', metadata = { name = 'b' },"                                            \
 	    " spec = { n = 1, x = actor.metadata.annotations.x } })"
 
+static void edit(operator_ *o, const char *annotations, const char *record)
+{
+	hold_parent(o, annotations, record);
+	ao_reconciler_parent_changed(o->reconciler, "s/a");
+}
+
 /** The child that it writes to now. */
 static const char *written(operator_ *o)
 {
@@ -261,8 +87,7 @@ static void an_edit_after_a_recall_writes_what_it_changes(void **state)
 	hold_child(&o, "a", "");
 	hold_child(&o, "b", "");
 	assert_true(is_recalled(look(&o)));
-	hold_parent(&o, "\"x\":\"2\"", record);
-	ao_reconciler_parent_changed(o.reconciler, "s/a");
+	edit(&o, "\"x\":\"2\"", record);
 	const char *name = written(&o);
 	assert_non_null(name);
 	assert_string_equal(name, "b");
@@ -282,10 +107,98 @@ static void a_child_that_an_edit_makes_otherwise_is_written(void **state)
 	hold_parent(&o, "", record);
 	hold_child(&o, "a", "");
 	assert_true(is_recalled(look(&o)));
-	hold_parent(&o, "\"x\":\"2\"", record);
-	ao_reconciler_parent_changed(o.reconciler, "s/a");
+	edit(&o, "\"x\":\"2\"", record);
 	assert_non_null(written(&o));
 	end(&o);
+}
+
+static bool asked[2]; /* was a server whose answers are lost asked for the child without x, and with it? */
+
+static void lose_answer(peer_conn *conn, const char *request)
+{
+	asked[strstr(request, "\"x\"") != NULL] |= strstr(request, "/things/") != NULL;
+	peer_abort(conn);
+}
+
+/** Whether the edit is in the child is not known, so that what takes it back is written, though the child has all that is wanted. */
+static void an_edit_whose_answer_was_lost_can_be_taken_back(void **state)
+{
+	(void)state;
+	static const char X[] = POLICY("plan:add('thing', { apiVersion = 'v1', kind = 'Thing', metadata = { name = 'a' }, "
+				       "spec = { n = 1, x = actor.metadata.annotations.x } })");
+	ao_auto_str char *record = settle(X, NULL);
+	operator_ o;
+	peer server;
+	begin(&o, X, NULL);
+	peer_start(&server, o.loop, lose_answer, NULL);
+	ao_auto_str char *url = o.config.server = ao_xasprintf("http://127.0.0.1:%d", server.port);
+	hold_parent(&o, "", record);
+	hold_child(&o, "a", "");
+	assert_true(is_recalled(look(&o)));
+	edit(&o, "\"x\":\"2\"", record);
+	assert_true(ao_loop_run_until(o.loop, &asked[true], 2000));
+	hold(&o, "Thing", "{\"metadata\":{\"name\":\"a\",\"namespace\":\"s\",\"uid\":\"u-a\"," OWNED "},\"spec\":{\"n\":1,\"x\":\"2\"}}");
+	edit(&o, "", record);
+	assert_true(ao_loop_run_until(o.loop, &asked[false], 2000));
+	peer_stop(&server);
+	end(&o);
+	peer_free(&server);
+}
+
+#define WITH_X OWNED ",\"labels\":{\"l\":\"%s\"}},\"spec\":{\"n\":1,\"x\":\"2\"}}"
+#define THING_X "{\"apiVersion\":\"v1\",\"kind\":\"Thing\",\"metadata\":{\"name\":\"a\",\"namespace\":\"s\",\"uid\":\"u-a\"," WITH_X
+
+/** A server that has x in the child from then on. */
+static void give_x(peer_conn *conn, const char *request)
+{
+	bool child = strstr(request, "/things/") != NULL, with_x = strstr(request, "\"x\"") != NULL;
+	ao_auto_str char *body = ao_xasprintf(THING_X, "ours");
+	asked[with_x] |= child;
+	if (child && with_x)
+		peer_reply(conn, "200 OK", "", body);
+	else
+		peer_abort(conn);
+}
+
+/** Has another edit planned. @return its status, in which that is told */
+static char *plan_edit(operator_ *o, const char *annotations, const char *record)
+{
+	const ao_parent *parent = ao_map_get(o->reconciler->parents, "s/a");
+	ao_auto_str char *was = ao_xstrdup(parent->rendered);
+	const bool never = false;
+	edit(o, annotations, record);
+	for (int turns = 0; turns < 200 && strcmp(was, parent->rendered) == 0; turns++)
+		ao_loop_run_until(o->loop, &never, 10);
+	ao_loop_run_until(o->loop, &never, 100);
+	return ao_xasprintf("\"rendered\":\"%s\"", parent->rendered);
+}
+
+/** What was recalled is true of a child until it is written: that somebody else changes it, while no plan wants it, does not make it true again. */
+static void what_was_written_since_is_not_what_was_recalled(void **state)
+{
+	(void)state;
+	static const char KEPT[] = POLICY("if actor.metadata.annotations.keep then plan:keep(ctx.child('Thing', 'a')) return end "
+					  "plan:add('thing', { apiVersion = 'v1', kind = 'Thing', metadata = { name = 'a' }, "
+					  "spec = { n = 1, x = actor.metadata.annotations.x } })");
+	ao_auto_str char *record = settle(KEPT, NULL), *scaled = ao_xasprintf(THING_X, "of somebody else");
+	operator_ o;
+	peer server;
+	asked[true] = asked[false] = false;
+	begin(&o, KEPT, NULL);
+	peer_start(&server, o.loop, give_x, NULL);
+	ao_auto_str char *url = o.config.server = ao_xasprintf("http://127.0.0.1:%d", server.port);
+	hold_parent(&o, "", record);
+	hold_child(&o, "a", "");
+	assert_true(is_recalled(look(&o)));
+	ao_auto_str char *edited = plan_edit(&o, "\"x\":\"2\"", record);
+	assert_true(asked[true]);
+	hold(&o, "Thing", scaled);
+	ao_auto_str char *kept = plan_edit(&o, "\"keep\":\"1\"", edited);
+	edit(&o, "", kept);
+	assert_true(ao_loop_run_until(o.loop, &asked[false], 2000));
+	peer_stop(&server);
+	end(&o);
+	peer_free(&server);
 }
 
 #define ASKS                                                                                                                               \
@@ -546,6 +459,8 @@ int main(void)
 	    cmocka_unit_test(nothing_is_planned_where_nothing_has_changed),
 	    cmocka_unit_test(an_edit_after_a_recall_writes_what_it_changes),
 	    cmocka_unit_test(a_child_that_an_edit_makes_otherwise_is_written),
+	    cmocka_unit_test(an_edit_whose_answer_was_lost_can_be_taken_back),
+	    cmocka_unit_test(what_was_written_since_is_not_what_was_recalled),
 	    cmocka_unit_test(a_recalled_parent_sees_what_it_is_related_to),
 	    cmocka_unit_test(a_held_parent_sees_what_it_is_related_to),
 	    cmocka_unit_test(a_parent_with_records_of_queues_is_planned),
