@@ -2,11 +2,7 @@
  * test_reconcile_recall.c -- a restart without a server: what an operator recorded of a parent is given to the next one, after something has
  * changed or nothing. Nobody answers, so no write is done; what each knows, and whom it has asked, is looked at from inside.
  */
-#include "reconcile/pass.h"
-#include "script_case.h"
-#include "serve/instruments.h"
-
-#include <stdio.h>
+#include "test/test_reconcile_operator.h"
 
 #define KINDS                                                                                                                              \
 	"return require 'policy'.manifest { parent = { apiVersion = 'test.io/v1', kind = 'Owner', plural = 'owners' },"                    \
@@ -18,138 +14,7 @@
 	" profile = { setting = 'profile', annotation = 'test.io/profile', base = 'plain' }, settings = { profile = { default = 'plain' "  \
 	"} } }"
 
-/** One operator, from its beginning to its end. */
-typedef struct operator_ {
-	ao_loop *loop;
-	ao_kubeconfig config;
-	ao_kube *kube;
-	ao_manifest *manifest;
-	ao_world *world;
-	ao_events *events;
-	ao_shared *shared;
-	ao_queues *queues;
-	ao_metrics *metrics;
-	ao_openapi *openapi;
-	ao_bundle *bundle;
-	ao_reconciler *reconciler;
-	bool holds; /* every parent */
-} operator_;
-
-static void on_parent(void *arg, const char *key, bool edited)
-{
-	(void)edited;
-	ao_reconciler_parent_changed(((operator_ *)arg)->reconciler, key);
-}
-
-static void on_dependent(void *arg, const char *key) { ao_reconciler_dependent_changed(((operator_ *)arg)->reconciler, key); }
-
-static void on_shared(void *arg, const ao_kind *kind, const char *key) { (void)arg, (void)kind, (void)key; }
-
-static void on_nothing(void *arg) { (void)arg; }
-
-static void on_queue(void *arg, const char *key, bool work) { (void)arg, (void)key, (void)work; }
-
-static ao_bundle *bundle_of(void *arg, const ao_object *parent)
-{
-	(void)parent;
-	return ((operator_ *)arg)->bundle;
-}
-
-static bool is_held(void *arg, const ao_object *parent)
-{
-	(void)parent;
-	return ((operator_ *)arg)->holds;
-}
-
-static bool never(void *arg, const ao_object *parent)
-{
-	(void)arg, (void)parent;
-	return false;
-}
-
-/** @param policy  the text of the only policy, beside the manifest; in the folder of a profile there is `more`, or nothing */
-static void begin(operator_ *o, const char *policy, const char *more)
-{
-	ao_auto_sources ao_sources sources = {0};
-	put(&sources, "manifest.lua", KINDS);
-	put(&sources, "p.lua", policy);
-	if (more)
-		put(&sources, "profiles/other/p.lua", more);
-	*o = (operator_){.loop = ao_loop_new(), .bundle = load_sources(&sources, NULL), .metrics = ao_metrics_new()};
-	o->config = (ao_kubeconfig){.server = (char *)"https://127.0.0.1:1", .source = (char *)"test"};
-	ao_instruments_describe(o->metrics);
-	assert_int_equal(ao_kube_new(o->loop, &o->config, "test", &o->kube, NULL), 0);
-	assert_int_equal(ao_manifest_read(ao_bundle_manifest(o->bundle), &o->manifest, NULL), 0);
-	assert_int_equal(ao_plan_schemas(o->manifest, o->kube, &o->openapi, NULL), 0);
-	ao_instruments_lead(o->metrics, o->manifest);
-	ao_world_listener listener = {on_parent, on_dependent, on_shared, on_nothing, NULL, NULL, o};
-	o->world = ao_world_new(o->loop, o->kube, o->manifest, &AO_SCOPE_ALL, &listener);
-	o->events = ao_events_new(o->loop, o->kube, "c", "i");
-	o->shared = ao_shared_new(o->loop, o->kube, o->world, o->events);
-	o->queues = ao_queues_new(&(ao_queues_options){.loop = o->loop,
-						       .kube = o->kube,
-						       .events = o->events,
-						       .parent_kind = &o->manifest->kinds[0].resource,
-						       .records_path = o->manifest->records_path,
-						       .on_change = on_queue,
-						       .arg = o});
-	o->reconciler = ao_reconciler_new(&(ao_reconciler_options){.loop = o->loop,
-								   .kube = o->kube,
-								   .world = o->world,
-								   .shared = o->shared,
-								   .queues = o->queues,
-								   .bundle_of = bundle_of,
-								   .is_held = is_held,
-								   .is_apart = never,
-								   .build = "test",
-								   .arg = o,
-								   .openapi = o->openapi,
-								   .events = o->events,
-								   .metrics = o->metrics,
-								   .max_concurrent = 1});
-}
-
-static void end(operator_ *o)
-{
-	ao_reconciler_free(o->reconciler);
-	ao_queues_free(o->queues);
-	ao_shared_free(o->shared);
-	ao_world_free(o->world);
-	ao_openapi_free(o->openapi);
-	ao_events_free(o->events);
-	ao_metrics_free(o->metrics);
-	ao_manifest_free(o->manifest);
-	ao_bundle_free(o->bundle);
-	ao_kube_free(o->kube);
-	assert_int_equal(ao_loop_close(o->loop), 0);
-}
-
-/** What the server holds, as JSON. */
-static void hold(operator_ *o, const char *kind, const char *text)
-{
-	const ao_kind *of = NULL;
-	for (size_t i = 0; i < o->manifest->kind_count; i++)
-		if (strcmp(o->manifest->kinds[i].resource.kind, kind) == 0)
-			of = &o->manifest->kinds[i];
-	assert_non_null(of);
-	const ao_object *object = NULL;
-	assert_int_equal(ao_store_put(ao_world_store(o->world, of), (ao_span){text, strlen(text)}, &object, NULL), 0);
-}
-
-/** Lets the parent have its first pass. */
-static const ao_parent *look(operator_ *o)
-{
-	ao_reconciler_parent_changed(o->reconciler, "s/a");
-	for (int turns = 0; turns < 200; turns++) {
-		const ao_parent *parent = ao_map_get(o->reconciler->parents, "s/a");
-		bool never_done = false;
-		if (parent && *parent->bundle)
-			return parent;
-		ao_loop_run_until(o->loop, &never_done, 10);
-	}
-	fail_msg("the parent had no pass");
-	return NULL;
-}
+static void begin(operator_ *o, const char *policy, const char *more) { begin_with(o, KINDS, policy, more); }
 
 /** Was it recalled? Otherwise the policies were asked for its plan. */
 static bool is_recalled(const ao_parent *parent) { return parent->settled && !parent->times.plan_ns; }
