@@ -23,10 +23,10 @@ static void hold_parent(operator_ *o, bool chosen)
 /** @param manager  who has made it, with the label that says whose it is. A store may not take it */
 static void hold_marked(operator_ *o, const char *name, const char *manager, const char *operation)
 {
-	ao_auto_str char *text = ao_xasprintf(
-	    "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"s\",\"uid\":\"u-%s\",\"labels\":{\"c/owner-uid\":\"u\"},"
-	    "\"annotations\":{\"c/owner\":\"s/a\"},\"managedFields\":[{\"manager\":\"%s\",\"operation\":\"%s\"}]},\"spec\":{}}",
-	    name, name, manager, operation);
+	ao_auto_str char *text =
+	    ao_xasprintf("{\"metadata\":{\"name\":\"%s\",\"namespace\":\"s\",\"uid\":\"u-%s\",\"labels\":{\"%s\":\"u\"},"
+			 "\"annotations\":{\"%s\":\"s/a\"},\"managedFields\":[{\"manager\":\"%s\",\"operation\":\"%s\"}]},\"spec\":{}}",
+			 name, name, o->manifest->owner_label, o->manifest->owner_annotation, manager, operation);
 	const ao_object *object = NULL;
 	ao_store_put(ao_world_store(o->world, &o->manifest->kinds[1]), (ao_span){text, strlen(text)}, &object, NULL);
 }
@@ -66,6 +66,27 @@ static void what_others_made_is_not_deleted_whatever_its_labels_say(void **state
 	}
 }
 
+#define UNNAMED(domain, label)                                                                                                             \
+	"return require 'policy'.manifest { parent = 'test.io/v1 Owner', domain = '" domain "', children = { 'v1 Thing' },"                \
+	" decorate = { labels = { " label " = true } } }"
+
+/** Each of two bundles says no more than it must, so that both call themselves alike; an object may have been chosen by both. */
+static void what_another_bundle_made_for_the_same_object_is_not_deleted(void **state)
+{
+	(void)state;
+	static const char NOTHING[] = "return require 'policy'.define { name = 'p', render = function() end }";
+	operator_ first, second;
+	begin_with(&first, UNNAMED("one.io", "a"), NOTHING, NULL);
+	begin_with(&second, UNNAMED("two.io", "b"), NOTHING, NULL);
+	hold(&second, "Owner", "{\"metadata\":{\"name\":\"a\",\"namespace\":\"s\",\"uid\":\"u\",\"labels\":{\"a\":\"\",\"b\":\"\"}}}");
+	hold_marked(&second, "x", first.manifest->field_manager, "Apply");
+	const char *gone = deleted(&second);
+	if (gone)
+		fail_msg("%s of another bundle is deleted", gone);
+	end(&second);
+	end(&first);
+}
+
 static void what_we_made_is_deleted_when_nobody_wants_it(void **state)
 {
 	(void)state;
@@ -83,6 +104,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_others_made_is_not_deleted_whatever_its_labels_say),
+	    cmocka_unit_test(what_another_bundle_made_for_the_same_object_is_not_deleted),
 	    cmocka_unit_test(what_we_made_is_deleted_when_nobody_wants_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
