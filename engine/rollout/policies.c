@@ -207,6 +207,7 @@ static void begin(ao_policies *p)
 	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(p->world), &cursor));)
 		if (!parent->stub)
 			see_parent(p, parent);
+	ao_has_all_seen(p);
 	tell_machine(p);
 	ao_machine_synced(p->machine);
 	ao_report_refused_before(p, AO_ROLLOUT_MAIN);
