@@ -100,11 +100,47 @@ static void what_we_made_is_deleted_when_nobody_wants_it(void **state)
 	}
 }
 
+#define SHARING                                                                                                                            \
+	"return require 'policy'.manifest { parent = 'test.io/v1 Owner', domain = 'd.io', decorate = { annotations = { want = true } },"   \
+	" children = { { apiVersion = 'v1', kind = 'Thing', shared = true } } }"
+
+static void nobody_waits(void *arg, const ao_kube_answer *answer) { (void)arg, (void)answer; }
+
+/** Is a shared object in a namespace still seen to when it is told that it has changed, where the only parent there is that one? */
+static bool is_seen_to(bool chosen)
+{
+	operator_ o;
+	bool alike, known = true;
+	begin_with(&o, SHARING, POLICY, NULL);
+	hold_parent(&o, chosen);
+	const ao_kind *kind = &o.manifest->kinds[1];
+	ao_auto_json cJSON *desired =
+	    cJSON_Parse("{\"apiVersion\":\"v1\",\"kind\":\"Thing\",\"metadata\":{\"namespace\":\"s\",\"name\":\"t\"}}");
+	ao_shared_want(o.shared, kind, "r", desired, 1, nobody_waits, &o);
+	ao_shared_cancel(o.shared, &o);
+	ao_shared_changed(o.shared, kind, "s/t");
+	for (int turns = 0; known && turns < 20; turns++) {
+		bool never_done = false;
+		ao_loop_run_until(o.loop, &never_done, 10);
+		known = ao_shared_is_theirs(o.shared, kind, desired, 1, &alike);
+	}
+	end(&o);
+	return known;
+}
+
+static void what_parents_share_is_left_when_the_last_that_was_chosen_goes(void **state)
+{
+	(void)state;
+	assert_true(is_seen_to(true));
+	assert_false(is_seen_to(false));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_others_made_is_not_deleted_whatever_its_labels_say),
 	    cmocka_unit_test(what_another_bundle_made_for_the_same_object_is_not_deleted),
+	    cmocka_unit_test(what_parents_share_is_left_when_the_last_that_was_chosen_goes),
 	    cmocka_unit_test(what_we_made_is_deleted_when_nobody_wants_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
