@@ -89,11 +89,31 @@ static void those_that_come_later_have_nothing(void **state)
 	end_lead(&o, &p);
 }
 
+/** Whom the policies are for says the manifest of those that are live, and that is not known while the record, or a bundle, cannot be had. */
+static void nothing_is_taken_from_one_that_is_not_chosen_while_nobody_knows_who_is(void **state)
+{
+	(void)state;
+	const ao_object stub = {.key = "s/old", .stub = true};
+	operator_ o;
+	ao_policies p;
+	lead(&o, &p);
+	assert_false(ao_policies_holds(&p, &stub));
+	p.missing = ao_xstrdup("bundle " LIVE " cannot be had");
+	bool while_missing = ao_policies_holds(&p, &stub);
+	free(AO_TAKE(p.missing));
+	ao_policies stuck = {.stuck = (char *)"the record of what is live cannot be used"};
+	bool while_stuck = ao_policies_holds(&stuck, &stub);
+	end_lead(&o, &p);
+	if (!while_missing || !while_stuck)
+		fail_msg("its children are taken away while the %s cannot be had", while_stuck ? "bundle" : "record");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(those_that_were_there_have_what_the_record_says),
 	    cmocka_unit_test(those_that_come_later_have_nothing),
+	    cmocka_unit_test(nothing_is_taken_from_one_that_is_not_chosen_while_nobody_knows_who_is),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
