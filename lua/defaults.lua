@@ -109,12 +109,14 @@ function defaults.manifest(spec)
   for _, field in ipairs(copy.decorate and OWN or {}) do
     if copy[field] == nil then copy[field] = false end
   end
+  local named = copy.field_manager ~= nil
   local words = { component = copy.component, domain = copy.domain, kind = lower(parent.kind) }
   for field, text in next, TEXTS do
     if copy[field] == nil and type(words.component) == 'string' and (type(words.domain) == 'string' or not find(text, '{domain}', 1, true)) then
       copy[field] = gsub(text, '{(%l+)}', words)
     end
   end
+  if copy.decorate and not named then copy.field_manager = copy.lease end -- others may decorate the same objects, and this tells who wrote what
   for _, field in ipairs(NONE) do
     if copy[field] == false then copy[field] = nil end
   end
@@ -149,6 +151,7 @@ local LOOKS = {
   { 'domain', '^[%l%d][%l%d.-]*$', 200, "a domain, such as 'demo.example.com'" },
   { 'component', '^%l[%l%d-]*$', 40, "of a-z, 0-9 and '-', at most 40, such as 'greeting-operator'" },
   { 'lease', '^[%l%d][%l%d.-]*$', 180, "of a-z, 0-9, '-' and '.', such as 'greeting-operator.demo.example.com'" },
+  { 'field_manager', '^%g+$', 128, 'at most 128 characters: the API server takes no longer one' },
   { 'finalizer', NAME, 250, "DOMAIN/NAME, such as 'demo.example.com/finalizer'" },
   { 'policies_label', NAME, 250, "DOMAIN/NAME, such as 'demo.example.com/policies'" },
   { 'class_annotation', NAME, 250, "DOMAIN/NAME, such as 'demo.example.com/operator-class'" },

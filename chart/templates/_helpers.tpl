@@ -88,8 +88,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- fail (printf "bundles: %s needs files or configMap, and not both" .name) -}}
 {{- end -}}
 {{- $kind := include "asya.kind" .parent | fromJson -}}
-{{- if not (or .lease $kind.group) -}}
-{{- fail (printf "bundles: %s: its parent is of the core group, so set lease as its manifest does" .name) -}}
+{{- if not (or .lease (and $kind.group (not .decorate))) -}}
+{{- fail (printf "bundles: %s: its parent is of %s, so set lease as its manifest does" .name (ternary "somebody else" "the core group" (.decorate | default false))) -}}
+{{- end -}}
+{{- if and .patches (not .decorate) -}}
+{{- fail (printf "bundles: %s: patches is for objects of somebody else: it goes with decorate" .name) -}}
 {{- end -}}
 {{- range list (printf "the name %s" .name) (printf "the parent %s %s" $kind.group $kind.kind) -}}
 {{- if hasKey $places . -}}
@@ -183,7 +186,7 @@ runtimeScript: {{ . | quote }}
 
 {{- /* What a bundle's manifest calls its component and its lease, unless the values say otherwise. */ -}}
 {{- define "asya.bundle.component" -}}
-{{- .component | default (printf "%s-operator" (include "asya.kind" .parent | fromJson).kind | lower) -}}
+{{- .component | default (printf "%s-%s" (include "asya.kind" .parent | fromJson).kind (ternary "decorator" "operator" (.decorate | default false)) | lower) -}}
 {{- end -}}
 {{- define "asya.bundle.lease" -}}
 {{- .lease | default (printf "%s.%s" (include "asya.bundle.component" .) (include "asya.kind" .parent | fromJson).group) -}}

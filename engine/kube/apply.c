@@ -98,6 +98,12 @@ static void fail_as_foreign(ao_apply *a, const cJSON *live)
 
 static bool is_same(const char *a, const char *b) { return a && b && strcmp(a, b) == 0; }
 
+bool ao_apply_is_ours(const ao_apply_request *with, const cJSON *live)
+{
+	bool owned = is_same(owner_of(live, with->owner_label), owner_of(with->desired, with->owner_label));
+	return owned && (!with->owner_label || ao_managed_by(live, with->manager, with->legacy_managers));
+}
+
 /* ---- requests ---- */
 
 static void request(ao_apply *a, const char *method, const char *path, const char *content_type, const char *body, ao_kube_fn fn)
@@ -203,7 +209,9 @@ static void on_live(void *arg, const ao_kube_answer *answer)
 		return;
 	}
 	const char *uid = ao_json_str(live, "metadata", "uid");
-	bool ours = a->uid ? is_same(uid, a->uid) : uid && is_same(owner_of(live, a->owner_label), owner_of(a->desired, a->owner_label));
+	const ao_apply_request with = {
+	    .desired = a->desired, .manager = a->manager, .legacy_managers = a->legacy_managers, .owner_label = a->owner_label};
+	bool ours = a->uid ? is_same(uid, a->uid) : uid && ao_apply_is_ours(&with, live);
 	if (!ours && a->uid) {
 		fail(a, answer, -ESTALE, "another object has that name now");
 		return;

@@ -61,6 +61,12 @@ bool ao_apply_equal(const cJSON *desired, const cJSON *observed, char **ret_path
  */
 cJSON *ao_apply_emptied(const cJSON *desired, const cJSON *live, const char *refusal);
 
+/**
+ * Is an object that has the name already the one that is wanted: of an answer that was lost, or of a watch that is behind?  Its owner is the
+ * one that we render; where only a label says so, we must have written it, too.
+ * @param with  desired, manager, legacy_managers and owner_label count
+ */
+bool ao_apply_is_ours(const ao_apply_request *with, const cJSON *live);
 /** The reference to the controlling owner of an object, or NULL. Borrowed. */
 const cJSON *ao_apply_owner(const cJSON *object);
 /** "belongs to Deployment x", or "is not ours". @param live  NULL: it was not looked at. The caller frees. */

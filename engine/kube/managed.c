@@ -117,6 +117,15 @@ static bool is_claimed(const cJSON *entry, const char *ours, const char *const *
 	return false;
 }
 
+bool ao_managed_by(const cJSON *live, const char *manager, const char *const *legacy)
+{
+	const cJSON *entry;
+	cJSON_ArrayForEach (entry, ao_json_at(live, "metadata", "managedFields"))
+		if (is_claimed(entry, manager, legacy))
+			return true;
+	return false;
+}
+
 /** Adds the members of `from` to `into` at every depth: the union of two sets of fields. */
 static void merge_fields(cJSON *into, const cJSON *from)
 {

@@ -50,6 +50,9 @@ cJSON *ao_managed_patch(const cJSON *live, const char *manager, const char *cons
 /** The same for what our POST left at `post_at`, without looking. @param uid  of the object */
 cJSON *ao_managed_post_patch(const char *uid, const char *manager, int post_at, bool drop_replicas);
 
+/** Has `manager` or a predecessor written to it? @param live, legacy  as above */
+bool ao_managed_by(const cJSON *live, const char *manager, const char *const *legacy);
+
 /**
  * The keys of `data` that were written beside the tool: others hold them, and none who holds the label does.
  *

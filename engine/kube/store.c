@@ -279,13 +279,20 @@ static entry *make_entry(const ao_cut *cut)
 	return e;
 }
 
+/** Have we written what lies in store->cut? A label alone does not say so: whoever copies an object copies its labels. */
+static bool is_by_us(const ao_store *store)
+{
+	const ao_managed *held = &store->cut.held;
+	return !store->options.manager || held->applied || held->to_claim;
+}
+
 /** Do the options want what lies in store->cut? */
 static bool is_wanted(const ao_store *store)
 {
 	const char *kind = store->options.owner_kind, *annotation = store->options.annotation;
 	if (kind && strcmp(kind, ao_cut_str(&store->cut, AO_CUT_OWNER_KIND)) != 0)
 		return false;
-	if (store->options.owner_label && !*ao_cut_str(&store->cut, AO_CUT_OWNER_UID))
+	if (store->options.owner_label && !(*ao_cut_str(&store->cut, AO_CUT_OWNER_UID) && is_by_us(store)))
 		return false;
 	return !annotation || strcmp(ao_cut_str(&store->cut, AO_CUT_ANNOTATION), store->options.annotation_value) == 0;
 }

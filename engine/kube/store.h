@@ -57,7 +57,10 @@ typedef struct ao_store_options {
 	bool keep_managed; /* managedFields stay in the text: somebody asks who wrote what */
 	/** Keep only objects whose controlling owner has this kind; NULL: all. Others are dropped where they arrive. */
 	const char *owner_kind;
-	/** Owned is what has this label: its value is the uid of the owner, and that of the annotation the name. NULL: as owner references say. */
+	/**
+	 * Owned is what has this label and was written by our manager, or a predecessor: the label's value is the uid of the owner, and that of
+	 * the annotation the name.  NULL: as owner references say.
+	 */
 	const char *owner_label, *owner_annotation;
 	/** Keep only objects whose annotation of this name is `annotation_value`; one that is absent is "". NULL: all. */
 	const char *annotation, *annotation_value;

@@ -36,12 +36,13 @@ struct ao_relations {
 	ao_map *askers;  /* key of a parent -> asker */
 	ao_map *buckets; /* what rules name -> ao_map of key -> asker */
 	ao_map *owners;  /* id of an object -> ao_map of key -> asker: whose it is */
+	bool *denied;    /* one per kind, same order */
 };
 
 ao_relations *ao_relations_new(const ao_manifest *manifest, ao_store *const *stores)
 {
 	ao_relations *r = ao_xcalloc(1, sizeof(*r));
-	*r = (ao_relations){manifest, stores, ao_map_new(), ao_map_new(), ao_map_new()};
+	*r = (ao_relations){manifest, stores, ao_map_new(), ao_map_new(), ao_map_new(), ao_xcalloc(manifest->kind_count, sizeof(bool))};
 	return r;
 }
 
@@ -98,6 +99,7 @@ void ao_relations_free(ao_relations *r)
 	ao_map_free(r->askers);
 	free_sets(r->buckets);
 	free_sets(r->owners);
+	free(r->denied);
 	free(r);
 }
 
@@ -307,6 +309,22 @@ static void look_again(ao_relations *r, asker *who)
 		find_all(r, who, AO_RELATED_MAX + 1);
 }
 
+void ao_relations_deny(ao_relations *r, const ao_kind *kind, bool denied) { r->denied[index_of(r, kind)] = denied; }
+
+static int check_denied(const ao_relations *r, const asker *who, ao_err **reterr)
+{
+	for (size_t i = 0; i < who->count; i++) {
+		const ao_kind *kind = who->rules[i].kind;
+		if (!r->denied[index_of(r, kind)])
+			continue;
+		ao_auto_str char *rule = ao_kind_rule(kind);
+		return ao_err_set(reterr, -EACCES,
+				  "relate: is not allowed to list %s, so nobody knows what there is. The rule that is missing: %s",
+				  kind->resource.plural, rule);
+	}
+	return 0;
+}
+
 int ao_relations_set(ao_relations *r, const char *parent, const cJSON *rules, ao_err **reterr)
 {
 	asker *who = ao_map_get(r->askers, parent);
@@ -329,7 +347,7 @@ int ao_relations_set(ao_relations *r, const char *parent, const cJSON *rules, ao
 	if (who->many)
 		return ao_err_set(reterr, -E2BIG, "relate: the rules select %zu objects, and policies are shown at most %d", who->many,
 				  AO_RELATED_MAX);
-	return 0;
+	return check_denied(r, who, reterr);
 }
 
 static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }

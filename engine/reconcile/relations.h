@@ -21,10 +21,13 @@ void ao_relations_free(ao_relations *relations);
 /**
  * Sets the rules of a parent: [{apiVersion, kind, namespace, name, labels}], where an absent namespace means all, and absent name and labels
  * all objects. NULL: none. That of before is kept when nothing differs.
- * @return 0; -E2BIG they select more than AO_RELATED_MAX objects: it is woken all the same when one of them changes
+ * @return 0; -E2BIG they select more than AO_RELATED_MAX objects; -EACCES they select objects of a kind that we may not list.  The parent is
+ * woken all the same when one of them changes.
  */
 int ao_relations_set(ao_relations *relations, const char *parent, const cJSON *rules, ao_err **reterr);
 void ao_relations_forget(ao_relations *relations, const char *parent);
+/** Says whether we may list a kind. Where we may not, nobody knows what there is: it would seem that there is nothing. */
+void ao_relations_deny(ao_relations *relations, const ao_kind *kind, bool denied);
 size_t ao_relations_count(const ao_relations *relations); /* parents that have rules */
 
 /**

@@ -115,7 +115,7 @@ static bool has_parent_in(ao_world *world, const char *namespace_)
 {
 	size_t cursor = 0;
 	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(world), &cursor));)
-		if ((!*parent->namespace_ || strcmp(parent->namespace_, namespace_) == 0) && !parent->deleting)
+		if ((!*parent->namespace_ || strcmp(parent->namespace_, namespace_) == 0) && !parent->deleting && !parent->stub)
 			return true;
 	return false;
 }

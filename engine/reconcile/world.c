@@ -205,12 +205,15 @@ static void tell_denied(const watched *w)
 	if (!w->kind->optional || *said == denied)
 		return;
 	*said = denied;
+	ao_relations_deny(world->relations, w->kind, denied);
 	ao_auto_str char *rule = ao_kind_rule(w->kind);
 	if (denied)
 		ao_warn(AO_CORE, NULL, "is not allowed to list %s, which %s. The rule for the chart's rbac.extraRules: %s",
 			w->kind->resource.plural, w->kind->rules ? "policies ask for" : "a policy declares", rule);
 	else
 		ao_info(AO_CORE, NULL, "is allowed to list %s now", w->kind->resource.plural);
+	if (!denied && world->synced && world->listener.on_installed)
+		world->listener.on_installed(world->listener.arg);
 }
 
 static void on_synced(void *arg, ao_informer *informer, bool absent)
@@ -522,7 +525,8 @@ uint64_t ao_world_children_digest(ao_world *world, const ao_object *parent)
 
 uint64_t ao_world_absent_digest(const ao_world *world)
 {
-	return ao_hash(AO_HASH_INIT, world->absent, world->manifest->kind_count * sizeof(*world->absent));
+	size_t size = world->manifest->kind_count * sizeof(bool);
+	return ao_hash(ao_hash(AO_HASH_INIT, world->absent, size), world->denied, size);
 }
 
 static int end_collecting(collector *c, ao_err **reterr)

@@ -23,7 +23,7 @@ typedef struct ao_world_listener {
 	void (*on_dependent)(void *arg, const char *key); /* something that belongs to parent `key` changed */
 	void (*on_shared)(void *arg, const ao_kind *kind, const char *key);
 	void (*on_synced)(void *arg);    /* once: every list is complete */
-	void (*on_installed)(void *arg); /* a kind was added to the cluster or removed from it; may be NULL */
+	void (*on_installed)(void *arg); /* a kind was added to the cluster or removed from it, or may be listed now; may be NULL */
 	/** A parent changed, be it in its status only; may be NULL. */
 	void (*on_seen)(void *arg, const ao_object *parent, const ao_object *before);
 	void *arg;
@@ -84,7 +84,8 @@ int ao_world_snapshot(ao_world *world, const ao_object *parent, cJSON **ret, ao_
 int ao_world_relate(ao_world *world, const char *parent, const cJSON *rules, ao_err **reterr);
 /** Makes `related` of a snapshot what it would be with these rules, which are not kept. @return 0; -E2BIG; -EINVAL as ao_world_snapshot() */
 int ao_world_show_related(ao_world *world, const ao_object *parent, const cJSON *rules, cJSON *snapshot, ao_err **reterr);
-/** Digests of what `related`, `children` and `absent` of a snapshot would hold. They differ when something in there has changed. */
+/** Digests of what `related`, `children` and `absent` of a snapshot would hold, the last one also of what may be listed. They differ when
+ * something in there has changed. */
 uint64_t ao_world_related_digest(ao_world *world, const ao_object *parent);
 uint64_t ao_world_children_digest(ao_world *world, const ao_object *parent);
 uint64_t ao_world_absent_digest(const ao_world *world);

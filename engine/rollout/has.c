@@ -54,11 +54,15 @@ void ao_has_recall(ao_policies *p, const char *text)
 				free(ao_map_put(p->had, uid->valuestring, ao_xstrdup(uids->string)));
 }
 
+void ao_has_all_seen(ao_policies *p) { ao_map_free_all(AO_TAKE(p->had)); }
+
 const char *ao_has_of(const ao_policies *p, const ao_object *parent)
 {
 	const ao_seen_parent *known = ao_map_get(p->parents, parent->key);
-	const char *had = p->had ? ao_map_get(p->had, parent->uid) : NULL;
 	if (known && strcmp(known->uid, parent->uid) == 0)
 		return *known->has ? known->has : NULL;
+	if (!p->had)
+		return NULL;
+	const char *had = ao_map_get(p->had, parent->uid);
 	return had ? had : p->record.tracks[AO_ROLLOUT_MAIN].live.digest;
 }

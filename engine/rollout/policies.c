@@ -62,7 +62,13 @@ ao_bundle *ao_policies_bundle_of(ao_policies *p, const ao_object *parent)
 	return (variant ? variant : ao_policies_spokesman(p))->loaded.bundle;
 }
 
-bool ao_policies_holds(const ao_policies *p, const ao_object *parent) { return !parent->stub && !serves(p, parent); }
+bool ao_policies_holds(const ao_policies *p, const ao_object *parent)
+{
+	if (parent
+		->stub) /* what it has is taken away, so it must be known that the manifest which does not choose it is that of what is live */
+		return !p->machine || p->missing;
+	return !serves(p, parent);
+}
 
 bool ao_policies_apart(const ao_policies *p, const ao_object *parent)
 {
@@ -205,8 +211,11 @@ static void begin(ao_policies *p)
 	    p->recorded ? &p->record : NULL);
 	ao_machine_tick(p->machine, ao_mono_ms());
 	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(p->world), &cursor));)
-		if (!parent->stub)
+		if (parent->stub)
+			ao_reconciler_parent_changed(p->reconciler, parent->key); /* it may have been held */
+		else
 			see_parent(p, parent);
+	ao_has_all_seen(p);
 	tell_machine(p);
 	ao_machine_synced(p->machine);
 	ao_report_refused_before(p, AO_ROLLOUT_MAIN);

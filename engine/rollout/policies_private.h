@@ -62,8 +62,8 @@ struct ao_policies {
 	ao_rollout_record record; /* as the predecessor left it */
 	bool recorded;            /* there is such a record */
 	char *record_text;        /* as it was read or written last; or NULL */
-	ao_map *had;              /* uid -> digest, as the record that we found says of parents without a status of ours; or NULL */
-	char *stuck;              /* why the record cannot be used: no parent is touched until it can; or NULL */
+	ao_map *had; /* uid -> digest, as the record that we found says of parents without a status of ours; NULL: all have been seen */
+	char *stuck; /* why the record cannot be used: no parent is touched until it can; or NULL */
 
 	ao_world *world; /* while leading */
 	ao_reconciler *reconciler;
@@ -159,6 +159,8 @@ void ao_kinds_anew(void *arg);
 cJSON *ao_has_json(const ao_policies *p, const char *live);
 /** Takes what the record of the process before us says. @param text  NULL: there is none */
 void ao_has_recall(ao_policies *p, const char *text);
+/** All parents that were there have been seen: one that comes now, or is chosen again, has none. What the record named may be gone by then. */
+void ao_has_all_seen(ao_policies *p);
 /** The bundle that a parent has; NULL: none, as far as is known. Borrowed. */
 const char *ao_has_of(const ao_policies *p, const ao_object *parent);
 

@@ -11,6 +11,7 @@
 #define PROFILES "profiles" /* the folder of their folders */
 #define MAX_FILES 256
 #define MAX_FILE (1024 * 1024)
+#define MAX_READINGS 5
 
 static void clear_source(ao_source *source)
 {
@@ -141,13 +142,44 @@ static int read_profiles(ao_sources *found, const char *path, ao_err **reterr)
 	return r;
 }
 
+/** In a mounted ConfigMap all files change at once, when this link is exchanged; zeros where there is none. */
+static struct stat data_of(const char *path)
+{
+	struct stat info = {0};
+	ao_auto_str char *data = ao_xasprintf("%s/..data", path);
+	return lstat(data, &info) == 0 ? info : (struct stat){0};
+}
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/** @param ret_whole  set to false when it was exchanged meanwhile: then what was read, or not found, may be of both */
+static int read_all(ao_sources *found, const char *path, bool *ret_whole, ao_err **reterr)
+{
+	const struct stat before = data_of(path);
+	int r = read_folder(found, path, NULL, reterr);
+	if (r == 0)
+		r = read_profiles(found, path, reterr);
+	const struct stat after = data_of(path);
+	*ret_whole = is_same(&before, &after);
+	return r;
+}
+
 int ao_sources_dir(ao_sources *sources, const char *path, ao_err **reterr)
 {
-	ao_auto_sources ao_sources found = {0};
-	int r = read_folder(&found, path, NULL, reterr);
-	if (r == 0)
-		r = read_profiles(&found, path, reterr);
-	if (r == 0)
+	for (int i = 0; i < MAX_READINGS; i++) {
+		bool whole;
+		ao_auto_sources ao_sources found = {0};
+		ao_auto_err ao_err *err = NULL;
+		int r = read_all(&found, path, &whole, &err);
+		if (!whole)
+			continue;
+		if (r < 0)
+			return ao_err_set(reterr, r, "%s", ao_err_text(err));
 		ao_sources_put_all(sources, &found);
-	return r;
+		return 0;
+	}
+	return ao_err_set(reterr, -EIO, "%s: it changes while it is read", path);
 }

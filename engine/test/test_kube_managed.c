@@ -2,6 +2,7 @@
 #include "kube/managed.h"
 
 #include "base/mem.h"
+#include "kube/apply.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -254,6 +255,29 @@ static void what_others_hold_beside_the_tool_is_an_edit(void **state)
 	}
 }
 
+/** Another bundle may have given a child for the same object the same name; a copy has its labels. */
+static void what_is_owned_by_a_label_is_ours_when_we_wrote_it(void **state)
+{
+	(void)state;
+	static const char *const legacy[] = {"before", NULL};
+	static const struct {
+		const char *manager, *operation, *uid;
+		bool ours;
+	} ROWS[] = {{"ours", "Update", "u", true},   {"ours", "Apply", "u", true},    {"ours", "Apply", "v", false},
+		    {"before", "Update", "u", true}, {"theirs", "Apply", "u", false}, {"kubectl", "Update", "u", false}};
+	ao_auto_json cJSON *desired = cJSON_Parse("{\"metadata\":{\"labels\":{\"c/owner-uid\":\"u\"}}}");
+	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
+		ao_auto_str char *text =
+		    ao_xasprintf("{\"metadata\":{\"labels\":{\"c/owner-uid\":\"%s\"},\"managedFields\":[{\"manager\":\"%s\","
+				 "\"operation\":\"%s\"}]}}",
+				 ROWS[i].uid, ROWS[i].manager, ROWS[i].operation);
+		ao_auto_json cJSON *live = cJSON_Parse(text);
+		ao_apply_request with = {.desired = desired, .manager = "ours", .legacy_managers = legacy, .owner_label = "c/owner-uid"};
+		if (ao_apply_is_ours(&with, live) != ROWS[i].ours)
+			fail_msg("%s is taken for %s", text, ROWS[i].ours ? "somebody else's" : "ours");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +289,7 @@ int main(void)
 	    cmocka_unit_test(nothing_to_do),
 	    cmocka_unit_test(scanning_without_a_tree_agrees),
 	    cmocka_unit_test(what_others_hold_beside_the_tool_is_an_edit),
+	    cmocka_unit_test(what_is_owned_by_a_label_is_ours_when_we_wrote_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

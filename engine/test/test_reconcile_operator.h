@@ -72,10 +72,10 @@ static inline bool never(void *arg, const ao_object *parent)
 }
 
 /** @param policy  the text of the only policy, beside the manifest; in the folder of a profile there is `more`, or nothing */
-static inline void begin(operator_ *o, const char *policy, const char *more)
+static inline void begin_with(operator_ *o, const char *manifest, const char *policy, const char *more)
 {
 	ao_auto_sources ao_sources sources = {0};
-	put(&sources, "manifest.lua", KINDS);
+	put(&sources, "manifest.lua", manifest);
 	put(&sources, "p.lua", policy);
 	if (more)
 		put(&sources, "profiles/other/p.lua", more);
@@ -112,6 +112,8 @@ static inline void begin(operator_ *o, const char *policy, const char *more)
 								   .metrics = o->metrics,
 								   .max_concurrent = 1});
 }
+
+static inline void begin(operator_ *o, const char *policy, const char *more) { begin_with(o, KINDS, policy, more); }
 
 static inline void end(operator_ *o)
 {

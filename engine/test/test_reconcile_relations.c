@@ -200,6 +200,24 @@ static void what_became_less_is_shown_again(void **state)
 	assert_int_equal(set(p, "a", ALL), -E2BIG);
 }
 
+/** The right may be on its way, as in an upgrade: policies that see nothing would have what they made of it taken away. */
+static void what_may_not_be_listed_does_not_seem_to_be_nothing(void **state)
+{
+	place *p = *state;
+	ao_auto_err ao_err *err = NULL;
+	ao_auto_json cJSON *nodes = cJSON_Parse("[{\"apiVersion\":\"v1\",\"kind\":\"Node\"}]");
+	ao_relations_deny(p->relations, NODE, true);
+	if (ao_relations_set(p->relations, "a", nodes, &err) != -EACCES)
+		fail_msg("policies are shown no Node, as if there were none");
+	assert_string_equal(ao_err_text(err),
+			    "relate: is not allowed to list nodes, so nobody knows what there is. The rule that is missing: "
+			    "{apiGroups: [\"\"], resources: [nodes], verbs: [get, list, watch]}");
+	assert_int_equal(set(p, "b", "[{" CM "}]"), 0);
+	ao_relations_deny(p->relations, NODE, false);
+	assert_int_equal(ao_relations_set(p->relations, "a", nodes, NULL), 0);
+	concerns(p, NODE, there(p, NODE, "", "m", ""), false, "a");
+}
+
 size_t __sanitizer_get_current_allocated_bytes(void);
 
 static void many_that_ask_for_too_much_take_no_memory_for_it(void **state)
@@ -224,6 +242,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_change_concerns_those_whose_rules_select_the_object, make_place, end_place),
 	    cmocka_unit_test_setup_teardown(what_is_lost_is_told_to_those_that_had_it, make_place, end_place),
 	    cmocka_unit_test_setup_teardown(other_rules_replace_those_of_before, make_place, end_place),
+	    cmocka_unit_test_setup_teardown(what_may_not_be_listed_does_not_seem_to_be_nothing, make_place, end_place),
 	    cmocka_unit_test_setup_teardown(a_rule_that_selects_too_much_is_told_with_the_number, make_place, end_place),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,8 +4,10 @@
 #include "script/text.h"
 #include "script_case.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char folder[64];
@@ -110,6 +112,63 @@ static void test_a_mounted_folder(void **state)
 	assert_string_equal(sources.items[1].name, "a.lua");
 }
 
+#define MOUNTED 30
+
+/** As a kubelet does it: all files are links through one link, which is exchanged again and again. */
+static void exchange(const char *data)
+{
+	ao_auto_str char *beside = ao_xasprintf("%s_tmp", data);
+	alarm(60); /* should the test die before it can end us */
+	for (int i = 0;; i++) {
+		if (symlink(i % 2 ? "..one" : "..two", beside) < 0 || rename(beside, data) < 0)
+			_exit(1);
+		usleep(2000);
+	}
+}
+
+static void make_mount(const char *data)
+{
+	for (int i = 0; i < 2; i++) {
+		ao_auto_str char *version = ao_xasprintf("%s/%s", folder, i ? "..two" : "..one");
+		assert_int_equal(mkdir(version, 0700), 0);
+		for (int k = 0; k < MOUNTED; k++) {
+			ao_auto_str char *name = ao_xasprintf("%s/f%d", i ? "..two" : "..one", k), *to = ao_xasprintf("..data/f%d", k),
+					 *link = ao_xasprintf("%s/f%d", folder, k);
+			write_file(name, i ? "two" : "one", 3);
+			if (!i)
+				assert_int_equal(symlink(to, link), 0);
+		}
+	}
+	assert_int_equal(symlink("..one", data), 0);
+}
+
+static void test_a_mount_is_read_before_it_is_exchanged_or_after(void **state)
+{
+	(void)state;
+	ao_auto_str char *data = ao_xasprintf("%s/..data", folder);
+	make_mount(data);
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (!child)
+		exchange(data);
+	for (int round = 0; round < 50; round++) {
+		ao_auto_sources ao_sources sources = {0};
+		if (ao_sources_dir(&sources, folder, NULL) < 0)
+			continue;
+		for (size_t i = 1; i < sources.count; i++)
+			if (strcmp(sources.items[i].text, sources.items[0].text) != 0) {
+				kill(child, SIGKILL);
+				fail_msg("round %d: %s is of version %s, and %s of %s", round, sources.items[0].name, sources.items[0].text,
+					 sources.items[i].name, sources.items[i].text);
+			}
+	}
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	ao_auto_sources ao_sources sources = {0};
+	assert_int_equal(ao_sources_dir(&sources, folder, NULL), 0);
+	assert_int_equal(sources.count, MOUNTED);
+}
+
 static void test_what_cannot_be_read_changes_nothing(void **state)
 {
 	(void)state;
@@ -198,6 +257,7 @@ int main(void)
 	    cmocka_unit_test(test_what_comes_later_lies_over_profiles),
 	    cmocka_unit_test_setup_teardown(test_a_folder_with_profiles, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_a_mounted_folder, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_a_mount_is_read_before_it_is_exchanged_or_after, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_what_cannot_be_read_changes_nothing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_a_folder_holds_at_most_256_files, setup, teardown),
 	    cmocka_unit_test(test_the_sdk_is_embedded),

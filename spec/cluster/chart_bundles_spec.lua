@@ -42,6 +42,8 @@ local REFUSED = {
   { '[{name: a, parent: e.com/v1 A, configMap: a}, {name: a, parent: e.com/v1 B, configMap: b}]', 'bundles: two have the name a' },
   { '[{name: a, parent: e.com/v1 A, configMap: a}, {name: b, parent: e.com/v2 A, configMap: b}]', 'bundles: two have the parent e.com A' },
   { '[{name: a, parent: v1 Pod, configMap: a}]', 'core group, so set lease' },
+  { '[{name: a, parent: apps/v1 Deployment, configMap: a, decorate: true}]', 'somebody else, so set lease' },
+  { '[{name: a, parent: e.com/v1 A, configMap: a, patches: true}]', 'it goes with decorate' },
   { '[{name: a, parent: Greeting, configMap: a}]', 'apps/v1 Deployment' },
   { '[{name: A, parent: e.com/v1 A, configMap: a}]', 'name' },
 }
@@ -60,6 +62,18 @@ describe('bundles of the chart', function()
     end)
   end
 
+  --- Compares the rights that helm gives a bundle with those that are printed for its folder. Returns the objects that helm makes.
+  local function assert_rights(folder, bundle)
+    local printed, ok = cluster.sh('%s/san/asya-operator manifest --bundle %s -o yaml', cluster.build, folder)
+    assert(ok, printed)
+    local with = chart.objects(chart.values('bundles: ' .. json.encode { bundle }))
+    local before, now = rights(rules_of(chart.objects(), 'ClusterRole')), rights(rules_of(with, 'ClusterRole'))
+    local asked = rights(rules_of(yaml.load_all(printed), 'ClusterRole'))
+    assert.same({}, beyond(asked, now))
+    assert.same({}, beyond(beyond(now, before), asked))
+    return with
+  end
+
   it('get exactly the rights that `asya-operator manifest` prints for them', function()
     local folder = cluster.temp 'kinds'
     cluster.sh('mkdir -p %s', folder)
@@ -73,20 +87,25 @@ describe('bundles of the chart', function()
       related = { { apiVersion = 'v1', kind = 'Node', rules = true } },
     }]])
     cluster.write(folder .. '/toy.lua', "return require 'policy'.define { name = 'toy', render = function() end }\n")
-    local printed, ok = cluster.sh('%s/san/asya-operator manifest --bundle %s -o yaml', cluster.build, folder)
-    assert(ok, printed)
-    printed = yaml.load_all(printed)
-    local with = chart.objects(chart.values('bundles: ' .. json.encode {
-      { name = 'toy', configMap = 'toy', parent = 'example.com/v1 Toy', children = children, related = related },
-    }))
-    local without = chart.objects()
-    local before, now, asked = rights(rules_of(without, 'ClusterRole')), rights(rules_of(with, 'ClusterRole')), rights(rules_of(printed, 'ClusterRole'))
-    assert.same({}, beyond(asked, now))
-    assert.same({}, beyond(beyond(now, before), asked))
+    local with = assert_rights(folder, { name = 'toy', configMap = 'toy', parent = 'example.com/v1 Toy', children = children, related = related })
     local lease = chart.find(with, 'Role').rules[2]
     assert.same({ 'asya-operator.asya.sh', 'toy-operator.example.com' }, lease.resourceNames)
     assert.same({ 'asya-operator.asya.sh-red', 'toy-operator.example.com-red' }, chart.find(chart.objects(
       '--set operatorClass=red ' .. chart.values 'bundles: [{name: toy, configMap: toy, parent: example.com/v1 Toy}]'), 'Role').rules[2].resourceNames)
+  end)
+
+  it('may only see objects of somebody else, and change them where the manifest says so', function()
+    local folder = cluster.temp 'kinds'
+    cluster.sh('mkdir -p %s', folder)
+    cluster.write(folder .. '/toy.lua', "return require 'policy'.define { name = 'toy', render = function() end }\n")
+    for _, patches in ipairs { false, true } do
+      cluster.write(folder .. '/manifest.lua', ([[return require 'policy'.manifest {
+        parent = 'node.k8s.io/v1 RuntimeClass', domain = 'e.com', decorate = {}, patches = %s, children = { 'v1 PodTemplate' } }]]):format(patches))
+      local with = assert_rights(folder, { name = 'toy', configMap = 'toy', parent = 'node.k8s.io/v1 RuntimeClass', children = { 'v1 PodTemplate' },
+        decorate = true, patches = patches, lease = 'runtimeclass-decorator.e.com', settings = { rollout = { maxRestarting = 1 } } })
+      local config = yaml.load_all(chart.find(with, 'ConfigMap', 'asya-operator-config').data['config.yaml'])[1]
+      assert.same({ rollout = { maxRestarting = 1 } }, config.bundles['runtimeclass-decorator'])
+    end
   end)
 
   it('serve beside the built-in one, take edits of their ConfigMaps, rest while these are missing or broken, and say which right they lack', function()

@@ -101,7 +101,7 @@ spec:
     assert.matches("'http' is not PORT or PORT:TARGET", cluster.event(ns, 'quiet', 'BadPort', 20))
     assert.equal('quiet-0', services())
     for _, entry in ipairs(json.decode((cluster.kubectl('get statefulset web -n %s -o json --show-managed-fields', ns))).metadata.managedFields) do
-      assert.not_equal('service-per-pod', entry.manager)
+      assert.is_nil(entry.manager:find('service-per-pod', 1, true), entry.manager)
     end
     op.stop()
   end)

@@ -50,6 +50,12 @@ describe('a bundle with decorate', function()
     assert.same({ { apiVersion = 'v1', kind = 'Pod', name = 'a', uid = 'u-1' } }, metadata.ownerReferences)
   end)
 
+  it('writes under a name that bundles of others for the same kind do not have', function()
+    assert.equal('pod-decorator.d.io', load('{}'):manifest().field_manager)
+    assert.equal('painter', load('{}', nil, "field_manager = 'painter'"):manifest().field_manager)
+    fails('field_manager', load, '{}', nil, ("field_manager = '%s'"):format(('m'):rep(129)))
+  end)
+
   it('has children in the namespace of the parent only, since nobody else would delete them', function()
     fails("namespace 'm' is not the parent's: Kubernetes knows no owner in another namespace", function()
       load('{}', (SERVICE:gsub('name = pod', "namespace = 'm', name = pod"))):plan(pod {})

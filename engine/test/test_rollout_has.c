@@ -1,0 +1,119 @@
+/* test_rollout_has.c -- which bundle a parent has that has no status of ours: those that were there before us, and those that come later. */
+#include "rollout/policies_private.h"
+#include "test/test_reconcile_operator.h"
+
+#define DECORATOR                                                                                                                          \
+	"return require 'policy'.manifest { parent = 'test.io/v1 Owner', domain = 'd.io', children = { 'v1 Thing' },"                      \
+	" decorate = { labels = { want = true } } }"
+#define OLD "0123456789abcdef"
+#define LIVE "fedcba9876543210"
+
+static void do_nothing(void *arg) { (void)arg; }
+
+static bool selects_none(void *arg, const char *selection, const char *key)
+{
+	(void)arg, (void)selection, (void)key;
+	return false;
+}
+
+static void see(operator_ *o, ao_policies *p, const char *name, const char *labels)
+{
+	ao_auto_str char *text =
+	    ao_xasprintf("{\"metadata\":{\"name\":\"%s\",\"namespace\":\"s\",\"uid\":\"u-%s\",\"labels\":{%s}}}", name, name, labels);
+	ao_auto_str char *key = ao_xasprintf("s/%s", name);
+	hold(o, "Owner", text);
+	ao_policies_parent_changed(p, key);
+}
+
+static const char *has(const ao_policies *p, const char *key)
+{
+	const ao_seen_parent *seen = ao_map_get(p->parents, key);
+	return seen ? seen->has : NULL;
+}
+
+/** A process begins to lead where `old` has another bundle than the live one, as the record says. */
+static void lead(operator_ *o, ao_policies *p)
+{
+	begin_with(o, DECORATOR, "return require 'policy'.define { name = 'p', render = function() end }", NULL);
+	*p = (ao_policies){.world = o->world, .parents = ao_map_new(), .turn = ao_timer_new(o->loop, do_nothing, NULL)};
+	ao_rollout_choice_set(&p->record.tracks[AO_ROLLOUT_MAIN].live, LIVE, NULL);
+	ao_has_recall(p, "{\"has\":{\"" OLD "\":[\"u-old\"]}}");
+	p->machine =
+	    ao_machine_new(&(ao_machine_options){.settings = {.max_restarting = 1}, .fallback = LIVE, .selects = selects_none}, &p->record);
+	see(o, p, "old", "\"want\":\"1\"");
+	see(o, p, "usual", "\"want\":\"1\"");
+	ao_has_all_seen(p);
+	ao_machine_want(p->machine, &(ao_rollout_choice){(char *)LIVE, NULL}, &(ao_rollout_choice){0});
+	ao_machine_synced(p->machine);
+}
+
+static void end_lead(operator_ *o, ao_policies *p)
+{
+	size_t cursor = 0;
+	ao_machine_free(p->machine);
+	for (ao_seen_parent *seen; (seen = ao_map_next(p->parents, &cursor, NULL));) {
+		free(seen->uid);
+		free(seen);
+	}
+	ao_map_free(p->parents);
+	ao_map_free_all(p->had);
+	ao_rollout_record_clear(&p->record);
+	ao_timer_free(p->turn);
+	end(o);
+}
+
+static void those_that_were_there_have_what_the_record_says(void **state)
+{
+	(void)state;
+	operator_ o;
+	ao_policies p;
+	lead(&o, &p);
+	assert_string_equal(has(&p, "s/old"), OLD);
+	assert_string_equal(has(&p, "s/usual"), LIVE);
+	end_lead(&o, &p);
+}
+
+/** The record is that of the time when we began: since then another bundle may have gone live, and what it names may be gone. */
+static void those_that_come_later_have_nothing(void **state)
+{
+	(void)state;
+	operator_ o;
+	ao_policies p;
+	lead(&o, &p);
+	see(&o, &p, "later", "\"want\":\"1\"");
+	see(&o, &p, "old", "");
+	assert_null(has(&p, "s/old"));
+	see(&o, &p, "old", "\"want\":\"1\"");
+	if (*has(&p, "s/later") || *has(&p, "s/old"))
+		fail_msg("one that came later has '%s', one that is chosen again '%s'", has(&p, "s/later"), has(&p, "s/old"));
+	end_lead(&o, &p);
+}
+
+/** Whom the policies are for says the manifest of those that are live, and that is not known while the record, or a bundle, cannot be had. */
+static void nothing_is_taken_from_one_that_is_not_chosen_while_nobody_knows_who_is(void **state)
+{
+	(void)state;
+	const ao_object stub = {.key = "s/old", .stub = true};
+	operator_ o;
+	ao_policies p;
+	lead(&o, &p);
+	assert_false(ao_policies_holds(&p, &stub));
+	p.missing = ao_xstrdup("bundle " LIVE " cannot be had");
+	bool while_missing = ao_policies_holds(&p, &stub);
+	free(AO_TAKE(p.missing));
+	ao_policies stuck = {.stuck = (char *)"the record of what is live cannot be used"};
+	bool while_stuck = ao_policies_holds(&stuck, &stub);
+	end_lead(&o, &p);
+	if (!while_missing || !while_stuck)
+		fail_msg("its children are taken away while the %s cannot be had", while_stuck ? "bundle" : "record");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(those_that_were_there_have_what_the_record_says),
+	    cmocka_unit_test(those_that_come_later_have_nothing),
+	    cmocka_unit_test(nothing_is_taken_from_one_that_is_not_chosen_while_nobody_knows_who_is),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
