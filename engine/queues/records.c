@@ -104,6 +104,8 @@ static void put_first(ao_kept_queue *q, cJSON *record)
 {
 	cJSON *records = q->owner->records, *next;
 	int elsewhere = 0;
+	if (!ao_access_place_digest(q->access))
+		return; /* a configuration that makes no sense leads nowhere */
 	for (cJSON *each = records->child; each; each = next) {
 		next = each->next;
 		bool stays = owner_in(each) == AO_WHOSE_PARENT && !ao_queues_is_record(q, each) && elsewhere < MAX_ELSEWHERE;
@@ -115,8 +117,7 @@ static void put_first(ao_kept_queue *q, cJSON *record)
 	}
 	if (first_record(q) != record)
 		cJSON_InsertItemInArray(records, 0, cJSON_DetachItemViaPointer(records, record));
-	if (ao_access_place_digest(q->access))
-		ao_json_set_str(record, "place", ao_access_place_digest(q->access));
+	ao_json_set_str(record, "place", ao_access_place_digest(q->access));
 }
 
 void ao_queues_recall_one(ao_kept_queue *q)

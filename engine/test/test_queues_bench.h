@@ -74,7 +74,8 @@ static inline int fake_make(ao_loop *loop, const cJSON *config, const cJSON *sec
 {
 	(void)loop;
 	(void)secrets;
-	(void)reterr;
+	if (strcmp(ao_json_str(config, "host"), "?") == 0)
+		return ao_err_set(reterr, -EINVAL, "host: makes no sense");
 	fake_broker *b = ao_xcalloc(1, sizeof(*b));
 	b->base.type = &ao_rabbitmq_type;
 	snprintf(b->host, sizeof(b->host), "%s", ao_json_str(config, "host"));
@@ -115,7 +116,11 @@ static inline ao_broker_stats fake_stats(const ao_broker *broker)
 	return (ao_broker_stats){.connected = true};
 }
 
-static inline char *fake_place(const cJSON *config) { return ao_xstrdup(ao_json_str(config, "host")); }
+static inline char *fake_place(const cJSON *config)
+{
+	const char *host = ao_json_str(config, "host");
+	return strcmp(host, "?") == 0 ? NULL : ao_xstrdup(host);
+}
 
 const ao_broker_type ao_rabbitmq_type = {"rabbitmq", fake_make, fake_free, fake_send, fake_cancel, fake_stats, fake_place};
 const ao_broker_type ao_sqs_type = {"sqs", fake_make, fake_free, fake_send, fake_cancel, fake_stats, fake_place};

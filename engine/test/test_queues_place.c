@@ -101,12 +101,26 @@ static void a_record_of_an_older_operator_is_completed(void **state)
 	assert_int_equal(lost, 0);
 }
 
+/** A configuration that makes no sense leads nowhere: what is known of places stays. */
+static void a_place_that_is_not_known_says_nothing_of_others(void **state)
+{
+	bench **b = (bench **)state;
+	for (const char **host = (const char *[]){"h", "there", "?", "h", NULL}; *host; host++) {
+		read_it(*b, "a", *host, "q");
+		pass_time(*b, 20);
+	}
+	delete_it(*b, "a", "h", "q");
+	pass_time(*b, 20);
+	assert_null(find("h", "q"));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(a_queue_at_another_place_is_not_the_one_that_we_made, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_at_another_place_is_not_emptied, begin, end),
 	    cmocka_unit_test_setup_teardown(a_record_of_an_older_operator_is_completed, begin, end),
+	    cmocka_unit_test_setup_teardown(a_place_that_is_not_known_says_nothing_of_others, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
