@@ -185,7 +185,7 @@ bool ao_queues_saw(ao_kept_queue *q, const ao_broker_answer *answer)
 void ao_queues_unrecord(ao_kept_queue *q)
 {
 	cJSON *record = record_of(q);
-	q->whose = (ao_whose){0};
+	q->whose = ao_whose_recall(AO_WHOSE_UNKNOWN, record_elsewhere(q, false) != NULL, false);
 	if (record)
 		cJSON_Delete(cJSON_DetachItemViaPointer(q->owner->records, record));
 }

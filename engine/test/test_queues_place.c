@@ -101,6 +101,35 @@ static void a_record_of_an_older_operator_is_completed(void **state)
 	assert_int_equal(lost, 0);
 }
 
+/** Its old queue is at the broker of before, so at this one there is nothing that the migration would wait for. */
+static void a_queue_that_is_not_at_this_place_is_not_waited_for(void **state)
+{
+	bench **b = (bench **)state;
+	read_it(*b, "a", "h", "old");
+	pass_time(*b, 20);
+	live_on(b, status_of(*b, "a"));
+	ao_object object = parent("a");
+	ao_auto_json cJSON *read = planned("there", "new", NULL);
+	ao_json_set_str(ao_json_object(ao_json_at(read, "want"), "instead"), "name", "old");
+	ao_auto_str char *said = NULL;
+	for (int i = 0; i < 5 || (i < 100 && strstr(said, "drains")); i++) {
+		leave_it(*b, "a", "there", "old", "new");
+		ao_queues_want((*b)->queues, &object, read, AO_BROKER_ENSURE, NULL, NULL, NULL);
+		ao_queues_moved((*b)->queues, "a");
+		pass_time(*b, 60);
+		ao_auto_json cJSON *facts = ao_queues_facts((*b)->queues, "a");
+		free(said);
+		said = ao_json_print(facts);
+	}
+	ao_auto_str char *status = status_of(*b, "a");
+	assert_null(find("there", "old"));
+	if (strstr(said, "drains"))
+		fail_msg("%s", said);
+	if (strstr(status, "\"into\""))
+		fail_msg("%s", status);
+	assert_int_equal(turned, 0);
+}
+
 /** A configuration that makes no sense leads nowhere: what is known of places stays. */
 static void a_place_that_is_not_known_says_nothing_of_others(void **state)
 {
@@ -120,6 +149,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_queue_at_another_place_is_not_the_one_that_we_made, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_at_another_place_is_not_emptied, begin, end),
 	    cmocka_unit_test_setup_teardown(a_record_of_an_older_operator_is_completed, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_that_is_not_at_this_place_is_not_waited_for, begin, end),
 	    cmocka_unit_test_setup_teardown(a_place_that_is_not_known_says_nothing_of_others, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
