@@ -17,7 +17,7 @@
 static const ao_variant *said_last(const ao_policies *p)
 {
 	const char *goal = p->machine ? ao_machine_goal(p->machine, AO_ROLLOUT_MAIN) : NULL;
-	const ao_variant *variant = goal ? ao_policies_variant(p, goal) : NULL;
+	const ao_variant *variant = goal ? ao_policies_variant(p, goal) : p->machine ? NULL : p->heading;
 	return variant ? variant : ao_policies_spokesman(p);
 }
 
