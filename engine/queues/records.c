@@ -95,9 +95,18 @@ static cJSON *first_record(const ao_kept_queue *q)
 	return record;
 }
 
+static void tell_left(const ao_kept_queue *q)
+{
+	ao_auto_str char *note =
+	    ao_xasprintf("queue %s is left where transport %s led before, maybe with messages: nobody reads it there any more", q->name,
+			 ao_access_transport(q->access));
+	ao_warn(AO_CORE, q->owner->key, "%s", note);
+	ao_queues_event(q, true, "QueueLeft", note);
+}
+
 /**
  * Completes the record of the present place, and puts it before those of others: an older operator takes the first.  Of other places only
- * what is ours there is worth remembering.
+ * what is ours there is worth remembering; that it is left is told when another place comes before it.
  * @param record  in the list
  */
 static void put_first(ao_kept_queue *q, cJSON *record)
@@ -115,8 +124,11 @@ static void put_first(ao_kept_queue *q, cJSON *record)
 		if (!stays)
 			cJSON_Delete(cJSON_DetachItemViaPointer(records, each));
 	}
-	if (first_record(q) != record)
+	if (first_record(q) != record) {
+		if (record_elsewhere(q, true))
+			tell_left(q);
 		cJSON_InsertItemInArray(records, 0, cJSON_DetachItemViaPointer(records, record));
+	}
 	ao_json_set_str(record, "place", ao_access_place_digest(q->access));
 }
 
@@ -129,15 +141,6 @@ void ao_queues_recall_one(ao_kept_queue *q)
 		put_first(q, record);
 }
 
-static void tell_left(const ao_kept_queue *q)
-{
-	ao_auto_str char *note =
-	    ao_xasprintf("queue %s is left where transport %s led before, maybe with messages: nobody reads it there any more", q->name,
-			 ao_access_transport(q->access));
-	ao_warn(AO_CORE, q->owner->key, "%s", note);
-	ao_queues_event(q, true, "QueueLeft", note);
-}
-
 static void note(ao_kept_queue *q)
 {
 	cJSON *record = record_of(q);
@@ -148,8 +151,6 @@ static void note(ao_kept_queue *q)
 		ao_json_set_str(record, "name", q->name);
 		ao_json_set_str(record, "transport", ao_access_transport(q->access));
 		cJSON_AddItemToArray(q->owner->records, record);
-		if (record_elsewhere(q, true))
-			tell_left(q);
 		put_first(q, record);
 	}
 	ao_json_set_str(record, "owner", ao_whose_word(q->whose.owner));

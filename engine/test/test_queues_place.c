@@ -1,6 +1,8 @@
 /* Whose a queue is when the transport of its parent leads to another broker than before. */
 #include "test_queues_bench.h"
 
+#include <unistd.h>
+
 /** What the status of a parent says from now on. The caller frees. */
 static char *status_of(bench *b, const char *who)
 {
@@ -143,6 +145,40 @@ static void a_place_that_is_not_known_says_nothing_of_others(void **state)
 	assert_null(find("h", "q"));
 }
 
+/** How often it was told that something is left, from here on. */
+static int told(int kept_fd, FILE *log)
+{
+	char line[512];
+	int count = 0;
+	fflush(stderr);
+	dup2(kept_fd, STDERR_FILENO);
+	close(kept_fd);
+	rewind(log);
+	while (fgets(line, sizeof(line), log))
+		count += strstr(line, "is left where") != NULL;
+	fclose(log);
+	return count;
+}
+
+/** ... also with what was made meanwhile, when the transport is led back; and once for each. */
+static void each_place_that_is_left_is_told_of(void **state)
+{
+	for (int lives = 0; lives < 2; lives++) {
+		FILE *log = tmpfile();
+		int kept = dup(STDERR_FILENO);
+		dup2(fileno(log), STDERR_FILENO);
+		for (const char **host = (const char *[]){"h", "there", "h", "h", NULL}; *host; host++) {
+			read_it(*state, "a", *host, "q");
+			pass_time(*state, 20);
+			if (lives)
+				read_in_another_life((bench **)state, *host);
+		}
+		assert_int_equal(told(kept, log), 2);
+		memset(queues_there, 0, sizeof(queues_there));
+		live_on((bench **)state, ao_xstrdup("{}"));
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -151,6 +187,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_record_of_an_older_operator_is_completed, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_that_is_not_at_this_place_is_not_waited_for, begin, end),
 	    cmocka_unit_test_setup_teardown(a_place_that_is_not_known_says_nothing_of_others, begin, end),
+	    cmocka_unit_test_setup_teardown(each_place_that_is_left_is_told_of, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
