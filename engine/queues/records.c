@@ -72,6 +72,13 @@ static cJSON *record_elsewhere(const ao_kept_queue *q, bool ours)
 	return NULL;
 }
 
+/** Is the record of another parent about this queue? Two transports may lead to one broker, so what is at one place is one queue. */
+static bool is_about(const ao_kept_queue *q, const cJSON *record)
+{
+	const char *name = ao_json_str(record, "name"), *place = ao_json_str(record, "place"), *here = ao_access_place_digest(q->access);
+	return ao_queues_is_record(q, record) || (name && place && here && strcmp(name, q->name) == 0 && strcmp(place, here) == 0);
+}
+
 const ao_queue_owner *ao_queues_claimant(const ao_kept_queue *q)
 {
 	size_t cursor = 0;
@@ -80,7 +87,7 @@ const ao_queue_owner *ao_queues_claimant(const ao_kept_queue *q)
 		if (each == q->owner || each->first)
 			continue;
 		cJSON_ArrayForEach (record, each->records)
-			if (ao_queues_is_record(q, record))
+			if (is_about(q, record))
 				return each;
 	}
 	return NULL;

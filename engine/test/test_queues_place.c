@@ -145,6 +145,27 @@ static void a_place_that_is_not_known_says_nothing_of_others(void **state)
 	assert_null(find("h", "q"));
 }
 
+/** Two transports lead to one broker. One parent says nothing but what its status remembers, with the name of the other transport. */
+static void a_queue_stays_for_one_who_has_it_by_another_transport(void **state)
+{
+	bench **b = (bench **)state;
+	read_it(*b, "a", "h", "q");
+	pass_time(*b, 20);
+	put("h", "q", 7);
+	ao_auto_str char *status = status_of(*b, "a");
+	char *transport = strstr(status, "main");
+	assert_non_null(transport);
+	memcpy(transport, "next", 4);
+	text = status;
+	ao_object paused = parent("b");
+	ao_queues_claim((*b)->queues, &paused);
+	delete_it(*b, "a", "h", "q");
+	pass_time(*b, 20);
+	assert_int_equal(lost, 0);
+	assert_non_null(find("h", "q"));
+	text = "{}";
+}
+
 /** How often it was told that something is left, from here on. */
 static int told(int kept_fd, FILE *log)
 {
@@ -187,6 +208,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_record_of_an_older_operator_is_completed, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_that_is_not_at_this_place_is_not_waited_for, begin, end),
 	    cmocka_unit_test_setup_teardown(a_place_that_is_not_known_says_nothing_of_others, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_stays_for_one_who_has_it_by_another_transport, begin, end),
 	    cmocka_unit_test_setup_teardown(each_place_that_is_left_is_told_of, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
