@@ -210,7 +210,7 @@ const char *ao_drain_trouble(const ao_drain *d, uint64_t now_ms)
 	if (d->empty_ms)
 		return NULL;
 	if (d->state != AO_DRAIN_WAITING && !d->facts.ours)
-		return "QueueForeign";
+		return d->next_ms ? "QueueForeign" : NULL; /* before the first look it may not be there at all */
 	if (d->worn >= MAX_WORN)
 		return "MessagesRefused";
 	if (!late)
