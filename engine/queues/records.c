@@ -12,6 +12,16 @@
 
 #define MAX_ELSEWHERE 8 /* places that are remembered of one queue beside the present one */
 
+/**
+ * A status with the condition Ready is ours. Where it lacks our digest, too, the server drops what its CRD does not know: then there may
+ * have been records, and what they said of others' queues must not be forgotten by calling these inherited.
+ */
+static bool is_pruned(const ao_queues *queues, const cJSON *tree, const cJSON *status)
+{
+	char *const *path = queues->with.digest_path;
+	return path && !ao_json_at_path(tree, path) && ao_json_item(ao_json_at(status, "conditions"), "type", "Ready");
+}
+
 void ao_queues_recall(const ao_queues *queues, ao_queue_owner *owner, const ao_object *parent)
 {
 	ao_auto_json cJSON *tree = NULL;
@@ -23,7 +33,7 @@ void ao_queues_recall(const ao_queues *queues, ao_queue_owner *owner, const ao_o
 	}
 	if (cJSON_IsArray(records))
 		owner->records = cJSON_Duplicate(records, 1);
-	else if (status && status->child)
+	else if (status && status->child && !is_pruned(queues, tree, status))
 		owner->heir = true;
 	else
 		owner->records = cJSON_CreateArray();

@@ -193,7 +193,8 @@ static inline void on_change(void *arg, const char *parent_key, bool work)
 static inline int begin(void **state)
 {
 	static const ao_resource kind = {(char *)"asya.sh/v1alpha1", (char *)"Parent", (char *)"parents", false};
-	static char *const records[] = {(char *)"status", (char *)"queues", NULL};
+	static char *const records[] = {(char *)"status", (char *)"queues", NULL}, *const digest[] = {(char *)"status",
+												      (char *)"renderedDigest", NULL};
 	static ao_kubeconfig nowhere = {.server = (char *)"http://127.0.0.1:1"};
 	bench *b = ao_xcalloc(1, sizeof(*b));
 	memset(queues_there, 0, sizeof(queues_there));
@@ -204,8 +205,13 @@ static inline int begin(void **state)
 	b->loop = ao_loop_new();
 	assert_int_equal(ao_kube_new(b->loop, &nowhere, "test", &b->kube, NULL), 0);
 	b->events = ao_events_new(b->loop, b->kube, "test", "here");
-	b->queues = ao_queues_new(&(ao_queues_options){
-	    .loop = b->loop, .kube = b->kube, .events = b->events, .parent_kind = &kind, .records_path = records, .on_change = on_change});
+	b->queues = ao_queues_new(&(ao_queues_options){.loop = b->loop,
+						       .kube = b->kube,
+						       .events = b->events,
+						       .parent_kind = &kind,
+						       .records_path = records,
+						       .digest_path = digest,
+						       .on_change = on_change});
 	*state = b;
 	return 0;
 }

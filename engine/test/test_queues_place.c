@@ -145,6 +145,29 @@ static void a_place_that_is_not_known_says_nothing_of_others(void **state)
 	assert_null(find("h", "q"));
 }
 
+/** What a status of ours says of a queue is dropped by a server whose CRD is the Go operator's, and with it all else that only we write. */
+static void a_status_that_was_pruned_makes_nobody_an_heir(void **state)
+{
+	static const struct {
+		const char *status;
+		bool inherits;
+	} rows[] = {
+	    {"{\"conditions\":[{\"type\":\"WorkloadReady\",\"status\":\"True\"}]}", true}, /* the Go operator */
+	    {"{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}],\"renderedDigest\":\"d\"}",
+	     true}, /* one of ours, before records */
+	    {"{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}]}", false},
+	};
+	for (size_t i = 0; i < AO_LEN(rows); i++) {
+		put("h", "q", 7);
+		live_on((bench **)state, ao_xasprintf("{\"status\":%s}", rows[i].status));
+		read_it(*state, "a", "h", "q");
+		pass_time(*state, 20);
+		delete_it(*state, "a", "h", "q");
+		pass_time(*state, 20);
+		assert_int_equal(lost, rows[i].inherits ? 7 : 0);
+	}
+}
+
 /** Two transports lead to one broker. One parent says nothing but what its status remembers, with the name of the other transport. */
 static void a_queue_stays_for_one_who_has_it_by_another_transport(void **state)
 {
@@ -208,6 +231,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_record_of_an_older_operator_is_completed, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_that_is_not_at_this_place_is_not_waited_for, begin, end),
 	    cmocka_unit_test_setup_teardown(a_place_that_is_not_known_says_nothing_of_others, begin, end),
+	    cmocka_unit_test_setup_teardown(a_status_that_was_pruned_makes_nobody_an_heir, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_stays_for_one_who_has_it_by_another_transport, begin, end),
 	    cmocka_unit_test_setup_teardown(each_place_that_is_left_is_told_of, begin, end),
 	};
