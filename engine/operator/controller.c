@@ -328,6 +328,7 @@ static void build_world(ao_controller *c)
 	    .events = c->events,
 	    .parent_kind = &c->manifest->kinds[0].resource,
 	    .records_path = c->manifest->records_path,
+	    .digest_path = c->manifest->digest_path,
 	    .health_ms = duration_of(c, "healthCheckInterval", QUEUE_HEALTH_MS, "5m"),
 	    .on_change = on_queue_change,
 	    .arg = c,

@@ -114,6 +114,7 @@ static void moved(ao_drain *d, const ao_drain_answer *answer, uint64_t now_ms)
 		d->worn = answer->moved ? d->worn + 1 : MAX_WORN;
 	if (answer->moved || answer->worn) {
 		d->idle = 0;
+		d->moved_ms = now_ms;
 		d->messages = -1;
 		holds_something(d, now_ms);
 		d->next_ms = now_ms;
@@ -193,6 +194,12 @@ bool ao_drain_is_empty(const ao_drain *d) { return at_end(d) || d->empty_ms; }
 /** Somebody has taken all that is there. */
 static bool is_held(const ao_drain *d) { return d->in_flight > 0 && !d->messages; }
 
+/** ... and it is not us: a broker may count what we have moved for `quiet_ms`. */
+static bool is_held_long(const ao_drain *d, uint64_t now_ms)
+{
+	return is_held(d) && d->idle >= HELD && now_ms - d->moved_ms >= d->set.quiet_ms;
+}
+
 const char *ao_drain_trouble(const ao_drain *d, uint64_t now_ms)
 {
 	bool late = now_ms - d->began_ms >= d->set.patience_ms;
@@ -203,14 +210,14 @@ const char *ao_drain_trouble(const ao_drain *d, uint64_t now_ms)
 	if (d->empty_ms)
 		return NULL;
 	if (d->state != AO_DRAIN_WAITING && !d->facts.ours)
-		return "QueueForeign";
+		return d->next_ms ? "QueueForeign" : NULL; /* before the first look it may not be there at all */
 	if (d->worn >= MAX_WORN)
 		return "MessagesRefused";
 	if (!late)
 		return NULL;
 	if (d->state == AO_DRAIN_WAITING)
 		return d->facts.replaced ? "NotTurned" : "PodsNotReplaced";
-	if (d->facts.lasting && !d->reason[0] && !(is_held(d) && d->idle >= HELD))
+	if (d->facts.lasting && !d->reason[0] && !is_held_long(d, now_ms))
 		return NULL; /* messages are meant to come */
 	return d->reason[0] ? d->reason : is_held(d) ? "MessagesInFlight" : "MessagesComing";
 }

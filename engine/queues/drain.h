@@ -72,6 +72,7 @@ typedef struct ao_drain {
 	uint64_t next_ms;                   /* not before */
 	uint64_t empty_ms;                  /* since when it is known to be empty; 0: it is not */
 	uint64_t looked_ms;                 /* when a look last found it empty; 0: none did since empty_ms */
+	uint64_t moved_ms;                  /* when a move last found something; 0: none did */
 	unsigned failures, idle;            /* in a row */
 	unsigned worn;                      /* moves that left something, since it was last empty */
 	bool refused;                       /* the broker found it in use when it was to go */

@@ -341,8 +341,8 @@ cJSON *ao_queues_drains_into(const ao_kept_queue *target)
 {
 	cJSON *list = NULL;
 	for (const ao_kept_queue *q = target->owner->first; q; q = q->next) {
-		if (!q->drain || target_of(q) != target)
-			continue;
+		if (!q->drain || target_of(q) != target || (!ao_queues_drains(q) && !q->drain->lasting))
+			continue; /* one that has come to its end may stay planned: it is recorded at another place, too */
 		cJSON *one = cJSON_CreateObject();
 		ao_json_set_str(one, "name", q->name);
 		describe(q, one);

@@ -21,6 +21,7 @@ typedef struct ao_queues_options {
 	ao_events *events;
 	const ao_resource *parent_kind; /* what Events are about */
 	char *const *records_path;      /* where the status of a parent keeps what ao_queues_records() made; NULL: nowhere */
+	char *const *digest_path;       /* something else in it that only we write, whatever our age; NULL: there is nothing */
 	uint64_t health_ms;             /* 0: queues are never looked at unasked */
 	/** Something about a parent's queues has changed; `work`: more than counts of messages. */
 	void (*on_change)(void *arg, const char *parent_key, bool work);

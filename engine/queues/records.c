@@ -12,6 +12,16 @@
 
 #define MAX_ELSEWHERE 8 /* places that are remembered of one queue beside the present one */
 
+/**
+ * A status with the condition Ready is ours. Where it lacks our digest, too, the server drops what its CRD does not know: then there may
+ * have been records, and what they said of others' queues must not be forgotten by calling these inherited.
+ */
+static bool is_pruned(const ao_queues *queues, const cJSON *tree, const cJSON *status)
+{
+	char *const *path = queues->with.digest_path;
+	return path && !ao_json_at_path(tree, path) && ao_json_item(ao_json_at(status, "conditions"), "type", "Ready");
+}
+
 void ao_queues_recall(const ao_queues *queues, ao_queue_owner *owner, const ao_object *parent)
 {
 	ao_auto_json cJSON *tree = NULL;
@@ -23,7 +33,7 @@ void ao_queues_recall(const ao_queues *queues, ao_queue_owner *owner, const ao_o
 	}
 	if (cJSON_IsArray(records))
 		owner->records = cJSON_Duplicate(records, 1);
-	else if (status && status->child)
+	else if (status && status->child && !is_pruned(queues, tree, status))
 		owner->heir = true;
 	else
 		owner->records = cJSON_CreateArray();
@@ -72,6 +82,13 @@ static cJSON *record_elsewhere(const ao_kept_queue *q, bool ours)
 	return NULL;
 }
 
+/** Is the record of another parent about this queue? Two transports may lead to one broker, so what is at one place is one queue. */
+static bool is_about(const ao_kept_queue *q, const cJSON *record)
+{
+	const char *name = ao_json_str(record, "name"), *place = ao_json_str(record, "place"), *here = ao_access_place_digest(q->access);
+	return ao_queues_is_record(q, record) || (name && place && here && strcmp(name, q->name) == 0 && strcmp(place, here) == 0);
+}
+
 const ao_queue_owner *ao_queues_claimant(const ao_kept_queue *q)
 {
 	size_t cursor = 0;
@@ -80,7 +97,7 @@ const ao_queue_owner *ao_queues_claimant(const ao_kept_queue *q)
 		if (each == q->owner || each->first)
 			continue;
 		cJSON_ArrayForEach (record, each->records)
-			if (ao_queues_is_record(q, record))
+			if (is_about(q, record))
 				return each;
 	}
 	return NULL;
@@ -95,15 +112,26 @@ static cJSON *first_record(const ao_kept_queue *q)
 	return record;
 }
 
+static void tell_left(const ao_kept_queue *q)
+{
+	ao_auto_str char *note =
+	    ao_xasprintf("queue %s is left where transport %s led before, maybe with messages: nobody reads it there any more", q->name,
+			 ao_access_transport(q->access));
+	ao_warn(AO_CORE, q->owner->key, "%s", note);
+	ao_queues_event(q, true, "QueueLeft", note);
+}
+
 /**
  * Completes the record of the present place, and puts it before those of others: an older operator takes the first.  Of other places only
- * what is ours there is worth remembering.
+ * what is ours there is worth remembering; that it is left is told when another place comes before it.
  * @param record  in the list
  */
 static void put_first(ao_kept_queue *q, cJSON *record)
 {
 	cJSON *records = q->owner->records, *next;
 	int elsewhere = 0;
+	if (!ao_access_place_digest(q->access))
+		return; /* a configuration that makes no sense leads nowhere */
 	for (cJSON *each = records->child; each; each = next) {
 		next = each->next;
 		bool stays = owner_in(each) == AO_WHOSE_PARENT && !ao_queues_is_record(q, each) && elsewhere < MAX_ELSEWHERE;
@@ -113,10 +141,12 @@ static void put_first(ao_kept_queue *q, cJSON *record)
 		if (!stays)
 			cJSON_Delete(cJSON_DetachItemViaPointer(records, each));
 	}
-	if (first_record(q) != record)
+	if (first_record(q) != record) {
+		if (record_elsewhere(q, true))
+			tell_left(q);
 		cJSON_InsertItemInArray(records, 0, cJSON_DetachItemViaPointer(records, record));
-	if (ao_access_place_digest(q->access))
-		ao_json_set_str(record, "place", ao_access_place_digest(q->access));
+	}
+	ao_json_set_str(record, "place", ao_access_place_digest(q->access));
 }
 
 void ao_queues_recall_one(ao_kept_queue *q)
@@ -126,15 +156,6 @@ void ao_queues_recall_one(ao_kept_queue *q)
 	q->whose = ao_whose_recall(record ? owner_in(record) : AO_WHOSE_UNKNOWN, elsewhere, !q->owner->records && q->owner->heir);
 	if (record)
 		put_first(q, record);
-}
-
-static void tell_left(const ao_kept_queue *q)
-{
-	ao_auto_str char *note =
-	    ao_xasprintf("queue %s is left where transport %s led before, maybe with messages: nobody reads it there any more", q->name,
-			 ao_access_transport(q->access));
-	ao_warn(AO_CORE, q->owner->key, "%s", note);
-	ao_queues_event(q, true, "QueueLeft", note);
 }
 
 static void note(ao_kept_queue *q)
@@ -147,8 +168,6 @@ static void note(ao_kept_queue *q)
 		ao_json_set_str(record, "name", q->name);
 		ao_json_set_str(record, "transport", ao_access_transport(q->access));
 		cJSON_AddItemToArray(q->owner->records, record);
-		if (record_elsewhere(q, true))
-			tell_left(q);
 		put_first(q, record);
 	}
 	ao_json_set_str(record, "owner", ao_whose_word(q->whose.owner));
@@ -184,7 +203,7 @@ bool ao_queues_saw(ao_kept_queue *q, const ao_broker_answer *answer)
 void ao_queues_unrecord(ao_kept_queue *q)
 {
 	cJSON *record = record_of(q);
-	q->whose = (ao_whose){0};
+	q->whose = ao_whose_recall(AO_WHOSE_UNKNOWN, record_elsewhere(q, false) != NULL, false);
 	if (record)
 		cJSON_Delete(cJSON_DetachItemViaPointer(q->owner->records, record));
 }

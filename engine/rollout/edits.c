@@ -13,16 +13,24 @@
 #define AGAIN_MS 1000 /* after the sandbox's clock has stopped us */
 #define MAX_AGAIN_MS 60000
 
+/** What was said last, by files and namespaces, is in the bundle that parents are on their way to: what cannot be seen turns none back. */
+static const ao_variant *said_last(const ao_policies *p)
+{
+	const char *goal = p->machine ? ao_machine_goal(p->machine, AO_ROLLOUT_MAIN) : NULL;
+	const ao_variant *variant = goal ? ao_policies_variant(p, goal) : p->machine ? NULL : p->heading;
+	return variant ? variant : ao_policies_spokesman(p);
+}
+
 static ao_wanted_options wanted_options(const ao_policies *p)
 {
-	const ao_variant *live = ao_policies_spokesman(p);
+	const ao_variant *last = said_last(p);
 	return (ao_wanted_options){.load = p->with.load,
 				   .maps = p->maps ? ao_informer_store(p->maps) : NULL,
 				   .canary_maps = p->canary_maps ? ao_informer_store(p->canary_maps) : NULL,
 				   .label = p->fallback->loaded.manifest->policies_label,
 				   .profile_annotation = p->fallback->loaded.manifest->profile_annotation,
-				   .live_settings = ao_bundle_settings(live->loaded.bundle),
-				   .live_manifest = ao_bundle_manifest(live->loaded.bundle)};
+				   .last_settings = ao_bundle_settings(last->loaded.bundle),
+				   .last_manifest = ao_bundle_manifest(last->loaded.bundle)};
 }
 
 int ao_edit_want(ao_policies *p, ao_rollout_track track, const char *digest, ao_err **reterr)

@@ -36,10 +36,10 @@ static ao_variant *at_hand(const ao_policies *p, const char *digest) { return di
 
 ao_variant *ao_policies_variant(const ao_policies *p, const char *digest)
 {
-	ao_variant *own[] = {p->fallback, p->basis};
+	ao_variant *own[] = {p->fallback, p->basis, p->heading};
 	ao_variant *variant = at_hand(p, digest);
 	for (size_t i = 0; !variant && i < AO_LEN(own); i++)
-		if (strcmp(ao_variant_digest(own[i]), digest) == 0)
+		if (own[i] && strcmp(ao_variant_digest(own[i]), digest) == 0)
 			variant = own[i];
 	return variant;
 }
@@ -483,6 +483,7 @@ void ao_policies_free(ao_policies *p)
 	ao_map_free(p->variants);
 	ao_variant_unref(p->fallback);
 	ao_variant_unref(p->basis);
+	ao_variant_unref(p->heading);
 	cJSON_Delete(p->kinds);
 	ao_annotations_free(p->notes);
 	ao_annotations_free(p->words);

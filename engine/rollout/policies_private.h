@@ -47,6 +47,7 @@ struct ao_policies {
 	const char *subject;                        /* of lines of the log: which bundle it is, among several; NULL: there is one */
 	ao_variant *fallback;                       /* of the binary and of --policies */
 	ao_variant *basis;                          /* the world is made for its manifest */
+	ao_variant *heading;                        /* where parents were on their way to when the lease was won; or NULL */
 	cJSON *kinds;                               /* ... and for these, which policies declare; NULL: not known yet */
 	ao_map *variants;                           /* digest -> ao_variant: those at hand */
 	char *record_name;                          /* of the ConfigMap */
@@ -58,7 +59,7 @@ struct ao_policies {
 
 	void (*on_recalled)(void *arg);
 	void *on_recalled_arg;
-	char *recalling;          /* the bundle that is fetched for its manifest; or NULL */
+	char *recalling;          /* the bundle that is fetched for its manifest, or for what was said last; or NULL */
 	ao_rollout_record record; /* as the predecessor left it */
 	bool recorded;            /* there is such a record */
 	char *record_text;        /* as it was read or written last; or NULL */

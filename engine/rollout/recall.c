@@ -59,12 +59,15 @@ static void read_record(ao_policies *p)
 		free(AO_TAKE(p->stuck));
 }
 
-static void end(ao_policies *p, ao_variant *basis)
+static void take(ao_variant **slot, ao_variant *variant)
+{
+	ao_variant_unref(*slot);
+	*slot = variant;
+}
+
+static void end(ao_policies *p)
 {
 	void (*fn)(void *arg) = p->on_recalled;
-	free(AO_TAKE(p->recalling));
-	ao_variant_unref(p->basis);
-	p->basis = basis;
 	ao_kinds_begin(p);
 	p->on_recalled = NULL;
 	fn(p->on_recalled_arg);
@@ -78,23 +81,46 @@ void ao_recall_go_on(ao_policies *p)
 	read_record(p);
 	const ao_rollout_line *main = &p->record.tracks[AO_ROLLOUT_MAIN];
 	const char *digest = main->live.digest ? main->live.digest : main->to.digest;
+	take(&p->heading, NULL);
 	if (!digest) {
-		end(p, ao_variant_ref(p->fallback));
+		take(&p->basis, ao_variant_ref(p->fallback));
+		end(p);
 		return;
 	}
 	p->recalling = ao_xstrdup(digest);
 	ao_errands_load(p, digest);
 }
 
+/** Where parents were on their way to, if that is another bundle than the one that was live. */
+static const char *heading(const ao_policies *p)
+{
+	const ao_rollout_line *main = &p->record.tracks[AO_ROLLOUT_MAIN];
+	bool goes =
+	    main->stage == AO_ROLLOUT_FORWARD && main->live.digest && main->to.digest && strcmp(main->live.digest, main->to.digest) != 0;
+	return goes ? main->to.digest : NULL;
+}
+
 void ao_recall_loaded(ao_policies *p, ao_variant *variant, ao_verdict verdict, const char *why)
 {
+	const char *next = heading(p);
+	bool last = !next || strcmp(p->recalling, next) == 0;
 	if (!variant && verdict == AO_VERDICT_AGAIN) {
-		ao_warn(AO_POLICY, p->subject, "cannot load bundle %s, which was live: %s: tried again", p->recalling, why);
+		ao_warn(AO_POLICY, p->subject, "cannot load bundle %s, which was in use: %s: tried again", p->recalling, why);
 		free(AO_TAKE(p->recalling));
 		ao_timer_start(p->look, AGAIN_MS);
 		return;
 	}
-	end(p, variant ? variant : ao_variant_ref(p->fallback)); /* the machine will find that it is missing */
+	free(AO_TAKE(p->recalling));
+	if (next && last)
+		take(&p->heading, variant);
+	else
+		take(&p->basis, variant ? variant : ao_variant_ref(p->fallback)); /* the machine will find that it is missing */
+	if (last) {
+		end(p);
+		return;
+	}
+	p->recalling = ao_xstrdup(next);
+	ao_errands_load(p, next);
 }
 
 void ao_recall_watch(ao_policies *p, const ao_object *map)

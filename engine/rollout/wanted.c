@@ -33,20 +33,20 @@ static void digest_wrong(ao_wanted *wanted)
 
 /* ---- settings ---- */
 
-/** While a file cannot be read and nothing else has changed, takes the text that is live. */
+/** While a file cannot be read and nothing else has changed, takes the text that it had last. */
 static void keep_files(const ao_wanted_options *options, cJSON *seen)
 {
 	ao_auto_json cJSON *kept = cJSON_Duplicate(seen, 1);
 	const cJSON *setting;
 	bool any = false;
 	cJSON_ArrayForEach (setting, seen) {
-		const char *text = ao_json_str(options->live_settings, setting->string);
+		const char *text = ao_json_str(options->last_settings, setting->string);
 		if (!cJSON_IsFalse(setting) || !text)
 			continue;
 		ao_json_set_str(kept, setting->string, text);
 		any = true;
 	}
-	if (!any || !ao_json_equal(kept, options->live_settings))
+	if (!any || !ao_json_equal(kept, options->last_settings))
 		return;
 	cJSON_ArrayForEach (setting, kept)
 		ao_json_set(seen, setting->string, cJSON_Duplicate(setting, 1));
@@ -58,12 +58,12 @@ static void keep_namespaces(const ao_wanted_options *options, ao_wanted *wanted)
 	const cJSON *declared;
 	if (ao_setting_namespaces_seen(options->load->namespaces))
 		return;
-	cJSON_ArrayForEach (declared, ao_json_at(options->live_manifest, "settings")) {
-		const cJSON *live = ao_json_at(options->live_settings, declared->string);
-		if (!live || !ao_json_str(declared, "namespaces"))
+	cJSON_ArrayForEach (declared, ao_json_at(options->last_manifest, "settings")) {
+		const cJSON *last = ao_json_at(options->last_settings, declared->string);
+		if (!last || !ao_json_str(declared, "namespaces"))
 			continue;
-		ao_json_set(wanted->settings, declared->string, cJSON_Duplicate(live, 1));
-		ao_json_set(wanted->seen, declared->string, cJSON_Duplicate(live, 1));
+		ao_json_set(wanted->settings, declared->string, cJSON_Duplicate(last, 1));
+		ao_json_set(wanted->seen, declared->string, cJSON_Duplicate(last, 1));
 	}
 }
 

@@ -74,7 +74,8 @@ static inline int fake_make(ao_loop *loop, const cJSON *config, const cJSON *sec
 {
 	(void)loop;
 	(void)secrets;
-	(void)reterr;
+	if (strcmp(ao_json_str(config, "host"), "?") == 0)
+		return ao_err_set(reterr, -EINVAL, "host: makes no sense");
 	fake_broker *b = ao_xcalloc(1, sizeof(*b));
 	b->base.type = &ao_rabbitmq_type;
 	snprintf(b->host, sizeof(b->host), "%s", ao_json_str(config, "host"));
@@ -115,7 +116,11 @@ static inline ao_broker_stats fake_stats(const ao_broker *broker)
 	return (ao_broker_stats){.connected = true};
 }
 
-static inline char *fake_place(const cJSON *config) { return ao_xstrdup(ao_json_str(config, "host")); }
+static inline char *fake_place(const cJSON *config)
+{
+	const char *host = ao_json_str(config, "host");
+	return strcmp(host, "?") == 0 ? NULL : ao_xstrdup(host);
+}
 
 const ao_broker_type ao_rabbitmq_type = {"rabbitmq", fake_make, fake_free, fake_send, fake_cancel, fake_stats, fake_place};
 const ao_broker_type ao_sqs_type = {"sqs", fake_make, fake_free, fake_send, fake_cancel, fake_stats, fake_place};
@@ -188,7 +193,8 @@ static inline void on_change(void *arg, const char *parent_key, bool work)
 static inline int begin(void **state)
 {
 	static const ao_resource kind = {(char *)"asya.sh/v1alpha1", (char *)"Parent", (char *)"parents", false};
-	static char *const records[] = {(char *)"status", (char *)"queues", NULL};
+	static char *const records[] = {(char *)"status", (char *)"queues", NULL}, *const digest[] = {(char *)"status",
+												      (char *)"renderedDigest", NULL};
 	static ao_kubeconfig nowhere = {.server = (char *)"http://127.0.0.1:1"};
 	bench *b = ao_xcalloc(1, sizeof(*b));
 	memset(queues_there, 0, sizeof(queues_there));
@@ -199,8 +205,13 @@ static inline int begin(void **state)
 	b->loop = ao_loop_new();
 	assert_int_equal(ao_kube_new(b->loop, &nowhere, "test", &b->kube, NULL), 0);
 	b->events = ao_events_new(b->loop, b->kube, "test", "here");
-	b->queues = ao_queues_new(&(ao_queues_options){
-	    .loop = b->loop, .kube = b->kube, .events = b->events, .parent_kind = &kind, .records_path = records, .on_change = on_change});
+	b->queues = ao_queues_new(&(ao_queues_options){.loop = b->loop,
+						       .kube = b->kube,
+						       .events = b->events,
+						       .parent_kind = &kind,
+						       .records_path = records,
+						       .digest_path = digest,
+						       .on_change = on_change});
 	*state = b;
 	return 0;
 }

@@ -1,6 +1,8 @@
 /* Whose a queue is when the transport of its parent leads to another broker than before. */
 #include "test_queues_bench.h"
 
+#include <unistd.h>
+
 /** What the status of a parent says from now on. The caller frees. */
 static char *status_of(bench *b, const char *who)
 {
@@ -101,12 +103,137 @@ static void a_record_of_an_older_operator_is_completed(void **state)
 	assert_int_equal(lost, 0);
 }
 
+/** Its old queue is at the broker of before, so at this one there is nothing that the migration would wait for. */
+static void a_queue_that_is_not_at_this_place_is_not_waited_for(void **state)
+{
+	bench **b = (bench **)state;
+	read_it(*b, "a", "h", "old");
+	pass_time(*b, 20);
+	live_on(b, status_of(*b, "a"));
+	ao_object object = parent("a");
+	ao_auto_json cJSON *read = planned("there", "new", NULL);
+	ao_json_set_str(ao_json_object(ao_json_at(read, "want"), "instead"), "name", "old");
+	ao_auto_str char *said = NULL;
+	for (int i = 0; i < 5 || (i < 100 && strstr(said, "drains")); i++) {
+		leave_it(*b, "a", "there", "old", "new");
+		ao_queues_want((*b)->queues, &object, read, AO_BROKER_ENSURE, NULL, NULL, NULL);
+		ao_queues_moved((*b)->queues, "a");
+		pass_time(*b, 60);
+		ao_auto_json cJSON *facts = ao_queues_facts((*b)->queues, "a");
+		free(said);
+		said = ao_json_print(facts);
+	}
+	ao_auto_str char *status = status_of(*b, "a");
+	assert_null(find("there", "old"));
+	if (strstr(said, "drains"))
+		fail_msg("%s", said);
+	if (strstr(status, "\"into\""))
+		fail_msg("%s", status);
+	assert_int_equal(turned, 0);
+}
+
+/** A configuration that makes no sense leads nowhere: what is known of places stays. */
+static void a_place_that_is_not_known_says_nothing_of_others(void **state)
+{
+	bench **b = (bench **)state;
+	for (const char **host = (const char *[]){"h", "there", "?", "h", NULL}; *host; host++) {
+		read_it(*b, "a", *host, "q");
+		pass_time(*b, 20);
+	}
+	delete_it(*b, "a", "h", "q");
+	pass_time(*b, 20);
+	assert_null(find("h", "q"));
+}
+
+/** What a status of ours says of a queue is dropped by a server whose CRD is the Go operator's, and with it all else that only we write. */
+static void a_status_that_was_pruned_makes_nobody_an_heir(void **state)
+{
+	static const struct {
+		const char *status;
+		bool inherits;
+	} rows[] = {
+	    {"{\"conditions\":[{\"type\":\"WorkloadReady\",\"status\":\"True\"}]}", true}, /* the Go operator */
+	    {"{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}],\"renderedDigest\":\"d\"}",
+	     true}, /* one of ours, before records */
+	    {"{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}]}", false},
+	};
+	for (size_t i = 0; i < AO_LEN(rows); i++) {
+		put("h", "q", 7);
+		live_on((bench **)state, ao_xasprintf("{\"status\":%s}", rows[i].status));
+		read_it(*state, "a", "h", "q");
+		pass_time(*state, 20);
+		delete_it(*state, "a", "h", "q");
+		pass_time(*state, 20);
+		assert_int_equal(lost, rows[i].inherits ? 7 : 0);
+	}
+}
+
+/** Two transports lead to one broker. One parent says nothing but what its status remembers, with the name of the other transport. */
+static void a_queue_stays_for_one_who_has_it_by_another_transport(void **state)
+{
+	bench **b = (bench **)state;
+	read_it(*b, "a", "h", "q");
+	pass_time(*b, 20);
+	put("h", "q", 7);
+	ao_auto_str char *status = status_of(*b, "a");
+	char *transport = strstr(status, "main");
+	assert_non_null(transport);
+	memcpy(transport, "next", 4);
+	text = status;
+	ao_object paused = parent("b");
+	ao_queues_claim((*b)->queues, &paused);
+	delete_it(*b, "a", "h", "q");
+	pass_time(*b, 20);
+	assert_int_equal(lost, 0);
+	assert_non_null(find("h", "q"));
+	text = "{}";
+}
+
+/** How often it was told that something is left, from here on. */
+static int told(int kept_fd, FILE *log)
+{
+	char line[512];
+	int count = 0;
+	fflush(stderr);
+	dup2(kept_fd, STDERR_FILENO);
+	close(kept_fd);
+	rewind(log);
+	while (fgets(line, sizeof(line), log))
+		count += strstr(line, "is left where") != NULL;
+	fclose(log);
+	return count;
+}
+
+/** ... also with what was made meanwhile, when the transport is led back; and once for each. */
+static void each_place_that_is_left_is_told_of(void **state)
+{
+	for (int lives = 0; lives < 2; lives++) {
+		FILE *log = tmpfile();
+		int kept = dup(STDERR_FILENO);
+		dup2(fileno(log), STDERR_FILENO);
+		for (const char **host = (const char *[]){"h", "there", "h", "h", NULL}; *host; host++) {
+			read_it(*state, "a", *host, "q");
+			pass_time(*state, 20);
+			if (lives)
+				read_in_another_life((bench **)state, *host);
+		}
+		assert_int_equal(told(kept, log), 2);
+		memset(queues_there, 0, sizeof(queues_there));
+		live_on((bench **)state, ao_xstrdup("{}"));
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(a_queue_at_another_place_is_not_the_one_that_we_made, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_at_another_place_is_not_emptied, begin, end),
 	    cmocka_unit_test_setup_teardown(a_record_of_an_older_operator_is_completed, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_that_is_not_at_this_place_is_not_waited_for, begin, end),
+	    cmocka_unit_test_setup_teardown(a_place_that_is_not_known_says_nothing_of_others, begin, end),
+	    cmocka_unit_test_setup_teardown(a_status_that_was_pruned_makes_nobody_an_heir, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_stays_for_one_who_has_it_by_another_transport, begin, end),
+	    cmocka_unit_test_setup_teardown(each_place_that_is_left_is_told_of, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

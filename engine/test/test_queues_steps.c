@@ -87,6 +87,48 @@ static void one_that_is_to_last_is_not_held_for_ever(void **state)
 	}
 }
 
+/** SQS counts what was moved as in flight for a while after it is gone: where messages come now and then, nobody holds one for that. */
+static void what_was_moved_just_now_is_not_held(void **state)
+{
+	(void)state;
+	uint64_t wait, counted_till = 0, next_comes = 1000;
+	ao_drain d;
+	ao_drain_begin(&d, &(ao_drain_settings){60000, 300000}, 1000);
+	ao_drain_tell(&d, &(ao_drain_facts){.replaced = true, .turned = true, .ours = true, .lasting = true});
+	for (uint64_t now = 1000; now < 1000000; now += 100) {
+		ao_drain_action action = ao_drain_next(&d, now, &wait);
+		bool is_there = now >= next_comes;
+		if (action == AO_DRAIN_MOVE) {
+			ao_drain_answered(&d, &(ao_drain_answer){.exists = true, .moved = is_there}, now);
+			counted_till = is_there ? now + 30000 : counted_till;
+			next_comes = is_there ? now + 20000 : next_comes;
+		} else if (action == AO_DRAIN_LOOK) {
+			ao_drain_answered(&d, &(ao_drain_answer){.exists = true, .messages = is_there, .in_flight = now < counted_till},
+					  now);
+		}
+		const char *trouble = ao_drain_trouble(&d, now);
+		if (trouble)
+			fail_msg("%s after %d s", trouble, (int)(now / 1000));
+	}
+}
+
+/** Nobody is told to move or delete what may not be there: it is looked at first. */
+static void what_is_not_ours_is_no_trouble_before_it_is_seen(void **state)
+{
+	(void)state;
+	for (int there = 0; there < 2; there++) {
+		uint64_t wait;
+		ao_drain d = drain_of_ours();
+		ao_drain_tell(&d, &(ao_drain_facts){.replaced = true, .turned = true});
+		assert_null(ao_drain_trouble(&d, 1000));
+		assert_int_equal(ao_drain_next(&d, 1000, &wait), AO_DRAIN_LOOK);
+		assert_null(ao_drain_trouble(&d, 1000));
+		ao_drain_answered(&d, &(ao_drain_answer){.exists = there, .messages = there ? 3 : -1, .in_flight = there ? 0 : -1}, 1000);
+		const char *trouble = ao_drain_trouble(&d, 1000);
+		assert_string_equal(trouble ? trouble : ao_drain_word(d.state), there ? "QueueForeign" : "gone");
+	}
+}
+
 /** A broker that counts deliveries drops a message, or calls it dead, that was delivered too often: at the third time, as a rule. */
 static void messages_that_cannot_be_moved_are_not_taken_again_and_again(void **state)
 {
@@ -143,6 +185,8 @@ int main(void)
 	    cmocka_unit_test(a_queue_whose_messages_cannot_go_anywhere_is_not_gone),
 	    cmocka_unit_test(one_that_is_to_last_is_waited_for),
 	    cmocka_unit_test(one_that_is_to_last_is_not_held_for_ever),
+	    cmocka_unit_test(what_was_moved_just_now_is_not_held),
+	    cmocka_unit_test(what_is_not_ours_is_no_trouble_before_it_is_seen),
 	    cmocka_unit_test(messages_that_cannot_be_moved_are_not_taken_again_and_again),
 	    cmocka_unit_test(a_move_that_failed_is_tried_with_one_message),
 	};

@@ -206,7 +206,7 @@ int ao_rabbit_config_new(const cJSON *config, const cJSON *secrets, ao_rabbit_co
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-/** The order of hosts says nothing, and names of hosts know no case. */
+/** The order of hosts says nothing, nor how often one is named, and names of hosts know no case. */
 char *ao_rabbit_config_place(const cJSON *config)
 {
 	ao_rabbit_config *c = NULL;
@@ -220,10 +220,11 @@ char *ao_rabbit_config_place(const cJSON *config)
 			*at = (char)tolower((unsigned char)*at);
 	}
 	qsort(hosts, c->hosts, sizeof(*hosts), by_name);
-	for (size_t i = 0; i < c->hosts; i++) {
-		ao_buf_printf(&place, "%s ", hosts[i]);
+	for (size_t i = 0; i < c->hosts; i++)
+		if (i == 0 || strcmp(hosts[i], hosts[i - 1]) != 0)
+			ao_buf_printf(&place, "%s ", hosts[i]);
+	for (size_t i = 0; i < c->hosts; i++)
 		free(hosts[i]);
-	}
 	ao_buf_puts(&place, c->vhost);
 	ao_rabbit_config_free(c);
 	return ao_buf_steal(&place);

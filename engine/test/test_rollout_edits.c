@@ -1,0 +1,92 @@
+/* What is wanted while namespaces cannot be seen: what they said last, also where that is still on its way to parents. */
+#include "base/mem.h"
+#include "rollout/policies_private.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const ao_load_options BUILTIN; /* nobody has seen namespaces */
+
+/** The built-in bundle where one namespace says something. @param profile  NULL: it does not */
+static ao_variant *bundle(const char *profile)
+{
+	ao_auto_sources ao_sources sources = {0};
+	ao_auto_json cJSON *settings = NULL, *seen = NULL;
+	ao_variant *variant = NULL;
+	assert_int_equal(ao_load_sources(&BUILTIN, &sources, NULL), 0);
+	assert_int_equal(ao_load_settings(&BUILTIN, &sources, &settings, &seen, NULL), 0);
+	if (profile) {
+		ao_json_set_str(ao_json_object(settings, "namespaceProfiles"), "team", profile);
+		ao_json_set_str(ao_json_object(seen, "namespaceProfiles"), "team", profile);
+	}
+	assert_int_equal(ao_variant_load(&BUILTIN, &sources, settings, seen, &variant, NULL), 0);
+	return variant;
+}
+
+static void on_recalled(void *arg) { *(bool *)arg = true; }
+
+/** The lease is won: the bundle that the record calls live has been fetched. The other one is still to be fetched, which is done at once here. */
+static void recall(ao_policies *p, ao_variant *live)
+{
+	static bool recalled;
+	recalled = false;
+	p->on_recalled = on_recalled;
+	p->on_recalled_arg = &recalled;
+	p->recalling = ao_xstrdup(ao_variant_digest(live));
+	ao_recall_loaded(p, ao_variant_ref(live), AO_VERDICT_GOOD, NULL);
+	assert_true(recalled);
+}
+
+static void what_namespaces_said_last_is_wanted(ao_rollout_stage stage, bool leads, bool goes_on)
+{
+	ao_variant *before = bundle(NULL), *after = bundle("0.4");
+	ao_policies p = {.with = {.load = &BUILTIN}, .fallback = before, .basis = before, .recorded = true, .variants = ao_map_new()};
+	ao_rollout_line *main = &p.record.tracks[AO_ROLLOUT_MAIN];
+	ao_rollout_choice_set(&main->live, ao_variant_digest(before), NULL);
+	ao_rollout_choice_set(&main->to, ao_variant_digest(after), NULL);
+	main->stage = stage;
+	ao_map_put(p.variants, ao_variant_digest(before), before);
+	ao_map_put(p.variants, ao_variant_digest(after), after);
+	if (!leads)
+		recall(&p, before);
+	else
+		p.machine = ao_machine_new(&(ao_machine_options){.fallback = ao_variant_digest(before)}, &p.record);
+	assert_true(ao_edits_look(&p));
+	assert_string_equal(p.edits[AO_ROLLOUT_MAIN].digest, ao_variant_digest(goes_on ? after : before));
+	for (size_t i = 0; i < AO_ROLLOUT_TRACKS; i++)
+		ao_edit_clear(&p.edits[i]);
+	ao_machine_free(p.machine);
+	cJSON_Delete(p.kinds);
+	ao_variant_unref(p.heading);
+	ao_rollout_record_clear(&p.record);
+	ao_map_free(p.variants);
+	ao_variant_unref(before);
+	ao_variant_unref(after);
+}
+
+static void what_is_on_its_way_goes_on(void **state)
+{
+	(void)state;
+	what_namespaces_said_last_is_wanted(AO_ROLLOUT_FORWARD, true, true);
+	what_namespaces_said_last_is_wanted(AO_ROLLOUT_FORWARD, false, true);
+}
+
+static void what_goes_back_goes_on_back(void **state)
+{
+	(void)state;
+	what_namespaces_said_last_is_wanted(AO_ROLLOUT_BACK, true, false);
+	what_namespaces_said_last_is_wanted(AO_ROLLOUT_BACK, false, false);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_is_on_its_way_goes_on),
+	    cmocka_unit_test(what_goes_back_goes_on_back),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
