@@ -61,6 +61,20 @@ void ao_asker_free(ao_asker *a)
 
 const ao_manifest *ao_asker_manifest(const ao_asker *a) { return ao_sides_main(a->sides)->loaded.manifest; }
 
+/** Whose queues would be meant, where a namespace says another profile than we know of? */
+static int refuse_blind(const ao_asker *a, const cJSON *parent, ao_err **reterr)
+{
+	const ao_variant *variant = ao_sides_main(a->sides);
+	const ao_manifest *m = variant->loaded.manifest;
+	const cJSON *has = m->bundle_path ? ao_json_at_path(parent, m->bundle_path) : NULL;
+	bool says = m->profile_annotation && ao_json_str(parent, "metadata", "annotations", m->profile_annotation);
+	if (!ao_sides_blind(a->sides) || says || !cJSON_IsString(has) || strcmp(has->valuestring, ao_variant_digest(variant)) == 0)
+		return 0;
+	return ao_err_set(reterr, -EACCES,
+			  "which queues it has is not known here: namespaces cannot be listed, and the operator serves it otherwise than "
+			  "would be done without what they say. Take an account that may list namespaces");
+}
+
 int ao_asker_queues(ao_asker *a, const cJSON *parent, cJSON **ret, ao_err **reterr)
 {
 	ao_auto_json cJSON *snapshot = cJSON_CreateObject(), *plan = NULL;
@@ -70,6 +84,8 @@ int ao_asker_queues(ao_asker *a, const cJSON *parent, cJSON **ret, ao_err **rete
 	ao_json_set(snapshot, "parent", cJSON_Duplicate(parent, 1));
 	ao_json_set(snapshot, "children", cJSON_CreateArray());
 	ao_json_set(snapshot, "related", cJSON_CreateArray());
+	if (refuse_blind(a, parent, reterr) < 0)
+		return -EACCES;
 	int r = ao_plan_make(ao_sides_main(a->sides)->loaded.bundle, NULL, snapshot, &plan, NULL, NULL, reterr);
 	if (r < 0)
 		return r;

@@ -233,6 +233,8 @@ const ao_variant *ao_sides_serving(ao_sides *s, const ao_object *parent)
 
 /* ---- both ---- */
 
+bool ao_sides_blind(const ao_sides *s) { return ao_setting_namespaces_refused(s->namespaces); }
+
 const ao_variant *ao_sides_main(const ao_sides *s) { return s->would.main; }
 
 int ao_sides_manifest(const ao_sides *s, ao_manifest **ret, ao_err **reterr)

@@ -21,6 +21,8 @@ typedef struct ao_sides ao_sides;
 int ao_sides_new(ao_session *session, const ao_load_options *load, ao_sides **ret, ao_err **reterr);
 void ao_sides_free(ao_sides *sides); /* NULL is fine; before the session is closed */
 
+/** Is what namespaces say asked for, and not to be had here? Then the bundles are not those of the operator where namespaces say something. */
+bool ao_sides_blind(const ao_sides *sides);
 /** The bundle that would serve the parents outside of the canary. Borrowed. */
 const ao_variant *ao_sides_main(const ao_sides *sides);
 /** The manifest of a world in which both sides are seen: with all kinds that policies declare. @return as ao_manifest_read() */

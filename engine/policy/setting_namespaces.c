@@ -51,6 +51,8 @@ bool ao_setting_namespaces_settled(const ao_setting_namespaces *n)
 	return !n || !ao_map_count(n->asked) || n->refused || ao_setting_namespaces_seen(n);
 }
 
+bool ao_setting_namespaces_refused(const ao_setting_namespaces *n) { return n && n->refused; }
+
 /* ---- what they say ---- */
 
 static cJSON *answer(const ao_setting_namespaces *n, const char *annotation)

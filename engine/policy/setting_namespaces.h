@@ -28,6 +28,8 @@ void ao_setting_namespaces_free(ao_setting_namespaces *namespaces); /* NULL is f
 void ao_setting_namespaces_start(ao_setting_namespaces *namespaces);
 /** Is there nothing to wait for: are they listed, or refused, or did nobody ask? */
 bool ao_setting_namespaces_settled(const ao_setting_namespaces *namespaces);
+/** Does somebody ask who is not allowed to list them? */
+bool ao_setting_namespaces_refused(const ao_setting_namespaces *namespaces);
 /** Are they to be seen at all? */
 bool ao_setting_namespaces_seen(const ao_setting_namespaces *namespaces);
 

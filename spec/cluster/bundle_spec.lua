@@ -131,8 +131,8 @@ end }
     cluster.kubectl('apply -f %s', crd)
     cluster.kubectl 'wait --for=condition=Established crd/farewells.small.example.com --timeout=30s'
     local op = cluster.operator {
-      args = ('--bundle builtin --bundle %s --bundle %s --namespace %s --leader-elect --metrics-bind-address 127.0.0.1:18486 ' ..
-        '--health-probe-bind-address 127.0.0.1:18487 --record %s'):format(GREETING, folder, own, records),
+      args = ('--bundle builtin --bundle %s --bundle %s --namespace %s --leader-elect --metrics-bind-address 127.0.0.1:18470 ' ..
+        '--health-probe-bind-address 127.0.0.1:18471 --record %s'):format(GREETING, folder, own, records),
     }
     cluster.apply(cluster.actor('worker', ns))
     cluster.apply(greeting('hello', ns, 'Hello'))
@@ -144,17 +144,17 @@ end }
       assert.is_table(cluster.get('lease', name, own), name)
     end
     local function curl(path) return (cluster.sh('curl -s -m 10 %s', cluster.quote('http://127.0.0.1:' .. path))) end
-    local page, text = curl '18486/metrics', curl '18487/readyz?verbose'
+    local page, text = curl '18470/metrics', curl '18471/readyz?verbose'
     for _, name in ipairs { 'asya-operator', 'greeting-operator', 'farewell-operator' } do
       assert.is_truthy(page:find(('policy_bundle_degraded{bundle="%s"} 0'):format(name), 1, true), page)
       assert.is_truthy(text:find(name .. ': yes', 1, true), text)
     end
     assert.is_truthy(page:find('controller_runtime_max_concurrent_reconciles{bundle="greeting-operator",controller="greeting"}', 1, true), page)
-    assert.is_truthy(curl('18486/debug/'):find('/debug/greetings/', 1, true))
-    assert.is_truthy(curl('18486/debug/'):find('/debug/actors/', 1, true))
-    assert.is_truthy(curl(('18486/debug/greetings/%s/hello'):format(ns)):find('"Hello"', 1, true))
+    assert.is_truthy(curl('18470/debug/'):find('/debug/greetings/', 1, true))
+    assert.is_truthy(curl('18470/debug/'):find('/debug/actors/', 1, true))
+    assert.is_truthy(curl(('18470/debug/greetings/%s/hello'):format(ns)):find('"Hello"', 1, true))
     for path, name in pairs { actors = 'worker', greetings = 'hello', farewells = 'bye' } do
-      assert.is_truthy(curl('18486/debug/records/'):find(('%s_%s_%s.json'):format(path, ns, name), 1, true), curl '18486/debug/records/')
+      assert.is_truthy(curl('18470/debug/records/'):find(('%s_%s_%s.json'):format(path, ns, name), 1, true), curl '18470/debug/records/')
     end
 
     -- what breaks one changes nothing for the others
@@ -163,7 +163,7 @@ end }
       local notes = cluster.get('configmap', 'broken', own).metadata.annotations or {}
       return (notes[LABEL .. '-state'] or ''):find('rejected', 1, true), require('json').encode(notes)
     end)
-    page = curl '18486/metrics'
+    page = curl '18470/metrics'
     assert.is_truthy(page:find('policy_bundle_degraded{bundle="greeting-operator"} 1', 1, true), page)
     assert.is_truthy(page:find('policy_bundle_degraded{bundle="farewell-operator"} 0', 1, true), page)
     cluster.apply(object('Farewell', 'bye', 'Goodbye'))

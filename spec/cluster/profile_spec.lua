@@ -197,6 +197,14 @@ describe('profile 0.4', function()
       local _, times = op.log():gsub('is not allowed to list namespaces, so what they say with the annotation asya%.sh/profile is not known', '')
       assert.equal(1, times, op.log())
       assert.equal(generation, cluster.get('deployment', 'spaces-kept', ns).metadata.generation)
+      local function queues(kubeconfig)
+        local flags = ('-n %s --operator-namespace %s --kubeconfig %s'):format(ns, own, kubeconfig)
+        return (cluster.sh('ASYA_TRANSPORT_CONFIG=%s ASYA_CREDENTIALS_NAMESPACE=%s %s/asya-operator queue ls spaces-kept ' .. flags,
+          cluster.quote(RABBITMQ), from, cluster.build))
+      end
+      local blind, seeing = queues(faults.kubeconfig), queues(os.getenv 'KUBECONFIG')
+      assert.is_truthy(blind:find('which queues it has is not known here', 1, true), blind) -- asya-spaces-kept may be another's
+      assert.is_truthy(seeing:find(('asya-%s-spaces-kept'):format(ns), 1, true), seeing)
       finish(op)
     end)
 
