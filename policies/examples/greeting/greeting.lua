@@ -24,9 +24,10 @@ return policy.define {
   status = function(greeting, ctx, status)
     local server = ctx.child('Deployment', greeting.metadata.name)
     local ready = server ~= nil and conditions.of(server, 'Available') ~= nil and conditions.of(server, 'Available').status == 'True'
+    local wrong = ctx.outcome.errors[1]
     status.conditions = {}
     conditions.set(status.conditions, greeting.status and greeting.status.conditions, {
-      type = 'Ready', status = ready and 'True' or 'False', reason = ready and 'Serving' or 'Starting', message = ctx.outcome.errors[1] or '',
+      type = 'Ready', status = ready and 'True' or 'False', reason = ready and 'Serving' or 'Starting', message = wrong and wrong.message or '',
     }, ctx.now, greeting.metadata.generation)
   end,
 }
