@@ -1,8 +1,8 @@
 --- plain: tostring, string.format and table.concat for policies, and for the SDK where it handles their values.
 -- The texts show no addresses, and they are made by steps that are counted.
-local error, getmetatable, rawget, tostring, type = error, getmetatable, rawget, tostring, type
+local error, getmetatable, next, rawget, tostring, type = error, getmetatable, next, rawget, tostring, type
 local find, format, gsub = string.find, string.format, string.gsub
-local concat, pack, unpack = table.concat, table.pack, table.unpack
+local concat, pack, sort, unpack = table.concat, table.pack, table.sort, table.unpack
 
 local plain = {}
 
@@ -55,5 +55,21 @@ function plain.concat(list, separator, first, last)
   end
   return concat(items, separator)
 end
+
+--- The keys of a table whose keys are of one sort, in order.
+---@param t table
+---@return any[]
+function plain.keys(t)
+  local keys = {}
+  for key in next, t do
+    keys[#keys + 1] = key
+  end
+  sort(keys)
+  return keys
+end
+
+--- Raises an error without a position: the text says where.
+---@param text string as for plain.format
+function plain.fail(text, ...) error(plain.format(text, ...), 0) end
 
 return plain

@@ -3,7 +3,7 @@
 -- protected, so that neither policies nor the SDK's own setmetatable can take it or put another one in its place.
 local plain = require 'plain'
 
-local error, next, setmetatable = error, next, setmetatable
+local error, getmetatable, next, setmetatable, type = error, getmetatable, next, setmetatable, type
 local format = plain.format
 
 local seal = {}
@@ -38,5 +38,25 @@ function seal.content(value) return CONTENT[value] end
 ---@param key any
 ---@return string
 function seal.refusal(sealed, key) return format("%s cannot be changed (field '%s')", sealed, key) end
+
+--- A copy that shares nothing that can be changed: neither another policy nor the next call sees what a policy does to it.
+---@param value any
+---@param copies table what was copied already; begin with {}
+---@return any
+function seal.copy(value, copies)
+  if type(value) ~= 'table' or copies[value] then
+    return copies[value] or value
+  end
+  local mt = getmetatable(value)
+  if mt == false then
+    return value -- sealed
+  end
+  local result = {}
+  copies[value] = result
+  for key, item in next, value do
+    result[key] = type(item) == 'table' and seal.copy(item, copies) or item
+  end
+  return mt and setmetatable(result, mt) or result
+end
 
 return seal

@@ -4,8 +4,8 @@ local sandbox = require 'sandbox'
 local seal = require 'seal'
 
 local MODULES = { 'json', 'k8s', 'schema', 'text', 'quantity', 'conditions', 'ready', 'times', 'semver', 'cidr' }
-local TRUSTED = { 'bundle', 'cases', 'cidr', 'conditions', 'crd', 'deploy', 'explain', 'json', 'k8s', 'lines', 'merge_keys', 'pattern', 'plain',
-  'plan', 'policy', 'quantity',
+local TRUSTED = { 'bundle', 'cases', 'cidr', 'complete', 'conditions', 'crd', 'deploy', 'explain', 'json', 'k8s', 'lines', 'loading', 'merge_keys', 'pattern',
+  'plain', 'plan', 'policy', 'quantity',
   'ready', 'sandbox', 'schema', 'seal', 'semver', 'text', 'times' }
 
 local read = dofile 'spec/sdk/read.lua'
