@@ -227,13 +227,13 @@ typedef struct leftovers {
 	const cJSON *plan;
 } leftovers;
 
-/** @param inner  where the object is in an item; NULL: it is the item. @return the object of that kind and name, or NULL */
-static const cJSON *named(const cJSON *list, const char *inner, const char *kind, const char *namespace_, const char *name)
+/** The object of that kind and name that a plan wants, or NULL. */
+static const cJSON *named(const cJSON *plan, const char *kind, const char *namespace_, const char *name)
 {
 	const cJSON *item;
-	cJSON_ArrayForEach (item, list) {
-		const cJSON *object = inner ? ao_json_at(item, inner) : item, *identity = inner ? ao_json_at(object, "metadata") : item;
-		const char *k = ao_json_str(object, "kind"), *n = ao_json_str(identity, "name"), *in = ao_json_str(identity, "namespace");
+	cJSON_ArrayForEach (item, ao_json_at(plan, "objects")) {
+		const cJSON *object = ao_json_at(item, "object"), *metadata = ao_json_at(object, "metadata");
+		const char *k = ao_json_str(object, "kind"), *n = ao_json_str(metadata, "name"), *in = ao_json_str(metadata, "namespace");
 		if (k && n && strcmp(k, kind) == 0 && strcmp(n, name) == 0 && strcmp(in ? in : "", namespace_ ? namespace_ : "") == 0)
 			return object;
 	}
@@ -244,8 +244,8 @@ static void find_leftover(void *arg, const ao_kind *kind, const ao_object *objec
 {
 	leftovers *l = arg;
 	ao_auto_json cJSON *tree = NULL;
-	if (object->deleting || named(ao_json_at(l->plan, "objects"), "object", kind->resource.kind, object->namespace_, object->name) ||
-	    named(ao_json_at(l->plan, "kept"), NULL, kind->resource.kind, object->namespace_, object->name))
+	if (object->deleting || named(l->plan, kind->resource.kind, object->namespace_, object->name) ||
+	    ao_plan_keeps(l->plan, kind->resource.kind, object->namespace_, object->name))
 		return;
 	if (ao_world_tree(kind, object, &tree, NULL) == 0)
 		add_change(l->d, tree, AO_CHANGE_DELETED, NULL, ao_changes_pods_of(tree));
@@ -301,8 +301,8 @@ static void diff_children(diff *d, const char *uid, const cJSON *snapshot, const
 	note_reads(d, plan);
 	cJSON_ArrayForEach (item, ao_json_at(plan, "objects")) {
 		const cJSON *object = ao_json_at(item, "object");
-		const cJSON *was = named(ao_json_at(before, "objects"), "object", ao_json_str(object, "kind"),
-					 ao_json_str(object, "metadata", "namespace"), ao_json_str(object, "metadata", "name"));
+		const cJSON *was = named(before, ao_json_str(object, "kind"), ao_json_str(object, "metadata", "namespace"),
+					 ao_json_str(object, "metadata", "name"));
 		if (cJSON_IsTrue(ao_json_at(item, "shared")))
 			try_shared(d, object);
 		else

@@ -141,6 +141,17 @@ uint64_t ao_plan_digest_with(uint64_t digest, const cJSON *item, uint64_t object
 	return cJSON_IsTrue(ao_json_at(item, "shared")) ? digest : ao_hash(digest, &object, sizeof(object));
 }
 
+bool ao_plan_keeps(const cJSON *plan, const char *kind, const char *namespace_, const char *name)
+{
+	const cJSON *kept;
+	cJSON_ArrayForEach (kept, ao_json_at(plan, "kept")) {
+		const char *k = ao_json_str(kept, "kind"), *n = ao_json_str(kept, "name"), *in = ao_json_str(kept, "namespace");
+		if (k && n && strcmp(k, kind) == 0 && strcmp(n, name) == 0 && strcmp(in ? in : "", namespace_) == 0)
+			return true;
+	}
+	return false;
+}
+
 uint64_t ao_plan_digest(const cJSON *plan)
 {
 	uint64_t digest = AO_HASH_INIT;

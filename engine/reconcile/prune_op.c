@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "policy/plan.h"
 #include "reconcile/pass.h"
 
 #include <string.h>
@@ -35,19 +36,6 @@ typedef struct leftover {
 	char *key;
 } leftover;
 
-/** A child that the plan says to leave alone: neither wanted nor in the way. */
-static bool is_kept(const ao_pass *pass, const ao_kind *kind, const ao_object *object)
-{
-	const cJSON *kept;
-	cJSON_ArrayForEach (kept, ao_json_at(pass->plan.tree, "kept")) {
-		const char *name = ao_json_str(kept, "name"), *of = ao_json_str(kept, "kind"), *in = ao_json_str(kept, "namespace");
-		if (name && of && strcmp(name, object->name) == 0 && strcmp(of, kind->resource.kind) == 0 &&
-		    strcmp(in ? in : "", object->namespace_) == 0)
-			return true;
-	}
-	return false;
-}
-
 /** Keeps the last child that the plan does not want: the latest kind of the manifest goes first. A plan that waits lacks what comes later. */
 static void find_leftover(void *arg, const ao_kind *kind, const ao_object *object)
 {
@@ -57,7 +45,7 @@ static void find_leftover(void *arg, const ao_kind *kind, const ao_object *objec
 	if ((memo && memo->seen) || object->deleting)
 		return;
 	bool partial = found->pass->parent->waits || found->pass->parent->invalid; /* the latter: a parent that goes */
-	if (partial || is_kept(found->pass, kind, object)) {
+	if (partial || ao_plan_keeps(found->pass->plan.tree, kind->resource.kind, object->namespace_, object->name)) {
 		ao_parent_leave(found->pass->parent, id, object);
 		return;
 	}
