@@ -1,17 +1,13 @@
 /* test_kube_patience.c -- a client whose server asks for time or warns, and one that has no token yet: what reaches the server, and when. */
 #include "base/clock.h"
-#include "kube/client.h"
 #include "test/test_base_stderr.h"
-#include "test/test_net_peer.h"
+#include "test/test_kube_peer.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
 typedef struct fixture {
-	ao_loop *loop;
-	peer peer;
-	ao_kubeconfig config;
-	ao_kube *kube;
+	played played;
 	const char *const *says; /* the head of each answer in turn; NULL: 200 from here on */
 	char last_request[4096];
 } fixture;
@@ -33,20 +29,9 @@ static void answer(peer_conn *conn, const char *request)
 
 static void setup(fixture *f, const char *const *says)
 {
-	*f = (fixture){.loop = ao_loop_new(), .says = says};
+	*f = (fixture){.says = says};
 	ao_log_setup(AO_LOG_WARN, false);
-	peer_start(&f->peer, f->loop, answer, f);
-	f->config = (ao_kubeconfig){.server = ao_xasprintf("http://127.0.0.1:%d", f->peer.port)};
-	assert_int_equal(ao_kube_new(f->loop, &f->config, "asya-test", &f->kube, NULL), 0);
-}
-
-static void teardown(fixture *f)
-{
-	ao_kube_free(f->kube);
-	peer_stop(&f->peer);
-	assert_int_equal(ao_loop_close(f->loop), 0);
-	peer_free(&f->peer);
-	free(f->config.server);
+	play(&f->played, answer, f);
 }
 
 static void on_answer(void *arg, const ao_kube_answer *got)
@@ -66,7 +51,7 @@ static void get(ao_kube *kube, outcome *o)
 static void pass_time(fixture *f, uint64_t ms)
 {
 	const bool never = false;
-	ao_loop_run_until(f->loop, &never, ms);
+	ao_loop_run_until(f->played.loop, &never, ms);
 }
 
 static void a_server_that_names_a_time_is_left_alone_by_all(void **state)
@@ -75,23 +60,23 @@ static void a_server_that_names_a_time_is_left_alone_by_all(void **state)
 	fixture f;
 	outcome first, second, third;
 	setup(&f, (const char *const[]){"429 Too Many Requests\r\nRetry-After: 2", NULL});
-	ao_kube *sibling = ao_kube_sibling(f.kube);
+	ao_kube *sibling = ao_kube_sibling(f.played.kube);
 	uint64_t begin = ao_mono_ms();
-	get(f.kube, &first);
+	get(f.played.kube, &first);
 	pass_time(&f, 300);
-	assert_int_equal(f.peer.requests, 1);
-	get(f.kube, &second);
+	assert_int_equal(f.played.peer.requests, 1);
+	get(f.played.kube, &second);
 	get(sibling, &third);
 	pass_time(&f, 1200);
-	assert_int_equal(f.peer.requests, 1); /* not one more, whoever it comes from */
-	assert_true(ao_loop_run_until(f.loop, &first.done, 5000));
-	assert_true(ao_loop_run_until(f.loop, &second.done, 5000));
-	assert_true(ao_loop_run_until(f.loop, &third.done, 5000));
+	assert_int_equal(f.played.peer.requests, 1); /* not one more, whoever it comes from */
+	assert_true(ao_loop_run_until(f.played.loop, &first.done, 5000));
+	assert_true(ao_loop_run_until(f.played.loop, &second.done, 5000));
+	assert_true(ao_loop_run_until(f.played.loop, &third.done, 5000));
 	assert_true(ao_mono_ms() - begin >= 2000);
 	assert_int_equal(first.error + second.error + third.error, 0);
-	assert_int_equal(f.peer.requests, 4);
+	assert_int_equal(f.played.peer.requests, 4);
 	ao_kube_free(sibling);
-	teardown(&f);
+	end_play(&f.played);
 }
 
 /** The call that was told has not that much time; those that come later wait before their time begins to run. */
@@ -101,15 +86,15 @@ static void more_time_than_a_call_has(void **state)
 	fixture f;
 	outcome first, later;
 	setup(&f, (const char *const[]){"503 Service Unavailable\r\nRetry-After: 60", NULL});
-	get(f.kube, &first);
-	assert_true(ao_loop_run_until(f.loop, &first.done, 5000));
+	get(f.played.kube, &first);
+	assert_true(ao_loop_run_until(f.played.loop, &first.done, 5000));
 	assert_int_equal(first.error, -EIO);
 	for (int i = 0; i < 20; i++) /* as a key does that is tried again and again */
-		get(f.kube, &later);
+		get(f.played.kube, &later);
 	pass_time(&f, 1000);
 	assert_false(later.done);
-	assert_int_equal(f.peer.requests, 1);
-	teardown(&f);
+	assert_int_equal(f.played.peer.requests, 1);
+	end_play(&f.played);
 }
 
 static void a_busy_server_that_names_no_time(void **state)
@@ -119,16 +104,16 @@ static void a_busy_server_that_names_no_time(void **state)
 	outcome busy, other;
 	setup(&f, (const char *const[]){"429 Too Many Requests", "429 Too Many Requests", NULL});
 	uint64_t begin = ao_mono_ms();
-	get(f.kube, &busy);
+	get(f.played.kube, &busy);
 	pass_time(&f, 1500);
-	assert_int_equal(f.peer.requests, 2);
-	get(f.kube, &other); /* need not wait */
-	assert_true(ao_loop_run_until(f.loop, &other.done, 500));
-	assert_true(ao_loop_run_until(f.loop, &busy.done, 5000));
+	assert_int_equal(f.played.peer.requests, 2);
+	get(f.played.kube, &other); /* need not wait */
+	assert_true(ao_loop_run_until(f.played.loop, &other.done, 500));
+	assert_true(ao_loop_run_until(f.played.loop, &busy.done, 5000));
 	assert_int_equal(busy.error, 0);
 	assert_true(ao_mono_ms() - begin >= 3000); /* 1 s, then 2 s */
-	assert_int_equal(f.peer.requests, 4);
-	teardown(&f);
+	assert_int_equal(f.played.peer.requests, 4);
+	end_play(&f.played);
 }
 
 static void nobody_asks_without_a_token(void **state)
@@ -139,22 +124,22 @@ static void nobody_asks_without_a_token(void **state)
 	char path[] = "/tmp/ao-token-XXXXXX";
 	close(mkstemp(path)); /* empty: the kubelet has not written it yet */
 	setup(&f, (const char *const[]){NULL});
-	f.config.token_file = path;
-	get(f.kube, &o);
-	assert_true(ao_loop_run_until(f.loop, &o.done, 5000));
-	assert_int_equal(f.peer.requests, 0);
+	f.played.config.token_file = path;
+	get(f.played.kube, &o);
+	assert_true(ao_loop_run_until(f.played.loop, &o.done, 5000));
+	assert_int_equal(f.played.peer.requests, 0);
 	assert_int_equal(o.error, -EIO);
 	assert_non_null(strstr(o.text, "token"));
 	FILE *file = fopen(path, "w");
 	fputs("abc", file);
 	fclose(file);
 	pass_time(&f, 1100); /* a first token is looked for each second */
-	get(f.kube, &o);
-	assert_true(ao_loop_run_until(f.loop, &o.done, 5000));
+	get(f.played.kube, &o);
+	assert_true(ao_loop_run_until(f.played.loop, &o.done, 5000));
 	assert_int_equal(o.error, 0);
 	assert_non_null(strstr(f.last_request, "Authorization: Bearer abc\r\n"));
 	unlink(path);
-	teardown(&f);
+	end_play(&f.played);
 }
 
 #define OLD "200 OK\r\nWarning: 299 - \"v2beta2 is \\\"old\\\"\""
@@ -176,15 +161,15 @@ static void a_warning_is_logged_once(void **state)
 	listen_to_stderr();
 	for (int i = 0; i < 6; i++) {
 		outcome o;
-		get(f.kube, &o);
-		assert_true(ao_loop_run_until(f.loop, &o.done, 5000));
+		get(f.played.kube, &o);
+		assert_true(ao_loop_run_until(f.played.loop, &o.done, 5000));
 	}
 	ao_auto_str char *log = heard();
 	assert_int_equal(count(log, "the server warns: v2beta2 is \"old\"\n"), 1);
 	assert_int_equal(count(log, "the server warns: field a\n"), 1);
 	assert_int_equal(count(log, "the server warns: field b\n"), 1);
 	assert_int_equal(count(log, "the server warns"), 3);
-	teardown(&f);
+	end_play(&f.played);
 }
 
 int main(void)
