@@ -56,9 +56,10 @@ bool ao_queues_is_record(const ao_kept_queue *q, const cJSON *record)
 bool ao_queues_is_recorded(const cJSON *record, const cJSON *queue)
 {
 	const char *type = ao_json_str(queue, "type");
+	if (!is_of(record, ao_json_str(queue, "name"), ao_json_str(queue, "transport")))
+		return false;
 	ao_auto_str char *place = ao_broker_place_digest(type ? type : "", ao_json_at(queue, "config"));
-	return is_of(record, ao_json_str(queue, "name"), ao_json_str(queue, "transport")) &&
-	       ao_whose_is_here(ao_json_str(record, "place"), place);
+	return ao_whose_is_here(ao_json_str(record, "place"), place);
 }
 
 static cJSON *record_of(const ao_kept_queue *q)

@@ -17,14 +17,14 @@
 
 static const cJSON *declared_by(const ao_variant *variant) { return ao_json_at(ao_bundle_manifest(variant->loaded.bundle), "kinds"); }
 
-/** What the bundles declare that are at hand and used. An edit that another one has replaced has no say. */
-static cJSON *needed(const ao_policies *p)
+/** What the bundles at hand declare. @param used  only those that are: an edit that another one has replaced has no say */
+static cJSON *declared(const ao_policies *p, bool used)
 {
 	cJSON *rows = cJSON_CreateArray();
 	size_t cursor = 0;
 	const char *digest;
 	for (const ao_variant *v; (v = ao_map_next(p->variants, &cursor, &digest));)
-		if (ao_machine_uses(p->machine, digest))
+		if (!used || ao_machine_uses(p->machine, digest))
 			ao_manifest_add_kinds(rows, declared_by(v));
 	return rows;
 }
@@ -86,7 +86,7 @@ static const cJSON *conflict(const ao_policies *p, const ao_variant *variant, co
 
 bool ao_kinds_take(ao_policies *p, const ao_variant *variant, char **ret_why)
 {
-	ao_auto_json cJSON *watched = ao_kinds_manifest(p), *rows = needed(p);
+	ao_auto_json cJSON *watched = ao_kinds_manifest(p), *rows = declared(p, true);
 	const cJSON *row;
 	bool lacks = false;
 	cJSON_ArrayForEach (row, declared_by(variant))
@@ -133,7 +133,7 @@ void ao_kinds_spare(ao_policies *p)
 {
 	if (!cJSON_GetArraySize(p->kinds) || !is_settled(p))
 		return;
-	ao_auto_json cJSON *rows = needed(p);
+	ao_auto_json cJSON *rows = declared(p, false); /* what is not used has been dropped */
 	const cJSON *row;
 	bool spared = false;
 	cJSON_ArrayForEach (row, p->kinds) {

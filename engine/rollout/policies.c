@@ -64,8 +64,8 @@ ao_bundle *ao_policies_bundle_of(ao_policies *p, const ao_object *parent)
 
 bool ao_policies_holds(const ao_policies *p, const ao_object *parent)
 {
-	if (parent
-		->stub) /* what it has is taken away, so it must be known that the manifest which does not choose it is that of what is live */
+	/* What a stub has is taken away, so it must be known that the manifest which does not choose it is that of what is live. */
+	if (parent->stub)
 		return !p->machine || p->missing;
 	return !serves(p, parent);
 }

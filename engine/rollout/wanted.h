@@ -15,8 +15,8 @@ typedef struct ao_wanted_options {
 	const ao_store *canary_maps;
 	const char *label;
 	const char *profile_annotation; /* or NULL */
-	const cJSON
-	    *last_settings; /* those of the bundle that is, or becomes, live: a file that is missing keeps its text there; or NULL */
+	/** Of the bundle that is, or becomes, live: a file that is missing keeps its text there. May be NULL. */
+	const cJSON *last_settings;
 	const cJSON *last_manifest; /* ... and what it declares: what namespaces said stays while they cannot be seen */
 } ao_wanted_options;
 
