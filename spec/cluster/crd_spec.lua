@@ -6,6 +6,7 @@ describe('the CRD', function()
     pending 'needs a control plane: run it through spec/run cluster'
     return
   end
+  after_each(cluster.stop_all)
 
   --- "# stored: <jsonpath> = <value>" lines of an accepted case.
   local function check_stored(text, namespace)
@@ -55,7 +56,12 @@ describe('the CRD', function()
     cluster.kubectl 'apply -f crds/asyncactors.asya.sh.yaml'
     cluster.eventually('the kind is filled in', 20, function() return kind_of 'before' == 'Deployment' and kind_of 'typed' == 'Deployment' end)
     assert.is_truthy(cluster.kubectl('get asyncactor before -n %s -o wide', namespace):find('Deployment', 1, true))
-    for _, name in ipairs { 'before', 'typed' } do cluster.kubectl('label asyncactor %s -n %s look=again', name, namespace) end
+    for _, name in ipairs { 'before', 'typed' } do
+      cluster.kubectl('label asyncactor %s -n %s look=again', name, namespace)
+      cluster.eventually('it is recorded what was settled', 30, function() -- a child that is not is written again by the next process
+        return (cluster.get('asyncactor', name, namespace).status or {}).settledDigest
+      end)
+    end
     op.stop()
     op = cluster.operator(fresh)
     cluster.kubectl('annotate asyncactor typed -n %s look=again', namespace)
@@ -65,7 +71,6 @@ describe('the CRD', function()
     assert.same(there, children())
     assert.is_nil(op.log():find('updated', 1, true), op.log())
     cluster.kubectl('delete asyncactors --all -n %s --timeout=20s', namespace)
-    cluster.stop_all()
   end)
 
   for _, folder in ipairs { 'crds/examples/*.yaml', 'spec/golden/*/actor.yaml' } do
