@@ -58,7 +58,8 @@ function M.watch(plural, ns)
   local version = assert(M.get(path .. '?limit=1')).metadata.resourceVersion
   local config = cluster.write(out .. '.curl', TLS)
   local url = ('%s%s?watch=1&timeoutSeconds=3600&resourceVersion='):format(os.getenv 'BED_SERVER', path)
-  local loop = ([[while kill -0 $spec; do curl -sSN -K %s %s"$v" >>%s 2>>%s.errors; n=$(tail -n 1 %s | grep -o '"resourceVersion":"[0-9]*"' | head -n 1 | tr -dc 0-9)
+  local loop = ([[while kill -0 $spec; do curl -sSN -K %s %s"$v" >>%s 2>>%s.errors
+n=$(tail -n 1 %s | grep -o '"resourceVersion":"[0-9]*"' | head -n 1 | tr -dc 0-9)
 v=${n:-$v}; sleep 0.5; done]]):format(config, cluster.quote(url), out, out, out)
   local pid = cluster.sh('v=%s spec=$PPID setsid sh -c %s >/dev/null 2>&1 & echo $!', version, cluster.quote(loop)):match '%d+'
   return { path = out, stop = function() cluster.sh('kill -- -%s', pid) end }
