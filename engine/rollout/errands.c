@@ -213,7 +213,9 @@ static void check(ao_policies *p, const ao_task *task)
 	const ao_variant *serving = served ? ao_map_get(p->variants, served) : NULL, *candidate = ao_map_get(p->variants, task->digest);
 	ao_auto_err ao_err *err = NULL;
 	ao_machine_check verdict = {.verdict = AO_VERDICT_GOOD};
-	if (parent && candidate)
+	if (parent && parent->stub)
+		verdict.restarts = true; /* everything is taken from it, and that is not done to all at once either */
+	else if (parent && candidate)
 		ao_check_parent(&(ao_check_options){p->reconciler, p->world, p->openapi, serving ? serving->loaded.bundle : NULL,
 						    candidate->loaded.bundle},
 				parent, &verdict, &p->edits[task->track].sums, &err);

@@ -66,3 +66,9 @@ const char *ao_has_of(const ao_policies *p, const ao_object *parent)
 	const char *had = ao_map_get(p->had, parent->uid);
 	return had ? had : p->record.tracks[AO_ROLLOUT_MAIN].live.digest;
 }
+
+bool ao_has_another(const ao_policies *p, const ao_object *stub)
+{
+	const char *had = p->had ? ao_map_get(p->had, stub->uid) : NULL, *live = p->record.tracks[AO_ROLLOUT_MAIN].live.digest;
+	return had && !(live && strcmp(had, live) == 0);
+}

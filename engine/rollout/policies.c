@@ -62,11 +62,19 @@ ao_bundle *ao_policies_bundle_of(ao_policies *p, const ao_object *parent)
 	return (variant ? variant : ao_policies_spokesman(p))->loaded.bundle;
 }
 
+/** Was it a parent until the manifest changed? */
+static bool is_parting(const ao_policies *p, const ao_object *stub)
+{
+	const ao_seen_parent *seen = ao_map_get(p->parents, stub->key);
+	return seen && seen->parting && strcmp(seen->uid, stub->uid) == 0;
+}
+
 bool ao_policies_holds(const ao_policies *p, const ao_object *parent)
 {
-	/* What a stub has is taken away, so it must be known that the manifest which does not choose it is that of what is live. */
+	/* What a stub has is taken away, so it must be known that the manifest which does not choose it is that of what is live, and where
+	 * that is news, its turn must have come. */
 	if (parent->stub)
-		return !p->machine || p->missing;
+		return !p->machine || (is_parting(p, parent) ? ao_machine_waits(p->machine, parent->key) : p->missing != NULL);
 	return !serves(p, parent);
 }
 
@@ -92,6 +100,7 @@ static void forget_parent(ao_policies *p, const char *key)
 	if (!seen)
 		return;
 	ao_machine_gone(p->machine, key);
+	p->parting -= seen->parting;
 	free(seen->uid);
 	free(seen);
 }
@@ -111,6 +120,8 @@ static bool note_parent(ao_policies *p, const ao_object *parent, const cJSON *tr
 	snprintf(seen->has, sizeof(seen->has), "%s", has);
 	seen->generation = parent->generation;
 	seen->labels = digest;
+	p->parting += (size_t)parent->stub - seen->parting;
+	seen->parting = parent->stub;
 	return changed;
 }
 
@@ -139,7 +150,7 @@ void ao_policies_parent_changed(ao_policies *p, const char *key)
 		return;
 	const ao_object *parent = ao_store_get(ao_world_parents(p->world), key);
 	ao_machine_tick(p->machine, ao_mono_ms());
-	if (parent && !parent->stub)
+	if (parent && (!parent->stub || is_parting(p, parent)))
 		see_parent(p, parent);
 	else
 		forget_parent(p, key);
@@ -203,15 +214,33 @@ static void hear_all(ao_policies *p)
 	}
 }
 
+/** Does the manifest that came take this one, which is not chosen, out of our hands, so that all that it has goes? */
+static bool parts(const ao_policies *p, const ao_object *stub)
+{
+	return ao_rollout_record_mover(&p->record, stub->key) || ao_has_another(p, stub);
+}
+
+/** An edit that replaces no pods does not wait for places. One that was chosen so, and loses everything instead, is to wait for its turn. */
+static void unchoose_stubs(ao_policies *p)
+{
+	size_t cursor = 0;
+	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(p->world), &cursor));) {
+		ao_rollout_mover *mover = parent->stub ? ao_rollout_record_mover(&p->record, parent->key) : NULL;
+		if (mover && !mover->slot && !mover->done)
+			ao_rollout_record_unmove(&p->record, mover);
+	}
+}
+
 static void begin(ao_policies *p)
 {
 	size_t cursor = 0;
+	unchoose_stubs(p);
 	p->machine = ao_machine_new(
 	    &(ao_machine_options){.settings = p->settings, .fallback = ao_variant_digest(p->fallback), .selects = selects, .arg = p},
 	    p->recorded ? &p->record : NULL);
 	ao_machine_tick(p->machine, ao_mono_ms());
 	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(p->world), &cursor));)
-		if (parent->stub)
+		if (parent->stub && !parts(p, parent))
 			ao_reconciler_parent_changed(p->reconciler, parent->key); /* it may have been held */
 		else
 			see_parent(p, parent);
@@ -278,6 +307,20 @@ static void tick(void *arg)
 	ao_policies_turn_soon(p);
 }
 
+/** Those that are not chosen any more, and from whom all was taken, are no parents. */
+static void forget_parted(ao_policies *p)
+{
+	size_t cursor = 0;
+	const char *key;
+	if (!p->parting || !ao_machine_begun(p->machine))
+		return;
+	for (const ao_seen_parent *seen; (seen = ao_map_next(p->parents, &cursor, &key));)
+		if (seen->parting && !ao_machine_waits(p->machine, key)) {
+			ao_auto_str char *gone = ao_xstrdup(key);
+			forget_parent(p, gone);
+		}
+}
+
 static void turn(void *arg)
 {
 	ao_policies *p = arg;
@@ -287,7 +330,9 @@ static void turn(void *arg)
 	if (!p->machine)
 		return; /* another manifest: everything begins anew */
 	ao_policies_try_start(p);
-	if (ao_machine_busy(p->machine) && !ao_timer_active(p->tick))
+	if (!ao_machine_busy(p->machine))
+		forget_parted(p);
+	else if (!ao_timer_active(p->tick))
 		ao_timer_start(p->tick, TICK_MS);
 }
 
@@ -399,6 +444,7 @@ void ao_policies_rest(ao_policies *p)
 	}
 	ao_map_free(p->parents);
 	p->parents = ao_map_new();
+	p->parting = 0;
 	ao_map_free_all(p->edited); /* who leads meanwhile writes the annotations */
 	p->edited = ao_map_new();
 	p->world = NULL;

@@ -40,6 +40,7 @@ typedef struct ao_seen_parent {
 	char has[AO_BUNDLE_DIGEST]; /* as its status said last, or has.c; "": nothing */
 	int64_t generation;
 	uint64_t labels;
+	bool parting; /* the manifest that came does not choose it any more: what it has is taken away when its turn comes */
 } ao_seen_parent;
 
 struct ao_policies {
@@ -73,6 +74,7 @@ struct ao_policies {
 	ao_machine *machine;          /* NULL: not leading, caches are not filled, or the record cannot be used */
 	ao_machine_settings settings; /* as they were wanted last */
 	ao_map *parents;              /* key -> ao_seen_parent */
+	size_t parting;               /* how many of them are `parting` */
 	ao_edit edits[AO_ROLLOUT_TRACKS];
 	struct {
 		bool open;
@@ -162,6 +164,8 @@ cJSON *ao_has_json(const ao_policies *p, const char *live);
 void ao_has_recall(ao_policies *p, const char *text);
 /** All parents that were there have been seen: one that comes now, or is chosen again, has none. What the record named may be gone by then. */
 void ao_has_all_seen(ao_policies *p);
+/** Had this one, which is not chosen now, another bundle than the live one when we began? Then it is the manifest that has changed. */
+bool ao_has_another(const ao_policies *p, const ao_object *stub);
 /** The bundle that a parent has; NULL: none, as far as is known. Borrowed. */
 const char *ao_has_of(const ao_policies *p, const ao_object *parent);
 

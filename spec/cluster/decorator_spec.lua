@@ -139,6 +139,43 @@ spec:
     assert.same({ uid }, record().has[digest])
     op.stop()
   end)
+
+  it('takes what it made from those that a new manifest does not choose any more, at the pace of an edit, and gives it back', function()
+    local folder, manifest = cluster.temp 'narrower', cluster.read(BUNDLE .. '/manifest.lua')
+    op.stop()
+    cluster.sh('cp -r %s %s', BUNDLE, folder)
+    local others = cluster.namespace 'own' -- where nothing is live yet
+    local slowly = { args = '--bundle ' .. folder, env = [[ASYA_POLICY_ROLLOUT='{"maxRestarting": 1, "minReadySeconds": 600}']] }
+    op = edits.operator(others, slowly)
+    for _, name in ipairs { 'one', 'three', 'two' } do set(name, 1, ASKS) end
+    await_services 'one-0 three-0 two-0'
+    local function uids()
+      local by = {}
+      for _, each in ipairs(cluster.list('services', ns)) do by[each.metadata.name] = each.metadata.uid end
+      return by
+    end
+    local function count()
+      local names = 0
+      for _ in services():gmatch '%S+' do names = names + 1 end
+      return names
+    end
+    local function edit(text) cluster.sh('mv %s %s/manifest.lua', cluster.write(cluster.temp 'manifest.lua', text), folder) end
+    local before = uids()
+    edit((manifest:gsub('decorate = {', '%0 labels = { tier = true },', 1)))
+    await('the first has lost its Service', function() return count() == 2, services() end)
+    op.stop()
+    op = edits.operator(others, slowly)
+    await('it leads', function() return op.log():find('caches are filled', 1, true) end)
+    cluster.sleep(3)
+    assert.equal(2, count(), services())
+    edit(manifest)
+    await_services 'one-0 three-0 two-0'
+    local same = 0
+    for name, uid in pairs(uids()) do same = same + (uid == before[name] and 1 or 0) end
+    assert.equal(2, same)
+    op.stop()
+    cluster.sh('kubectl delete namespace %s --wait=false', others)
+  end)
 end)
 
 describe('a bundle that patches', function()

@@ -111,6 +111,21 @@ void ao_rollout_record_move(ao_rollout_record *record, const ao_rollout_mover *m
 	to->digest = ao_xstrdup(mover->digest);
 }
 
+ao_rollout_mover *ao_rollout_record_mover(const ao_rollout_record *record, const char *key)
+{
+	for (size_t i = 0; i < record->mover_count; i++)
+		if (strcmp(record->movers[i].key, key) == 0)
+			return &record->movers[i];
+	return NULL;
+}
+
+void ao_rollout_record_unmove(ao_rollout_record *record, ao_rollout_mover *mover)
+{
+	free(mover->key);
+	free(mover->digest);
+	*mover = record->movers[--record->mover_count];
+}
+
 void ao_rollout_record_forget(ao_rollout_record *record)
 {
 	for (size_t i = 0; i < AO_ROLLOUT_TRACKS; i++) {

@@ -96,6 +96,9 @@ bool ao_rollout_choice_same(const ao_rollout_choice *a, const ao_rollout_choice 
 
 /** Adds a mover; its strings are copied. */
 void ao_rollout_record_move(ao_rollout_record *record, const ao_rollout_mover *mover);
+/** The mover of this parent, or NULL. Borrowed until the record changes. */
+ao_rollout_mover *ao_rollout_record_mover(const ao_rollout_record *record, const char *key);
+void ao_rollout_record_unmove(ao_rollout_record *record, ao_rollout_mover *mover);
 /** @return borrowed, or NULL */
 const ao_rollout_refusal *ao_rollout_record_refusal(const ao_rollout_record *record, ao_rollout_track track, const ao_rollout_choice *what);
 /** @param key  of the parent that it failed on, or NULL */
