@@ -68,6 +68,8 @@ static void read_settings(ao_policies *p, const cJSON *settings)
 
 static void set_edit(ao_edit *edit, const char *digest, const char *selection)
 {
+	if (!edit->digest || !digest || strcmp(edit->digest, digest) != 0)
+		edit->denials = 0; /* what the one before it lacked is not what this one lacks */
 	free(edit->digest);
 	free(edit->selection);
 	edit->digest = ao_xstrdup(digest);
