@@ -15,7 +15,7 @@ local function id_of(row) return row.apiVersion .. ' ' .. row.kind end
 
 --- The first field in which two rows differ, or nil.
 local function difference(a, b)
-  for _, field in ipairs { 'plural', 'shared', 'selector', 'update', 'scope', 'owned_by' } do
+  for _, field in ipairs { 'plural', 'shared', 'selector', 'update', 'scope', 'owned_by', 'projection' } do
     if (a[field] or false) ~= (b[field] or false) then return field end
   end
 end
@@ -65,11 +65,11 @@ function kinds.declared(manifest, list)
   return rows
 end
 
---- How the objects of a kind can be planned: by its apiVersion and name, { owned, shared, update, cluster, by_label }.
+--- How the objects of a kind can be planned: by its apiVersion and name, { owned, shared, update, cluster, by_label, unseen }.
 ---@param rows Kind[]
 ---@param more Kind[]
 ---@param decorates boolean parents are somebody else's: their children are known by a label beside the owner reference
----@return table<string, { owned: true?, shared: true?, update: string?, cluster: true?, by_label: true? }>
+---@return table<string, { owned: true?, shared: true?, update: string?, cluster: true?, by_label: true?, unseen: true? }>
 function kinds.by_id(rows, more, decorates)
   local result = {}
   for _, list in ipairs { rows, more } do
@@ -78,6 +78,7 @@ function kinds.by_id(rows, more, decorates)
       result[id] = result[id] or {}
       result[id][row.shared and 'shared' or 'owned'] = true
       if row.scope == 'Cluster' then result[id].cluster = true end
+      if row.projection then result[id].unseen = true end
       if row.owned_by or decorates and not row.shared then result[id].by_label = true end
       if row.update ~= 'InPlace' then result[id].update = result[id].update or row.update end
     end

@@ -35,6 +35,7 @@ local concat, sort = table.concat, table.sort
 ---@field selector string? of labels: only objects that have them are watched
 ---@field scope 'Namespaced'|'Cluster'|nil 'Cluster' for kinds that are in no namespace; those of Kubernetes itself are known
 ---@field owned_by 'reference'|'label'|nil 'label' for children that are where no owner reference to the parent may be
+---@field projection 'metadata'|nil only the metadata of children is seen: they are copies of Secrets, or kept as they are
 
 ---@class RelateRule
 ---@field kind string one that the manifest lists in `related` with rules = true
@@ -125,7 +126,7 @@ local MAX_FINALIZE <const> = 7 * 86400
 local PARENT = { apiVersion = 'string', kind = 'string', plural = 'string', scope = 'string?' }
 local CHILD = {
   apiVersion = 'string', kind = 'string', plural = 'string', selector = 'string?', shared = 'boolean?', update = 'string?', scope = 'string?',
-  owned_by = 'string?',
+  owned_by = 'string?', projection = 'string?',
 }
 local UPDATES = { InPlace = true, OnDelete = true, Recreate = true, RollingInPlace = true, RollingRecreate = true }
 local RELATED = {

@@ -457,6 +457,10 @@ static size_t count_of(char *const *list)
 	return count;
 }
 
+/** What a request of metadata accepts: a list, or the objects of a watch. */
+static const char *const ACCEPT_LIST = "Accept: application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+static const char *const ACCEPT_EACH = "Accept: application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+
 static void send_http(ao_kube_call *call)
 {
 	ao_kube *kube = call->kube;
@@ -470,7 +474,7 @@ static void send_http(ao_kube_call *call)
 	const char **headers = ao_xcalloc(count + 4, sizeof(*headers));
 	for (size_t i = 0; i < count; i++)
 		headers[i] = kube->config->impersonate[i];
-	headers[count++] = "Accept: application/json";
+	headers[count++] = !call->with.metadata_only ? "Accept: application/json" : call->with.on_data ? ACCEPT_EACH : ACCEPT_LIST;
 	if (call->body)
 		headers[count++] = type;
 	if (authorization)

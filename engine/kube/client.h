@@ -60,6 +60,7 @@ typedef struct ao_kube_request {
 	const char *body;         /* copied; NULL: none */
 	ao_kube_object object;    /* texts copied */
 	ao_kube_rank rank;        /* of a write */
+	bool metadata_only;       /* of what is listed or watched the server sends no more than that, where it can */
 	uint64_t timeout_ms;      /* for all attempts, from the first on; 0 means 30000 */
 	size_t max_body;          /* 0 means 4 MiB */
 	ao_kube_fn fn;            /* called once, unless the call is cancelled; may be NULL */

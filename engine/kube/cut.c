@@ -44,9 +44,20 @@ static const keep of_metadata[] = {{"name", NULL},
 				   {NULL, NULL}};
 static const keep of_pod[] = {{"metadata", of_metadata}, {"spec", of_pod_spec}, {"status", of_pod_status}, {NULL, NULL}};
 static const keep of_status[] = {{"metadata", of_metadata}, {"status", NULL}, {NULL, NULL}};
+static const keep of_versioned[] = {{"name", NULL},
+				    {"namespace", NULL},
+				    {"uid", NULL},
+				    {"resourceVersion", NULL},
+				    {"labels", NULL},
+				    {"ownerReferences", of_owner},
+				    {"creationTimestamp", NULL},
+				    {"deletionTimestamp", NULL},
+				    {NULL, NULL}};
+static const keep of_metadata_only[] = {{"metadata", of_versioned}, {NULL, NULL}};
 static const keep of_stub_metadata[] = {{"name", NULL}, {"namespace", NULL}, {"uid", NULL}, {"deletionTimestamp", NULL}, {NULL, NULL}};
 static const keep of_stub[] = {{"metadata", of_stub_metadata}, {NULL, NULL}};
-static const keep *const PROJECTIONS[] = {[AO_WHOLE] = NULL, [AO_PROJECTION_POD] = of_pod, [AO_PROJECTION_STATUS] = of_status};
+static const keep *const PROJECTIONS[] = {
+    [AO_WHOLE] = NULL, [AO_PROJECTION_POD] = of_pod, [AO_PROJECTION_STATUS] = of_status, [AO_PROJECTION_METADATA] = of_metadata_only};
 
 /** Metadata that the server writes on its own account: not part of spec_digest. */
 static const char *const SERVERS_OWN[] = {"resourceVersion", "generation", "uid", "creationTimestamp", "selfLink", "managedFields", NULL};
@@ -54,8 +65,10 @@ static const char *const SERVERS_OWN[] = {"resourceVersion", "generation", "uid"
 /** ... and so are annotations of this prefix, which the Deployment controller adds to each Deployment as soon as it is made. */
 #define SERVERS_PREFIX "deployment.kubernetes.io/"
 
-static bool is_servers_own(ao_span key)
+static bool is_servers_own(ao_span key, const ao_store_options *options)
 {
+	if (options->projection == AO_PROJECTION_METADATA && ao_span_is_key(key, "resourceVersion"))
+		return false;
 	for (size_t i = 0; SERVERS_OWN[i]; i++)
 		if (ao_span_is_key(key, SERVERS_OWN[i]))
 			return true;
@@ -237,7 +250,7 @@ static void put_member(ao_cut *cut, ao_walk *walk, ao_span key, const keep *only
 		note_member(cut, key, (ao_span){walk->text.at + from, walk->at - from}, options);
 	if (ao_span_is_key(key, "annotations"))
 		digest_annotations(cut, start);
-	else if (!is_servers_own(key))
+	else if (!is_servers_own(key, options))
 		digest_from(cut, start);
 }
 

@@ -348,6 +348,7 @@ static void watch(ao_informer *inf)
 	inf->watch = ao_watch_start(&(ao_watch_request){
 	    .kube = inf->kube,
 	    .path = inf->path,
+	    .metadata_only = ao_store_holds_metadata(inf->store),
 	    .version = inf->phase == STREAMING ? NULL : ao_store_version(inf->store, inf->namespace_),
 	    .on_event = on_event,
 	    .on_end = on_watch_end,
@@ -379,8 +380,13 @@ static void on_list_end(void *arg, const ao_kube_answer *answer, const char *ver
 
 static void list(ao_informer *inf)
 {
-	inf->list = ao_list_start(&(ao_list_request){
-	    .kube = inf->kube, .resource = inf->with.resource, .path = inf->path, .on_item = on_item, .on_end = on_list_end, .arg = inf});
+	inf->list = ao_list_start(&(ao_list_request){.kube = inf->kube,
+						     .resource = inf->with.resource,
+						     .path = inf->path,
+						     .metadata_only = ao_store_holds_metadata(inf->store),
+						     .on_item = on_item,
+						     .on_end = on_list_end,
+						     .arg = inf});
 }
 
 static void start(ao_informer *inf, phase what)

@@ -57,6 +57,13 @@ static bool tell_items(ao_list *list, ao_span items)
 	return !frame->freed;
 }
 
+/** A server that sends metadata only says so; one that cannot sends the objects. */
+static bool is_of_kind(const ao_list *list, ao_span page)
+{
+	ao_span version = ao_span_get(page, "apiVersion");
+	return ao_span_is(version, list->with.resource->api_version) || (list->with.metadata_only && ao_span_is(version, "meta.k8s.io/v1"));
+}
+
 /** A page that is cut off, or is no list at all, would look like one on which nothing is. */
 static bool is_page(const ao_list *list, ao_span page, ao_span items)
 {
@@ -66,8 +73,7 @@ static bool is_page(const ao_list *list, ao_span page, ao_span items)
 	while (ao_span_item(items, &cursor, &item))
 		;
 	bool whole = ao_span_ended(items, cursor) || (items.len == 4 && memcmp(items.at, "null", 4) == 0);
-	return whole && ao_span_is_object(page) && ao_span_is(ao_span_get(page, "apiVersion"), list->with.resource->api_version) &&
-	       len > 4 && strcmp(kind + len - 4, "List") == 0;
+	return whole && ao_span_is_object(page) && is_of_kind(list, page) && len > 4 && strcmp(kind + len - 4, "List") == 0;
 }
 
 static void take_page(ao_list *list, const ao_kube_answer *answer)
@@ -116,9 +122,13 @@ static void get_page(ao_list *list)
 			ao_buf_put(&path, c, 1);
 		else
 			ao_buf_printf(&path, "%%%02X", (unsigned char)*c);
-	list->call = ao_kube_send(
-	    list->with.kube,
-	    &(ao_kube_request){.method = "GET", .path = path.data, .max_body = MAX_PAGE, .timeout_ms = 60000, .fn = on_page, .arg = list});
+	list->call = ao_kube_send(list->with.kube, &(ao_kube_request){.method = "GET",
+								      .path = path.data,
+								      .metadata_only = list->with.metadata_only,
+								      .max_body = MAX_PAGE,
+								      .timeout_ms = 60000,
+								      .fn = on_page,
+								      .arg = list});
 }
 
 ao_list *ao_list_start(const ao_list_request *request)

@@ -12,6 +12,7 @@ typedef struct ao_list_request {
 	ao_kube *kube;
 	const ao_resource *resource; /* borrowed until the end: a page must be a list of these */
 	const char *path;            /* of the collection, ending with '?' or '&' */
+	bool metadata_only;          /* as of a request; the store that it is for keeps no more */
 	/** May call ao_list_free(). */
 	void (*on_item)(void *arg, ao_span object);
 	/**

@@ -443,6 +443,8 @@ const ao_object *ao_store_get(const ao_store *store, const char *key)
 
 size_t ao_store_count(const ao_store *store) { return store->count; }
 
+bool ao_store_holds_metadata(const ao_store *store) { return store->options.projection == AO_PROJECTION_METADATA; }
+
 size_t ao_store_bytes(const ao_store *store) { return sizeof(*store) + store->bytes + (INDEXES + 1) * store->size * sizeof(entry *); }
 
 const ao_object *ao_store_next(const ao_store *store, size_t *cursor)

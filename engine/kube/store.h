@@ -41,6 +41,8 @@ typedef enum {
 	AO_WHOLE,
 	AO_PROJECTION_POD, /* name, namespace, uid, labels, owners and times of metadata, spec.nodeName, conditions and container states */
 	AO_PROJECTION_STATUS, /* name, namespace, uid, labels, owners and times of metadata, and the whole status */
+	/** The same of metadata, and nothing else; its resourceVersion stands for what is not kept, in the text and in both digests. */
+	AO_PROJECTION_METADATA,
 } ao_projection;
 
 /** Something that an object may have. */
@@ -86,6 +88,8 @@ int ao_store_put(ao_store *store, ao_span object, const ao_object **ret, ao_err 
 bool ao_store_remove(ao_store *store, const char *key);
 const ao_object *ao_store_get(const ao_store *store, const char *key); /* or NULL */
 size_t ao_store_count(const ao_store *store);
+/** Is what it keeps AO_PROJECTION_METADATA? Then nobody need send it more. */
+bool ao_store_holds_metadata(const ao_store *store);
 
 /** Walks all objects; start with *cursor = 0. Do not change the store meanwhile. */
 const ao_object *ao_store_next(const ao_store *store, size_t *cursor);

@@ -135,6 +135,7 @@ ao_watch *ao_watch_start(const ao_watch_request *request)
 	w->call = ao_kube_send(request->kube, &(ao_kube_request){
 						  .method = "GET",
 						  .path = path,
+						  .metadata_only = request->metadata_only,
 						  .fn = on_done,
 						  .on_data = on_data,
 						  .timeout_ms = (seconds + GRACE_S) * 1000,

@@ -26,6 +26,7 @@ typedef struct ao_watch_end {
 typedef struct ao_watch_request {
 	ao_kube *kube;
 	const char *path;    /* of the collection, ending with '?' or '&' */
+	bool metadata_only;  /* as of a request; the store that it is for keeps no more */
 	const char *version; /* go on after this resourceVersion; NULL: first send what there is (WatchList) */
 	/** May call ao_watch_free(). */
 	void (*on_event)(void *arg, ao_watch_event event, ao_span object);

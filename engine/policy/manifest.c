@@ -14,9 +14,26 @@ static int required(const cJSON *object, const char *where, const char *key, cha
 	return 0;
 }
 
+/** What of the objects is kept. Of children that a plan compares all is needed; the others are copied, or kept as they are. */
+static int read_projection(const cJSON *object, const char *where, ao_kind *kind, ao_err **reterr)
+{
+	static const char *const NAMES[] = {
+	    [AO_PROJECTION_POD] = "pod", [AO_PROJECTION_STATUS] = "status", [AO_PROJECTION_METADATA] = "metadata"};
+	const char *projection = ao_json_str(object, "projection");
+	bool related = kind->role == AO_ROLE_RELATED;
+	if (!projection)
+		return 0;
+	for (size_t i = AO_PROJECTION_POD; i < AO_LEN(NAMES); i++)
+		if (strcmp(projection, NAMES[i]) == 0)
+			kind->projection = (ao_projection)i;
+	if (related ? kind->projection != AO_WHOLE : kind->role == AO_ROLE_CHILD && kind->projection == AO_PROJECTION_METADATA)
+		return 0;
+	return ao_err_set(reterr, -EINVAL, "manifest: %s.projection \"%s\" is not %s", where, projection,
+			  related ? "one of pod, status and metadata" : "metadata, the one that is for children");
+}
+
 static int read_related(const cJSON *object, const char *where, ao_kind *kind, ao_err **reterr)
 {
-	static const char *const NAMES[] = {[AO_PROJECTION_POD] = "pod", [AO_PROJECTION_STATUS] = "status"};
 	const char *same = ao_json_str(object, "same_label");
 	kind->label = ao_xstrdup(same ? same : ao_json_str(object, "label"));
 	kind->same = same != NULL;
@@ -25,12 +42,6 @@ static int read_related(const cJSON *object, const char *where, ao_kind *kind, a
 	if (!!kind->label + !!kind->owner + kind->rules != 1)
 		return ao_err_set(reterr, -EINVAL, "manifest: %s needs one of label, same_label, owner and rules, which say whose it is",
 				  where);
-	const char *projection = ao_json_str(object, "projection");
-	for (size_t i = AO_PROJECTION_POD; projection && i <= AO_PROJECTION_STATUS; i++)
-		if (strcmp(projection, NAMES[i]) == 0)
-			kind->projection = (ao_projection)i;
-	if (projection && kind->projection == AO_WHOLE)
-		return ao_err_set(reterr, -EINVAL, "manifest: %s.projection \"%s\" is neither pod nor status", where, projection);
 	return 0;
 }
 
@@ -60,7 +71,8 @@ static int read_kind(const cJSON *object, const char *where, ao_kind_role role, 
 	if (role == AO_ROLE_CHILD && cJSON_IsTrue(ao_json_at(object, "shared")))
 		kind->role = AO_ROLE_SHARED;
 	kind->by_label = kind->role == AO_ROLE_CHILD && ao_json_str(object, "owned_by");
-	return role == AO_ROLE_RELATED ? read_related(object, where, kind, reterr) : 0;
+	r = read_projection(object, where, kind, reterr);
+	return r == 0 && role == AO_ROLE_RELATED ? read_related(object, where, kind, reterr) : r;
 }
 
 static int read_kinds(const cJSON *list, const char *name, ao_kind_role role, ao_manifest *m, ao_err **reterr)

@@ -141,12 +141,21 @@ uint64_t ao_plan_digest_with(uint64_t digest, const cJSON *item, uint64_t object
 	return cJSON_IsTrue(ao_json_at(item, "shared")) ? digest : ao_hash(digest, &object, sizeof(object));
 }
 
+static bool is(const cJSON *object, const char *field, const char *wanted)
+{
+	const char *text = ao_json_str(object, field);
+	return strcmp(text ? text : "", wanted) == 0;
+}
+
 bool ao_plan_keeps(const cJSON *plan, const char *kind, const char *namespace_, const char *name)
 {
-	const cJSON *kept;
-	cJSON_ArrayForEach (kept, ao_json_at(plan, "kept")) {
-		const char *k = ao_json_str(kept, "kind"), *n = ao_json_str(kept, "name"), *in = ao_json_str(kept, "namespace");
-		if (k && n && strcmp(k, kind) == 0 && strcmp(n, name) == 0 && strcmp(in ? in : "", namespace_) == 0)
+	const cJSON *kept, *copy;
+	cJSON_ArrayForEach (kept, ao_json_at(plan, "kept"))
+		if (is(kept, "kind", kind) && is(kept, "name", name) && is(kept, "namespace", namespace_))
+			return true;
+	cJSON_ArrayForEach (copy, ao_json_at(plan, "copies")) {
+		const cJSON *object = ao_json_at(copy, "object"), *metadata = ao_json_at(object, "metadata");
+		if (is(object, "kind", kind) && is(metadata, "name", name) && is(metadata, "namespace", namespace_))
 			return true;
 	}
 	return false;

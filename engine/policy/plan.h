@@ -31,7 +31,7 @@ cJSON *ao_plan_field(const char *role, const ao_err *err);
 /** The annotation with the digest of what was rendered, on children that are not simply changed in place. The caller frees it. */
 char *ao_plan_stamp(const char *component);
 
-/** Does the plan say to leave this child alone? @param namespace_  "" for none */
+/** Does the plan say to leave this child alone, or to copy values of Secrets into it? @param namespace_  "" for none */
 bool ao_plan_keeps(const cJSON *plan, const char *kind, const char *namespace_, const char *name);
 
 /** A digest over all objects of a plan that are not shared: different plans have different digests. */

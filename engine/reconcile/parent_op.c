@@ -1,10 +1,10 @@
 /*
  * parent_op.c -- what a plan wants beside children: labels on the parent, and Secrets that hold values of other Secrets.
  *
- * Nobody but this file and those that it calls sees what such a Secret holds: it is neither watched nor compared.  So it is written with each
- * plan that is carried out; the server finds out that nothing has changed.  One that has the name and another owner is left as it is: it is
- * read first, and written to by its uid.  One that is not there is made without values, because only a POST is refused when somebody else
- * makes it meanwhile.
+ * Nobody but this file and those that it calls sees what such a Secret holds: no more than its metadata is watched, and nothing is compared.
+ * So it is written with each plan that is carried out; the server finds out that nothing has changed.  One that has the name and another
+ * owner is left as it is: it is read first, and written to by its uid.  One that is not there is made without values, because only a POST is
+ * refused when somebody else makes it meanwhile.
  */
 #include "base/log.h"
 #include "base/mem.h"

@@ -300,6 +300,26 @@ static void a_pod_is_projected(void **state)
 	ao_store_free(store);
 }
 
+/** Whoever may not see what an object holds still has to see that it holds something else. */
+static void an_objects_version_stands_for_what_is_not_kept(void **state)
+{
+	(void)state;
+	static const char SECRET[] =
+	    "{\"metadata\":{\"name\":\"s\",\"namespace\":\"n\",\"uid\":\"u\",\"resourceVersion\":\"%d\",\"labels\":{\"app\":\"p\"},"
+	    "\"annotations\":{\"last-applied\":\"aHVudGVyMg==\"}},\"data\":{\"pw\":\"aHVudGVyMg==\"},\"type\":\"Opaque\"}";
+	ao_store *store = ao_store_new(&(ao_store_options){.projection = AO_PROJECTION_METADATA, .index_label = "app"});
+	ao_auto_str char *first = ao_xasprintf(SECRET, 1), *second = ao_xasprintf(SECRET, 2);
+	const ao_object *o = put(store, first);
+	assert_string_equal(
+	    o->text,
+	    "{\"metadata\":{\"name\":\"s\",\"namespace\":\"n\",\"uid\":\"u\",\"resourceVersion\":\"1\",\"labels\":{\"app\":\"p\"}}}");
+	assert_string_equal(o->label, "p");
+	uint64_t spec = o->spec_digest, full = o->full_digest;
+	o = put(store, second);
+	assert_true(o->spec_digest != spec && o->full_digest != full);
+	ao_store_free(store);
+}
+
 /* ---- answers and lists ---- */
 
 static char *versioned(const char *name, const char *version, int x)
@@ -536,6 +556,7 @@ int main(void)
 	    cmocka_unit_test(annotations_of_the_server_are_no_change),
 	    cmocka_unit_test(ownership_is_read_from_managed_fields),
 	    cmocka_unit_test(a_pod_is_projected),
+	    cmocka_unit_test(an_objects_version_stands_for_what_is_not_kept),
 	    cmocka_unit_test(only_newer_answers_count),
 	    cmocka_unit_test(an_answer_tells_what_it_replaced),
 	    cmocka_unit_test(versions_compare_as_numbers),

@@ -105,6 +105,18 @@ static void the_scope_of_a_kind_is_that_of_its_urls(void **state)
 	assert_string_equal(ao_err_text(err), "manifest: children[1].scope \"World\" is not Cluster");
 }
 
+static void only_metadata_of_children_may_be_all_that_is_kept(void **state)
+{
+	(void)state;
+	ao_auto_manifest ao_manifest *fits = NULL, *wrong = NULL, *shared = NULL;
+	ao_auto_err ao_err *err = NULL;
+	assert_int_equal(read_child(",\"projection\":\"metadata\"", &fits, NULL), 0);
+	assert_int_equal(fits->kinds[1].projection, AO_PROJECTION_METADATA);
+	assert_int_equal(read_child(",\"projection\":\"status\"", &wrong, &err), -EINVAL);
+	assert_string_equal(ao_err_text(err), "manifest: children[1].projection \"status\" is not metadata, the one that is for children");
+	assert_int_equal(read_child(",\"shared\":true,\"projection\":\"metadata\"", &shared, NULL), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -113,6 +125,7 @@ int main(void)
 	    cmocka_unit_test(two_bundles_have_pages_of_their_own),
 	    cmocka_unit_test(children_by_label_are_watched_by_it),
 	    cmocka_unit_test(the_scope_of_a_kind_is_that_of_its_urls),
+	    cmocka_unit_test(only_metadata_of_children_may_be_all_that_is_kept),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,6 +119,19 @@ static void other_mistakes_stay_errors(void **state)
 			    "policy 'thing', role 'thing': Thing a: spec.mode: must be a string, not a number; write it in quotes");
 }
 
+/** What becomes of the values of a copied Secret is not the plan's to compare, but it is not left over either. */
+static void a_copied_secret_is_no_leftover(void **state)
+{
+	(void)state;
+	ao_auto_json cJSON *plan = cJSON_Parse("{\"kept\":[{\"kind\":\"Node\",\"name\":\"m\"}],\"copies\":[{\"role\":\"r\",\"object\":"
+					       "{\"kind\":\"Secret\",\"metadata\":{\"namespace\":\"n\",\"name\":\"s\"}}}]}");
+	assert_true(ao_plan_keeps(plan, "Node", "", "m"));
+	assert_false(ao_plan_keeps(plan, "Node", "n", "m"));
+	assert_true(ao_plan_keeps(plan, "Secret", "n", "s"));
+	assert_false(ao_plan_keeps(plan, "Secret", "other", "s"));
+	assert_false(ao_plan_keeps(plan, "ConfigMap", "n", "s"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -126,6 +139,7 @@ int main(void)
 	    cmocka_unit_test(an_older_server_gets_the_rest_and_what_is_missing_is_told),
 	    cmocka_unit_test(what_fits_stays),
 	    cmocka_unit_test(other_mistakes_stay_errors),
+	    cmocka_unit_test(a_copied_secret_is_no_leftover),
 	};
 	return cmocka_run_group_tests(tests, load, unload);
 }

@@ -104,7 +104,7 @@ static void a_manifest_names_what_it_lacks(void **state)
 	     "manifest: related[1] needs one of label, same_label, owner and rules, which say whose it is"},
 	    {"{\"parent\":{\"apiVersion\":\"v1\",\"kind\":\"K\",\"plural\":\"ks\"},\"related\":[{\"apiVersion\":\"v1\",\"kind\":\"P\","
 	     "\"plural\":\"ps\",\"label\":\"l\",\"projection\":\"some\"}]}",
-	     "manifest: related[1].projection \"some\" is neither pod nor status"},
+	     "manifest: related[1].projection \"some\" is not one of pod, status and metadata"},
 	};
 	for (size_t i = 0; i < AO_LEN(cases); i++) {
 		ao_auto_json cJSON *json = parse(cases[i].json);

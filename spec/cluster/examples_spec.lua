@@ -6,6 +6,7 @@ local json = require 'json'
 local PARENTS <const> = {
   bluegreen = 'bluegreendeployments.ctl.example.com', crdroles = 'crdroles.ctl.example.com', daemonjob = 'daemonjobs.ctl.example.com',
   indexedjob = 'indexedjobs.ctl.example.com', inference = 'inferenceservers.ml.example.com', preview = 'previews.preview.example.com',
+  secretpropagation = 'secretpropagations.ctl.example.com',
 }
 local METRICS <const>, PROBES <const> = '127.0.0.1:18492', '127.0.0.1:18493'
 
@@ -156,6 +157,52 @@ describe('the examples', function()
     await_status('inferenceserver', 'chat', { phase = 'Serving', replicas = 1 })
   end)
 
+  it('secretpropagation: copies follow the source and nothing else, and go where they are not asked for any more', function()
+    local name, targets = ns .. '-token', { cluster.namespace 'lab', cluster.namespace 'shop' }
+    finally(function()
+      cluster.sh('kubectl delete secretpropagation %s --timeout=20s', name)
+      cluster.sh('kubectl delete namespace %s --wait=false', table.concat(targets, ' '))
+    end)
+    local function secret(value, where)
+      cluster.kubectl('patch secret %s -n %s --type=merge -p %s', name, where, cluster.quote(json.encode { stringData = { token = value } }))
+    end
+    local function propagate(to)
+      cluster.apply(([[{apiVersion: ctl.example.com/v1, kind: SecretPropagation, metadata: {name: %s},
+        spec: {sourceNamespace: %s, sourceName: %s, keys: [token], targetNamespaces: [%s]}}]]):format(name, ns, name, table.concat(to, ', ')))
+    end
+    local function await_copy(where, value)
+      await(('the copy in %s holds what the source does'):format(where), function()
+        local copy = cluster.get('secret', name, where)
+        local data = copy and copy.data or {} -- it is made before it is filled
+        return data.token == value and not data.more, json.encode(data)
+      end)
+    end
+    local FIRST <const>, SECOND <const> = 'Zmlyc3Q=', 'c2Vjb25k'
+    propagate(targets)
+    await('it says that there is no source', function()
+      return (cluster.condition(cluster.get('secretpropagation', name), 'Ready') or {}).reason == 'NoSource'
+    end)
+    cluster.kubectl('create secret generic %s -n %s --from-literal=token=first --from-literal=more=x', name, ns)
+    for _, where in ipairs(targets) do await_copy(where, FIRST) end
+    secret('second', ns)
+    for _, where in ipairs(targets) do await_copy(where, SECOND) end
+    secret('edited', targets[1])
+    await_copy(targets[1], SECOND)
+    local page = cluster.sh('curl -s -m 10 http://%s/debug/secretpropagations/%s', METRICS, name)
+    assert.is_truthy(page:find('"copies"', 1, true), page)
+    for _, value in ipairs { FIRST, SECOND } do assert.is_nil(page:find(value, 1, true), page) end
+    propagate { targets[1] }
+    await('a copy goes that is not asked for any more', function() return not cluster.get('secret', name, targets[2]) end)
+    await_copy(targets[1], SECOND)
+    cluster.kubectl('delete secret %s -n %s', name, ns)
+    await('it says that the source is gone', function()
+      return (cluster.condition(cluster.get('secretpropagation', name), 'Ready') or {}).reason == 'NoSource'
+    end)
+    await_copy(targets[1], SECOND)
+    cluster.kubectl('delete secretpropagation %s --timeout=30s', name)
+    assert.is_nil(cluster.get('secret', name, targets[1]))
+  end)
+
   it('are told apart in Events, metrics and pages, and what breaks one changes nothing for the others', function()
     local function curl(address) return (cluster.sh('curl -s -m 10 http://%s', address)) end
     cluster.apply(cluster.actor('worker', ns))
@@ -184,7 +231,7 @@ describe('the examples', function()
     await('another one takes an edit', function() return senders(own, 'PoliciesLive')[1] end)
     assert.same({ 'indexedjob-operator' }, senders(own, 'PoliciesLive'))
     local page, ready = curl(METRICS .. '/metrics'), curl(PROBES .. '/readyz?verbose')
-    for _, kind in ipairs { 'asya', 'bluegreendeployment', 'crdroles', 'daemonjob', 'indexedjob', 'inferenceserver', 'preview' } do
+    for _, kind in ipairs { 'asya', 'bluegreendeployment', 'crdroles', 'daemonjob', 'indexedjob', 'inferenceserver', 'preview', 'secretpropagation' } do
       local name, degraded = kind .. '-operator', kind == 'preview' and 1 or 0
       assert.is_truthy(page:find(('policy_bundle_degraded{bundle="%s"} %d'):format(name, degraded), 1, true), page)
       assert.is_truthy(ready:find(name .. ': yes', 1, true), ready)

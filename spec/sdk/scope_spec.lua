@@ -130,6 +130,14 @@ describe('a parent in a namespace', function()
   end)
 end)
 
+describe('children of which only metadata is seen', function()
+  local SECRET = "{ apiVersion = 'v1', kind = 'Secret', plural = 'secrets', projection = 'metadata' }"
+  it('are copied or kept: what cannot be seen cannot be compared', function()
+    fails("role 'a': only metadata of each Secret is seen (projection = 'metadata'): it can be kept, and a Secret copied, but not compared", plan,
+      load(with(INSIDE, SECRET), "{ apiVersion = 'v1', kind = 'Secret', metadata = { name = 's' } }"), { name = 'a', namespace = 'one' })
+  end)
+end)
+
 describe('rights', function()
   it('are those of the kinds that a bundle names, and what its manifest asks for beside them', function()
     local more = ",\nrights = { { apiGroups = { 'r.io' }, resources = { 'roles' }, verbs = { 'bind' } } }"
