@@ -28,7 +28,8 @@
 
 struct ao_controller {
 	ao_controller_options with;
-	ao_load_options load; /* those of `with`, with `files` and `namespaces` */
+	ao_load_options load; /* those of `with`, with `files`, `namespaces` and `parent` */
+	ao_manifest *first;   /* of the bundle that it began with */
 	ao_setting_files *files;
 	ao_setting_namespaces *namespaces;
 	char *lease_name; /* the manifest's name of the lease, with our class */
@@ -62,16 +63,21 @@ static int prepare_policies(ao_controller *c, ao_err **reterr)
 	r = ao_first_answer(c->with.loop, c->kube, c->with.config, c->with.namespace_, record, c->with.stopping, &forbidden, reterr);
 	if (r < 0)
 		return r;
-	return ao_policies_new(&(ao_policies_options){.loop = c->with.loop,
-						      .kube = c->kube,
-						      .namespace_ = c->with.namespace_,
-						      .load = &c->load,
-						      .metrics = c->with.metrics,
-						      .forbidden = forbidden,
-						      .on_live = on_live,
-						      .on_manifest = on_manifest,
-						      .arg = c},
-			       &c->policies, reterr);
+	r = ao_policies_new(&(ao_policies_options){.loop = c->with.loop,
+						   .kube = c->kube,
+						   .namespace_ = c->with.namespace_,
+						   .load = &c->load,
+						   .metrics = c->with.metrics,
+						   .forbidden = forbidden,
+						   .on_live = on_live,
+						   .on_manifest = on_manifest,
+						   .arg = c},
+			    &c->policies, reterr);
+	if (r == 0)
+		r = ao_policies_manifest(c->policies, &c->first, reterr);
+	if (r == 0)
+		c->load.parent = &c->first->kinds[0].resource;
+	return r;
 }
 
 /** Files or namespaces say something else. */
@@ -532,6 +538,7 @@ void ao_controller_free(ao_controller *c)
 	ao_timer_free(c->pin);
 	ao_timer_free(c->resync);
 	ao_manifest_free(c->manifest);
+	ao_manifest_free(c->first);
 	free(c->lease_name);
 	free(c);
 }

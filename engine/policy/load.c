@@ -138,6 +138,18 @@ int ao_load_settings(const ao_load_options *options, const ao_sources *sources, 
 	return r;
 }
 
+/** Parents of the first kind would be left with our finalizer, and nobody would ask who else works on the other one. */
+static int check_parent(const ao_resource *wanted, const ao_resource *is, ao_err **reterr)
+{
+	if (!wanted || ao_manifest_one_kind(wanted, is))
+		return 0;
+	return ao_err_set(
+	    reterr, -EINVAL,
+	    "manifest: the parent is %s (%s), and this operator works on %s (%s): an edit cannot change that; another kind needs "
+	    "a bundle of its own, and rights to it",
+	    is->kind, is->api_version, wanted->kind, wanted->api_version);
+}
+
 int ao_load_with(const ao_load_options *options, const ao_sources *sources, const cJSON *settings, const cJSON *seen, ao_loaded *ret,
 		 ao_err **reterr)
 {
@@ -146,6 +158,8 @@ int ao_load_with(const ao_load_options *options, const ao_sources *sources, cons
 	int r = ao_bundle_load(sources, seen, options->limits, &bundle, reterr);
 	if (r == 0)
 		r = ao_manifest_read(ao_bundle_manifest(bundle), &manifest, reterr);
+	if (r == 0)
+		r = check_parent(options->parent, &manifest->kinds[0].resource, reterr);
 	const char *class_ = ao_load_scope(options)->class_;
 	if (r == 0 && *class_ && !manifest->class_annotation)
 		r = ao_err_set(reterr, -EINVAL, "manifest: without class_annotation an operator of class %s would take all objects",

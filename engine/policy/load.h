@@ -18,6 +18,7 @@ typedef struct ao_load_options {
 	const char *bundle_dir;            /* --bundle; NULL or AO_BUILTIN: the base is the files of the binary */
 	bool beside_others;                /* other bundles of this process take settings from the same places */
 	const char *policies_dir;          /* --policies, or NULL */
+	const ao_resource *parent;         /* what parents are, whatever a manifest that comes later says; NULL: the manifest says it */
 	const char *config_file;           /* --config, or NULL */
 	const cJSON *config;               /* another configuration, parsed, which config_file wins over; or NULL */
 	const cJSON *flags;                /* settings given as flags: {name: text}, or NULL */

@@ -338,10 +338,17 @@ static size_t group_of(const char *api_version)
 	return slash ? (size_t)(slash - api_version) : 0;
 }
 
-static bool is_one_kind(const cJSON *a, const cJSON *b)
+bool ao_manifest_one_kind(const ao_resource *a, const ao_resource *b)
 {
-	const char *x = ao_json_str(a, "apiVersion"), *y = ao_json_str(b, "apiVersion");
-	return group_of(x) == group_of(y) && strncmp(x, y, group_of(x)) == 0 && strcmp(ao_json_str(a, "kind"), ao_json_str(b, "kind")) == 0;
+	const char *x = a->api_version, *y = b->api_version;
+	return group_of(x) == group_of(y) && strncmp(x, y, group_of(x)) == 0 && strcmp(a->kind, b->kind) == 0;
+}
+
+/** The kind of the parents, borrowed. */
+static ao_resource parent_of(const cJSON *manifest)
+{
+	return (ao_resource){.api_version = (char *)ao_json_str(manifest, "parent", "apiVersion"),
+			     .kind = (char *)ao_json_str(manifest, "parent", "kind")};
 }
 
 const char *ao_manifest_debug_path(const cJSON *manifest)
@@ -358,10 +365,10 @@ static const char *own_of(const cJSON *manifest, const char *field)
 int ao_manifest_apart(const cJSON *a, const char *a_name, const cJSON *b, const char *b_name, ao_err **reterr)
 {
 	static const char *const OWN[] = {"component", "lease", "policies_label", "debug_path"};
-	const cJSON *parent = ao_json_at(b, "parent");
-	if (is_one_kind(ao_json_at(a, "parent"), parent))
+	const ao_resource first = parent_of(a), parent = parent_of(b);
+	if (ao_manifest_one_kind(&first, &parent))
 		return ao_err_set(reterr, -EINVAL, "the bundles %s and %s are both for %s (%s); one kind has one bundle: leave one out",
-				  a_name, b_name, ao_json_str(parent, "kind"), ao_json_str(parent, "apiVersion"));
+				  a_name, b_name, parent.kind, parent.api_version);
 	for (size_t i = 0; i < AO_LEN(OWN); i++) {
 		const char *x = own_of(a, OWN[i]), *y = own_of(b, OWN[i]);
 		if (x && y && strcmp(x, y) == 0)

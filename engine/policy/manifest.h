@@ -75,6 +75,8 @@ void ao_manifest_free(ao_manifest *manifest);
  * them. */
 bool ao_manifest_fits(const cJSON *manifest, const cJSON *world);
 
+/** Are these one kind, in whatever version? */
+bool ao_manifest_one_kind(const ao_resource *a, const ao_resource *b);
 /**
  * May two bundles work in one process, as what ao_bundle_peek_manifest() returned of them says? Not for one kind of parents, nor under one name.
  * @param a_name,b_name  what people call them. @return 0; -EINVAL with what they share, and what to do

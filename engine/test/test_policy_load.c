@@ -103,12 +103,32 @@ static void a_configuration_for_several_bundles_is_read_by_each(void **state)
 	}
 }
 
+/** An edit comes to an operator that watches one kind of parents. */
+static void a_later_manifest_is_for_the_same_parents(void **state)
+{
+	(void)state;
+	static const ao_resource SAME = {.api_version = (char *)"demo.example.com/v2", .kind = (char *)"Greeting"};
+	static const ao_resource OTHERS[] = {{.api_version = (char *)"demo.example.com/v1", .kind = (char *)"Other"},
+					     {.api_version = (char *)"other.example.com/v1", .kind = (char *)"Greeting"}};
+	for (size_t i = 0; i <= AO_LEN(OTHERS); i++) {
+		bool same = i == AO_LEN(OTHERS);
+		ao_load_options options = {.bundle_dir = "policies/examples/greeting", .parent = same ? &SAME : &OTHERS[i]};
+		ao_auto_sources ao_sources sources = {0};
+		ao_auto_loaded ao_loaded loaded = {0};
+		ao_auto_err ao_err *err = NULL;
+		assert_int_equal(ao_load_sources(&options, &sources, NULL), 0);
+		assert_int_equal(ao_load(&options, &sources, &loaded, &err), same ? 0 : -EINVAL);
+		assert_true(same || strstr(ao_err_text(err), "the parent is Greeting (demo.example.com/v1), and this operator works on"));
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(settings_of_nobody_are_named_and_no_error),
 	    cmocka_unit_test(parameters_of_a_policy_that_is_there_are_checked),
 	    cmocka_unit_test(a_configuration_for_several_bundles_is_read_by_each),
+	    cmocka_unit_test(a_later_manifest_is_for_the_same_parents),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,6 +104,44 @@ end }
     op.stop()
   end)
 
+  it('is edited in a ConfigMap that holds all of it and has its label; one that is for another kind is refused, and concerns nobody else', function()
+    local op = cluster.operator { args = ('--bundle builtin --bundle %s --namespace %s'):format(GREETING, own) }
+    cluster.apply(greeting('hello', ns, 'Hello'))
+    cluster.apply(cluster.actor('worker', ns))
+    await_page('hello', ns, 'Hello')
+    edits.await_running(ns, 'worker')
+    cluster.kubectl('create configmap whole -n %s --from-file=%s', own, GREETING)
+    cluster.kubectl('label configmap whole -n %s %s=true', own, LABEL)
+    local function state() return (cluster.get('configmap', 'whole', own).metadata.annotations or {})[LABEL .. '-state'] or 'none' end
+    local function edit(file, ...)
+      local data = { [file] = (cluster.read(GREETING .. '/' .. file):gsub(...)) }
+      cluster.kubectl('patch configmap whole -n %s --type=merge -p %s', own, cluster.quote(require 'json'.encode { data = data }))
+    end
+    local function await_state(what, text)
+      return eventually(what, 30, function() return state():find(text, 1, true) and state(), state() end)
+    end
+    local live = await_state('the label alone changes nothing', 'live: bundle')
+    edit('greeting.lua', 'greeting%.spec%.text }', 'greeting.spec.text .. "!" }')
+    await_state('its own cases refuse an edit that does not change them', 'rejected')
+    edit('hello.case.yaml', 'index.html: ([%w ]+)', 'index.html: %1!')
+    await_page('hello', ns, 'Hello!')
+    eventually('the edit is live', 30, function() return state():find('live: bundle', 1, true) and state() ~= live, state() end)
+
+    for _, parent in ipairs { 'demo.example.com/v1 Other', 'asya.sh/v1alpha1 AsyncActor' } do
+      edit('manifest.lua', 'demo.example.com/v1 Greeting', parent)
+      local kind = parent:match '%S+$'
+      await_state('an edit for another kind is refused', ('the parent is %s (%s), and this operator works on Greeting'):format(kind, parent:match '^%S+'))
+    end
+    edit('manifest.lua', '^', '')
+    await_state('it is mended', 'live: bundle')
+    cluster.apply(greeting('hello', ns, 'Ciao'))
+    await_page('hello', ns, 'Ciao!')
+    cluster.kubectl('delete greeting hello -n %s --timeout=30s', ns)
+    cluster.kubectl('delete asyncactor worker -n %s --timeout=60s', ns)
+    assert.is_nil(op.log():find('starting all watches again', 1, true), op.log())
+    op.stop()
+  end)
+
   --- A folder with a bundle that makes a ConfigMap of each object of a kind of example.com, and the CRD of that kind beside it.
   local function small(kind)
     local folder, plural = cluster.temp(kind), kind:lower() .. 's'
