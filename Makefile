@@ -15,7 +15,8 @@
 #   make soak         memory, files and threads of the release build under churn (MINUTES=30)
 #   make keda         actors scaled by a real KEDA (SPEC=spec/keda/scaling_spec.lua narrows); it is built once, in some ten minutes
 #   make node         helm and the image on a real node, with real pods; wants root (SPEC=spec/node/image_spec.lua narrows)
-#   make bench        what an actor costs, beside a plain client doing the same work (ACTORS="500 2000", BASELINE="another-operator --flags")
+#   make bench        what an actor costs, or a parent of EXAMPLE=indexedjob, beside a plain client doing the same work (ACTORS="500 2000",
+#                     BASELINE="another-operator --flags")
 #   make fuzz         each fuzzer for FUZZ_SECONDS=60, under ASAN and UBSAN (FUZZ=fuzz_json narrows); inputs are kept in build/corpus
 #   make docker-build   the image that the chart asks for (or IMG=asya-operator:dev); make sbom writes build/sbom.spdx.json of it
 #   make chart        what helm installs: build/asya-operator.tgz
@@ -194,9 +195,8 @@ keda: $(BUILD)/san/asya-operator
 node: $(BUILD)/.deps $(BUILD)/asya-operator.tgz
 	@BUILD=$(BUILD) spec/run node $(or $(SPEC),spec/node)
 
-ACTORS ?= 500 2000
 bench: all
-	@BUILD=$(BUILD) spec/bench/run $(if $(BASELINE),--baseline "$(BASELINE)") $(ACTORS)
+	@BUILD=$(BUILD) spec/bench/run $(if $(EXAMPLE),--example $(EXAMPLE)) $(if $(BASELINE),--baseline "$(BASELINE)") $(ACTORS)
 
 test: all unit-build $(BUILD)/san/asya-operator $(BUILD)/asya-operator.tgz
 	@BUILD=$(BUILD) TEST_BIN="$(TEST_BIN) $(ARENA_BIN)" spec/run quick

@@ -1,23 +1,27 @@
 --- bench: what an actor costs, cold, at rest, edited, with other policies, after a failover and when it goes; run by spec/bench/run.
+-- EXAMPLE names an example whose parents are measured in place of actors.
 -- Each size is measured from an empty cluster on. What is over a target that binds makes the run fail.
 local cluster = require 'cluster'
 local json = require 'json'
 local report = require 'report'
+local subject = require 'subject'
 local usage = require 'usage'
 
 local OUT, SIZES, BASELINE = arg[1], { table.unpack(arg, 2) }, os.getenv 'BASELINE'
 local OURS = BASELINE == nil or BASELINE == ''
+local REQUESTS, CPU = ('requests %s, Events included'):format(subject.each), 'CPU ' .. subject.each
 local PKI, SERVER = os.getenv 'BED_DIR' .. '/pki', os.getenv 'BED_SERVER'
 local FINALIZER = '{"metadata":{"finalizers":%s}}'
-local PLURALS = { Deployment = 'apis/apps/v1/namespaces/%s/deployments', ScaledObject = 'apis/keda.sh/v1alpha1/namespaces/%s/scaledobjects',
-  TriggerAuthentication = 'apis/keda.sh/v1alpha1/namespaces/%s/triggerauthentications' }
 local STAMP = [[
 local policy = require 'policy'
 return policy.define { name = 'stamp', after = { 'sidecar' }, render = function(_, _, plan)
   plan:get('workload').metadata.annotations = { stamp = 'bench' }
 end }
 ]]
+--- Seconds to wait for what is told late, and those at rest.
+local LATE, REST = tonumber(os.getenv 'LATE') or 8, tonumber(os.getenv 'REST') or 60
 local missed, results = 0, { at = os.date '!%Y-%m-%dT%H:%M:%SZ', cores = tonumber((cluster.sh 'nproc')), operator = OURS and 'asya-operator' or BASELINE,
+  measured = subject.resource,
   sizes = json.array {} }
 
 -- The operator that is measured -----------------------------------------------------------------------------------
@@ -27,9 +31,8 @@ local own = cluster.namespace 'operator'
 local function start()
   local command = BASELINE
   if OURS then
-    command = ('ASYA_DISABLE_QUEUE_MANAGEMENT=true ASYA_RUNTIME_NAMESPACE=default ASYA_TRANSPORT_CONFIG=%s exec %s/asya-operator run '
-      .. '--leader-elect --namespace %s --metrics-bind-address 0 --health-probe-bind-address 0')
-      :format(cluster.quote(cluster.TRANSPORTS), cluster.build, own)
+    command = ('%s exec %s/asya-operator run --leader-elect --namespace %s --metrics-bind-address 0 --health-probe-bind-address 0 %s')
+      :format(subject.env, cluster.build, own, subject.flags)
   end
   local log = cluster.temp 'operator.log'
   local pid = cluster.sh('setsid sh -c %s >%s 2>&1 & echo $!', cluster.quote(command), log):match '%d+'
@@ -47,14 +50,6 @@ local function start()
 end
 
 -- The plain client --------------------------------------------------------------------------------------------------
-
-local function apply_actors(prefix, ns, count)
-  local list = {}
-  for i = 1, count do list[i] = cluster.actor(prefix .. i, ns, '  scaling: {enabled: true, minReplicas: 1, maxReplicas: 10}') end
-  local path = cluster.write(cluster.temp 'actors.yaml', table.concat(list, '---\n'))
-  cluster.kubectl('create -f %s', path)
-  return path
-end
 
 --- curl, one HTTP/2 connection, as many requests at once as we: `list` are { method, path, body, type }. Returns seconds from first to last.
 local function send(list)
@@ -74,63 +69,43 @@ local function send(list)
   return last - seen[1].from
 end
 
---- What a plain client needs for the children and finalizers of that many actors.
+--- What a plain client needs for the children and finalizers of that many parents.
 local function work_plainly(count)
   local ns, list = cluster.namespace 'plain', {}
-  local path = apply_actors('plain-', ns, count)
-  local rendered, ok = cluster.sh('ASYA_TRANSPORT_CONFIG=%s %s/asya-operator render -f %s -o json', cluster.quote(cluster.TRANSPORTS), cluster.build, path)
+  local rendered, ok = cluster.sh('%s %s/asya-operator render %s -f %s -o json', subject.env, cluster.build, subject.flags,
+    subject.write('plain-', ns, count))
   assert(ok, rendered)
+  for _, child in ipairs(json.decode(rendered).items) do
+    if subject.children[child.kind] then
+      child.metadata.namespace, child.metadata.ownerReferences = ns, nil
+      list[#list + 1] = { 'POST', subject.children[child.kind]:format(ns), json.encode(child), 'json' }
+    end
+  end
+  assert(#list == subject.made * count, #list .. ' children')
   local function patches(value)
     local out = {}
-    for i = 1, count do
-      out[i] = { 'PATCH', ('apis/asya.sh/v1alpha1/namespaces/%s/asyncactors/plain-%d'):format(ns, i), FINALIZER:format(value), 'merge-patch+json' }
+    for i = 1, subject.finalizer and count or 0 do
+      out[i] = { 'PATCH', ('%s/plain-%d'):format(subject.path:format(ns), i), FINALIZER:format(value), 'merge-patch+json' }
     end
     return out
   end
+  if subject.finalizer then subject.create('plain-', ns, count) end
   local finalizers = patches '["bench.asya.sh/plain"]'
-  for _, child in ipairs(json.decode(rendered).items) do
-    if PLURALS[child.kind] then
-      child.metadata.namespace, child.metadata.ownerReferences = ns, nil
-      list[#list + 1] = { 'POST', PLURALS[child.kind]:format(ns), json.encode(child), 'json' }
-    end
-  end
-  assert(#list == 3 * count, #list .. ' children')
-  table.move(finalizers, 1, count, #list + 1, list)
+  table.move(finalizers, 1, #finalizers, #list + 1, list)
   local took = send(list)
-  send(patches 'null')
+  if subject.finalizer then send(patches 'null') end
   cluster.kubectl('delete namespace %s', ns)
   return took
 end
 
 -- What is waited for ------------------------------------------------------------------------------------------------
 
-local function count_lines(text, wanted)
-  local _, count = text:gsub(wanted, '')
-  return count
-end
-
-local function await(what, count, command, wanted)
-  cluster.eventually(what, 1800, function()
-    local found = count_lines(cluster.sh('%s', command), wanted)
-    if found < count then cluster.sleep(1) end
-    return found >= count, found
-  end)
-end
-
---- Waits until each has a pod that is ready; ours say so, too.
-local function await_run(ns, count)
-  await('all pods are ready', count, ("kubectl get deployments -n %s -o jsonpath='{range .items[*]}{.status.readyReplicas}{\"\\n\"}{end}'"):format(ns), '%d+')
-  if OURS then
-    await('all run', count, ("kubectl get asyncactors -n %s -o jsonpath='{range .items[*]}{.status.status}{\"\\n\"}{end}'"):format(ns), 'Running')
-  end
-end
-
---- Edits actors one after the other; returns the milliseconds from each edit's answer to the end of our write of its child, and those that the
--- server took for the edits themselves; both sorted.
-local function edit(ns, prefix, count, image, pause)
+--- Edits parents for the nth time, one after the other; returns the milliseconds from each edit's answer to the end of our write of its child,
+-- and those that the server took for the edits themselves; both sorted.
+local function edit(ns, prefix, count, nth, pause)
   local mark = cluster.audit_mark()
   for i = 1, count do
-    cluster.kubectl('patch asyncactor %s%d -n %s --type=merge -p %s', prefix, i, ns, cluster.quote('{"spec":{"sidecar":{"image":"' .. image .. '"}}}'))
+    cluster.kubectl('patch %s %s%d -n %s --type=merge -p %s', subject.resource, prefix, i, ns, cluster.quote(subject.edit(nth)))
     cluster.sleep(pause)
   end
   local waits, own_times
@@ -138,13 +113,16 @@ local function edit(ns, prefix, count, image, pause)
     local edited = {}
     waits, own_times = {}, {}
     for _, request in ipairs(usage.requests(mark, function() return true end)) do
-      if request.namespace == ns and request.resource == 'asyncactors' and request.verb == 'patch' and request.agent:find '^kubectl' then
+      if request.namespace == ns and request.resource == subject.resource and request.verb == 'patch' and request.agent:find '^kubectl' then
         edited[request.name] = request.to
         own_times[#own_times + 1] = (request.to - request.from) * 1000
-      elseif request.namespace == ns and request.resource == 'deployments' and not request.subresource and edited[request.name]
-        and (request.verb == 'patch' or request.verb == 'update') and not request.agent:find '^kube' then
-        waits[#waits + 1] = (request.to - edited[request.name]) * 1000
-        edited[request.name] = nil
+      elseif request.namespace == ns and request.resource == subject.edited and not request.subresource and request.name
+        and request.verb ~= 'get' and request.verb ~= 'delete' and not request.agent:find '^kube' then
+        local parent = prefix .. request.name:sub(#prefix + 1):match '^%d*' -- a child's name begins with its parent's
+        if edited[parent] then
+          waits[#waits + 1] = (request.to - edited[parent]) * 1000
+          edited[parent] = nil
+        end
       end
     end
     return #waits >= count, #waits
@@ -165,16 +143,16 @@ local function measure(count)
     size.rows[#size.rows + 1] = row
     if report.line(row) then missed = missed + 1 end
   end
-  print(('%d actors, each with a Deployment of one pod, a ScaledObject and a TriggerAuthentication'):format(count))
+  print(('%d %s'):format(count, subject.title))
   local plain = work_plainly(count)
-  apply_actors('bench-', ns, count)
-  cluster.sleep(5)
+  subject.create('bench-', ns, count)
+  cluster.sleep(LATE)
 
   print 'Cold start'
   local mark = cluster.audit_mark()
   local operator = start()
-  await_run(ns, count)
-  cluster.sleep(8) -- what is told late
+  subject.await_made(ns, count, OURS)
+  cluster.sleep(LATE)
   local cold, first, last = usage.ours(mark), nil, 0
   for _, request in ipairs(cold) do
     if request.verb == 'create' and request.namespace == ns and request.resource ~= 'events' then
@@ -182,7 +160,7 @@ local function measure(count)
     end
   end
   local cpu, resident = usage.session(operator.pid)
-  say('requests an actor, Events included', #cold / count, '', 6.5, true)
+  say(REQUESTS, #cold / count, '', subject.requests, true)
   for what, number in pairs(usage.by_kind(cold)) do size.requests[what] = number / count end
   local kinds = {}
   for what, number in pairs(size.requests) do
@@ -191,55 +169,54 @@ local function measure(count)
   table.sort(kinds)
   print(table.concat(kinds, '\n'))
   say('all children made', last - first, 's')
-  say('... by a plain client, finalizers included', plain, 's')
+  say('... by a plain client' .. (subject.finalizer and ', finalizers included' or ''), plain, 's')
   say('... ratio to the plain client', (last - first) / plain, '', 1.4)
-  say('CPU an actor', cpu / count * 1000, 'ms')
+  say(CPU, cpu / count * 1000, 'ms')
   say('resident', resident, 'MB', 40, true)
 
   print 'One edit'
-  local alone, alone_itself = edit(ns, 'bench-', math.min(count, 20), 'example/sidecar:first', 0.3)
+  local alone, alone_itself = edit(ns, 'bench-', math.min(count, 20), 1, 0.3)
   say('to the written child, median', middle(alone), 'ms')
   say('to the written child, worst', alone[#alone], 'ms')
   say('the edit itself, median', middle(alone_itself), 'ms')
-  await_run(ns, count)
-  cluster.sleep(8)
+  subject.await_made(ns, count, OURS)
+  cluster.sleep(LATE)
 
-  print 'At rest, 60 s'
+  print(('At rest, %d s'):format(REST))
   mark, cpu = cluster.audit_mark(), usage.session(operator.pid)
-  cluster.sleep(60)
+  cluster.sleep(REST)
   say('requests but watches and the lease', #usage.ours(mark), '', 0, true)
   say('CPU', usage.session(operator.pid) - cpu, 's', 0.05)
 
-  if OURS then
+  if OURS and subject.resource == 'asyncactors' then
     print 'Policies that change every actor'
     local file, began = cluster.write(cluster.temp 'stamp.lua', STAMP), os.time()
     mark = cluster.audit_mark()
     cluster.kubectl('create configmap stamp -n %s --from-file=stamp.lua=%s', own, file)
     cluster.kubectl('label configmap stamp -n %s asya.sh/policies=true', own)
-    await('all are stamped', count, ("kubectl get deployments -n %s -o jsonpath='{range .items[*]}{.metadata.annotations.stamp}{\"\\n\"}{end}'"):format(ns),
-      'bench')
+    subject.await({ 'all are stamped', subject.query('deployments', '.metadata.annotations.stamp'), 'bench', 1 }, ns, count)
     say('all are changed', os.time() - began, 's')
-    cluster.sleep(8)
-    say('requests an actor', #usage.ours(mark) / count, '')
+    cluster.sleep(LATE)
+    say('requests ' .. subject.each, #usage.ours(mark) / count, '')
   end
 
   print 'One edit in the middle of a cold start of as many'
   operator.stop()
   local more = cluster.namespace 'more'
-  apply_actors('more-', more, count)
+  subject.create('more-', more, count)
   operator = start()
-  await('a tenth is made', count // 10, 'kubectl get deployments -n ' .. more .. ' -o name', 'deployment')
-  local busy, busy_itself = edit(ns, 'bench-', math.min(count, 10), 'example/sidecar:second', 0.2)
-  local made = count_lines(cluster.sh('kubectl get deployments -n %s -o name', more), 'deployment')
-  say('children made when the last was written', made / count * 100, '%')
+  local some = { 'a tenth is made', ('kubectl get %s -n %%s -o name'):format(subject.edited), '/', subject.done[4] }
+  subject.await(some, more, count // 10)
+  local busy, busy_itself = edit(ns, 'bench-', math.min(count, 10), 2, 0.2)
+  say('children made when the last was written', subject.count(some, more) / (count * subject.done[4]) * 100, '%')
   say('to the written child, median', middle(busy), 'ms')
   say('... ratio to one alone', middle(busy) / middle(alone), '', 10)
   say('the edit itself, median: so busy is the server', middle(busy_itself), 'ms')
-  await_run(more, count)
-  await_run(ns, count)
-  cluster.sleep(8)
+  subject.await_made(more, count, OURS)
+  subject.await_made(ns, count, OURS)
+  cluster.sleep(LATE)
   local _, grown = usage.session(operator.pid)
-  say('resident for each further actor', (grown - resident) * 1024 / count, 'KiB', 10)
+  say('resident for each further one', (grown - resident) * 1024 / count, 'KiB', 10)
 
   print 'Failover'
   local heir = OURS and start()
@@ -247,27 +224,28 @@ local function measure(count)
   mark = cluster.audit_mark()
   operator.kill()
   heir = heir or start()
-  local again = edit(ns, 'bench-', 1, 'example/sidecar:third', 0)
+  local again = edit(ns, 'bench-', 1, 3, 0)
   say('an edit at that moment is carried out after', again[1] / 1000, 's')
-  await_run(ns, count)
-  cluster.sleep(8)
-  say('writes to actors and children that nobody edited', usage.writes(usage.ours(mark), function(request)
-    local edited = request.namespace == ns and ((request.name or '') .. '-'):find '^bench%-1%-' -- the actor and its children
+  subject.await_made(ns, count, OURS)
+  cluster.sleep(LATE)
+  say('writes to parents and children that nobody edited', usage.writes(usage.ours(mark), function(request)
+    local edited = request.namespace == ns and ((request.name or '') .. '-'):find '^bench%-1%-' -- the parent and its children
     return (request.namespace == ns or request.namespace == more) and request.resource ~= 'events' and not edited
   end), '', 0, true)
-  say('CPU an actor of all', usage.session(heir.pid) / (2 * count) * 1000, 'ms')
+  say(CPU .. ' of all', usage.session(heir.pid) / (2 * count) * 1000, 'ms')
 
   print 'Deletion of all'
   mark = cluster.audit_mark()
   local began = os.time()
-  cluster.kubectl('delete asyncactors --all -n %s --wait=false', ns)
-  cluster.kubectl('delete asyncactors --all -n %s --wait=false', more)
-  cluster.eventually('all are gone', 1800, function()
-    cluster.sleep(1)
-    return not cluster.sh('kubectl get asyncactors -A -o name'):find 'asyncactor'
-  end)
+  for _, each in ipairs { ns, more } do cluster.kubectl('delete %s --all -n %s --wait=false', subject.resource, each) end
+  for _, each in ipairs { ns, more } do
+    cluster.eventually('all are gone', 1800, function()
+      cluster.sleep(1)
+      return not cluster.sh('kubectl get %s -n %s -o name', subject.resource, each):find '/'
+    end)
+  end
   say('all are gone', os.time() - began, 's')
-  say('requests an actor', #usage.ours(mark) / (2 * count), '')
+  say('requests ' .. subject.each, #usage.ours(mark) / (2 * count), '')
   heir.stop()
   cluster.sh('kubectl delete configmap stamp -n %s', own)
   cluster.sh('kubectl delete namespace %s %s', ns, more)
@@ -292,9 +270,10 @@ local function write_results()
   results.missed = missed
   cluster.write(OUT .. '/bench.json', json.encode(results) .. '\n')
   cluster.write(OUT .. '/bench.svg', report.svg(('%s, %s, %d cores'):format(results.operator, results.at:sub(1, 10), results.cores),
-    { lines_of 'requests an actor, Events included', lines_of 'all children made', lines_of 'CPU an actor', lines_of 'resident' }))
+    { lines_of(REQUESTS), lines_of 'all children made', lines_of(CPU), lines_of 'resident' }))
 end
 
+subject.install()
 local ok, failure = pcall(function()
   for _, count in ipairs(SIZES) do
     own = cluster.namespace 'operator'
@@ -303,6 +282,7 @@ local ok, failure = pcall(function()
   end
 end)
 print(('written: %s/bench.json, bench.svg'):format(OUT))
+subject.remove()
 if not ok then error(failure, 0) end
 if missed > 0 then
   print(missed .. ' over target')

@@ -1,9 +1,10 @@
---- instructions: what an actor costs in instructions, cold and at a restart; run by spec/bench/instructions.
+--- instructions: what an actor costs in instructions, or a parent of EXAMPLE, cold and at a restart; run by spec/bench/instructions.
 -- Two runs that differ only in the number of actors: their difference is what actors cost, the rest is what a start costs.
 local cluster = require 'cluster'
 local exposition = require 'exposition'
 local json = require 'json'
 local report = require 'report'
+local subject = require 'subject'
 
 local FEW, MANY = assert(tonumber(arg[1]), 'how many actors'), assert(tonumber(arg[2]), 'and how many more')
 local METRICS = '127.0.0.1:18486'
@@ -23,7 +24,7 @@ local function run(name)
   local out = cluster.temp(name .. '.callgrind')
   local handle = cluster.operator {
     binary = ('valgrind --quiet --tool=callgrind --callgrind-out-file=%s %s/asya-operator'):format(out, cluster.build),
-    args = '--metrics-bind-address ' .. METRICS,
+    args = ('--metrics-bind-address %s %s'):format(METRICS, subject.flags),
   }
 
   --- Waits until `n` actors have had a pass, none has one, and that has been so for some seconds.
@@ -57,11 +58,6 @@ local function run(name)
   return handle
 end
 
-local function count_running(ns)
-  local _, count = cluster.sh("kubectl get asyncactors -n %s -o jsonpath='{range .items[*]}{.status.status}{\"\\n\"}{end}'", ns):gsub('Running', '')
-  return count
-end
-
 local function writes(mark)
   local sum = 0
   for what, count in pairs(cluster.requests(mark)) do
@@ -73,17 +69,11 @@ end
 --- One cold start over `n` actors, and a restart over them.
 local function measure(n)
   local ns = cluster.namespace 'instructions'
-  local list = {}
-  for i = 1, n do list[i] = cluster.actor('bench-' .. i, ns, '  scaling: {enabled: true, minReplicas: 1, maxReplicas: 10}') end
-  cluster.kubectl('create -f %s', cluster.write(cluster.temp 'actors.yaml', table.concat(list, '---\n')))
+  subject.create('bench-', ns, n)
   cluster.sleep(2)
   local mark, result = cluster.audit_mark(), {}
   local operator = run('cold-' .. n)
-  cluster.eventually('all run', 600, function()
-    cluster.sleep(1)
-    local running = count_running(ns)
-    return running == n, running
-  end)
+  subject.await_made(ns, n, true)
   result.passes = operator.settled(n)
   result.cold, result.cold_file = operator.count()
   result.writes = writes(mark)
@@ -92,8 +82,7 @@ local function measure(n)
   result.restart_passes = operator.settled(n)
   result.restart, result.restart_file = operator.count()
   result.restart_writes = writes(mark)
-  cluster.clear()
-  cluster.sh('kubectl delete namespace %s --wait=true --timeout=120s', ns)
+  subject.discard(ns)
   return result
 end
 
@@ -107,7 +96,9 @@ local function top(few_file, many_file, inclusive)
   for i = 1, math.min(TOP, #list) do print(('  %9.3f  %s'):format(list[i].each, list[i].what:sub(1, 110))) end
 end
 
+subject.install()
 local few, many = measure(FEW), measure(MANY)
+subject.remove()
 local over, rows = 0, json.array {}
 
 local function say(what, value, budget)
@@ -118,8 +109,8 @@ end
 
 for _, kind in ipairs { 'cold', 'restart' } do
   local slope = (many[kind] - few[kind]) / (MANY - FEW) / 1e6
-  print(('%s, %d and %d actors, millions of instructions'):format(kind, FEW, MANY))
-  say('an actor, ' .. kind, slope, kind == 'cold' and 12 or 4)
+  print(('%s, %d and %d %s, millions of instructions'):format(kind, FEW, MANY, subject.resource))
+  say(('%s, %s'):format(subject.each, kind), slope, subject.instructions and subject.instructions[kind])
   say('the start, ' .. kind, few[kind] / 1e6 - FEW * slope)
 end
 print 'each actor'

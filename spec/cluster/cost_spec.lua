@@ -1,4 +1,5 @@
---- cost: how many requests an actor takes to begin, and what is told when. The figures of a large fleet are spec/bench's.
+--- cost: how many requests an actor takes to begin, and what is told when. The figures of a large fleet are spec/bench's,
+-- which works with a few, too.
 local cluster = require 'cluster'
 local exposition = require 'exposition'
 local json = require 'json'
@@ -144,5 +145,38 @@ return policy.define {
     faults.clear()
     cluster.operator { args = '--namespace ' .. cluster.namespace 'operator' } -- where nothing was live
     cluster.eventually('the mark is gone', 20, function() return (deployment().metadata.annotations or {}).marked == nil end)
+  end)
+end)
+
+describe('the bench', function()
+  if not cluster.available then return end
+
+  --- What it says of two parents of an example: its rows by their name, and requests for each by their kind.
+  local function measure(example, arguments)
+    local out = cluster.temp 'bench'
+    local said = cluster.sh('NO_INSTRUCTIONS=1 LATE=0 REST=0 spec/bench/run --example %s --out %s %s 2', example, out, arguments)
+    local text, rows = cluster.read(out .. '/bench.json'), {}
+    assert.not_equal('', text, said)
+    local results = json.decode(text)
+    for _, row in ipairs(results.sizes[1].rows) do rows[row.what] = rows[row.what] or row.value end
+    return rows, results.sizes[1].requests, results.operator
+  end
+
+  it('measures jobs in place of actors', function()
+    local rows, requests, operator = measure('indexedjob', '')
+    assert.equal('asya-operator', operator)
+    assert.same({ 2, 1 }, { requests['create pods'], requests['patch indexedjobs'] }) -- the finalizer
+    for _, what in ipairs { 'requests a job, Events included', '... ratio to the plain client', 'resident', 'to the written child, median' } do
+      assert.is_number(rows[what], what)
+    end
+  end)
+
+  it('measures another operator the same way', function()
+    local other = ('exec %s/asya-operator run --bundle policies/examples/service-per-pod --namespace %s --metrics-bind-address 0 '
+      .. '--health-probe-bind-address 0'):format(cluster.build, cluster.namespace 'another')
+    local rows, requests, operator = measure('service-per-pod', '--baseline ' .. cluster.quote(other))
+    assert.equal(other, operator)
+    assert.equal(2, requests['create services'])
+    assert.is_true(rows['all children made'] > 0 and rows['resident'] > 0)
   end)
 end)
