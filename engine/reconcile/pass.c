@@ -68,12 +68,9 @@ ao_op *ao_pass_push(ao_pass *pass, ao_op_result (*run)(ao_pass *pass, const cJSO
 	return &pass->ops[last];
 }
 
-/** kubectl delete --cascade=orphan: what there is goes on without its parent. */
-static bool is_orphaning(const cJSON *tree) { return ao_finalizer_held(tree, "orphan"); }
-
-static void list_deletion(ao_pass *pass, const cJSON *tree)
+static void list_deletion(ao_pass *pass)
 {
-	if (is_orphaning(tree)) {
+	if (ao_map_get(pass->reconciler->orphaning, pass->parent->uid)) {
 		ao_pass_leave(pass, ao_xstrdup("its children and queues go on without it"));
 		ao_pass_push(pass, ao_op_remove_finalizer, NULL);
 		return;
@@ -107,7 +104,7 @@ void ao_pass_start(ao_reconciler *reconciler, ao_parent *parent, const ao_object
 	ao_pass_push(pass, ao_op_status, NULL);
 	pass->held = !object->deleting && reconciler->with.is_held(reconciler->with.arg, object);
 	if (object->deleting) {
-		list_deletion(pass, tree);
+		list_deletion(pass);
 	} else if (!pass->held) {
 		if (finalizer && !held) /* first, because from the first child on there is something to clean up */
 			ao_pass_push(pass, ao_op_add_finalizer, NULL);

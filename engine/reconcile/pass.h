@@ -159,6 +159,7 @@ struct ao_reconciler {
 	const ao_manifest *manifest;
 	ao_workqueue *queue;
 	ao_map *parents;          /* key -> ao_parent */
+	ao_map *orphaning;        /* uids, as keys, of parents which are deleted so that what they have goes on without them */
 	uint64_t build;           /* digest of what we are made of */
 	char *label;              /* controller="...", for metrics */
 	size_t untold;            /* how many parents have nothing told of them yet, because their status is held back */

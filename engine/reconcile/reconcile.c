@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "reconcile/finalizer.h"
 #include "reconcile/pass.h"
 #include "script/embedded.h"
 
@@ -39,6 +40,7 @@ static void free_parent(ao_parent *parent)
 static void leave(ao_reconciler *r, ao_parent *parent)
 {
 	ao_queues_forget(r->with.queues, parent->uid);
+	ao_map_remove(r->orphaning, parent->uid);
 	r->untold -= parent->untold;
 	free_parent(parent);
 }
@@ -221,6 +223,7 @@ ao_reconciler *ao_reconciler_new(const ao_reconciler_options *options)
 	ao_metric_add(r->with.metrics, "controller_runtime_reconcile_errors_total", r->label, 0);
 	ao_metric_add(r->with.metrics, "controller_runtime_terminal_reconcile_errors_total", r->label, 0);
 	r->parents = ao_map_new();
+	r->orphaning = ao_map_new();
 	r->queue = ao_workqueue_new(
 	    options->loop,
 	    &(ao_workqueue_options){.max_active = options->max_concurrent, .kept = options->max_concurrent / KEPT, .on_time = on_time},
@@ -239,15 +242,33 @@ void ao_reconciler_free(ao_reconciler *r)
 		free_parent(parent);
 	}
 	ao_map_free(r->parents);
+	ao_map_free(r->orphaning);
 	ao_workqueue_free(r->queue);
 	free(r->label);
 	free(r);
 }
 
-void ao_reconciler_parent_changed(ao_reconciler *r, const char *key) { ao_workqueue_add(r->queue, key, AO_WORKQUEUE_USUAL); }
+/**
+ * kubectl delete --cascade=orphan: what there is goes on without its parent.  Only the finalizer "orphan" says so, and Kubernetes takes that
+ * off in milliseconds, so it is looked for in each version of a parent, and not when its pass begins.
+ */
+static void note_orphaning(ao_reconciler *r, const char *key)
+{
+	const ao_object *object = ao_store_get(ao_world_parents(r->with.world), key);
+	ao_auto_json cJSON *tree = NULL;
+	if (object && object->deleting && ao_object_tree(object, &tree, NULL) == 0 && ao_finalizer_held(tree, "orphan"))
+		ao_map_put(r->orphaning, object->uid, r);
+}
+
+void ao_reconciler_parent_changed(ao_reconciler *r, const char *key)
+{
+	note_orphaning(r, key);
+	ao_workqueue_add(r->queue, key, AO_WORKQUEUE_USUAL);
+}
 
 void ao_reconciler_parent_edited(ao_reconciler *r, const char *key)
 {
+	note_orphaning(r, key);
 	ao_parent *parent = ao_map_get(r->parents, key);
 	if (parent && parent->pass && !*parent->pass->plan.bundle) { /* it may be our finalizer, and its plan will see it in any case */
 		ao_workqueue_add(r->queue, key, AO_WORKQUEUE_LAST);

@@ -496,7 +496,7 @@ describe('the status', function()
     local kinds = {}
     for _, status in ipairs(history()) do kinds[status] = true end
     for status in pairs(kinds) do assert.is_true(contains({ 'Creating', 'Running' }, status), status) end
-    assert.is_true(kinds.Creating and kinds.Running)
+    assert.is_true(kinds.Running) -- Creating is told of those alone that take a while
     sh('kubectl delete asyncactors --all -n %s --wait=false', ns)
     eventually('all are gone', 120, function() return #cluster.list('asyncactors', ns) == 0 end)
   end)

@@ -285,6 +285,24 @@ describe('queues of actors', function()
     cluster.kubectl('delete deployment %s -n %s', orphan, ns)
   end)
 
+  it('stay with orphans, though the server has said so only while the operator stood still', function()
+    local ns, name = namespace(), fresh 'frozen'
+    local op = operator()
+    cluster.apply(cluster.actor(name, ns))
+    await_status(ns, name, 'Running')
+    sh('kill -STOP %s', op.pid)
+    cluster.kubectl('delete asyncactor %s -n %s --cascade=orphan --wait=false', name, ns)
+    local done, failure = pcall(eventually, 'Kubernetes has let go of what it had', 20, function()
+      return table.concat(cluster.get('asyncactor', name, ns).metadata.finalizers, ' ') == 'asya.sh/finalizer'
+    end)
+    sh('kill -CONT %s', op.pid)
+    assert.is_true(done, failure)
+    eventually('the actor is gone', 30, function() return not cluster.get('asyncactor', name, ns) end)
+    assert.is_truthy(queue(name))
+    assert.is_truthy(cluster.get('deployment', name, ns))
+    cluster.kubectl('delete deployment %s -n %s', name, ns)
+  end)
+
   it('at a broker that never answers hold up nobody else', function()
     local ns, name = namespace(), fresh 'quick'
     local pid = sh([[python3 -c 'import socket, time; s = socket.socket(); s.bind(("127.0.0.1", 18499)); s.listen(128); time.sleep(90)' \
