@@ -70,12 +70,10 @@ ao_op *ao_pass_push(ao_pass *pass, ao_op_result (*run)(ao_pass *pass, const cJSO
 
 static void list_deletion(ao_pass *pass)
 {
-	if (ao_map_get(pass->reconciler->orphaning, pass->parent->uid)) {
-		ao_pass_leave(pass, ao_xstrdup("its children and queues go on without it"));
-		ao_pass_push(pass, ao_op_remove_finalizer, NULL);
-		return;
-	}
-	ao_pass_push(pass, ao_op_finalize, NULL); /* which pushes the rest */
+	if (ao_pass_is_orphaning(pass))
+		ao_pass_push_orphaning(pass);
+	else
+		ao_pass_push(pass, ao_op_finalize, NULL); /* which pushes the rest */
 }
 
 void ao_pass_start(ao_reconciler *reconciler, ao_parent *parent, const ao_object *object)

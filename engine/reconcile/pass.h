@@ -80,6 +80,7 @@ typedef struct ao_parent {
 	bool edited;        /* somebody has changed it, and waits */
 	char *finalizing;   /* what policies still wait for before it may go, as it was told last; or NULL */
 	uint64_t stopped_ms;  /* when the clock first stopped policies that were asked whether it may go, monotonic; 0: never */
+	bool had_child;       /* it had one when we first saw that, or later: if there is none now, we took it away */
 	uint64_t release_ms;  /* when we first saw that it is being deleted; 0: it is not */
 	struct ao_pass *pass; /* running, or NULL */
 	ao_circle circle;     /* of changes that objects which it asks for have made us do */
@@ -228,8 +229,10 @@ void ao_pass_push_objects(ao_pass *pass);
  * @return false when the sandbox's clock stopped it: all is as it was, and the pass, which is to end, will be tried again
  */
 bool ao_pass_make_plan(ao_pass *pass, const ao_object *object);
-/** For a parent that is being deleted: plans its queues, and pushes their deletion. */
+/** For a parent that is being deleted: plans what it had, and pushes the deletion of its queues. */
 ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item);
+/** Lets go of a parent, and of all that it had. */
+void ao_pass_push_orphaning(ao_pass *pass);
 
 /* ---- queue_op.c: one queue of the plan ---- */
 
@@ -239,6 +242,13 @@ ao_op_result ao_op_delete_queue(ao_pass *pass, const cJSON *queue);
 ao_op_result ao_op_leave_queues(ao_pass *pass, const cJSON *item);
 /** Deletion: remembers a sentence about what stays. Takes the sentence. */
 void ao_pass_leave(ao_pass *pass, char *sentence);
+
+/* ---- orphan_op.c: a parent whose children are to go on without it ---- */
+
+bool ao_pass_is_orphaning(const ao_pass *pass);
+void ao_pass_note_orphaning(ao_reconciler *reconciler, const char *uid);
+/** Deletion: finds out whether Kubernetes has let go of this object of the plan. */
+ao_op_result ao_op_ask_orphan(ao_pass *pass, const cJSON *item);
 
 /* ---- object_op.c: one object of the plan, own or shared ---- */
 

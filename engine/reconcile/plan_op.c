@@ -397,6 +397,25 @@ ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item)
 
 /* ---- for a parent that goes ---- */
 
+void ao_pass_push_orphaning(ao_pass *pass)
+{
+	ao_pass_leave(pass, ao_xstrdup("its children and queues go on without it"));
+	ao_pass_push(pass, ao_op_remove_finalizer, NULL);
+}
+
+static ao_op_result push_release(ao_pass *pass, const cJSON *item)
+{
+	(void)item;
+	if (ao_pass_is_orphaning(pass)) {
+		ao_pass_push_orphaning(pass);
+		return AO_OP_DONE;
+	}
+	push_each(pass, "queues", ao_op_delete_queue);
+	ao_pass_push(pass, ao_op_leave_queues, NULL);
+	ao_pass_push(pass, ao_op_remove_finalizer, NULL);
+	return AO_OP_DONE;
+}
+
 ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item)
 {
 	(void)item;
@@ -418,8 +437,8 @@ ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item)
 		pass->outcome.requeue_after = 1;
 		return AO_OP_END;
 	}
-	push_each(pass, "queues", ao_op_delete_queue);
-	ao_pass_push(pass, ao_op_leave_queues, NULL);
-	ao_pass_push(pass, ao_op_remove_finalizer, NULL);
+	if (!parent->had_child && cJSON_GetArraySize(queues))
+		push_each(pass, "objects", ao_op_ask_orphan);
+	ao_pass_push(pass, push_release, NULL);
 	return AO_OP_DONE;
 }

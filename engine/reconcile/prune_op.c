@@ -145,6 +145,7 @@ ao_op_result ao_op_children(ao_pass *pass, const cJSON *item)
 	ao_world_each_child(pass->reconciler->with.world, parent->uid, find_child, &found);
 	if (!found.object)
 		return AO_OP_DONE;
+	parent->had_child = true;
 	if (!found.object->deleting)
 		return ao_pass_delete_child(pass, found.kind, found.object, on_deleted);
 	pass->outcome.requeue_after = LOOK_AGAIN_S;

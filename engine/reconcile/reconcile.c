@@ -257,7 +257,7 @@ static void note_orphaning(ao_reconciler *r, const char *key)
 	const ao_object *object = ao_store_get(ao_world_parents(r->with.world), key);
 	ao_auto_json cJSON *tree = NULL;
 	if (object && object->deleting && ao_object_tree(object, &tree, NULL) == 0 && ao_finalizer_held(tree, "orphan"))
-		ao_map_put(r->orphaning, object->uid, r);
+		ao_pass_note_orphaning(r, object->uid);
 }
 
 void ao_reconciler_parent_changed(ao_reconciler *r, const char *key)

@@ -285,23 +285,30 @@ describe('queues of actors', function()
     cluster.kubectl('delete deployment %s -n %s', orphan, ns)
   end)
 
-  it('stay with orphans, though the server has said so only while the operator stood still', function()
-    local ns, name = namespace(), fresh 'frozen'
-    local op = operator()
-    cluster.apply(cluster.actor(name, ns))
-    await_status(ns, name, 'Running')
-    sh('kill -STOP %s', op.pid)
-    cluster.kubectl('delete asyncactor %s -n %s --cascade=orphan --wait=false', name, ns)
-    local done, failure = pcall(eventually, 'Kubernetes has let go of what it had', 20, function()
-      return table.concat(cluster.get('asyncactor', name, ns).metadata.finalizers, ' ') == 'asya.sh/finalizer'
+  --- How an operator can be away while Kubernetes lets go of an actor's children: what ends its work, and what it goes on with.
+  local absences = {
+    ['stood still'] = { function(op) sh('kill -STOP %s', op.pid) end, function(op) sh('kill -CONT %s', op.pid) end },
+    ['was down'] = { function(op) op.stop() end, function() operator() end },
+  }
+  for absence, ways in pairs(absences) do
+    it('stay with orphans, though the operator ' .. absence .. ' when they became orphans', function()
+      local ns, name = namespace(), fresh 'orphan'
+      local op = operator()
+      cluster.apply(cluster.actor(name, ns))
+      await_status(ns, name, 'Running')
+      ways[1](op)
+      cluster.kubectl('delete asyncactor %s -n %s --cascade=orphan --wait=false', name, ns)
+      local done, failure = pcall(eventually, 'Kubernetes has let go of what it had', 20, function()
+        return table.concat(cluster.get('asyncactor', name, ns).metadata.finalizers, ' ') == 'asya.sh/finalizer'
+      end)
+      ways[2](op)
+      assert.is_true(done, failure)
+      eventually('the actor is gone', 30, function() return not cluster.get('asyncactor', name, ns) end)
+      assert.is_truthy(queue(name))
+      assert.is_truthy(cluster.get('deployment', name, ns))
+      cluster.kubectl('delete deployment %s -n %s', name, ns)
     end)
-    sh('kill -CONT %s', op.pid)
-    assert.is_true(done, failure)
-    eventually('the actor is gone', 30, function() return not cluster.get('asyncactor', name, ns) end)
-    assert.is_truthy(queue(name))
-    assert.is_truthy(cluster.get('deployment', name, ns))
-    cluster.kubectl('delete deployment %s -n %s', name, ns)
-  end)
+  end
 
   it('at a broker that never answers hold up nobody else', function()
     local ns, name = namespace(), fresh 'quick'
