@@ -184,15 +184,25 @@ static bool is_same_object(const cJSON *a, const cJSON *b)
 	return is_same(a, b, "kind") && is_same(x, y, "name") && !elsewhere;
 }
 
-/** @param list  of objects, or of what a plan has: items with an `object` */
 static const cJSON *find_object(const cJSON *list, const cJSON *wanted)
 {
-	const cJSON *item;
-	cJSON_ArrayForEach (item, list) {
-		const cJSON *object = ao_json_at(item, "object") ? ao_json_at(item, "object") : item;
+	const cJSON *object;
+	cJSON_ArrayForEach (object, list)
 		if (is_same_object(object, wanted))
 			return object;
-	}
+	return NULL;
+}
+
+/** What a plan has in which objects are: those that are compared, and Secrets that others are copied into. */
+static const char *const LISTS[] = {"objects", "copies"};
+
+static const cJSON *find_item(const cJSON *plan, const cJSON *wanted)
+{
+	const cJSON *item;
+	for (size_t i = 0; i < AO_LEN(LISTS); i++)
+		cJSON_ArrayForEach (item, ao_json_at(plan, LISTS[i]))
+			if (is_same_object(ao_json_at(item, "object"), wanted))
+				return item;
 	return NULL;
 }
 
@@ -263,21 +273,35 @@ void ao_changes_add_queues(ao_changes *c, const char *parent, const cJSON *befor
 			add_queue(c, parent, item, NULL);
 }
 
+/** Adds what the new plan has otherwise, or more. @return whether a pod template differs */
+static bool add_wanted(ao_changes *c, const char *parent, const cJSON *before, const cJSON *item, const cJSON *children)
+{
+	const cJSON *is = ao_json_at(item, "object"), *old = find_item(before, is), *was = ao_json_at(old, "object");
+	const cJSON *from = ao_json_at(item, "sources"), *from_before = ao_json_at(old, "sources");
+	if (was && ao_json_equal(was, is) && (from && from_before ? ao_json_equal(from, from_before) : from == from_before))
+		return false;
+	add_object(c, parent, was, is, children);
+	return ao_changes_replace_pods(was, is);
+}
+
+/** Adds what the new plan lacks. A copy that nobody watches goes with its parent and not before. */
+static void add_unwanted(ao_changes *c, const char *parent, const cJSON *item, const cJSON *after, const cJSON *children)
+{
+	const cJSON *was = ao_json_at(item, "object");
+	if (find_item(after, was) || (ao_json_at(item, "sources") && !find_object(children, was)))
+		return;
+	add_object(c, parent, was, NULL, children);
+}
+
 bool ao_changes_add_plans(ao_changes *c, const char *parent, const cJSON *before, const cJSON *after, const cJSON *children)
 {
-	const cJSON *item, *old = ao_json_at(before, "objects"), *new = ao_json_at(after, "objects");
+	const cJSON *item;
 	bool replaces = false;
-	cJSON_ArrayForEach (item, new) {
-		const cJSON *is = ao_json_at(item, "object"), *was = find_object(old, is);
-		if (was && ao_json_equal(was, is))
-			continue;
-		replaces = ao_changes_replace_pods(was, is) || replaces;
-		add_object(c, parent, was, is, children);
-	}
-	cJSON_ArrayForEach (item, old) {
-		const cJSON *was = ao_json_at(item, "object");
-		if (!find_object(new, was))
-			add_object(c, parent, was, NULL, children);
+	for (size_t i = 0; i < AO_LEN(LISTS); i++) {
+		cJSON_ArrayForEach (item, ao_json_at(after, LISTS[i]))
+			replaces = add_wanted(c, parent, before, item, children) || replaces;
+		cJSON_ArrayForEach (item, ao_json_at(before, LISTS[i]))
+			add_unwanted(c, parent, item, after, children);
 	}
 	ao_changes_add_queues(c, parent, before, after);
 	return replaces;

@@ -92,6 +92,38 @@ static void what_is_taken_away_is_told(void **state)
 	ao_changes_free(c);
 }
 
+/** A plan of copies of Secrets: NAMESPACE in which there is one, and the key of the source that it is of. */
+static cJSON *copies(const char *const list[][2], size_t count)
+{
+	cJSON *made = parse("{\"objects\":[],\"queues\":[]}"), *to = cJSON_AddArrayToObject(made, "copies");
+	for (size_t i = 0; i < count; i++) {
+		ao_auto_str char *text = ao_xasprintf(
+		    "{\"role\":\"%s\",\"object\":{\"kind\":\"Secret\",\"metadata\":{\"namespace\":\"%s\",\"name\":\"s\"}},\"sources\":"
+		    "{\"pw\":{\"namespace\":\"ops\",\"name\":\"s\",\"key\":\"%s\"}}}",
+		    list[i][0], list[i][0], list[i][1]);
+		cJSON_AddItemToArray(to, parse(text));
+	}
+	return made;
+}
+
+/** Who approves an edit reads what it takes away. */
+static void copies_of_secrets_are_told(void **state)
+{
+	(void)state;
+	static const char *const OLD[][2] = {{"lab", "a"}, {"shop", "a"}, {"unseen", "a"}}, *const NEW[][2] = {{"lab", "b"}, {"mill", "a"}};
+	ao_auto_json cJSON *before = copies(OLD, AO_LEN(OLD)), *after = copies(NEW, AO_LEN(NEW));
+	ao_auto_json cJSON *live = parse("[{\"kind\":\"Secret\",\"metadata\":{\"namespace\":\"lab\",\"name\":\"s\"}},"
+					 "{\"kind\":\"Secret\",\"metadata\":{\"namespace\":\"shop\",\"name\":\"s\"}}]");
+	ao_changes *c = ao_changes_new(NULL, NULL);
+	assert_false(ao_changes_add_plans(c, "one", before, after, live));
+	assert_summary(c, "1 actors: Secret changed; 1 actors: Secret created; 1 actors: Secret deleted");
+	ao_changes_free(c);
+	c = ao_changes_new(NULL, NULL);
+	assert_false(ao_changes_add_plans(c, "one", before, before, live));
+	assert_summary(c, "");
+	ao_changes_free(c);
+}
+
 static void a_parents_name_makes_no_difference(void **state)
 {
 	(void)state;
@@ -125,10 +157,9 @@ static void no_more_than_a_cap_of_groups(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(equal_changes_are_one_line),
-	    cmocka_unit_test(what_is_taken_away_is_told),
-	    cmocka_unit_test(a_parents_name_makes_no_difference),
-	    cmocka_unit_test(no_more_than_a_cap_of_groups),
+	    cmocka_unit_test(equal_changes_are_one_line),         cmocka_unit_test(what_is_taken_away_is_told),
+	    cmocka_unit_test(copies_of_secrets_are_told),         cmocka_unit_test(what_is_kept_is_no_change),
+	    cmocka_unit_test(a_parents_name_makes_no_difference), cmocka_unit_test(no_more_than_a_cap_of_groups),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
