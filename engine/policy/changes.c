@@ -7,6 +7,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "policy/plan.h"
 #include "json/difference.h"
 
 #include <ctype.h>
@@ -287,8 +288,10 @@ static bool add_wanted(ao_changes *c, const char *parent, const cJSON *before, c
 /** Adds what the new plan lacks. A copy that nobody watches goes with its parent and not before. */
 static void add_unwanted(ao_changes *c, const char *parent, const cJSON *item, const cJSON *after, const cJSON *children)
 {
-	const cJSON *was = ao_json_at(item, "object");
-	if (find_item(after, was) || (ao_json_at(item, "sources") && !find_object(children, was)))
+	const cJSON *was = ao_json_at(item, "object"), *metadata = ao_json_at(was, "metadata");
+	const char *namespace_ = ao_json_str(metadata, "namespace");
+	if (find_item(after, was) || (ao_json_at(item, "sources") && !find_object(children, was)) ||
+	    ao_plan_keeps(after, ao_json_str(was, "kind"), namespace_ ? namespace_ : "", ao_json_str(metadata, "name")))
 		return;
 	add_object(c, parent, was, NULL, children);
 }

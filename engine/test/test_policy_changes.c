@@ -124,6 +124,18 @@ static void copies_of_secrets_are_told(void **state)
 	ao_changes_free(c);
 }
 
+/** A part of a plan that is refused leaves the child as it is. */
+static void what_is_kept_is_no_change(void **state)
+{
+	(void)state;
+	ao_auto_json cJSON *before = plan("one", "a", "", ""), *live = children("one", 3);
+	ao_auto_json cJSON *after = parse("{\"objects\":[],\"kept\":[{\"kind\":\"Deployment\",\"namespace\":\"asya\",\"name\":\"one\"}]}");
+	ao_changes *c = ao_changes_new(NULL, NULL);
+	assert_false(ao_changes_add_plans(c, "asya/one", before, after, live));
+	assert_summary(c, "");
+	ao_changes_free(c);
+}
+
 static void a_parents_name_makes_no_difference(void **state)
 {
 	(void)state;
