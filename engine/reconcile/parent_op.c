@@ -101,14 +101,24 @@ static void send_secret(ao_pass *pass, cJSON *secret, ao_kube_fn fn)
 	ao_secrets_wipe(secret);
 }
 
+static void tell(ao_pass *pass, const char *verb)
+{
+	ao_pass_tell_change(pass, verb, SECRETS.kind, ao_json_str(current(pass), "object", "metadata", "name"), NULL);
+}
+
+/** Most writes change nothing, as the version says. Those that do are told: whoever else writes to it each time after us is seen by that. */
 static void on_written(void *arg, const ao_kube_answer *answer)
 {
 	ao_pass *pass = arg;
 	pass->call = NULL;
-	if (answer->error)
+	if (answer->error) {
 		fail_with(pass, "write", answer);
-	else
-		ao_pass_resume(pass, AO_OP_DONE);
+		return;
+	}
+	ao_span version = ao_span_at((ao_span){answer->body, answer->body_len}, "metadata", "resourceVersion");
+	if (pass->copy_version && !ao_span_is(version, pass->copy_version))
+		tell(pass, "updated");
+	ao_pass_resume(pass, AO_OP_DONE);
 }
 
 static void read_sources(ao_pass *pass);
@@ -122,6 +132,7 @@ static void on_made(void *arg, const ao_kube_answer *answer)
 		return;
 	}
 	pass->copy_uid = ao_span_text(ao_span_at((ao_span){answer->body, answer->body_len}, "metadata", "uid"));
+	tell(pass, "created");
 	read_sources(pass);
 }
 
@@ -189,8 +200,10 @@ static void on_there(void *arg, const ao_kube_answer *answer)
 		return;
 	}
 	ao_auto_str char *foreign = why_foreign(there, ao_json_at(current(pass), "object"));
-	if (!foreign)
+	if (!foreign) {
 		pass->copy_uid = ao_xstrdup(ao_json_str(there, "metadata", "uid"));
+		pass->copy_version = ao_xstrdup(ao_json_str(there, "metadata", "resourceVersion"));
+	}
 	ao_secrets_wipe(there);
 	if (foreign) /* of a parent that had the name before, it may be about to go */
 		fail(pass, "write", "AlreadyExists", foreign, true);
@@ -204,6 +217,7 @@ ao_op_result ao_op_copy_secret(ao_pass *pass, const cJSON *item)
 		   *name = ao_json_str(item, "object", "metadata", "name");
 	ao_auto_str char *path = ao_resource_path(&SECRETS, namespace_, name, NULL);
 	free(AO_TAKE(pass->copy_uid));
+	free(AO_TAKE(pass->copy_version));
 	pass->call = ao_kube_send(
 	    pass->reconciler->with.kube,
 	    &(ao_kube_request){.method = "GET", .path = path, .object = {&SECRETS, namespace_, name, NULL}, .fn = on_there, .arg = pass});

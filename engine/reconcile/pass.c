@@ -30,6 +30,7 @@ void ao_pass_free(ao_pass *pass)
 	cJSON_Delete(pass->outcome.finalize);
 	free(pass->plan.previous);
 	free(pass->copy_uid);
+	free(pass->copy_version);
 	free(pass->rolling.standings);
 	free(pass->rolling.ops);
 	free(pass->object.difference);
@@ -175,9 +176,9 @@ void ao_pass_parent_error(ao_pass *pass, const char *verb, const ao_kube_answer 
 		ao_pass_error(pass, verb, &pass->reconciler->manifest->kinds[0], "parent", object->name, answer);
 }
 
-static void tell_circle(ao_pass *pass, const ao_kind *kind, const char *name)
+static void tell_circle(ao_pass *pass, const char *kind, const char *name)
 {
-	uint64_t child = ao_hash(ao_hash(AO_HASH_INIT, kind->resource.kind, strlen(kind->resource.kind) + 1), name, strlen(name));
+	uint64_t child = ao_hash(ao_hash(AO_HASH_INIT, kind, strlen(kind) + 1), name, strlen(name));
 	const ao_object *object = ao_pass_object(pass);
 	const ao_parent *parent = pass->parent;
 	if (!object || !(parent->basis.reads & AO_READ_RELATED) ||
@@ -186,9 +187,17 @@ static void tell_circle(ao_pass *pass, const ao_kind *kind, const char *name)
 	ao_auto_str char *note = ao_xasprintf(
 	    "%s %s was changed %d times in a row though this object stayed as it is, because objects changed that policies ask for. Are "
 	    "these made of it? A circle has no end; it turns once a second at most",
-	    kind->resource.kind, name, AO_CIRCLE_TURNS);
+	    kind, name, AO_CIRCLE_TURNS);
 	ao_warn(AO_CORE, parent->key, "%s", note);
 	ao_pass_event(pass, object, true, "RelationCircle", NULL, note);
+}
+
+void ao_pass_tell_change(ao_pass *pass, const char *verb, const char *kind, const char *name, const char *difference)
+{
+	ao_info(AO_CORE, pass->parent->key, "%s %s %s%s%s%s", verb, kind, name, difference ? " (" : "", difference ? difference : "",
+		difference ? ")" : "");
+	if (strcmp(verb, "updated") == 0)
+		tell_circle(pass, kind, name);
 }
 
 void ao_pass_note_change(ao_pass *pass, const char *verb, const ao_kind *kind, const char *name)
@@ -200,11 +209,8 @@ void ao_pass_note_change(ao_pass *pass, const char *verb, const ao_kind *kind, c
 	ao_json_set_str(change, "name", name);
 	ao_json_set_str(change, "path", difference);
 	cJSON_AddItemToArray(pass->outcome.changed, change);
-	ao_info(AO_CORE, pass->parent->key, "%s %s %s%s%s%s", verb, kind->resource.kind, name, difference ? " (" : "",
-		difference ? difference : "", difference ? ")" : "");
 	ao_instruments_apply(pass->reconciler->with.metrics, kind->resource.kind, verb);
-	if (strcmp(verb, "updated") == 0)
-		tell_circle(pass, kind, name);
+	ao_pass_tell_change(pass, verb, kind->resource.kind, name, difference);
 }
 
 void ao_pass_interrupted(ao_pass *pass, const ao_err *err)

@@ -127,6 +127,7 @@ struct ao_pass {
 	} plan;
 	struct ao_secrets_call *secrets; /* being read; or NULL */
 	char *copy_uid;                  /* of the Secret that they are copied into; NULL: it is not there yet, or not looked at */
+	char *copy_version;              /* its resourceVersion before they are written; NULL: we have made it just now */
 	bool queue_waited;               /* the running operation has waited for its queue once */
 	struct {
 		ao_apply *apply;  /* in flight */
@@ -198,6 +199,8 @@ void ao_pass_parent_error(ao_pass *pass, const char *verb, const ao_kube_answer 
 cJSON *ao_pass_note_error(ao_pass *pass, const char *verb, const char *kind, const char *role, const char *name);
 /** Adds what was done to a child to the status's changes, the log and the metrics. */
 void ao_pass_note_change(ao_pass *pass, const char *verb, const ao_kind *kind, const char *name);
+/** The log's part of that alone. People are told of what is "updated" again and again. @param difference  a path; or NULL */
+void ao_pass_tell_change(ao_pass *pass, const char *verb, const char *kind, const char *name, const char *difference);
 /** The sandbox's clock stopped a call of the policies. Nobody is to blame; the pass will be tried again. */
 void ao_pass_interrupted(ao_pass *pass, const ao_err *err);
 /** Records an Event about the parent. @param action  NULL: the same as the reason */

@@ -7,6 +7,7 @@
 #define SECRET(namespace_, name, rest)                                                                                                     \
 	"{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"" name "\",\"namespace\":\"" namespace_                       \
 	"\",\"uid\":\"u-" name "\"" rest "}"
+#define VERSION(version) ",\"resourceVersion\":\"" version "\""
 #define OWNED(uid) ",\"ownerReferences\":[{\"kind\":\"Thing\",\"name\":\"other\",\"uid\":\"" uid "\",\"controller\":true}]}"
 #define SOURCE SECRET("ops", "broker", "},\"data\":{\"pw\":\"aHVudGVyMg==\"}")
 #define ABSENT "{\"kind\":\"Status\",\"reason\":\"NotFound\",\"message\":\"no\",\"details\":{\"name\":\"a-creds\",\"kind\":\"secrets\"}}"
@@ -27,7 +28,8 @@ typedef struct fixture {
 	ao_pass pass;
 	cJSON *item;
 	const char *there; /* the Secret that has the name of the copy; NULL: none */
-	ao_buf asked, written;
+	bool changes;      /* writing to it changes it */
+	ao_buf asked, written, told;
 	bool ended;
 	ao_op_result result;
 } fixture;
@@ -54,6 +56,13 @@ cJSON *ao_pass_note_error(ao_pass *pass, const char *verb, const char *kind, con
 
 void ao_pass_parent_error(ao_pass *pass, const char *verb, const ao_kube_answer *answer) { (void)pass, (void)verb, (void)answer; }
 
+void ao_pass_tell_change(ao_pass *pass, const char *verb, const char *kind, const char *name, const char *difference)
+{
+	(void)pass;
+	assert_null(difference);
+	ao_buf_printf(&current->told, "%s %s %s\n", verb, kind, name);
+}
+
 const ao_object *ao_pass_object(const ao_pass *pass)
 {
 	(void)pass;
@@ -79,15 +88,20 @@ static void answer(peer_conn *conn, const char *request)
 		peer_reply(conn, "404 Not Found", "", ABSENT);
 	} else {
 		ao_buf_printf(&f->written, "%s\n", strstr(request, "\r\n\r\n") + 4);
-		peer_reply(conn, "200 OK", "", SECRET("n", "a-creds", OWNED("u")));
+		peer_reply(conn, "200 OK", "",
+			   f->changes ? SECRET("n", "a-creds", VERSION("2") OWNED("u")) : SECRET("n", "a-creds", VERSION("1") OWNED("u")));
 	}
 }
 
-static void run(fixture *f, const char *there)
+static void run(fixture *f, const char *there, bool changes)
 {
-	*f = (fixture){.loop = ao_loop_new(), .there = there, .manifest = {.field_manager = (char *)"m"}, .parent = {.key = (char *)"n/a"}};
+	*f = (fixture){.loop = ao_loop_new(),
+		       .there = there,
+		       .changes = changes,
+		       .manifest = {.field_manager = (char *)"m"},
+		       .parent = {.key = (char *)"n/a"}};
 	current = f;
-	f->asked = f->written = ao_buf_init(1 << 16);
+	f->asked = f->written = f->told = ao_buf_init(1 << 16);
 	ao_log_setup(AO_LOG_ERROR, false);
 	peer_start(&f->peer, f->loop, answer, f);
 	f->config = (ao_kubeconfig){.server = ao_xasprintf("http://127.0.0.1:%d", f->peer.port)};
@@ -106,6 +120,7 @@ static void end(fixture *f)
 {
 	ao_secrets_cancel(f->pass.secrets);
 	free(f->pass.copy_uid);
+	free(f->pass.copy_version);
 	cJSON_Delete(f->pass.outcome.errors);
 	ao_kube_free(f->reconciler.with.kube);
 	peer_stop(&f->peer);
@@ -114,6 +129,7 @@ static void end(fixture *f)
 	cJSON_Delete(f->item);
 	ao_buf_free(&f->asked);
 	ao_buf_free(&f->written);
+	ao_buf_free(&f->told);
 	free(f->config.server);
 }
 
@@ -125,7 +141,7 @@ static void a_secret_that_is_not_the_parents_stays_as_it_is(void **state)
 	(void)state;
 	for (size_t i = 0; i < AO_LEN(THERE); i++) {
 		fixture f;
-		run(&f, THERE[i]);
+		run(&f, THERE[i], true);
 		assert_null(f.written.data);
 		assert_int_equal(f.result, AO_OP_STOP);
 		assert_non_null(strstr(ao_json_str(f.pass.outcome.errors->child, "message"), WHOSE[i]));
@@ -137,7 +153,7 @@ static void the_parents_own_is_written_by_its_uid(void **state)
 {
 	fixture f;
 	(void)state;
-	run(&f, SECRET("n", "a-creds", OWNED("u")));
+	run(&f, SECRET("n", "a-creds", OWNED("u")), true);
 	assert_int_equal(f.result, AO_OP_DONE);
 	assert_string_equal(f.asked.data, "GET GET source PATCH ");
 	assert_non_null(strstr(f.written.data, "\"uid\":\"u-a-creds\""));
@@ -150,12 +166,26 @@ static void one_that_is_not_there_is_made_before_it_is_filled(void **state)
 {
 	fixture f;
 	(void)state;
-	run(&f, NULL);
+	run(&f, NULL, true);
 	assert_int_equal(f.result, AO_OP_DONE);
 	assert_string_equal(f.asked.data, "GET GET source POST GET source PATCH ");
 	assert_non_null(strstr(strchr(f.written.data, '\n'), "\"uid\":\"u-a-creds\""));
 	assert_null(memmem(f.written.data, (size_t)(strchr(f.written.data, '\n') - f.written.data), "aHVudGVyMg", 10));
+	assert_string_equal(f.told.data ? f.told.data : "", "created Secret a-creds\n");
 	end(&f);
+}
+
+/** Somebody else may write to it, too, each time after us. That is seen in the log, and rest is not. */
+static void what_a_write_has_changed_is_told(void **state)
+{
+	(void)state;
+	for (int changes = 0; changes < 2; changes++) {
+		fixture f;
+		run(&f, SECRET("n", "a-creds", VERSION("1") OWNED("u")), changes);
+		assert_int_equal(f.result, AO_OP_DONE);
+		assert_string_equal(f.told.data ? f.told.data : "", changes ? "updated Secret a-creds\n" : "");
+		end(&f);
+	}
 }
 
 int main(void)
@@ -164,6 +194,7 @@ int main(void)
 	    cmocka_unit_test(a_secret_that_is_not_the_parents_stays_as_it_is),
 	    cmocka_unit_test(the_parents_own_is_written_by_its_uid),
 	    cmocka_unit_test(one_that_is_not_there_is_made_before_it_is_filled),
+	    cmocka_unit_test(what_a_write_has_changed_is_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
