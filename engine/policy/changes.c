@@ -285,15 +285,13 @@ static bool add_wanted(ao_changes *c, const char *parent, const cJSON *before, c
 	return ao_changes_replace_pods(was, is);
 }
 
-/** Adds what the new plan lacks. A copy that nobody watches goes with its parent and not before. */
-static void add_unwanted(ao_changes *c, const char *parent, const cJSON *item, const cJSON *after, const cJSON *children)
+/** Does what the plan lacks stay all the same? A plan that waits may want it later, and a copy that nobody watches goes with its parent. */
+static bool stays(const cJSON *plan, const cJSON *item, const cJSON *children)
 {
-	const cJSON *was = ao_json_at(item, "object"), *metadata = ao_json_at(was, "metadata");
+	const cJSON *object = ao_json_at(item, "object"), *metadata = ao_json_at(object, "metadata");
 	const char *namespace_ = ao_json_str(metadata, "namespace");
-	if (find_item(after, was) || (ao_json_at(item, "sources") && !find_object(children, was)) ||
-	    ao_plan_keeps(after, ao_json_str(was, "kind"), namespace_ ? namespace_ : "", ao_json_str(metadata, "name")))
-		return;
-	add_object(c, parent, was, NULL, children);
+	return ao_json_at(plan, "waits") || (ao_json_at(item, "sources") && !find_object(children, object)) ||
+	       ao_plan_keeps(plan, ao_json_str(object, "kind"), namespace_ ? namespace_ : "", ao_json_str(metadata, "name"));
 }
 
 bool ao_changes_add_plans(ao_changes *c, const char *parent, const cJSON *before, const cJSON *after, const cJSON *children)
@@ -304,7 +302,8 @@ bool ao_changes_add_plans(ao_changes *c, const char *parent, const cJSON *before
 		cJSON_ArrayForEach (item, ao_json_at(after, LISTS[i]))
 			replaces = add_wanted(c, parent, before, item, children) || replaces;
 		cJSON_ArrayForEach (item, ao_json_at(before, LISTS[i]))
-			add_unwanted(c, parent, item, after, children);
+			if (!find_item(after, ao_json_at(item, "object")) && !stays(after, item, children))
+				add_object(c, parent, ao_json_at(item, "object"), NULL, children);
 	}
 	ao_changes_add_queues(c, parent, before, after);
 	return replaces;

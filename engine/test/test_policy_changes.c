@@ -124,16 +124,20 @@ static void copies_of_secrets_are_told(void **state)
 	ao_changes_free(c);
 }
 
-/** A part of a plan that is refused leaves the child as it is. */
-static void what_is_kept_is_no_change(void **state)
+/** A part of a plan that is refused leaves the child as it is, and so does a plan that waits: what it lacks may come later. */
+static void what_stays_is_no_change(void **state)
 {
 	(void)state;
-	ao_auto_json cJSON *before = plan("one", "a", "", ""), *live = children("one", 3);
-	ao_auto_json cJSON *after = parse("{\"objects\":[],\"kept\":[{\"kind\":\"Deployment\",\"namespace\":\"asya\",\"name\":\"one\"}]}");
-	ao_changes *c = ao_changes_new(NULL, NULL);
-	assert_false(ao_changes_add_plans(c, "asya/one", before, after, live));
-	assert_summary(c, "");
-	ao_changes_free(c);
+	static const char *const STAYS[] = {"\"kept\":[{\"kind\":\"Deployment\",\"namespace\":\"asya\",\"name\":\"one\"}]",
+					    "\"waits\":[{\"role\":\"store\",\"kind\":\"Service\",\"name\":\"s\"}]"};
+	for (size_t i = 0; i < AO_LEN(STAYS); i++) {
+		ao_auto_str char *text = ao_xasprintf("{\"objects\":[],%s}", STAYS[i]);
+		ao_auto_json cJSON *before = plan("one", "a", "", ""), *after = parse(text), *live = children("one", 3);
+		ao_changes *c = ao_changes_new(NULL, NULL);
+		assert_false(ao_changes_add_plans(c, "asya/one", before, after, live));
+		assert_summary(c, "");
+		ao_changes_free(c);
+	}
 }
 
 static void a_parents_name_makes_no_difference(void **state)
@@ -170,7 +174,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(equal_changes_are_one_line),         cmocka_unit_test(what_is_taken_away_is_told),
-	    cmocka_unit_test(copies_of_secrets_are_told),         cmocka_unit_test(what_is_kept_is_no_change),
+	    cmocka_unit_test(copies_of_secrets_are_told),         cmocka_unit_test(what_stays_is_no_change),
 	    cmocka_unit_test(a_parents_name_makes_no_difference), cmocka_unit_test(no_more_than_a_cap_of_groups),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
