@@ -43,7 +43,7 @@ local function check_object(host, entry, kinds)
     blame(host, entry, '%s is planned as shared: the manifest, or `kinds` of the policy, must say shared = true', object.kind)
   elseif not entry.shared and not declared.owned then
     blame(host, entry, '%s is declared with shared = true: plan it with plan:shared', object.kind)
-  elseif not entry.shared and declared.unseen then
+  elseif declared.unseen then
     blame(host, entry, "only metadata of each %s is seen (projection = 'metadata'): it can be kept, and a Secret copied, but not compared", object.kind)
   end
 end

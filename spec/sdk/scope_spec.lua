@@ -136,6 +136,14 @@ describe('children of which only metadata is seen', function()
     fails("role 'a': only metadata of each Secret is seen (projection = 'metadata'): it can be kept, and a Secret copied, but not compared", plan,
       load(with(INSIDE, SECRET), "{ apiVersion = 'v1', kind = 'Secret', metadata = { name = 's' } }"), { name = 'a', namespace = 'one' })
   end)
+
+  it('are not shared in another row: the mark of another class would not be seen either', function()
+    local both = with(INSIDE, SECRET .. ", { apiVersion = 'v1', kind = 'Secret', plural = 'secrets', shared = true }")
+    local b = bundle.load({ { name = 'manifest.lua', origin = '', source = "return require 'policy'.manifest { " .. both .. ' }' },
+      { name = 'p.lua', origin = '', source = [[return require 'policy'.define { name = 'p', render = function(_, _, plan)
+        plan:shared('s', { apiVersion = 'v1', kind = 'Secret', metadata = { name = 's' } }) end }]] } }, nil, host)
+    fails("role 's': only metadata of each Secret is seen (projection = 'metadata')", plan, b, { name = 'a', namespace = 'one' })
+  end)
 end)
 
 describe('rights', function()
