@@ -84,9 +84,9 @@ local function own(host, entry, parent, reference, around)
   if not reference then
     return
   end
-  if row.by_label and not entry.sources then
+  if row.by_label then
     mark_owner(entry, parent, around.component)
-    if not around.decorates then return end
+    if not (around.decorates or entry.sources) then return end -- a copy is where a reference may be, and has both
   end
   local owners = json.array {}
   for _, owner in ipairs(metadata.ownerReferences or {}) do

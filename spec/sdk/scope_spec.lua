@@ -137,6 +137,17 @@ describe('children of which only metadata is seen', function()
       load(with(INSIDE, SECRET), "{ apiVersion = 'v1', kind = 'Secret', metadata = { name = 's' } }"), { name = 'a', namespace = 'one' })
   end)
 
+  it('are seen as copies by their label where the row says that a label tells whose they are', function()
+    local b = bundle.load({ { name = 'manifest.lua', origin = '', source = "return require 'policy'.manifest { "
+        .. with(INSIDE, (SECRET:gsub(' }$', ", owned_by = 'label' }"))) .. ' }' },
+      { name = 'p.lua', origin = '', source = [[return require 'policy'.define { name = 'p', render = function(_, _, plan)
+        plan:copy_secret('s', { metadata = { name = 's' } }, { k = { namespace = 'o', name = 'n', key = 'k' } }) end }]] } }, nil, host)
+    local metadata = plan(b, { name = 'a', namespace = 'one' }).copies[1].object.metadata
+    assert.equal('u-1', (metadata.labels or {})['team-operator/owner-uid'])
+    assert.equal('one/a', metadata.annotations['team-operator/owner'])
+    assert.equal('u-1', metadata.ownerReferences[1].uid)
+  end)
+
   it('are not shared in another row: the mark of another class would not be seen either', function()
     local both = with(INSIDE, SECRET .. ", { apiVersion = 'v1', kind = 'Secret', plural = 'secrets', shared = true }")
     local b = bundle.load({ { name = 'manifest.lua', origin = '', source = "return require 'policy'.manifest { " .. both .. ' }' },
