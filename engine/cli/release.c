@@ -215,14 +215,14 @@ static int settle_lease(release *r, ao_err **reterr)
 static int run(release *r, const ao_session_flags *flags, ao_err **reterr)
 {
 	ao_auto_sources ao_sources sources = {0};
-	ao_auto_json cJSON *manifest = NULL;
+	ao_auto_err ao_err *refused = NULL;
 	int code = ao_session_open(flags, &r->session, reterr);
 	if (code == 0)
 		code = ao_session_sources(&r->session, &(ao_load_options){0}, &sources, NULL, reterr);
 	if (code == 0)
-		code = ao_bundle_peek_manifest(&sources, &manifest, reterr);
-	if (code == 0)
-		code = ao_manifest_read(manifest, &r->manifest, reterr);
+		code = ao_load_manifest(r->session.bundle_dir, &sources, &r->manifest, &refused, reterr);
+	if (refused)
+		fprintf(stderr, "warning: the manifest in ConfigMaps is not used, as no operator uses it: %s\n", ao_err_text(refused));
 	if (code == 0 && !r->manifest->finalizer)
 		code = ao_err_set(reterr, -EINVAL, "the policies name no finalizer, so there is none to release");
 	if (code == 0)

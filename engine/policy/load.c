@@ -31,6 +31,40 @@ int ao_load_base_manifest(const char *bundle_dir, cJSON **ret, ao_err **reterr)
 	return r < 0 && ao_load_folder(bundle_dir) ? ao_err_wrap(reterr, "bundle %s", bundle_dir) : r;
 }
 
+/** Parents of the first kind would be left with our finalizer, and nobody would ask who else works on the other one. */
+static int check_parent(const ao_resource *wanted, const ao_resource *is, ao_err **reterr)
+{
+	if (!wanted || ao_manifest_one_kind(wanted, is))
+		return 0;
+	return ao_err_set(
+	    reterr, -EINVAL,
+	    "manifest: the parent is %s (%s), and this operator works on %s (%s): an edit cannot change that; another kind needs "
+	    "a bundle of its own, and rights to it",
+	    is->kind, is->api_version, wanted->kind, wanted->api_version);
+}
+
+int ao_load_manifest(const char *bundle_dir, const ao_sources *sources, ao_manifest **ret, ao_err **ret_refused, ao_err **reterr)
+{
+	ao_auto_json cJSON *base = NULL, *wanted = NULL;
+	ao_auto_manifest ao_manifest *ours = NULL, *theirs = NULL;
+	ao_auto_err ao_err *why = NULL;
+	int r = ao_load_base_manifest(bundle_dir, &base, reterr);
+	if (r == 0)
+		r = ao_manifest_read(base, &ours, reterr);
+	if (r < 0)
+		return r;
+	r = ao_bundle_peek_manifest(sources, &wanted, &why);
+	if (r == 0)
+		r = ao_manifest_read(wanted, &theirs, &why);
+	if (r == 0)
+		r = check_parent(&ours->kinds[0].resource, &theirs->kinds[0].resource, &why);
+	if (r == -EINTR)
+		return ao_err_set(reterr, r, "%s", ao_err_text(why));
+	*ret = r == 0 ? AO_TAKE(theirs) : AO_TAKE(ours);
+	*ret_refused = AO_TAKE(why);
+	return 0;
+}
+
 int ao_load_sources(const ao_load_options *options, ao_sources *sources, ao_err **reterr)
 {
 	int r = ao_load_base(options->bundle_dir, sources, reterr);
@@ -136,18 +170,6 @@ int ao_load_settings(const ao_load_options *options, const ao_sources *sources, 
 	if (r == 0 && ret_seen)
 		*ret_seen = ao_settings_for_policies(peeked, *ret);
 	return r;
-}
-
-/** Parents of the first kind would be left with our finalizer, and nobody would ask who else works on the other one. */
-static int check_parent(const ao_resource *wanted, const ao_resource *is, ao_err **reterr)
-{
-	if (!wanted || ao_manifest_one_kind(wanted, is))
-		return 0;
-	return ao_err_set(
-	    reterr, -EINVAL,
-	    "manifest: the parent is %s (%s), and this operator works on %s (%s): an edit cannot change that; another kind needs "
-	    "a bundle of its own, and rights to it",
-	    is->kind, is->api_version, wanted->kind, wanted->api_version);
 }
 
 int ao_load_with(const ao_load_options *options, const ao_sources *sources, const cJSON *settings, const cJSON *seen, ao_loaded *ret,

@@ -53,6 +53,14 @@ int ao_load_config(const char *path, cJSON **ret, ao_err **reterr);
 int ao_load_base(const char *bundle_dir, ao_sources *sources, ao_err **reterr);
 /** The manifest of the base. @return 0; -EINVAL with folder, file and line; as ao_load_base(); the caller frees */
 int ao_load_base_manifest(const char *bundle_dir, cJSON **ret, ao_err **reterr);
+/**
+ * The manifest that an operator of this base works with when `sources`, which hold the base, are wanted of it: theirs, or that of the base
+ * where it would refuse theirs, because nothing can be read there or it is for other parents.
+ * @param ret          the caller frees
+ * @param ret_refused  why theirs is refused; NULL: it is not; the caller frees
+ * @return as ao_load_base_manifest(); -EINTR the sandbox's clock
+ */
+int ao_load_manifest(const char *bundle_dir, const ao_sources *sources, ao_manifest **ret, ao_err **ret_refused, ao_err **reterr);
 /** The files of the base and of --policies. */
 int ao_load_sources(const ao_load_options *options, ao_sources *sources, ao_err **reterr);
 /**

@@ -122,6 +122,35 @@ static void a_later_manifest_is_for_the_same_parents(void **state)
 	}
 }
 
+/** Who works on what an operator worked on must not take the word of an edit that it has refused. */
+static void a_refused_manifest_is_nobodys(void **state)
+{
+	(void)state;
+	static const char OF[] = "return require 'policy'.manifest { parent = '%s', children = {} }", *const DIR =
+													  "policies/examples/greeting";
+	static const struct {
+		const char *parent, *refused, *is;
+	} ROWS[] = {
+	    {"other.example.com/v1 Worker", "the parent is Worker (other.example.com/v1), and this operator works on Greeting",
+	     "demo.example.com/v1"},
+	    {"nonsense", "manifest.lua:1: policy.manifest.parent", "demo.example.com/v1"},
+	    {"demo.example.com/v2 Greeting", NULL, "demo.example.com/v2"},
+	};
+	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
+		ao_auto_sources ao_sources sources = {0};
+		ao_auto_manifest ao_manifest *manifest = NULL;
+		ao_auto_err ao_err *refused = NULL, *err = NULL;
+		ao_auto_str char *text = ao_xasprintf(OF, ROWS[i].parent);
+		assert_int_equal(ao_load_base(DIR, &sources, NULL), 0);
+		ao_sources_lay(&sources, "manifest.lua", text, strlen(text), "configmap ops/edit");
+		assert_int_equal(ao_load_manifest(DIR, &sources, &manifest, &refused, &err), 0);
+		assert_string_equal(manifest->kinds[0].resource.api_version, ROWS[i].is);
+		assert_string_equal(manifest->kinds[0].resource.kind, "Greeting");
+		assert_int_equal(!ROWS[i].refused, !refused);
+		assert_true(!refused || strstr(ao_err_text(refused), ROWS[i].refused));
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -129,6 +158,7 @@ int main(void)
 	    cmocka_unit_test(parameters_of_a_policy_that_is_there_are_checked),
 	    cmocka_unit_test(a_configuration_for_several_bundles_is_read_by_each),
 	    cmocka_unit_test(a_later_manifest_is_for_the_same_parents),
+	    cmocka_unit_test(a_refused_manifest_is_nobodys),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
