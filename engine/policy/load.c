@@ -60,6 +60,11 @@ int ao_load_manifest(const char *bundle_dir, const ao_sources *sources, ao_manif
 		r = check_parent(&ours->kinds[0].resource, &theirs->kinds[0].resource, &why);
 	if (r == -EINTR)
 		return ao_err_set(reterr, r, "%s", ao_err_text(why));
+	if (r == 0) {
+		char *another = theirs->lease;
+		theirs->lease = ours->lease; /* an operator takes it before it reads ConfigMaps */
+		ours->lease = another;
+	}
 	*ret = r == 0 ? AO_TAKE(theirs) : AO_TAKE(ours);
 	*ret_refused = AO_TAKE(why);
 	return 0;

@@ -55,7 +55,7 @@ int ao_load_base(const char *bundle_dir, ao_sources *sources, ao_err **reterr);
 int ao_load_base_manifest(const char *bundle_dir, cJSON **ret, ao_err **reterr);
 /**
  * The manifest that an operator of this base works with when `sources`, which hold the base, are wanted of it: theirs, or that of the base
- * where it would refuse theirs, because nothing can be read there or it is for other parents.
+ * where it would refuse theirs, because nothing can be read there or it is for other parents.  The lease is that of the base in any case.
  * @param ret          the caller frees
  * @param ret_refused  why theirs is refused; NULL: it is not; the caller frees
  * @return as ao_load_base_manifest(); -EINTR the sandbox's clock

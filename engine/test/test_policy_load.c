@@ -122,6 +122,22 @@ static void a_later_manifest_is_for_the_same_parents(void **state)
 	}
 }
 
+/** Which lease it takes an operator says before it reads ConfigMaps. Whoever stops it must take that one. */
+static void the_lease_is_the_bases(void **state)
+{
+	(void)state;
+	static const char TEXT[] =
+	    "return require 'policy'.manifest { parent = 'demo.example.com/v1 Greeting', children = {}, lease = 'another' }";
+	ao_auto_sources ao_sources sources = {0};
+	ao_auto_manifest ao_manifest *manifest = NULL;
+	ao_auto_err ao_err *refused = NULL, *err = NULL;
+	assert_int_equal(ao_load_base("policies/examples/greeting", &sources, NULL), 0);
+	ao_sources_lay(&sources, "manifest.lua", TEXT, strlen(TEXT), "configmap ops/edit");
+	assert_int_equal(ao_load_manifest("policies/examples/greeting", &sources, &manifest, &refused, &err), 0);
+	assert_null(refused);
+	assert_string_equal(manifest->lease, "greeting-operator.demo.example.com");
+}
+
 /** Who works on what an operator worked on must not take the word of an edit that it has refused. */
 static void a_refused_manifest_is_nobodys(void **state)
 {
@@ -159,6 +175,7 @@ int main(void)
 	    cmocka_unit_test(a_configuration_for_several_bundles_is_read_by_each),
 	    cmocka_unit_test(a_later_manifest_is_for_the_same_parents),
 	    cmocka_unit_test(a_refused_manifest_is_nobodys),
+	    cmocka_unit_test(the_lease_is_the_bases),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
