@@ -261,6 +261,8 @@ int ao_sides_new(ao_session *session, const ao_load_options *load, ao_sides **re
 	s->load.policies_dir = NULL;
 	int r = ao_session_manifest(session, &s->manifest, reterr);
 	if (r == 0)
+		s->load.parent = &s->manifest->kinds[0].resource;
+	if (r == 0)
 		r = load_sides(s, load->policies_dir, reterr);
 	if (r < 0)
 		ao_sides_free(s);
