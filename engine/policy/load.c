@@ -38,8 +38,8 @@ static int check_parent(const ao_resource *wanted, const ao_resource *is, ao_err
 		return 0;
 	return ao_err_set(
 	    reterr, -EINVAL,
-	    "manifest: the parent is %s (%s), and this operator works on %s (%s): an edit cannot change that; another kind needs "
-	    "a bundle of its own, and rights to it",
+	    "manifest: the parent is %s (%s), and this operator works on %s (%s): an edit cannot change that. Take it back, or "
+	    "start the operator with a bundle, and rights, for the other kind",
 	    is->kind, is->api_version, wanted->kind, wanted->api_version);
 }
 
