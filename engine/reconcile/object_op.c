@@ -27,8 +27,7 @@ void ao_parent_leave(ao_parent *parent, const char *id, const ao_object *object)
 	memo->seen = true;
 }
 
-/** The caller frees it. */
-static char *memo_id(const ao_kind *kind, const cJSON *desired)
+char *ao_memo_id(const ao_kind *kind, const cJSON *desired)
 {
 	const char *namespace_ = ao_json_str(desired, "metadata", "namespace");
 	return ao_xasprintf("%s %s%s%s", kind->resource.kind, namespace_ ? namespace_ : "", namespace_ ? "/" : "",
@@ -37,7 +36,7 @@ static char *memo_id(const ao_kind *kind, const cJSON *desired)
 
 static ao_memo *memo_for(ao_pass *pass, const ao_kind *kind, const cJSON *desired)
 {
-	ao_auto_str char *id = memo_id(kind, desired);
+	ao_auto_str char *id = ao_memo_id(kind, desired);
 	return ao_parent_memo(pass->parent, id);
 }
 
@@ -124,7 +123,7 @@ static void on_applied(void *arg, const ao_kube_answer *answer, bool created)
 	pass->ops[pass->at].wrote = true;
 	uint64_t observed; /* of the answer: what came after it, and is in the cache already, has yet to be compared */
 	if (ao_world_put_answer(pass->reconciler->with.world, kind, AO_WROTE_OBJECT, answer, &observed))
-		*memo_for(pass, kind, desired) = (ao_memo){current_digest(pass), observed, true};
+		*memo_for(pass, kind, desired) = (ao_memo){.desired = current_digest(pass), .observed = observed, .seen = true};
 	ao_pass_note_change(pass,
 			    created                  ? "created"
 			    : pass->object.restoring ? "restored"
@@ -227,7 +226,7 @@ static ao_op_result leave_outdated(ao_pass *pass, const ao_kind *kind, const cJS
 		parent->outdated = cJSON_CreateArray();
 	cJSON_AddItemToArray(parent->outdated, note);
 	parent->replacing |= way_of(item) != AO_UPDATE_ON_DELETE;
-	ao_auto_str char *id = memo_id(kind, ao_json_at(item, "object"));
+	ao_auto_str char *id = ao_memo_id(kind, ao_json_at(item, "object"));
 	ao_parent_leave(parent, id, observed);
 	return AO_OP_DONE;
 }

@@ -6,9 +6,13 @@
  * while it took them away.  So it asks for those that the plan names: one that is there, was written by us and has no owner was let go, and
  * what it works on must stay.
  */
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "kube/managed.h"
 #include "reconcile/pass.h"
+
+#define STUCK_MS 60000 /* a right that was taken from us is not waited for for ever */
 
 static const cJSON *current(const ao_pass *pass) { return ao_json_at(pass->ops[pass->at].item, "object"); }
 
@@ -17,6 +21,18 @@ static const ao_kind *kind_of(const ao_pass *pass, const cJSON *object) { return
 bool ao_pass_is_orphaning(const ao_pass *pass) { return ao_map_get(pass->reconciler->orphaning, pass->parent->uid) != NULL; }
 
 void ao_pass_note_orphaning(ao_reconciler *reconciler, const char *uid) { ao_map_put(reconciler->orphaning, uid, reconciler); }
+
+/** We may not know whether it was let go. What it would work on stays, and the parent may go. */
+static void give_up(ao_pass *pass, const char *message)
+{
+	const ao_object *object = ao_pass_object(pass);
+	ao_auto_str char *note =
+	    ao_xasprintf("what it had at brokers is left there, because it cannot be known whether a child still works on it: %s", message);
+	ao_warn(AO_CORE, pass->parent->key, "%s", note);
+	if (object)
+		ao_pass_event(pass, object, true, "QueueLeft", NULL, note);
+	ao_pass_note_orphaning(pass->reconciler, pass->parent->uid);
+}
 
 static void on_read(void *arg, const ao_kube_answer *answer)
 {
@@ -28,6 +44,11 @@ static void on_read(void *arg, const ao_kube_answer *answer)
 	if (!wrong.error && ao_json_parse(answer->body, answer->body_len, &live, NULL) < 0) {
 		wrong.error = -EBADMSG;
 		wrong.message = "the server's answer makes no sense";
+	}
+	if (wrong.status == 403 && ao_mono_ms() - pass->parent->release_ms > STUCK_MS) {
+		give_up(pass, wrong.message);
+		ao_pass_resume(pass, AO_OP_DONE);
+		return;
 	}
 	if (wrong.error && wrong.error != -ENOENT) {
 		const cJSON *object = current(pass);
@@ -41,12 +62,20 @@ static void on_read(void *arg, const ao_kube_answer *answer)
 	ao_pass_resume(pass, AO_OP_DONE);
 }
 
+static bool is_taken(const ao_pass *pass, const ao_kind *kind, const cJSON *object)
+{
+	ao_auto_str char *id = ao_memo_id(kind, object);
+	const ao_memo *memo = ao_map_get(pass->parent->memos, id);
+	return memo && memo->taken;
+}
+
 ao_op_result ao_op_ask_orphan(ao_pass *pass, const cJSON *item)
 {
 	const cJSON *object = ao_json_at(item, "object");
 	const ao_kind *kind = kind_of(pass, object);
 	const char *namespace_ = ao_json_str(object, "metadata", "namespace"), *name = ao_json_str(object, "metadata", "name");
-	if (ao_pass_is_orphaning(pass) || !kind || kind->by_label || !name || cJSON_IsTrue(ao_json_at(item, "shared")))
+	if (ao_pass_is_orphaning(pass) || !kind || kind->by_label || !name || cJSON_IsTrue(ao_json_at(item, "shared")) ||
+	    is_taken(pass, kind, object))
 		return AO_OP_DONE;
 	ao_auto_str char *path = ao_resource_path(&kind->resource, namespace_, name, NULL);
 	pass->call = ao_kube_send(

@@ -18,6 +18,7 @@ typedef struct ao_memo {
 	uint64_t desired;  /* digest of what we rendered */
 	uint64_t observed; /* spec_digest of the object that is in effect equal to it */
 	bool seen;         /* wanted by the plan of the pass that is running */
+	bool taken;        /* its parent goes, and we have deleted it */
 } ao_memo;
 
 /** The few numbers that are kept about the passes over a parent. */
@@ -80,8 +81,8 @@ typedef struct ao_parent {
 	bool edited;        /* somebody has changed it, and waits */
 	char *finalizing;   /* what policies still wait for before it may go, as it was told last; or NULL */
 	uint64_t stopped_ms;  /* when the clock first stopped policies that were asked whether it may go, monotonic; 0: never */
-	bool had_child;       /* it had one when we first saw that, or later: if there is none now, we took it away */
 	uint64_t release_ms;  /* when we first saw that it is being deleted; 0: it is not */
+	bool lost_child;      /* ... and we have deleted one of its children, or seen one go */
 	struct ao_pass *pass; /* running, or NULL */
 	ao_circle circle;     /* of changes that objects which it asks for have made us do */
 	ao_pass_times times;  /* for /debug/ */
@@ -256,6 +257,8 @@ ao_op_result ao_op_ask_orphan(ao_pass *pass, const cJSON *item);
 /* ---- object_op.c: one object of the plan, own or shared ---- */
 
 ao_op_result ao_op_object(ao_pass *pass, const cJSON *item);
+/** What names the memo of this object of a plan: "Deployment asya/resize". The caller frees. */
+char *ao_memo_id(const ao_kind *kind, const cJSON *desired);
 /** The memo of a child, which is made when there is none. @param id "Deployment asya/resize" */
 ao_memo *ao_parent_memo(ao_parent *parent, const char *id);
 /** Remembers how a child looks that stays as it is though the plan does not want it so: that is no news next time. */

@@ -416,6 +416,14 @@ static ao_op_result push_release(ao_pass *pass, const cJSON *item)
 	return AO_OP_DONE;
 }
 
+/** The plan of an invalid parent names no children. Had it some, and are they let go of, they work on its queues, and nobody knows. */
+static bool may_have_orphans(const ao_pass *pass, const ao_object *object)
+{
+	char *const *path = pass->reconciler->manifest->digest_path;
+	ao_auto_str char *carried = path ? ao_object_text(object, path) : NULL;
+	return pass->parent->invalid && !pass->parent->lost_child && (carried || !path);
+}
+
 ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item)
 {
 	(void)item;
@@ -426,18 +434,23 @@ ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item)
 	if (!ao_pass_make_plan(pass, object))
 		return AO_OP_END;
 	const cJSON *queues = ao_json_at(pass->plan.tree, "queues"), *why = parent->policy_error ? parent->policy_error : parent->invalid;
-	if (why && !cJSON_GetArraySize(queues)) {
+	bool unsure = cJSON_GetArraySize(queues) && may_have_orphans(pass, object);
+	if (why && (unsure || !cJSON_GetArraySize(queues))) {
 		ao_auto_str char *note =
 		    ao_xasprintf("released without a plan, what it had at brokers is left there: %s", ao_json_str(why, "message"));
 		ao_warn(AO_CORE, object->key, "%s", note);
 		ao_pass_event(pass, object, true, "QueueLeft", NULL, note);
 		ao_pass_leave(pass, ao_xstrdup("what it had at brokers is left there"));
 	}
+	if (unsure) {
+		ao_pass_push(pass, ao_op_remove_finalizer, NULL);
+		return AO_OP_DONE;
+	}
 	if (cJSON_GetArraySize(queues) && !ao_reconciler_all_planned(pass->reconciler) && ao_mono_ms() - parent->release_ms < STUCK_MS) {
 		pass->outcome.requeue_after = 1;
 		return AO_OP_END;
 	}
-	if (!parent->had_child && cJSON_GetArraySize(queues))
+	if (cJSON_GetArraySize(queues))
 		push_each(pass, "objects", ao_op_ask_orphan);
 	ao_pass_push(pass, push_release, NULL);
 	return AO_OP_DONE;

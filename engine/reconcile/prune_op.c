@@ -129,6 +129,8 @@ static void on_deleted(void *arg, const ao_kube_answer *answer)
 		ao_pass_resume(pass, AO_OP_STOP);
 		return;
 	}
+	ao_auto_str char *id = ao_xasprintf("%s %s", pass->child.kind->resource.kind, pass->child.key);
+	ao_parent_memo(pass->parent, id)->taken = pass->parent->lost_child = true;
 	ao_info(AO_CORE, pass->parent->key, "deleted %s %s", pass->child.kind->resource.kind, pass->child.name);
 	pass->outcome.requeue_after = LOOK_AGAIN_S; /* the watch tells earlier that it is gone */
 	ao_pass_resume(pass, AO_OP_END);
@@ -145,9 +147,9 @@ ao_op_result ao_op_children(ao_pass *pass, const cJSON *item)
 	ao_world_each_child(pass->reconciler->with.world, parent->uid, find_child, &found);
 	if (!found.object)
 		return AO_OP_DONE;
-	parent->had_child = true;
 	if (!found.object->deleting)
 		return ao_pass_delete_child(pass, found.kind, found.object, on_deleted);
+	parent->lost_child = true;
 	pass->outcome.requeue_after = LOOK_AGAIN_S;
 	pass->plan.previous = ao_xstrdup(parent->carried);
 	return AO_OP_STOP; /* somebody else's finalizer holds it: that is worth saying */

@@ -1,0 +1,237 @@
+/*
+ * test_reconcile_orphan.c -- a parent that is to go and has no children: were they taken away by an operator before us, or has Kubernetes let
+ * go of them?  A peer plays the server; queues are not asked for at brokers, but noted.
+ */
+#include "test/patience.h"
+#include "test/test_net_peer.h"
+#include "test/test_reconcile_operator.h"
+
+#define POLICY                                                                                                                             \
+	"return require 'policy'.define { name = 'p',"                                                                                     \
+	" validate = function(owner) if owner.spec.bad then return require 'policy'.invalid('spec.bad', 'no') end end,"                    \
+	" render = function(owner, ctx, plan) plan:add('thing', { apiVersion = 'v1', kind = 'Thing', metadata = { name = 'a' } }) end,"    \
+	" queues = function(owner, ctx, plan) plan:queue { name = 'q', transport = 't' } end }"
+#define GONE "{\"kind\":\"Status\",\"reason\":\"NotFound\",\"message\":\"no\",\"details\":{\"name\":\"a\",\"kind\":\"things\"}}"
+#define FORBIDDEN "{\"kind\":\"Status\",\"reason\":\"Forbidden\",\"message\":\"may not get things\"}"
+#define DENIED "{\"kind\":\"Status\",\"reason\":\"Invalid\",\"message\":\"a webhook denied it\"}"
+#define LET_GO                                                                                                                             \
+	"{\"apiVersion\":\"v1\",\"kind\":\"Thing\",\"metadata\":{\"name\":\"a\",\"namespace\":\"s\",\"uid\":\"u-a\","                      \
+	"\"managedFields\":[{\"manager\":\"m\",\"operation\":\"Apply\"}]}}"
+
+typedef struct fixture {
+	operator_ o;
+	peer peer;
+	const char *status, *body; /* of the answer to who asks for the child */
+	bool denies;               /* the deletion of children */
+	bool asked, tried, released;
+} fixture;
+
+static bool deleted; /* the queue */
+
+/* ---- what plan_op.c and its neighbours call of queue_op.c ---- */
+
+ao_op_result ao_op_ensure_queue(ao_pass *pass, const cJSON *queue) { return (void)pass, (void)queue, AO_OP_DONE; }
+ao_op_result ao_op_delete_queue(ao_pass *pass, const cJSON *queue)
+{
+	(void)pass;
+	assert_string_equal(ao_json_str(queue, "name"), "q");
+	deleted = true;
+	return AO_OP_DONE;
+}
+ao_op_result ao_op_leave_queues(ao_pass *pass, const cJSON *item) { return (void)pass, (void)item, AO_OP_DONE; }
+void ao_pass_leave(ao_pass *pass, char *sentence)
+{
+	(void)pass;
+	free(sentence);
+}
+
+static void answer(peer_conn *conn, const char *request)
+{
+	fixture *f = conn->owner->arg;
+	if (strncmp(request, "GET /api/v1/namespaces/s/things/a", 33) == 0) {
+		f->asked = true;
+		peer_reply(conn, f->status, "", f->body);
+	} else if (strncmp(request, "DELETE /api/v1/namespaces/s/things/", 35) == 0) {
+		f->tried = true;
+		peer_reply(conn, f->denies ? "400 Bad Request" : "200 OK", "",
+			   f->denies ? DENIED : "{\"kind\":\"Status\",\"status\":\"Success\"}");
+	} else if (strncmp(request, "PATCH ", 6) == 0 && strstr(request, "/metadata/finalizers/0")) {
+		f->released = true;
+		peer_reply(conn, "200 OK", "", "{}");
+	} else {
+		peer_abort(conn);
+	}
+}
+
+static void begin_to_lead(fixture *f, const char *status, const char *body)
+{
+	*f = (fixture){.status = status, .body = body};
+	deleted = false;
+	begin(&f->o, POLICY, NULL);
+	peer_start(&f->peer, f->o.loop, answer, f);
+	f->o.config.server = ao_xasprintf("http://127.0.0.1:%d", f->peer.port);
+}
+
+/** One that is to go. */
+static void find(fixture *f, const char *spec, const char *status)
+{
+	ao_auto_str char *text =
+	    ao_xasprintf("{\"metadata\":{\"name\":\"a\",\"namespace\":\"s\",\"uid\":\"u\",\"generation\":1,\"resourceVersion\":\"5\","
+			 "\"deletionTimestamp\":\"2026-01-01T00:00:00Z\",\"finalizers\":[\"test.io/f\"]},\"spec\":{%s},\"status\":{%s}}",
+			 spec, status);
+	hold(&f->o, "Owner", text);
+	ao_reconciler_parent_changed(f->o.reconciler, "s/a");
+}
+
+static void await_release(fixture *f)
+{
+	if (!ao_loop_run_until(f->o.loop, &f->released, patient_ms(3000)))
+		fail_msg("the parent is never let go of");
+}
+
+/** Its watch tells that a child is not the parent's any more. */
+static void lose(fixture *f, const char *key)
+{
+	ao_store_remove(ao_world_store(f->o.world, &f->o.manifest->kinds[1]), key);
+	ao_reconciler_parent_changed(f->o.reconciler, "s/a");
+}
+
+static void leave(fixture *f)
+{
+	ao_auto_str char *url = f->o.config.server;
+	peer_stop(&f->peer);
+	end(&f->o);
+	peer_free(&f->peer);
+}
+
+static void a_queue_stays_with_a_child_that_was_let_go(void **state)
+{
+	(void)state;
+	fixture f;
+	begin_to_lead(&f, "200 OK", LET_GO);
+	find(&f, "", "");
+	await_release(&f);
+	assert_false(deleted);
+	leave(&f);
+}
+
+static void a_queue_goes_with_children_that_an_operator_before_us_has_deleted(void **state)
+{
+	(void)state;
+	fixture f;
+	begin_to_lead(&f, "404 Not Found", GONE);
+	find(&f, "", "");
+	await_release(&f);
+	assert_true(deleted);
+	leave(&f);
+}
+
+/** They are not asked for either: that they are gone is known. */
+static void a_queue_goes_with_children_that_we_have_deleted(void **state)
+{
+	(void)state;
+	fixture f;
+	begin_to_lead(&f, "404 Not Found", GONE);
+	hold_child(&f.o, "a", "");
+	find(&f, "", "");
+	ao_loop_run_until(f.o.loop, &f.tried, 3000);
+	lose(&f, "s/a");
+	await_release(&f);
+	assert_true(deleted);
+	assert_false(f.asked);
+	leave(&f);
+}
+
+/** Policies may have a child made after the others were let go, when they are asked whether the parent may go. */
+static void a_queue_stays_with_one_child_though_another_was_deleted(void **state)
+{
+	(void)state;
+	fixture f;
+	begin_to_lead(&f, "200 OK", LET_GO);
+	hold_child(&f.o, "backup", "");
+	find(&f, "", "");
+	ao_loop_run_until(f.o.loop, &f.tried, 3000);
+	lose(&f, "s/backup");
+	await_release(&f);
+	if (deleted)
+		fail_msg("the queue was deleted, and a child that was let go works on it");
+	leave(&f);
+}
+
+static void a_queue_stays_with_a_child_that_could_not_be_deleted_and_was_let_go(void **state)
+{
+	(void)state;
+	fixture f;
+	begin_to_lead(&f, "200 OK", LET_GO);
+	f.denies = true;
+	hold_child(&f.o, "a", "");
+	find(&f, "", "");
+	ao_loop_run_until(f.o.loop, &f.tried, 3000);
+	lose(&f, "s/a");
+	await_release(&f);
+	if (deleted)
+		fail_msg("the queue was deleted, and a child that was let go works on it");
+	leave(&f);
+}
+
+/** Its plan names no children, so nobody knows whom to ask for. */
+static void a_queue_stays_where_children_of_an_invalid_parent_may_work_on_it(void **state)
+{
+	(void)state;
+	fixture f;
+	begin_to_lead(&f, "200 OK", LET_GO);
+	find(&f, "\"bad\":true", "\"rendered\":\"0123456789abcdef\"");
+	await_release(&f);
+	if (deleted)
+		fail_msg("the queue was deleted, and a child that was let go works on it");
+	leave(&f);
+}
+
+static void a_queue_goes_with_an_invalid_parent_that_never_had_children_or_whose_we_have_deleted(void **state)
+{
+	(void)state;
+	for (int had = 0; had < 2; had++) {
+		fixture f;
+		begin_to_lead(&f, "404 Not Found", GONE);
+		if (had)
+			hold_child(&f.o, "a", "");
+		find(&f, "\"bad\":true", had ? "\"rendered\":\"0123456789abcdef\"" : "");
+		if (had) {
+			ao_loop_run_until(f.o.loop, &f.tried, 3000);
+			lose(&f, "s/a");
+		}
+		await_release(&f);
+		assert_true(deleted);
+		leave(&f);
+	}
+}
+
+/** The right may come back in a moment; when it does not, the parent is not held for ever. */
+static void a_parent_may_go_though_one_of_its_kinds_may_not_be_read(void **state)
+{
+	(void)state;
+	fixture f;
+	begin_to_lead(&f, "403 Forbidden", FORBIDDEN);
+	find(&f, "", "");
+	ao_loop_run_until(f.o.loop, &f.asked, 3000);
+	assert_false(f.released);
+	((ao_parent *)ao_map_get(f.o.reconciler->parents, "s/a"))->release_ms = 1;
+	await_release(&f);
+	assert_false(deleted);
+	leave(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_queue_stays_with_a_child_that_was_let_go),
+	    cmocka_unit_test(a_queue_goes_with_children_that_an_operator_before_us_has_deleted),
+	    cmocka_unit_test(a_queue_goes_with_children_that_we_have_deleted),
+	    cmocka_unit_test(a_queue_stays_with_one_child_though_another_was_deleted),
+	    cmocka_unit_test(a_queue_stays_with_a_child_that_could_not_be_deleted_and_was_let_go),
+	    cmocka_unit_test(a_queue_stays_where_children_of_an_invalid_parent_may_work_on_it),
+	    cmocka_unit_test(a_queue_goes_with_an_invalid_parent_that_never_had_children_or_whose_we_have_deleted),
+	    cmocka_unit_test(a_parent_may_go_though_one_of_its_kinds_may_not_be_read),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
