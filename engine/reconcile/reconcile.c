@@ -142,11 +142,22 @@ static void note_child(void *arg, const ao_kind *kind, const ao_object *object)
 	*(bool *)arg = true;
 }
 
-static bool has_children(const ao_reconciler *r, const ao_object *parent)
+bool ao_reconciler_has_traces(const ao_reconciler *r, const ao_object *object)
 {
-	bool has = false;
-	ao_world_each_child(r->with.world, parent->uid, note_child, &has);
+	bool has = object->held.applied;
+	ao_world_each_child(r->with.world, object->uid, note_child, &has);
 	return has;
+}
+
+/** All that it has of ours is taken away: nothing. Somebody may wait for that. */
+static void report_nothing(const ao_reconciler *r, const ao_object *stub)
+{
+	const ao_reconciler_options *with = &r->with;
+	if (!with->on_pass || with->is_held(with->arg, stub))
+		return;
+	with->on_pass(with->arg,
+		      &(ao_pass_report){
+			  .key = stub->key, .bundle = ao_bundle_digest(with->bundle_of(with->arg, stub)), .carried = true, .ready = true});
 }
 
 static void start_pass(void *arg, const char *key)
@@ -155,12 +166,14 @@ static void start_pass(void *arg, const char *key)
 	const ao_object *object = ao_store_get(ao_world_parents(r->with.world), key);
 	const ao_parent *known = ao_map_get(r->parents, key);
 	bool dropped = r->ending && !(known && known->held_ms);
-	bool nothing = object && object->stub && !object->held.applied && !known && !has_children(r, object); /* it was never ours */
+	bool nothing = object && object->stub && !known && !ao_reconciler_has_traces(r, object); /* it was never ours, or is not any more */
 	if (!object || dropped || nothing) {
 		ao_auto_str char *gone = ao_xstrdup(key); /* the queue may free its own when it is told */
 		ao_workqueue_done(r->queue, gone, AO_WORKQUEUE_OK);
 		if (!object)
 			forget(r, gone);
+		else if (nothing && !dropped)
+			report_nothing(r, object);
 		return;
 	}
 	ao_pass_start(r, remember(r, object), object);

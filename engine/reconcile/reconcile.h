@@ -65,6 +65,9 @@ ao_reconciler *ao_reconciler_new(const ao_reconciler_options *options);
 /** Passes in flight are dropped where they stand. */
 void ao_reconciler_free(ao_reconciler *reconciler);
 
+/** Is anything there that we have made for this object, or put on it? */
+bool ao_reconciler_has_traces(const ao_reconciler *reconciler, const ao_object *object);
+
 /** From the world's listener. */
 void ao_reconciler_parent_changed(ao_reconciler *reconciler, const char *key);
 /** The same for one that somebody has changed: it goes before all others. */

@@ -70,5 +70,6 @@ const char *ao_has_of(const ao_policies *p, const ao_object *parent)
 bool ao_has_another(const ao_policies *p, const ao_object *stub)
 {
 	const char *had = p->had ? ao_map_get(p->had, stub->uid) : NULL, *live = p->record.tracks[AO_ROLLOUT_MAIN].live.digest;
-	return had && !(live && strcmp(had, live) == 0);
+	bool another = had && !(live && strcmp(had, live) == 0);
+	return (another || ao_rollout_record_mover(&p->record, stub->key)) && ao_reconciler_has_traces(p->reconciler, stub);
 }

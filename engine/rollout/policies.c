@@ -214,12 +214,6 @@ static void hear_all(ao_policies *p)
 	}
 }
 
-/** Does the manifest that came take this one, which is not chosen, out of our hands, so that all that it has goes? */
-static bool parts(const ao_policies *p, const ao_object *stub)
-{
-	return ao_rollout_record_mover(&p->record, stub->key) || ao_has_another(p, stub);
-}
-
 /** An edit that replaces no pods does not wait for places. One that was chosen so, and loses everything instead, is to wait for its turn. */
 static void unchoose_stubs(ao_policies *p)
 {
@@ -240,7 +234,7 @@ static void begin(ao_policies *p)
 	    p->recorded ? &p->record : NULL);
 	ao_machine_tick(p->machine, ao_mono_ms());
 	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(p->world), &cursor));)
-		if (parent->stub && !parts(p, parent))
+		if (parent->stub && !ao_has_another(p, parent))
 			ao_reconciler_parent_changed(p->reconciler, parent->key); /* it may have been held */
 		else
 			see_parent(p, parent);

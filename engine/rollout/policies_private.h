@@ -164,7 +164,10 @@ cJSON *ao_has_json(const ao_policies *p, const char *live);
 void ao_has_recall(ao_policies *p, const char *text);
 /** All parents that were there have been seen: one that comes now, or is chosen again, has none. What the record named may be gone by then. */
 void ao_has_all_seen(ao_policies *p);
-/** Had this one, which is not chosen now, another bundle than the live one when we began? Then it is the manifest that has changed. */
+/**
+ * Does this one, which is not chosen now, have anything of another bundle than the live one when we begin?  Then it is the manifest that has
+ * changed, and takes that away.  Most of those that a decorator chooses have nothing: they wait for nothing, and nobody waits for them.
+ */
 bool ao_has_another(const ao_policies *p, const ao_object *stub);
 /** The bundle that a parent has; NULL: none, as far as is known. Borrowed. */
 const char *ao_has_of(const ao_policies *p, const ao_object *parent);

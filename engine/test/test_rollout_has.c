@@ -1,4 +1,5 @@
 /* test_rollout_has.c -- which bundle a parent has that has no status of ours: those that were there before us, and those that come later. */
+#include "base/clock.h"
 #include "rollout/policies_private.h"
 #include "test/test_reconcile_operator.h"
 
@@ -6,9 +7,10 @@
 	"return require 'policy'.manifest { parent = 'test.io/v1 Owner', domain = 'd.io', children = { 'v1 Thing' },"                      \
 	" decorate = { labels = { want = true } } }"
 #define OLD "0123456789abcdef"
-#define LIVE "fedcba9876543210"
 
 static void do_nothing(void *arg) { (void)arg; }
+
+static const char *live(const operator_ *o) { return ao_bundle_digest(o->bundle); }
 
 static bool selects_none(void *arg, const char *selection, const char *key)
 {
@@ -35,15 +37,20 @@ static const char *has(const ao_policies *p, const char *key)
 static void lead(operator_ *o, ao_policies *p)
 {
 	begin_with(o, DECORATOR, "return require 'policy'.define { name = 'p', render = function() end }", NULL);
-	*p = (ao_policies){.world = o->world, .parents = ao_map_new(), .turn = ao_timer_new(o->loop, do_nothing, NULL)};
-	ao_rollout_choice_set(&p->record.tracks[AO_ROLLOUT_MAIN].live, LIVE, NULL);
+	*p = (ao_policies){.world = o->world,
+			   .reconciler = o->reconciler,
+			   .parents = ao_map_new(),
+			   .variants = ao_map_new(),
+			   .turn = ao_timer_new(o->loop, do_nothing, NULL)};
+	ao_rollout_choice_set(&p->record.tracks[AO_ROLLOUT_MAIN].live, live(o), NULL);
 	ao_has_recall(p, "{\"has\":{\"" OLD "\":[\"u-old\"]}}");
-	p->machine =
-	    ao_machine_new(&(ao_machine_options){.settings = {.max_restarting = 1}, .fallback = LIVE, .selects = selects_none}, &p->record);
+	p->machine = ao_machine_new(
+	    &(ao_machine_options){.settings = {.max_restarting = 1, .ready_ms = 300000}, .fallback = live(o), .selects = selects_none},
+	    &p->record);
 	see(o, p, "old", "\"want\":\"1\"");
 	see(o, p, "usual", "\"want\":\"1\"");
 	ao_has_all_seen(p);
-	ao_machine_want(p->machine, &(ao_rollout_choice){(char *)LIVE, NULL}, &(ao_rollout_choice){0});
+	ao_machine_want(p->machine, &(ao_rollout_choice){(char *)live(o), NULL}, &(ao_rollout_choice){0});
 	ao_machine_synced(p->machine);
 }
 
@@ -56,6 +63,7 @@ static void end_lead(operator_ *o, ao_policies *p)
 		free(seen);
 	}
 	ao_map_free(p->parents);
+	ao_map_free(p->variants);
 	ao_map_free_all(p->had);
 	ao_rollout_record_clear(&p->record);
 	ao_timer_free(p->turn);
@@ -69,7 +77,7 @@ static void those_that_were_there_have_what_the_record_says(void **state)
 	ao_policies p;
 	lead(&o, &p);
 	assert_string_equal(has(&p, "s/old"), OLD);
-	assert_string_equal(has(&p, "s/usual"), LIVE);
+	assert_string_equal(has(&p, "s/usual"), live(&o));
 	end_lead(&o, &p);
 }
 
@@ -98,7 +106,7 @@ static void nothing_is_taken_from_one_that_is_not_chosen_while_nobody_knows_who_
 	ao_policies p;
 	lead(&o, &p);
 	assert_false(ao_policies_holds(&p, &stub));
-	p.missing = ao_xstrdup("bundle " LIVE " cannot be had");
+	p.missing = ao_xstrdup("a bundle cannot be had");
 	bool while_missing = ao_policies_holds(&p, &stub);
 	free(AO_TAKE(p.missing));
 	ao_policies stuck = {.stuck = (char *)"the record of what is live cannot be used"};
@@ -108,12 +116,95 @@ static void nothing_is_taken_from_one_that_is_not_chosen_while_nobody_knows_who_
 		fail_msg("its children are taken away while the %s cannot be had", while_stuck ? "bundle" : "record");
 }
 
+/* ---- those that a new manifest does not choose any more ---- */
+
+static ao_policies *leading;
+
+static bool holds(void *arg, const ao_object *parent) { return (void)arg, ao_policies_holds(leading, parent); }
+static void on_pass(void *arg, const ao_pass_report *report)
+{
+	(void)arg;
+	ao_policies_on_pass(leading, report);
+}
+
+/** The manifest that came does not choose `old`, and it waits for its turn. */
+static void part(operator_ *o, ao_policies *p)
+{
+	leading = p;
+	o->reconciler->with.is_held = holds;
+	o->reconciler->with.on_pass = on_pass;
+	((ao_seen_parent *)ao_map_get(p->parents, "s/old"))->parting = true;
+	p->parting = 1;
+	see(o, p, "old", "");
+}
+
+/** Does what the machine wants done, as long as it moves anybody. */
+static bool all_are_moved(operator_ *o, ao_policies *p)
+{
+	ao_rollout_counts counts = {0};
+	for (int turns = 0; turns < 100; turns++) {
+		bool never_done = false;
+		for (ao_task task; ao_machine_next(p->machine, &task);)
+			if (task.kind == AO_TASK_LOAD)
+				ao_machine_loaded(p->machine, task.digest, AO_VERDICT_GOOD, NULL);
+			else if (task.kind == AO_TASK_WRITE)
+				ao_machine_written(p->machine, task.version, true);
+			else if (task.kind == AO_TASK_REDO)
+				ao_reconciler_parent_changed(o->reconciler, task.key);
+		ao_machine_count(p->machine, AO_ROLLOUT_MAIN, &counts);
+		if (!counts.moving && !counts.waiting)
+			return true;
+		ao_loop_run_until(o->loop, &never_done, 10);
+		ao_machine_tick(p->machine, ao_mono_ms());
+	}
+	return false;
+}
+
+/** Most of what a decorator chooses has nothing of it. */
+static void one_that_has_nothing_to_lose_takes_up_no_place(void **state)
+{
+	(void)state;
+	operator_ o;
+	ao_policies p;
+	lead(&o, &p);
+	part(&o, &p);
+	bool moved = all_are_moved(&o, &p);
+	end_lead(&o, &p);
+	if (!moved)
+		fail_msg("its turn has come, and never ends");
+}
+
+static void only_one_that_has_something_to_lose_waits_for_its_turn(void **state)
+{
+	(void)state;
+	operator_ o;
+	ao_policies p;
+	const ao_object stub = {.key = "s/old", .uid = "u-old", .stub = true};
+	begin_with(&o, DECORATOR, "return require 'policy'.define { name = 'p', render = function() end }", NULL);
+	p = (ao_policies){.world = o.world, .reconciler = o.reconciler};
+	ao_has_recall(&p, "{\"has\":{\"" OLD "\":[\"u-old\"]}}");
+	bool nothing = ao_has_another(&p, &stub);
+	ao_auto_str char *text =
+	    ao_xasprintf("{\"metadata\":{\"name\":\"x\",\"namespace\":\"s\",\"uid\":\"u-x\",\"labels\":{\"%s\":\"u-old\"},\"annotations\":"
+			 "{\"%s\":\"s/old\"},\"managedFields\":[{\"manager\":\"%s\",\"operation\":\"Apply\"}]}}",
+			 o.manifest->owner_label, o.manifest->owner_annotation, o.manifest->field_manager);
+	hold(&o, "Thing", text);
+	bool child = ao_has_another(&p, &stub);
+	ao_map_free_all(p.had);
+	end(&o);
+	assert_true(child);
+	if (nothing)
+		fail_msg("one that has nothing waits for its turn, and so do those behind it");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(those_that_were_there_have_what_the_record_says),
 	    cmocka_unit_test(those_that_come_later_have_nothing),
 	    cmocka_unit_test(nothing_is_taken_from_one_that_is_not_chosen_while_nobody_knows_who_is),
+	    cmocka_unit_test(one_that_has_nothing_to_lose_takes_up_no_place),
+	    cmocka_unit_test(only_one_that_has_something_to_lose_waits_for_its_turn),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
