@@ -427,7 +427,18 @@ static bool has_room(const ao_machine *m)
 	return (roughly && m->slots < bound(m)) || (gently && m->free_places < FREE_PLACES);
 }
 
-/** Failed members go first: they are down anyway, and the way back heals them. */
+/** @param late  those that have had a turn and did not arrive, or all others */
+static void choose_from(ao_machine *m, uint64_t version, bool late)
+{
+	for (size_t i = m->first_wanting; i < m->count && (has_room(m) || m->strays); i++)
+		if ((m->order[i]->mark == AO_ROLLOUT_SLOW) == late)
+			choose(m, m->order[i], version);
+}
+
+/**
+ * Failed members go first: they are down anyway, and the way back heals them.  Those that are late go last: they may
+ * never do, and would keep all others from theirs.
+ */
 void ao_members_choose(ao_machine *m)
 {
 	const ao_line *main = &m->lines[AO_ROLLOUT_MAIN], *canary = &m->lines[AO_ROLLOUT_CANARY];
@@ -439,8 +450,9 @@ void ao_members_choose(ao_machine *m)
 			choose(m, m->order[i], version);
 	while (m->first_wanting < m->count && !wants(m->order[m->first_wanting]))
 		m->first_wanting++;
-	for (size_t i = m->first_wanting; i < m->count && (has_room(m) || m->strays); i++)
-		choose(m, m->order[i], version);
+	choose_from(m, version, false);
+	if (main->slow || canary->slow)
+		choose_from(m, version, true);
 }
 
 static void move(ao_machine *m, ao_member *p)
