@@ -62,11 +62,16 @@ static void on_read(void *arg, const ao_kube_answer *answer)
 	ao_pass_resume(pass, AO_OP_DONE);
 }
 
-static bool is_taken(const ao_pass *pass, const ao_kind *kind, const cJSON *object)
+/** Can it be an orphan? What we have deleted ourselves is none, nor is one of a kind that is not installed, or that we are not to see. */
+static bool is_doubtful(const ao_pass *pass, const ao_kind *kind, const cJSON *item)
 {
+	const ao_world *world = pass->reconciler->with.world;
+	const cJSON *object = ao_json_at(item, "object");
+	if (!kind || kind->by_label || !ao_json_str(object, "metadata", "name") || cJSON_IsTrue(ao_json_at(item, "shared")))
+		return false;
 	ao_auto_str char *id = ao_memo_id(kind, object);
 	const ao_memo *memo = ao_map_get(pass->parent->memos, id);
-	return memo && memo->taken;
+	return !(memo && memo->taken) && !ao_world_absent(world, kind) && !ao_world_denied(world, kind);
 }
 
 ao_op_result ao_op_ask_orphan(ao_pass *pass, const cJSON *item)
@@ -74,8 +79,7 @@ ao_op_result ao_op_ask_orphan(ao_pass *pass, const cJSON *item)
 	const cJSON *object = ao_json_at(item, "object");
 	const ao_kind *kind = kind_of(pass, object);
 	const char *namespace_ = ao_json_str(object, "metadata", "namespace"), *name = ao_json_str(object, "metadata", "name");
-	if (ao_pass_is_orphaning(pass) || !kind || kind->by_label || !name || cJSON_IsTrue(ao_json_at(item, "shared")) ||
-	    is_taken(pass, kind, object))
+	if (ao_pass_is_orphaning(pass) || !is_doubtful(pass, kind, item))
 		return AO_OP_DONE;
 	ao_auto_str char *path = ao_resource_path(&kind->resource, namespace_, name, NULL);
 	pass->call = ao_kube_send(

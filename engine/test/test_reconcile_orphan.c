@@ -51,6 +51,10 @@ static void answer(peer_conn *conn, const char *request)
 	if (strncmp(request, "GET /api/v1/namespaces/s/things/a", 33) == 0) {
 		f->asked = true;
 		peer_reply(conn, f->status, "", f->body);
+	} else if (strncmp(request, "GET /api/v1/things?", 19) == 0) {
+		peer_reply(conn, "404 Not Found", "", "404 page not found\n");
+	} else if (strncmp(request, "GET /api/v1 ", 12) == 0) {
+		peer_reply(conn, "200 OK", "", "{\"kind\":\"APIResourceList\",\"resources\":[]}");
 	} else if (strncmp(request, "DELETE /api/v1/namespaces/s/things/", 35) == 0) {
 		f->tried = true;
 		peer_reply(conn, f->denies ? "400 Bad Request" : "200 OK", "",
@@ -206,6 +210,22 @@ static void a_queue_goes_with_an_invalid_parent_that_never_had_children_or_whose
 	}
 }
 
+/** Such an answer alone says nothing: a proxy that has lost its server sends the same. */
+static void a_queue_goes_where_a_kind_of_the_plan_is_not_installed(void **state)
+{
+	(void)state;
+	fixture f;
+	begin_to_lead(&f, "404 Not Found", "404 page not found\n");
+	ao_world_start(f.o.world);
+	for (int turns = 0; turns < 300 && !ao_world_absent(f.o.world, &f.o.manifest->kinds[1]); turns++)
+		ao_loop_run_until(f.o.loop, &f.released, 10);
+	assert_true(ao_world_absent(f.o.world, &f.o.manifest->kinds[1]));
+	find(&f, "", "");
+	await_release(&f);
+	assert_true(deleted);
+	leave(&f);
+}
+
 /** The right may come back in a moment; when it does not, the parent is not held for ever. */
 static void a_parent_may_go_though_one_of_its_kinds_may_not_be_read(void **state)
 {
@@ -231,6 +251,7 @@ int main(void)
 	    cmocka_unit_test(a_queue_stays_with_a_child_that_could_not_be_deleted_and_was_let_go),
 	    cmocka_unit_test(a_queue_stays_where_children_of_an_invalid_parent_may_work_on_it),
 	    cmocka_unit_test(a_queue_goes_with_an_invalid_parent_that_never_had_children_or_whose_we_have_deleted),
+	    cmocka_unit_test(a_queue_goes_where_a_kind_of_the_plan_is_not_installed),
 	    cmocka_unit_test(a_parent_may_go_though_one_of_its_kinds_may_not_be_read),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
