@@ -69,12 +69,19 @@ static bool is_parting(const ao_policies *p, const ao_object *stub)
 	return seen && seen->parting && strcmp(seen->uid, stub->uid) == 0;
 }
 
+/** Is the bundle at hand whose manifest says who is chosen? Another one may have to stand in for it. */
+static bool knows_manifest(const ao_policies *p)
+{
+	const char *live = ao_machine_live(p->machine, AO_ROLLOUT_MAIN);
+	return at_hand(p, live ? live : ao_machine_goal(p->machine, AO_ROLLOUT_MAIN));
+}
+
 bool ao_policies_holds(const ao_policies *p, const ao_object *parent)
 {
 	/* What a stub has is taken away, so it must be known that the manifest which does not choose it is that of what is live, and where
-	 * that is news, its turn must have come. */
+	 * that is news, its turn must have come.  A bundle that others had before may be missing. */
 	if (parent->stub)
-		return !p->machine || (is_parting(p, parent) ? ao_machine_waits(p->machine, parent->key) : p->missing != NULL);
+		return !p->machine || (is_parting(p, parent) ? ao_machine_waits(p->machine, parent->key) : !knows_manifest(p));
 	return !serves(p, parent);
 }
 

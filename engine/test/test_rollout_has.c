@@ -104,9 +104,13 @@ static void nothing_is_taken_from_one_that_is_not_chosen_while_nobody_knows_who_
 	const ao_object stub = {.key = "s/old", .stub = true};
 	operator_ o;
 	ao_policies p;
+	ao_variant at_hand = {0};
 	lead(&o, &p);
+	ao_map_put(p.variants, live(&o), &at_hand);
 	assert_false(ao_policies_holds(&p, &stub));
 	p.missing = ao_xstrdup("a bundle cannot be had");
+	bool for_another = ao_policies_holds(&p, &stub);
+	ao_map_remove(p.variants, live(&o));
 	bool while_missing = ao_policies_holds(&p, &stub);
 	free(AO_TAKE(p.missing));
 	ao_policies stuck = {.stuck = (char *)"the record of what is live cannot be used"};
@@ -114,6 +118,8 @@ static void nothing_is_taken_from_one_that_is_not_chosen_while_nobody_knows_who_
 	end_lead(&o, &p);
 	if (!while_missing || !while_stuck)
 		fail_msg("its children are taken away while the %s cannot be had", while_stuck ? "bundle" : "record");
+	if (for_another)
+		fail_msg("it keeps its children because a bundle cannot be had that is not the live one");
 }
 
 /* ---- those that a new manifest does not choose any more ---- */
