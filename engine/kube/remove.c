@@ -67,7 +67,9 @@ static void on_deleted(void *arg, const ao_kube_answer *answer)
 	request(r, "GET", NULL, NULL, on_read);
 }
 
-ao_remove *ao_remove_start(ao_kube *kube, const ao_resource *resource, const ao_object *observed, ao_kube_fn fn, void *arg)
+/** @param version  that it must have; "": any */
+static ao_remove *start(ao_kube *kube, const ao_resource *resource, const ao_object *observed, const char *version, ao_kube_fn fn,
+			void *arg)
 {
 	ao_remove *r = ao_xcalloc(1, sizeof(*r));
 	const char *namespace_ = *observed->namespace_ ? observed->namespace_ : NULL;
@@ -81,11 +83,22 @@ ao_remove *ao_remove_start(ao_kube *kube, const ao_resource *resource, const ao_
 	    .fn = fn,
 	    .arg = arg,
 	};
+	ao_auto_str char *exact = *version ? ao_xasprintf(",\"resourceVersion\":\"%s\"", version) : ao_xstrdup("");
 	ao_auto_str char *body = ao_xasprintf("{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\",\"propagationPolicy\":\"Background\","
-					      "\"preconditions\":{\"uid\":\"%s\"}}",
-					      r->uid);
+					      "\"preconditions\":{\"uid\":\"%s\"%s}}",
+					      r->uid, exact);
 	request(r, "DELETE", r->uid, body, on_deleted);
 	return r;
+}
+
+ao_remove *ao_remove_start(ao_kube *kube, const ao_resource *resource, const ao_object *observed, ao_kube_fn fn, void *arg)
+{
+	return start(kube, resource, observed, "", fn, arg);
+}
+
+ao_remove *ao_remove_as_observed(ao_kube *kube, const ao_resource *resource, const ao_object *observed, ao_kube_fn fn, void *arg)
+{
+	return start(kube, resource, observed, observed->resource_version, fn, arg);
 }
 
 void ao_remove_cancel(ao_remove *r)

@@ -17,4 +17,6 @@ typedef struct ao_remove ao_remove;
  *                  -ENOENT when it was gone before, and perhaps another has its name; everything else is to be tried again
  */
 ao_remove *ao_remove_start(ao_kube *kube, const ao_resource *resource, const ao_object *observed, ao_kube_fn fn, void *arg);
+/** The same, unless it has changed since it was observed: -ESTALE. */
+ao_remove *ao_remove_as_observed(ao_kube *kube, const ao_resource *resource, const ao_object *observed, ao_kube_fn fn, void *arg);
 void ao_remove_cancel(ao_remove *removal);

@@ -10,7 +10,7 @@
 #define LOOK_AGAIN_S 5.0
 #define STUCK_MS 60000 /* what somebody else's finalizer holds is not waited for for ever */
 
-ao_op_result ao_pass_delete_child(ao_pass *pass, const ao_kind *kind, const ao_object *child, ao_kube_fn fn)
+static void note_which(ao_pass *pass, const ao_kind *kind, const ao_object *child)
 {
 	free(pass->child.key);
 	free(pass->child.name);
@@ -19,6 +19,11 @@ ao_op_result ao_pass_delete_child(ao_pass *pass, const ao_kind *kind, const ao_o
 	pass->child.name = ao_xstrdup(child->name);
 	pass->child.uid = ao_xstrdup(child->uid);
 	pass->child.kind = kind;
+}
+
+ao_op_result ao_pass_delete_child(ao_pass *pass, const ao_kind *kind, const ao_object *child, ao_kube_fn fn)
+{
+	note_which(pass, kind, child);
 	pass->child.remove = ao_remove_start(pass->reconciler->with.kube, &kind->resource, child, fn, pass);
 	return AO_OP_WAIT;
 }
@@ -136,6 +141,14 @@ static void on_deleted(void *arg, const ao_kube_answer *answer)
 	ao_pass_resume(pass, AO_OP_END);
 }
 
+/** Kubernetes may have let go of it just now, which its watch has not told yet: then it has another resourceVersion, and stays. */
+static ao_op_result delete_as_observed(ao_pass *pass, const ao_kind *kind, const ao_object *child)
+{
+	note_which(pass, kind, child);
+	pass->child.remove = ao_remove_as_observed(pass->reconciler->with.kube, &kind->resource, child, on_deleted, pass);
+	return AO_OP_WAIT;
+}
+
 ao_op_result ao_op_children(ao_pass *pass, const cJSON *item)
 {
 	(void)item;
@@ -148,7 +161,7 @@ ao_op_result ao_op_children(ao_pass *pass, const cJSON *item)
 	if (!found.object)
 		return AO_OP_DONE;
 	if (!found.object->deleting)
-		return ao_pass_delete_child(pass, found.kind, found.object, on_deleted);
+		return delete_as_observed(pass, found.kind, found.object);
 	parent->lost_child = true;
 	pass->outcome.requeue_after = LOOK_AGAIN_S;
 	pass->plan.previous = ao_xstrdup(parent->carried);

@@ -14,6 +14,10 @@
 #define GONE "{\"kind\":\"Status\",\"reason\":\"NotFound\",\"message\":\"no\",\"details\":{\"name\":\"a\",\"kind\":\"things\"}}"
 #define FORBIDDEN "{\"kind\":\"Status\",\"reason\":\"Forbidden\",\"message\":\"may not get things\"}"
 #define DENIED "{\"kind\":\"Status\",\"reason\":\"Invalid\",\"message\":\"a webhook denied it\"}"
+#define CONFLICT "{\"kind\":\"Status\",\"reason\":\"Conflict\",\"message\":\"the resourceVersion is another one\"}"
+#define MOVED                                                                                                                              \
+	"{\"apiVersion\":\"v1\",\"kind\":\"Thing\",\"metadata\":{\"name\":\"moved\",\"namespace\":\"s\",\"uid\":\"u-moved\","              \
+	"\"resourceVersion\":\"8\"}}"
 #define LET_GO                                                                                                                             \
 	"{\"apiVersion\":\"v1\",\"kind\":\"Thing\",\"metadata\":{\"name\":\"a\",\"namespace\":\"s\",\"uid\":\"u-a\","                      \
 	"\"managedFields\":[{\"manager\":\"m\",\"operation\":\"Apply\"}]}}"
@@ -23,7 +27,7 @@ typedef struct fixture {
 	peer peer;
 	const char *status, *body; /* of the answer to who asks for the child */
 	bool denies;               /* the deletion of children */
-	bool asked, tried, released;
+	bool asked, tried, killed, released;
 } fixture;
 
 static bool deleted; /* the queue */
@@ -55,8 +59,13 @@ static void answer(peer_conn *conn, const char *request)
 		peer_reply(conn, "404 Not Found", "", "404 page not found\n");
 	} else if (strncmp(request, "GET /api/v1 ", 12) == 0) {
 		peer_reply(conn, "200 OK", "", "{\"kind\":\"APIResourceList\",\"resources\":[]}");
-	} else if (strncmp(request, "DELETE /api/v1/namespaces/s/things/", 35) == 0) {
+	} else if (strncmp(request, "DELETE /api/v1/namespaces/s/things/moved", 40) == 0 && strstr(request, "\"resourceVersion\":\"7\"")) {
 		f->tried = true;
+		peer_reply(conn, "409 Conflict", "", CONFLICT);
+	} else if (strncmp(request, "GET /api/v1/namespaces/s/things/moved", 37) == 0) {
+		peer_reply(conn, "200 OK", "", MOVED);
+	} else if (strncmp(request, "DELETE /api/v1/namespaces/s/things/", 35) == 0) {
+		f->tried = f->killed = true;
 		peer_reply(conn, f->denies ? "400 Bad Request" : "200 OK", "",
 			   f->denies ? DENIED : "{\"kind\":\"Status\",\"status\":\"Success\"}");
 	} else if (strncmp(request, "PATCH ", 6) == 0 && strstr(request, "/metadata/finalizers/0")) {
@@ -178,6 +187,24 @@ static void a_queue_stays_with_a_child_that_could_not_be_deleted_and_was_let_go(
 	leave(&f);
 }
 
+/** The watch of the parent may be quicker than that of its children. */
+static void a_child_that_was_let_go_is_not_deleted_before_its_watch_tells(void **state)
+{
+	(void)state;
+	fixture f;
+	begin_to_lead(&f, "404 Not Found", GONE);
+	hold(&f.o, "Thing",
+	     "{\"metadata\":{\"name\":\"moved\",\"namespace\":\"s\",\"uid\":\"u-moved\",\"resourceVersion\":\"7\"," OWNED "}}");
+	find(&f, "", "");
+	ao_loop_run_until(f.o.loop, &f.tried, 3000);
+	bool killed = f.killed;
+	lose(&f, "s/moved");
+	await_release(&f);
+	leave(&f);
+	if (killed)
+		fail_msg("a child was deleted that is not the parent's any more");
+}
+
 /** Its plan names no children, so nobody knows whom to ask for. */
 static void a_queue_stays_where_children_of_an_invalid_parent_may_work_on_it(void **state)
 {
@@ -249,6 +276,7 @@ int main(void)
 	    cmocka_unit_test(a_queue_goes_with_children_that_we_have_deleted),
 	    cmocka_unit_test(a_queue_stays_with_one_child_though_another_was_deleted),
 	    cmocka_unit_test(a_queue_stays_with_a_child_that_could_not_be_deleted_and_was_let_go),
+	    cmocka_unit_test(a_child_that_was_let_go_is_not_deleted_before_its_watch_tells),
 	    cmocka_unit_test(a_queue_stays_where_children_of_an_invalid_parent_may_work_on_it),
 	    cmocka_unit_test(a_queue_goes_with_an_invalid_parent_that_never_had_children_or_whose_we_have_deleted),
 	    cmocka_unit_test(a_queue_goes_where_a_kind_of_the_plan_is_not_installed),
