@@ -327,6 +327,19 @@ static bool run(ao_policies *p, const ao_task *task)
 	return true;
 }
 
+/** An edit of the manifest is live at once: no news of it comes when the last parent has left what was there before. */
+static void forget_missing(ao_policies *p)
+{
+	for (ao_rollout_track track = 0; track < AO_ROLLOUT_TRACKS; track++) {
+		ao_rollout_counts counts;
+		ao_machine_count(p->machine, track, &counts);
+		if (counts.moving || counts.waiting)
+			return;
+	}
+	if (p->missing_digest && !ao_machine_uses(p->machine, p->missing_digest))
+		ao_report_unused(p);
+}
+
 void ao_errands_run(ao_policies *p)
 {
 	uint64_t until_ms = ao_mono_ms() + SLICE_MS;
@@ -346,6 +359,7 @@ void ao_errands_run(ao_policies *p)
 	}
 	if (p->sweep)
 		sweep(p);
+	forget_missing(p);
 }
 
 void ao_errands_stop(ao_policies *p)

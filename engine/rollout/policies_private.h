@@ -204,6 +204,8 @@ void ao_report_event(ao_policies *p, const ao_object *map, bool warning, const c
 void ao_report_unwritable(ao_policies *p, const char *why);
 /** The bundle that was missing is there. */
 void ao_report_found(ao_policies *p);
+/** Nobody has it any more. */
+void ao_report_unused(ao_policies *p);
 /** Says once that what is wanted was refused before this start. */
 void ao_report_refused_before(ao_policies *p, ao_rollout_track track);
 /** Sends an Event about the ConfigMap of the record, which need not exist yet, and writes a line to the log. */

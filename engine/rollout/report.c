@@ -193,6 +193,12 @@ static bool is_wanted(const ao_policies *p, const ao_task *news)
 	return wanted && news->digest ? strcmp(wanted, news->digest) == 0 : !wanted && !news->digest;
 }
 
+void ao_report_unused(ao_policies *p)
+{
+	set_text(&p->missing, NULL);
+	set_text(&p->missing_digest, NULL);
+}
+
 static void live(ao_policies *p, const ao_task *news)
 {
 	ao_auto_str char *note = live_text(p, news->track, news->digest);
@@ -203,8 +209,7 @@ static void live(ao_policies *p, const ao_task *news)
 		say(p, news->track, false, "PoliciesLive", note);
 	if (news->track != AO_ROLLOUT_MAIN)
 		return;
-	set_text(&p->missing, NULL); /* every parent has another one now */
-	set_text(&p->missing_digest, NULL);
+	ao_report_unused(p); /* every parent has another one now */
 	ao_report_params(p);
 }
 
@@ -306,8 +311,7 @@ void ao_report_refused_before(ao_policies *p, ao_rollout_track track)
 void ao_report_found(ao_policies *p)
 {
 	ao_info(AO_POLICY, p->subject, "bundle %s, which was missing, can be loaded again", p->missing_digest);
-	set_text(&p->missing, NULL);
-	set_text(&p->missing_digest, NULL);
+	ao_report_unused(p);
 }
 
 void ao_report_unwritable(ao_policies *p, const char *why)

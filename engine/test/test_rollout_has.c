@@ -180,6 +180,29 @@ static void one_that_has_nothing_to_lose_takes_up_no_place(void **state)
 		fail_msg("its turn has come, and never ends");
 }
 
+/** Its manifest is not that of the world any more, so it cannot be loaded. */
+static void a_bundle_is_not_missing_any_more_when_nobody_has_it(void **state)
+{
+	(void)state;
+	operator_ o;
+	ao_policies p;
+	lead(&o, &p);
+	part(&o, &p);
+	p.anew = ao_timer_new(o.loop, do_nothing, NULL);
+	p.missing_digest = ao_xstrdup(OLD);
+	p.missing = ao_xstrdup("bundle " OLD " is in use and cannot be loaded");
+	bool moved = all_are_moved(&o, &p);
+	ao_errands_run(&p);
+	bool still_said = p.missing;
+	free(p.missing);
+	free(p.missing_digest);
+	ao_timer_free(p.anew);
+	end_lead(&o, &p);
+	assert_true(moved);
+	if (still_said)
+		fail_msg("people are told that a bundle is in use which nobody has");
+}
+
 static void only_one_that_has_something_to_lose_waits_for_its_turn(void **state)
 {
 	(void)state;
@@ -210,6 +233,7 @@ int main(void)
 	    cmocka_unit_test(those_that_come_later_have_nothing),
 	    cmocka_unit_test(nothing_is_taken_from_one_that_is_not_chosen_while_nobody_knows_who_is),
 	    cmocka_unit_test(one_that_has_nothing_to_lose_takes_up_no_place),
+	    cmocka_unit_test(a_bundle_is_not_missing_any_more_when_nobody_has_it),
 	    cmocka_unit_test(only_one_that_has_something_to_lose_waits_for_its_turn),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
