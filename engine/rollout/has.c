@@ -70,6 +70,7 @@ const char *ao_has_of(const ao_policies *p, const ao_object *parent)
 bool ao_has_another(const ao_policies *p, const ao_object *stub)
 {
 	const char *had = p->had ? ao_map_get(p->had, stub->uid) : NULL, *live = p->record.tracks[AO_ROLLOUT_MAIN].live.digest;
+	const ao_rollout_mover *mover = ao_rollout_record_mover(&p->record, stub->key);
 	bool another = had && !(live && strcmp(had, live) == 0);
-	return (another || ao_rollout_record_mover(&p->record, stub->key)) && ao_reconciler_has_traces(p->reconciler, stub);
+	return (mover && mover->slot) || ((another || mover) && ao_reconciler_has_traces(p->reconciler, stub));
 }

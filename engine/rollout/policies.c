@@ -240,11 +240,12 @@ static void begin(ao_policies *p)
 	    &(ao_machine_options){.settings = p->settings, .fallback = ao_variant_digest(p->fallback), .selects = selects, .arg = p},
 	    p->recorded ? &p->record : NULL);
 	ao_machine_tick(p->machine, ao_mono_ms());
-	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(p->world), &cursor));)
-		if (parent->stub && !ao_has_another(p, parent))
-			ao_reconciler_parent_changed(p->reconciler, parent->key); /* it may have been held */
-		else
+	for (const ao_object *parent; (parent = ao_store_next(ao_world_parents(p->world), &cursor));) {
+		if (!parent->stub || ao_has_another(p, parent))
 			see_parent(p, parent);
+		if (parent->stub)
+			ao_reconciler_parent_changed(p->reconciler, parent->key); /* it may have been held, or have been served already */
+	}
 	ao_has_all_seen(p);
 	tell_machine(p);
 	ao_machine_synced(p->machine);

@@ -166,7 +166,8 @@ void ao_has_recall(ao_policies *p, const char *text);
 void ao_has_all_seen(ao_policies *p);
 /**
  * Does this one, which is not chosen now, have anything of another bundle than the live one when we begin?  Then it is the manifest that has
- * changed, and takes that away.  Most of those that a decorator chooses have nothing: they wait for nothing, and nobody waits for them.
+ * changed, and takes that away.  Most of those that a decorator chooses have nothing: they wait for nothing, and nobody waits for them, but
+ * for one that has lost it a moment ago, whose place is not free yet.
  */
 bool ao_has_another(const ao_policies *p, const ao_object *stub);
 /** The bundle that a parent has; NULL: none, as far as is known. Borrowed. */
