@@ -13,6 +13,7 @@ typedef struct note {
 	char *key, *path;
 	bool waits;         /* `text` is to be written next */
 	char *text;         /* or NULL: the annotation is to go */
+	char *off;          /* another annotation that is to go next; or NULL */
 	ao_kube_call *call; /* in flight */
 } note;
 
@@ -30,6 +31,7 @@ static void free_note(note *n)
 	free(n->key);
 	free(n->path);
 	free(n->text);
+	free(n->off);
 	free(n);
 }
 
@@ -41,7 +43,7 @@ static void on_written(void *arg, const ao_kube_answer *answer)
 	n->call = NULL;
 	if (answer->error)
 		ao_debug(AO_CORE, n->key, "cannot annotate it: %s", answer->message);
-	if (n->waits) {
+	if (n->waits || n->off) {
 		write_next(n);
 		return;
 	}
@@ -53,9 +55,13 @@ static void write_next(note *n)
 {
 	ao_auto_json cJSON *patch = cJSON_CreateObject();
 	cJSON *annotations = ao_json_object(ao_json_object(patch, "metadata"), "annotations");
-	ao_json_set(annotations, n->notes->key, n->text ? cJSON_CreateString(n->text) : cJSON_CreateNull());
+	if (n->waits)
+		ao_json_set(annotations, n->notes->key, n->text ? cJSON_CreateString(n->text) : cJSON_CreateNull());
+	if (n->off)
+		ao_json_set(annotations, n->off, cJSON_CreateNull());
 	ao_auto_str char *body = ao_json_print(patch);
 	free(AO_TAKE(n->text));
+	free(AO_TAKE(n->off));
 	n->waits = false;
 	n->call =
 	    ao_kube_send(n->notes->kube,
@@ -84,19 +90,34 @@ void ao_annotations_free(ao_annotations *notes)
 	free(notes);
 }
 
-void ao_annotations_put(ao_annotations *notes, const char *namespace_, const char *name, const char *text)
+static note *open_note(ao_annotations *notes, const char *namespace_, const char *name)
 {
 	ao_auto_str char *key = ao_xasprintf("%s/%s", namespace_, name);
 	note *n = ao_map_get(notes->open, key);
-	if (!n) {
-		ao_auto_str char *path = ao_resource_path(notes->resource, namespace_, name, NULL);
-		n = ao_xcalloc(1, sizeof(*n));
-		*n = (note){.notes = notes, .key = AO_TAKE(key), .path = ao_xasprintf("%s?fieldManager=%s", path, notes->manager)};
-		ao_map_put(notes->open, n->key, n);
-	}
+	if (n)
+		return n;
+	ao_auto_str char *path = ao_resource_path(notes->resource, namespace_, name, NULL);
+	n = ao_xcalloc(1, sizeof(*n));
+	*n = (note){.notes = notes, .key = AO_TAKE(key), .path = ao_xasprintf("%s?fieldManager=%s", path, notes->manager)};
+	ao_map_put(notes->open, n->key, n);
+	return n;
+}
+
+void ao_annotations_put(ao_annotations *notes, const char *namespace_, const char *name, const char *text)
+{
+	note *n = open_note(notes, namespace_, name);
 	free(n->text);
 	n->text = ao_xstrdup(text);
 	n->waits = true;
+	if (!n->call)
+		write_next(n);
+}
+
+void ao_annotations_take_off(ao_annotations *notes, const char *namespace_, const char *name, const char *other)
+{
+	note *n = open_note(notes, namespace_, name);
+	free(n->off);
+	n->off = ao_xstrdup(other);
 	if (!n->call)
 		write_next(n);
 }

@@ -18,3 +18,5 @@ ao_annotations *ao_annotations_new(ao_kube *kube, const ao_resource *resource, c
 void ao_annotations_free(ao_annotations *notes);
 /** @param text  NULL: removes the annotation */
 void ao_annotations_put(ao_annotations *notes, const char *namespace_, const char *name, const char *text);
+/** Removes another annotation of the object, whose key is `other`, when the text that was put before is written: who wrote it finds the answer. */
+void ao_annotations_take_off(ao_annotations *notes, const char *namespace_, const char *name, const char *other);

@@ -88,16 +88,15 @@ static void carry_out(ao_policies *p, const ao_object *map, const word *w, bool 
 }
 
 /** @return the annotation's text, NULL when there is none; the caller frees */
-static char *read_word(const ao_policies *p, const ao_object *map)
+static char *read_word(const ao_object *map, const char *key)
 {
 	ao_auto_json cJSON *tree = NULL;
-	ao_auto_str char *key = ao_xasprintf("%s-rollout", p->fallback->loaded.manifest->policies_label);
 	return ao_object_tree(map, &tree, NULL) < 0 ? NULL : ao_xstrdup(ao_json_str(tree, "metadata", "annotations", key));
 }
 
 void ao_commands_hear(ao_policies *p, const ao_object *map, bool is_record, ao_rollout_track track)
 {
-	ao_auto_str char *text = read_word(p, map);
+	ao_auto_str char *key = ao_xasprintf("%s-rollout", p->fallback->loaded.manifest->policies_label), *text = read_word(map, key);
 	const char *heard = ao_map_get(p->heard, map->uid);
 	if (!text) {
 		free(ao_map_remove(p->heard, map->uid));
@@ -106,7 +105,7 @@ void ao_commands_hear(ao_policies *p, const ao_object *map, bool is_record, ao_r
 	if (!p->machine)
 		return; /* not leading yet: it is looked at again when that begins */
 	if (heard && strcmp(heard, text) == 0) {
-		ao_annotations_put(p->words, map->namespace_, map->name, NULL); /* it could not be taken off */
+		ao_annotations_take_off(p->notes, map->namespace_, map->name, key); /* it could not be taken off */
 		return;
 	}
 	free(ao_map_put(p->heard, map->uid, ao_xstrdup(text)));
@@ -115,6 +114,6 @@ void ao_commands_hear(ao_policies *p, const ao_object *map, bool is_record, ao_r
 		*colon = '\0';
 	ao_machine_tick(p->machine, ao_mono_ms());
 	carry_out(p, map, &(word){text, colon ? colon + 1 : NULL}, is_record, track);
-	ao_annotations_put(p->words, map->namespace_, map->name, NULL);
+	ao_annotations_take_off(p->notes, map->namespace_, map->name, key);
 	ao_policies_turn_soon(p);
 }

@@ -482,11 +482,9 @@ static void make_writers(ao_policies *p)
 	const ao_manifest *manifest = p->fallback->loaded.manifest;
 	const ao_scope *scope = ao_load_scope(p->with.load);
 	ao_auto_str char *state = ao_xasprintf("%s-state", manifest->policies_label),
-			 *word = ao_xasprintf("%s-rollout", manifest->policies_label),
 			 *edited = ao_xasprintf("%s-edited", manifest->policies_label);
 	p->record_name = ao_record_name(scope, manifest->component);
 	p->notes = ao_annotations_new(p->with.kube, &ao_config_maps, state, manifest->field_manager);
-	p->words = ao_annotations_new(p->with.kube, &ao_config_maps, word, manifest->field_manager);
 	p->edit_notes = ao_annotations_new(p->with.kube, &ao_config_maps, edited, manifest->field_manager);
 	p->archive = ao_archive_new(p->with.kube, p->with.namespace_, manifest, scope);
 }
@@ -534,7 +532,6 @@ void ao_policies_free(ao_policies *p)
 	ao_variant_unref(p->heading);
 	cJSON_Delete(p->kinds);
 	ao_annotations_free(p->notes);
-	ao_annotations_free(p->words);
 	ao_annotations_free(p->edit_notes);
 	ao_informer_free(p->maps);
 	ao_informer_free(p->canary_maps);

@@ -45,17 +45,17 @@ typedef struct ao_seen_parent {
 
 struct ao_policies {
 	ao_policies_options with;
-	const char *subject;                        /* of lines of the log: which bundle it is, among several; NULL: there is one */
-	ao_variant *fallback;                       /* of the binary and of --policies */
-	ao_variant *basis;                          /* the world is made for its manifest */
-	ao_variant *heading;                        /* where parents were on their way to when the lease was won; or NULL */
-	cJSON *kinds;                               /* ... and for these, which policies declare; NULL: not known yet */
-	ao_map *variants;                           /* digest -> ao_variant: those at hand */
-	char *record_name;                          /* of the ConfigMap */
-	ao_informer *maps, *canary_maps, *records;  /* NULL: not begun, or we are not allowed to read ConfigMaps */
-	ao_file_watch *config, *folder;             /* of --config and --bundle, from the first time that we lead on; or NULL */
-	ao_annotations *notes, *words, *edit_notes; /* of `<label>-state`, `<label>-rollout` and `<label>-edited` */
-	ao_map *edited;                             /* uid of a ConfigMap -> the edits in it that people were told of; "": none */
+	const char *subject;                       /* of lines of the log: which bundle it is, among several; NULL: there is one */
+	ao_variant *fallback;                      /* of the binary and of --policies */
+	ao_variant *basis;                         /* the world is made for its manifest */
+	ao_variant *heading;                       /* where parents were on their way to when the lease was won; or NULL */
+	cJSON *kinds;                              /* ... and for these, which policies declare; NULL: not known yet */
+	ao_map *variants;                          /* digest -> ao_variant: those at hand */
+	char *record_name;                         /* of the ConfigMap */
+	ao_informer *maps, *canary_maps, *records; /* NULL: not begun, or we are not allowed to read ConfigMaps */
+	ao_file_watch *config, *folder;            /* of --config and --bundle, from the first time that we lead on; or NULL */
+	ao_annotations *notes, *edit_notes;        /* of `<label>-state` and `<label>-edited` */
+	ao_map *edited;                            /* uid of a ConfigMap -> the edits in it that people were told of; "": none */
 	ao_archive *archive;
 
 	void (*on_recalled)(void *arg);
