@@ -27,6 +27,8 @@ void ao_parent_leave(ao_parent *parent, const char *id, const ao_object *object)
 	memo->seen = true;
 }
 
+char *ao_memo_id_of(const ao_kind *kind, const char *key) { return ao_xasprintf("%s %s", kind->resource.kind, key); }
+
 char *ao_memo_id(const ao_kind *kind, const cJSON *desired)
 {
 	const char *namespace_ = ao_json_str(desired, "metadata", "namespace");

@@ -12,8 +12,6 @@
 #include "kube/managed.h"
 #include "reconcile/pass.h"
 
-#define STUCK_MS 60000 /* a right that was taken from us is not waited for for ever */
-
 static const cJSON *current(const ao_pass *pass) { return ao_json_at(pass->ops[pass->at].item, "object"); }
 
 static const ao_kind *kind_of(const ao_pass *pass, const cJSON *object) { return ao_manifest_kind(pass->reconciler->manifest, object); }
@@ -25,12 +23,9 @@ void ao_pass_note_orphaning(ao_reconciler *reconciler, const char *uid) { ao_map
 /** We may not know whether it was let go. What it would work on stays, and the parent may go. */
 static void give_up(ao_pass *pass, const char *message)
 {
-	const ao_object *object = ao_pass_object(pass);
 	ao_auto_str char *note =
 	    ao_xasprintf("what it had at brokers is left there, because it cannot be known whether a child still works on it: %s", message);
-	ao_warn(AO_CORE, pass->parent->key, "%s", note);
-	if (object)
-		ao_pass_event(pass, object, true, "QueueLeft", NULL, note);
+	ao_pass_tell_left(pass, note);
 	ao_pass_note_orphaning(pass->reconciler, pass->parent->uid);
 }
 
@@ -45,7 +40,7 @@ static void on_read(void *arg, const ao_kube_answer *answer)
 		wrong.error = -EBADMSG;
 		wrong.message = "the server's answer makes no sense";
 	}
-	if (wrong.status == 403 && ao_mono_ms() - pass->parent->release_ms > STUCK_MS) {
+	if (wrong.status == 403 && ao_pass_waited_long(pass)) {
 		give_up(pass, wrong.message);
 		ao_pass_resume(pass, AO_OP_DONE);
 		return;

@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#define STUCK_MS 60000
+
 /* ---- the driver ---- */
 
 void ao_pass_free(ao_pass *pass)
@@ -199,6 +201,16 @@ void ao_pass_tell_change(ao_pass *pass, const char *verb, const char *kind, cons
 	if (strcmp(verb, "updated") == 0)
 		tell_circle(pass, kind, name);
 }
+
+void ao_pass_tell_left(ao_pass *pass, const char *note)
+{
+	const ao_object *object = ao_pass_object(pass);
+	ao_warn(AO_CORE, pass->parent->key, "%s", note);
+	if (object)
+		ao_pass_event(pass, object, true, "QueueLeft", NULL, note);
+}
+
+bool ao_pass_waited_long(const ao_pass *pass) { return ao_mono_ms() - pass->parent->release_ms > STUCK_MS; }
 
 void ao_pass_note_change(ao_pass *pass, const char *verb, const ao_kind *kind, const char *name)
 {

@@ -192,6 +192,10 @@ void ao_pass_patch(ao_pass *pass, const ao_object *object, const char *subresour
 		   ao_kube_fn fn);
 /** The rank of its writes, but for those of a subresource. */
 static inline ao_kube_rank ao_pass_rank(const ao_pass *pass) { return pass->edited ? AO_KUBE_URGENT : AO_KUBE_USUAL; }
+/** Deletion: tells, in the log and by an Event, what stays at brokers, and why. */
+void ao_pass_tell_left(ao_pass *pass, const char *note);
+/** Has the parent been going for so long that what may never come is not waited for any more? */
+bool ao_pass_waited_long(const ao_pass *pass);
 /** Adds what went wrong to the status's errors and marks the pass failed. */
 void ao_pass_error(ao_pass *pass, const char *verb, const ao_kind *kind, const char *role, const char *name, const ao_kube_answer *answer);
 /** The same for a write to the parent itself. A parent that is gone is not an error: the watch will tell us. */
@@ -259,6 +263,7 @@ ao_op_result ao_op_ask_orphan(ao_pass *pass, const cJSON *item);
 ao_op_result ao_op_object(ao_pass *pass, const cJSON *item);
 /** What names the memo of this object of a plan: "Deployment asya/resize". The caller frees. */
 char *ao_memo_id(const ao_kind *kind, const cJSON *desired);
+char *ao_memo_id_of(const ao_kind *kind, const char *key);
 /** The memo of a child, which is made when there is none. @param id "Deployment asya/resize" */
 ao_memo *ao_parent_memo(ao_parent *parent, const char *id);
 /** Remembers how a child looks that stays as it is though the plan does not want it so: that is no news next time. */

@@ -13,8 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define STUCK_MS 60000 /* that others have had their plans is not waited for for ever */
-
 typedef struct child_check {
 	ao_parent *parent;
 	size_t found;
@@ -24,7 +22,7 @@ typedef struct child_check {
 static void check_child(void *arg, const ao_kind *kind, const ao_object *object)
 {
 	child_check *check = arg;
-	ao_auto_str char *id = ao_xasprintf("%s %s", kind->resource.kind, object->key);
+	ao_auto_str char *id = ao_memo_id_of(kind, object->key);
 	const ao_memo *memo = ao_map_get(check->parent->memos, id);
 	check->found++;
 	if (!memo || memo->observed != object->spec_digest)
@@ -144,7 +142,7 @@ static bool shared_are_right(const ao_reconciler *r, const char *beside)
 
 static void remember_child(void *arg, const ao_kind *kind, const ao_object *object)
 {
-	ao_auto_str char *id = ao_xasprintf("%s %s", kind->resource.kind, object->key);
+	ao_auto_str char *id = ao_memo_id_of(kind, object->key);
 	*ao_parent_memo(arg, id) = (ao_memo){.observed = object->spec_digest};
 }
 
@@ -438,15 +436,14 @@ ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item)
 	if (why && (unsure || !cJSON_GetArraySize(queues))) {
 		ao_auto_str char *note =
 		    ao_xasprintf("released without a plan, what it had at brokers is left there: %s", ao_json_str(why, "message"));
-		ao_warn(AO_CORE, object->key, "%s", note);
-		ao_pass_event(pass, object, true, "QueueLeft", NULL, note);
+		ao_pass_tell_left(pass, note);
 		ao_pass_leave(pass, ao_xstrdup("what it had at brokers is left there"));
 	}
 	if (unsure) {
 		ao_pass_push(pass, ao_op_remove_finalizer, NULL);
 		return AO_OP_DONE;
 	}
-	if (cJSON_GetArraySize(queues) && !ao_reconciler_all_planned(pass->reconciler) && ao_mono_ms() - parent->release_ms < STUCK_MS) {
+	if (cJSON_GetArraySize(queues) && !ao_reconciler_all_planned(pass->reconciler) && !ao_pass_waited_long(pass)) {
 		pass->outcome.requeue_after = 1;
 		return AO_OP_END;
 	}

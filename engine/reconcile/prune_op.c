@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define LOOK_AGAIN_S 5.0
-#define STUCK_MS 60000 /* what somebody else's finalizer holds is not waited for for ever */
 
 static void note_which(ao_pass *pass, const ao_kind *kind, const ao_object *child)
 {
@@ -45,7 +44,7 @@ typedef struct leftover {
 static void find_leftover(void *arg, const ao_kind *kind, const ao_object *object)
 {
 	leftover *found = arg;
-	ao_auto_str char *id = ao_xasprintf("%s %s", kind->resource.kind, object->key);
+	ao_auto_str char *id = ao_memo_id_of(kind, object->key);
 	const ao_memo *memo = ao_map_get(found->pass->parent->memos, id);
 	if ((memo && memo->seen) || object->deleting)
 		return;
@@ -134,7 +133,7 @@ static void on_deleted(void *arg, const ao_kube_answer *answer)
 		ao_pass_resume(pass, AO_OP_STOP);
 		return;
 	}
-	ao_auto_str char *id = ao_xasprintf("%s %s", pass->child.kind->resource.kind, pass->child.key);
+	ao_auto_str char *id = ao_memo_id_of(pass->child.kind, pass->child.key);
 	ao_parent_memo(pass->parent, id)->taken = pass->parent->lost_child = true;
 	ao_info(AO_CORE, pass->parent->key, "deleted %s %s", pass->child.kind->resource.kind, pass->child.name);
 	pass->outcome.requeue_after = LOOK_AGAIN_S; /* the watch tells earlier that it is gone */
@@ -156,7 +155,7 @@ ao_op_result ao_op_children(ao_pass *pass, const cJSON *item)
 	if (!parent->release_ms)
 		parent->release_ms = ao_mono_ms();
 	parent->settled = false;
-	next_child found = {.waited_long = ao_mono_ms() - parent->release_ms > STUCK_MS};
+	next_child found = {.waited_long = ao_pass_waited_long(pass)};
 	ao_world_each_child(pass->reconciler->with.world, parent->uid, find_child, &found);
 	if (!found.object)
 		return AO_OP_DONE;

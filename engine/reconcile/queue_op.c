@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define QUEUE_AGAIN_S 30.0
-#define STUCK_MS 60000 /* a Secret that is gone is not waited for for ever */
 
 static void on_patience(void *arg) { ao_pass_resume(arg, AO_OP_AGAIN); }
 
@@ -68,15 +67,13 @@ static bool is_retained(const cJSON *queue)
 /** Without the Secret there is no way in; in a namespace that goes it will not come back. */
 static bool is_hopeless(const ao_pass *pass, const ao_queues_fact *fact)
 {
-	return strcmp(fact->reason, "SecretMissing") == 0 && ao_mono_ms() - pass->parent->release_ms > STUCK_MS;
+	return strcmp(fact->reason, "SecretMissing") == 0 && ao_pass_waited_long(pass);
 }
 
 /** Takes the text. */
 static void give_up(ao_pass *pass, char *note)
 {
-	const ao_object *object = ao_pass_object(pass);
-	ao_warn(AO_CORE, object->key, "%s", note);
-	ao_pass_event(pass, object, true, "QueueLeft", NULL, note);
+	ao_pass_tell_left(pass, note);
 	ao_pass_leave(pass, note);
 }
 

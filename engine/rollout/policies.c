@@ -103,10 +103,11 @@ ao_variant *ao_policies_live(const ao_policies *p)
 
 static void forget_parent(ao_policies *p, const char *key)
 {
-	ao_seen_parent *seen = ao_map_remove(p->parents, key);
+	ao_seen_parent *seen = ao_map_get(p->parents, key);
 	if (!seen)
 		return;
 	ao_machine_gone(p->machine, key);
+	ao_map_remove(p->parents, key); /* which may free the key */
 	p->parting -= seen->parting;
 	free(seen->uid);
 	free(seen);
@@ -317,10 +318,8 @@ static void forget_parted(ao_policies *p)
 	if (!p->parting || !ao_machine_begun(p->machine))
 		return;
 	for (const ao_seen_parent *seen; (seen = ao_map_next(p->parents, &cursor, &key));)
-		if (seen->parting && !ao_machine_waits(p->machine, key)) {
-			ao_auto_str char *gone = ao_xstrdup(key);
-			forget_parent(p, gone);
-		}
+		if (seen->parting && !ao_machine_waits(p->machine, key))
+			forget_parent(p, key);
 }
 
 static void turn(void *arg)
