@@ -120,14 +120,12 @@ end
 M.TRANSPORTS = [[{"transports":{"rabbitmq":{"enabled":true,"type":"rabbitmq","config":{"host":"127.0.0.1","port":5672,"username":"guest",
 "exchange":"asya","passwordSecretRef":{"name":"rabbitmq-secret","key":"password"},"queues":{"autoCreate":true,"dlq":{"enabled":true,"maxRetryCount":3}}}}}}]]
 
-local launched = {} -- the operators that this file has started, by process id
-
 --- What a failed test left running would work on what later files make: it ends with the file that started it.
 local subscribe = require 'busted'.subscribe -- which the bench, that is no spec, has not
 if subscribe then
   subscribe({ 'suite', 'end' }, function()
-    for _, pid in ipairs(launched) do
-      if M.read('/proc/' .. pid .. '/cmdline'):find('asya-operator', 1, true) then M.sh('kill -9 %s', pid) end
+    for _, handle in ipairs(M.started or {}) do -- M.stop_all empties it when all have ended
+      if M.read('/proc/' .. handle.pid .. '/cmdline'):find('asya-operator', 1, true) then M.sh('kill -9 %s', handle.pid) end
     end
   end)
 end
@@ -144,7 +142,6 @@ function M.operator(options)
     :format(options.env or '', quote(options.transports or M.TRANSPORTS), options.runtime_namespace or 'default', binary, options.args or '')
   local pid = M.sh('sh -c %s >%s 2>&1 & echo $!', quote(command), log):match '%d+'
   local handle = { pid = pid, log_path = log }
-  launched[#launched + 1] = pid
 
   function handle.log() return M.read(log) end
   function handle.alive() return select(2, M.sh('kill -0 %s', pid)) end

@@ -154,11 +154,7 @@ spec:
       for _, each in ipairs(cluster.list('services', ns)) do by[each.metadata.name] = each.metadata.uid end
       return by
     end
-    local function count()
-      local names = 0
-      for _ in services():gmatch '%S+' do names = names + 1 end
-      return names
-    end
+    local function count() return select(2, services():gsub('%S+', '')) end
     local function edit(text) cluster.sh('mv %s %s/manifest.lua', cluster.write(cluster.temp 'manifest.lua', text), folder) end
     local before = uids()
     edit((manifest:gsub('decorate = {', '%0 labels = { tier = true },', 1)))
