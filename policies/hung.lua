@@ -26,11 +26,18 @@ local function end_without_answer(pod, sidecar, timeout)
   if lived and beside and lived >= timeout and beside >= timeout then return ended, since end
 end
 
+--- A sidecar that has lost its broker ends in the same way: was the broker away while this one ran, as far as anybody has seen?
+local function without_broker(transport, ended)
+  if not transport or transport.status == 'Unknown' then return false end
+  return transport.status == 'False' or (times.between(ended.startedAt, transport.lastTransitionTime) or 0) > 0
+end
+
 --- Says why the runtime of a pod seems to hang, or nothing; and in how many seconds that will be forgotten if nothing happens.
-local function judge(pod, timeout, now)
+-- `transport` is the condition TransportReady, or nil.
+local function judge(pod, timeout, transport, now)
   local sidecar = status_of(pod, actors.SIDECAR)
   local ended, since = end_without_answer(pod, sidecar, timeout)
-  if not ended then return nil end
+  if not ended or without_broker(transport, ended) then return nil end
   local running = k8s.get(sidecar, 'state.running.startedAt')
   local left = running and PATIENCE * timeout - (times.between(running, now) or 0)
   if left and left <= 0 then return nil end
@@ -61,9 +68,9 @@ return policy.define {
 
   status = function(actor, ctx, status, plan)
     local before, timeout = k8s.get(actor, 'status.conditions'), actors.processing_timeout(actor)
-    local said
+    local transport, said = conditions.get(status.conditions, 'TransportReady'), nil
     for _, pod in ipairs(pods.of(actor, ctx)) do
-      local why, left = judge(pod, timeout, ctx.now)
+      local why, left = judge(pod, timeout, transport, ctx.now)
       said = said or why
       if left then plan:requeue_after(left) end
     end

@@ -378,8 +378,8 @@ describe('status', function()
         { name = 'asya-sidecar', restartCount = 1, state = more.state or { running = { startedAt = more.again or to } },
           lastState = { terminated = { exitCode = more.code or 1, startedAt = from, finishedAt = to } } } } })
     end
-    local function seen(it, before)
-      local status, events, again = judge { children = { deployment(2, full) }, pods = { it }, before = before }
+    local function seen(it, before, queue)
+      local status, events, again = judge { children = { deployment(2, full) }, pods = { it }, before = before, queues = queue and { queue } }
       local told = 0
       for _, event in ipairs(events) do told = told + (event.reason == 'RuntimeHung' and 1 or 0) end
       return condition(status, 'RuntimeHung'), told, again, status
@@ -401,6 +401,17 @@ describe('status', function()
 
     it('says it while the sidecar waits to be started again, too', function()
       assert.is_table(seen(pod_of(EARLY, FROM, TO, { state = { waiting = { reason = 'CrashLoopBackOff' } } })))
+    end)
+
+    it('says nothing of a sidecar that may have ended for want of its broker', function()
+      local function since(at_, truth)
+        return { conditions = json.array { { type = 'TransportReady', status = truth, reason = 'TransportValidated', lastTransitionTime = at_ } } }
+      end
+      local THERE <const>, GONE <const> = { name = 'asya-a', ready = true, reason = '', message = '' },
+        { name = 'asya-a', ready = false, reason = 'TransportUnreachable', message = 'refused' }
+      assert.is_table(seen(pod_of(EARLY, FROM, TO), since('2026-01-02T02:00:00Z', 'True'), THERE))
+      assert.is_nil(seen(pod_of(EARLY, FROM, TO), since('2026-01-02T02:59:00Z', 'False'), GONE))
+      assert.is_nil(seen(pod_of(EARLY, FROM, TO), since('2026-01-02T03:01:00Z', 'True'), THERE))
     end)
 
     local CASES = {
