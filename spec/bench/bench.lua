@@ -1,5 +1,6 @@
 --- bench: what an actor costs, cold, at rest, edited, with other policies, after a failover and when it goes; run by spec/bench/run.
 -- EXAMPLE names an example whose parents are measured in place of actors.
+-- SECTIONS, words of `SECTIONS` below, narrows what is measured after the cold start, of which a plain client is one word more.
 -- Each size is measured from an empty cluster on. What is over a target that binds makes the run fail.
 local cluster = require 'cluster'
 local json = require 'json'
@@ -20,6 +21,8 @@ end }
 ]]
 --- Seconds to wait for what is told late, and those at rest.
 local LATE, REST = tonumber(os.getenv 'LATE') or 8, tonumber(os.getenv 'REST') or 60
+local WANTED = { cold = true } -- section -> true
+for word in (os.getenv 'SECTIONS' or 'plain edit rest policies amid failover deletion'):gmatch '%a+' do WANTED[word] = true end
 local missed, results = 0, { at = os.date '!%Y-%m-%dT%H:%M:%SZ', cores = tonumber((cluster.sh 'nproc')), operator = OURS and 'asya-operator' or BASELINE,
   measured = subject.resource,
   sizes = json.array {} }
@@ -134,23 +137,17 @@ end
 
 local function middle(sorted) return sorted[(#sorted + 1) // 2] end
 
--- One size ------------------------------------------------------------------------------------------------------------
+-- One size, section by section --------------------------------------------------------------------------------------
+-- `run` is { count, ns (where they are), all (how many there are by now), say, operator, requests }; what a section leaves there is for those
+-- that come after it.
 
-local function measure(count)
-  local size, ns = { actors = count, rows = json.array {}, requests = {} }, cluster.namespace 'bench'
-  local function say(what, value, unit, target, bound)
-    local row = { what = what, value = value, unit = unit, target = OURS and target or nil, bound = bound }
-    size.rows[#size.rows + 1] = row
-    if report.line(row) then missed = missed + 1 end
-  end
-  print(('%d %s'):format(count, subject.title))
-  local plain = work_plainly(count)
+local function cold_start(run)
+  local count, ns, say = run.count, run.ns, run.say
+  local plain = WANTED.plain and work_plainly(count)
   subject.create('bench-', ns, count)
   cluster.sleep(LATE)
-
-  print 'Cold start'
   local mark = cluster.audit_mark()
-  local operator = start()
+  run.operator = start()
   subject.await_made(ns, count, OURS)
   cluster.sleep(LATE)
   local cold, first, last = usage.ours(mark), nil, 0
@@ -159,97 +156,132 @@ local function measure(count)
       first, last = first or request.from, math.max(last, request.to)
     end
   end
-  local cpu, resident = usage.session(operator.pid)
+  local cpu, resident = usage.session(run.operator.pid)
   say(REQUESTS, #cold / count, '', subject.requests, true)
-  for what, number in pairs(usage.by_kind(cold)) do size.requests[what] = number / count end
+  for what, number in pairs(usage.by_kind(cold)) do run.requests[what] = number / count end
   local kinds = {}
-  for what, number in pairs(size.requests) do
+  for what, number in pairs(run.requests) do
     if number >= 0.05 then kinds[#kinds + 1] = ('    %-56s %10.4g'):format(what, number) end
   end
   table.sort(kinds)
   print(table.concat(kinds, '\n'))
   say('all children made', last - first, 's')
-  say('... by a plain client' .. (subject.finalizer and ', finalizers included' or ''), plain, 's')
-  say('... ratio to the plain client', (last - first) / plain, '', 1.4)
+  if plain then
+    say('... by a plain client' .. (subject.finalizer and ', finalizers included' or ''), plain, 's')
+    say('... ratio to the plain client', (last - first) / plain, '', 1.4)
+  end
   say(CPU, cpu / count * 1000, 'ms')
   say('resident', resident, 'MB', 40, true)
+end
 
-  print 'One edit'
-  local alone, alone_itself = edit(ns, 'bench-', math.min(count, 20), 1, 0.3)
-  say('to the written child, median', middle(alone), 'ms')
-  say('to the written child, worst', alone[#alone], 'ms')
-  say('the edit itself, median', middle(alone_itself), 'ms')
-  subject.await_made(ns, count, OURS)
+local function one_edit(run)
+  local alone, itself = edit(run.ns, 'bench-', math.min(run.count, 20), 1, 0.3)
+  run.alone = middle(alone)
+  run.say('to the written child, median', run.alone, 'ms')
+  run.say('to the written child, worst', alone[#alone], 'ms')
+  run.say('the edit itself, median', middle(itself), 'ms')
+  subject.await_made(run.ns, run.count, OURS)
   cluster.sleep(LATE)
+end
 
-  print(('At rest, %d s'):format(REST))
-  mark, cpu = cluster.audit_mark(), usage.session(operator.pid)
+local function at_rest(run)
+  local mark, cpu = cluster.audit_mark(), usage.session(run.operator.pid)
   cluster.sleep(REST)
-  say('requests but watches and the lease', #usage.ours(mark), '', 0, true)
-  say('CPU', usage.session(operator.pid) - cpu, 's', 0.05)
+  run.say('requests but watches and the lease', #usage.ours(mark), '', 0, true)
+  run.say('CPU', usage.session(run.operator.pid) - cpu, 's', 0.05)
+end
 
-  if OURS and subject.resource == 'asyncactors' then
-    print 'Policies that change every actor'
-    local file, began = cluster.write(cluster.temp 'stamp.lua', STAMP), os.time()
-    mark = cluster.audit_mark()
-    cluster.kubectl('create configmap stamp -n %s --from-file=stamp.lua=%s', own, file)
-    cluster.kubectl('label configmap stamp -n %s asya.sh/policies=true', own)
-    subject.await({ 'all are stamped', subject.query('deployments', '.metadata.annotations.stamp'), 'bench', 1 }, ns, count)
-    say('all are changed', os.time() - began, 's')
-    cluster.sleep(LATE)
-    say('requests ' .. subject.each, #usage.ours(mark) / count, '')
-  end
+local function other_policies(run)
+  if not OURS or subject.resource ~= 'asyncactors' then return end
+  local file, began, mark = cluster.write(cluster.temp 'stamp.lua', STAMP), os.time(), cluster.audit_mark()
+  cluster.kubectl('create configmap stamp -n %s --from-file=stamp.lua=%s', own, file)
+  cluster.kubectl('label configmap stamp -n %s asya.sh/policies=true', own)
+  subject.await({ 'all are stamped', subject.query('deployments', '.metadata.annotations.stamp'), 'bench', 1 }, run.ns, run.count)
+  run.say('all are changed', os.time() - began, 's')
+  cluster.sleep(LATE)
+  run.say('requests ' .. subject.each, #usage.ours(mark) / run.count, '')
+end
 
-  print 'One edit in the middle of a cold start of as many'
-  local _, before = usage.session(operator.pid) -- with the policies that were added: they take as much in both
-  operator.stop()
-  local more = cluster.namespace 'more'
-  subject.create('more-', more, count)
-  operator = start()
+local function edit_amid_cold_start(run)
+  local count, ns, say = run.count, run.ns, run.say
+  local _, before = usage.session(run.operator.pid) -- with the policies that were added: they take as much in both
+  run.operator.stop()
+  run.more = cluster.namespace 'more'
+  subject.create('more-', run.more, count)
+  run.all = 2 * count
+  run.operator = start()
   local some = { 'a tenth is made', ('kubectl get %s -n %%s -o name'):format(subject.edited), '/', subject.done[4] }
-  subject.await(some, more, count // 10)
-  local busy, busy_itself = edit(ns, 'bench-', math.min(count, 10), 2, 0.2)
-  say('children made when the last was written', subject.count(some, more) / (count * subject.done[4]) * 100, '%')
+  subject.await(some, run.more, count // 10)
+  local busy, itself = edit(ns, 'bench-', math.min(count, 10), 2, 0.2)
+  say('children made when the last was written', subject.count(some, run.more) / (count * subject.done[4]) * 100, '%')
   say('to the written child, median', middle(busy), 'ms')
-  say('... ratio to one alone', middle(busy) / middle(alone), '', 10)
-  say('the edit itself, median: so busy is the server', middle(busy_itself), 'ms')
-  subject.await_made(more, count, OURS)
+  if run.alone then say('... ratio to one alone', middle(busy) / run.alone, '', 10) end
+  say('the edit itself, median: so busy is the server', middle(itself), 'ms')
+  subject.await_made(run.more, count, OURS)
   subject.await_made(ns, count, OURS)
   cluster.sleep(LATE)
-  local _, grown = usage.session(operator.pid)
+  local _, grown = usage.session(run.operator.pid)
   say('resident for each further one', (grown - before) * 1024 / count, 'KiB', 10)
+end
 
-  print 'Failover'
+local function failover(run)
   local heir = OURS and start()
   cluster.sleep(heir and 3 or 0)
-  mark = cluster.audit_mark()
-  operator.kill()
-  heir = heir or start()
-  local again = edit(ns, 'bench-', 1, 3, 0)
-  say('an edit at that moment is carried out after', again[1] / 1000, 's')
-  subject.await_made(ns, count, OURS)
+  local mark = cluster.audit_mark()
+  run.operator.kill()
+  run.operator = heir or start()
+  local again = edit(run.ns, 'bench-', 1, 3, 0)
+  run.say('an edit at that moment is carried out after', again[1] / 1000, 's')
+  subject.await_made(run.ns, run.count, OURS)
   cluster.sleep(LATE)
-  say('writes to parents and children that nobody edited', usage.writes(usage.ours(mark), function(request)
-    local edited = request.namespace == ns and ((request.name or '') .. '-'):find '^bench%-1%-' -- the parent and its children
-    return (request.namespace == ns or request.namespace == more) and request.resource ~= 'events' and not edited
+  run.say('writes to parents and children that nobody edited', usage.writes(usage.ours(mark), function(request)
+    local edited = request.namespace == run.ns and ((request.name or '') .. '-'):find '^bench%-1%-' -- the parent and its children
+    return (request.namespace == run.ns or request.namespace == run.more) and request.resource ~= 'events' and not edited
   end), '', 0, true)
-  say(CPU .. ' of all', usage.session(heir.pid) / (2 * count) * 1000, 'ms')
+  run.say(CPU .. ' of all', usage.session(run.operator.pid) / run.all * 1000, 'ms')
+end
 
-  print 'Deletion of all'
-  mark = cluster.audit_mark()
-  local began = os.time()
-  for _, each in ipairs { ns, more } do cluster.kubectl('delete %s --all -n %s --wait=false', subject.resource, each) end
-  for _, each in ipairs { ns, more } do
+local function deletion(run)
+  local mark, began, namespaces = cluster.audit_mark(), os.time(), { run.ns, run.more }
+  for _, each in ipairs(namespaces) do cluster.kubectl('delete %s --all -n %s --wait=false', subject.resource, each) end
+  for _, each in ipairs(namespaces) do
     cluster.eventually('all are gone', 1800, function()
       cluster.sleep(1)
       return not cluster.sh('kubectl get %s -n %s -o name', subject.resource, each):find '/'
     end)
   end
-  say('all are gone', os.time() - began, 's')
-  say('requests ' .. subject.each, #usage.ours(mark) / (2 * count), '')
-  heir.stop()
+  run.say('all are gone', os.time() - began, 's')
+  run.say('requests ' .. subject.each, #usage.ours(mark) / run.all, '')
+end
+
+local SECTIONS <const> = {
+  { 'cold', 'Cold start', cold_start }, -- always: it starts what the others look at
+  { 'edit', 'One edit', one_edit },
+  { 'rest', ('At rest, %d s'):format(REST), at_rest },
+  { 'policies', 'Policies that change every actor', other_policies },
+  { 'amid', 'One edit in the middle of a cold start of as many', edit_amid_cold_start },
+  { 'failover', 'Failover', failover },
+  { 'deletion', 'Deletion of all', deletion },
+}
+
+local function measure(count)
+  local size = { actors = count, rows = json.array {}, requests = {} }
+  local run = { count = count, all = count, ns = cluster.namespace 'bench', requests = size.requests }
+  function run.say(what, value, unit, target, bound)
+    local row = { what = what, value = value, unit = unit, target = OURS and target or nil, bound = bound }
+    size.rows[#size.rows + 1] = row
+    if report.line(row) then missed = missed + 1 end
+  end
+  print(('%d %s'):format(count, subject.title))
+  for _, section in ipairs(SECTIONS) do
+    if WANTED[section[1]] then
+      print(section[2])
+      section[3](run)
+    end
+  end
+  run.operator.stop()
   cluster.sh('kubectl delete configmap stamp -n %s', own)
-  cluster.sh('kubectl delete namespace %s %s', ns, more)
+  for _, each in ipairs { run.ns, run.more } do subject.discard(each) end
   return size
 end
 
