@@ -1,55 +1,15 @@
 --- cluster: what the specs of this folder use to talk to the control plane that spec/run has started.
+local api = require 'api'
 local json = require 'json'
+local shell = require 'shell'
 
-local M = {}
+local M = { quote = shell.quote, sh = shell.sh, read = shell.read, write = shell.write, temp = shell.temp, sleep = shell.sleep, bed_dir = shell.bed_dir }
 
-local BED = os.getenv 'BED'
+local BED, quote = shell.bed_dir, shell.quote
 M.build = os.getenv 'BUILD' or 'build'
 M.available = BED ~= nil
 --- What `make chart` has made, and README.md installs.
 M.PACKAGE = M.build .. '/asya-operator.tgz'
-M.bed_dir = BED
-
-local function quote(text)
-  return "'" .. tostring(text):gsub("'", [['\'']]) .. "'"
-end
-M.quote = quote
-
---- Runs a shell command. Returns its output (both streams) and whether it ended well.
-function M.sh(command, ...)
-  local pipe = assert(io.popen(command:format(...) .. ' 2>&1', 'r'))
-  local output = pipe:read 'a'
-  local ok = pipe:close()
-  return output, ok == true
-end
-
-function M.read(path)
-  local file = io.open(path, 'r')
-  if not file then return '' end
-  local text = file:read 'a'
-  file:close()
-  return text
-end
-
-function M.write(path, text)
-  local file = assert(io.open(path, 'w'))
-  file:write(text)
-  file:close()
-  return path
-end
-
-local counter = 0
---- A path of a new file in the bed's folder, where nothing is: not even what an earlier spec on this bed has left.
-function M.temp(suffix)
-  counter = counter + 1
-  local path = ('%s/tmp-%d-%s'):format(BED, counter, suffix)
-  local left = io.open(path)
-  if left then
-    left:close()
-    M.sh('rm -rf %s', path)
-  end
-  return path
-end
 
 --- kubectl with its arguments as one line; fails the test when it fails.
 function M.kubectl(arguments, ...)
@@ -66,18 +26,32 @@ function M.apply(yaml, may_fail, flags)
   return output, ok
 end
 
---- An object as a table, or nil.
+--- An object as kubectl shows it, as a table; or nil. What specs wait for they ask for again and again, so where it can be the server is asked
+-- without kubectl, which takes much of a machine's CPU.
 function M.get(kind, name, namespace)
+  local path = api.path(kind, namespace or 'default', name)
+  if path then
+    local object = api.get(path)
+    if object then object.metadata.managedFields = nil end
+    return object
+  end
   local output, ok = M.sh('kubectl get %s %s %s -o json', kind, name, namespace and ('-n ' .. namespace) or '')
   return ok and json.decode(output) or nil
 end
 
+--- The objects of a kind; the test fails when the server does not tell.
 function M.list(kind, namespace, flags)
-  return json.decode(M.kubectl('get %s %s %s -o json', kind, namespace and ('-n ' .. namespace) or '-A', flags or '')).items
-end
-
-function M.sleep(seconds)
-  os.execute('sleep ' .. seconds)
+  local path = not flags and api.path(kind, namespace)
+  if not path then
+    return json.decode(M.kubectl('get %s %s %s -o json', kind, namespace and ('-n ' .. namespace) or '-A', flags or '')).items
+  end
+  local list, text = api.get(path)
+  if not list then error(('cannot list %s: %s'):format(kind, text), 2) end
+  for _, each in ipairs(list.items) do
+    each.apiVersion, each.kind = each.apiVersion or list.apiVersion, each.kind or list.kind:gsub('List$', '')
+    each.metadata.managedFields = nil
+  end
+  return list.items
 end
 
 local PATIENCE = tonumber(os.getenv 'PATIENCE') or 1 -- how much slower than a quiet machine this one may be
@@ -109,6 +83,7 @@ function M.minor()
   return minor
 end
 
+local counter = 0
 --- A namespace that is new in this run.
 function M.namespace(prefix)
   counter = counter + 1
@@ -185,11 +160,18 @@ end
 
 --- Deletes every actor that earlier specs left, since an operator would work on them, too, and what operators remember of their policies.
 function M.clear()
-  for _, actor in ipairs(M.list('asyncactors')) do
-    local where = ('asyncactor %s -n %s'):format(actor.metadata.name, actor.metadata.namespace)
-    M.sh('kubectl delete %s --wait=false; kubectl patch %s --type=merge -p %s', where, where, quote '{"metadata":{"finalizers":null}}')
+  local requests = {}
+  for _, actor in ipairs(M.list 'asyncactors') do
+    local path = api.path('asyncactors', actor.metadata.namespace, actor.metadata.name)
+    requests[#requests + 1] = { 'DELETE', path }
+    requests[#requests + 1] = { 'PATCH', path, { metadata = { finalizers = json.null } } }
   end
-  for _, label in ipairs { 'record', 'kept' } do M.sh('kubectl delete configmaps -A -l asya.sh/policies-%s=true', label) end
+  for _, label in ipairs { 'record', 'kept' } do
+    for _, map in ipairs(api.list('configmaps', nil, ('?labelSelector=asya.sh/policies-%s=true'):format(label))) do
+      requests[#requests + 1] = { 'DELETE', api.path('configmaps', map.metadata.namespace, map.metadata.name) }
+    end
+  end
+  api.send(requests)
 end
 
 local faulty = {}

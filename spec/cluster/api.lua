@@ -1,26 +1,32 @@
 --- api: requests to the API server past the operator and past the proxy. One curl carries many of them, where kubectl would start each time.
-local cluster = require 'cluster'
 local json = require 'json'
+local shell = require 'shell'
 
 local M = {}
 
 local PKI = (os.getenv 'BED_CA' or ''):gsub('/[^/]*$', '')
 local TLS = ('cacert = "%s"\ncert = "%s/admin.crt"\nkey = "%s/admin.key"\n'):format(os.getenv 'BED_CA', PKI, PKI)
 local TYPES = { PATCH = 'application/merge-patch+json' }
-local GROUPS = {
-  asyncactors = 'apis/asya.sh/v1alpha1', deployments = 'apis/apps/v1', scaledobjects = 'apis/keda.sh/v1alpha1', pods = 'api/v1',
-  triggerauthentications = 'apis/keda.sh/v1alpha1', configmaps = 'api/v1', leases = 'apis/coordination.k8s.io/v1',
-}
+local GROUPS = {} -- of collections that are in namespaces
+for group, plurals in pairs {
+  ['api/v1'] = 'configmaps pods secrets serviceaccounts services', ['apis/apps/v1'] = 'deployments replicasets statefulsets',
+  ['apis/batch/v1'] = 'jobs', ['apis/asya.sh/v1alpha1'] = 'asyncactors', ['apis/coordination.k8s.io/v1'] = 'leases',
+  ['apis/events.k8s.io/v1'] = 'events.events.k8s.io', ['apis/keda.sh/v1alpha1'] = 'scaledjobs scaledobjects triggerauthentications',
+} do
+  for plural in plurals:gmatch '%S+' do GROUPS[plural] = group end
+end
 
---- The path of a collection, or of the object of that name.
-function M.path(plural, ns, name)
-  return ('/%s/namespaces/%s/%s%s'):format(GROUPS[plural], ns, plural, name and '/' .. name or '')
+--- The path of a collection, or of the object of that name; nil where only kubectl knows. `kind` as for kubectl, `ns` nil: of all namespaces.
+function M.path(kind, ns, name)
+  local plural = GROUPS[kind] and kind or kind .. 's'
+  if not GROUPS[plural] then return nil end
+  return ('/%s%s/%s%s'):format(GROUPS[plural], ns and '/namespaces/' .. ns or '', plural:match '^[^.]*', name and '/' .. name or '')
 end
 
 local function escaped(text) return (text:gsub('[\\"]', '\\%0')) end
 
 local function curl(config)
-  return cluster.sh('curl -sS -m 60 -K %s', cluster.write(cluster.bed_dir .. '/api.curl', config))
+  return shell.sh('curl -sS -m 60 -K %s', shell.write(shell.bed_dir .. '/api.curl', config))
 end
 
 --- Sends {method, path, object, type} one after the other over one connection; returns the status of each, 0 where nobody answered.
@@ -44,9 +50,9 @@ function M.get(path)
   return object
 end
 
---- The items of a collection; an error when the server gives none.
-function M.list(plural, ns)
-  local list, text = M.get(M.path(plural, ns))
+--- The items of a collection; an error when the server gives none. `query` begins with '?'.
+function M.list(plural, ns, query)
+  local list, text = M.get(M.path(plural, ns) .. (query or ''))
   if not list then error(('cannot list %s: %s'):format(plural, text), 2) end
   return list.items
 end
@@ -54,15 +60,15 @@ end
 --- Watches a collection from now on, into a file of events, a line each, until `stop`; a watch that ends begins again where it was,
 -- as long as the spec runs.
 function M.watch(plural, ns)
-  local out, path = cluster.write(cluster.temp(plural .. '.watch'), ''), M.path(plural, ns)
+  local out, path = shell.write(shell.temp(plural .. '.watch'), ''), M.path(plural, ns)
   local version = assert(M.get(path .. '?limit=1')).metadata.resourceVersion
-  local config = cluster.write(out .. '.curl', TLS)
+  local config = shell.write(out .. '.curl', TLS)
   local url = ('%s%s?watch=1&timeoutSeconds=3600&resourceVersion='):format(os.getenv 'BED_SERVER', path)
   local loop = ([[while kill -0 $spec; do curl -sSN -K %s %s"$v" >>%s 2>>%s.errors
 n=$(tail -n 1 %s | grep -o '"resourceVersion":"[0-9]*"' | head -n 1 | tr -dc 0-9)
-v=${n:-$v}; sleep 0.5; done]]):format(config, cluster.quote(url), out, out, out)
-  local pid = cluster.sh('v=%s spec=$PPID setsid sh -c %s >/dev/null 2>&1 & echo $!', version, cluster.quote(loop)):match '%d+'
-  return { path = out, stop = function() cluster.sh('kill -- -%s', pid) end }
+v=${n:-$v}; sleep 0.5; done]]):format(config, shell.quote(url), out, out, out)
+  local pid = shell.sh('v=%s spec=$PPID setsid sh -c %s >/dev/null 2>&1 & echo $!', version, shell.quote(loop)):match '%d+'
+  return { path = out, stop = function() shell.sh('kill -- -%s', pid) end }
 end
 
 return M
