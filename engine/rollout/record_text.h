@@ -25,7 +25,7 @@ typedef struct ao_kept {
 /**
  * @param kept   digest -> ao_kept
  * @param kinds  those that policies declare and that are watched, an array of {apiVersion, kind, plural}; or NULL
- * @param has    which parents have which bundle, {digest: [uid]}, where their statuses do not say it; or NULL
+ * @param has    which parents have which bundle, as has.c says, where their statuses do not say it; or NULL
  * @return the caller frees
  */
 char *ao_record_text(const ao_rollout_record *record, const ao_map *kept, const cJSON *kinds, const cJSON *has);
