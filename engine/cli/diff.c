@@ -227,24 +227,11 @@ typedef struct leftovers {
 	const cJSON *plan;
 } leftovers;
 
-/** The object of that kind and name that a plan wants, or NULL. */
-static const cJSON *named(const cJSON *plan, const char *kind, const char *namespace_, const char *name)
-{
-	const cJSON *item;
-	cJSON_ArrayForEach (item, ao_json_at(plan, "objects")) {
-		const cJSON *object = ao_json_at(item, "object"), *metadata = ao_json_at(object, "metadata");
-		const char *k = ao_json_str(object, "kind"), *n = ao_json_str(metadata, "name"), *in = ao_json_str(metadata, "namespace");
-		if (k && n && strcmp(k, kind) == 0 && strcmp(n, name) == 0 && strcmp(in ? in : "", namespace_ ? namespace_ : "") == 0)
-			return object;
-	}
-	return NULL;
-}
-
 static void find_leftover(void *arg, const ao_kind *kind, const ao_object *object)
 {
 	leftovers *l = arg;
 	ao_auto_json cJSON *tree = NULL;
-	if (object->deleting || named(l->plan, kind->resource.kind, object->namespace_, object->name) ||
+	if (object->deleting || ao_plan_find(l->plan, "objects", kind->resource.kind, object->namespace_, object->name) ||
 	    ao_plan_keeps(l->plan, kind->resource.kind, object->namespace_, object->name))
 		return;
 	if (ao_world_tree(kind, object, &tree, NULL) == 0)
@@ -301,12 +288,12 @@ static void diff_children(diff *d, const char *uid, const cJSON *snapshot, const
 	note_reads(d, plan);
 	cJSON_ArrayForEach (item, ao_json_at(plan, "objects")) {
 		const cJSON *object = ao_json_at(item, "object");
-		const cJSON *was = named(before, ao_json_str(object, "kind"), ao_json_str(object, "metadata", "namespace"),
-					 ao_json_str(object, "metadata", "name"));
+		const cJSON *was = ao_plan_find(before, "objects", ao_json_str(object, "kind"),
+						ao_json_str(object, "metadata", "namespace"), ao_json_str(object, "metadata", "name"));
 		if (cJSON_IsTrue(ao_json_at(item, "shared")))
 			try_shared(d, object);
 		else
-			try_child(d, &(wish){object, was, leftovers_});
+			try_child(d, &(wish){object, ao_json_at(was, "object"), leftovers_});
 	}
 	if (!ao_json_at(plan, "waits")) /* what a plan that waits lacks may come later, and stays */
 		ao_world_each_child(d->listed.world, uid, find_leftover, &(leftovers){d, plan});

@@ -29,7 +29,7 @@
 struct ao_controller {
 	ao_controller_options with;
 	ao_load_options load; /* those of `with`, with `files`, `namespaces` and `parent` */
-	ao_manifest *first;   /* of the bundle that it began with */
+	ao_resource parent;   /* what its parents are: as the record says, else as the bundle that it began with says */
 	ao_setting_files *files;
 	ao_setting_namespaces *namespaces;
 	char *lease_name; /* the manifest's name of the lease, with our class */
@@ -54,15 +54,19 @@ static void on_manifest(void *arg);
 
 static int prepare_policies(ao_controller *c, ao_err **reterr)
 {
-	ao_auto_json cJSON *manifest = NULL;
+	ao_auto_json cJSON *manifest = NULL, *record = NULL;
+	ao_auto_manifest ao_manifest *first = NULL;
 	bool forbidden = false;
 	int r = ao_load_base_manifest(c->load.bundle_dir, &manifest, reterr);
 	if (r < 0)
 		return r;
-	ao_auto_str char *record = ao_record_name(ao_load_scope(&c->load), ao_json_str(manifest, "component"));
-	r = ao_first_answer(c->with.loop, c->kube, c->with.config, c->with.namespace_, record, c->with.stopping, &forbidden, reterr);
+	ao_auto_str char *name = ao_record_name(ao_load_scope(&c->load), ao_json_str(manifest, "component"));
+	r = ao_first_answer(c->with.loop, c->kube, c->with.config, c->with.namespace_, name, c->with.stopping, &forbidden, &record, reterr);
 	if (r < 0)
 		return r;
+	const char *text = ao_json_str(record, "data", "record");
+	ao_record_parent(text ? text : "", &c->parent);
+	c->load.parent = c->parent.kind ? &c->parent : NULL;
 	r = ao_policies_new(&(ao_policies_options){.loop = c->with.loop,
 						   .kube = c->kube,
 						   .namespace_ = c->with.namespace_,
@@ -73,10 +77,13 @@ static int prepare_policies(ao_controller *c, ao_err **reterr)
 						   .on_manifest = on_manifest,
 						   .arg = c},
 			    &c->policies, reterr);
-	if (r == 0)
-		r = ao_policies_manifest(c->policies, &c->first, reterr);
-	if (r == 0)
-		c->load.parent = &c->first->kinds[0].resource;
+	if (r == 0 && !c->load.parent)
+		r = ao_policies_manifest(c->policies, &first, reterr);
+	if (first) {
+		c->parent = first->kinds[0].resource;
+		first->kinds[0].resource = (ao_resource){0};
+		c->load.parent = &c->parent;
+	}
 	return r;
 }
 
@@ -538,7 +545,7 @@ void ao_controller_free(ao_controller *c)
 	ao_timer_free(c->pin);
 	ao_timer_free(c->resync);
 	ao_manifest_free(c->manifest);
-	ao_manifest_free(c->first);
+	ao_resource_clear(&c->parent);
 	free(c->lease_name);
 	free(c);
 }

@@ -15,14 +15,19 @@ typedef struct attempt {
 	bool done;
 	int error;
 	char *message;
+	cJSON *object;
 } attempt;
 
 static void on_answer(void *arg, const ao_kube_answer *answer)
 {
-	*(attempt *)arg = (attempt){true, answer->error, ao_xstrdup(answer->message)};
+	attempt *a = arg;
+	*a = (attempt){true, answer->error, ao_xstrdup(answer->message), NULL};
+	if (!answer->error)
+		ao_json_parse(answer->body, answer->body_len, &a->object, NULL); /* who leads reads it once more, and says what is wrong */
 }
 
-static int try_once(ao_loop *loop, ao_kube *kube, const char *path, const ao_kube_object *object, const bool *stopping, char **ret_message)
+static int try_once(ao_loop *loop, ao_kube *kube, const char *path, const ao_kube_object *object, const bool *stopping, char **ret_message,
+		    cJSON **ret)
 {
 	attempt a = {0};
 	ao_kube_call *call =
@@ -34,15 +39,16 @@ static int try_once(ao_loop *loop, ao_kube *kube, const char *path, const ao_kub
 		return -EINTR;
 	}
 	*ret_message = a.message;
+	*ret = a.object;
 	return a.error;
 }
 
 static int wait_for_answer(ao_loop *loop, ao_kube *kube, const ao_kubeconfig *config, const char *path, const ao_kube_object *object,
-			   const bool *stopping, char **ret_message)
+			   const bool *stopping, char **ret_message, cJSON **ret)
 {
 	ao_auto_str char *said = NULL;
 	for (unsigned failures = 0;; failures++) {
-		int r = try_once(loop, kube, path, object, stopping, ret_message);
+		int r = try_once(loop, kube, path, object, stopping, ret_message, ret);
 		if (!ao_kube_is_passing(r)) {
 			if (said && r != -EINTR)
 				ao_info(AO_CORE, NULL, "the API server answers");
@@ -58,11 +64,11 @@ static int wait_for_answer(ao_loop *loop, ao_kube *kube, const ao_kubeconfig *co
 }
 
 int ao_first_answer(ao_loop *loop, ao_kube *kube, const ao_kubeconfig *config, const char *namespace_, const char *name,
-		    const bool *stopping, bool *ret_forbidden, ao_err **reterr)
+		    const bool *stopping, bool *ret_forbidden, cJSON **ret, ao_err **reterr)
 {
 	ao_auto_str char *path = ao_resource_path(&ao_config_maps, namespace_, name, NULL), *message = NULL;
 	ao_kube_object object = {&ao_config_maps, namespace_, name, NULL};
-	int r = wait_for_answer(loop, kube, config, path, &object, stopping, &message);
+	int r = wait_for_answer(loop, kube, config, path, &object, stopping, &message, ret);
 	if (r == -EPERM) {
 		ao_warn(AO_CORE, NULL,
 			"not allowed to read policy ConfigMaps in namespace %s, using the others; a restart will not know which policies "

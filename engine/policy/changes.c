@@ -178,19 +178,24 @@ static bool is_same(const cJSON *a, const cJSON *b, const char *key)
 	return x && y && strcmp(x, y) == 0;
 }
 
-static bool is_same_object(const cJSON *a, const cJSON *b)
+/** Of an object: its kind, namespace and name. */
+typedef struct identity {
+	const char *kind, *namespace_, *name;
+} identity;
+
+static identity identity_of(const cJSON *object)
 {
-	const cJSON *x = ao_json_at(a, "metadata"), *y = ao_json_at(b, "metadata");
-	bool elsewhere = ao_json_at(x, "namespace") && ao_json_at(y, "namespace") && !is_same(x, y, "namespace");
-	return is_same(a, b, "kind") && is_same(x, y, "name") && !elsewhere;
+	const cJSON *metadata = ao_json_at(object, "metadata");
+	return (identity){ao_json_str(object, "kind"), ao_json_str(metadata, "namespace"), ao_json_str(metadata, "name")};
 }
 
-static const cJSON *find_object(const cJSON *list, const cJSON *wanted)
+static const cJSON *find_child(const cJSON *children, const cJSON *wanted)
 {
-	const cJSON *object;
-	cJSON_ArrayForEach (object, list)
-		if (is_same_object(object, wanted))
-			return object;
+	const identity id = identity_of(wanted);
+	const cJSON *child;
+	cJSON_ArrayForEach (child, children)
+		if (ao_plan_is(child, id.kind, id.namespace_, id.name))
+			return child;
 	return NULL;
 }
 
@@ -199,12 +204,11 @@ static const char *const LISTS[] = {"objects", "copies"};
 
 static const cJSON *find_item(const cJSON *plan, const cJSON *wanted)
 {
-	const cJSON *item;
-	for (size_t i = 0; i < AO_LEN(LISTS); i++)
-		cJSON_ArrayForEach (item, ao_json_at(plan, LISTS[i]))
-			if (is_same_object(ao_json_at(item, "object"), wanted))
-				return item;
-	return NULL;
+	const identity id = identity_of(wanted);
+	const cJSON *item = NULL;
+	for (size_t i = 0; !item && i < AO_LEN(LISTS); i++)
+		item = ao_plan_find(plan, LISTS[i], id.kind, id.namespace_, id.name);
+	return item;
 }
 
 static const cJSON *find_queue(const cJSON *list, const cJSON *wanted)
@@ -235,7 +239,7 @@ static void add_object(ao_changes *c, const char *parent, const cJSON *was, cons
 	const cJSON *object = is ? is : was;
 	ao_auto_json cJSON *fields = was && is ? ao_json_differences(was, is) : NULL;
 	bool stops = was && (!is || ao_changes_replace_pods(was, is));
-	size_t pods = stops ? ao_changes_pods_of(find_object(children, object)) : 0;
+	size_t pods = stops ? ao_changes_pods_of(find_child(children, object)) : 0;
 	ao_changes_add(c, &(ao_change_item){.parent = parent,
 					    .kind = ao_json_str(object, "kind"),
 					    .namespace_ = ao_json_str(object, "metadata", "namespace"),
@@ -288,10 +292,10 @@ static bool add_wanted(ao_changes *c, const char *parent, const cJSON *before, c
 /** Does what the plan lacks stay all the same? A plan that waits may want it later, and a copy that nobody watches goes with its parent. */
 static bool stays(const cJSON *plan, const cJSON *item, const cJSON *children)
 {
-	const cJSON *object = ao_json_at(item, "object"), *metadata = ao_json_at(object, "metadata");
-	const char *namespace_ = ao_json_str(metadata, "namespace");
-	return ao_json_at(plan, "waits") || (ao_json_at(item, "sources") && !find_object(children, object)) ||
-	       ao_plan_keeps(plan, ao_json_str(object, "kind"), namespace_ ? namespace_ : "", ao_json_str(metadata, "name"));
+	const cJSON *object = ao_json_at(item, "object");
+	const identity id = identity_of(object);
+	return ao_json_at(plan, "waits") || (ao_json_at(item, "sources") && !find_child(children, object)) ||
+	       ao_plan_keeps(plan, id.kind, id.namespace_, id.name);
 }
 
 bool ao_changes_add_plans(ao_changes *c, const char *parent, const cJSON *before, const cJSON *after, const cJSON *children)

@@ -36,11 +36,12 @@ static int check_parent(const ao_resource *wanted, const ao_resource *is, ao_err
 {
 	if (!wanted || ao_manifest_one_kind(wanted, is))
 		return 0;
-	return ao_err_set(
-	    reterr, -EINVAL,
-	    "manifest: the parent is %s (%s), and this operator works on %s (%s): an edit cannot change that. Take it back, or "
-	    "start the operator with a bundle, and rights, for the other kind",
-	    is->kind, is->api_version, wanted->kind, wanted->api_version);
+	return ao_err_set(reterr, -EINVAL,
+			  "manifest: the parent is %s (%s), and this operator works on %s (%s): an edit cannot change that, nor a restart. "
+			  "Take it back, or start the operator with a bundle, and rights, for the other kind, which has a component of its "
+			  "own. Whoever gives up the first kind says `asya-operator release`, and then deletes the record, the ConfigMap "
+			  "COMPONENT-policies-live",
+			  is->kind, is->api_version, wanted->kind, wanted->api_version);
 }
 
 int ao_load_manifest(const char *bundle_dir, const ao_sources *sources, ao_manifest **ret, ao_err **ret_refused, ao_err **reterr)

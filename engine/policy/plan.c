@@ -144,21 +144,31 @@ uint64_t ao_plan_digest_with(uint64_t digest, const cJSON *item, uint64_t object
 static bool is(const cJSON *object, const char *field, const char *wanted)
 {
 	const char *text = ao_json_str(object, field);
-	return strcmp(text ? text : "", wanted) == 0;
+	return strcmp(text ? text : "", wanted ? wanted : "") == 0;
+}
+
+bool ao_plan_is(const cJSON *object, const char *kind, const char *namespace_, const char *name)
+{
+	const cJSON *metadata = ao_json_at(object, "metadata");
+	return is(object, "kind", kind) && is(metadata, "name", name) && is(metadata, "namespace", namespace_);
+}
+
+const cJSON *ao_plan_find(const cJSON *plan, const char *list, const char *kind, const char *namespace_, const char *name)
+{
+	const cJSON *item;
+	cJSON_ArrayForEach (item, ao_json_at(plan, list))
+		if (ao_plan_is(ao_json_at(item, "object"), kind, namespace_, name))
+			return item;
+	return NULL;
 }
 
 bool ao_plan_keeps(const cJSON *plan, const char *kind, const char *namespace_, const char *name)
 {
-	const cJSON *kept, *copy;
+	const cJSON *kept;
 	cJSON_ArrayForEach (kept, ao_json_at(plan, "kept"))
 		if (is(kept, "kind", kind) && is(kept, "name", name) && is(kept, "namespace", namespace_))
 			return true;
-	cJSON_ArrayForEach (copy, ao_json_at(plan, "copies")) {
-		const cJSON *object = ao_json_at(copy, "object"), *metadata = ao_json_at(object, "metadata");
-		if (is(object, "kind", kind) && is(metadata, "name", name) && is(metadata, "namespace", namespace_))
-			return true;
-	}
-	return false;
+	return ao_plan_find(plan, "copies", kind, namespace_, name);
 }
 
 uint64_t ao_plan_digest(const cJSON *plan)

@@ -31,7 +31,11 @@ cJSON *ao_plan_field(const char *role, const ao_err *err);
 /** The annotation with the digest of what was rendered, on children that are not simply changed in place. The caller frees it. */
 char *ao_plan_stamp(const char *component);
 
-/** Does the plan say to leave this child alone, or to copy values of Secrets into it? @param namespace_  "" for none */
+/** Is this the object of that kind and name? @param namespace_  NULL or "" for none, here and below */
+bool ao_plan_is(const cJSON *object, const char *kind, const char *namespace_, const char *name);
+/** The item of a plan's list with that object. @param list  "objects", or "copies". @return NULL: there is none; borrowed from the plan */
+const cJSON *ao_plan_find(const cJSON *plan, const char *list, const char *kind, const char *namespace_, const char *name);
+/** Does the plan say to leave this child alone, or to copy values of Secrets into it? */
 bool ao_plan_keeps(const cJSON *plan, const char *kind, const char *namespace_, const char *name);
 
 /** A digest over all objects of a plan that are not shared: different plans have different digests. */

@@ -13,7 +13,8 @@
 #include <sys/random.h>
 
 #define MARK "REDACTED:"
-#define DIGITS 12 /* of the digest */
+#define HIDDEN "(hidden)" /* no base64: a plan that takes it for the value is refused by the server */
+#define DIGITS 12         /* of the digest */
 #define KEY_LEN 32
 #define TRACE_MIN 6        /* a shorter secret may be a part of any word */
 #define TEXT_MAX (1 << 22) /* of a text that held a secret; what is longer is cut */
@@ -196,4 +197,16 @@ void ao_redact_traces(const ao_redaction *redaction, cJSON *tree)
 	cJSON *member;
 	cJSON_ArrayForEach (member, tree)
 		ao_redact_traces(redaction, member);
+}
+
+void ao_redact_secret(cJSON *object)
+{
+	const char *api_version = ao_json_str(object, "apiVersion"), *kind = ao_json_str(object, "kind");
+	cJSON *value;
+	if (!api_version || !kind || strcmp(api_version, "v1") != 0 || strcmp(kind, "Secret") != 0)
+		return;
+	cJSON_ArrayForEach (value, ao_json_at(object, "data"))
+		if (cJSON_IsString(value))
+			cJSON_SetValuestring(value, HIDDEN);
+	cJSON_Delete(cJSON_DetachItemFromObjectCaseSensitive(ao_json_at(object, "metadata", "annotations"), LAST_APPLIED));
 }

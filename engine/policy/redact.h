@@ -2,6 +2,8 @@
 /**
  * redact.h -- takes whatever may be a secret out of what is written for people.
  *
+ * What policies are shown they may log, or write where everybody reads it: they see no value of a Secret in the first place.
+ *
  * Values of environment variables, arguments and commands of containers, the data of Secrets, members whose name sounds like a secret, and
  * texts with a URL that holds a password become "REDACTED:<digest>".  Equal values have equal digests as long as the process lives.  The
  * digest is made with a key that is never shown, so nobody can find a value by trying.
@@ -20,6 +22,9 @@ void ao_redact(ao_redaction *redaction, cJSON *tree);
 
 /** Takes the same values out of a tree that was made from the first one, wherever they stand in a text. */
 void ao_redact_traces(const ao_redaction *redaction, cJSON *tree);
+
+/** Of a Secret that policies are shown only the keys stay, each with "(hidden)". Any other object stays as it is. */
+void ao_redact_secret(cJSON *object);
 
 static inline void ao_redaction_freep(ao_redaction **r) { ao_redaction_free(*r); }
 #define ao_auto_redaction __attribute__((cleanup(ao_redaction_freep)))

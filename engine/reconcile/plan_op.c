@@ -212,7 +212,9 @@ static void remember_policy_error(ao_pass *pass, const ao_plan_blame *blame, con
 {
 	ao_parent *parent = pass->parent;
 	const char *said = was ? ao_json_str(was, "message") : NULL;
-	if (!said || strcmp(said, ao_err_text(err)) != 0)
+	if (err->code == -EACCES) /* every parent that needs the right fails so, and the world has said once which one it is */
+		ao_debug(AO_POLICY, parent->key, "%s", ao_err_text(err));
+	else if (!said || strcmp(said, ao_err_text(err)) != 0)
 		ao_error(AO_POLICY, parent->key, "%s", ao_err_text(err));
 	parent->policy_error = cJSON_CreateObject();
 	ao_json_set_str(parent->policy_error, "policy", blame->policy);

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "policy/redact.h"
 #include "reconcile/owner.h"
 #include "reconcile/related.h"
 
@@ -470,6 +471,7 @@ static void collect_object(void *arg, const ao_kind *kind, const ao_object *obje
 	if (c->code)
 		return;
 	c->code = ao_world_tree(kind, object, &tree, &c->err);
+	ao_redact_secret(tree);
 	if (tree)
 		cJSON_AddItemToArray(c->array, tree);
 }
@@ -559,6 +561,7 @@ int ao_world_snapshot(ao_world *world, const ao_object *parent, cJSON **ret, ao_
 	int r = ao_world_tree(parent_kind(world), parent, &tree, reterr);
 	if (r < 0)
 		return r;
+	ao_redact_secret(tree);
 	char now[AO_TIME_TEXT];
 	ao_time_second_text(ao_wall_ms(), now);
 	ao_json_set_str(snapshot, "now", now);

@@ -2,6 +2,8 @@
  * has.c -- which bundle each parent has, where parents have no status of ours to say it.
  *
  * Then the record says it, by their uids.  One that it does not name has what is live: so at rest it names nobody, however many there are.
+ * When those that have another one are more than it can name, it says what most of them have, and names the rest: then nobody is taken to
+ * have what is live without being named, and whatever comes of an edit comes at its pace.
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -11,6 +13,30 @@
 #include <string.h>
 
 #define MAX_NAMED 16000 /* of 40 bytes: a ConfigMap holds 1 MiB */
+#define OTHERS "others" /* among the digests: what those have that are not named */
+
+/** Nothing of another bundle is on one that has none: it may have the live one at once. NULL: there is none, either. */
+static const char *digest_of(const ao_seen_parent *seen, const char *live) { return *seen->has ? seen->has : live; }
+
+/** What need not be said: what is live, or what most parents have. */
+static const char *find_others(const ao_policies *p, const char *live)
+{
+	ao_auto_json cJSON *counts = cJSON_CreateObject();
+	size_t cursor = 0, count = 0, most = 0;
+	const char *others = live;
+	for (const ao_seen_parent *seen; (seen = ao_map_next(p->parents, &cursor, NULL));) {
+		const char *digest = digest_of(seen, live);
+		if (!digest || (live && strcmp(digest, live) == 0))
+			continue;
+		const cJSON *before = ao_json_at(counts, digest);
+		size_t of_this = before ? (size_t)before->valuedouble + 1 : 1;
+		ao_json_set(counts, digest, cJSON_CreateNumber((double)of_this));
+		count++;
+		others = of_this > most ? digest : others;
+		most = of_this > most ? of_this : most;
+	}
+	return count > MAX_NAMED ? others : live;
+}
 
 static int by_uid(const void *a, const void *b)
 {
@@ -22,18 +48,21 @@ cJSON *ao_has_json(const ao_policies *p, const char *live)
 	if (!ao_world_manifest(p->world)->decorates)
 		return NULL;
 	cJSON *has = cJSON_CreateObject();
+	const char *others = find_others(p, live);
 	const ao_seen_parent **named = ao_xcalloc(ao_map_count(p->parents) + 1, sizeof(*named)), *seen;
 	size_t cursor = 0, count = 0;
 	while ((seen = ao_map_next(p->parents, &cursor, NULL)))
-		if (*seen->has && !(live && strcmp(seen->has, live) == 0))
+		if (digest_of(seen, live) && !(others && strcmp(digest_of(seen, live), others) == 0))
 			named[count++] = seen;
 	qsort(named, count, sizeof(*named), by_uid);
 	if (count > MAX_NAMED)
-		ao_warn(AO_POLICY, p->subject, "the record names %d of the %zu parents that have another bundle than the live one",
-			MAX_NAMED, count);
+		ao_warn(AO_POLICY, p->subject, "the record names %d of the %zu parents that have another bundle than most", MAX_NAMED,
+			count);
+	if (others != live)
+		ao_json_set_str(has, OTHERS, others);
 	for (size_t i = 0; i < count && i < MAX_NAMED; i++) {
-		cJSON *uids = ao_json_at(has, named[i]->has);
-		uids = uids ? uids : cJSON_AddArrayToObject(has, named[i]->has);
+		cJSON *uids = ao_json_at(has, digest_of(named[i], live));
+		uids = uids ? uids : cJSON_AddArrayToObject(has, digest_of(named[i], live));
 		cJSON_AddItemToArray(uids, cJSON_CreateString(named[i]->uid));
 	}
 	free(named);
@@ -48,10 +77,20 @@ void ao_has_recall(ao_policies *p, const char *text)
 	p->had = ao_map_new();
 	if (!text || ao_json_parse(text, strlen(text), &json, NULL) < 0)
 		return;
+	const char *others = ao_json_str(json, "has", OTHERS);
+	if (others)
+		ao_map_put(p->had, OTHERS, ao_xstrdup(others));
 	cJSON_ArrayForEach (uids, ao_json_at(json, "has"))
 		cJSON_ArrayForEach (uid, uids)
 			if (cJSON_IsString(uid))
 				free(ao_map_put(p->had, uid->valuestring, ao_xstrdup(uids->string)));
+}
+
+/** What the record says that we found. */
+static const char *had_by(const ao_policies *p, const char *uid)
+{
+	const char *had = ao_map_get(p->had, uid), *others = ao_map_get(p->had, OTHERS);
+	return had ? had : others ? others : p->record.tracks[AO_ROLLOUT_MAIN].live.digest;
 }
 
 void ao_has_all_seen(ao_policies *p) { ao_map_free_all(AO_TAKE(p->had)); }
@@ -61,15 +100,12 @@ const char *ao_has_of(const ao_policies *p, const ao_object *parent)
 	const ao_seen_parent *known = ao_map_get(p->parents, parent->key);
 	if (known && strcmp(known->uid, parent->uid) == 0)
 		return *known->has ? known->has : NULL;
-	if (!p->had)
-		return NULL;
-	const char *had = ao_map_get(p->had, parent->uid);
-	return had ? had : p->record.tracks[AO_ROLLOUT_MAIN].live.digest;
+	return p->had ? had_by(p, parent->uid) : NULL;
 }
 
 bool ao_has_another(const ao_policies *p, const ao_object *stub)
 {
-	const char *had = p->had ? ao_map_get(p->had, stub->uid) : NULL, *live = p->record.tracks[AO_ROLLOUT_MAIN].live.digest;
+	const char *had = p->had ? had_by(p, stub->uid) : NULL, *live = p->record.tracks[AO_ROLLOUT_MAIN].live.digest;
 	const ao_rollout_mover *mover = ao_rollout_record_mover(&p->record, stub->key);
 	bool another = had && !(live && strcmp(had, live) == 0);
 	return (mover && mover->slot) || ((another || mover) && ao_reconciler_has_traces(p->reconciler, stub));

@@ -158,7 +158,10 @@ char *ao_kinds_trouble(const ao_policies *p, const ao_variant *variant, bool *re
 void ao_kinds_anew(void *arg);
 
 /* has.c: for parents that have no status of ours */
-/** What the record says: digest -> uids of those that have it, without the live one; NULL: statuses say it. The caller frees. */
+/**
+ * What the record says: digest -> uids of those that have it, without the live one; or, where too many have another one, without the one that
+ * `others` names. NULL: statuses say it. The caller frees.
+ */
 cJSON *ao_has_json(const ao_policies *p, const char *live);
 /** Takes what the record of the process before us says. @param text  NULL: there is none */
 void ao_has_recall(ao_policies *p, const char *text);

@@ -97,10 +97,20 @@ static cJSON *kept_json(const ao_map *kept)
 	return json;
 }
 
-char *ao_record_text(const ao_rollout_record *record, const ao_map *kept, const cJSON *kinds, const cJSON *has)
+static cJSON *parent_json(const ao_resource *parent)
+{
+	cJSON *json = cJSON_CreateObject();
+	ao_json_set_str(json, "apiVersion", parent->api_version);
+	ao_json_set_str(json, "kind", parent->kind);
+	return json;
+}
+
+char *ao_record_text(const ao_rollout_record *record, const ao_map *kept, const cJSON *kinds, const cJSON *has, const ao_resource *parent)
 {
 	ao_auto_json cJSON *json = cJSON_CreateObject();
 	put_number(json, "version", VERSION);
+	if (parent)
+		ao_json_set(json, "parent", parent_json(parent));
 	for (size_t i = 0; i < AO_ROLLOUT_TRACKS; i++)
 		ao_json_set(json, TRACKS[i], line_json(&record->tracks[i]));
 	cJSON *movers = cJSON_AddArrayToObject(json, "underWay"), *refusals = cJSON_AddArrayToObject(json, "refused"),
@@ -270,6 +280,18 @@ cJSON *ao_record_kinds(const char *text)
 			if (is_kind(row) && cJSON_GetArraySize(kinds) < MAX_KINDS)
 				cJSON_AddItemToArray(kinds, cJSON_Duplicate(row, 1));
 	return kinds;
+}
+
+void ao_record_parent(const char *text, ao_resource *ret)
+{
+	ao_auto_json cJSON *json = NULL;
+	*ret = (ao_resource){0};
+	if (ao_json_parse(text, strlen(text), &json, NULL) < 0)
+		return;
+	const cJSON *parent = ao_json_at(json, "parent");
+	const char *api_version = ao_json_str(parent, "apiVersion"), *kind = ao_json_str(parent, "kind");
+	if (api_version && kind)
+		*ret = (ao_resource){.api_version = ao_xstrdup(api_version), .kind = ao_xstrdup(kind)};
 }
 
 int ao_record_read(const char *text, ao_rollout_record *ret, ao_map *kept, ao_err **reterr)

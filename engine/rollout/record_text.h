@@ -25,10 +25,11 @@ typedef struct ao_kept {
 /**
  * @param kept   digest -> ao_kept
  * @param kinds  those that policies declare and that are watched, an array of {apiVersion, kind, plural}; or NULL
- * @param has    which parents have which bundle, {digest: [uid]}, where their statuses do not say it; or NULL
+ * @param has    which parents have which bundle, as has.c says, where their statuses do not say it; or NULL
+ * @param parent  what the parents are; or NULL
  * @return the caller frees
  */
-char *ao_record_text(const ao_rollout_record *record, const ao_map *kept, const cJSON *kinds, const cJSON *has);
+char *ao_record_text(const ao_rollout_record *record, const ao_map *kept, const cJSON *kinds, const cJSON *has, const ao_resource *parent);
 
 /**
  * @param ret   cleared by the caller; untouched on errors
@@ -39,6 +40,9 @@ int ao_record_read(const char *text, ao_rollout_record *ret, ao_map *kept, ao_er
 
 /** The kinds in the text of a record; rows that are not valid are left out. @return an array, never NULL; the caller frees */
 cJSON *ao_record_kinds(const char *text);
+
+/** What the parents are, as the text of a record says. @param ret  the caller clears it; empty: the text does not say it */
+void ao_record_parent(const char *text, ao_resource *ret);
 
 /** "12 of 40 reached, 3 on their way, 25 waiting, 0 failed", for people. The caller frees. */
 char *ao_counts_text(const ao_rollout_counts *counts);

@@ -32,7 +32,8 @@ static cJSON *plan(const char *name, const char *image, const char *more, const 
 static cJSON *children(const char *name, int replicas)
 {
 	ao_auto_str char *text =
-	    ao_xasprintf("[{\"kind\":\"Deployment\",\"metadata\":{\"name\":\"%s\"},\"status\":{\"replicas\":%d}}]", name, replicas);
+	    ao_xasprintf("[{\"kind\":\"Deployment\",\"metadata\":{\"namespace\":\"asya\",\"name\":\"%s\"},\"status\":{\"replicas\":%d}}]",
+			 name, replicas);
 	return parse(text);
 }
 

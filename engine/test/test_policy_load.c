@@ -121,6 +121,7 @@ static void a_later_manifest_is_for_the_same_parents(void **state)
 		assert_true(same || strstr(ao_err_text(err), "the parent is Greeting (demo.example.com/v1), and this operator works on"));
 		assert_true(same ||
 			    strstr(ao_err_text(err), "Take it back, or start the operator with a bundle, and rights, for the other kind"));
+		assert_true(same || strstr(ao_err_text(err), "deletes the record, the ConfigMap COMPONENT-policies-live"));
 	}
 }
 

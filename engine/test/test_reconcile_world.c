@@ -17,6 +17,7 @@ static ao_kind kinds[] = {
     {.resource = {"v1", "Common", "commons", false}, .role = AO_ROLE_SHARED},
     {.resource = {"v1", "Seen", "seens", false}, .role = AO_ROLE_RELATED, .label = (char *)"test.io/owner"},
     {.resource = {"v1", "Seen", "seens", false}, .role = AO_ROLE_RELATED, .label = (char *)"test.io/group", .same = true},
+    {.resource = {"v1", "Secret", "secrets", false}, .role = AO_ROLE_CHILD},
 };
 static char *no_managers[] = {NULL};
 static const ao_manifest MANIFEST = {.kinds = kinds,
@@ -25,7 +26,7 @@ static const ao_manifest MANIFEST = {.kinds = kinds,
 				     .class_annotation = (char *)"test.io/class",
 				     .parent_label = "test.io/group"};
 static const ao_kind *const PARENT = &kinds[0], *const CHILD = &kinds[1], *const COMMON = &kinds[2], *const SEEN = &kinds[3],
-			    *const ALIKE = &kinds[4];
+			    *const ALIKE = &kinds[4], *const SECRET = &kinds[5];
 
 typedef struct place {
 	ao_loop *loop;
@@ -243,6 +244,31 @@ static void related_objects_are_found_by_a_label_that_parents_have_too(void **st
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, make_place, end_place)
 
+/** What policies are shown they may log, or write where everybody reads it. */
+static void of_a_secret_policies_see_its_keys(void **state)
+{
+	place *p = *state;
+	static const char TEXT[] =
+	    "{\"metadata\":{\"name\":\"s\",\"namespace\":\"s\",\"uid\":\"us\",\"resourceVersion\":\"1\",\"annotations\":{\"a\":\"b\","
+	    "\"kubectl.kubernetes.io/"
+	    "last-applied-configuration\":\"{\\\"stringData\\\":{\\\"pw\\\":\\\"hunter2\\\"}}\"},\"ownerReferences\":"
+	    "[{\"kind\":\"Owner\",\"name\":\"a\",\"uid\":\"u\",\"controller\":true}]},\"data\":{\"pw\":\"aHVudGVyMg==\",\"none\":\"\"}}";
+	ao_auto_json cJSON *snapshot = NULL, *tree = NULL;
+	const ao_object *secret = NULL;
+	begin(p);
+	assert_int_equal(ao_store_put(ao_world_store(p->world, SECRET), (ao_span){TEXT, sizeof(TEXT) - 1}, &secret, NULL), 0);
+	assert_int_equal(ao_world_snapshot(p->world, ao_store_get(ao_world_parents(p->world), "s/a"), &snapshot, NULL), 0);
+	const cJSON *child = cJSON_GetArrayItem(ao_json_at(snapshot, "children"), 0);
+	ao_auto_str char *shown = ao_json_print(child);
+	assert_string_equal(ao_json_str(child, "kind"), "Secret");
+	assert_int_equal(cJSON_GetArraySize(ao_json_at(child, "data")), 2);
+	assert_string_equal(ao_json_str(child, "metadata", "annotations", "a"), "b");
+	if (strstr(shown, "aHVudGVyMg") || strstr(shown, "hunter2"))
+		fail_msg("policies are shown %s", shown);
+	assert_int_equal(ao_world_tree(SECRET, secret, &tree, NULL), 0); /* what is planned is compared with that */
+	assert_string_equal(ao_json_str(tree, "data", "pw"), "aHVudGVyMg==");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,6 +279,7 @@ int main(void)
 	    CASE(what_is_deleted_stays_while_it_goes),
 	    CASE(shared_objects_wake_their_keeper),
 	    CASE(related_objects_are_found_by_a_label_that_parents_have_too),
+	    CASE(of_a_secret_policies_see_its_keys),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

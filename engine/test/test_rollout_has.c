@@ -203,6 +203,15 @@ static void a_bundle_is_not_missing_any_more_when_nobody_has_it(void **state)
 		fail_msg("people are told that a bundle is in use which nobody has");
 }
 
+static void hold_trace(operator_ *o, const char *parent)
+{
+	ao_auto_str char *text =
+	    ao_xasprintf("{\"metadata\":{\"name\":\"x\",\"namespace\":\"s\",\"uid\":\"u-x\",\"labels\":{\"%s\":\"u-%s\"},\"annotations\":"
+			 "{\"%s\":\"s/%s\"},\"managedFields\":[{\"manager\":\"%s\",\"operation\":\"Apply\"}]}}",
+			 o->manifest->owner_label, parent, o->manifest->owner_annotation, parent, o->manifest->field_manager);
+	hold(o, "Thing", text);
+}
+
 static void only_one_that_has_something_to_lose_waits_for_its_turn(void **state)
 {
 	(void)state;
@@ -213,11 +222,7 @@ static void only_one_that_has_something_to_lose_waits_for_its_turn(void **state)
 	p = (ao_policies){.world = o.world, .reconciler = o.reconciler};
 	ao_has_recall(&p, "{\"has\":{\"" OLD "\":[\"u-old\"]}}");
 	bool nothing = ao_has_another(&p, &stub);
-	ao_auto_str char *text =
-	    ao_xasprintf("{\"metadata\":{\"name\":\"x\",\"namespace\":\"s\",\"uid\":\"u-x\",\"labels\":{\"%s\":\"u-old\"},\"annotations\":"
-			 "{\"%s\":\"s/old\"},\"managedFields\":[{\"manager\":\"%s\",\"operation\":\"Apply\"}]}}",
-			 o.manifest->owner_label, o.manifest->owner_annotation, o.manifest->field_manager);
-	hold(&o, "Thing", text);
+	hold_trace(&o, "old");
 	bool child = ao_has_another(&p, &stub);
 	ao_map_free_all(p.had);
 	end(&o);
@@ -226,9 +231,69 @@ static void only_one_that_has_something_to_lose_waits_for_its_turn(void **state)
 		fail_msg("one that has nothing waits for its turn, and so do those behind it");
 }
 
+/* ---- more of them than a record can name ---- */
+
+#define MANY 16002
+
+/** All of `count` parents have the bundle before the live one, but for the first. */
+static void see_many(operator_ *o, ao_policies *p, size_t count)
+{
+	begin_with(o, DECORATOR, "return require 'policy'.define { name = 'p', render = function() end }", NULL);
+	*p = (ao_policies){.world = o->world, .reconciler = o->reconciler, .parents = ao_map_new()};
+	ao_rollout_choice_set(&p->record.tracks[AO_ROLLOUT_MAIN].live, live(o), NULL);
+	for (size_t i = 0; i < count; i++) {
+		ao_auto_str char *key = ao_xasprintf("s/%05zu", i);
+		ao_seen_parent *seen = ao_xcalloc(1, sizeof(*seen));
+		seen->uid = ao_xasprintf("u-%05zu", i);
+		snprintf(seen->has, sizeof(seen->has), "%s", i ? OLD : live(o));
+		ao_map_put(p->parents, key, seen);
+	}
+}
+
+/** Forgets them, and begins to lead with what the record says then. */
+static void begin_anew(operator_ *o, ao_policies *p)
+{
+	size_t cursor = 0;
+	ao_auto_json cJSON *record = cJSON_CreateObject();
+	ao_json_set(record, "has", ao_has_json(p, live(o)));
+	ao_auto_str char *text = ao_json_print(record);
+	for (ao_seen_parent *seen; (seen = ao_map_next(p->parents, &cursor, NULL));) {
+		free(seen->uid);
+		free(seen);
+	}
+	ao_map_free(p->parents);
+	p->parents = ao_map_new();
+	ao_has_recall(p, text);
+}
+
+static void those_that_the_record_cannot_name_do_not_have_what_is_live(void **state)
+{
+	(void)state;
+	static const ao_object first = {.key = "s/00000", .uid = "u-00000"}, last = {.key = "s/16001", .uid = "u-16001"};
+	operator_ o;
+	ao_policies p;
+	see_many(&o, &p, MANY);
+	begin_anew(&o, &p);
+	ao_auto_str char *of_first = ao_xstrdup(ao_has_of(&p, &first)), *of_last = ao_xstrdup(ao_has_of(&p, &last));
+	bool is_live = strcmp(of_first, live(&o)) == 0;
+	hold_trace(&o, "16001");
+	bool waits = ao_has_another(&p, &(ao_object){.key = "s/16001", .uid = "u-16001", .stub = true});
+	bool has_nothing = ao_has_another(&p, &(ao_object){.key = "s/16000", .uid = "u-16000", .stub = true});
+	ao_map_free(p.parents);
+	ao_map_free_all(p.had);
+	ao_rollout_record_clear(&p.record);
+	end(&o);
+	if (!waits)
+		fail_msg("one that is not chosen any more, and that the record has no room for, loses what it has at once");
+	assert_string_equal(of_last, OLD);
+	assert_true(is_live);
+	assert_false(has_nothing);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(those_that_the_record_cannot_name_do_not_have_what_is_live),
 	    cmocka_unit_test(those_that_were_there_have_what_the_record_says),
 	    cmocka_unit_test(those_that_come_later_have_nothing),
 	    cmocka_unit_test(nothing_is_taken_from_one_that_is_not_chosen_while_nobody_knows_who_is),

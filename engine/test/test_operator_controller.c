@@ -1,0 +1,119 @@
+/* test_operator_controller.c -- a bundle that is for other parents than the record is of, when a controller starts. A peer plays the server. */
+#include "base/log.h"
+#include "operator/controller.h"
+#include "serve/instruments.h"
+#include "test/test_kube_peer.h"
+
+#include <stdlib.h>
+
+#define BUNDLE "policies/examples/greeting"
+#define GREETING "{\"apiVersion\":\"demo.example.com/v2\",\"kind\":\"Greeting\"}"
+#define OTHER "{\"apiVersion\":\"demo.example.com/v1\",\"kind\":\"Other\"}"
+#define EDIT "return require 'policy'.manifest { parent = 'demo.example.com/v1 Other', component = 'greeting-operator', children = {} }"
+
+static const char *parent; /* as the record says; NULL: there is none */
+
+static void answer(peer_conn *conn, const char *request)
+{
+	ao_auto_json cJSON *map = cJSON_CreateObject();
+	if (!strstr(request, "/configmaps/greeting-operator-policies-live") || !parent) {
+		peer_reply(conn, "404 Not Found", "",
+			   "{\"kind\":\"Status\",\"code\":404,\"reason\":\"NotFound\",\"message\":\"no\",\"details\":{\"name\":\"greeting-"
+			   "operator-policies-live\",\"kind\":\"configmaps\"}}");
+		return;
+	}
+	ao_json_set_str(map, "apiVersion", "v1");
+	ao_json_set_str(map, "kind", "ConfigMap");
+	ao_json_set_str(ao_json_object(map, "metadata"), "name", "greeting-operator-policies-live");
+	ao_json_set_str(ao_json_object(map, "metadata"), "namespace", "ops");
+	ao_json_set_str(ao_json_object(map, "metadata"), "uid", "u");
+	ao_auto_str char *record = ao_xasprintf("{\"version\":1,\"parent\":%s}", parent);
+	ao_json_set_str(ao_json_object(map, "data"), "record", record);
+	ao_auto_str char *body = ao_json_print(map);
+	peer_reply(conn, "200 OK", "", body);
+}
+
+static void set_true(void *arg) { *(bool *)arg = true; }
+
+/** @return as ao_controller_start(); the caller frees `*ret_ready`, what /readyz says then */
+static int start(const char *of, const char *policies_dir, char **ret_ready, ao_err **reterr)
+{
+	played p;
+	ao_controller *controller = NULL;
+	bool stopping = false;
+	ao_checks checks = {0};
+	ao_metrics *metrics = ao_metrics_new();
+	const ao_load_options load = {.bundle_dir = BUNDLE, .policies_dir = policies_dir};
+	parent = of;
+	ao_log_setup(AO_LOG_ERROR, false);
+	ao_instruments_describe(metrics);
+	play(&p, answer, NULL);
+	p.config.source = (char *)"test";
+	ao_timer *watchdog = ao_timer_new(p.loop, set_true, &stopping);
+	ao_timer_start(watchdog, 10000);
+	assert_int_equal(ao_controller_new(&(ao_controller_options){.loop = p.loop,
+								    .config = &p.config,
+								    .namespace_ = "ops",
+								    .load = &load,
+								    .metrics = metrics,
+								    .leader_elect = true,
+								    .max_concurrent = 1,
+								    .stopping = &stopping},
+					   &controller, NULL),
+			 0);
+	int r = ao_controller_start(controller, reterr);
+	ao_controller_ready(controller, &checks);
+	for (size_t i = 0; i < checks.count; i++)
+		if (strcmp(checks.items[i].name, "policies") == 0)
+			*ret_ready = ao_xstrdup(checks.items[i].note);
+	ao_checks_clear(&checks);
+	ao_controller_free(controller);
+	ao_timer_free(watchdog);
+	end_play(&p);
+	ao_metrics_free(metrics);
+	return r;
+}
+
+static void parents_of_the_first_kind_are_not_left_behind(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *record;
+		bool starts;
+	} ROWS[] = {{NULL, true}, {GREETING, true}, {"{}", true}, {OTHER, false}};
+	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
+		ao_auto_str char *ready = NULL;
+		ao_auto_err ao_err *err = NULL;
+		int r = start(ROWS[i].record, NULL, &ready, &err);
+		if (r != (ROWS[i].starts ? 0 : -EINVAL))
+			fail_msg("with the record of %s it %s", ROWS[i].record, r ? ao_err_text(err) : "starts");
+		assert_true(r == 0 || strstr(ao_err_text(err), "the parent is Greeting (demo.example.com/v1), and this operator works on "
+							       "Other (demo.example.com/v1)"));
+	}
+}
+
+static void policies_for_another_kind_leave_the_bundle_in_service(void **state)
+{
+	(void)state;
+	char folder[] = "/tmp/ao-controller-XXXXXX";
+	ao_auto_str char *ready = NULL;
+	ao_auto_err ao_err *err = NULL;
+	assert_non_null(mkdtemp(folder));
+	ao_auto_str char *path = ao_xasprintf("%s/manifest.lua", folder), *command = ao_xasprintf("rm -r %s", folder);
+	FILE *file = fopen(path, "w");
+	assert_true(fputs(EDIT, file) >= 0 && fclose(file) == 0);
+	int r = start(GREETING, folder, &ready, &err);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(r, 0);
+	if (!ready || !strstr(ready, "the parent is Other (demo.example.com/v1), and this operator works on Greeting"))
+		fail_msg("it begins to work on others: %s", ready);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(parents_of_the_first_kind_are_not_left_behind),
+	    cmocka_unit_test(policies_for_another_kind_leave_the_bundle_in_service),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
