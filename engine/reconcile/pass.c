@@ -24,6 +24,7 @@ void ao_pass_free(ao_pass *pass)
 		ao_apply_cancel(pass->object.apply);
 	if (pass->child.remove)
 		ao_remove_cancel(pass->child.remove);
+	ao_list_free(pass->sought.list);
 	ao_shared_cancel(pass->reconciler->with.shared, pass);
 	ao_queues_cancel(pass->reconciler->with.queues, pass);
 	cJSON_Delete(pass->plan.tree);
@@ -94,6 +95,7 @@ void ao_pass_start(ao_reconciler *reconciler, ao_parent *parent, const ao_object
 	};
 	parent->pass = pass;
 	parent->edited = false;
+	parent->met_going |= object->deleting && !parent->times.passes;
 	bool readable = ao_object_tree(object, &tree, &err) == 0;
 	if (!readable)
 		ao_error(AO_CORE, object->key, "cannot be read: %s", ao_err_text(err));

@@ -7,6 +7,7 @@
  */
 #include "base/map.h"
 #include "kube/apply.h"
+#include "kube/list.h"
 #include "kube/remove.h"
 #include "loop/workqueue.h"
 #include "reconcile/circle.h"
@@ -82,6 +83,7 @@ typedef struct ao_parent {
 	char *finalizing;   /* what policies still wait for before it may go, as it was told last; or NULL */
 	uint64_t stopped_ms;  /* when the clock first stopped policies that were asked whether it may go, monotonic; 0: never */
 	uint64_t release_ms;  /* when we first saw that it is being deleted; 0: it is not */
+	bool met_going;       /* ... and was when we saw it first: what became of its children meanwhile we have not seen */
 	bool lost_child;      /* ... and we have deleted one of its children, or seen one go */
 	struct ao_pass *pass; /* running, or NULL */
 	ao_circle circle;     /* of changes that objects which it asks for have made us do */
@@ -146,6 +148,10 @@ struct ao_pass {
 		const ao_kind *kind;
 		char *key, *name, *uid;
 	} child; /* the one that is being deleted */
+	struct {
+		ao_list *list;       /* in flight */
+		const ao_kind *kind; /* of which objects are listed, or were last; NULL: of none yet */
+	} sought;                    /* deletion: children that were let go of */
 	struct {
 		cJSON *errors, *changed; /* for the status */
 		cJSON *finalize;         /* what policies wait for before the parent may go, {message, deadline}; or NULL */
@@ -257,6 +263,8 @@ bool ao_pass_is_orphaning(const ao_pass *pass);
 void ao_pass_note_orphaning(ao_reconciler *reconciler, const char *uid);
 /** Deletion: finds out whether Kubernetes has let go of this object of the plan. */
 ao_op_result ao_op_ask_orphan(ao_pass *pass, const cJSON *item);
+/** ... of any that the plan does not name, by their names and labels: one list of each kind. */
+ao_op_result ao_op_seek_orphans(ao_pass *pass, const cJSON *item);
 
 /* ---- object_op.c: one object of the plan, own or shared ---- */
 

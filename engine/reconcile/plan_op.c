@@ -449,6 +449,8 @@ ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item)
 	}
 	if (cJSON_GetArraySize(queues))
 		push_each(pass, "objects", ao_op_ask_orphan);
+	if (cJSON_GetArraySize(queues) && (parent->met_going || !parent->lost_child))
+		ao_pass_push(pass, ao_op_seek_orphans, NULL);
 	ao_pass_push(pass, push_release, NULL);
 	return AO_OP_DONE;
 }
