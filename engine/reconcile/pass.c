@@ -53,7 +53,8 @@ void ao_pass_resume(ao_pass *pass, ao_op_result result)
 			return;
 		}
 		if (result == AO_OP_DONE)
-			pass->at++;
+			while (pass->ops[++pass->at].early)
+				; /* the last one never is */
 		else if (result == AO_OP_STOP)
 			pass->at = pass->op_count - 1;
 		result = pass->ops[pass->at].run(pass, pass->ops[pass->at].item);
@@ -70,6 +71,20 @@ ao_op *ao_pass_push(ao_pass *pass, ao_op_result (*run)(ao_pass *pass, const cJSO
 	}
 	pass->ops[last] = (ao_op){.run = run, .item = item};
 	return &pass->ops[last];
+}
+
+static const char *namespace_of(const ao_op *op) { return op->item ? ao_json_str(op->item, "object", "metadata", "namespace") : NULL; }
+
+ao_op_result ao_pass_skip_namespace(ao_pass *pass, long status)
+{
+	const char *failed = namespace_of(&pass->ops[pass->at]);
+	if (!status)
+		return AO_OP_STOP;
+	for (size_t i = pass->at + 1; i < pass->op_count - 1; i++) {
+		const char *namespace_ = namespace_of(&pass->ops[i]);
+		pass->ops[i].early |= !failed || !namespace_ || strcmp(namespace_, failed) == 0;
+	}
+	return AO_OP_DONE;
 }
 
 static void list_deletion(ao_pass *pass)

@@ -107,6 +107,7 @@ typedef struct ao_op {
 	const cJSON *item; /* its queue or object of the plan; or NULL */
 	uint64_t digest;   /* of that object */
 	bool wrote;        /* it has made or changed the object, so what the plan knows of its readiness is over */
+	bool early;        /* it is too early for it in this pass: what has to be there before failed */
 } ao_op;
 
 struct ao_pass {
@@ -186,6 +187,12 @@ void ao_pass_start(ao_reconciler *reconciler, ao_parent *parent, const ao_object
 void ao_pass_resume(ao_pass *pass, ao_op_result result);
 /** Puts an operation before the status. @return it, until the next one is put there */
 ao_op *ao_pass_push(ao_pass *pass, ao_op_result (*run)(ao_pass *pass, const cJSON *item), const cJSON *item);
+/**
+ * The object of the running operation failed: what comes behind it in its namespace waits for the next pass, and so does what is in none, and
+ * what is done when all is there.  Other namespaces need not wait, unless the server did not even answer.
+ * @param status  of the answer; 0: there was none. @return how to go on
+ */
+ao_op_result ao_pass_skip_namespace(ao_pass *pass, long status);
 /** Drops a pass where it stands. */
 void ao_pass_free(ao_pass *pass);
 
