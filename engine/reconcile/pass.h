@@ -125,6 +125,7 @@ struct ao_pass {
 		int64_t generation;   /* the same */
 		char bundle[17];      /* digest of the bundle that made it, or would; "": none was asked */
 		char *previous;       /* digest of what was rendered last, maybe by an operator before this one; or NULL */
+		bool touched;         /* ... and that operator may have written to children since: not all that they hold is of that */
 		bool returned;        /* an operator that writes no digests wrote the status last */
 		bool behind;          /* ... and had not seen this generation: it is not known what it has left over */
 		bool unrecorded;      /* neither we nor such an operator ever wrote what was carried out: we ended before it was told */

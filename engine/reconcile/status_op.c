@@ -11,6 +11,7 @@
 #include "reconcile/pass.h"
 #include "reconcile/patience.h"
 #include "reconcile/relate.h"
+#include "reconcile/settled.h"
 #include "serve/instruments.h"
 
 #include <errno.h>
@@ -199,17 +200,22 @@ static void put_claim(const ao_pass *pass, const cJSON *before, cJSON *written)
 		ao_json_put_path(written, path, cJSON_Duplicate(claim, 1));
 }
 
-/** Adds what may spare an operator after us a plan. It is told with news, and is none. */
+/** Does it say which fields of children were ours, and others are now? Most often it was we who restored something. */
+static bool is_past(const char *had, const char *now) { return strcmp(ao_settled_fields(had), ao_settled_fields(now)) != 0; }
+
+/** Adds what may spare an operator after us a plan, or a write. It is told with news, and is none unless it would cost that write. */
 static void put_settled(const ao_pass *pass, const ao_object *object, const cJSON *before, cJSON *written)
 {
 	char *const *path = pass->reconciler->manifest->settled_path;
 	const cJSON *there = path ? ao_json_at_path(before, path) : NULL;
 	if (there)
 		ao_json_put_path(written, path, cJSON_Duplicate(there, 1));
-	if (!path || ao_json_equal(ao_json_at(before, "status"), ao_json_at(written, "status")))
+	const char *had = cJSON_IsString(there) ? there->valuestring : NULL;
+	bool news = !ao_json_equal(ao_json_at(before, "status"), ao_json_at(written, "status"));
+	if (!path || !(news || (had && ao_settled_fields(had))))
 		return;
 	ao_auto_str char *text = ao_plan_settled(pass, object);
-	if (text)
+	if (text && (news || is_past(had, text)))
 		ao_json_put_path(written, path, cJSON_CreateString(text));
 }
 
