@@ -31,6 +31,7 @@ void ao_pass_free(ao_pass *pass)
 	cJSON_Delete(pass->outcome.errors);
 	cJSON_Delete(pass->outcome.changed);
 	cJSON_Delete(pass->outcome.finalize);
+	cJSON_Delete(pass->outcome.status);
 	free(pass->plan.previous);
 	free(pass->copy_uid);
 	free(pass->copy_version);

@@ -62,29 +62,31 @@ typedef struct ao_parent {
 	cJSON *waits;         /* what its plan waits for before there is more of it, as the plan said; or NULL */
 	cJSON *outdated;      /* children that are not as its plan wants them yet: [{role, kind, name, message}]; or NULL */
 	cJSON *policy_error;  /* the bundle's error in that pass; or NULL */
-	bool rolling_out;   /* the bundle said so when it was last asked, or its plan waits for something, or children are being replaced */
-	bool replacing;     /* some of the outdated ones are changed without anybody's doing, one after the other */
-	bool ready;         /* as its status said when the bundle was last asked */
-	bool unsure;        /* a write of its status got no answer: one is sent though nothing seems to differ */
-	uint64_t patched;   /* digest of what we put on it last, when it is somebody else's; 0: not known */
-	bool released;      /* our finalizer is off it: nothing is written any more, though the cache still has it */
-	bool wants_shared;  /* the last plan had a shared object that others want otherwise, and its bundle was not the live one */
-	bool unfit;         /* an object, or a field that was left out of it, did not fit its schema */
-	uint64_t schemas;   /* digest of the server's schemas that its last plan was checked by */
-	char *beside;       /* what its last plan had beside objects of its own, if settled.h can tell: the part of a text; or NULL */
-	char *recalled;     /* the same of the plan that an operator before us carried out, when we began with what it recorded; or NULL */
-	char *rendered;     /* digest of everything the last plan held, in hex; or NULL */
-	char *carried;      /* the same, of the last plan that was carried out to its end; or NULL */
-	uint64_t status_ms; /* when its status was last written, or held back, monotonic; 0: never */
-	uint64_t held_ms;   /* since when a status is held back, because better news is near; 0: none is */
-	bool untold;        /* ... and nothing has been told yet */
-	cJSON *changed;     /* what was done to children since the status was written last, as outcome.changed; or NULL */
-	bool edited;        /* somebody has changed it, and waits */
-	char *finalizing;   /* what policies still wait for before it may go, as it was told last; or NULL */
-	uint64_t stopped_ms;  /* when the clock first stopped policies that were asked whether it may go, monotonic; 0: never */
-	uint64_t release_ms;  /* when we first saw that it is being deleted; 0: it is not */
-	bool met_going;       /* ... and was when we saw it first: what became of its children meanwhile we have not seen */
-	bool lost_child;      /* ... and we have deleted one of its children, or seen one go */
+	bool rolling_out; /* the bundle said so when it was last asked, or its plan waits for something, or children are being replaced */
+	bool replacing;   /* some of the outdated ones are changed without anybody's doing, one after the other */
+	bool ready;       /* as its status said when the bundle was last asked */
+	bool unsure;      /* a write of its status got no answer: one is sent though nothing seems to differ */
+	uint64_t dropped; /* digest of what its status was to say beside, and the server did not keep; 0: nothing */
+	uint64_t dropped_ms; /* when it did not, monotonic */
+	uint64_t patched;    /* digest of what we put on it last, when it is somebody else's; 0: not known */
+	bool released;       /* our finalizer is off it: nothing is written any more, though the cache still has it */
+	bool wants_shared;   /* the last plan had a shared object that others want otherwise, and its bundle was not the live one */
+	bool unfit;          /* an object, or a field that was left out of it, did not fit its schema */
+	uint64_t schemas;    /* digest of the server's schemas that its last plan was checked by */
+	char *beside;        /* what its last plan had beside objects of its own, if settled.h can tell: the part of a text; or NULL */
+	char *recalled;      /* the same of the plan that an operator before us carried out, when we began with what it recorded; or NULL */
+	char *rendered;      /* digest of everything the last plan held, in hex; or NULL */
+	char *carried;       /* the same, of the last plan that was carried out to its end; or NULL */
+	uint64_t status_ms;  /* when its status was last written, or held back, monotonic; 0: never */
+	uint64_t held_ms;    /* since when a status is held back, because better news is near; 0: none is */
+	bool untold;         /* ... and nothing has been told yet */
+	cJSON *changed;      /* what was done to children since the status was written last, as outcome.changed; or NULL */
+	bool edited;         /* somebody has changed it, and waits */
+	char *finalizing;    /* what policies still wait for before it may go, as it was told last; or NULL */
+	uint64_t stopped_ms; /* when the clock first stopped policies that were asked whether it may go, monotonic; 0: never */
+	uint64_t release_ms; /* when we first saw that it is being deleted; 0: it is not */
+	bool met_going;      /* ... and was when we saw it first: what became of its children meanwhile we have not seen */
+	bool lost_child;     /* ... and we have deleted one of its children, or seen one go */
 	struct ao_pass *pass; /* running, or NULL */
 	ao_circle circle;     /* of changes that objects which it asks for have made us do */
 	ao_pass_times times;  /* for /debug/ */
@@ -162,6 +164,7 @@ struct ao_pass {
 		bool heals;              /* ... and the next try may succeed without anybody's doing */
 		bool blocked;            /* something was not carried out: the change that it waits for wakes the parent */
 		double requeue_after;    /* seconds; 0: none */
+		cJSON *status;           /* that is being written; NULL: none is */
 	} outcome;
 };
 

@@ -17,7 +17,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define UNASKED_S 1.0 /* policies that were not asked may have no more to wait for: of some children no news comes that makes us look */
+#define UNASKED_S 1.0     /* policies that were not asked may have no more to wait for: of some children no news comes that makes us look */
+#define DROPPED_MS 600000 /* what a server does not keep is said again then: it may */
 
 /** What happened in this pass, for the status hooks. */
 static cJSON *outcome_of(ao_pass *pass, const ao_object *object)
@@ -95,6 +96,24 @@ static void read_again(ao_pass *pass, const ao_kube_answer *conflict)
 		.method = "GET", .path = path, .object = {kind, object->namespace_, object->name, NULL}, .fn = on_read_again, .arg = pass});
 }
 
+/** A CRD that is older than we are does not know all that we say: nothing comes of saying it once more, until it is a newer one. */
+static bool is_dropped(const ao_parent *parent, const cJSON *difference)
+{
+	return !parent->unsure && parent->dropped && ao_mono_ms() - parent->dropped_ms < DROPPED_MS &&
+	       ao_json_digest(difference) == parent->dropped;
+}
+
+static void note_dropped(ao_pass *pass, const ao_kube_answer *answer)
+{
+	ao_auto_json cJSON *kept = NULL, *dropped = NULL;
+	ao_span status = ao_span_get((ao_span){answer->body, answer->body_len}, "status");
+	if (status.at && ao_json_parse(status.at, status.len, &kept, NULL) < 0)
+		return;
+	dropped = ao_json_merge_diff(kept, pass->outcome.status);
+	pass->parent->dropped = dropped ? ao_json_digest(dropped) : 0;
+	pass->parent->dropped_ms = ao_mono_ms();
+}
+
 static void on_status_written(void *arg, const ao_kube_answer *answer)
 {
 	ao_pass *pass = arg;
@@ -105,10 +124,12 @@ static void on_status_written(void *arg, const ao_kube_answer *answer)
 		read_again(pass, answer);
 		return;
 	}
-	if (answer->error)
+	if (answer->error) {
 		ao_pass_parent_error(pass, "write the status of", answer);
-	else
+	} else {
+		note_dropped(pass, answer);
 		ao_world_put_answer(pass->reconciler->with.world, &pass->reconciler->manifest->kinds[0], AO_WROTE_STATUS, answer, NULL);
+	}
 	ao_pass_resume(pass, AO_OP_END);
 }
 
@@ -125,8 +146,11 @@ static bool write_difference(ao_pass *pass, const ao_object *object, const cJSON
 	if (!difference)
 		return false;
 	ao_auto_json cJSON *patch = cJSON_CreateObject();
-	ao_json_set_str(ao_json_object(patch, "metadata"), "resourceVersion", object->resource_version);
 	ao_json_set(patch, "status", difference);
+	if (is_dropped(pass->parent, difference))
+		return false;
+	pass->outcome.status = cJSON_Duplicate(after, 1);
+	ao_json_set_str(ao_json_object(patch, "metadata"), "resourceVersion", object->resource_version);
 	pass->parent->status_ms = ao_mono_ms();
 	ao_pass_patch(pass, object, "status", AO_MERGE_PATCH, patch, on_status_written);
 	return true;
