@@ -1,6 +1,6 @@
 #pragma once
 /**
- * list.h -- a collection read page by page, each cut into its items without a tree.  Private to kube/.
+ * list.h -- a collection read page by page, each cut into its items without a tree.
  * Threads: the loop thread only; callbacks run on the loop.
  */
 #include "kube/client.h"

@@ -1,6 +1,7 @@
 /* managed.c -- reads managedFields in one walk for the store, and as a tree for the one patch that changes them. */
 #include "kube/managed.h"
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 #include <limits.h>
@@ -75,6 +76,7 @@ ao_managed ao_managed_scan(ao_walk *walk, const char *manager, const char *const
 		held.applied = held.applied || !update;
 		held.to_claim = held.to_claim || update;
 		held.owns_replicas = held.owns_replicas || owns_replicas(entry.fields);
+		held.fields += entry.fields.at ? ao_hash_words(AO_HASH_INIT, entry.fields.at, entry.fields.len) : 0;
 		ours++;
 	}
 	held.legacy_beside = ours && others;

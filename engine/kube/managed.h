@@ -18,6 +18,8 @@
 #include "json/json.h"
 #include "json/span.h"
 
+#include <stdint.h>
+
 /** Entries of subresources do not count. */
 typedef struct ao_managed {
 	bool applied;        /* there is an Apply entry of ours */
@@ -25,6 +27,7 @@ typedef struct ao_managed {
 	bool legacy_beside;  /* a predecessor's name holds an Update entry beside one of ours */
 	bool owns_replicas;  /* an entry of ours, or a predecessor's Apply entry, holds spec.replicas */
 	signed char post_at; /* where in the list our Update entry is, when it is all that we hold: as our POST left it; else -1 */
+	uint64_t fields; /* digest of which fields we hold, Update or Apply: what we wrote once and do not want any more is among them */
 } ao_managed;
 
 /**

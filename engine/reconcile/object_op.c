@@ -90,7 +90,7 @@ static bool as_wanted(ao_pass *pass, const ao_kind *kind, const cJSON *item, uin
 		return false;
 	bool leftovers = known                               ? memo->desired != digest
 			 : is_recalled(pass->parent, digest) ? false
-			 : pass->plan.previous               ? !is_rendered_again(pass)
+			 : pass->plan.previous               ? pass->plan.touched || !is_rendered_again(pass)
 							     : pass->plan.behind || (pass->plan.unrecorded && observed->held.post_at >= 0);
 	leftovers = leftovers && way_of(item) == AO_UPDATE_IN_PLACE;
 	if (!leftovers)
@@ -119,7 +119,7 @@ static void on_applied(void *arg, const ao_kube_answer *answer, bool created)
 		if (!created && is_gone(answer))
 			plain.message = "it was deleted meanwhile, and is created anew once its watch says so";
 		note_failure(pass, created ? "create" : "update", current(pass), &plain);
-		ao_pass_resume(pass, AO_OP_STOP);
+		ao_pass_resume(pass, ao_pass_skip_namespace(pass, answer->status));
 		return;
 	}
 	pass->ops[pass->at].wrote = true;
@@ -140,7 +140,7 @@ static void on_shared(void *arg, const ao_kube_answer *answer)
 	ao_pass *pass = arg;
 	if (answer->error)
 		note_failure(pass, "write", current(pass), answer);
-	ao_pass_resume(pass, answer->error ? AO_OP_STOP : AO_OP_DONE);
+	ao_pass_resume(pass, answer->error ? ao_pass_skip_namespace(pass, answer->status) : AO_OP_DONE);
 }
 
 /** Nobody needs to ask the server: it does not know the kind, and the watch tells when it does. */
@@ -201,7 +201,7 @@ static void on_claimed(void *arg, const ao_kube_answer *answer, bool created)
 		note_failure(pass, "update", current(pass), answer);
 	else
 		ao_world_put_answer(pass->reconciler->with.world, kind, AO_WROTE_OBJECT, answer, NULL);
-	ao_pass_resume(pass, answer->error ? AO_OP_STOP : AO_OP_DONE);
+	ao_pass_resume(pass, answer->error ? ao_pass_skip_namespace(pass, answer->status) : AO_OP_DONE);
 }
 
 /** Leaves a child alone that is as wanted. But when a predecessor has written to it since we were here, the fields become ours. */
@@ -274,7 +274,7 @@ static void on_removed(void *arg, const ao_kube_answer *answer)
 	pass->child.remove = NULL;
 	if (answer->error && answer->error != -ENOENT) {
 		note_failure(pass, "replace", current(pass), answer);
-		ao_pass_resume(pass, AO_OP_STOP);
+		ao_pass_resume(pass, ao_pass_skip_namespace(pass, answer->status));
 		return;
 	}
 	ao_pass_note_change(pass, "deleted", kind, pass->child.name);

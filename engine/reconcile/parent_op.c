@@ -59,7 +59,8 @@ ao_op_result ao_op_label_parent(ao_pass *pass, const cJSON *wanted)
 
 static const cJSON *current(const ao_pass *pass) { return pass->ops[pass->at].item; }
 
-static void fail(ao_pass *pass, const char *verb, const char *reason, const char *message, bool heals)
+/** @param status  as for ao_pass_skip_namespace() */
+static void fail(ao_pass *pass, const char *verb, const char *reason, const char *message, bool heals, long status)
 {
 	const cJSON *item = current(pass);
 	const char *name = ao_json_str(item, "object", "metadata", "name");
@@ -69,14 +70,14 @@ static void fail(ao_pass *pass, const char *verb, const char *reason, const char
 	pass->outcome.failed = true;
 	pass->outcome.heals |= heals;
 	ao_warn(AO_CORE, pass->parent->key, "cannot %s Secret %s: %s", verb, name, message);
-	ao_pass_resume(pass, AO_OP_STOP);
+	ao_pass_resume(pass, ao_pass_skip_namespace(pass, status));
 }
 
 static void fail_with(ao_pass *pass, const char *verb, const ao_kube_answer *answer)
 {
 	int error = answer->error;
 	bool heals = ao_kube_is_passing(error) || error == -ESTALE || error == -EEXIST;
-	fail(pass, verb, *answer->reason ? answer->reason : "SecretUnwritable", answer->message, heals);
+	fail(pass, verb, *answer->reason ? answer->reason : "SecretUnwritable", answer->message, heals, answer->status);
 }
 
 /** Sends the Secret, which is then wiped, and its text, too. */
@@ -152,7 +153,7 @@ static void on_read(void *arg, const ao_secrets_answer *answer)
 	const cJSON *value, *object = ao_json_at(current(pass), "object");
 	pass->secrets = NULL;
 	if (answer->error) {
-		fail(pass, "fill", answer->reason, answer->message, answer->error == -EIO);
+		fail(pass, "fill", answer->reason, answer->message, answer->error == -EIO, answer->error == -EIO ? 0 : 200);
 		return;
 	}
 	if (!pass->copy_uid) {
@@ -196,7 +197,7 @@ static void on_there(void *arg, const ao_kube_answer *answer)
 		return;
 	}
 	if (ao_json_parse(answer->body, answer->body_len, &there, NULL) < 0) {
-		fail(pass, "read", "SecretUnreadable", "the server's answer makes no sense", true);
+		fail(pass, "read", "SecretUnreadable", "the server's answer makes no sense", true, answer->status);
 		return;
 	}
 	ao_auto_str char *foreign = why_foreign(there, ao_json_at(current(pass), "object"));
@@ -206,7 +207,7 @@ static void on_there(void *arg, const ao_kube_answer *answer)
 	}
 	ao_secrets_wipe(there);
 	if (foreign) /* of a parent that had the name before, it may be about to go */
-		fail(pass, "write", "AlreadyExists", foreign, true);
+		fail(pass, "write", "AlreadyExists", foreign, true, answer->status);
 	else
 		read_sources(pass);
 }

@@ -24,12 +24,14 @@ void ao_pass_free(ao_pass *pass)
 		ao_apply_cancel(pass->object.apply);
 	if (pass->child.remove)
 		ao_remove_cancel(pass->child.remove);
+	ao_list_free(pass->sought.list);
 	ao_shared_cancel(pass->reconciler->with.shared, pass);
 	ao_queues_cancel(pass->reconciler->with.queues, pass);
 	cJSON_Delete(pass->plan.tree);
 	cJSON_Delete(pass->outcome.errors);
 	cJSON_Delete(pass->outcome.changed);
 	cJSON_Delete(pass->outcome.finalize);
+	cJSON_Delete(pass->outcome.status);
 	free(pass->plan.previous);
 	free(pass->copy_uid);
 	free(pass->copy_version);
@@ -52,7 +54,8 @@ void ao_pass_resume(ao_pass *pass, ao_op_result result)
 			return;
 		}
 		if (result == AO_OP_DONE)
-			pass->at++;
+			while (pass->ops[++pass->at].early)
+				; /* the last one never is */
 		else if (result == AO_OP_STOP)
 			pass->at = pass->op_count - 1;
 		result = pass->ops[pass->at].run(pass, pass->ops[pass->at].item);
@@ -69,6 +72,20 @@ ao_op *ao_pass_push(ao_pass *pass, ao_op_result (*run)(ao_pass *pass, const cJSO
 	}
 	pass->ops[last] = (ao_op){.run = run, .item = item};
 	return &pass->ops[last];
+}
+
+static const char *namespace_of(const ao_op *op) { return op->item ? ao_json_str(op->item, "object", "metadata", "namespace") : NULL; }
+
+ao_op_result ao_pass_skip_namespace(ao_pass *pass, long status)
+{
+	const char *failed = namespace_of(&pass->ops[pass->at]);
+	if (!status)
+		return AO_OP_STOP;
+	for (size_t i = pass->at + 1; i < pass->op_count - 1; i++) {
+		const char *namespace_ = namespace_of(&pass->ops[i]);
+		pass->ops[i].early |= !failed || !namespace_ || strcmp(namespace_, failed) == 0;
+	}
+	return AO_OP_DONE;
 }
 
 static void list_deletion(ao_pass *pass)
@@ -94,6 +111,7 @@ void ao_pass_start(ao_reconciler *reconciler, ao_parent *parent, const ao_object
 	};
 	parent->pass = pass;
 	parent->edited = false;
+	parent->met_going |= object->deleting && !parent->times.passes;
 	bool readable = ao_object_tree(object, &tree, &err) == 0;
 	if (!readable)
 		ao_error(AO_CORE, object->key, "cannot be read: %s", ao_err_text(err));

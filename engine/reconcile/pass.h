@@ -7,6 +7,7 @@
  */
 #include "base/map.h"
 #include "kube/apply.h"
+#include "kube/list.h"
 #include "kube/remove.h"
 #include "loop/workqueue.h"
 #include "reconcile/circle.h"
@@ -61,28 +62,31 @@ typedef struct ao_parent {
 	cJSON *waits;         /* what its plan waits for before there is more of it, as the plan said; or NULL */
 	cJSON *outdated;      /* children that are not as its plan wants them yet: [{role, kind, name, message}]; or NULL */
 	cJSON *policy_error;  /* the bundle's error in that pass; or NULL */
-	bool rolling_out;   /* the bundle said so when it was last asked, or its plan waits for something, or children are being replaced */
-	bool replacing;     /* some of the outdated ones are changed without anybody's doing, one after the other */
-	bool ready;         /* as its status said when the bundle was last asked */
-	bool unsure;        /* a write of its status got no answer: one is sent though nothing seems to differ */
-	uint64_t patched;   /* digest of what we put on it last, when it is somebody else's; 0: not known */
-	bool released;      /* our finalizer is off it: nothing is written any more, though the cache still has it */
-	bool wants_shared;  /* the last plan had a shared object that others want otherwise, and its bundle was not the live one */
-	bool unfit;         /* an object, or a field that was left out of it, did not fit its schema */
-	uint64_t schemas;   /* digest of the server's schemas that its last plan was checked by */
-	char *beside;       /* what its last plan had beside objects of its own, if settled.h can tell: the part of a text; or NULL */
-	char *recalled;     /* the same of the plan that an operator before us carried out, when we began with what it recorded; or NULL */
-	char *rendered;     /* digest of everything the last plan held, in hex; or NULL */
-	char *carried;      /* the same, of the last plan that was carried out to its end; or NULL */
-	uint64_t status_ms; /* when its status was last written, or held back, monotonic; 0: never */
-	uint64_t held_ms;   /* since when a status is held back, because better news is near; 0: none is */
-	bool untold;        /* ... and nothing has been told yet */
-	cJSON *changed;     /* what was done to children since the status was written last, as outcome.changed; or NULL */
-	bool edited;        /* somebody has changed it, and waits */
-	char *finalizing;   /* what policies still wait for before it may go, as it was told last; or NULL */
-	uint64_t stopped_ms;  /* when the clock first stopped policies that were asked whether it may go, monotonic; 0: never */
-	uint64_t release_ms;  /* when we first saw that it is being deleted; 0: it is not */
-	bool lost_child;      /* ... and we have deleted one of its children, or seen one go */
+	bool rolling_out; /* the bundle said so when it was last asked, or its plan waits for something, or children are being replaced */
+	bool replacing;   /* some of the outdated ones are changed without anybody's doing, one after the other */
+	bool ready;       /* as its status said when the bundle was last asked */
+	bool unsure;      /* a write of its status got no answer: one is sent though nothing seems to differ */
+	uint64_t dropped; /* digest of what its status was to say beside, and the server did not keep; 0: nothing */
+	uint64_t dropped_ms; /* when it did not, monotonic */
+	uint64_t patched;    /* digest of what we put on it last, when it is somebody else's; 0: not known */
+	bool released;       /* our finalizer is off it: nothing is written any more, though the cache still has it */
+	bool wants_shared;   /* the last plan had a shared object that others want otherwise, and its bundle was not the live one */
+	bool unfit;          /* an object, or a field that was left out of it, did not fit its schema */
+	uint64_t schemas;    /* digest of the server's schemas that its last plan was checked by */
+	char *beside;        /* what its last plan had beside objects of its own, if settled.h can tell: the part of a text; or NULL */
+	char *recalled;      /* the same of the plan that an operator before us carried out, when we began with what it recorded; or NULL */
+	char *rendered;      /* digest of everything the last plan held, in hex; or NULL */
+	char *carried;       /* the same, of the last plan that was carried out to its end; or NULL */
+	uint64_t status_ms;  /* when its status was last written, or held back, monotonic; 0: never */
+	uint64_t held_ms;    /* since when a status is held back, because better news is near; 0: none is */
+	bool untold;         /* ... and nothing has been told yet */
+	cJSON *changed;      /* what was done to children since the status was written last, as outcome.changed; or NULL */
+	bool edited;         /* somebody has changed it, and waits */
+	char *finalizing;    /* what policies still wait for before it may go, as it was told last; or NULL */
+	uint64_t stopped_ms; /* when the clock first stopped policies that were asked whether it may go, monotonic; 0: never */
+	uint64_t release_ms; /* when we first saw that it is being deleted; 0: it is not */
+	bool met_going;      /* ... and was when we saw it first: what became of its children meanwhile we have not seen */
+	bool lost_child;     /* ... and we have deleted one of its children, or seen one go */
 	struct ao_pass *pass; /* running, or NULL */
 	ao_circle circle;     /* of changes that objects which it asks for have made us do */
 	ao_pass_times times;  /* for /debug/ */
@@ -105,6 +109,7 @@ typedef struct ao_op {
 	const cJSON *item; /* its queue or object of the plan; or NULL */
 	uint64_t digest;   /* of that object */
 	bool wrote;        /* it has made or changed the object, so what the plan knows of its readiness is over */
+	bool early;        /* it is too early for it in this pass: what has to be there before failed */
 } ao_op;
 
 struct ao_pass {
@@ -122,6 +127,7 @@ struct ao_pass {
 		int64_t generation;   /* the same */
 		char bundle[17];      /* digest of the bundle that made it, or would; "": none was asked */
 		char *previous;       /* digest of what was rendered last, maybe by an operator before this one; or NULL */
+		bool touched;         /* ... and that operator may have written to children since: not all that they hold is of that */
 		bool returned;        /* an operator that writes no digests wrote the status last */
 		bool behind;          /* ... and had not seen this generation: it is not known what it has left over */
 		bool unrecorded;      /* neither we nor such an operator ever wrote what was carried out: we ended before it was told */
@@ -147,6 +153,10 @@ struct ao_pass {
 		char *key, *name, *uid;
 	} child; /* the one that is being deleted */
 	struct {
+		ao_list *list;       /* in flight */
+		const ao_kind *kind; /* of which objects are listed, or were last; NULL: of none yet */
+	} sought;                    /* deletion: children that were let go of */
+	struct {
 		cJSON *errors, *changed; /* for the status */
 		cJSON *finalize;         /* what policies wait for before the parent may go, {message, deadline}; or NULL */
 		char *left;              /* deletion: what stays although the parent goes, as sentences; NULL: nothing */
@@ -154,6 +164,7 @@ struct ao_pass {
 		bool heals;              /* ... and the next try may succeed without anybody's doing */
 		bool blocked;            /* something was not carried out: the change that it waits for wakes the parent */
 		double requeue_after;    /* seconds; 0: none */
+		cJSON *status;           /* that is being written; NULL: none is */
 	} outcome;
 };
 
@@ -180,6 +191,12 @@ void ao_pass_start(ao_reconciler *reconciler, ao_parent *parent, const ao_object
 void ao_pass_resume(ao_pass *pass, ao_op_result result);
 /** Puts an operation before the status. @return it, until the next one is put there */
 ao_op *ao_pass_push(ao_pass *pass, ao_op_result (*run)(ao_pass *pass, const cJSON *item), const cJSON *item);
+/**
+ * The object of the running operation failed: what comes behind it in its namespace waits for the next pass, and so does what is in none, and
+ * what is done when all is there.  Other namespaces need not wait, unless the server did not even answer.
+ * @param status  of the answer; 0: there was none. @return how to go on
+ */
+ao_op_result ao_pass_skip_namespace(ao_pass *pass, long status);
 /** Drops a pass where it stands. */
 void ao_pass_free(ao_pass *pass);
 
@@ -257,6 +274,8 @@ bool ao_pass_is_orphaning(const ao_pass *pass);
 void ao_pass_note_orphaning(ao_reconciler *reconciler, const char *uid);
 /** Deletion: finds out whether Kubernetes has let go of this object of the plan. */
 ao_op_result ao_op_ask_orphan(ao_pass *pass, const cJSON *item);
+/** ... of any that the plan does not name, by their names and labels: one list of each kind. */
+ao_op_result ao_op_seek_orphans(ao_pass *pass, const cJSON *item);
 
 /* ---- object_op.c: one object of the plan, own or shared ---- */
 

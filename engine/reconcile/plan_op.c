@@ -123,12 +123,13 @@ static ao_settled settled_now(const ao_pass *pass, const ao_object *object, cons
 char *ao_plan_settled(const ao_pass *pass, const ao_object *object)
 {
 	ao_parent *parent = pass->parent;
-	if (pass->held || !parent->settled || !parent->beside || !parent->carried || parent->invalid || parent->policy_error ||
-	    parent->outdated || strcmp(parent->bundle, pass->plan.bundle) != 0 || parent->spec_digest != object->spec_digest ||
+	if (pass->held || !parent->settled || !parent->carried || parent->invalid || parent->policy_error || parent->outdated ||
+	    strcmp(parent->bundle, pass->plan.bundle) != 0 || parent->spec_digest != object->spec_digest ||
 	    !children_are_known(pass->reconciler, parent))
 		return NULL;
 	ao_settled settled = settled_now(pass, object, parent->carried, parent->schemas);
-	return ao_settled_text(&settled, parent->beside);
+	ao_auto_str char *text = parent->beside ? ao_settled_text(&settled, parent->beside) : ao_xstrdup("");
+	return ao_settled_with_fields(text, &settled);
 }
 
 static bool shared_are_right(const ao_reconciler *r, const char *beside)
@@ -170,7 +171,7 @@ static bool recall_settled(const ao_pass *pass, const ao_object *object)
 		return false;
 	uint64_t schemas = ao_openapi_digest(r->with.openapi);
 	ao_settled settled = settled_now(pass, object, rendered, schemas);
-	const char *beside = ao_settled_fits(text, &settled);
+	ao_auto_str char *beside = ao_settled_fits(text, &settled);
 	if (!beside || !shared_are_right(r, beside))
 		return false;
 	ao_auto_err ao_err *err = NULL;
@@ -179,8 +180,8 @@ static bool recall_settled(const ao_pass *pass, const ao_object *object)
 	ao_world_each_child(r->with.world, object->uid, remember_child, parent);
 	ao_queues_keep(r->with.queues, parent->uid, NULL);
 	snprintf(parent->bundle, sizeof(parent->bundle), "%s", pass->plan.bundle);
-	parent->beside = ao_xstrdup(beside);
 	parent->recalled = ao_xstrdup(beside);
+	parent->beside = AO_TAKE(beside);
 	parent->schemas = schemas;
 	parent->rendered = ao_xstrdup(rendered);
 	parent->carried = AO_TAKE(rendered);
@@ -272,6 +273,16 @@ bool ao_pass_make_plan(ao_pass *pass, const ao_object *object)
 	return true;
 }
 
+/** Are other fields of its children ours than those that are told of? An older operator told of none: then they are not. */
+static bool is_touched(const ao_pass *pass, const ao_object *object)
+{
+	ao_auto_str char *text = ao_object_text(object, pass->reconciler->manifest->settled_path);
+	ao_settled settled = settled_now(pass, object, "", 0);
+	ao_auto_str char *now = ao_settled_with_fields("", &settled);
+	const char *then = text ? ao_settled_fields(text) : NULL;
+	return then && strcmp(then, now) != 0;
+}
+
 /** What the parent's status says was rendered last, possibly by an operator before this one, which may be one that leaves no digest. */
 static void read_previous(ao_pass *pass, const ao_object *object)
 {
@@ -280,6 +291,7 @@ static void read_previous(ao_pass *pass, const ao_object *object)
 	if (!path)
 		return;
 	pass->plan.previous = ao_object_text(object, path);
+	pass->plan.touched = pass->plan.previous && is_touched(pass, object);
 	if (pass->plan.previous)
 		return;
 	long long seen = ao_span_int(ao_span_at(text, "status", "observedGeneration"), -1);
@@ -451,6 +463,8 @@ ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item)
 	}
 	if (cJSON_GetArraySize(queues))
 		push_each(pass, "objects", ao_op_ask_orphan);
+	if (cJSON_GetArraySize(queues) && (parent->met_going || !parent->lost_child))
+		ao_pass_push(pass, ao_op_seek_orphans, NULL);
 	ao_pass_push(pass, push_release, NULL);
 	return AO_OP_DONE;
 }

@@ -1,4 +1,4 @@
-/* settled.c -- one digest, in which children are added up because they come in no order, and behind it those of objects. */
+/* settled.c -- one digest, in which children are added up because they come in no order, and behind it those of objects, and of fields. */
 #include "reconcile/settled.h"
 
 #include "base/hash.h"
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define DIGITS 16
+#define FIELDS "="
 #define OBJECT_LEN (1 + DIGITS) /* "-" for a shared one, or "+", and the digest */
 
 /** The NUL is part of it, so that two texts never look like two others. */
@@ -18,6 +19,7 @@ void ao_settled_add(ao_settled *settled, const char *kind, const ao_object *chil
 {
 	uint64_t digest = with_text(with_text(with_text(AO_HASH_INIT, kind), child->key), child->uid);
 	settled->children += ao_hash_words(digest, &child->spec_digest, sizeof(child->spec_digest));
+	settled->fields += ao_hash_words(digest, &child->held.fields, sizeof(child->held.fields));
 	settled->child_count++;
 }
 
@@ -57,12 +59,20 @@ char *ao_settled_text(const ao_settled *settled, const char *beside)
 	return ao_xasprintf("%016" PRIx64 "%s", with_text(digest, beside), beside);
 }
 
-const char *ao_settled_fits(const char *text, const ao_settled *settled)
+char *ao_settled_with_fields(const char *text, const ao_settled *settled)
+{
+	return ao_xasprintf("%s" FIELDS "%016" PRIx64, text, settled->fields);
+}
+
+const char *ao_settled_fields(const char *text) { return strstr(text, FIELDS); }
+
+char *ao_settled_fits(const char *text, const ao_settled *settled)
 {
 	const size_t most = DIGITS + (AO_SETTLED_SHARED + AO_SETTLED_OWN) * OBJECT_LEN;
-	size_t len = strnlen(text, most + 1);
+	size_t len = strcspn(text, FIELDS);
 	if (len < DIGITS || len > most || (len - DIGITS) % OBJECT_LEN)
 		return NULL;
-	ao_auto_str char *fitting = ao_settled_text(settled, text + DIGITS);
-	return strcmp(text, fitting) == 0 ? text + DIGITS : NULL;
+	ao_auto_str char *beside = ao_xstrndup(text + DIGITS, len - DIGITS);
+	ao_auto_str char *fitting = ao_settled_text(settled, beside);
+	return strncmp(text, fitting, len) == 0 ? AO_TAKE(beside) : NULL;
 }

@@ -9,6 +9,10 @@
  * up to the caller, who records nothing then.  Of shared objects the text holds the digests, because whether they are right is not the
  * parent's matter; and those of its own, so that the first plan that is another one tells which of them it makes otherwise.
  *
+ * Behind that stands which fields of the children are ours, whatever they hold.  Who plans anew what was carried out before finds out by that
+ * whether one has been written to since, by an operator that ended before it could tell: it may hold what is not wanted any more.  That part
+ * is recorded for every plan that was carried out, so it may stand alone.
+ *
  * It is no seal: who may write a status can write one that fits, as they can write any other.
  * Threads: any.
  */
@@ -28,8 +32,9 @@ typedef struct ao_settled {
 	uint64_t maker; /* digest of our build and of the server's schemas */
 	const char *bundle, *rendered;
 	const ao_object *parent;
-	uint64_t children; /* both by ao_settled_add() */
+	uint64_t children; /* the last three by ao_settled_add() */
 	size_t child_count;
+	uint64_t fields;
 } ao_settled;
 
 /** Adds a child, in whatever order. */
@@ -46,5 +51,9 @@ bool ao_settled_has_own(const char *beside, uint64_t digest);
 
 /** @param beside  what is told of shared objects, and behind it what is told of its own; "" for none. @return the caller frees */
 char *ao_settled_text(const ao_settled *settled, const char *beside);
-/** Does a text of whatever origin fit? @return its part that tells of objects, borrowed from it; NULL: it does not fit */
-const char *ao_settled_fits(const char *text, const ao_settled *settled);
+/** Adds the part about fields. @param text  as above, or "". @return the caller frees */
+char *ao_settled_with_fields(const char *text, const ao_settled *settled);
+/** The part about fields of a text of whatever origin; NULL: there is none. Borrowed. */
+const char *ao_settled_fields(const char *text);
+/** Does a text of whatever origin fit? @return its part that tells of objects, which the caller frees; NULL: it does not fit */
+char *ao_settled_fits(const char *text, const ao_settled *settled);

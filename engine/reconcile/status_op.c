@@ -11,12 +11,14 @@
 #include "reconcile/pass.h"
 #include "reconcile/patience.h"
 #include "reconcile/relate.h"
+#include "reconcile/settled.h"
 #include "serve/instruments.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define UNASKED_S 1.0 /* policies that were not asked may have no more to wait for: of some children no news comes that makes us look */
+#define UNASKED_S 1.0     /* policies that were not asked may have no more to wait for: of some children no news comes that makes us look */
+#define DROPPED_MS 600000 /* what a server does not keep is said again then: it may */
 
 /** What happened in this pass, for the status hooks. */
 static cJSON *outcome_of(ao_pass *pass, const ao_object *object)
@@ -94,6 +96,24 @@ static void read_again(ao_pass *pass, const ao_kube_answer *conflict)
 		.method = "GET", .path = path, .object = {kind, object->namespace_, object->name, NULL}, .fn = on_read_again, .arg = pass});
 }
 
+/** A CRD that is older than we are does not know all that we say: nothing comes of saying it once more, until it is a newer one. */
+static bool is_dropped(const ao_parent *parent, const cJSON *difference)
+{
+	return !parent->unsure && parent->dropped && ao_mono_ms() - parent->dropped_ms < DROPPED_MS &&
+	       ao_json_digest(difference) == parent->dropped;
+}
+
+static void note_dropped(ao_pass *pass, const ao_kube_answer *answer)
+{
+	ao_auto_json cJSON *kept = NULL, *dropped = NULL;
+	ao_span status = ao_span_get((ao_span){answer->body, answer->body_len}, "status");
+	if (status.at && ao_json_parse(status.at, status.len, &kept, NULL) < 0)
+		return;
+	dropped = ao_json_merge_diff(kept, pass->outcome.status);
+	pass->parent->dropped = dropped ? ao_json_digest(dropped) : 0;
+	pass->parent->dropped_ms = ao_mono_ms();
+}
+
 static void on_status_written(void *arg, const ao_kube_answer *answer)
 {
 	ao_pass *pass = arg;
@@ -104,10 +124,12 @@ static void on_status_written(void *arg, const ao_kube_answer *answer)
 		read_again(pass, answer);
 		return;
 	}
-	if (answer->error)
+	if (answer->error) {
 		ao_pass_parent_error(pass, "write the status of", answer);
-	else
+	} else {
+		note_dropped(pass, answer);
 		ao_world_put_answer(pass->reconciler->with.world, &pass->reconciler->manifest->kinds[0], AO_WROTE_STATUS, answer, NULL);
+	}
 	ao_pass_resume(pass, AO_OP_END);
 }
 
@@ -124,8 +146,11 @@ static bool write_difference(ao_pass *pass, const ao_object *object, const cJSON
 	if (!difference)
 		return false;
 	ao_auto_json cJSON *patch = cJSON_CreateObject();
-	ao_json_set_str(ao_json_object(patch, "metadata"), "resourceVersion", object->resource_version);
 	ao_json_set(patch, "status", difference);
+	if (is_dropped(pass->parent, difference))
+		return false;
+	pass->outcome.status = cJSON_Duplicate(after, 1);
+	ao_json_set_str(ao_json_object(patch, "metadata"), "resourceVersion", object->resource_version);
 	pass->parent->status_ms = ao_mono_ms();
 	ao_pass_patch(pass, object, "status", AO_MERGE_PATCH, patch, on_status_written);
 	return true;
@@ -199,17 +224,22 @@ static void put_claim(const ao_pass *pass, const cJSON *before, cJSON *written)
 		ao_json_put_path(written, path, cJSON_Duplicate(claim, 1));
 }
 
-/** Adds what may spare an operator after us a plan. It is told with news, and is none. */
+/** Does it say which fields of children were ours, and others are now? Most often it was we who restored something. */
+static bool is_past(const char *had, const char *now) { return strcmp(ao_settled_fields(had), ao_settled_fields(now)) != 0; }
+
+/** Adds what may spare an operator after us a plan, or a write. It is told with news, and is none unless it would cost that write. */
 static void put_settled(const ao_pass *pass, const ao_object *object, const cJSON *before, cJSON *written)
 {
 	char *const *path = pass->reconciler->manifest->settled_path;
 	const cJSON *there = path ? ao_json_at_path(before, path) : NULL;
 	if (there)
 		ao_json_put_path(written, path, cJSON_Duplicate(there, 1));
-	if (!path || ao_json_equal(ao_json_at(before, "status"), ao_json_at(written, "status")))
+	const char *had = cJSON_IsString(there) ? there->valuestring : NULL;
+	bool news = !ao_json_equal(ao_json_at(before, "status"), ao_json_at(written, "status"));
+	if (!path || !(news || (had && ao_settled_fields(had))))
 		return;
 	ao_auto_str char *text = ao_plan_settled(pass, object);
-	if (text)
+	if (text && (news || is_past(had, text)))
 		ao_json_put_path(written, path, cJSON_CreateString(text));
 }
 

@@ -200,6 +200,7 @@ static void scanning_without_a_tree_agrees(void **state)
 		assert_int_equal(after != NULL, claims);
 		assert_int_equal(held.legacy_beside, ours && (set >> 1 & 1));
 		assert_int_equal(held.owns_replicas, set >> 6 & 1);
+		assert_int_equal(held.fields != 0, ours);
 		assert_int_equal(held.post_at, (set >> 5 & 3) == 1 ? __builtin_popcount(set & 0x1f) : -1);
 	}
 	ao_walk posted = {.text = {"[" POSTED "]", strlen(POSTED) + 2}}, no_list = {.text = {"null", 4}};

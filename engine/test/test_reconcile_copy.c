@@ -54,6 +54,8 @@ cJSON *ao_pass_note_error(ao_pass *pass, const char *verb, const char *kind, con
 	return error;
 }
 
+ao_op_result ao_pass_skip_namespace(ao_pass *pass, long status) { return (void)pass, status ? AO_OP_STOP : AO_OP_END; }
+
 void ao_pass_parent_error(ao_pass *pass, const char *verb, const ao_kube_answer *answer) { (void)pass, (void)verb, (void)answer; }
 
 void ao_pass_tell_change(ao_pass *pass, const char *verb, const char *kind, const char *name, const char *difference)

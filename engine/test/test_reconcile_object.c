@@ -40,6 +40,7 @@ void ao_pass_error(ao_pass *pass, const char *verb, const ao_kind *kind, const c
 {
 	(void)pass, (void)verb, (void)kind, (void)role, (void)name, (void)answer;
 }
+ao_op_result ao_pass_skip_namespace(ao_pass *pass, long status) { return (void)pass, (void)status, AO_OP_STOP; }
 cJSON *ao_pass_note_error(ao_pass *pass, const char *verb, const char *kind, const char *role, const char *name)
 {
 	return (void)pass, (void)verb, (void)kind, (void)role, (void)name, NULL;
@@ -128,7 +129,7 @@ static ao_op_result carry_out(place *p, const cJSON *item)
 {
 	p->pass.ops = ao_xcalloc(1, sizeof(ao_op));
 	p->pass.op_count = 1;
-	p->pass.ops[0] = (ao_op){ao_op_object, item, ao_json_digest(ao_json_at(item, "object")), false};
+	p->pass.ops[0] = (ao_op){ao_op_object, item, ao_json_digest(ao_json_at(item, "object")), false, false};
 	return ao_op_object(&p->pass, item);
 }
 
@@ -187,7 +188,7 @@ static void many_that_wait_for_their_turn_take_no_time(void **state)
 		ao_auto_str char *name = ao_xasprintf("x%zu", i);
 		there(p, name, "\"c/rendered\":\"1\"", old);
 		items[i] = wanted("RollingRecreate", name, "2", new);
-		p->pass.ops[i] = (ao_op){ao_op_object, items[i], ao_json_digest(ao_json_at(items[i], "object")), false};
+		p->pass.ops[i] = (ao_op){ao_op_object, items[i], ao_json_digest(ao_json_at(items[i], "object")), false, false};
 	}
 	ao_json_set_str(items[0], "unready", "it is slow");
 	uint64_t begin = ao_mono_ms();

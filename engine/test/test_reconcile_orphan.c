@@ -7,7 +7,7 @@
 #include "test/test_reconcile_operator.h"
 
 #define POLICY                                                                                                                             \
-	"return require 'policy'.define { name = 'p',"                                                                                     \
+	"return require 'policy'.define { name = 'p', kinds = { { apiVersion = 'v1', kind = 'Other', plural = 'others' } },"               \
 	" validate = function(owner) if owner.spec.bad then return require 'policy'.invalid('spec.bad', 'no') end end,"                    \
 	" render = function(owner, ctx, plan) plan:add('thing', { apiVersion = 'v1', kind = 'Thing', metadata = { name = 'a' } }) end,"    \
 	" queues = function(owner, ctx, plan) plan:queue { name = 'q', transport = 't' } end }"
@@ -22,12 +22,16 @@
 	"{\"apiVersion\":\"v1\",\"kind\":\"Thing\",\"metadata\":{\"name\":\"a\",\"namespace\":\"s\",\"uid\":\"u-a\","                      \
 	"\"managedFields\":[{\"manager\":\"m\",\"operation\":\"Apply\"}]}}"
 
+#define BY_US "\"managedFields\":[{\"manager\":\"m\",\"operation\":\"Apply\"}]"
+
 typedef struct fixture {
 	operator_ o;
 	peer peer;
-	const char *status, *body; /* of the answer to who asks for the child */
-	bool denies;               /* the deletion of children */
-	bool asked, tried, killed, released;
+	const char *status, *body;   /* of the answer to who asks for the child */
+	const char *things, *others; /* what there is of a kind beside it, in a list */
+	bool denies;                 /* the deletion of children */
+	bool hides;                  /* what there is */
+	bool asked, tried, killed, listed, released;
 } fixture;
 
 static bool deleted; /* the queue */
@@ -49,10 +53,23 @@ void ao_pass_leave(ao_pass *pass, char *sentence)
 	free(sentence);
 }
 
+static void answer_list(fixture *f, peer_conn *conn, const char *kind, const char *items)
+{
+	f->listed = true;
+	ao_auto_str char *list =
+	    ao_xasprintf("{\"apiVersion\":\"v1\",\"kind\":\"%sList\",\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[%s]}", kind,
+			 items ? items : "");
+	peer_reply(conn, f->hides ? "403 Forbidden" : "200 OK", "", f->hides ? FORBIDDEN : list);
+}
+
 static void answer(peer_conn *conn, const char *request)
 {
 	fixture *f = conn->owner->arg;
-	if (strncmp(request, "GET /api/v1/namespaces/s/things/a", 33) == 0) {
+	if (strncmp(request, "GET /api/v1/namespaces/s/things?", 32) == 0) {
+		answer_list(f, conn, "Thing", f->things);
+	} else if (strncmp(request, "GET /api/v1/namespaces/s/others?", 32) == 0) {
+		answer_list(f, conn, "Other", f->others);
+	} else if (strncmp(request, "GET /api/v1/namespaces/s/things/a", 33) == 0) {
 		f->asked = true;
 		peer_reply(conn, f->status, "", f->body);
 	} else if (strncmp(request, "GET /api/v1/things?", 19) == 0) {
@@ -205,6 +222,40 @@ static void a_child_that_was_let_go_is_not_deleted_before_its_watch_tells(void *
 		fail_msg("a child was deleted that is not the parent's any more");
 }
 
+/** The parent was edited, or its policies, while nobody was there, so that its plan has other names or kinds now. */
+static void a_queue_stays_with_a_child_that_was_let_go_and_is_not_in_the_plan_any_more(void **state)
+{
+	(void)state;
+	static const char *const LET_GO_ARE[] = {"{\"metadata\":{\"name\":\"x\",\"labels\":{\"app\":\"a\"}," BY_US "}}",
+						 "{\"metadata\":{\"name\":\"old-a\"," BY_US "}}"};
+	for (size_t i = 0; i < 2 * AO_LEN(LET_GO_ARE); i++) {
+		fixture f;
+		begin_to_lead(&f, "404 Not Found", GONE);
+		*(i % 2 ? &f.things : &f.others) = LET_GO_ARE[i / 2];
+		find(&f, "", "");
+		await_release(&f);
+		if (deleted)
+			fail_msg("the queue was deleted, and a child that was let go works on it");
+		leave(&f);
+	}
+}
+
+/** Those of other parents, and of somebody else, which have its name by chance; and one that it does not have by chance. */
+static void a_queue_goes_though_others_have_children_that_were_let_go(void **state)
+{
+	(void)state;
+	fixture f;
+	begin_to_lead(&f, "404 Not Found", GONE);
+	f.things = "{\"metadata\":{\"name\":\"old-b\"," BY_US "}},{\"metadata\":{\"name\":\"old-a\"," BY_US
+		   ",\"ownerReferences\":[{\"uid\":\"u-b\",\"controller\":true}]}}";
+	f.others = "{\"metadata\":{\"name\":\"a\",\"managedFields\":[{\"manager\":\"helm\",\"operation\":\"Apply\"}]}}";
+	find(&f, "", "");
+	await_release(&f);
+	assert_true(f.listed);
+	assert_true(deleted);
+	leave(&f);
+}
+
 /** Its plan names no children, so nobody knows whom to ask for. */
 static void a_queue_stays_where_children_of_an_invalid_parent_may_work_on_it(void **state)
 {
@@ -253,6 +304,39 @@ static void a_queue_goes_where_a_kind_of_the_plan_is_not_installed(void **state)
 	leave(&f);
 }
 
+/** An operator that was there all the time has seen whether they were let go of: nobody need look for them. */
+static void nobody_looks_for_children_that_were_let_go_where_we_have_seen_them_go(void **state)
+{
+	(void)state;
+	fixture f;
+	begin_to_lead(&f, "404 Not Found", GONE);
+	hold_child(&f.o, "a", "");
+	hold_parent(&f.o, "", "");
+	look(&f.o);
+	find(&f, "", "");
+	ao_loop_run_until(f.o.loop, &f.tried, 3000);
+	lose(&f, "s/a");
+	await_release(&f);
+	assert_true(deleted);
+	assert_false(f.listed);
+	leave(&f);
+}
+
+static void a_parent_may_go_though_nobody_may_look_for_what_was_let_go(void **state)
+{
+	(void)state;
+	fixture f;
+	begin_to_lead(&f, "404 Not Found", GONE);
+	f.hides = true;
+	find(&f, "", "");
+	ao_loop_run_until(f.o.loop, &f.listed, 3000);
+	assert_false(f.released);
+	((ao_parent *)ao_map_get(f.o.reconciler->parents, "s/a"))->release_ms = 1;
+	await_release(&f);
+	assert_false(deleted);
+	leave(&f);
+}
+
 /** The right may come back in a moment; when it does not, the parent is not held for ever. */
 static void a_parent_may_go_though_one_of_its_kinds_may_not_be_read(void **state)
 {
@@ -277,6 +361,10 @@ int main(void)
 	    cmocka_unit_test(a_queue_stays_with_one_child_though_another_was_deleted),
 	    cmocka_unit_test(a_queue_stays_with_a_child_that_could_not_be_deleted_and_was_let_go),
 	    cmocka_unit_test(a_child_that_was_let_go_is_not_deleted_before_its_watch_tells),
+	    cmocka_unit_test(a_queue_stays_with_a_child_that_was_let_go_and_is_not_in_the_plan_any_more),
+	    cmocka_unit_test(a_queue_goes_though_others_have_children_that_were_let_go),
+	    cmocka_unit_test(nobody_looks_for_children_that_were_let_go_where_we_have_seen_them_go),
+	    cmocka_unit_test(a_parent_may_go_though_nobody_may_look_for_what_was_let_go),
 	    cmocka_unit_test(a_queue_stays_where_children_of_an_invalid_parent_may_work_on_it),
 	    cmocka_unit_test(a_queue_goes_with_an_invalid_parent_that_never_had_children_or_whose_we_have_deleted),
 	    cmocka_unit_test(a_queue_goes_where_a_kind_of_the_plan_is_not_installed),

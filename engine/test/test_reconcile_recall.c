@@ -201,6 +201,50 @@ static void what_was_written_since_is_not_what_was_recalled(void **state)
 	peer_free(&server);
 }
 
+/** A child with what else it has in its spec, and the fields of that which we have written, and a label of somebody else. */
+static void hold_written(operator_ *o, const char *more, const char *fields, const char *label)
+{
+	ao_auto_str char *text = ao_xasprintf(
+	    "{\"metadata\":{\"name\":\"a\",\"namespace\":\"s\",\"uid\":\"u-a\"," OWNED ",\"labels\":{\"l\":\"%s\"},\"managedFields\":"
+	    "[{\"manager\":\"m\",\"operation\":\"Apply\",\"fieldsV1\":{\"f:spec\":{\"f:n\":{}%s}}}]},\"spec\":{\"n\":1%s}}",
+	    label, fields, more);
+	hold(o, "Thing", text);
+}
+
+/** Is the child, which has all that is wanted, written to by the operator after the one that has left it as it was wanted, without a label? */
+static bool is_written_after(const char *policy, const char *more, const char *fields, const char *label)
+{
+	operator_ o;
+	begin(&o, policy, NULL);
+	hold_parent(&o, "", "");
+	hold_written(&o, "", "", "");
+	const ao_parent *parent = look(&o);
+	assert_true(parent->settled);
+	ao_auto_str char *record = record_of(&o, parent);
+	ao_auto_str char *status = record ? ao_xstrdup(record) : ao_xasprintf("\"rendered\":\"%s\"", parent->carried);
+	end(&o);
+
+	begin(&o, policy, NULL);
+	hold_parent(&o, "", status);
+	hold_written(&o, more, fields, label);
+	bool is_written = !look(&o)->settled; /* nobody answers */
+	end(&o);
+	return is_written;
+}
+
+/** The operator before it ended when it had written to the child and had not told that. What it was to tell is not wanted any more. */
+static void what_was_left_in_a_child_that_nobody_has_told_of_is_taken_out(void **state)
+{
+	(void)state;
+	static const char *const POLICIES[] = {POLICY(ONE), POLICY(ONE "local _ = ctx.now")};
+	for (size_t i = 0; i < AO_LEN(POLICIES); i++) {
+		assert_true(is_written_after(POLICIES[i], ",\"x\":2", ",\"f:x\":{}", ""));
+		assert_false(is_written_after(POLICIES[i], ",\"x\":2", "", "")); /* somebody else's */
+		assert_false(is_written_after(POLICIES[i], "", "", "theirs"));
+		assert_false(is_written_after(POLICIES[i], "", "", ""));
+	}
+}
+
 #define ASKS                                                                                                                               \
 	"return require 'policy'.define { name = 'p', render = function(actor, ctx, plan) " ONE "end,"                                     \
 	" relate = function() return { { kind = 'Seen', name = 'x' } } end }"
@@ -461,6 +505,7 @@ int main(void)
 	    cmocka_unit_test(a_child_that_an_edit_makes_otherwise_is_written),
 	    cmocka_unit_test(an_edit_whose_answer_was_lost_can_be_taken_back),
 	    cmocka_unit_test(what_was_written_since_is_not_what_was_recalled),
+	    cmocka_unit_test(what_was_left_in_a_child_that_nobody_has_told_of_is_taken_out),
 	    cmocka_unit_test(a_recalled_parent_sees_what_it_is_related_to),
 	    cmocka_unit_test(a_held_parent_sees_what_it_is_related_to),
 	    cmocka_unit_test(a_parent_with_records_of_queues_is_planned),

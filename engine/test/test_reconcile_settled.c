@@ -58,7 +58,7 @@ static bool look(const scene *s, const char *shared, const char *text, char **re
 		size_t which = (s->first + i) % s->child_count;
 		ao_settled_add(&settled, KINDS[which], put(store, NAMES[which], &s->children[which]));
 	}
-	const char *rest = text ? ao_settled_fits(text, &settled) : NULL;
+	ao_auto_str char *rest = text ? ao_settled_fits(text, &settled) : NULL;
 	if (ret)
 		*ret = ao_settled_text(&settled, shared);
 	ao_store_free(store);

@@ -24,7 +24,10 @@ static void what_is_wanted_no_more_is_taken_away(void **state)
 	ao_auto_str char *url = o.config.server = ao_xasprintf("http://127.0.0.1:%d", p.port);
 	hold(&o, "Text", "{\"metadata\":{\"name\":\"t\",\"namespace\":\"s\",\"uid\":\"u-t\"},\"data\":{\"a\":\"1\",\"b\":\"2\"}}");
 	hold_parent(&o, "\"b\":\"2\"", "");
-	assert_true(look(&o)->settled);
+	const ao_parent *parent = look(&o);
+	for (int turns = 0; turns < 200 && !parent->settled; turns++)
+		ao_loop_run_until(o.loop, &written, 10);
+	assert_true(parent->settled);
 	assert_false(written);
 	hold_parent(&o, "", "");
 	ao_reconciler_parent_changed(o.reconciler, "s/a");

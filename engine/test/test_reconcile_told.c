@@ -79,10 +79,61 @@ static void soon_where_all_is_done_with_the_child(void **state)
 	teardown(&f);
 }
 
+#define PRUNED(version, phase)                                                                                                             \
+	"{\"apiVersion\":\"test.io/"                                                                                                       \
+	"v1\",\"kind\":\"Owner\",\"metadata\":{\"name\":\"a\",\"namespace\":\"s\",\"uid\":\"u\",\"generation\":1,"                         \
+	"\"resourceVersion\":\"" version                                                                                                   \
+	"\",\"finalizers\":[\"test.io/f\"],\"annotations\":{}},\"spec\":{},\"status\":{\"phase\":\"" phase "\"}}"
+
+/** A server that keeps nothing of a status but the phase, because its CRD knows no more. */
+static void answer_pruned(peer_conn *conn, const char *request)
+{
+	unsigned *written = conn->owner->arg;
+	if (!strstr(request, "/owners/a/status")) {
+		peer_abort(conn);
+		return;
+	}
+	++*written;
+	peer_reply(conn, "200 OK", "", *written > 1 ? PRUNED("11", "Done") : PRUNED("9", "Done"));
+}
+
+/** Has it written the status just so often, after another pass? */
+static bool is_written_so_often(operator_ *o, const unsigned *written, unsigned count)
+{
+	const bool never = false;
+	ao_reconciler_parent_changed(o->reconciler, "s/a");
+	for (int turns = 0; turns < 50 && *written <= count; turns++)
+		ao_loop_run_until(o->loop, &never, 10);
+	return *written == count;
+}
+
+/** Each pass wrote it anew, and nothing came of that. */
+static void once_what_the_server_does_not_keep(void **state)
+{
+	(void)state;
+	operator_ o;
+	peer p;
+	unsigned written = 0;
+	begin(&o, POLICY("status.phase, status.more = 'Done', 'x'"), NULL);
+	peer_start(&p, o.loop, answer_pruned, &written);
+	ao_auto_str char *url = o.config.server = ao_xasprintf("http://127.0.0.1:%d", p.port);
+	hold_parent(&o, "", "");
+	hold_child(&o, "a", "");
+	assert_true(is_written_so_often(&o, &written, 1));
+	assert_true(is_written_so_often(&o, &written, 1));
+	hold(&o, "Owner", PRUNED("10", "of somebody else"));
+	assert_true(is_written_so_often(&o, &written, 2));
+	assert_true(is_written_so_often(&o, &written, 2));
+	peer_stop(&p);
+	end(&o);
+	peer_free(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(by_an_operator_that_is_asked_to_end_at_once),
+	    cmocka_unit_test(once_what_the_server_does_not_keep),
 	    cmocka_unit_test(soon_where_all_is_done_with_the_child),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -264,7 +264,7 @@ log = {}
 ---@field replicasSummary string? Deprecated. Running pods of the desired, as in 2/3.
 ---@field scaledObjectRef AsyncActorStatusScaledObjectRef? What scales the actor, a ScaledObject or a ScaledJob.
 ---@field scalingMode string? KEDA or Manual.
----@field settledDigest string? Digest of the actor and its children when all of it was in place; a restarted operator that finds it unchanged plans nothing.
+---@field settledDigest string? Digest of the actor and its children when all of it was in place; a restarted operator that finds it unchanged plans nothing. Behind = stands which fields of the children are its own.
 ---@field status string? The state in one word.
 ---@field totalReplicas integer? Pods that there are, ready or not.
 ---@field transportStatus string? Ready, NotReady, or Unknown while nobody has asked the broker.

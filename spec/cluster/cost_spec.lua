@@ -110,6 +110,10 @@ describe('an actor', function()
     assert.is_truthy(op.log():find('settled%-9: restored ScaledObject'), op.log())
     all_run(ns, COUNT)
     op.stop()
+    op = start() -- which is told whose the fields are that were put back
+    plans()
+    assert.is_nil(op.log():find('updated', 1, true), op.log())
+    op.stop()
 
     start 'ASYA_GATEWAY_URL=http://another'
     cluster.eventually('other settings reach all', 60, function()
@@ -126,8 +130,9 @@ describe('an actor', function()
     cluster.eventually('the error', 5, function() return (condition('refused', ns) or {}).reason == 'WorkloadError' end)
   end)
 
-  it('whose operator was killed before it could record what it made loses what new policies do not render', function()
-    local ns, own, faults, dir = cluster.namespace 'unrecorded', cluster.namespace 'operator', cluster.faults(), cluster.temp 'policies'
+  --- A folder with one policy, which marks each Deployment.
+  local function marks()
+    local dir = cluster.temp 'policies'
     cluster.sh('mkdir -p %s', dir)
     cluster.write(dir .. '/mark.lua', [[
 local policy = require 'policy'
@@ -136,15 +141,39 @@ return policy.define {
   render = function(_, _, plan) plan:get('workload').metadata.annotations = { marked = 'yes' } end,
 }
 ]])
+    return dir
+  end
+  local function mark_of(name, ns)
+    local deployment = cluster.get('deployment', name, ns)
+    return deployment and (deployment.metadata.annotations or {}).marked
+  end
+
+  it('whose operator was killed before it could record what it made loses what new policies do not render', function()
+    local ns, own, faults, dir = cluster.namespace 'unrecorded', cluster.namespace 'operator', cluster.faults(), marks()
     faults.add { method = 'PATCH', path = '/asyncactors/.*/status', act = 'reset' }
-    local function deployment() return cluster.get('deployment', 'a', ns) end
     local first = cluster.operator { args = ('--kubeconfig %s --namespace %s --policies %s'):format(faults.kubeconfig, own, dir) }
     cluster.apply(cluster.actor('a', ns))
-    cluster.eventually('it is made', 20, function() return (deployment() and deployment().metadata.annotations or {}).marked == 'yes' end)
+    cluster.eventually('it is made', 20, function() return mark_of('a', ns) == 'yes' end)
     first.kill()
     faults.clear()
     cluster.operator { args = '--namespace ' .. cluster.namespace 'operator' } -- where nothing was live
-    cluster.eventually('the mark is gone', 20, function() return (deployment().metadata.annotations or {}).marked == nil end)
+    cluster.eventually('the mark is gone', 20, function() return mark_of('a', ns) == nil end)
+  end)
+
+  it('whose operator was killed before it could record an edit keeps nothing of it when it is taken back', function()
+    local ns, faults, dir = cluster.namespace 'taken-back', cluster.faults(), marks()
+    local function start(more) return cluster.operator { args = ('--namespace %s %s'):format(cluster.namespace 'operator', more) } end
+    cluster.apply(cluster.actor('a', ns))
+    local first = start ''
+    all_run(ns, 1)
+    first.stop()
+    faults.add { method = 'PATCH', path = '/asyncactors/.*/status', act = 'reset' }
+    local second = start(('--kubeconfig %s --policies %s'):format(faults.kubeconfig, dir))
+    cluster.eventually('it is edited', 20, function() return mark_of('a', ns) == 'yes' end)
+    second.kill()
+    faults.clear()
+    start ''
+    cluster.eventually('the mark is gone', 20, function() return mark_of('a', ns) == nil end)
   end)
 end)
 

@@ -285,10 +285,16 @@ describe('queues of actors', function()
     cluster.kubectl('delete deployment %s -n %s', orphan, ns)
   end)
 
-  --- How an operator can be away while Kubernetes lets go of an actor's children: what ends its work, and what it goes on with.
+  local function stop(op) op.stop() end
+  local function start() operator() end
+  --- How an operator can be away while Kubernetes lets go of an actor's children: what ends its work, and what it goes on with; and what
+  -- else happens meanwhile, to an actor whose plan has other children then.
   local absences = {
     ['stood still'] = { function(op) sh('kill -STOP %s', op.pid) end, function(op) sh('kill -CONT %s', op.pid) end },
-    ['was down'] = { function(op) op.stop() end, function() operator() end },
+    ['was down'] = { stop, start },
+    ['was down, and so when the actor was edited,'] = { stop, start, function(ns, name)
+      cluster.kubectl('patch asyncactor %s -n %s --type merge -p %s', name, ns, cluster.quote '{"spec":{"workload":{"kind":"StatefulSet"}}}')
+    end },
   }
   for absence, ways in pairs(absences) do
     it('stay with orphans, though the operator ' .. absence .. ' when they became orphans', function()
@@ -297,6 +303,7 @@ describe('queues of actors', function()
       cluster.apply(cluster.actor(name, ns))
       await_status(ns, name, 'Running')
       ways[1](op)
+      if ways[3] then ways[3](ns, name) end
       cluster.kubectl('delete asyncactor %s -n %s --cascade=orphan --wait=false', name, ns)
       local done, failure = pcall(eventually, 'Kubernetes has let go of what it had', 20, function()
         return table.concat(cluster.get('asyncactor', name, ns).metadata.finalizers, ' ') == 'asya.sh/finalizer'
