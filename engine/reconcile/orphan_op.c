@@ -5,7 +5,7 @@
  * milliseconds.  An operator that was away meanwhile finds a parent that is being deleted and has no children, as after an operator that ended
  * while it took them away.  So it asks for those that the plan names: one that is there, was written by us and has no owner was let go, and
  * what it works on must stay.  The parent, or its policies, may have been edited meanwhile, and a plan does not name what is left to finish:
- * so who meets a parent that goes already looks through what there is of each kind, too.
+ * so where the plan is not what was carried out last, who meets a parent that goes already looks through what there is of each kind, too.
  */
 #include "base/clock.h"
 #include "base/log.h"

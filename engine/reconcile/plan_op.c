@@ -327,6 +327,8 @@ static bool only_makes_objects(const ao_pass *pass)
 	return !parent->unfit && !parent->basis.reads && !parent->basis.due_ms;
 }
 
+static char *print_digest(uint64_t digest) { return ao_xasprintf("%016" PRIx64, digest); }
+
 void ao_pass_push_objects(ao_pass *pass)
 {
 	ao_parent *parent = pass->parent;
@@ -348,7 +350,7 @@ void ao_pass_push_objects(ao_pass *pass)
 	}
 	free(parent->rendered);
 	free(parent->beside);
-	parent->rendered = ao_xasprintf("%016" PRIx64, digest);
+	parent->rendered = print_digest(digest);
 	parent->beside = only_makes_objects(pass) && !shared.overflow
 			     ? ao_xasprintf("%s%s", shared.data ? shared.data : "", own.data && !own.overflow ? own.data : "")
 			     : NULL;
@@ -436,6 +438,15 @@ static bool may_have_orphans(const ao_pass *pass, const ao_object *object)
 	return pass->parent->invalid && !pass->parent->lost_child && (carried || !path);
 }
 
+/** Is the plan what was carried out as a whole last? Then it names all children that there were, and nobody looks for others. */
+static bool is_carried_out(const ao_pass *pass, const ao_object *object)
+{
+	char *const *path = pass->reconciler->manifest->digest_path;
+	ao_auto_str char *carried = path ? ao_object_text(object, path) : NULL;
+	ao_auto_str char *planned = print_digest(ao_plan_digest(pass->plan.tree));
+	return carried && strcmp(carried, planned) == 0;
+}
+
 ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item)
 {
 	(void)item;
@@ -463,7 +474,7 @@ ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item)
 	}
 	if (cJSON_GetArraySize(queues))
 		push_each(pass, "objects", ao_op_ask_orphan);
-	if (cJSON_GetArraySize(queues) && (parent->met_going || !parent->lost_child))
+	if (cJSON_GetArraySize(queues) && (parent->met_going || !parent->lost_child) && !is_carried_out(pass, object))
 		ao_pass_push(pass, ao_op_seek_orphans, NULL);
 	ao_pass_push(pass, push_release, NULL);
 	return AO_OP_DONE;

@@ -322,6 +322,25 @@ static void nobody_looks_for_children_that_were_let_go_where_we_have_seen_them_g
 	leave(&f);
 }
 
+/** When all of a fleet is deleted while no operator runs, each look would be a list of the whole namespace. */
+static void nobody_looks_for_children_that_were_let_go_where_the_plan_is_what_was_carried_out(void **state)
+{
+	(void)state;
+	fixture f;
+	begin_to_lead(&f, "404 Not Found", GONE);
+	hold_parent(&f.o, "", "");
+	look(&f.o);
+	ao_auto_str char *status = ao_xasprintf("\"rendered\":\"%s\"", ((ao_parent *)ao_map_get(f.o.reconciler->parents, "s/a"))->rendered);
+	leave(&f);
+	begin_to_lead(&f, "404 Not Found", GONE);
+	find(&f, "", status);
+	await_release(&f);
+	assert_true(f.asked);
+	assert_true(deleted);
+	assert_false(f.listed);
+	leave(&f);
+}
+
 static void a_parent_may_go_though_nobody_may_look_for_what_was_let_go(void **state)
 {
 	(void)state;
@@ -364,6 +383,7 @@ int main(void)
 	    cmocka_unit_test(a_queue_stays_with_a_child_that_was_let_go_and_is_not_in_the_plan_any_more),
 	    cmocka_unit_test(a_queue_goes_though_others_have_children_that_were_let_go),
 	    cmocka_unit_test(nobody_looks_for_children_that_were_let_go_where_we_have_seen_them_go),
+	    cmocka_unit_test(nobody_looks_for_children_that_were_let_go_where_the_plan_is_what_was_carried_out),
 	    cmocka_unit_test(a_parent_may_go_though_nobody_may_look_for_what_was_let_go),
 	    cmocka_unit_test(a_queue_stays_where_children_of_an_invalid_parent_may_work_on_it),
 	    cmocka_unit_test(a_queue_goes_with_an_invalid_parent_that_never_had_children_or_whose_we_have_deleted),
