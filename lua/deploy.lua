@@ -31,6 +31,7 @@ function deploy.rules(manifest)
   local group, rules, by_key = group_of(parent), json.array {}, {}
   if manifest.decorate then
     rules[1] = rule(group, { parent.plural }, manifest.patches and { 'list', 'watch', 'patch' } or { 'list', 'watch' })
+    if manifest.patches_status then rules[2] = rule(group, { parent.plural .. '/status' }, { 'patch' }) end
   else
     rules[1] = rule(group, { parent.plural }, { 'list', 'watch', 'patch' })
     rules[2] = rule(group, { parent.plural .. '/status' }, { 'patch' })

@@ -152,7 +152,7 @@ local MANIFEST = {
   gauge = 'table?', debug_path = 'string?', public_env = 'table?',
   class_annotation = 'string?', install = 'string?', profile = 'table?', queue_counts = 'table?',
   settings = 'table?', cases = 'table?', crd = 'table?', rights = 'table?',
-  decorate = 'table?', patches = 'boolean?',
+  decorate = 'table?', patches = 'boolean?', patches_status = 'boolean?',
 }
 
 --- What is wrong with the scope of a row, or nil. 'Namespaced' is what is meant when nothing is said.

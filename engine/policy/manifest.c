@@ -205,6 +205,7 @@ int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 	if (r < 0)
 		return r;
 	read_traits(ao_json_at(json, "decorate"), m);
+	m->patches_status = cJSON_IsTrue(ao_json_at(json, "patches_status"));
 	read_owner(m);
 	m->debug_path = ao_xstrdup(ao_manifest_debug_path(json));
 	for (size_t i = 0; i < m->kind_count; i++)
@@ -313,7 +314,7 @@ bool ao_manifest_fits(const cJSON *manifest, const cJSON *world)
 {
 	static const char *const SAME[] = {"parent",           "finalizer",     "field_manager", "legacy_managers",
 					   "rendered_digest",  "bundle_digest", "queue_records", "policies_label",
-					   "class_annotation", "profile",       "decorate"};
+					   "class_annotation", "profile",       "decorate",      "patches_status"};
 	const cJSON *kind;
 	for (size_t i = 0; i < AO_LEN(SAME); i++) {
 		const cJSON *value = ao_json_at(manifest, SAME[i]);

@@ -64,7 +64,8 @@ typedef struct ao_manifest {
 	bool decorates;                        /* parents are somebody else's: no status, finalizer or owner by control is ours */
 	ao_trait *traits;                      /* ... and which of them: those that have all of these */
 	size_t trait_count;
-	char *install; /* the command that teaches a cluster the parent's kind; NULL: nobody says */
+	bool patches_status; /* ... and policies may put something in their status, which is theirs to see, too */
+	char *install;       /* the command that teaches a cluster the parent's kind; NULL: nobody says */
 } ao_manifest;
 
 /** @param json  what ao_bundle_manifest() returned. @return 0; -EINVAL with the field that is wrong */

@@ -43,7 +43,8 @@ local REFUSED = {
   { '[{name: a, parent: e.com/v1 A, configMap: a}, {name: b, parent: e.com/v2 A, configMap: b}]', 'bundles: two have the parent e.com A' },
   { '[{name: a, parent: v1 Pod, configMap: a}]', 'core group, so set lease' },
   { '[{name: a, parent: apps/v1 Deployment, configMap: a, decorate: true}]', 'somebody else, so set lease' },
-  { '[{name: a, parent: e.com/v1 A, configMap: a, patches: true}]', 'it goes with decorate' },
+  { '[{name: a, parent: e.com/v1 A, configMap: a, patches: true}]', 'they go with decorate' },
+  { '[{name: a, parent: e.com/v1 A, configMap: a, patchesStatus: true}]', 'they go with decorate' },
   { '[{name: a, parent: Greeting, configMap: a}]', 'apps/v1 Deployment' },
   { '[{name: A, parent: e.com/v1 A, configMap: a}]', 'name' },
 }
@@ -98,11 +99,12 @@ describe('bundles of the chart', function()
     local folder = cluster.temp 'kinds'
     cluster.sh('mkdir -p %s', folder)
     cluster.write(folder .. '/toy.lua', "return require 'policy'.define { name = 'toy', render = function() end }\n")
-    for _, patches in ipairs { false, true } do
-      cluster.write(folder .. '/manifest.lua', ([[return require 'policy'.manifest {
-        parent = 'node.k8s.io/v1 RuntimeClass', domain = 'e.com', decorate = {}, patches = %s, children = { 'v1 PodTemplate' } }]]):format(patches))
+    for i = 0, 3 do
+      local patches, status = i % 2 == 1, i > 1
+      cluster.write(folder .. '/manifest.lua', ([[return require 'policy'.manifest { parent = 'node.k8s.io/v1 RuntimeClass', domain = 'e.com',
+        decorate = {}, patches = %s, patches_status = %s, children = { 'v1 PodTemplate' } }]]):format(patches, status))
       local with = assert_rights(folder, { name = 'toy', configMap = 'toy', parent = 'node.k8s.io/v1 RuntimeClass', children = { 'v1 PodTemplate' },
-        decorate = true, patches = patches, lease = 'runtimeclass-decorator.e.com', settings = { rollout = { maxRestarting = 1 } } })
+        decorate = true, patches = patches, patchesStatus = status, lease = 'runtimeclass-decorator.e.com', settings = { rollout = { maxRestarting = 1 } } })
       local config = yaml.load_all(chart.find(with, 'ConfigMap', 'asya-operator-config').data['config.yaml'])[1]
       assert.same({ rollout = { maxRestarting = 1 } }, config.bundles['runtimeclass-decorator'])
     end
