@@ -62,13 +62,13 @@ end
 --- What each field is when the manifest does not name it: a text, in which {component}, {domain} and {kind} stand for those of the manifest.
 local TEXTS = {
   lease = '{component}.{domain}', field_manager = '{component}', finalizer = '{domain}/finalizer',
-  policies_label = '{domain}/{kind}-policies', class_annotation = '{domain}/operator-class',
+  policies_label = '{domain}/{kind}-policies', bundle_label = 'asya.sh/bundle', class_annotation = '{domain}/operator-class',
   rendered_digest = 'status.renderedDigest', bundle_digest = 'status.bundleDigest', queue_records = 'status.queues', claim = 'status.operator',
 }
 --- Fields that have no default where parents are somebody else's.
 local OWN = { 'finalizer', 'rendered_digest', 'bundle_digest', 'queue_records', 'claim' }
 --- Fields that may be false: there is none then.
-local NONE = { 'finalizer', 'policies_label', 'class_annotation', 'rendered_digest', 'bundle_digest', 'queue_records', 'claim' }
+local NONE = { 'finalizer', 'policies_label', 'bundle_label', 'class_annotation', 'rendered_digest', 'bundle_digest', 'queue_records', 'claim' }
 
 --- Settings that the engine itself reads, of every bundle.
 local ENGINE = {
@@ -154,6 +154,7 @@ local LOOKS = {
   { 'field_manager', '^%g+$', 128, 'at most 128 characters: the API server takes no longer one' },
   { 'finalizer', NAME, 250, "DOMAIN/NAME, such as 'demo.example.com/finalizer'" },
   { 'policies_label', NAME, 250, "DOMAIN/NAME, such as 'demo.example.com/policies'" },
+  { 'bundle_label', NAME, 250, "DOMAIN/NAME, such as 'asya.sh/bundle'" },
   { 'class_annotation', NAME, 250, "DOMAIN/NAME, such as 'demo.example.com/operator-class'" },
   { 'rendered_digest', '^status%.%a', 200, "a field of the status, such as 'status.renderedDigest'" },
   { 'bundle_digest', '^status%.%a', 200, "a field of the status, such as 'status.bundleDigest'" },

@@ -222,6 +222,7 @@ int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 	m->settled_path = split_path(ao_json_str(json, "settled_digest"));
 	m->claim_path = split_path(ao_json_str(json, "claim"));
 	m->policies_label = ao_xstrdup(ao_json_str(json, "policies_label"));
+	m->bundle_label = ao_xstrdup(ao_json_str(json, "bundle_label"));
 	m->class_annotation = ao_xstrdup(ao_json_str(json, "class_annotation"));
 	m->profile_annotation = ao_xstrdup(ao_json_str(json, "profile", "annotation"));
 	m->names_annotation = ao_xstrdup(ao_json_str(json, "profile", "names"));
@@ -267,6 +268,7 @@ void ao_manifest_free(ao_manifest *m)
 	free_list(m->gauge_path);
 	free(m->debug_path);
 	free(m->policies_label);
+	free(m->bundle_label);
 	free(m->class_annotation);
 	free(m->profile_annotation);
 	free(m->names_annotation);

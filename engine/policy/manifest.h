@@ -57,6 +57,7 @@ typedef struct ao_manifest {
 	char **gauge_path;                     /* NULL-terminated path in the parent of the value that the gauge counts by */
 	char *debug_path;                      /* what /debug/ calls parents */
 	char *policies_label;                  /* ConfigMaps of our namespace hold policies when this label is "true"; or NULL */
+	char *bundle_label;                    /* ... or when this one is our component; or NULL */
 	char *class_annotation;                /* says which operator an object belongs to, see scope.h; NULL: there is only one */
 	char *profile_annotation;              /* asks for a profile, see policies/README.md; NULL: there are none */
 	char *names_annotation;                /* names profiles by whose names a parent is to be reached as well; NULL: no such thing */

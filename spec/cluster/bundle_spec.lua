@@ -104,6 +104,46 @@ end }
     op.stop()
   end)
 
+  it('takes policies from ConfigMaps that name it in the label of all bundles, once where they have its own label, too', function()
+    local op = cluster.operator { args = ('--bundle builtin --bundle %s --namespace %s'):format(GREETING, own) }
+    cluster.apply(greeting('hello', ns, 'Hello'))
+    await_page('hello', ns, 'Hello')
+    local function map_with(what, fn)
+      cluster.kubectl('create configmap %s -n %s --from-file=page.lua=%s', what, own, cluster.write(cluster.temp 'page.lua', ([[
+local policy = require 'policy'
+return policy.define { name = 'page', after = { 'greeting' }, render = function(_, _, plan)
+  local page = plan:get 'page'
+  if page then page.data['index.html'] = %s end
+end }
+]]):format(fn)))
+    end
+    local function label(what, text) cluster.kubectl('label configmap %s -n %s %s', what, own, text) end
+    local function state(what) return (cluster.get('configmap', what, own).metadata.annotations or {})[LABEL .. '-state'] or 'none' end
+    local function await_state(what, text)
+      return eventually(('%s is %s'):format(what, text), 30, function() return state(what):find(text, 1, true) and state(what), state(what) end)
+    end
+    map_with('b-loud', "page.data['index.html']:upper()")
+    map_with('a-quiet', "page.data['index.html']:lower()")
+    label('b-loud', 'asya.sh/bundle=greeting-operator')
+    await_page('hello', ns, 'HELLO')
+    local live = await_state('b-loud', 'live: bundle')
+    label('b-loud', LABEL .. '=true')
+    label('a-quiet', LABEL .. '=true')
+    assert.matches('page.lua is superseded by ConfigMap b%-loud', await_state('a-quiet', 'superseded'))
+    assert.equal(live, state 'b-loud')
+    label('b-loud', LABEL .. '-')
+    local told = cluster.sh('%s/san/asya-operator check --bundle %s --operator-namespace %s --live', cluster.build, GREETING, own)
+    assert.matches('configmap b%-loud: .*live: bundle', told)
+    assert.equal('HELLO', page_of('hello', ns))
+    cluster.kubectl('annotate configmap b-loud -n %s %s-rollout=pause', own, LABEL)
+    eventually('its word is obeyed', 30, function()
+      return not cluster.get('configmap', 'b-loud', own).metadata.annotations[LABEL .. '-rollout']
+    end)
+    label('b-loud', '--overwrite asya.sh/bundle=somebody-else')
+    await_page('hello', ns, 'hello')
+    op.stop()
+  end)
+
   it('is edited in a ConfigMap that holds all of it and has its label; one that is for another kind is refused, and concerns nobody else', function()
     local op = cluster.operator { args = ('--bundle builtin --bundle %s --namespace %s'):format(GREETING, own) }
     cluster.apply(greeting('hello', ns, 'Hello'))

@@ -17,7 +17,7 @@ describe('a manifest', function()
     local names = {
       domain = 'demo.example.com', component = 'greeting-operator', field_manager = 'greeting-operator',
       lease = 'greeting-operator.demo.example.com', finalizer = 'demo.example.com/finalizer',
-      policies_label = 'demo.example.com/greeting-policies', class_annotation = 'demo.example.com/operator-class',
+      policies_label = 'demo.example.com/greeting-policies', bundle_label = 'asya.sh/bundle', class_annotation = 'demo.example.com/operator-class',
       rendered_digest = 'status.renderedDigest', bundle_digest = 'status.bundleDigest', queue_records = 'status.queues', claim = 'status.operator',
     }
     for field, value in pairs(names) do assert.equal(value, it_[field], field) end
