@@ -61,9 +61,10 @@ end
 
 --- What it needs beside that, in its own namespace: its lease, and ConfigMaps with policies and its record.
 local function own_rules(manifest)
+  local lease = manifest.class and manifest.lease .. '-' .. manifest.class or manifest.lease
   return json.array {
     rule('coordination.k8s.io', { 'leases' }, { 'create' }),
-    rule('coordination.k8s.io', { 'leases' }, { 'get', 'update' }, { manifest.lease }),
+    rule('coordination.k8s.io', { 'leases' }, { 'get', 'update' }, { lease }),
     rule('', { 'configmaps' }, { 'get', 'list', 'watch', 'create', 'patch' }),
   }
 end

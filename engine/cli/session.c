@@ -7,6 +7,20 @@
 
 #define TIMEOUT_MS 30000
 
+/** The class that the manifest names stands in for that of the process. A manifest that cannot be read is told of by who needs it. */
+static void take_class(const char *bundle_dir, ao_session *session)
+{
+	ao_auto_json cJSON *manifest = NULL;
+	session->class_ = ao_xstrdup(session->scope.class_);
+	if (ao_load_base_manifest(bundle_dir, &manifest, NULL) < 0)
+		return;
+	const ao_scope scope = ao_scope_of(&session->scope, manifest);
+	char *class_ = ao_xstrdup(scope.class_);
+	free(session->scope.class_);
+	session->scope.class_ = class_;
+	session->scope.own = scope.own;
+}
+
 int ao_session_open(const ao_session_flags *flags, ao_session *ret, ao_err **reterr)
 {
 	ao_session session = {0};
@@ -17,6 +31,7 @@ int ao_session_open(const ao_session_flags *flags, ao_session *ret, ao_err **ret
 		ao_scope_clear(&session.scope);
 		return r;
 	}
+	take_class(flags->bundle_dir, &session);
 	session.loop = ao_loop_new();
 	session.bundle_dir = flags->bundle_dir;
 	session.namespace_ = flags->namespace_ ? flags->namespace_ : session.config->namespace_;
@@ -36,6 +51,7 @@ void ao_session_close(ao_session *session)
 	ao_kubeconfig_free(session->config);
 	ao_loop_close(session->loop);
 	ao_scope_clear(&session->scope);
+	free(session->class_);
 	*session = (ao_session){0};
 }
 

@@ -80,10 +80,11 @@ bool ao_manifest_fits(const cJSON *manifest, const cJSON *world);
 /** Are these one kind, in whatever version? */
 bool ao_manifest_one_kind(const ao_resource *a, const ao_resource *b);
 /**
- * May two bundles work in one process, as what ao_bundle_peek_manifest() returned of them says? Not for one kind of parents, nor under one name.
- * @param a_name,b_name  what people call them. @return 0; -EINVAL with what they share, and what to do
+ * May two bundles work in one process, as what ao_bundle_peek_manifest() returned of them says? Not for one kind of parents
+ * and one class, nor under one name.
+ * @param a_name,b_name  what people call them. @param class_  that of a manifest which names none. @return 0; -EINVAL with what they share, and what to do
  */
-int ao_manifest_apart(const cJSON *a, const char *a_name, const cJSON *b, const char *b_name, ao_err **reterr);
+int ao_manifest_apart(const cJSON *a, const char *a_name, const cJSON *b, const char *b_name, const char *class_, ao_err **reterr);
 
 /** The word for its parents in the pages of /debug/ and in names of records. @param manifest  as ao_bundle_manifest() returns it, borrowed from */
 const char *ao_manifest_debug_path(const cJSON *manifest);

@@ -93,6 +93,8 @@ describe('bundles of the chart', function()
     assert.same({ 'asya-operator.asya.sh', 'toy-operator.example.com' }, lease.resourceNames)
     assert.same({ 'asya-operator.asya.sh-red', 'toy-operator.example.com-red' }, chart.find(chart.objects(
       '--set operatorClass=red ' .. chart.values 'bundles: [{name: toy, configMap: toy, parent: example.com/v1 Toy}]'), 'Role').rules[2].resourceNames)
+    assert.same({ 'asya-operator.asya.sh-red', 'toy-operator.example.com-blue' }, chart.find(chart.objects('--set operatorClass=red '
+      .. chart.values 'bundles: [{name: toy, configMap: toy, parent: example.com/v1 Toy, class: blue}]'), 'Role').rules[2].resourceNames)
   end)
 
   it('may only see objects of somebody else, and change them where the manifest says so', function()
