@@ -41,6 +41,7 @@ local REFUSED = {
   { '[{name: a, parent: e.com/v1 A}]', 'bundles: a needs files or configMap, and not both' },
   { '[{name: a, parent: e.com/v1 A, configMap: a}, {name: a, parent: e.com/v1 B, configMap: b}]', 'bundles: two have the name a' },
   { '[{name: a, parent: e.com/v1 A, configMap: a}, {name: b, parent: e.com/v2 A, configMap: b}]', 'bundles: two have the parent e.com A' },
+  { '[{name: a, parent: e.com/v1 A, configMap: a, class: b}, {name: b, parent: e.com/v2 A, configMap: b, class: b}]', 'two have the parent e.com A b' },
   { '[{name: a, parent: v1 Pod, configMap: a}]', 'core group, so set lease' },
   { '[{name: a, parent: apps/v1 Deployment, configMap: a, decorate: true}]', 'somebody else, so set lease' },
   { '[{name: a, parent: e.com/v1 A, configMap: a, patches: true}]', 'they go with decorate' },
@@ -93,8 +94,9 @@ describe('bundles of the chart', function()
     assert.same({ 'asya-operator.asya.sh', 'toy-operator.example.com' }, lease.resourceNames)
     assert.same({ 'asya-operator.asya.sh-red', 'toy-operator.example.com-red' }, chart.find(chart.objects(
       '--set operatorClass=red ' .. chart.values 'bundles: [{name: toy, configMap: toy, parent: example.com/v1 Toy}]'), 'Role').rules[2].resourceNames)
-    assert.same({ 'asya-operator.asya.sh-red', 'toy-operator.example.com-blue' }, chart.find(chart.objects('--set operatorClass=red '
-      .. chart.values 'bundles: [{name: toy, configMap: toy, parent: example.com/v1 Toy, class: blue}]'), 'Role').rules[2].resourceNames)
+    assert.same({ 'asya-operator.asya.sh-red', 'toy-operator.example.com-red', 'toys.example.com-blue' },
+      chart.find(chart.objects('--set operatorClass=red ' .. chart.values ('bundles: [{name: toy, configMap: toy, parent: example.com/v1 Toy}, '
+        .. '{name: blue, configMap: blue, parent: example.com/v1 Toy, class: blue, lease: toys.example.com}]')), 'Role').rules[2].resourceNames)
   end)
 
   it('may only see objects of somebody else, and change them where the manifest says so', function()
