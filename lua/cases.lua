@@ -9,7 +9,7 @@
 --   expect:   {Kind: fields that must be there}; ABSENT means it must not
 --   queues:   with expect: the queues planned, in order, each with the fields that must be there; observed ones are `observed_queues`
 --   copies:   with expect: the copied Secrets, in order, each with the fields that must be there
---   patch:    with expect: the labels and annotations that a parent of somebody else gets, those that must be there
+--   patch:    with expect: the labels, annotations and status that a parent of somebody else gets, those that must be there
 --   kept:     with expect: the observed objects that must stay as they are, each with the fields that must be there
 --   refused:  with expect: {role: texts that its refusal must hold}; no other role may be refused
 --   waits:    with expect: {role: texts that must say why it is not ready}; the plan may wait for no other role

@@ -140,7 +140,7 @@ end
 ---@field objects table[] { role, policy, shared, object, after, optional }; optional: field -> what to say where the server does not have it
 ---@field copies table[]? { role, policy, object, sources } of Secrets, which are made before the objects
 ---@field labels table<string, string>? of the parent
----@field patch table? { labels, annotations } of a parent that is somebody else's
+---@field patch table? { labels, annotations, status } of a parent that is somebody else's
 ---@field kept table[] { kind, namespace, name }
 ---@field refused table[]? { role, kind, name, policy, path, message, reason, condition }
 ---@field waits table[]? { role, kind, name, policy, message }: what must be ready before there is more

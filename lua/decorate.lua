@@ -68,7 +68,10 @@ local NEEDS <const> = 'the parents of a bundle with `decorate` are not ours'
 ---@param manifest table
 ---@return string?
 function decorate.wrong(manifest)
-  if not manifest.decorate then return manifest.patches and 'policy.manifest.patches is for objects of somebody else: it goes with decorate' or nil end
+  for _, field in ipairs { 'patches', 'patches_status' } do
+    if manifest[field] and not manifest.decorate then return format('policy.manifest.%s is for objects of somebody else: it goes with decorate', field) end
+  end
+  if not manifest.decorate then return nil end
   for _, field in ipairs { 'finalizer', 'rendered_digest', 'bundle_digest', 'settled_digest', 'queue_records', 'claim', 'crd' } do
     if manifest[field] then return format('policy.manifest.%s: %s', field, NEEDS) end
   end
@@ -79,8 +82,11 @@ end
 ---@param done Finished
 ---@return string?
 function decorate.wrong_plan(manifest, done)
-  if done.patch and not manifest.patches then
+  local patch = done.patch or {}
+  if (patch.labels or patch.annotations) and not manifest.patches then
     return 'plan:patch is for objects of somebody else: write decorate = {...} and patches = true into the manifest'
+  elseif patch.status and not manifest.patches_status then
+    return 'plan:patch: the status is for objects of somebody else: write decorate = {...} and patches_status = true into the manifest'
   elseif not manifest.decorate then
     return nil
   end

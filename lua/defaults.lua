@@ -62,13 +62,13 @@ end
 --- What each field is when the manifest does not name it: a text, in which {component}, {domain} and {kind} stand for those of the manifest.
 local TEXTS = {
   lease = '{component}.{domain}', field_manager = '{component}', finalizer = '{domain}/finalizer',
-  policies_label = '{domain}/{kind}-policies', class_annotation = '{domain}/operator-class',
+  policies_label = '{domain}/{kind}-policies', bundle_label = 'asya.sh/bundle', class_annotation = '{domain}/operator-class',
   rendered_digest = 'status.renderedDigest', bundle_digest = 'status.bundleDigest', queue_records = 'status.queues', claim = 'status.operator',
 }
 --- Fields that have no default where parents are somebody else's.
 local OWN = { 'finalizer', 'rendered_digest', 'bundle_digest', 'queue_records', 'claim' }
 --- Fields that may be false: there is none then.
-local NONE = { 'finalizer', 'policies_label', 'class_annotation', 'rendered_digest', 'bundle_digest', 'queue_records', 'claim' }
+local NONE = { 'finalizer', 'policies_label', 'bundle_label', 'class_annotation', 'rendered_digest', 'bundle_digest', 'queue_records', 'claim' }
 
 --- Settings that the engine itself reads, of every bundle.
 local ENGINE = {
@@ -145,6 +145,7 @@ function defaults.wrong_parent(manifest)
   end
 end
 
+local CLASS <const> = "of a-z, 0-9 and '-' between them, at most 63, such as 'blue'"
 local NAME <const> = '^[%l%d][%l%d.-]*/[%w][%w._-]*$'
 --- What names must look like: field, pattern, greatest length, and how to say it.
 local LOOKS = {
@@ -154,7 +155,9 @@ local LOOKS = {
   { 'field_manager', '^%g+$', 128, 'at most 128 characters: the API server takes no longer one' },
   { 'finalizer', NAME, 250, "DOMAIN/NAME, such as 'demo.example.com/finalizer'" },
   { 'policies_label', NAME, 250, "DOMAIN/NAME, such as 'demo.example.com/policies'" },
+  { 'bundle_label', NAME, 250, "DOMAIN/NAME, such as 'asya.sh/bundle'" },
   { 'class_annotation', NAME, 250, "DOMAIN/NAME, such as 'demo.example.com/operator-class'" },
+  { 'class', '^[%l%d][%l%d-]*$', 63, CLASS }, { 'class', '[%l%d]$', 63, CLASS },
   { 'rendered_digest', '^status%.%a', 200, "a field of the status, such as 'status.renderedDigest'" },
   { 'bundle_digest', '^status%.%a', 200, "a field of the status, such as 'status.bundleDigest'" },
   { 'queue_records', '^status%.%a', 200, "a field of the status, such as 'status.queues'" },
@@ -170,6 +173,9 @@ function defaults.check(manifest)
     if value and not (find(value, look[2]) and #value <= look[3]) then
       return format("policy.manifest.%s '%s' must be %s", field, value, look[4])
     end
+  end
+  if manifest.class and not manifest.class_annotation then
+    return 'policy.manifest.class: without class_annotation nothing says which objects are of that class'
   end
   local label = manifest.policies_label and match(manifest.policies_label, '/(.*)') or ''
   if #label > 40 then return format("policy.manifest.policies_label '%s': what follows the / must have at most 40 characters", manifest.policies_label) end

@@ -31,6 +31,7 @@ function deploy.rules(manifest)
   local group, rules, by_key = group_of(parent), json.array {}, {}
   if manifest.decorate then
     rules[1] = rule(group, { parent.plural }, manifest.patches and { 'list', 'watch', 'patch' } or { 'list', 'watch' })
+    if manifest.patches_status then rules[2] = rule(group, { parent.plural .. '/status' }, { 'patch' }) end
   else
     rules[1] = rule(group, { parent.plural }, { 'list', 'watch', 'patch' })
     rules[2] = rule(group, { parent.plural .. '/status' }, { 'patch' })
@@ -60,9 +61,10 @@ end
 
 --- What it needs beside that, in its own namespace: its lease, and ConfigMaps with policies and its record.
 local function own_rules(manifest)
+  local lease = manifest.class and manifest.lease .. '-' .. manifest.class or manifest.lease
   return json.array {
     rule('coordination.k8s.io', { 'leases' }, { 'create' }),
-    rule('coordination.k8s.io', { 'leases' }, { 'get', 'update' }, { manifest.lease }),
+    rule('coordination.k8s.io', { 'leases' }, { 'get', 'update' }, { lease }),
     rule('', { 'configmaps' }, { 'get', 'list', 'watch', 'create', 'patch' }),
   }
 end

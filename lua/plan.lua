@@ -185,21 +185,33 @@ function Plan:label(name, value)
   state.labels[name] = value
 end
 
-local PATCHED = { labels = true, annotations = true }
+local PATCHED = { labels = true, annotations = true, status = true }
 
---- Puts labels and annotations on a parent that is somebody else's. Those of other managers are never taken over, and what is not put there any
--- more goes. The manifest must say patches = true.
----@param patch { labels: table<string, string>?, annotations: table<string, string>? }
+--- Adds fields to those of the status that policies have said already. Returns the path of one that is said otherwise.
+local function patch_status(all, status)
+  local merged = k8s.merge(all.status, status)
+  local same, path = k8s.contains(k8s.merge(merged, all.status or {}), merged)
+  all.status = next(merged) and merged or nil
+  return not same and path or nil
+end
+
+--- Puts labels, annotations and fields of the status on a parent that is somebody else's. Those of other managers are never taken over, and what
+-- is not put there any more goes. The manifest must say patches = true, and patches_status = true for the status.
+---@param patch { labels: table<string, string>?, annotations: table<string, string>?, status: table? }
 function Plan:patch(patch)
   local state = state_of(self, 'patch')
   if type(patch) ~= 'table' then
-    error('patch takes { labels =, annotations = }', 2)
+    error('patch takes { labels =, annotations =, status = }', 2)
   end
   for part, values in pairs(patch) do
     if not PATCHED[part] or type(values) ~= 'table' then
-      error('patch takes { labels =, annotations = }', 2)
+      error('patch takes { labels =, annotations =, status = }', 2)
     end
-    for name, value in pairs(values) do
+    local said = part == 'status' and patch_status(state.patch, values)
+    if said then
+      error(format('patch: status.%s is said otherwise already', said), 2)
+    end
+    for name, value in pairs(part ~= 'status' and values or {}) do
       if type(name) ~= 'string' or name == '' or type(value) ~= 'string' then
         error(format('patch: %s must be texts by name', part), 2)
       end

@@ -148,11 +148,11 @@ local MANIFEST = {
   domain = 'string?', parent = 'table', children = 'table', related = 'table?', finalizer = 'string?', field_manager = 'string', legacy_managers = 'table?',
   lease = 'string', component = 'string', rendered_digest = 'string?', bundle_digest = 'string?', settled_digest = 'string?',
   queue_records = 'string?', claim = 'string?',
-  policies_label = 'string?',
+  policies_label = 'string?', bundle_label = 'string?', class = 'string?',
   gauge = 'table?', debug_path = 'string?', public_env = 'table?',
   class_annotation = 'string?', install = 'string?', profile = 'table?', queue_counts = 'table?',
   settings = 'table?', cases = 'table?', crd = 'table?', rights = 'table?',
-  decorate = 'table?', patches = 'boolean?',
+  decorate = 'table?', patches = 'boolean?', patches_status = 'boolean?',
 }
 
 --- What is wrong with the scope of a row, or nil. 'Namespaced' is what is meant when nothing is said.

@@ -91,10 +91,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if not (or .lease (and $kind.group (not .decorate))) -}}
 {{- fail (printf "bundles: %s: its parent is of %s, so set lease as its manifest does" .name (ternary "somebody else" "the core group" (.decorate | default false))) -}}
 {{- end -}}
-{{- if and .patches (not .decorate) -}}
-{{- fail (printf "bundles: %s: patches is for objects of somebody else: it goes with decorate" .name) -}}
+{{- if and (or .patches .patchesStatus) (not .decorate) -}}
+{{- fail (printf "bundles: %s: patches and patchesStatus are for objects of somebody else: they go with decorate" .name) -}}
 {{- end -}}
-{{- range list (printf "the name %s" .name) (printf "the parent %s %s" $kind.group $kind.kind) -}}
+{{- range list (printf "the name %s" .name) (printf "the parent %s %s%s" $kind.group $kind.kind (.class | default "" | printf " %s" | trimSuffix " ")) -}}
 {{- if hasKey $places . -}}
 {{- fail (printf "bundles: two have %s" .) -}}
 {{- end -}}

@@ -46,7 +46,7 @@ static bool find_container(own *o, const cJSON *list)
 		const cJSON *pod = ao_json_at(item, "spec", "template", "spec"),
 			    *container = cJSON_GetArrayItem(ao_json_at(pod, "containers"), 0);
 		const char *class_ = ao_json_str(ao_json_item(ao_json_at(container, "env"), "name", CLASS_VARIABLE), "value");
-		if (!container || strcmp(class_ ? class_ : "", o->session->scope.class_) != 0)
+		if (!container || strcmp(class_ ? class_ : "", o->session->class_) != 0)
 			continue;
 		o->pod = pod;
 		o->container = container;

@@ -210,7 +210,7 @@ static int read_manifests(run_args *args, ao_err **reterr)
 		r = read || count > 1 ? 0 : -EINVAL;
 		for (size_t k = 0; r == 0 && read && k < i; k++)
 			if (manifests[k])
-				r = ao_manifest_apart(manifests[k], args->bundles[k], manifests[i], args->bundles[i], reterr);
+				r = ao_manifest_apart(manifests[k], args->bundles[k], manifests[i], args->bundles[i], "", reterr);
 		declare(args->declared, manifests[i]);
 	}
 	for (size_t i = 0; i < count; i++)

@@ -7,6 +7,20 @@
 
 #define TIMEOUT_MS 30000
 
+/** The class that the manifest names stands in for that of the process. A manifest that cannot be read is told of by who needs it. */
+static void take_class(const char *bundle_dir, ao_session *session)
+{
+	ao_auto_json cJSON *manifest = NULL;
+	session->class_ = ao_xstrdup(session->scope.class_);
+	if (ao_load_base_manifest(bundle_dir, &manifest, NULL) < 0)
+		return;
+	const ao_scope scope = ao_scope_of(&session->scope, manifest);
+	char *class_ = ao_xstrdup(scope.class_);
+	free(session->scope.class_);
+	session->scope.class_ = class_;
+	session->scope.own = scope.own;
+}
+
 int ao_session_open(const ao_session_flags *flags, ao_session *ret, ao_err **reterr)
 {
 	ao_session session = {0};
@@ -17,6 +31,7 @@ int ao_session_open(const ao_session_flags *flags, ao_session *ret, ao_err **ret
 		ao_scope_clear(&session.scope);
 		return r;
 	}
+	take_class(flags->bundle_dir, &session);
 	session.loop = ao_loop_new();
 	session.bundle_dir = flags->bundle_dir;
 	session.namespace_ = flags->namespace_ ? flags->namespace_ : session.config->namespace_;
@@ -36,6 +51,7 @@ void ao_session_close(ao_session *session)
 	ao_kubeconfig_free(session->config);
 	ao_loop_close(session->loop);
 	ao_scope_clear(&session->scope);
+	free(session->class_);
 	*session = (ao_session){0};
 }
 
@@ -117,6 +133,26 @@ int ao_session_manifest(const ao_session *session, ao_manifest **ret, ao_err **r
 	return r < 0 ? r : ao_manifest_read(peeked, ret, reterr);
 }
 
+/** Adds those that have the name of the bundle in a label, and are not there yet. */
+static int add_named(ao_session *session, const ao_manifest *manifest, const char *path, cJSON *list, ao_err **reterr)
+{
+	ao_auto_json cJSON *more = NULL;
+	ao_auto_str char *query = ao_xasprintf("%s?labelSelector=%s%%3D%s", path, manifest->bundle_label, manifest->component);
+	int r = ao_session_get(session, query, &more, reterr);
+	cJSON *items = ao_json_at(list, "items"), *named = ao_json_at(more, "items"), *item;
+	while (r == 0 && items && (item = cJSON_DetachItemFromArray(named, 0))) {
+		bool there = false;
+		const cJSON *each;
+		cJSON_ArrayForEach (each, items)
+			there = there || ao_json_equal(ao_json_at(each, "metadata", "uid"), ao_json_at(item, "metadata", "uid"));
+		if (there)
+			cJSON_Delete(item);
+		else
+			cJSON_AddItemToArray(items, item);
+	}
+	return r;
+}
+
 int ao_session_config_maps(ao_session *session, const ao_manifest *manifest, const char *suffix, cJSON **ret, ao_err **reterr)
 {
 	if (!manifest->policies_label) {
@@ -126,6 +162,8 @@ int ao_session_config_maps(ao_session *session, const ao_manifest *manifest, con
 	ao_auto_str char *path = ao_resource_path(&ao_config_maps, session->namespace_, NULL, NULL);
 	ao_auto_str char *query = ao_xasprintf("%s?labelSelector=%s%s%%3Dtrue", path, manifest->policies_label, suffix);
 	int r = ao_session_get(session, query, ret, reterr);
+	if (r == 0 && !*suffix && manifest->bundle_label)
+		r = add_named(session, manifest, path, *ret, reterr);
 	if (r == 0)
 		drop_others(session, manifest, *ret);
 	return r;

@@ -38,6 +38,7 @@ typedef struct ao_session {
 	const char *namespace_; /* the operator's; borrowed */
 	const char *bundle_dir; /* as in ao_load_options; borrowed */
 	ao_scope scope;         /* whose parents and policies it serves */
+	char *class_;           /* of the process; that of `scope` may be the bundle's own */
 } ao_session;
 
 /** @return 0; -EINVAL, -ENOENT there is no usable kubeconfig, or the class is not a valid name */

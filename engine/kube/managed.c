@@ -66,6 +66,8 @@ ao_managed ao_managed_scan(ao_walk *walk, const char *manager, const char *const
 	for (int at = 0; ao_walk_next(walk, &first, NULL); at++) {
 		field_set entry = read_entry(walk);
 		bool update = ao_span_is(entry.operation, "Update");
+		if (!update && ao_span_is(entry.subresource, "status") && manager && ao_span_is(entry.manager, manager))
+			held.applied_status = true;
 		if ((entry.subresource.at && !ao_span_is(entry.subresource, "")) || !(update || ao_span_is(entry.operation, "Apply")))
 			continue;
 		if (!manager || !ao_span_is(entry.manager, manager)) {

@@ -20,8 +20,9 @@
 
 #include <stdint.h>
 
-/** Entries of subresources do not count. */
+/** Entries of subresources do not count, but for the first of these. */
 typedef struct ao_managed {
+	bool applied_status; /* there is an Apply entry of ours of the status */
 	bool applied;        /* there is an Apply entry of ours */
 	bool to_claim;       /* an Update entry has to become ours before an apply: our own, or a predecessor's while we have none */
 	bool legacy_beside;  /* a predecessor's name holds an Update entry beside one of ours */

@@ -14,6 +14,7 @@ typedef struct post {
 	ao_bundles *all;
 	const char *dir; /* as --bundle names it */
 	ao_load_options load;
+	ao_scope scope;  /* of `load`: that of the process, with the class of the manifest */
 	cJSON *manifest; /* as it was read last; NULL: it could not be read */
 	ao_metrics *metrics;
 	ao_controller *controller; /* NULL: it rests */
@@ -70,11 +71,16 @@ static int meet(post *p, ao_err **reterr)
 		return r;
 	cJSON_Delete(p->manifest);
 	p->manifest = manifest;
+	p->scope = ao_scope_of(ao_load_scope(&p->all->options->load), manifest);
+	p->load.scope = &p->scope;
 	for (size_t i = 0; r == 0 && i < p->all->count; i++) {
 		const post *other = &p->all->posts[i];
 		if (other != p && other->controller)
-			r = ao_manifest_apart(other->manifest, other->dir, manifest, p->dir, reterr);
+			r = ao_manifest_apart(other->manifest, other->dir, manifest, p->dir, ao_load_scope(&p->all->options->load)->class_,
+					      reterr);
 	}
+	if (r == 0 && p->scope.own)
+		ao_info(AO_CORE, name_of(p), "operator class %s", p->scope.class_);
 	return r;
 }
 

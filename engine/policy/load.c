@@ -188,6 +188,8 @@ int ao_load_with(const ao_load_options *options, const ao_sources *sources, cons
 		r = ao_manifest_read(ao_bundle_manifest(bundle), &manifest, reterr);
 	if (r == 0)
 		r = check_parent(options->parent, &manifest->kinds[0].resource, reterr);
+	if (r == 0 && options->scope)
+		r = ao_scope_keeps_class(options->scope, ao_bundle_manifest(bundle), reterr);
 	const char *class_ = ao_load_scope(options)->class_;
 	if (r == 0 && *class_ && !manifest->class_annotation)
 		r = ao_err_set(reterr, -EINVAL, "manifest: without class_annotation an operator of class %s would take all objects",

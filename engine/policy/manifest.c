@@ -205,6 +205,7 @@ int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 	if (r < 0)
 		return r;
 	read_traits(ao_json_at(json, "decorate"), m);
+	m->patches_status = cJSON_IsTrue(ao_json_at(json, "patches_status"));
 	read_owner(m);
 	m->debug_path = ao_xstrdup(ao_manifest_debug_path(json));
 	for (size_t i = 0; i < m->kind_count; i++)
@@ -221,6 +222,7 @@ int ao_manifest_read(const cJSON *json, ao_manifest **ret, ao_err **reterr)
 	m->settled_path = split_path(ao_json_str(json, "settled_digest"));
 	m->claim_path = split_path(ao_json_str(json, "claim"));
 	m->policies_label = ao_xstrdup(ao_json_str(json, "policies_label"));
+	m->bundle_label = ao_xstrdup(ao_json_str(json, "bundle_label"));
 	m->class_annotation = ao_xstrdup(ao_json_str(json, "class_annotation"));
 	m->profile_annotation = ao_xstrdup(ao_json_str(json, "profile", "annotation"));
 	m->names_annotation = ao_xstrdup(ao_json_str(json, "profile", "names"));
@@ -266,6 +268,7 @@ void ao_manifest_free(ao_manifest *m)
 	free_list(m->gauge_path);
 	free(m->debug_path);
 	free(m->policies_label);
+	free(m->bundle_label);
 	free(m->class_annotation);
 	free(m->profile_annotation);
 	free(m->names_annotation);
@@ -313,7 +316,7 @@ bool ao_manifest_fits(const cJSON *manifest, const cJSON *world)
 {
 	static const char *const SAME[] = {"parent",           "finalizer",     "field_manager", "legacy_managers",
 					   "rendered_digest",  "bundle_digest", "queue_records", "policies_label",
-					   "class_annotation", "profile",       "decorate"};
+					   "class_annotation", "profile",       "decorate",      "patches_status"};
 	const cJSON *kind;
 	for (size_t i = 0; i < AO_LEN(SAME); i++) {
 		const cJSON *value = ao_json_at(manifest, SAME[i]);
@@ -362,13 +365,24 @@ static const char *own_of(const cJSON *manifest, const char *field)
 	return strcmp(field, "debug_path") == 0 ? ao_manifest_debug_path(manifest) : ao_json_str(manifest, field);
 }
 
-int ao_manifest_apart(const cJSON *a, const char *a_name, const cJSON *b, const char *b_name, ao_err **reterr)
+/** Is no object of both? The class of an object must be where both look for it. */
+static bool is_class_apart(const cJSON *a, const cJSON *b, const char *class_)
+{
+	const char *x = ao_json_str(a, "class"), *y = ao_json_str(b, "class"), *at = ao_json_str(a, "class_annotation");
+	return at && ao_json_equal(ao_json_at(a, "class_annotation"), ao_json_at(b, "class_annotation")) &&
+	       strcmp(x ? x : class_, y ? y : class_) != 0;
+}
+
+int ao_manifest_apart(const cJSON *a, const char *a_name, const cJSON *b, const char *b_name, const char *class_, ao_err **reterr)
 {
 	static const char *const OWN[] = {"component", "lease", "policies_label", "debug_path"};
 	const ao_resource first = parent_of(a), parent = parent_of(b);
-	if (ao_manifest_one_kind(&first, &parent))
-		return ao_err_set(reterr, -EINVAL, "the bundles %s and %s are both for %s (%s); one kind has one bundle: leave one out",
-				  a_name, b_name, parent.kind, parent.api_version);
+	if (ao_manifest_one_kind(&first, &parent) && !is_class_apart(a, b, class_))
+		return ao_err_set(
+		    reterr, -EINVAL,
+		    "the bundles %s and %s are both for %s (%s); one kind has one bundle: leave one out, or name a class in its "
+		    "manifest",
+		    a_name, b_name, parent.kind, parent.api_version);
 	for (size_t i = 0; i < AO_LEN(OWN); i++) {
 		const char *x = own_of(a, OWN[i]), *y = own_of(b, OWN[i]);
 		if (x && y && strcmp(x, y) == 0)

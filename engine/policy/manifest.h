@@ -57,6 +57,7 @@ typedef struct ao_manifest {
 	char **gauge_path;                     /* NULL-terminated path in the parent of the value that the gauge counts by */
 	char *debug_path;                      /* what /debug/ calls parents */
 	char *policies_label;                  /* ConfigMaps of our namespace hold policies when this label is "true"; or NULL */
+	char *bundle_label;                    /* ... or when this one is our component; or NULL */
 	char *class_annotation;                /* says which operator an object belongs to, see scope.h; NULL: there is only one */
 	char *profile_annotation;              /* asks for a profile, see policies/README.md; NULL: there are none */
 	char *names_annotation;                /* names profiles by whose names a parent is to be reached as well; NULL: no such thing */
@@ -64,7 +65,8 @@ typedef struct ao_manifest {
 	bool decorates;                        /* parents are somebody else's: no status, finalizer or owner by control is ours */
 	ao_trait *traits;                      /* ... and which of them: those that have all of these */
 	size_t trait_count;
-	char *install; /* the command that teaches a cluster the parent's kind; NULL: nobody says */
+	bool patches_status; /* ... and policies may put something in their status, which is theirs to see, too */
+	char *install;       /* the command that teaches a cluster the parent's kind; NULL: nobody says */
 } ao_manifest;
 
 /** @param json  what ao_bundle_manifest() returned. @return 0; -EINVAL with the field that is wrong */
@@ -78,10 +80,11 @@ bool ao_manifest_fits(const cJSON *manifest, const cJSON *world);
 /** Are these one kind, in whatever version? */
 bool ao_manifest_one_kind(const ao_resource *a, const ao_resource *b);
 /**
- * May two bundles work in one process, as what ao_bundle_peek_manifest() returned of them says? Not for one kind of parents, nor under one name.
- * @param a_name,b_name  what people call them. @return 0; -EINVAL with what they share, and what to do
+ * May two bundles work in one process, as what ao_bundle_peek_manifest() returned of them says? Not for one kind of parents
+ * and one class, nor under one name.
+ * @param a_name,b_name  what people call them. @param class_  that of a manifest which names none. @return 0; -EINVAL with what they share, and what to do
  */
-int ao_manifest_apart(const cJSON *a, const char *a_name, const cJSON *b, const char *b_name, ao_err **reterr);
+int ao_manifest_apart(const cJSON *a, const char *a_name, const cJSON *b, const char *b_name, const char *class_, ao_err **reterr);
 
 /** The word for its parents in the pages of /debug/ and in names of records. @param manifest  as ao_bundle_manifest() returns it, borrowed from */
 const char *ao_manifest_debug_path(const cJSON *manifest);

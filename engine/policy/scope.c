@@ -89,6 +89,24 @@ void ao_scope_clear(ao_scope *scope)
 	*scope = (ao_scope){0};
 }
 
+ao_scope ao_scope_of(const ao_scope *process, const cJSON *manifest)
+{
+	const char *own = ao_json_str(manifest, "class");
+	return (ao_scope){.class_ = own ? (char *)own : process->class_, .namespaces = process->namespaces, .own = own != NULL};
+}
+
+int ao_scope_keeps_class(const ao_scope *scope, const cJSON *manifest, ao_err **reterr)
+{
+	const char *class_ = ao_json_str(manifest, "class");
+	if (class_ ? strcmp(class_, scope->class_) == 0 : !scope->own)
+		return 0;
+	return ao_err_set(
+	    reterr, -EINVAL,
+	    "manifest: the class is '%s', and this operator serves '%s', by which its lease and its record are called: an edit "
+	    "cannot change that. Take it back, or start the operator with the other one",
+	    class_ ? class_ : "", scope->class_);
+}
+
 char *ao_scope_name(const ao_scope *scope, const char *base)
 {
 	return ao_xasprintf("%s%s%s", base, *scope->class_ ? "-" : "", scope->class_);

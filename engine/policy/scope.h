@@ -12,6 +12,7 @@
 typedef struct ao_scope {
 	char *class_;      /* never NULL; "" is the default class */
 	char **namespaces; /* NULL-terminated; NULL: all */
+	bool own;          /* the manifest names the class */
 } ao_scope;
 
 /** The default class in all namespaces: what a NULL scope means. */
@@ -27,6 +28,11 @@ extern const ao_scope AO_SCOPE_ALL;
 int ao_scope_read(const char *class_, const char *namespaces, ao_scope *ret, ao_err **reterr);
 void ao_scope_clear(ao_scope *scope);
 #define ao_auto_scope __attribute__((cleanup(ao_scope_clear)))
+
+/** The scope of a bundle of a process: that of the process, but for the class, if the manifest names one. Borrows from both. */
+ao_scope ao_scope_of(const ao_scope *process, const cJSON *manifest);
+/** Is a bundle with this manifest for the class of a scope that ao_scope_of() returned? @return 0; -EINVAL with both classes */
+int ao_scope_keeps_class(const ao_scope *scope, const cJSON *manifest, ao_err **reterr);
 
 /** The name of something that each class has one of: "base", or "base-class". The caller frees it. */
 char *ao_scope_name(const ao_scope *scope, const char *base);

@@ -38,14 +38,15 @@ typedef enum {
 	AO_READ_QUEUES = 4,    /* what brokers say of queues */
 	AO_READ_ABSENT = 8,    /* kinds that the server does not know */
 	AO_READ_CHILDREN = 16, /* children as they are, with their status and all that the cluster has filled in */
+	AO_READ_STATUS = 32,   /* the parent's status, where it is somebody else's and policies may put something into it */
 } ao_read;
 
 /** What the last plan was made from. */
 typedef struct ao_plan_basis {
-	unsigned reads;           /* ao_read, ored */
-	uint64_t related, queues; /* digests of what was read; 0: it was not */
-	uint64_t absent, children;
-	uint64_t due_ms; /* the plan asked to be made again then, monotonic; 0: it did not */
+	unsigned reads;                    /* ao_read, ored */
+	uint64_t related, queues;          /* digests of what was read; 0: it was not */
+	uint64_t absent, children, status; /* the last one is 0, too, when we have written it since: that fits nothing */
+	uint64_t due_ms;                   /* the plan asked to be made again then, monotonic; 0: it did not */
 } ao_plan_basis;
 
 /** What is remembered of a parent from pass to pass. */
@@ -68,7 +69,7 @@ typedef struct ao_parent {
 	bool unsure;      /* a write of its status got no answer: one is sent though nothing seems to differ */
 	uint64_t dropped; /* digest of what its status was to say beside, and the server did not keep; 0: nothing */
 	uint64_t dropped_ms; /* when it did not, monotonic */
-	uint64_t patched;    /* digest of what we put on it last, when it is somebody else's; 0: not known */
+	uint64_t put[2];     /* digests of what we put on it, and into its status, last, when it is somebody else's; 0: not known */
 	bool released;       /* our finalizer is off it: nothing is written any more, though the cache still has it */
 	bool wants_shared;   /* the last plan had a shared object that others want otherwise, and its bundle was not the live one */
 	bool unfit;          /* an object, or a field that was left out of it, did not fit its schema */
@@ -303,6 +304,8 @@ ao_op_result ao_op_copy_secret(ao_pass *pass, const cJSON *item);
  * @param patch  {labels, annotations}; NULL: none
  */
 ao_op_result ao_op_decorate(ao_pass *pass, const cJSON *patch);
+/** The same for fields of its status. @param patch  {status}; NULL: none */
+ao_op_result ao_op_decorate_status(ao_pass *pass, const cJSON *patch);
 
 /* ---- prune_op.c: children that go ---- */
 

@@ -37,6 +37,13 @@ static uint64_t queues_digest(const ao_reconciler *r, const ao_object *object)
 	return ao_json_digest(facts);
 }
 
+/** Never 0, whatever is there. */
+static uint64_t status_digest(const ao_object *object)
+{
+	ao_span status = ao_span_get((ao_span){object->text, object->len}, "status");
+	return ao_hash_words(AO_HASH_INIT, status.at ? status.at : "", status.len) | 1;
+}
+
 static ao_plan_basis basis_now(const ao_reconciler *r, const ao_object *object, unsigned reads)
 {
 	return (ao_plan_basis){
@@ -45,6 +52,7 @@ static ao_plan_basis basis_now(const ao_reconciler *r, const ao_object *object, 
 	    .queues = reads & AO_READ_QUEUES ? queues_digest(r, object) : 0,
 	    .absent = reads & AO_READ_ABSENT ? ao_world_absent_digest(r->with.world) : 0,
 	    .children = reads & AO_READ_CHILDREN ? ao_world_children_digest(r->with.world, object) : 0,
+	    .status = reads & AO_READ_STATUS ? status_digest(object) : 0,
 	};
 }
 
@@ -53,7 +61,7 @@ bool ao_plan_is_stale(const ao_reconciler *r, const ao_parent *parent, const ao_
 	const ao_plan_basis *was = &parent->basis;
 	ao_plan_basis is = basis_now(r, object, was->reads);
 	return is.related != was->related || is.queues != was->queues || is.absent != was->absent || is.children != was->children ||
-	       (was->due_ms && ao_mono_ms() >= was->due_ms);
+	       is.status != was->status || (was->due_ms && ao_mono_ms() >= was->due_ms);
 }
 
 /** Policies that failed may have read anything but the time, which alone would mend nothing. */
@@ -67,10 +75,10 @@ static unsigned reads_of(const ao_pass *pass)
 		     {"queues", AO_READ_QUEUES},
 		     {"absent", AO_READ_ABSENT},
 		     {"children", AO_READ_CHILDREN}};
-	unsigned reads = 0;
+	unsigned reads = pass->reconciler->manifest->patches_status ? AO_READ_STATUS : 0;
 	const cJSON *name;
 	if (!pass->plan.tree)
-		return pass->parent->unfit ? 0 : AO_READ_RELATED | AO_READ_QUEUES | AO_READ_ABSENT | AO_READ_CHILDREN;
+		return pass->parent->unfit ? 0 : reads | AO_READ_RELATED | AO_READ_QUEUES | AO_READ_ABSENT | AO_READ_CHILDREN;
 	cJSON_ArrayForEach (name, ao_json_at(pass->plan.tree, "reads"))
 		for (size_t i = 0; i < AO_LEN(READS); i++)
 			reads |= cJSON_IsString(name) && strcmp(name->valuestring, READS[i].name) == 0 ? READS[i].flag : 0;
@@ -355,8 +363,10 @@ void ao_pass_push_objects(ao_pass *pass)
 			     ? ao_xasprintf("%s%s", shared.data ? shared.data : "", own.data && !own.overflow ? own.data : "")
 			     : NULL;
 	ao_pass_push(pass, ao_op_prune, NULL);
-	if (pass->reconciler->manifest->decorates)
+	if (pass->reconciler->manifest->decorates) {
 		ao_pass_push(pass, ao_op_decorate, ao_json_at(pass->plan.tree, "patch"));
+		ao_pass_push(pass, ao_op_decorate_status, ao_json_at(pass->plan.tree, "patch"));
+	}
 }
 
 /** First the queues, then what works on them. */

@@ -63,8 +63,11 @@ static void on_parent_change(ao_world *world, ao_change change, const ao_object 
 {
 	if (change == AO_UPDATED && world->listener.on_seen)
 		world->listener.on_seen(world->listener.arg, object, before);
-	if (change == AO_UPDATED && before->spec_digest == object->spec_digest && !is_other(object, before))
-		return; /* only its status: our own write */
+	if (change == AO_UPDATED && before->spec_digest == object->spec_digest && !is_other(object, before)) {
+		if (world->manifest->patches_status && !object->stub) /* only its status: others' */
+			world->listener.on_dependent(world->listener.arg, object->key);
+		return; /* ... or our own write */
+	}
 	if (change == AO_DELETED)
 		ao_relations_forget(world->relations, object->key);
 	world->listener.on_parent(world->listener.arg, object->key, change == AO_UPDATED && !object->deleting);

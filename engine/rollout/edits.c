@@ -21,12 +21,21 @@ static const ao_variant *said_last(const ao_policies *p)
 	return variant ? variant : ao_policies_spokesman(p);
 }
 
+static const ao_store *store_of(ao_informer *informer) { return informer ? ao_informer_store(informer) : NULL; }
+
+ao_edit_maps ao_edit_maps_of(const ao_policies *p, ao_rollout_track track)
+{
+	if (track == AO_ROLLOUT_CANARY)
+		return (ao_edit_maps){.labelled = store_of(p->canary_maps)};
+	return (ao_edit_maps){store_of(p->maps), store_of(p->named_maps)};
+}
+
 static ao_wanted_options wanted_options(const ao_policies *p)
 {
 	const ao_variant *last = said_last(p);
 	return (ao_wanted_options){.load = p->with.load,
-				   .maps = p->maps ? ao_informer_store(p->maps) : NULL,
-				   .canary_maps = p->canary_maps ? ao_informer_store(p->canary_maps) : NULL,
+				   .maps = ao_edit_maps_of(p, AO_ROLLOUT_MAIN),
+				   .canary_maps = ao_edit_maps_of(p, AO_ROLLOUT_CANARY),
 				   .label = p->fallback->loaded.manifest->policies_label,
 				   .profile_annotation = p->fallback->loaded.manifest->profile_annotation,
 				   .last_settings = ao_bundle_settings(last->loaded.bundle),

@@ -213,10 +213,10 @@ static void tell_machine(ao_policies *p)
 /** Obeys what people wrote while no operator led. */
 static void hear_all(ao_policies *p)
 {
-	ao_informer *informers[] = {p->maps, p->canary_maps, p->records};
+	ao_informer *informers[] = {p->maps, p->canary_maps, p->records, p->named_maps};
 	for (size_t i = 0; p->maps && i < AO_LEN(informers); i++) {
 		size_t cursor = 0;
-		for (const ao_object *map; (map = ao_store_next(ao_informer_store(informers[i]), &cursor));)
+		for (const ao_object *map; informers[i] && (map = ao_store_next(ao_informer_store(informers[i]), &cursor));)
 			if (informers[i] != p->records || map == ao_recall_map(p))
 				ao_commands_hear(p, map, informers[i] == p->records, i == 1 ? AO_ROLLOUT_CANARY : AO_ROLLOUT_MAIN);
 	}
@@ -345,7 +345,7 @@ static void on_change(void *arg, ao_informer *informer, ao_change change, const 
 	if (change == AO_UPDATED && before->full_digest == object->full_digest)
 		return;
 	if (change != AO_DELETED)
-		ao_commands_hear(p, object, false, informer == p->maps ? AO_ROLLOUT_MAIN : AO_ROLLOUT_CANARY);
+		ao_commands_hear(p, object, false, informer == p->canary_maps ? AO_ROLLOUT_CANARY : AO_ROLLOUT_MAIN);
 	ao_policies_look_soon(p);
 }
 
@@ -366,11 +366,10 @@ static void on_maps_synced(void *arg, ao_informer *informer, bool absent)
 	ao_policies_look_soon(arg);
 }
 
-static ao_informer *watch(ao_policies *p, const char *suffix,
+static ao_informer *watch(ao_policies *p, const char *selector,
 			  void (*fn)(void *arg, ao_informer *informer, ao_change change, const ao_object *object, const ao_object *before))
 {
 	const ao_manifest *manifest = p->fallback->loaded.manifest;
-	ao_auto_str char *selector = ao_xasprintf("%s%s=true", manifest->policies_label, suffix);
 	ao_informer *informer = ao_informer_new(p->with.loop, p->with.kube,
 						&(ao_informer_options){
 						    .resource = &ao_config_maps,
@@ -387,16 +386,26 @@ static ao_informer *watch(ao_policies *p, const char *suffix,
 	return informer;
 }
 
+static void watch_all(ao_policies *p)
+{
+	const ao_manifest *manifest = p->fallback->loaded.manifest;
+	const char *label = manifest->policies_label;
+	ao_auto_str char *main = ao_xasprintf("%s=true", label), *canary = ao_xasprintf("%s-canary=true", label),
+			 *record = ao_xasprintf("%s-record=true", label),
+			 *name = manifest->bundle_label ? ao_xasprintf("%s=%s", manifest->bundle_label, manifest->component) : NULL;
+	p->maps = watch(p, main, on_change);
+	p->canary_maps = watch(p, canary, on_change);
+	p->records = watch(p, record, on_record_change);
+	p->named_maps = name ? watch(p, name, on_change) : NULL; /* no selector says "or" */
+}
+
 void ao_policies_recall(ao_policies *p, ao_events *events, void (*fn)(void *arg), void *arg)
 {
 	p->events = events;
 	p->on_recalled = fn;
 	p->on_recalled_arg = arg;
-	if (!p->maps && !p->with.forbidden && p->fallback->loaded.manifest->policies_label) {
-		p->maps = watch(p, "", on_change);
-		p->canary_maps = watch(p, "-canary", on_change);
-		p->records = watch(p, "-record", on_record_change);
-	}
+	if (!p->maps && !p->with.forbidden && p->fallback->loaded.manifest->policies_label)
+		watch_all(p);
 	ao_policies_look_soon(p);
 }
 
@@ -534,6 +543,7 @@ void ao_policies_free(ao_policies *p)
 	ao_annotations_free(p->edit_notes);
 	ao_informer_free(p->maps);
 	ao_informer_free(p->canary_maps);
+	ao_informer_free(p->named_maps);
 	ao_informer_free(p->records);
 	ao_timer_free(p->look);
 	ao_timer_free(p->turn);

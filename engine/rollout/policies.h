@@ -2,8 +2,8 @@
 /**
  * policies.h -- which bundle serves which parent, and how a new one gets there.
  *
- * The files of ConfigMaps labelled `<label>=true` in our namespace lie over those of the binary and of --policies; ConfigMaps labelled
- * `<label>-canary=true` lie over all of these, for the parents that their annotation `<label>-canary-selector` or
+ * The files of ConfigMaps labelled `<label>=true` in our namespace, or `<bundle_label>=<component>`, lie over those of the binary and of
+ * --policies; ConfigMaps labelled `<label>-canary=true` lie over all of these, for the parents that their annotation `<label>-canary-selector` or
  * `<label>-canary-percent` names.  `<label>` is the manifest's policies_label.  ConfigMaps of another class (scope.h) are ignored.
  *
  * What they and the settings hold is the bundle that is wanted.  machine/ decides how it reaches parents.  This module tells the machine

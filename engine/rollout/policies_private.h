@@ -53,6 +53,7 @@ struct ao_policies {
 	ao_map *variants;                          /* digest -> ao_variant: those at hand */
 	char *record_name;                         /* of the ConfigMap */
 	ao_informer *maps, *canary_maps, *records; /* NULL: not begun, or we are not allowed to read ConfigMaps */
+	ao_informer *named_maps;                   /* those that have our name in a label; NULL: as above, or there is no such label */
 	ao_file_watch *config, *folder;            /* of --config and --bundle, from the first time that we lead on; or NULL */
 	ao_annotations *notes, *edit_notes;        /* of `<label>-state` and `<label>-edited` */
 	ao_map *edited;                            /* uid of a ConfigMap -> the edits in it that people were told of; "": none */
@@ -117,6 +118,8 @@ ao_variant *ao_policies_spokesman(const ao_policies *p);
 bool ao_edits_look(ao_policies *p);
 /** Puts together what a track wants, unless that was done for this bundle. @return as ao_wanted_get(), into the edit of the track */
 int ao_edit_want(ao_policies *p, ao_rollout_track track, const char *digest, ao_err **reterr);
+/** The ConfigMaps of a track. */
+ao_edit_maps ao_edit_maps_of(const ao_policies *p, ao_rollout_track track);
 void ao_edit_stop_cases(ao_edit *edit);
 void ao_edit_clear(ao_edit *edit); /* before it is freed */
 

@@ -116,7 +116,8 @@ static void look_at(ao_policies *p, const ao_object *map)
 
 void ao_put_back_look(ao_policies *p)
 {
-	size_t cursor = 0;
-	for (const ao_object *map; p->maps && (map = ao_store_next(ao_informer_store(p->maps), &cursor));)
+	const ao_edit_maps maps = ao_edit_maps_of(p, AO_ROLLOUT_MAIN);
+	ao_edit_cursor cursor = {0};
+	for (const ao_object *map; (map = ao_edit_maps_next(&maps, &cursor));)
 		look_at(p, map);
 }

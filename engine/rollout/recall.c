@@ -75,7 +75,8 @@ static void end(ao_policies *p)
 
 void ao_recall_go_on(ao_policies *p)
 {
-	bool seen = !p->maps || (ao_informer_synced(p->maps) && ao_informer_synced(p->canary_maps) && ao_informer_synced(p->records));
+	bool seen = !p->maps || (ao_informer_synced(p->maps) && ao_informer_synced(p->canary_maps) && ao_informer_synced(p->records) &&
+				 (!p->named_maps || ao_informer_synced(p->named_maps)));
 	if (!seen || p->recalling)
 		return;
 	read_record(p);

@@ -35,19 +35,12 @@ void ao_report_record(ao_policies *p, bool warning, const char *reason, const ch
 		ao_report_event(p, map, warning, reason, note);
 }
 
-/** The ConfigMaps of a track; NULL: they cannot be read here. */
-static ao_store *maps_of(const ao_policies *p, ao_rollout_track track)
-{
-	ao_informer *informer = track == AO_ROLLOUT_MAIN ? p->maps : p->canary_maps;
-	return informer ? ao_informer_store(informer) : NULL;
-}
-
 /** The last ConfigMap after this one, in the order of names, that has a file of this name; NULL: there is none. */
-static const ao_object *other_with(ao_store *maps, const ao_object *map, const char *file)
+static const ao_object *other_with(const ao_edit_maps *maps, const ao_object *map, const char *file)
 {
 	const ao_object *found = NULL;
-	size_t cursor = 0;
-	for (const ao_object *each; (each = ao_store_next(maps, &cursor));) {
+	ao_edit_cursor cursor = {0};
+	for (const ao_object *each; (each = ao_edit_maps_next(maps, &cursor));) {
 		ao_auto_json cJSON *tree = NULL;
 		if (strcmp(each->name, found ? found->name : map->name) > 0 && ao_object_tree(each, &tree, NULL) == 0 &&
 		    ao_json_at(tree, "data", file))
@@ -57,12 +50,12 @@ static const ao_object *other_with(ao_store *maps, const ao_object *map, const c
 }
 
 /** Which files of this ConfigMap do not count, because another one has them, too. @return NULL: all count; the caller frees */
-static char *outdone(ao_store *maps, const ao_object *map)
+static char *outdone(const ao_edit_maps *maps, const ao_object *map)
 {
 	ao_auto_json cJSON *tree = NULL;
 	ao_auto_buf ao_buf text = ao_buf_init(MAX_SUMMARY);
 	const cJSON *file;
-	if (ao_store_count(maps) < 2 || ao_object_tree(map, &tree, NULL) < 0)
+	if (ao_object_tree(map, &tree, NULL) < 0)
 		return NULL;
 	cJSON_ArrayForEach (file, ao_json_at(tree, "data")) {
 		const ao_object *other = other_with(maps, map, file->string);
@@ -72,7 +65,7 @@ static char *outdone(ao_store *maps, const ao_object *map)
 	return ao_xstrdup(text.data);
 }
 
-static void annotate(ao_policies *p, ao_store *maps, const ao_object *map, const char *note)
+static void annotate(ao_policies *p, const ao_edit_maps *maps, const ao_object *map, const char *note)
 {
 	ao_auto_str char *files = outdone(maps, map), *whole = files ? ao_xasprintf("%s; %s", note, files) : ao_xstrdup(note);
 	ao_annotations_put(p->notes, map->namespace_, map->name, whole);
@@ -81,11 +74,11 @@ static void annotate(ao_policies *p, ao_store *maps, const ao_object *map, const
 /** Writes an Event and the annotation on every ConfigMap of a track. */
 static void say(ao_policies *p, ao_rollout_track track, bool warning, const char *reason, const char *note)
 {
-	ao_store *maps = maps_of(p, track);
-	size_t cursor = 0;
-	for (const ao_object *map; maps && (map = ao_store_next(maps, &cursor));) {
+	const ao_edit_maps maps = ao_edit_maps_of(p, track);
+	ao_edit_cursor cursor = {0};
+	for (const ao_object *map; (map = ao_edit_maps_next(&maps, &cursor));) {
 		ao_report_event(p, map, warning, reason, note);
-		annotate(p, maps, map, note);
+		annotate(p, &maps, map, note);
 	}
 }
 
@@ -107,15 +100,15 @@ static bool is_live(const ao_policies *p, ao_rollout_track track)
 
 void ao_report_unmarked(ao_policies *p, ao_rollout_track track)
 {
-	ao_store *maps = is_live(p, track) && !p->edits[track].trouble ? maps_of(p, track) : NULL;
+	const ao_edit_maps maps = is_live(p, track) && !p->edits[track].trouble ? ao_edit_maps_of(p, track) : (ao_edit_maps){0};
 	ao_auto_str char *key = ao_xasprintf("%s-state", p->fallback->loaded.manifest->policies_label);
-	size_t cursor = 0;
-	for (const ao_object *map; maps && (map = ao_store_next(maps, &cursor));) {
+	ao_edit_cursor cursor = {0};
+	for (const ao_object *map; (map = ao_edit_maps_next(&maps, &cursor));) {
 		ao_auto_json cJSON *tree = NULL;
 		if (ao_object_tree(map, &tree, NULL) < 0 || ao_json_at(tree, "metadata", "annotations", key))
 			continue;
 		ao_auto_str char *note = live_text(p, track, p->edits[track].digest);
-		annotate(p, maps, map, note);
+		annotate(p, &maps, map, note);
 	}
 }
 

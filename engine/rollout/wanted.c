@@ -10,12 +10,25 @@
 
 /* ---- sources ---- */
 
-static void put_maps(const ao_store *maps, const char *profile_annotation, ao_sources *to)
+const ao_object *ao_edit_maps_next(const ao_edit_maps *maps, ao_edit_cursor *cursor)
 {
-	size_t cursor = 0;
+	const ao_object *map = NULL;
+	if (!cursor->named && maps->labelled && (map = ao_store_next(maps->labelled, &cursor->at)))
+		return map;
+	if (!cursor->named)
+		*cursor = (ao_edit_cursor){.named = true};
+	while (maps->named && (map = ao_store_next(maps->named, &cursor->at)))
+		if (!maps->labelled || !ao_store_get(maps->labelled, map->key))
+			break;
+	return map;
+}
+
+static void put_maps(const ao_edit_maps *maps, const char *profile_annotation, ao_sources *to)
+{
+	ao_edit_cursor cursor = {0};
 	ao_auto_json cJSON *list = cJSON_CreateObject();
 	cJSON *items = cJSON_AddArrayToObject(list, "items");
-	for (const ao_object *object; maps && (object = ao_store_next(maps, &cursor));) {
+	for (const ao_object *object; (object = ao_edit_maps_next(maps, &cursor));) {
 		cJSON *tree = NULL;
 		if (!object->deleting && ao_object_tree(object, &tree, NULL) == 0)
 			cJSON_AddItemToArray(items, tree);
@@ -71,9 +84,9 @@ int ao_wanted_get(const ao_wanted_options *options, ao_rollout_track track, ao_w
 {
 	ao_auto_err ao_err *err = NULL;
 	*ret = (ao_wanted){0};
-	put_maps(options->maps, options->profile_annotation, &ret->own);
+	put_maps(&options->maps, options->profile_annotation, &ret->own);
 	if (track == AO_ROLLOUT_CANARY)
-		put_maps(options->canary_maps, options->profile_annotation, &ret->own);
+		put_maps(&options->canary_maps, options->profile_annotation, &ret->own);
 	int r = ao_load_sources(options->load, &ret->all, &err);
 	ao_sources_put_all(&ret->all, &ret->own);
 	if (r == 0)
@@ -108,9 +121,9 @@ void ao_wanted_clear(ao_wanted *wanted)
 
 int ao_wanted_selection(const ao_wanted_options *options, char **ret, ao_err **reterr)
 {
-	size_t cursor = 0;
+	ao_edit_cursor cursor = {0};
 	ao_auto_str char *selection = NULL, *first = NULL;
-	for (const ao_object *map; options->canary_maps && (map = ao_store_next(options->canary_maps, &cursor));) {
+	for (const ao_object *map; (map = ao_edit_maps_next(&options->canary_maps, &cursor));) {
 		ao_auto_str char *another = NULL;
 		ao_auto_json cJSON *tree = NULL;
 		if (map->deleting)

@@ -2,17 +2,30 @@
 /**
  * wanted.h -- what sources and settings hold now: the bundle of each track by its digest.  No policy is loaded for that.
  *
- * The files of ConfigMaps labelled `<label>=true` lie over those of the binary and of --policies; those of ConfigMaps labelled
- * `<label>-canary=true` lie over all of these.  When two files have the same name, the ConfigMap that is later in the alphabet wins.
+ * The files of ConfigMaps labelled `<label>=true`, or with the name of the bundle, lie over those of the binary and of --policies; those of
+ * ConfigMaps labelled `<label>-canary=true` lie over all of these.  When two files have the same name, the ConfigMap that is later in the alphabet wins.
  * Threads: the loop thread only.
  */
 #include "policy/variant.h"
 #include "rollout/machine/record.h"
 
+/** The ConfigMaps of a track, borrowed: of each label those that have it, and some may have both; NULL: none can be read, or none are named. */
+typedef struct ao_edit_maps {
+	const ao_store *labelled, *named;
+} ao_edit_maps;
+
+/** Where a walk over them stands; begin with {0}. */
+typedef struct ao_edit_cursor {
+	size_t at;
+	bool named;
+} ao_edit_cursor;
+
+/** Each of them once, then NULL. Do not change the stores meanwhile. */
+const ao_object *ao_edit_maps_next(const ao_edit_maps *maps, ao_edit_cursor *cursor);
+
 typedef struct ao_wanted_options {
 	const ao_load_options *load; /* borrowed, as all of these */
-	const ao_store *maps;        /* ConfigMaps of policies; NULL: none can be read */
-	const ao_store *canary_maps;
+	ao_edit_maps maps, canary_maps;
 	const char *label;
 	const char *profile_annotation; /* or NULL */
 	/** Of the bundle that is, or becomes, live: a file that is missing keeps its text there. May be NULL. */

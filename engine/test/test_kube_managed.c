@@ -181,6 +181,9 @@ static void nothing_to_do(void **state)
 	assert_null(ao_managed_patch(alone, "ours", NULL, false, true));
 }
 
+#define APPLIED_STATUS(by, subresource)                                                                                                    \
+	"{\"manager\":\"" by "\",\"operation\":\"Apply\",\"subresource\":\"" subresource "\",\"fieldsV1\":{\"f:status\":{}}}"
+
 static void scanning_without_a_tree_agrees(void **state)
 {
 	(void)state;
@@ -201,7 +204,21 @@ static void scanning_without_a_tree_agrees(void **state)
 		assert_int_equal(held.legacy_beside, ours && (set >> 1 & 1));
 		assert_int_equal(held.owns_replicas, set >> 6 & 1);
 		assert_int_equal(held.fields != 0, ours);
+		assert_false(held.applied_status);
 		assert_int_equal(held.post_at, (set >> 5 & 3) == 1 ? __builtin_popcount(set & 0x1f) : -1);
+	}
+	static const struct {
+		const char *list;
+		bool ours;
+	} statuses[] = {{"[" APPLIED_STATUS("ours", "status") "]", true},
+			{"[" APPLIED_STATUS("theirs", "status") "," OUR_APPLY "]", false},
+			{"[" APPLIED_STATUS("ours", "scale") "]", false}};
+	for (size_t i = 0; i < AO_LEN(statuses); i++) {
+		ao_walk walk = {.text = {statuses[i].list, strlen(statuses[i].list)}};
+		ao_managed held = ao_managed_scan(&walk, "ours", LEGACY);
+		assert_int_equal(held.applied_status, statuses[i].ours);
+		assert_int_equal(held.applied, strstr(statuses[i].list, "theirs") != NULL);
+		assert_false(held.to_claim);
 	}
 	ao_walk posted = {.text = {"[" POSTED "]", strlen(POSTED) + 2}}, no_list = {.text = {"null", 4}};
 	ao_managed none = ao_managed_scan(&posted, "ours", NULL);

@@ -63,7 +63,33 @@ static void two_bundles_have_pages_of_their_own(void **state)
 		ao_auto_str char *one = ao_xasprintf(SAME, "a.example.com", "null"),
 				 *two = ao_xasprintf(SAME, "b.example.com", ROWS[i].path);
 		ao_auto_json cJSON *a = cJSON_Parse(one), *b = cJSON_Parse(two);
-		assert_int_equal(ao_manifest_apart(a, "a", b, "b", NULL), ROWS[i].result);
+		assert_int_equal(ao_manifest_apart(a, "a", b, "b", "", NULL), ROWS[i].result);
+	}
+}
+
+static void two_bundles_for_one_kind_have_classes(void **state)
+{
+	(void)state;
+	static const char
+	    ONE[] = "{\"parent\":{\"apiVersion\":\"a.example.com/v1\",\"kind\":\"Toy\",\"plural\":\"toys\"}%s}",
+	    TWO[] = "{\"parent\":{\"apiVersion\":\"a.example.com/v2\",\"kind\":\"Toy\",\"plural\":\"toys\"},\"debug_path\":\"x\"%s}";
+#define AT ",\"class_annotation\":\"a/c\""
+	static const struct {
+		const char *one, *two;
+		int result;
+	} ROWS[] = {
+	    {AT, AT, -EINVAL},
+	    {AT, AT ",\"class\":\"red\"", 0},
+	    {AT ",\"class\":\"blue\"", AT ",\"class\":\"red\"", 0},
+	    {AT ",\"class\":\"red\"", AT ",\"class\":\"red\"", -EINVAL},
+	    {AT, AT ",\"class\":\"green\"", -EINVAL}, /* that of the process */
+	    {AT, ",\"class_annotation\":\"b/c\",\"class\":\"red\"", -EINVAL},
+	    {"", "", -EINVAL},
+	};
+	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
+		ao_auto_str char *one = ao_xasprintf(ONE, ROWS[i].one), *two = ao_xasprintf(TWO, ROWS[i].two);
+		ao_auto_json cJSON *a = cJSON_Parse(one), *b = cJSON_Parse(two);
+		assert_int_equal(ao_manifest_apart(a, "a", b, "b", "green", NULL), ROWS[i].result);
 	}
 }
 
@@ -123,6 +149,7 @@ int main(void)
 	    cmocka_unit_test(a_related_kind_says_whose_its_objects_are),
 	    cmocka_unit_test(what_is_asked_for_by_rules_is_optional_and_only_looked_at),
 	    cmocka_unit_test(two_bundles_have_pages_of_their_own),
+	    cmocka_unit_test(two_bundles_for_one_kind_have_classes),
 	    cmocka_unit_test(children_by_label_are_watched_by_it),
 	    cmocka_unit_test(the_scope_of_a_kind_is_that_of_its_urls),
 	    cmocka_unit_test(only_metadata_of_children_may_be_all_that_is_kept),

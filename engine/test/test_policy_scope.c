@@ -84,6 +84,34 @@ static void the_annotation_tells_whose_it_is(void **state)
 	assert_true(ao_scope_serves(&blue, &manifest, ours));
 }
 
+/** @param own  of the manifest that it began with. @param edit  of the one that an edit has */
+static int edit_class(const char *own, const char *edit)
+{
+	ao_scope blue = {.class_ = (char *)"blue"};
+	ao_auto_json cJSON *manifest = parse(own), *edited = parse(edit);
+	const ao_scope scope = ao_scope_of(&blue, manifest);
+	return ao_scope_keeps_class(&scope, edited, NULL);
+}
+
+static void a_manifest_may_name_a_class_of_its_own_which_no_edit_changes(void **state)
+{
+	(void)state;
+	char *names[] = {(char *)"a", NULL};
+	ao_scope blue = {.class_ = (char *)"blue", .namespaces = names};
+	ao_auto_json cJSON *none = parse("{}"), *red = parse("{\"class\":\"red\"}");
+	const ao_scope as_process = ao_scope_of(&blue, none), own = ao_scope_of(&blue, red);
+	ao_auto_str char *lease = ao_scope_name(&own, "lease.io");
+	assert_string_equal(as_process.class_, "blue");
+	assert_string_equal(lease, "lease.io-red");
+	assert_ptr_equal(own.namespaces, names);
+	assert_int_equal(edit_class("{}", "{}"), 0);
+	assert_int_equal(edit_class("{}", "{\"class\":\"blue\"}"), 0);
+	assert_int_equal(edit_class("{}", "{\"class\":\"red\"}"), -EINVAL);
+	assert_int_equal(edit_class("{\"class\":\"red\"}", "{\"class\":\"red\"}"), 0);
+	assert_int_equal(edit_class("{\"class\":\"red\"}", "{}"), -EINVAL); /* that would be the process's, from the next start on */
+	assert_int_equal(edit_class("{\"class\":\"red\"}", "{\"class\":\"blue\"}"), -EINVAL);
+}
+
 static void a_kind_in_no_namespace_needs_all_of_them(void **state)
 {
 	(void)state;
@@ -106,6 +134,7 @@ int main(void)
 	    cmocka_unit_test(names_are_checked),
 	    cmocka_unit_test(flags_win_over_the_environment),
 	    cmocka_unit_test(the_annotation_tells_whose_it_is),
+	    cmocka_unit_test(a_manifest_may_name_a_class_of_its_own_which_no_edit_changes),
 	    cmocka_unit_test(a_kind_in_no_namespace_needs_all_of_them),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* test_reconcile_patch.c -- labels that policies put on somebody else's object. A peer plays the server. */
+/* test_reconcile_patch.c -- labels, and fields of the status, that policies put on somebody else's object. A peer plays the server. */
 #define KINDS                                                                                                                              \
 	"return require 'policy'.manifest { parent = 'v1 Item', domain = 'd.io', component = 'm', field_manager = 'm', decorate = { "      \
 	"annotations = { paint = "                                                                                                         \
@@ -64,10 +64,99 @@ static void a_label_whose_answer_was_lost_can_be_taken_back(void **state)
 	peer_free(&p);
 }
 
+#define STATUSES                                                                                                                           \
+	"return require 'policy'.manifest { parent = 'v1 Item', domain = 'd.io', component = 'm', field_manager = 'm', decorate = { "      \
+	"annotations = { paint = true } }, patches_status = true }"
+static const char STATUS_POLICY[] = "return require 'policy'.define { name = 'p', render = function(item, _, plan)"
+				    " plan:patch { status = { colour = item.status and item.status.theirs or 'red' } } end }";
+
+/** An item of whose status we hold something. @param annotations, status  members */
+static char *status_text(const char *annotations, const char *status)
+{
+	return ao_xasprintf("{\"apiVersion\":\"v1\",\"kind\":\"Item\",\"metadata\":{\"name\":\"a\",\"namespace\":\"s\",\"uid\":\"u\","
+			    "\"annotations\":{%s},\"managedFields\":[{\"manager\":\"m\",\"operation\":\"Apply\",\"subresource\":\"status\","
+			    "\"apiVersion\":\"v1\",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{}}]},\"status\":{%s}}",
+			    annotations, status);
+}
+
+/** What the server was asked to put into the status. */
+typedef struct statuses {
+	bool red, blue, nothing, other;
+} statuses;
+
+static void answer_status(peer_conn *conn, const char *request)
+{
+	statuses *s = conn->owner->arg;
+	static const char AT[] = "PATCH /api/v1/namespaces/s/items/a/status?fieldManager=m ";
+	bool at = strncmp(request, AT, sizeof(AT) - 1) == 0, red = at && strstr(request, "\"status\":{\"colour\":\"red\"}"),
+	     blue = at && strstr(request, "\"status\":{\"colour\":\"blue\"}"), nothing = at && !strstr(request, "\"status\":");
+	s->red |= red, s->blue |= blue, s->nothing |= nothing;
+	s->other |= strncmp(request, "PATCH ", 6) == 0 && !red && !blue && !nothing;
+	ao_auto_str char *body = status_text("\"paint\":\"1\"", red    ? "\"colour\":\"red\""
+								: blue ? "\"theirs\":\"blue\",\"colour\":\"blue\""
+								       : "");
+	peer_reply(conn, "200 OK", "", body);
+}
+
+static void hold_status(operator_ *o, const char *annotations, const char *status)
+{
+	ao_auto_str char *text = status_text(annotations, status);
+	hold(o, "Item", text);
+	ao_reconciler_parent_changed(o->reconciler, "s/a");
+}
+
+static void await_end_of_pass(operator_ *o)
+{
+	const bool never_done = false;
+	for (int turns = 0; turns < 200; turns++) {
+		const ao_parent *parent = ao_map_get(o->reconciler->parents, "s/a");
+		if (parent && parent->settled && !parent->pass)
+			return;
+		ao_loop_run_until(o->loop, &never_done, 10);
+	}
+	fail_msg("the pass does not end");
+}
+
+/** ... and when the object is not chosen any more, of a process that knows nothing of what was before it. */
+static void fields_of_a_status_are_put_back_follow_it_and_are_taken_away(void **state)
+{
+	(void)state;
+	operator_ o;
+	peer p;
+	statuses s = {0};
+	begin_with(&o, STATUSES, STATUS_POLICY, NULL);
+	peer_start(&p, o.loop, answer_status, &s);
+	ao_auto_str char *url = o.config.server = ao_xasprintf("http://127.0.0.1:%d", p.port);
+	hold_status(&o, "\"paint\":\"1\"", "");
+	assert_true(ao_loop_run_until(o.loop, &s.red, 5000));
+	await_end_of_pass(&o);
+	s.red = false;
+	hold_status(&o, "\"paint\":\"1\"", "");
+	assert_true(ao_loop_run_until(o.loop, &s.red, 5000));
+	await_end_of_pass(&o);
+	hold_status(&o, "\"paint\":\"1\"", "\"colour\":\"red\",\"theirs\":\"blue\"");
+	assert_true(ao_loop_run_until(o.loop, &s.blue, 5000));
+	assert_false(s.nothing);
+	peer_stop(&p);
+	end(&o);
+	peer_free(&p);
+
+	begin_with(&o, STATUSES, STATUS_POLICY, NULL);
+	peer_start(&p, o.loop, answer_status, &s);
+	ao_auto_str char *again = o.config.server = ao_xasprintf("http://127.0.0.1:%d", p.port);
+	hold_status(&o, "", "\"colour\":\"blue\"");
+	assert_true(ao_loop_run_until(o.loop, &s.nothing, 5000));
+	assert_false(s.other);
+	peer_stop(&p);
+	end(&o);
+	peer_free(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_label_whose_answer_was_lost_can_be_taken_back),
+	    cmocka_unit_test(fields_of_a_status_are_put_back_follow_it_and_are_taken_away),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

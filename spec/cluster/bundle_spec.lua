@@ -104,6 +104,46 @@ end }
     op.stop()
   end)
 
+  it('takes policies from ConfigMaps that name it in the label of all bundles, once where they have its own label, too', function()
+    local op = cluster.operator { args = ('--bundle builtin --bundle %s --namespace %s'):format(GREETING, own) }
+    cluster.apply(greeting('hello', ns, 'Hello'))
+    await_page('hello', ns, 'Hello')
+    local function map_with(what, fn)
+      cluster.kubectl('create configmap %s -n %s --from-file=page.lua=%s', what, own, cluster.write(cluster.temp 'page.lua', ([[
+local policy = require 'policy'
+return policy.define { name = 'page', after = { 'greeting' }, render = function(_, _, plan)
+  local page = plan:get 'page'
+  if page then page.data['index.html'] = %s end
+end }
+]]):format(fn)))
+    end
+    local function label(what, text) cluster.kubectl('label configmap %s -n %s %s', what, own, text) end
+    local function state(what) return (cluster.get('configmap', what, own).metadata.annotations or {})[LABEL .. '-state'] or 'none' end
+    local function await_state(what, text)
+      return eventually(('%s is %s'):format(what, text), 30, function() return state(what):find(text, 1, true) and state(what), state(what) end)
+    end
+    map_with('b-loud', "page.data['index.html']:upper()")
+    map_with('a-quiet', "page.data['index.html']:lower()")
+    label('b-loud', 'asya.sh/bundle=greeting-operator')
+    await_page('hello', ns, 'HELLO')
+    local live = await_state('b-loud', 'live: bundle')
+    label('b-loud', LABEL .. '=true')
+    label('a-quiet', LABEL .. '=true')
+    assert.matches('page.lua is superseded by ConfigMap b%-loud', await_state('a-quiet', 'superseded'))
+    assert.equal(live, state 'b-loud')
+    label('b-loud', LABEL .. '-')
+    local told = cluster.sh('%s/san/asya-operator check --bundle %s --operator-namespace %s --live', cluster.build, GREETING, own)
+    assert.matches('configmap b%-loud: .*live: bundle', told)
+    assert.equal('HELLO', page_of('hello', ns))
+    cluster.kubectl('annotate configmap b-loud -n %s %s-rollout=pause', own, LABEL)
+    eventually('its word is obeyed', 30, function()
+      return not cluster.get('configmap', 'b-loud', own).metadata.annotations[LABEL .. '-rollout']
+    end)
+    label('b-loud', '--overwrite asya.sh/bundle=somebody-else')
+    await_page('hello', ns, 'hello')
+    op.stop()
+  end)
+
   it('is edited in a ConfigMap that holds all of it and has its label; one that is for another kind is refused, and concerns nobody else', function()
     local op = cluster.operator { args = ('--bundle builtin --bundle %s --namespace %s'):format(GREETING, own) }
     cluster.apply(greeting('hello', ns, 'Hello'))
@@ -212,6 +252,44 @@ end }
     cluster.kubectl('delete asyncactor worker -n %s --timeout=60s', ns)
     op.stop()
     assert.equal('', cluster.get('lease', 'farewell-operator.small.example.com', own).spec.holderIdentity or '')
+  end)
+
+  it('serves the class that its manifest names, beside one of the same kind that serves the class of the process', function()
+    local folder, crd = small 'Farewell'
+    cluster.kubectl('apply -f %s', crd)
+    cluster.kubectl 'wait --for=condition=Established crd/farewells.small.example.com --timeout=30s'
+    local red, manifest = cluster.temp 'red', [[return require 'policy'.manifest { parent = 'small.example.com/v1 Farewell', children = { 'v1 ConfigMap' },
+      %s component = 'red-farewells', policies_label = 'small.example.com/red-policies', debug_path = 'red' }]]
+    cluster.sh('cp -r %s %s', folder, red)
+    cluster.write(red .. '/manifest.lua', manifest:format "class = 'red',")
+    cluster.write(red .. '/small.lua', (cluster.read(red .. '/small.lua'):gsub('it%.spec%.text }', 'it.spec.text .. ", red" }')))
+    local op = cluster.operator { args = ('--bundle %s --bundle %s --namespace %s --leader-elect'):format(folder, red, own) }
+    cluster.apply(object('Farewell', 'usual', 'Bye'))
+    cluster.apply((object('Farewell', 'other', 'Bye'):gsub('namespace:', 'annotations: {small.example.com/operator-class: red}, %0')))
+    await_page('usual', ns, 'Bye')
+    await_page('other', ns, 'Bye, red')
+    for _, lease in ipairs { 'farewell-operator.small.example.com', 'red-farewells.small.example.com-red' } do
+      assert.is_table(cluster.get('lease', lease, own), lease)
+    end
+    assert.equal(own .. '/red-farewells.small.example.com-red', cluster.get('farewell', 'other', ns).status.operator.lease)
+    assert.is_table(cluster.get('configmap', 'red-farewells-policies-live-red', own))
+    assert.is_table(cluster.get('configmap', 'farewell-operator-policies-live', own))
+
+    cluster.kubectl('annotate farewell usual -n %s small.example.com/operator-class=red', ns)
+    await_page('usual', ns, 'Bye, red')
+    local told, ok = cluster.sh('%s/san/asya-operator rollout status --bundle %s --operator-namespace %s', cluster.build, red, own)
+    assert.is_true(ok, told)
+    cluster.sh('mv %s %s/manifest.lua', cluster.write(cluster.temp 'manifest.lua', manifest:format "class = 'blue',"), red)
+    eventually('an edit of the class is refused', 30, function()
+      return op.log():find("the class is 'blue', and this operator serves 'red'", 1, true), op.log()
+    end)
+    cluster.sh('mv %s %s/manifest.lua', cluster.write(cluster.temp 'manifest.lua', manifest:format "class = 'red',"), red)
+    cluster.kubectl('delete farewell usual other -n %s --timeout=30s', ns)
+    op.stop()
+
+    cluster.sh('mv %s %s/manifest.lua', cluster.write(cluster.temp 'manifest.lua', manifest:format ''), red)
+    local both = cluster.sh('%s/san/asya-operator run --bundle %s --bundle %s --namespace %s', cluster.build, folder, red, own)
+    assert.is_truthy(both:find('are both for Farewell (small.example.com/v1); one kind has one bundle: leave one out, or name a class', 1, true), both)
   end)
 
   --- A bundle whose objects name each other in their text: the map of each counts one more than that of the other.

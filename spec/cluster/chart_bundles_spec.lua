@@ -41,9 +41,11 @@ local REFUSED = {
   { '[{name: a, parent: e.com/v1 A}]', 'bundles: a needs files or configMap, and not both' },
   { '[{name: a, parent: e.com/v1 A, configMap: a}, {name: a, parent: e.com/v1 B, configMap: b}]', 'bundles: two have the name a' },
   { '[{name: a, parent: e.com/v1 A, configMap: a}, {name: b, parent: e.com/v2 A, configMap: b}]', 'bundles: two have the parent e.com A' },
+  { '[{name: a, parent: e.com/v1 A, configMap: a, class: b}, {name: b, parent: e.com/v2 A, configMap: b, class: b}]', 'two have the parent e.com A b' },
   { '[{name: a, parent: v1 Pod, configMap: a}]', 'core group, so set lease' },
   { '[{name: a, parent: apps/v1 Deployment, configMap: a, decorate: true}]', 'somebody else, so set lease' },
-  { '[{name: a, parent: e.com/v1 A, configMap: a, patches: true}]', 'it goes with decorate' },
+  { '[{name: a, parent: e.com/v1 A, configMap: a, patches: true}]', 'they go with decorate' },
+  { '[{name: a, parent: e.com/v1 A, configMap: a, patchesStatus: true}]', 'they go with decorate' },
   { '[{name: a, parent: Greeting, configMap: a}]', 'apps/v1 Deployment' },
   { '[{name: A, parent: e.com/v1 A, configMap: a}]', 'name' },
 }
@@ -92,17 +94,21 @@ describe('bundles of the chart', function()
     assert.same({ 'asya-operator.asya.sh', 'toy-operator.example.com' }, lease.resourceNames)
     assert.same({ 'asya-operator.asya.sh-red', 'toy-operator.example.com-red' }, chart.find(chart.objects(
       '--set operatorClass=red ' .. chart.values 'bundles: [{name: toy, configMap: toy, parent: example.com/v1 Toy}]'), 'Role').rules[2].resourceNames)
+    assert.same({ 'asya-operator.asya.sh-red', 'toy-operator.example.com-red', 'toys.example.com-blue' },
+      chart.find(chart.objects('--set operatorClass=red ' .. chart.values ('bundles: [{name: toy, configMap: toy, parent: example.com/v1 Toy}, '
+        .. '{name: blue, configMap: blue, parent: example.com/v1 Toy, class: blue, lease: toys.example.com}]')), 'Role').rules[2].resourceNames)
   end)
 
   it('may only see objects of somebody else, and change them where the manifest says so', function()
     local folder = cluster.temp 'kinds'
     cluster.sh('mkdir -p %s', folder)
     cluster.write(folder .. '/toy.lua', "return require 'policy'.define { name = 'toy', render = function() end }\n")
-    for _, patches in ipairs { false, true } do
-      cluster.write(folder .. '/manifest.lua', ([[return require 'policy'.manifest {
-        parent = 'node.k8s.io/v1 RuntimeClass', domain = 'e.com', decorate = {}, patches = %s, children = { 'v1 PodTemplate' } }]]):format(patches))
+    for i = 0, 3 do
+      local patches, status = i % 2 == 1, i > 1
+      cluster.write(folder .. '/manifest.lua', ([[return require 'policy'.manifest { parent = 'node.k8s.io/v1 RuntimeClass', domain = 'e.com',
+        decorate = {}, patches = %s, patches_status = %s, children = { 'v1 PodTemplate' } }]]):format(patches, status))
       local with = assert_rights(folder, { name = 'toy', configMap = 'toy', parent = 'node.k8s.io/v1 RuntimeClass', children = { 'v1 PodTemplate' },
-        decorate = true, patches = patches, lease = 'runtimeclass-decorator.e.com', settings = { rollout = { maxRestarting = 1 } } })
+        decorate = true, patches = patches, patchesStatus = status, lease = 'runtimeclass-decorator.e.com', settings = { rollout = { maxRestarting = 1 } } })
       local config = yaml.load_all(chart.find(with, 'ConfigMap', 'asya-operator-config').data['config.yaml'])[1]
       assert.same({ rollout = { maxRestarting = 1 } }, config.bundles['runtimeclass-decorator'])
     end

@@ -226,4 +226,112 @@ describe('a bundle that patches', function()
     await_labels { green = 'ABSENT', theirs = 'kept' }
     op.stop()
   end)
+
+  local PAINTER <const> = [[return require 'policy'.manifest { parent = '%s', domain = 'p.example.com', component = 'painter',
+    decorate = { annotations = { paint = true } %s }, patches_status = true }]]
+  --- A folder with the bundle, and what puts a condition and a number into the status of what is to be painted.
+  local function painter(parent)
+    local folder = cluster.temp 'painter'
+    cluster.sh('mkdir -p %s', folder)
+    cluster.write(folder .. '/manifest.lua', PAINTER:format(parent, ''))
+    cluster.write(folder .. '/paint.lua', [[
+      local json, conditions = require 'json', require 'conditions'
+      return require 'policy'.define { name = 'paint', render = function(set, ctx, plan)
+        local colour, status, list = set.metadata.annotations.paint, set.status or {}, json.array {}
+        if colour == 'none' then return end
+        conditions.set(list, status.conditions, { type = 'Painted', status = 'True', reason = 'Painted',
+          message = ('%s, of %d'):format(colour, status.currentReplicas or 0) }, ctx.now)
+        plan:patch { status = { conditions = list, collisionCount = tonumber(set.metadata.annotations.coats) } }
+      end }]])
+    return folder
+  end
+
+  it('puts fields into the status of objects of somebody else, keeps them there, takes them away, and tells what others have', function()
+    local ns, own = cluster.namespace 'painted', cluster.namespace 'own'
+    local folder, op = painter 'apps/v1 StatefulSet', nil
+    finally(function()
+      cluster.stop_all()
+      cluster.sh('kubectl delete namespace %s %s --wait=false', ns, own)
+    end)
+    local function start() op = edits.operator(own, { args = '--bundle ' .. folder }) end
+    local function await(what, fn) return cluster.eventually(what, 30, fn, op.log()) end
+    local function status() return cluster.get('statefulset', 'wall', ns).status or {} end
+    local function others(patch) -- a controller of theirs, which knows nothing of us
+      cluster.kubectl('patch statefulset wall -n %s --subresource=status --field-manager=theirs --type=merge -p %s', ns,
+        cluster.quote(json.encode { status = patch }))
+    end
+    local function note(text) cluster.kubectl('annotate --overwrite statefulset wall -n %s %s', ns, text) end
+    local function painted()
+      for _, each in ipairs(status().conditions or {}) do
+        if each.type == 'Painted' then return each.message end
+      end
+      return 'nothing'
+    end
+    local function await_painted(wanted)
+      await('it says: ' .. wanted, function() return painted() == wanted, json.encode(status()) end)
+    end
+    cluster.apply(([[
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: wall, namespace: %s}
+spec:
+  serviceName: wall
+  selector: {matchLabels: {app: wall}}
+  template: {metadata: {labels: {app: wall}}, spec: {containers: [{name: a, image: "a:1"}]}}
+]]):format(ns))
+    others { replicas = 3, currentReplicas = 2, conditions = { { type = 'Theirs', status = 'True' } } }
+    start()
+    note 'paint=red'
+    await_painted 'red, of 2'
+    assert.equal('Theirs', status().conditions[1].type)
+    others { currentReplicas = 3 }
+    await_painted 'red, of 3'
+    local at = status().conditions[2].lastTransitionTime
+    others { conditions = { { type = 'Theirs', status = 'False' } } }
+    await_painted 'red, of 3'
+    assert.equal('False', status().conditions[1].status)
+    note 'coats=2'
+    await('a number is there', function() return status().collisionCount == 2, json.encode(status()) end)
+    note 'coats-'
+    await('it is not', function() return status().collisionCount == nil, json.encode(status()) end)
+    assert.is_string(at)
+
+    others { collisionCount = 7 }
+    note 'coats=8'
+    assert.matches('nothing was put into its status, because others have fields of it: .*theirs.*collisionCount',
+      cluster.event(ns, 'wall', 'FieldsOfOthers', 20))
+    assert.equal(7, status().collisionCount)
+    note 'coats-'
+    op.stop()
+
+    start()
+    note 'paint=none'
+    await_painted 'nothing'
+    assert.same({ 7, 3, 'Theirs' }, { status().collisionCount, status().replicas, status().conditions[1].type })
+    note 'paint=green'
+    await_painted 'green, of 3'
+    note 'paint-'
+    await_painted 'nothing'
+    note 'paint=white'
+    await_painted 'white, of 3'
+    cluster.sh('mv %s %s/manifest.lua',
+      cluster.write(cluster.temp 'manifest.lua', PAINTER:format('apps/v1 StatefulSet', ', labels = { tier = true }')), folder)
+    await_painted 'nothing'
+    op.stop()
+  end)
+
+  it('is told that a kind has no status', function()
+    local ns, own = cluster.namespace 'painted', cluster.namespace 'own'
+    finally(function()
+      cluster.stop_all()
+      cluster.sh('kubectl delete namespace %s %s --wait=false', ns, own)
+    end)
+    cluster.kubectl('create configmap wall -n %s', ns)
+    cluster.kubectl('annotate configmap wall -n %s paint=red', ns)
+    local op = edits.operator(own, { args = '--bundle ' .. painter 'v1 ConfigMap' })
+    cluster.eventually('it is said', 30, function()
+      return op.log():find('cannot decorate ConfigMap wall: objects of this kind have no status that can be written', 1, true)
+    end, op.log())
+    op.stop()
+  end)
 end)

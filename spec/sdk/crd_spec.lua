@@ -152,6 +152,13 @@ describe('the rights of a bundle', function()
     for i, object in ipairs(deploy.objects(manifest {}, { image = 'i:1', digest = 'd', files = { ['manifest.lua'] = 'x' } })) do kinds[i] = object.kind end
     assert.equal('CustomResourceDefinition Namespace ServiceAccount ClusterRole ClusterRoleBinding Role RoleBinding ConfigMap Deployment',
       table.concat(kinds, ' '))
+    local function lease(class)
+      local objects = deploy.objects(manifest(nil, { class = class }), { image = 'i:1', digest = 'd', files = {} })
+      for _, object in ipairs(objects) do
+        if object.kind == 'Role' then return object.rules[2].resourceNames[1] end
+      end
+    end
+    assert.same({ 'thing-operator.demo.example.com', 'thing-operator.demo.example.com-blue' }, { lease(nil), lease 'blue' })
   end)
 
   it('are not printed for a bundle that no ConfigMap holds', function()

@@ -93,13 +93,42 @@ describe('a bundle with decorate', function()
     assert.is_nil(load('{}', SERVICE, 'patches = true'):plan(pod {}).patch)
     local function fails_with(call, wrong) fails(wrong, function() load('{}', hooks:format(call), 'patches = true'):plan(pod {}) end) end
     fails_with("plan:patch { labels = { a = 'other' } }", "patch: labels['a'] is 'b' already")
-    fails_with("plan:patch { status = {} }", 'patch takes { labels =, annotations = }')
+    fails_with("plan:patch { spec = {} }", 'patch takes { labels =, annotations =, status = }')
+    fails_with("plan:patch { status = { phase = 'x' } }", 'write decorate = {...} and patches_status = true into the manifest')
     fails_with('plan:patch { labels = { a = 1 } }', 'patch: labels must be texts by name')
     fails('plan:patch is for objects of somebody else: write decorate = {...} and patches = true into the manifest', function()
       load('{}', hooks:format ''):plan(pod {})
     end)
     fails('policy.manifest.patches is for objects of somebody else: it goes with decorate', bundle.peek,
       { { name = 'm.lua', origin = '', source = "return require 'policy'.manifest { parent = 'd.io/v1 Own', patches = true }" } }, host)
+  end)
+
+  it('puts fields into the status of its parents, when the manifest says so, and each policy adds its own', function()
+    local hooks = [[render = function(_, _, plan)
+      local json = require 'json'
+      local function condition(kind) return { conditions = json.array { { type = kind, status = 'True' } } } end
+      plan:patch { status = condition 'A' }
+      plan:patch { status = { deep = { phase = 'x' } } }
+      plan:patch { status = condition 'B' }
+      plan:patch { status = { deep = { phase = 'x', more = json.array { 1 } } } }
+      %s end]]
+    local b = load('{}', hooks:format '', 'patches_status = true')
+    assert.same({ conditions = { { type = 'A', status = 'True' }, { type = 'B', status = 'True' } }, deep = { phase = 'x', more = { 1 } } },
+      require 'json'.decode(require 'json'.encode(b:plan(pod {}).patch.status)))
+    assert.same({ apiGroups = { '' }, resources = { 'pods' }, verbs = { 'list', 'watch' } }, deploy.rules(b:manifest())[1])
+    assert.same({ apiGroups = { '' }, resources = { 'pods/status' }, verbs = { 'patch' } }, deploy.rules(b:manifest())[2])
+    for call, wrong in pairs {
+      ["plan:patch { status = { deep = { phase = 'y' } } }"] = 'patch: status.deep.phase is said otherwise already',
+      ["plan:patch { status = { deep = { more = json.array { 2 } } } }"] = 'patch: status.deep.more.1 is said otherwise already',
+      ["plan:patch { status = { conditions = json.array { { type = 'A', status = 'False' } } } }"] =
+        'patch: status.conditions.1.status is said otherwise already',
+      ["plan:patch { labels = { a = 'b' } }"] = 'write decorate = {...} and patches = true into the manifest',
+    } do
+      fails(wrong, function() load('{}', hooks:format(call), 'patches_status = true'):plan(pod {}) end)
+    end
+    assert.is_nil(load('{}', 'render = function(_, _, plan) plan:patch { status = {} } end', 'patches_status = true'):plan(pod {}).patch)
+    fails('policy.manifest.patches_status is for objects of somebody else: it goes with decorate', bundle.peek,
+      { { name = 'm.lua', origin = '', source = "return require 'policy'.manifest { parent = 'd.io/v1 Own', patches_status = true }" } }, host)
   end)
 
   it('says what is wrong with its traits', function()

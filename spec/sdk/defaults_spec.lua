@@ -17,7 +17,7 @@ describe('a manifest', function()
     local names = {
       domain = 'demo.example.com', component = 'greeting-operator', field_manager = 'greeting-operator',
       lease = 'greeting-operator.demo.example.com', finalizer = 'demo.example.com/finalizer',
-      policies_label = 'demo.example.com/greeting-policies', class_annotation = 'demo.example.com/operator-class',
+      policies_label = 'demo.example.com/greeting-policies', bundle_label = 'asya.sh/bundle', class_annotation = 'demo.example.com/operator-class',
       rendered_digest = 'status.renderedDigest', bundle_digest = 'status.bundleDigest', queue_records = 'status.queues', claim = 'status.operator',
     }
     for field, value in pairs(names) do assert.equal(value, it_[field], field) end
@@ -52,6 +52,10 @@ describe('a manifest', function()
     { { SMALL, "component = 'Greeter'" }, "m.lua:4: policy.manifest.component 'Greeter' must be of a-z" },
     { { SMALL, "claim = 'spec.operator'" }, "m.lua:4: policy.manifest.claim 'spec.operator' must be a field of the status" },
     { { SMALL, "policies_label = 'a.b/" .. ('x'):rep(41) .. "'" }, 'what follows the / must have at most 40 characters' },
+    { { SMALL, "class = 'Blue'" }, "m.lua:4: policy.manifest.class 'Blue' must be of a-z, 0-9 and '-' between them, at most 63" },
+    { { SMALL, "class = 'blue-'" }, "m.lua:4: policy.manifest.class 'blue-' must be of a-z, 0-9 and '-' between them" },
+    { { SMALL, "class_annotation = false, class = 'blue'" }, 'policy.manifest.class: without class_annotation nothing says which objects' },
+    { { SMALL, "bundle_label = 'bundle'" }, "m.lua:4: policy.manifest.bundle_label 'bundle' must be DOMAIN/NAME, such as 'asya.sh/bundle'" },
     { { SMALL, "children = {\n  'v1 ConfigMap',\n  { apiVersion = 'v1',\n    kind = 'Pod', shared = 1 } }" },
       'm.lua:7: policy.manifest.children[2].shared must be a boolean, not a number' },
     { { SMALL, "children = {\n  { apiVersion = 'v1', kind = 'Pod' },\n  { apiVersion = 'v1' } }" }, 'm.lua:6: policy.manifest.children[2].kind is missing' },
