@@ -25,8 +25,8 @@ end
 
 local function escaped(text) return (text:gsub('[\\"]', '\\%0')) end
 
-local function curl(config)
-  return shell.sh('curl -sS -m 60 -K %s', shell.write(shell.bed_dir .. '/api.curl', config))
+local function curl(config, flags)
+  return shell.sh('curl -sS -m 60 %s -K %s', flags or '', shell.write(shell.bed_dir .. '/api.curl', config))
 end
 
 --- Sends {method, path, object, type} one after the other over one connection; returns the status of each, 0 where nobody answered.
@@ -42,9 +42,9 @@ function M.send(requests)
   return codes
 end
 
---- What the server says at a path, as a table; nil and what came instead.
+--- What the server says at a path, as a table; nil and what came instead. One that says "later", as when it has just met a kind, is asked again.
 function M.get(path)
-  local text = curl(('url = "%s%s"\n%s'):format(os.getenv 'BED_SERVER', path, TLS))
+  local text = curl(('url = "%s%s"\n%s'):format(os.getenv 'BED_SERVER', path, TLS), '--retry 5')
   local ok, object = pcall(json.decode, text)
   if not ok or type(object) ~= 'table' or object.kind == 'Status' then return nil, text end
   return object
