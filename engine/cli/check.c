@@ -146,10 +146,15 @@ static int check(const checking *c, ao_err **reterr)
 	ao_auto_loaded ao_loaded loaded = {0};
 	ao_auto_session ao_session session = {0};
 	ao_auto_json cJSON *list = NULL, *config = NULL;
+	ao_auto_manifest ao_manifest *base = NULL;
 	ao_load_options load = c->load;
 	int r = c->live ? ao_session_open(&c->flags, &session, reterr) : 0;
 	if (r == 0 && c->live)
 		r = ao_own_settings(&session, &load, &config, reterr);
+	if (r == 0 && c->live)
+		r = ao_session_manifest(&session, &base, reterr);
+	if (base)
+		load.parent = &base->kinds[0].resource;
 	if (r == 0)
 		r = c->live ? ao_session_sources(&session, &load, &sources, &list, reterr) : ao_load_sources(&load, &sources, reterr);
 	if (r == 0)

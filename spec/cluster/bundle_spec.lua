@@ -170,7 +170,11 @@ end }
     for _, parent in ipairs { 'demo.example.com/v1 Other', 'asya.sh/v1alpha1 AsyncActor' } do
       edit('manifest.lua', 'demo.example.com/v1 Greeting', parent)
       local kind = parent:match '%S+$'
-      await_state('an edit for another kind is refused', ('the parent is %s (%s), and this operator works on Greeting'):format(kind, parent:match '^%S+'))
+      local refusal = ('the parent is %s (%s), and this operator works on Greeting'):format(kind, parent:match '^%S+')
+      await_state('an edit for another kind is refused', refusal)
+      local said, ok = cluster.sh('%s/san/asya-operator check --live --bundle %s --operator-namespace %s 2>&1', cluster.build, GREETING, own)
+      assert.is_false(ok)
+      assert.is_truthy(said:find(refusal, 1, true), said)
     end
     edit('manifest.lua', '^', '')
     await_state('it is mended', 'live: bundle')
@@ -179,6 +183,29 @@ end }
     cluster.kubectl('delete greeting hello -n %s --timeout=30s', ns)
     cluster.kubectl('delete asyncactor worker -n %s --timeout=60s', ns)
     assert.is_nil(op.log():find('starting all watches again', 1, true), op.log())
+    op.stop()
+  end)
+
+  it('does not begin for another kind than its record is of: those of the first would keep its finalizer for ever', function()
+    local folder = cluster.temp 'greeter'
+    cluster.sh('cp -r %s %s', GREETING, folder)
+    local function name(parent)
+      local text = cluster.read(GREETING .. '/manifest.lua'):gsub("parent = '[^']+'", ("parent = '%s', component = 'greeter'"):format(parent))
+      cluster.sh('mv %s %s/manifest.lua', cluster.write(cluster.temp 'manifest.lua', text), folder)
+    end
+    local args = ('--bundle %s --namespace %s --metrics-bind-address 0 --health-probe-bind-address 127.0.0.1:18472'):format(folder, own)
+    name 'demo.example.com/v1 Greeting'
+    local op = cluster.operator { args = args }
+    cluster.apply(greeting('hello', ns, 'Hello'))
+    await_page('hello', ns, 'Hello')
+    op.stop()
+    name 'demo.example.com/v1 Other'
+    local said, ok = cluster.sh('timeout 20 %s/asya-operator run %s 2>&1', cluster.build, args)
+    assert.is_false(ok)
+    assert.is_truthy(said:find('the parent is Other (demo.example.com/v1), and this operator works on Greeting (demo.example.com/v1)', 1, true), said)
+    name 'demo.example.com/v1 Greeting'
+    op = cluster.operator { args = args }
+    cluster.kubectl('delete greeting hello -n %s --timeout=30s', ns)
     op.stop()
   end)
 
