@@ -44,8 +44,8 @@ end
 
 --- What the server says at a path, as a table; nil and what came instead. One that says "later", as when it has just met a kind, is asked again.
 function M.get(path)
-  local text = curl(('url = "%s%s"\n%s'):format(os.getenv 'BED_SERVER', path, TLS), '--retry 5')
-  local ok, object = pcall(json.decode, text)
+  local text = curl(('url = "%s%s"\n%s'):format(os.getenv 'BED_SERVER', path, TLS), '-f --retry 5')
+  local ok, object = pcall(json.decode, text:match '{.*' or text) -- curl's words about tries that failed are before it
   if not ok or type(object) ~= 'table' or object.kind == 'Status' then return nil, text end
   return object
 end
