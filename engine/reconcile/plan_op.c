@@ -448,13 +448,26 @@ static bool may_have_orphans(const ao_pass *pass, const ao_object *object)
 	return pass->parent->invalid && !pass->parent->lost_child && (carried || !path);
 }
 
-/** Is the plan what was carried out as a whole last? Then it names all children that there were, and nobody looks for others. */
+static size_t count_own(const cJSON *plan)
+{
+	size_t count = 0;
+	const cJSON *item;
+	cJSON_ArrayForEach (item, ao_json_at(plan, "objects"))
+		count += !cJSON_IsTrue(ao_json_at(item, "shared"));
+	return count;
+}
+
+/**
+ * Is the plan what was carried out as a whole last, and was nothing kept beside?  Then it names all children that there were, and nobody looks
+ * for others.
+ */
 static bool is_carried_out(const ao_pass *pass, const ao_object *object)
 {
-	char *const *path = pass->reconciler->manifest->digest_path;
-	ao_auto_str char *carried = path ? ao_object_text(object, path) : NULL;
+	const ao_manifest *manifest = pass->reconciler->manifest;
+	ao_auto_str char *carried = ao_object_text(object, manifest->digest_path),
+			 *settled = ao_object_text(object, manifest->settled_path);
 	ao_auto_str char *planned = print_digest(ao_plan_digest(pass->plan.tree));
-	return carried && strcmp(carried, planned) == 0;
+	return carried && strcmp(carried, planned) == 0 && !(settled && ao_settled_child_count(settled) > count_own(pass->plan.tree));
 }
 
 ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item)

@@ -10,6 +10,7 @@
 
 #define DIGITS 16
 #define FIELDS "="
+#define COUNT "/"
 #define OBJECT_LEN (1 + DIGITS) /* "-" for a shared one, or "+", and the digest */
 
 /** The NUL is part of it, so that two texts never look like two others. */
@@ -61,10 +62,16 @@ char *ao_settled_text(const ao_settled *settled, const char *beside)
 
 char *ao_settled_with_fields(const char *text, const ao_settled *settled)
 {
-	return ao_xasprintf("%s" FIELDS "%016" PRIx64, text, settled->fields);
+	return ao_xasprintf("%s" FIELDS "%016" PRIx64 COUNT "%zu", text, settled->fields, settled->child_count);
 }
 
 const char *ao_settled_fields(const char *text) { return strstr(text, FIELDS); }
+
+size_t ao_settled_child_count(const char *text)
+{
+	const char *fields = ao_settled_fields(text), *count = fields ? strstr(fields, COUNT) : NULL;
+	return count ? strtoul(count + 1, NULL, 10) : 0;
+}
 
 char *ao_settled_fits(const char *text, const ao_settled *settled)
 {

@@ -10,8 +10,9 @@
  * parent's matter; and those of its own, so that the first plan that is another one tells which of them it makes otherwise.
  *
  * Behind that stands which fields of the children are ours, whatever they hold.  Who plans anew what was carried out before finds out by that
- * whether one has been written to since, by an operator that ended before it could tell: it may hold what is not wanted any more.  That part
- * is recorded for every plan that was carried out, so it may stand alone.
+ * whether one has been written to since, by an operator that ended before it could tell: it may hold what is not wanted any more.  How many
+ * children there were is told, too: some may have been kept that the plan did not name.  That part is recorded for every plan that was carried
+ * out, so it may stand alone.
  *
  * It is no seal: who may write a status can write one that fits, as they can write any other.
  * Threads: any.
@@ -55,5 +56,7 @@ char *ao_settled_text(const ao_settled *settled, const char *beside);
 char *ao_settled_with_fields(const char *text, const ao_settled *settled);
 /** The part about fields of a text of whatever origin; NULL: there is none. Borrowed. */
 const char *ao_settled_fields(const char *text);
+/** How many children that part is of; 0 also where none tells. */
+size_t ao_settled_child_count(const char *text);
 /** Does a text of whatever origin fit? @return its part that tells of objects, which the caller frees; NULL: it does not fit */
 char *ao_settled_fits(const char *text, const ao_settled *settled);

@@ -2,6 +2,7 @@
  * test_reconcile_orphan.c -- a parent that is to go and has no children: were they taken away by an operator before us, or has Kubernetes let
  * go of them?  A peer plays the server; queues are not asked for at brokers, but noted.
  */
+#include "reconcile/settled.h"
 #include "test/patience.h"
 #include "test/test_net_peer.h"
 #include "test/test_reconcile_operator.h"
@@ -322,22 +323,45 @@ static void nobody_looks_for_children_that_were_let_go_where_we_have_seen_them_g
 	leave(&f);
 }
 
+/** The status of a parent with so many children, whose plan was carried out. The caller frees it. */
+static char *carried_out(size_t children)
+{
+	fixture f;
+	ao_auto_str char *settled = ao_settled_with_fields("", &(ao_settled){.child_count = children});
+	begin_to_lead(&f, "404 Not Found", GONE);
+	hold_parent(&f.o, "", "");
+	char *status = ao_xasprintf("\"rendered\":\"%s\",\"settled\":\"%s\"", look(&f.o)->rendered, settled);
+	leave(&f);
+	return status;
+}
+
 /** When all of a fleet is deleted while no operator runs, each look would be a list of the whole namespace. */
 static void nobody_looks_for_children_that_were_let_go_where_the_plan_is_what_was_carried_out(void **state)
 {
 	(void)state;
 	fixture f;
-	begin_to_lead(&f, "404 Not Found", GONE);
-	hold_parent(&f.o, "", "");
-	look(&f.o);
-	ao_auto_str char *status = ao_xasprintf("\"rendered\":\"%s\"", ((ao_parent *)ao_map_get(f.o.reconciler->parents, "s/a"))->rendered);
-	leave(&f);
+	ao_auto_str char *status = carried_out(1);
 	begin_to_lead(&f, "404 Not Found", GONE);
 	find(&f, "", status);
 	await_release(&f);
 	assert_true(f.asked);
 	assert_true(deleted);
 	assert_false(f.listed);
+	leave(&f);
+}
+
+/** One that still ran was left to finish: that plan did not name it, but it was there, and works on the queue. */
+static void a_queue_stays_with_a_child_that_was_kept_and_then_let_go(void **state)
+{
+	(void)state;
+	fixture f;
+	ao_auto_str char *status = carried_out(2);
+	begin_to_lead(&f, "404 Not Found", GONE);
+	f.things = "{\"metadata\":{\"name\":\"old-a\"," BY_US "}}";
+	find(&f, "", status);
+	await_release(&f);
+	if (deleted)
+		fail_msg("the queue was deleted, and a child that was let go works on it");
 	leave(&f);
 }
 
@@ -383,6 +407,7 @@ int main(void)
 	    cmocka_unit_test(a_queue_stays_with_a_child_that_was_let_go_and_is_not_in_the_plan_any_more),
 	    cmocka_unit_test(a_queue_goes_though_others_have_children_that_were_let_go),
 	    cmocka_unit_test(nobody_looks_for_children_that_were_let_go_where_we_have_seen_them_go),
+	    cmocka_unit_test(a_queue_stays_with_a_child_that_was_kept_and_then_let_go),
 	    cmocka_unit_test(nobody_looks_for_children_that_were_let_go_where_the_plan_is_what_was_carried_out),
 	    cmocka_unit_test(a_parent_may_go_though_nobody_may_look_for_what_was_let_go),
 	    cmocka_unit_test(a_queue_stays_where_children_of_an_invalid_parent_may_work_on_it),
