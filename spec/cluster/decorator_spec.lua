@@ -290,6 +290,7 @@ spec:
     assert.equal('Theirs', status().conditions[1].type)
     cluster.kubectl('scale statefulset wall -n %s --replicas=2', ns)
     await_painted 'red, of 2'
+    cluster.sleep(3) -- it looks once more a second after it has written
     others { conditions = { { type = 'Theirs', status = 'False' } } } -- which takes the other one away
     await_painted 'red, of 2'
     assert.equal('False', status().conditions[1].status)
