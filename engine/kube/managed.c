@@ -95,7 +95,7 @@ ao_managed ao_managed_scan(ao_walk *walk, const char *manager, const char *const
 			continue;
 		}
 		held.post_at = update && !ours && at <= SCHAR_MAX ? (signed char)at : -1;
-		held.applied = held.applied || (!update && holds_marks(entry.fields));
+		held.applied = held.applied || !update;
 		held.made = held.made || (!update && !holds_marks(entry.fields));
 		held.to_claim = held.to_claim || update;
 		held.owns_replicas = held.owns_replicas || owns_replicas(entry.fields);

@@ -231,7 +231,7 @@ static void scanning_without_a_tree_agrees(void **state)
 		ao_walk walk = {.text = {list, strlen(list)}};
 		ao_managed held = ao_managed_scan(&walk, "ours", LEGACY);
 		assert_int_equal(held.made, sets[i].made);
-		assert_int_equal(held.applied, !sets[i].made);
+		assert_true(held.applied);
 	}
 	ao_walk posted = {.text = {"[" POSTED "]", strlen(POSTED) + 2}}, no_list = {.text = {"null", 4}};
 	ao_managed none = ao_managed_scan(&posted, "ours", NULL);
