@@ -25,9 +25,9 @@ typedef struct rollout {
 
 static int open_rollout(rollout *ro, const ao_session_flags *flags, ao_err **reterr)
 {
-	int r = ao_session_manifest(&ro->session, &ro->manifest, reterr);
-	if (r == 0)
-		r = ao_session_open(flags, &ro->session, reterr);
+	int r = ao_session_open(flags, &ro->session, reterr);
+	if (r == 0) /* of the bundle that the flags name */
+		r = ao_session_manifest(&ro->session, &ro->manifest, reterr);
 	if (r == 0)
 		ro->name = ao_record_name(&ro->session.scope, ro->manifest->component);
 	return r;

@@ -29,6 +29,27 @@ static bool owns_replicas(ao_span fields)
 	return fields.at && memmem(fields.at, fields.len, WORDS, sizeof(WORDS) - 1) && ao_span_at(fields, "f:spec", "f:replicas").at;
 }
 
+/** Has an object no member but these? */
+static bool has_only(ao_span object, const char *one, const char *other)
+{
+	ao_walk walk = {.text = object};
+	bool first = true, only = true;
+	ao_span key;
+	if (!object.at || ao_walk_opens(&walk) != '{')
+		return true;
+	ao_walk_enter(&walk, '{');
+	while (only && ao_walk_next(&walk, &first, &key)) {
+		only = ao_span_is_key(key, one) || ao_span_is_key(key, other);
+		ao_walk_skip(&walk);
+	}
+	return only;
+}
+
+static bool holds_marks(ao_span fields)
+{
+	return has_only(fields, "f:metadata", "f:metadata") && has_only(ao_span_get(fields, "f:metadata"), "f:labels", "f:annotations");
+}
+
 static field_set read_entry(ao_walk *walk)
 {
 	field_set entry = {0};
@@ -76,6 +97,7 @@ ao_managed ao_managed_scan(ao_walk *walk, const char *manager, const char *const
 		}
 		held.post_at = update && !ours && at <= SCHAR_MAX ? (signed char)at : -1;
 		held.applied = held.applied || !update;
+		held.made = held.made || (!update && !holds_marks(entry.fields));
 		held.to_claim = held.to_claim || update;
 		held.owns_replicas = held.owns_replicas || owns_replicas(entry.fields);
 		held.fields += entry.fields.at ? ao_hash_words(AO_HASH_INIT, entry.fields.at, entry.fields.len) : 0;

@@ -24,6 +24,7 @@
 typedef struct ao_managed {
 	bool applied_status; /* there is an Apply entry of ours of the status */
 	bool applied;        /* there is an Apply entry of ours */
+	bool made;           /* ... that holds more than labels and annotations: the object is ours */
 	bool to_claim;       /* an Update entry has to become ours before an apply: our own, or a predecessor's while we have none */
 	bool legacy_beside;  /* a predecessor's name holds an Update entry beside one of ours */
 	bool owns_replicas;  /* an entry of ours, or a predecessor's Apply entry, holds spec.replicas */

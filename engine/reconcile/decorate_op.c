@@ -4,6 +4,7 @@
  * It is one server-side apply under our name, so that the server knows which labels and annotations are ours, and takes away those that are
  * in it no more, and another one for its status.  They are never forced: where another manager has a field, nothing is written, and that
  * manager is named.
+ * An object that we have made, as a child or as the record of a rollout, is not decorated: the server knows one set of fields of ours.
  * What we put there before we began is in no memory of ours: an apply that repeats it finds out, and changes nothing.
  */
 #include "base/clock.h"
@@ -62,13 +63,7 @@ static void on_answer(ao_pass *pass, bool status, const ao_kube_answer *answer)
 	if (answer->unsure)
 		parent->put[status] = 0;
 	bool heals = pass->outcome.heals, foreign = strstr(answer->message, "Apply failed with") != NULL;
-	bool absent = status && answer->error == -ENOENT && strstr(answer->message, "could not find the requested resource");
-	ao_kube_answer told = *answer;
-	if (absent) { /* not the object */
-		told.error = -EINVAL;
-		told.message = "objects of this kind have no status that can be written";
-	}
-	ao_pass_parent_error(pass, "decorate", &told);
+	ao_pass_parent_error(pass, status ? "decorate the status of" : "decorate", answer);
 	if (foreign && ao_pass_object(pass)) {
 		pass->outcome.heals = heals;
 		tell_conflict(pass, status, answer->message);
@@ -87,6 +82,8 @@ static ao_op_result decorate(ao_pass *pass, const cJSON *patch, bool status)
 	ao_auto_json cJSON *wanted = wanted_of(patch, status), *tree = NULL;
 	if (ao_world_tree(kind, object, &tree, NULL) < 0)
 		return AO_OP_END;
+	if (!status && object->held.made)
+		return AO_OP_DONE; /* an apply of labels alone would take all else from it */
 	if (!is_due(pass->parent, object, status, wanted, tree))
 		return AO_OP_DONE;
 	cJSON *metadata = ao_json_object(wanted, "metadata");

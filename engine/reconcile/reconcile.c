@@ -144,7 +144,7 @@ static void note_child(void *arg, const ao_kind *kind, const ao_object *object)
 
 bool ao_reconciler_has_traces(const ao_reconciler *r, const ao_object *object)
 {
-	bool has = object->held.applied || object->held.applied_status;
+	bool has = (object->held.applied && !object->held.made) || object->held.applied_status;
 	ao_world_each_child(r->with.world, object->uid, note_child, &has);
 	return has;
 }

@@ -217,8 +217,22 @@ static void scanning_without_a_tree_agrees(void **state)
 		ao_walk walk = {.text = {statuses[i].list, strlen(statuses[i].list)}};
 		ao_managed held = ao_managed_scan(&walk, "ours", LEGACY);
 		assert_int_equal(held.applied_status, statuses[i].ours);
-		assert_int_equal(held.applied, strstr(statuses[i].list, "theirs") != NULL);
+		assert_int_equal(held.made, strstr(statuses[i].list, "theirs") != NULL);
 		assert_false(held.to_claim);
+	}
+	static const struct {
+		const char *fields;
+		bool made;
+	} sets[] = {{"{}", false},
+		    {"{\"f:metadata\":{\"f:labels\":{\"f:a\":{}},\"f:annotations\":{\".\":{},\"f:b\":{}}}}", false},
+		    {"{\"f:metadata\":{\"f:labels\":{\"f:a\":{}},\"f:ownerReferences\":{}}}", true},
+		    {"{\"f:data\":{\"f:a\":{}},\"f:metadata\":{\"f:labels\":{\"f:a\":{}}}}", true}};
+	for (size_t i = 0; i < AO_LEN(sets); i++) {
+		ao_auto_str char *list = ao_xasprintf("[{\"manager\":\"ours\",\"operation\":\"Apply\",\"fieldsV1\":%s}]", sets[i].fields);
+		ao_walk walk = {.text = {list, strlen(list)}};
+		ao_managed held = ao_managed_scan(&walk, "ours", LEGACY);
+		assert_int_equal(held.made, sets[i].made);
+		assert_true(held.applied);
 	}
 	ao_walk posted = {.text = {"[" POSTED "]", strlen(POSTED) + 2}}, no_list = {.text = {"null", 4}};
 	ao_managed none = ao_managed_scan(&posted, "ours", NULL);

@@ -14,14 +14,16 @@ typedef struct server {
 	bool asked[2]; /* for the labels without q, and with it */
 } server;
 
-/** @param annotations, labels  members, beside those that are always there */
-static char *item_text(const char *annotations, const char *labels)
+/** @param fields  that we hold. @param annotations, labels  members, beside those that are always there */
+static char *held_text(const char *fields, const char *annotations, const char *labels)
 {
 	return ao_xasprintf("{\"apiVersion\":\"v1\",\"kind\":\"Item\",\"metadata\":{\"name\":\"a\",\"namespace\":\"s\",\"uid\":\"u\","
 			    "\"annotations\":{\"paint\":\"1\"%s},\"labels\":{\"p\":\"1\"%s},\"managedFields\":[{\"manager\":\"m\","
-			    "\"operation\":\"Apply\",\"apiVersion\":\"v1\",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{}}]}}",
-			    annotations, labels);
+			    "\"operation\":\"Apply\",\"apiVersion\":\"v1\",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{%s}}]}}",
+			    annotations, labels, fields);
 }
+
+static char *item_text(const char *annotations, const char *labels) { return held_text("", annotations, labels); }
 
 static void hold_item(operator_ *o, const char *annotations, const char *labels)
 {
@@ -62,6 +64,30 @@ static void a_label_whose_answer_was_lost_can_be_taken_back(void **state)
 	peer_stop(&p);
 	end(&o);
 	peer_free(&p);
+}
+
+/** The record of a rollout, or a child, is of the kind of the parents, too: an apply of labels, or of nothing, would empty it. */
+static void what_we_have_made_is_not_decorated(void **state)
+{
+	(void)state;
+	for (int chosen = 0; chosen < 2; chosen++) {
+		const bool never_done = false;
+		operator_ o;
+		peer p;
+		server s = {0};
+		begin(&o, POLICY, NULL);
+		peer_start(&p, o.loop, answer, &s);
+		ao_auto_str char *url = o.config.server = ao_xasprintf("http://127.0.0.1:%d", p.port);
+		ao_auto_str char *made = held_text("\"f:data\":{\"f:a\":{}}", "", ",\"r\":\"1\"");
+		memcpy(strstr(made, "paint"), chosen ? "paint" : "point", 5);
+		hold(&o, "Item", made);
+		ao_reconciler_parent_changed(o.reconciler, "s/a");
+		ao_loop_run_until(o.loop, &never_done, 300);
+		assert_false(s.asked[0] || s.asked[1]);
+		peer_stop(&p);
+		end(&o);
+		peer_free(&p);
+	}
 }
 
 #define STATUSES                                                                                                                           \
@@ -156,6 +182,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_label_whose_answer_was_lost_can_be_taken_back),
+	    cmocka_unit_test(what_we_have_made_is_not_decorated),
 	    cmocka_unit_test(fields_of_a_status_are_put_back_follow_it_and_are_taken_away),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

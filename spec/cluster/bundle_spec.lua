@@ -135,10 +135,12 @@ end }
     local told = cluster.sh('%s/san/asya-operator check --bundle %s --operator-namespace %s --live', cluster.build, GREETING, own)
     assert.matches('configmap b%-loud: .*live: bundle', told)
     assert.equal('HELLO', page_of('hello', ns))
-    cluster.kubectl('annotate configmap b-loud -n %s %s-rollout=pause', own, LABEL)
-    eventually('its word is obeyed', 30, function()
-      return not cluster.get('configmap', 'b-loud', own).metadata.annotations[LABEL .. '-rollout']
-    end)
+    for _, word in ipairs { 'pause', 'resume' } do
+      cluster.kubectl('annotate configmap b-loud -n %s %s-rollout=%s', own, LABEL, word)
+      eventually('its word is obeyed', 30, function()
+        return not cluster.get('configmap', 'b-loud', own).metadata.annotations[LABEL .. '-rollout']
+      end)
+    end
     label('b-loud', '--overwrite asya.sh/bundle=somebody-else')
     await_page('hello', ns, 'hello')
     op.stop()
@@ -298,9 +300,13 @@ end }
     for _, lease in ipairs { 'farewell-operator.small.example.com', 'red-farewells.small.example.com-red' } do
       assert.is_table(cluster.get('lease', lease, own), lease)
     end
-    assert.equal(own .. '/red-farewells.small.example.com-red', cluster.get('farewell', 'other', ns).status.operator.lease)
-    assert.is_table(cluster.get('configmap', 'red-farewells-policies-live-red', own))
-    assert.is_table(cluster.get('configmap', 'farewell-operator-policies-live', own))
+    eventually('its status says who works on it', 30, function()
+      local status = cluster.get('farewell', 'other', ns).status or {}
+      return status.operator and status.operator.lease == own .. '/red-farewells.small.example.com-red', require('json').encode(status)
+    end)
+    for _, record in ipairs { 'red-farewells-policies-live-red', 'farewell-operator-policies-live' } do
+      eventually('the record is ' .. record, 30, function() return cluster.get('configmap', record, own) end)
+    end
 
     cluster.kubectl('annotate farewell usual -n %s small.example.com/operator-class=red', ns)
     await_page('usual', ns, 'Bye, red')
