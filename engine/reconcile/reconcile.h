@@ -36,6 +36,11 @@ typedef struct ao_pass_report {
 
 /** Does the status of a parent say that it is ready? @param status  may be NULL */
 bool ao_status_is_ready(const cJSON *status);
+/**
+ * Does it say that it is not?  Policies without a status never say either: whoever waited for one of theirs to be ready would wait in vain, so
+ * it is ready when it has what it is to have.
+ */
+bool ao_status_denies_ready(const cJSON *status);
 
 typedef struct ao_reconciler_options {
 	ao_loop *loop;

@@ -377,11 +377,15 @@ static double requeue_of(const ao_pass *pass, const cJSON *result)
 	return ao_pass_sooner(pass->outcome.requeue_after, ao_pass_sooner(from_plan, from_status));
 }
 
+static const cJSON *ready_of(const cJSON *status) { return ao_json_item(ao_json_at(status, "conditions"), "type", "Ready"); }
+
 bool ao_status_is_ready(const cJSON *status)
 {
-	const char *holds = ao_json_str(ao_json_item(ao_json_at(status, "conditions"), "type", "Ready"), "status");
+	const char *holds = ao_json_str(ready_of(status), "status");
 	return holds && strcmp(holds, "True") == 0;
 }
+
+bool ao_status_denies_ready(const cJSON *status) { return ready_of(status) && !ao_status_is_ready(status); }
 
 static bool reads_planned(const ao_pass *pass) { return pass->parent->settled && !pass->parent->rolling_out; }
 
@@ -445,7 +449,7 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	if (code < 0)
 		return report_broken_status(pass, object, err);
 	pass->parent->rolling_out = cJSON_IsTrue(ao_json_at(result, "rolling_out")) || pass->parent->waits || pass->parent->replacing;
-	pass->parent->ready = decorates || ao_status_is_ready(ao_json_at(result, "status"));
+	pass->parent->ready = decorates || !ao_status_denies_ready(ao_json_at(result, "status"));
 	leave_queues(pass, object);
 	tell_plan(pass, object, result);
 	put_records(pass, object, result);

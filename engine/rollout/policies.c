@@ -144,12 +144,14 @@ static void see_parent(ao_policies *p, const ao_object *parent)
 	const cJSON *said = path ? ao_json_at_path(tree, path) : NULL;
 	bool decorates = ao_world_manifest(p->world)->decorates; /* whether it is ready is not our doing */
 	ao_auto_str char *has = ao_xstrdup(decorates ? ao_has_of(p, parent) : cJSON_IsString(said) ? said->valuestring : NULL);
+	const cJSON *status = ao_json_at(tree, "status");
 	bool changed = note_parent(p, parent, tree, has ? has : "");
-	ao_machine_seen(p->machine, &(ao_machine_parent){.key = parent->key,
-							 .has = has,
-							 .ready = decorates || ao_status_is_ready(ao_json_at(tree, "status")),
-							 .deleting = parent->deleting,
-							 .changed = changed});
+	ao_machine_seen(p->machine,
+			&(ao_machine_parent){.key = parent->key,
+					     .has = has,
+					     .ready = decorates || (has ? !ao_status_denies_ready(status) : ao_status_is_ready(status)),
+					     .deleting = parent->deleting,
+					     .changed = changed});
 }
 
 void ao_policies_parent_changed(ao_policies *p, const char *key)
