@@ -3,8 +3,10 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "policy/redact.h"
 #include "script/embedded.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -116,6 +118,38 @@ static void stamp_objects(const ao_bundle *bundle, const cJSON *plan)
 	}
 }
 
+static bool sees_secrets(const cJSON *snapshot)
+{
+	static const char *const LISTS[] = {"children", "related"};
+	const cJSON *object;
+	for (size_t i = 0; i < AO_LEN(LISTS); i++)
+		cJSON_ArrayForEach (object, ao_json_at(snapshot, LISTS[i]))
+			if (ao_redact_is_secret(object))
+				return true;
+	return ao_redact_is_secret(ao_json_at(snapshot, "parent"));
+}
+
+/** Where a policy took what stands for the value of a Secret for the value, that would be written in its place, into stringData or a variable. */
+static int check_hidden(const cJSON *snapshot, const cJSON *plan, ao_plan_blame *blame, ao_err **reterr)
+{
+	const cJSON *item;
+	if (!sees_secrets(snapshot))
+		return 0;
+	cJSON_ArrayForEach (item, ao_json_at(plan, "objects")) {
+		const cJSON *object = ao_json_at(item, "object");
+		const char *policy = ao_json_str(item, "policy");
+		if (!ao_redact_is_hidden(object))
+			continue;
+		put(blame->policy, sizeof(blame->policy), policy);
+		put(blame->hook, sizeof(blame->hook), "render");
+		return ao_err_set(reterr, -EINVAL,
+				  "policy '%s', role '%s': %s %s: it holds what stands for the value of a Secret, which policies are not "
+				  "shown: refer to the Secret, or have it copied by plan:copy_secret",
+				  policy, ao_json_str(item, "role"), ao_json_str(object, "kind"), ao_json_str(object, "metadata", "name"));
+	}
+	return 0;
+}
+
 int ao_plan_make(ao_bundle *bundle, const ao_openapi *openapi, const cJSON *snapshot, cJSON **ret, ao_call_stats *stats,
 		 ao_plan_blame *blame, ao_err **reterr)
 {
@@ -129,6 +163,9 @@ int ao_plan_make(ao_bundle *bundle, const ao_openapi *openapi, const cJSON *snap
 		put(b->hook, sizeof(b->hook), ao_bundle_failed_hook(bundle));
 		return r;
 	}
+	r = check_hidden(snapshot, plan, b, reterr);
+	if (r < 0)
+		return r;
 	stamp_objects(bundle, plan);
 	r = openapi ? check_objects(bundle, openapi, snapshot, plan, b, reterr) : 0;
 	if (r == 0)

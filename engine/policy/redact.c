@@ -13,7 +13,7 @@
 #include <sys/random.h>
 
 #define MARK "REDACTED:"
-#define HIDDEN "(hidden)" /* no base64: a plan that takes it for the value is refused by the server */
+#define HIDDEN "(hidden)" /* no base64; a plan that takes it for the value is not carried out */
 #define DIGITS 12         /* of the digest */
 #define KEY_LEN 32
 #define TRACE_MIN 6        /* a shorter secret may be a part of any word */
@@ -199,14 +199,30 @@ void ao_redact_traces(const ao_redaction *redaction, cJSON *tree)
 		ao_redact_traces(redaction, member);
 }
 
-void ao_redact_secret(cJSON *object)
+bool ao_redact_is_secret(const cJSON *object)
 {
 	const char *api_version = ao_json_str(object, "apiVersion"), *kind = ao_json_str(object, "kind");
+	return api_version && kind && strcmp(api_version, "v1") == 0 && strcmp(kind, "Secret") == 0;
+}
+
+void ao_redact_secret(cJSON *object)
+{
 	cJSON *value;
-	if (!api_version || !kind || strcmp(api_version, "v1") != 0 || strcmp(kind, "Secret") != 0)
+	if (!ao_redact_is_secret(object))
 		return;
 	cJSON_ArrayForEach (value, ao_json_at(object, "data"))
 		if (cJSON_IsString(value))
 			cJSON_SetValuestring(value, HIDDEN);
 	cJSON_Delete(cJSON_DetachItemFromObjectCaseSensitive(ao_json_at(object, "metadata", "annotations"), LAST_APPLIED));
+}
+
+bool ao_redact_is_hidden(const cJSON *tree)
+{
+	const cJSON *member;
+	if (cJSON_IsString(tree))
+		return strstr(tree->valuestring, HIDDEN) != NULL;
+	cJSON_ArrayForEach (member, tree)
+		if (ao_redact_is_hidden(member))
+			return true;
+	return false;
 }

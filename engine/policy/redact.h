@@ -26,5 +26,10 @@ void ao_redact_traces(const ao_redaction *redaction, cJSON *tree);
 /** Of a Secret that policies are shown only the keys stay, each with "(hidden)". Any other object stays as it is. */
 void ao_redact_secret(cJSON *object);
 
+/** Is this a Secret whose values policies are not shown? */
+bool ao_redact_is_secret(const cJSON *object);
+/** Does any text in a tree hold "(hidden)", which a policy took for the value? */
+bool ao_redact_is_hidden(const cJSON *tree);
+
 static inline void ao_redaction_freep(ao_redaction **r) { ao_redaction_free(*r); }
 #define ao_auto_redaction __attribute__((cleanup(ao_redaction_freep)))

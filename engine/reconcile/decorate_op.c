@@ -35,7 +35,10 @@ static bool is_due(const ao_parent *parent, const ao_object *object, bool status
 	bool applied = status ? object->held.applied_status : object->held.applied;
 	if (!wanted->child || (parent->waits && applied))
 		return applied && !parent->waits; /* what a plan that waits lacks may come later */
-	return !ao_apply_equal(wanted, tree, NULL) || (applied && parent->put[status] != ao_json_digest(wanted));
+	bool known = parent->put[status] == ao_json_digest(wanted);
+	if (status && known && parent->answered == ao_plan_status_digest((ao_span){object->text, object->len}))
+		return false; /* the server keeps it in its own words, and would not keep it otherwise if it were sent once more */
+	return !ao_apply_equal(wanted, tree, NULL) || (applied && !known);
 }
 
 /** Somebody else has a field: only he, or other policies, can mend that. */
@@ -57,6 +60,8 @@ static void on_answer(ao_pass *pass, bool status, const ao_kube_answer *answer)
 		ao_info(AO_CORE, parent->key, "put %s it", status ? "fields into the status of" : "labels and annotations on");
 		ao_world_put_answer(pass->reconciler->with.world, &pass->reconciler->manifest->kinds[0],
 				    status ? AO_WROTE_STATUS : AO_WROTE_OBJECT, answer, NULL);
+		if (status)
+			parent->answered = ao_plan_status_digest((ao_span){answer->body, answer->body_len});
 		ao_pass_resume(pass, AO_OP_DONE);
 		return;
 	}

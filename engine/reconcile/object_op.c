@@ -90,7 +90,7 @@ static bool as_wanted(ao_pass *pass, const ao_kind *kind, const cJSON *item, uin
 		return false;
 	bool leftovers = known                               ? memo->desired != digest
 			 : is_recalled(pass->parent, digest) ? false
-			 : pass->plan.previous               ? pass->plan.touched || !is_rendered_again(pass)
+			 : pass->plan.previous               ? (pass->plan.touched && observed->held.fields) || !is_rendered_again(pass)
 							     : pass->plan.behind || (pass->plan.unrecorded && observed->held.post_at >= 0);
 	leftovers = leftovers && way_of(item) == AO_UPDATE_IN_PLACE;
 	if (!leftovers)

@@ -70,6 +70,7 @@ typedef struct ao_parent {
 	uint64_t dropped; /* digest of what its status was to say beside, and the server did not keep; 0: nothing */
 	uint64_t dropped_ms; /* when it did not, monotonic */
 	uint64_t put[2];     /* digests of what we put on it, and into its status, last, when it is somebody else's; 0: not known */
+	uint64_t answered;   /* digest of the status that came of the latter: the server may have its own words for what we say */
 	bool released;       /* our finalizer is off it: nothing is written any more, though the cache still has it */
 	bool wants_shared;   /* the last plan had a shared object that others want otherwise, and its bundle was not the live one */
 	bool unfit;          /* an object, or a field that was left out of it, did not fit its schema */
@@ -246,6 +247,8 @@ int ao_reconciler_snapshot(const ao_reconciler *reconciler, const ao_object *par
 ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item);
 /** What the status is to say for operators after us, as settled.h has it; NULL when there is nothing to say. The caller frees. */
 char *ao_plan_settled(const ao_pass *pass, const ao_object *object);
+/** A digest of the status in the text of a parent, never 0, whatever is there. */
+uint64_t ao_plan_status_digest(ao_span parent);
 /** Has anything changed that the policies read for the plan, or has the time come that the plan named? */
 bool ao_plan_is_stale(const ao_reconciler *reconciler, const ao_parent *parent, const ao_object *object);
 /** Pushes the operations that carry out the objects of pass->plan, in order, because the order has a meaning; then what is no longer wanted goes. */

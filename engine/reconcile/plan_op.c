@@ -37,10 +37,9 @@ static uint64_t queues_digest(const ao_reconciler *r, const ao_object *object)
 	return ao_json_digest(facts);
 }
 
-/** Never 0, whatever is there. */
-static uint64_t status_digest(const ao_object *object)
+uint64_t ao_plan_status_digest(ao_span parent)
 {
-	ao_span status = ao_span_get((ao_span){object->text, object->len}, "status");
+	ao_span status = ao_span_get(parent, "status");
 	return ao_hash_words(AO_HASH_INIT, status.at ? status.at : "", status.len) | 1;
 }
 
@@ -52,7 +51,7 @@ static ao_plan_basis basis_now(const ao_reconciler *r, const ao_object *object, 
 	    .queues = reads & AO_READ_QUEUES ? queues_digest(r, object) : 0,
 	    .absent = reads & AO_READ_ABSENT ? ao_world_absent_digest(r->with.world) : 0,
 	    .children = reads & AO_READ_CHILDREN ? ao_world_children_digest(r->with.world, object) : 0,
-	    .status = reads & AO_READ_STATUS ? status_digest(object) : 0,
+	    .status = reads & AO_READ_STATUS ? ao_plan_status_digest((ao_span){object->text, object->len}) : 0,
 	};
 }
 

@@ -1,6 +1,7 @@
 /* What a plan becomes where the server's schemas are older than the policies: fields that may go are left out, and told. */
 #include "base/mem.h"
 #include "policy/plan.h"
+#include "policy/redact.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -25,7 +26,9 @@ static const char MANIFEST[] = "return require 'policy'.manifest { component = '
 			       "  children = { { apiVersion = 'g/v1', kind = 'Thing', plural = 'things' } }, settings = {} }\n";
 static const char POLICY[] =
     "local policy = require 'policy'\n"
-    "return policy.define { name = 'thing', render = function(parent, _, plan)\n"
+    "return policy.define { name = 'thing', render = function(parent, ctx, plan)\n"
+    "  local secret = ctx.child('Secret', 's')\n"
+    "  if secret then parent.spec.password = 'p=' .. secret.data.pw end\n"
     "  plan:add('thing', { apiVersion = 'g/v1', kind = 'Thing', metadata = { name = 'a' }, spec = parent.spec })\n"
     "  plan:optional('thing', 'spec.mode', { path = 'spec.mode', message = 'mode needs Things 2', condition = 'C', reason = 'R' })\n"
     "  plan:optional('thing', 'spec.far.away', { path = 'spec.far.away', message = 'far.away needs Things 3' })\n"
@@ -132,6 +135,30 @@ static void a_copied_secret_is_no_leftover(void **state)
 	assert_false(ao_plan_keeps(plan, "ConfigMap", "n", "s"));
 }
 
+/** It would be written where the value was: into stringData, which takes any text, or into a variable of pods, which are restarted. */
+static void what_stands_for_the_value_of_a_secret_is_not_written_in_its_place(void **state)
+{
+	(void)state;
+	static const char *const KINDS[] = {"Secret", "Other"};
+	for (size_t i = 0; i < AO_LEN(KINDS); i++) {
+		ao_auto_str char *text = ao_xasprintf("{\"parent\":{\"apiVersion\":\"v1\",\"kind\":\"Widget\",\"metadata\":{\"name\":\"w\","
+						      "\"namespace\":\"n\"},\"spec\":{%s}},"
+						      "\"children\":[{\"apiVersion\":\"v1\",\"kind\":\"%s\",\"metadata\":{\"name\":\"s\"},"
+						      "\"data\":{\"pw\":\"aHVudGVyMg==\"}}]}",
+						      i ? "\"text\":\"(hidden)\"" : "", KINDS[i]);
+		ao_auto_json cJSON *snapshot = cJSON_Parse(text), *plan = NULL;
+		ao_auto_err ao_err *err = NULL;
+		ao_plan_blame blame = {0};
+		ao_redact_secret(cJSON_GetArrayItem(ao_json_at(snapshot, "children"), 0));
+		int r = ao_plan_make(bundle, NULL, snapshot, &plan, NULL, &blame, &err);
+		if (i == 0 && r == 0)
+			fail_msg("it is to hold %s",
+				 ao_json_str(cJSON_GetArrayItem(ao_json_at(plan, "objects"), 0), "object", "spec", "password"));
+		assert_int_equal(r, i ? 0 : -EINVAL);
+		assert_string_equal(blame.policy, i ? "" : "thing");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +167,7 @@ int main(void)
 	    cmocka_unit_test(what_fits_stays),
 	    cmocka_unit_test(other_mistakes_stay_errors),
 	    cmocka_unit_test(a_copied_secret_is_no_leftover),
+	    cmocka_unit_test(what_stands_for_the_value_of_a_secret_is_not_written_in_its_place),
 	};
 	return cmocka_run_group_tests(tests, load, unload);
 }

@@ -178,12 +178,44 @@ static void fields_of_a_status_are_put_back_follow_it_and_are_taken_away(void **
 	peer_free(&p);
 }
 
+static unsigned asked;
+
+/** Takes the status for what it is, and writes it as it always does: otherwise. */
+static void answer_in_its_own_words(peer_conn *conn, const char *request)
+{
+	asked += strncmp(request, "PATCH ", 6) == 0;
+	ao_auto_str char *body = status_text("\"paint\":\"1\"", "\"colour\":\"RED\"");
+	peer_reply(conn, "200 OK", "", body);
+}
+
+static void what_the_server_keeps_otherwise_is_not_put_again_and_again(void **state)
+{
+	(void)state;
+	const bool never_done = false;
+	operator_ o;
+	peer p;
+	asked = 0;
+	begin_with(&o, STATUSES, STATUS_POLICY, NULL);
+	peer_start(&p, o.loop, answer_in_its_own_words, NULL);
+	ao_auto_str char *url = o.config.server = ao_xasprintf("http://127.0.0.1:%d", p.port);
+	hold_status(&o, "\"paint\":\"1\"", "");
+	ao_loop_run_until(o.loop, &never_done, 3500);
+	assert_int_equal(asked, 1);
+	hold_status(&o, "\"paint\":\"1\"", ""); /* somebody has taken it away */
+	ao_loop_run_until(o.loop, &never_done, 3500);
+	assert_int_equal(asked, 2);
+	peer_stop(&p);
+	end(&o);
+	peer_free(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_label_whose_answer_was_lost_can_be_taken_back),
 	    cmocka_unit_test(what_we_have_made_is_not_decorated),
 	    cmocka_unit_test(fields_of_a_status_are_put_back_follow_it_and_are_taken_away),
+	    cmocka_unit_test(what_the_server_keeps_otherwise_is_not_put_again_and_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

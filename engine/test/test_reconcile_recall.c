@@ -245,6 +245,54 @@ static void what_was_left_in_a_child_that_nobody_has_told_of_is_taken_out(void *
 	}
 }
 
+/** It holds nothing of ours: what its maker had beside that is left in it, or its pods would be restarted because another child is gone. */
+static void a_child_that_was_taken_over_is_left_alone_where_another_is_missing(void **state)
+{
+	(void)state;
+	static const char TAKEN_OVER[] =
+	    "{\"metadata\":{\"name\":\"a\",\"namespace\":\"s\",\"uid\":\"u-a\"," OWNED ",\"managedFields\":[{\"manager\":\"old\","
+	    "\"operation\":\"Update\",\"fieldsV1\":{\"f:spec\":{\"f:n\":{},\"f:x\":{}}}}]},\"spec\":{\"n\":1,\"x\":2}}";
+	ao_auto_str char *record = NULL;
+	for (int restarted = 0; restarted < 2; restarted++) {
+		operator_ o;
+		begin(&o, POLICY(TWO), NULL);
+		hold_parent(&o, "", restarted ? record : "");
+		hold(&o, "Thing", TAKEN_OVER);
+		if (!restarted)
+			hold_child(&o, "b", "");
+		const ao_parent *parent = look(&o);
+		if (restarted)
+			assert_string_equal(written(&o), "b");
+		else
+			record = record_of(&o, parent);
+		assert_non_null(record);
+		end(&o);
+	}
+}
+
+/** The version before said nothing of fields. Its build was another one, so all is planned anew. */
+static void an_upgrade_from_a_version_that_says_nothing_of_fields_writes_to_no_child(void **state)
+{
+	(void)state;
+	static const char *const POLICIES[] = {POLICY(ONE), POLICY(ONE "local _ = ctx.now")};
+	for (size_t i = 0; i < AO_LEN(POLICIES); i++) {
+		operator_ o;
+		ao_auto_str char *record = settle(POLICIES[i], NULL);
+		assert_non_null(record);
+		char *fields = strchr(record, '=');
+		assert_non_null(fields);
+		memmove(fields, strrchr(record, '"'), 2);
+		begin(&o, POLICIES[i], NULL);
+		o.reconciler->build ^= 1;
+		hold_parent(&o, "", record);
+		hold_written(&o, ",\"x\":2", ",\"f:x\":{}", "");
+		const ao_parent *parent = look(&o);
+		assert_false(is_recalled(parent));
+		assert_true(parent->settled);
+		end(&o);
+	}
+}
+
 #define ASKS                                                                                                                               \
 	"return require 'policy'.define { name = 'p', render = function(actor, ctx, plan) " ONE "end,"                                     \
 	" relate = function() return { { kind = 'Seen', name = 'x' } } end }"
@@ -506,6 +554,8 @@ int main(void)
 	    cmocka_unit_test(an_edit_whose_answer_was_lost_can_be_taken_back),
 	    cmocka_unit_test(what_was_written_since_is_not_what_was_recalled),
 	    cmocka_unit_test(what_was_left_in_a_child_that_nobody_has_told_of_is_taken_out),
+	    cmocka_unit_test(a_child_that_was_taken_over_is_left_alone_where_another_is_missing),
+	    cmocka_unit_test(an_upgrade_from_a_version_that_says_nothing_of_fields_writes_to_no_child),
 	    cmocka_unit_test(a_recalled_parent_sees_what_it_is_related_to),
 	    cmocka_unit_test(a_held_parent_sees_what_it_is_related_to),
 	    cmocka_unit_test(a_parent_with_records_of_queues_is_planned),
