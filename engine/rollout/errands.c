@@ -90,16 +90,6 @@ static bool load_wanted(ao_policies *p, ao_rollout_track track, const char *dige
 	return true;
 }
 
-/** One that is kept may be of the time when the process had the class that the manifest names now: our record is called by that class. */
-static int load_kept(const ao_policies *p, ao_sources *sources, const cJSON *seen, ao_variant **ret, ao_err **reterr)
-{
-	ao_load_options load = *p->with.load;
-	ao_scope scope = *ao_load_scope(&load);
-	scope.own = false;
-	load.scope = load.scope ? &scope : NULL;
-	return ao_variant_load(&load, sources, seen, seen, ret, reterr);
-}
-
 static void on_fetched(void *arg, const char *digest, ao_sources *sources, const cJSON *seen, const ao_err *error)
 {
 	ao_policies *p = arg;
@@ -112,7 +102,7 @@ static void on_fetched(void *arg, const char *digest, ao_sources *sources, const
 			ao_archive_forget(p->archive, digest);
 		loaded(p, digest, NULL, lost ? AO_VERDICT_WRONG : AO_VERDICT_AGAIN, ao_err_text(error));
 	} else {
-		int r = load_kept(p, sources, seen, &variant, &err);
+		int r = ao_variant_load_kept(p->with.load, sources, seen, &variant, &err);
 		loaded(p, digest, variant, verdict_of(r), r < 0 ? ao_err_text(err) : NULL);
 	}
 }
