@@ -156,6 +156,7 @@ local LOOKS = {
   { 'finalizer', NAME, 250, "DOMAIN/NAME, such as 'demo.example.com/finalizer'" },
   { 'policies_label', NAME, 250, "DOMAIN/NAME, such as 'demo.example.com/policies'" },
   { 'bundle_label', NAME, 250, "DOMAIN/NAME, such as 'asya.sh/bundle'" },
+  { 'bundle_label', '%w$', 250, "DOMAIN/NAME, such as 'asya.sh/bundle'" },
   { 'class_annotation', NAME, 250, "DOMAIN/NAME, such as 'demo.example.com/operator-class'" },
   { 'class', '^[%l%d][%l%d-]*$', 63, CLASS }, { 'class', '[%l%d]$', 63, CLASS },
   { 'rendered_digest', '^status%.%a', 200, "a field of the status, such as 'status.renderedDigest'" },
@@ -177,8 +178,11 @@ function defaults.check(manifest)
   if manifest.class and not manifest.class_annotation then
     return 'policy.manifest.class: without class_annotation nothing says which objects are of that class'
   end
-  local label = manifest.policies_label and match(manifest.policies_label, '/(.*)') or ''
-  if #label > 40 then return format("policy.manifest.policies_label '%s': what follows the / must have at most 40 characters", manifest.policies_label) end
+  for field, most in next, { policies_label = 40, bundle_label = 63 } do -- a server lists nothing by a name that cannot be one
+    if manifest[field] and #match(manifest[field], '/(.*)') > most then
+      return format("policy.manifest.%s '%s': what follows the / must have at most %d characters", field, manifest[field], most)
+    end
+  end
 end
 
 --- Where the n-th item of the list begins that begins behind `at`.

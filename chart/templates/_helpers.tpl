@@ -94,7 +94,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if and (or .patches .patchesStatus) (not .decorate) -}}
 {{- fail (printf "bundles: %s: patches and patchesStatus are for objects of somebody else: they go with decorate" .name) -}}
 {{- end -}}
-{{- range list (printf "the name %s" .name) (printf "the parent %s %s%s" $kind.group $kind.kind (.class | default "" | printf " %s" | trimSuffix " ")) -}}
+{{- range list (printf "the name %s" .name) (printf "the parent %s %s%s" $kind.group $kind.kind (.class | default "" | printf " %s" | trimSuffix " ")) (printf "the lease %s; set lease and component as their manifests do" (include "asya.bundle.lease" .)) -}}
 {{- if hasKey $places . -}}
 {{- fail (printf "bundles: two have %s" .) -}}
 {{- end -}}

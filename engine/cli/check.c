@@ -153,8 +153,10 @@ static int check(const checking *c, ao_err **reterr)
 		r = ao_own_settings(&session, &load, &config, reterr);
 	if (r == 0 && c->live)
 		r = ao_session_manifest(&session, &base, reterr);
-	if (base)
+	if (base) {
 		load.parent = &base->kinds[0].resource;
+		load.scope = &session.scope;
+	}
 	if (r == 0)
 		r = c->live ? ao_session_sources(&session, &load, &sources, &list, reterr) : ao_load_sources(&load, &sources, reterr);
 	if (r == 0)

@@ -3,9 +3,11 @@
 
 #include "base/mem.h"
 #include "kube/discovery.h"
+#include "rollout/wanted.h"
 #include "version.h"
 
 #define TIMEOUT_MS 30000
+#define MAX_QUERY 4096 /* bytes: names of labels and namespaces have some hundred at most */
 
 /** The class that the manifest names stands in for that of the process. A manifest that cannot be read is told of by who needs it. */
 static void take_class(const char *bundle_dir, ao_session *session)
@@ -134,11 +136,13 @@ int ao_session_manifest(const ao_session *session, ao_manifest **ret, ao_err **r
 }
 
 /** Adds those that have the name of the bundle in a label, and are not there yet. */
-static int add_named(ao_session *session, const ao_manifest *manifest, const char *path, cJSON *list, ao_err **reterr)
+static int add_named(ao_session *session, const char *selector, const char *path, cJSON *list, ao_err **reterr)
 {
 	ao_auto_json cJSON *more = NULL;
-	ao_auto_str char *query = ao_xasprintf("%s?labelSelector=%s%%3D%s", path, manifest->bundle_label, manifest->component);
-	int r = ao_session_get(session, query, &more, reterr);
+	ao_auto_buf ao_buf query = ao_buf_init(MAX_QUERY);
+	ao_buf_printf(&query, "%s?labelSelector=", path);
+	ao_resource_put_value(&query, selector);
+	int r = ao_session_get(session, query.data, &more, reterr);
 	cJSON *items = ao_json_at(list, "items"), *named = ao_json_at(more, "items"), *item;
 	while (r == 0 && items && (item = cJSON_DetachItemFromArray(named, 0))) {
 		bool there = false;
@@ -160,10 +164,11 @@ int ao_session_config_maps(ao_session *session, const ao_manifest *manifest, con
 		return 0;
 	}
 	ao_auto_str char *path = ao_resource_path(&ao_config_maps, session->namespace_, NULL, NULL);
-	ao_auto_str char *query = ao_xasprintf("%s?labelSelector=%s%s%%3Dtrue", path, manifest->policies_label, suffix);
+	ao_auto_str char *query = ao_xasprintf("%s?labelSelector=%s%s%%3Dtrue", path, manifest->policies_label, suffix),
+			 *named = ao_edit_maps_named(manifest);
 	int r = ao_session_get(session, query, ret, reterr);
-	if (r == 0 && !*suffix && manifest->bundle_label)
-		r = add_named(session, manifest, path, *ret, reterr);
+	if (r == 0 && !*suffix && named)
+		r = add_named(session, named, path, *ret, reterr);
 	if (r == 0)
 		drop_others(session, manifest, *ret);
 	return r;

@@ -193,7 +193,7 @@ static void on_fetched(void *arg, const char *digest, ao_sources *sources, const
 	if (error)
 		ao_err_set(&f->err, error->code, "%s", ao_err_text(error));
 	else
-		ao_variant_load(&f->sides->load, sources, seen, seen, &f->to->variant, &f->err);
+		ao_variant_load_kept(&f->sides->load, sources, seen, &f->to->variant, &f->err);
 }
 
 /** @param it  gets the bundle; none when it is not kept, which needs no note */
@@ -259,6 +259,7 @@ int ao_sides_new(ao_session *session, const ao_load_options *load, ao_sides **re
 	s->load.namespaces = s->namespaces =
 	    ao_setting_namespaces_new(&(ao_setting_namespaces_options){session->loop, session->kube, set_true, on_note, &s->told});
 	s->load.policies_dir = NULL;
+	s->load.scope = &session->scope;
 	int r = ao_session_manifest(session, &s->manifest, reterr);
 	if (r == 0)
 		s->load.parent = &s->manifest->kinds[0].resource;

@@ -18,6 +18,15 @@ int ao_variant_load(const ao_load_options *options, ao_sources *sources, const c
 	return r;
 }
 
+int ao_variant_load_kept(const ao_load_options *options, ao_sources *sources, const cJSON *seen, ao_variant **ret, ao_err **reterr)
+{
+	ao_load_options load = *options;
+	ao_scope scope = *ao_load_scope(options);
+	scope.own = false;
+	load.scope = options->scope ? &scope : NULL;
+	return ao_variant_load(&load, sources, seen, seen, ret, reterr);
+}
+
 int ao_variant_load_base(const ao_load_options *options, ao_variant **ret, ao_err **reterr)
 {
 	ao_auto_sources ao_sources sources = {0};

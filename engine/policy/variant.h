@@ -22,6 +22,8 @@ typedef struct ao_variant {
  */
 int ao_variant_load(const ao_load_options *options, ao_sources *sources, const cJSON *settings, const cJSON *seen, ao_variant **ret,
 		    ao_err **reterr);
+/** The same of one that is kept. It may be of the time when the process had the class that the manifest names now: our record is called by that class. */
+int ao_variant_load_kept(const ao_load_options *options, ao_sources *sources, const cJSON *seen, ao_variant **ret, ao_err **reterr);
 /** The same from the base and --policies, with the current settings. */
 int ao_variant_load_base(const ao_load_options *options, ao_variant **ret, ao_err **reterr);
 /** Its texts are kept elsewhere and not needed any more: frees them. */

@@ -102,7 +102,7 @@ static void on_fetched(void *arg, const char *digest, ao_sources *sources, const
 			ao_archive_forget(p->archive, digest);
 		loaded(p, digest, NULL, lost ? AO_VERDICT_WRONG : AO_VERDICT_AGAIN, ao_err_text(error));
 	} else {
-		int r = ao_variant_load(p->with.load, sources, seen, seen, &variant, &err);
+		int r = ao_variant_load_kept(p->with.load, sources, seen, &variant, &err);
 		loaded(p, digest, variant, verdict_of(r), r < 0 ? ao_err_text(err) : NULL);
 	}
 }

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define LOOK_MS 20
+#define GONE_MS 1000 /* one that has another label now is gone for one watch, and another one tells of it in a moment */
 #define CONFIG_MS 2000
 #define SETTLING_MS 50
 #define TICK_MS 250
@@ -346,9 +347,10 @@ static void on_change(void *arg, ao_informer *informer, ao_change change, const 
 	ao_policies *p = arg;
 	if (change == AO_UPDATED && before->full_digest == object->full_digest)
 		return;
-	if (change != AO_DELETED)
+	bool twice = informer == p->named_maps && ao_store_get(ao_informer_store(p->maps), object->key); /* the other watch tells of it */
+	if (change != AO_DELETED && !twice)
 		ao_commands_hear(p, object, false, informer == p->canary_maps ? AO_ROLLOUT_CANARY : AO_ROLLOUT_MAIN);
-	ao_policies_look_soon(p);
+	ao_timer_start(p->look, change == AO_DELETED ? GONE_MS : LOOK_MS);
 }
 
 static void on_record_change(void *arg, ao_informer *informer, ao_change change, const ao_object *object, const ao_object *before)
@@ -393,8 +395,7 @@ static void watch_all(ao_policies *p)
 	const ao_manifest *manifest = p->fallback->loaded.manifest;
 	const char *label = manifest->policies_label;
 	ao_auto_str char *main = ao_xasprintf("%s=true", label), *canary = ao_xasprintf("%s-canary=true", label),
-			 *record = ao_xasprintf("%s-record=true", label),
-			 *name = manifest->bundle_label ? ao_xasprintf("%s=%s", manifest->bundle_label, manifest->component) : NULL;
+			 *record = ao_xasprintf("%s-record=true", label), *name = ao_edit_maps_named(manifest);
 	p->maps = watch(p, main, on_change);
 	p->canary_maps = watch(p, canary, on_change);
 	p->records = watch(p, record, on_record_change);

@@ -10,6 +10,13 @@
 
 /* ---- sources ---- */
 
+char *ao_edit_maps_named(const ao_manifest *m)
+{
+	if (!m->bundle_label || !m->policies_label)
+		return NULL;
+	return ao_xasprintf("%s=%s,%s-canary!=true", m->bundle_label, m->component, m->policies_label);
+}
+
 const ao_object *ao_edit_maps_next(const ao_edit_maps *maps, ao_edit_cursor *cursor)
 {
 	const ao_object *map = NULL;

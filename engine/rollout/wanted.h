@@ -14,6 +14,9 @@ typedef struct ao_edit_maps {
 	const ao_store *labelled, *named;
 } ao_edit_maps;
 
+/** The selector of those that name a bundle, and are not for a canary. NULL: there are none; the caller frees. */
+char *ao_edit_maps_named(const ao_manifest *manifest);
+
 /** Where a walk over them stands; begin with {0}. */
 typedef struct ao_edit_cursor {
 	size_t at;

@@ -42,6 +42,7 @@ local REFUSED = {
   { '[{name: a, parent: e.com/v1 A, configMap: a}, {name: a, parent: e.com/v1 B, configMap: b}]', 'bundles: two have the name a' },
   { '[{name: a, parent: e.com/v1 A, configMap: a}, {name: b, parent: e.com/v2 A, configMap: b}]', 'bundles: two have the parent e.com A' },
   { '[{name: a, parent: e.com/v1 A, configMap: a, class: b}, {name: b, parent: e.com/v2 A, configMap: b, class: b}]', 'two have the parent e.com A b' },
+  { '[{name: a, parent: e.com/v1 A, configMap: a, class: b}, {name: b, parent: e.com/v1 A, configMap: b, class: c}]', 'two have the lease a-operator.e.com;' },
   { '[{name: a, parent: v1 Pod, configMap: a}]', 'core group, so set lease' },
   { '[{name: a, parent: apps/v1 Deployment, configMap: a, decorate: true}]', 'somebody else, so set lease' },
   { '[{name: a, parent: e.com/v1 A, configMap: a, patches: true}]', 'they go with decorate' },

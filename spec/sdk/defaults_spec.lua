@@ -55,6 +55,8 @@ describe('a manifest', function()
     { { SMALL, "class = 'Blue'" }, "m.lua:4: policy.manifest.class 'Blue' must be of a-z, 0-9 and '-' between them, at most 63" },
     { { SMALL, "class = 'blue-'" }, "m.lua:4: policy.manifest.class 'blue-' must be of a-z, 0-9 and '-' between them" },
     { { SMALL, "class_annotation = false, class = 'blue'" }, 'policy.manifest.class: without class_annotation nothing says which objects' },
+    { { SMALL, "bundle_label = 'a.b/" .. ('x'):rep(64) .. "'" }, 'what follows the / must have at most 63 characters' },
+    { { SMALL, "bundle_label = 'a.b/mine-'" }, "m.lua:4: policy.manifest.bundle_label 'a.b/mine-' must be DOMAIN/NAME" },
     { { SMALL, "bundle_label = 'bundle'" }, "m.lua:4: policy.manifest.bundle_label 'bundle' must be DOMAIN/NAME, such as 'asya.sh/bundle'" },
     { { SMALL, "children = {\n  'v1 ConfigMap',\n  { apiVersion = 'v1',\n    kind = 'Pod', shared = 1 } }" },
       'm.lua:7: policy.manifest.children[2].shared must be a boolean, not a number' },

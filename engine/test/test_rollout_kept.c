@@ -1,0 +1,112 @@
+/* test_rollout_kept.c -- a bundle that was live before its manifest named the class of the process. A peer plays the server. */
+#include "rollout/policies_private.h"
+#include "serve/instruments.h"
+#include "test/test_kube_peer.h"
+
+#include <stdlib.h>
+
+#define MANIFEST "return require 'policy'.manifest { parent = 'demo.example.com/v1 Greeting', children = {}%s }"
+#define WAIT_MS 10000
+
+static const char *kept; /* the manifest in the bundle that is kept */
+
+static void answer(peer_conn *conn, const char *request)
+{
+	static const char END[] = "{\"type\":\"BOOKMARK\",\"object\":{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{"
+				  "\"resourceVersion\":\"6\",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}}\n";
+	ao_auto_json cJSON *map = cJSON_CreateObject();
+	if (strstr(request, "watch=1")) {
+		ao_auto_str char *stream =
+		    ao_xasprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n%s\r\n", strlen(END), END);
+		peer_send(conn, stream);
+		return;
+	}
+	if (!strstr(request, "/configmaps/greeting-operator-policies-kept-red-0")) {
+		peer_reply(conn, "404 Not Found", "", "{\"kind\":\"Status\",\"code\":404,\"reason\":\"NotFound\",\"message\":\"no\"}");
+		return;
+	}
+	ao_json_set_str(map, "apiVersion", "v1");
+	ao_json_set_str(map, "kind", "ConfigMap");
+	ao_json_set_str(ao_json_object(map, "metadata"), "name", "greeting-operator-policies-kept-red-0");
+	ao_json_set_str(ao_json_object(map, "metadata"), "namespace", "ops");
+	ao_json_set_str(ao_json_object(map, "metadata"), "uid", "u");
+	ao_json_set_str(ao_json_object(map, "data"), "manifest.lua", kept);
+	ao_json_set_str(ao_json_object(map, "data"), "_settings_.json", "{}");
+	ao_auto_str char *body = ao_json_print(map);
+	peer_reply(conn, "200 OK", "", body);
+}
+
+static void set_true(void *arg) { *(bool *)arg = true; }
+static void do_nothing(void *arg) { (void)arg; }
+
+static void write_manifest(const char *folder, const char *more)
+{
+	ao_auto_str char *path = ao_xasprintf("%s/manifest.lua", folder), *text = ao_xasprintf(MANIFEST, more);
+	FILE *file = fopen(path, "w");
+	assert_true(file && fputs(text, file) >= 0 && fclose(file) == 0);
+}
+
+/** An operator begins whose manifest names the class red. @return can it load a bundle that is kept, whose manifest has `more`? */
+static bool recalls(const char *more)
+{
+	played p;
+	ao_policies *policies = NULL;
+	bool recalled = false;
+	char folder[] = "/tmp/ao-kept-XXXXXX", digest[AO_BUNDLE_DIGEST];
+	assert_non_null(mkdtemp(folder));
+	write_manifest(folder, ", class = 'red'");
+	ao_auto_str char *command = ao_xasprintf("rm -r %s", folder), *text = ao_xasprintf(MANIFEST, more);
+	ao_auto_sources ao_sources sources = {0};
+	ao_auto_json cJSON *seen = cJSON_CreateObject();
+	const ao_scope red = {.class_ = (char *)"red", .own = true};
+	const ao_load_options load = {.bundle_dir = folder, .scope = &red};
+	ao_metrics *metrics = ao_metrics_new();
+	ao_instruments_describe(metrics);
+	ao_log_setup(AO_LOG_ERROR, false);
+	kept = text;
+	ao_sources_put(&sources, "manifest.lua", text, strlen(text), "kept");
+	ao_bundle_digest_of(&sources, seen, digest);
+	play(&p, answer, NULL);
+	assert_int_equal(ao_policies_new(&(ao_policies_options){.loop = p.loop,
+								.kube = p.kube,
+								.namespace_ = "ops",
+								.load = &load,
+								.metrics = metrics,
+								.on_live = do_nothing,
+								.on_manifest = do_nothing},
+					 &policies, NULL),
+			 0);
+	ao_map *map = ao_map_new();
+	ao_kept *slots = ao_xcalloc(1, sizeof(*slots));
+	slots->count = 1;
+	ao_map_put(map, digest, slots);
+	ao_archive_adopt(policies->archive, map);
+	ao_policies_recall(policies, NULL, set_true, &recalled);
+	ao_timer_stop(policies->look); /* what a record says is said here */
+	policies->recalling = ao_xstrdup(digest);
+	ao_errands_load(policies, digest);
+	assert_true(ao_loop_run_until(p.loop, &recalled, WAIT_MS));
+	bool loaded = strcmp(ao_variant_digest(policies->basis), digest) == 0;
+	ao_policies_free(policies);
+	end_play(&p);
+	ao_metrics_free(metrics);
+	assert_int_equal(system(command), 0);
+	return loaded;
+}
+
+static void what_was_live_before_the_manifest_named_the_class_still_serves(void **state)
+{
+	(void)state;
+	assert_true(recalls(", class = 'red', debug_path = 'another'"));
+	assert_false(recalls(", class = 'blue'"));
+	if (!recalls(""))
+		fail_msg("it cannot be loaded, and nobody serves the parents that have it");
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_was_live_before_the_manifest_named_the_class_still_serves),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
