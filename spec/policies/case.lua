@@ -9,7 +9,7 @@ local read = dofile 'spec/sdk/read.lua'
 M.read = read
 
 local function files_of(folder)
-  local files, pipe = json.array {}, assert(io.popen(('cd %s && ls *.* profiles/*/*'):format(folder)))
+  local files, pipe = json.array {}, assert(io.popen(('cd %s && ls *.* profiles/*/* 2>/dev/null'):format(folder)))
   for name in pipe:lines() do
     if not name:find '%.md$' then
       files[#files + 1] = { name = name, source = read(folder .. '/' .. name), origin = folder }
