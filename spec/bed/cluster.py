@@ -58,8 +58,10 @@ class Bed:
         if self.options.node:
             node.enter_network(self.supervisor)
             node.make_network()
-            for name in ("kubectl", "helm"):
-                node.write_wrapper(self.layout, self.supervisor, name, self.cache.path(name))
+            commands = {name: self.cache.path(name) for name in ("kubectl", "helm")}
+            commands["curl"] = shutil.which("curl") or "/usr/bin/curl"
+            for name, path in commands.items():
+                node.write_wrapper(self.layout, self.supervisor, name, path)
         self.control = Control(self.layout)
         self.control.ask("starting")  # from here on, our end before "complete" is the bed's end
         try:
