@@ -59,7 +59,7 @@ class Bed:
             node.enter_network(self.supervisor)
             node.make_network()
             commands = {name: self.cache.path(name) for name in ("kubectl", "helm")}
-            commands["curl"] = shutil.which("curl") or "/usr/bin/curl"
+            commands["bed-curl"] = "curl"  # beside curl: other things are asked for from outside
             for name, path in commands.items():
                 node.write_wrapper(self.layout, self.supervisor, name, path)
         self.control = Control(self.layout)
@@ -208,10 +208,17 @@ class Bed:
             return
         kubectl = [self.cache.path("kubectl"), "--kubeconfig", self.layout.path("kubeconfig")]
         files = [argument for path in paths for argument in ("-f", path)]
+
+        def run(command):
+            return subprocess.run(kubectl + command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, universal_newlines=True, check=False)
+
         for command in (["apply", "--server-side"] + files, ["wait", "--for=condition=Established", "crd", "--all",
                                                              "--timeout=60s"]):
-            done = subprocess.run(kubectl + command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, universal_newlines=True, check=False)
+            done = run(command)
+            if "accessor error" in done.stdout:  # kubectl gives up on a CRD that has no status yet
+                time.sleep(2)
+                done = run(command)
             if done.returncode:
                 raise Fail(f"kubectl {command[0]} of the CRDs failed: {done.stdout.strip()}")
 

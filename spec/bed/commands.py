@@ -228,7 +228,7 @@ def run_env(options):
 
 
 def tools(layout, env):
-    """What belongs first in PATH: a bed with a node has its own kubectl, helm and curl, which enter its network."""
+    """What belongs first in PATH: a bed with a node has its own kubectl and helm, and bed-curl, which enter its network."""
     return f"{layout.path('bin')}:{env['BED_BIN']}" if "BED_NODE" in env else env.get("BED_BIN", "")
 
 

@@ -6,6 +6,7 @@ local M = {}
 
 local PKI = (os.getenv 'BED_CA' or ''):gsub('/[^/]*$', '')
 local TLS = ('cacert = "%s"\ncert = "%s/admin.crt"\nkey = "%s/admin.key"\n'):format(os.getenv 'BED_CA', PKI, PKI)
+local CURL = os.getenv 'BED_NODE' and 'bed-curl' or 'curl' -- a bed with a node has a network of its own
 local TYPES = { PATCH = 'application/merge-patch+json' }
 local GROUPS = {} -- of collections that are in namespaces
 for group, plurals in pairs {
@@ -26,7 +27,7 @@ end
 local function escaped(text) return (text:gsub('[\\"]', '\\%0')) end
 
 local function curl(config, flags)
-  return shell.sh('curl -sS -m 60 %s -K %s', flags or '', shell.write(shell.bed_dir .. '/api.curl', config))
+  return shell.sh('%s -sS -m 60 %s -K %s', CURL, flags or '', shell.write(shell.bed_dir .. '/api.curl', config))
 end
 
 --- Sends {method, path, object, type} one after the other over one connection; returns the status of each, 0 where nobody answered.
