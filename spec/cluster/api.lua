@@ -51,10 +51,13 @@ function M.get(path)
   return object
 end
 
---- The items of a collection; an error when the server gives none. `query` begins with '?'.
+--- The items of a collection, each with apiVersion and kind, which lists leave out; an error when the server gives none. `query` begins with '?'.
 function M.list(plural, ns, query)
   local list, text = M.get(M.path(plural, ns) .. (query or ''))
   if not list then error(('cannot list %s: %s'):format(plural, text), 2) end
+  for _, each in ipairs(list.items) do
+    each.apiVersion, each.kind = each.apiVersion or list.apiVersion, each.kind or list.kind:gsub('List$', '')
+  end
   return list.items
 end
 

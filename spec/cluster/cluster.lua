@@ -41,17 +41,12 @@ end
 
 --- The objects of a kind; the test fails when the server does not tell.
 function M.list(kind, namespace, flags)
-  local path = not flags and api.path(kind, namespace)
-  if not path then
+  if flags or not api.path(kind, namespace) then
     return json.decode(M.kubectl('get %s %s %s -o json', kind, namespace and ('-n ' .. namespace) or '-A', flags or '')).items
   end
-  local list, text = api.get(path)
-  if not list then error(('cannot list %s: %s'):format(kind, text), 2) end
-  for _, each in ipairs(list.items) do
-    each.apiVersion, each.kind = each.apiVersion or list.apiVersion, each.kind or list.kind:gsub('List$', '')
-    each.metadata.managedFields = nil
-  end
-  return list.items
+  local items = api.list(kind, namespace)
+  for _, each in ipairs(items) do each.metadata.managedFields = nil end
+  return items
 end
 
 local PATIENCE = tonumber(os.getenv 'PATIENCE') or 1 -- how much slower than a quiet machine this one may be
