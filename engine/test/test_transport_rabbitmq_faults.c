@@ -283,15 +283,15 @@ static void a_frozen_broker_times_out_and_heals(void **state)
 	teardown(&r);
 }
 
-/** Starts `count` calls about queues of their own. */
-static outcome *start_many(rig *r, ao_broker_verb verb, size_t count)
+enum { CALL_MS = 20000 }; /* longer than the bed's commands may take, during which no call is to be given up */
+
+/** Starts the calls from `first` on about queues of their own, until there are `count`. */
+static void start_more(rig *r, ao_broker_verb verb, outcome *o, size_t first, size_t count)
 {
-	outcome *o = ao_xcalloc(count, sizeof(*o));
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = first; i < count; i++) {
 		ao_auto_str char *queue = ao_xasprintf("{\"name\":\"unit-heal-%zu\"}", i);
-		start_call(r, verb, queue, 0, &o[i]);
+		start_call(r, verb, queue, CALL_MS, &o[i]);
 	}
-	return o;
 }
 
 /** Waits for them. @return how many went well; the others must say that the broker is unreachable */
@@ -308,6 +308,13 @@ static size_t finish_many(rig *r, outcome *o, size_t count)
 	return good;
 }
 
+static void all_go_well(rig *r, ao_broker_verb verb, size_t count)
+{
+	outcome *o = ao_xcalloc(count, sizeof(*o));
+	start_more(r, verb, o, 0, count);
+	assert_int_equal(finish_many(r, o, count), count);
+}
+
 static void calls_heal_after_a_restart(void **state)
 {
 	NEED_RABBIT();
@@ -316,13 +323,16 @@ static void calls_heal_after_a_restart(void **state)
 	enum { COUNT = 1500 };
 	rig r = setup();
 	expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
-	outcome *o = start_many(&r, AO_BROKER_ENSURE, COUNT);
+	outcome *o = ao_xcalloc(COUNT, sizeof(*o));
+	start_more(&r, AO_BROKER_ENSURE, o, 0, COUNT / 2);
+	bed("pause", "rabbitmq"); /* how many are done by then is the machine's affair; those that come now it cannot answer */
+	start_more(&r, AO_BROKER_ENSURE, o, COUNT / 2, COUNT);
 	bed("kill", "rabbitmq");
 	size_t good = finish_many(&r, o, COUNT);
 	print_message("%zu of %d done before it died\n", good, COUNT);
 	expect(call(&r, AO_BROKER_INSPECT, QUEUE), -EIO, "BrokerUnreachable");
 	bed("start", "rabbitmq");
-	assert_true(good < COUNT);
+	assert_true(good <= COUNT / 2);
 	ao_broker_answer a = {.error = -EIO};
 	for (int i = 0; i < 100 && a.error; i++) {
 		a = call(&r, AO_BROKER_INSPECT, QUEUE);
@@ -330,7 +340,7 @@ static void calls_heal_after_a_restart(void **state)
 	}
 	expect(a, 0, "");
 	assert_true(a.exists);
-	assert_int_equal(finish_many(&r, start_many(&r, AO_BROKER_DELETE, COUNT), COUNT), COUNT);
+	all_go_well(&r, AO_BROKER_DELETE, COUNT);
 	assert_int_equal(ao_broker_get_stats(r.broker).connects, 2);
 	teardown(&r);
 }
@@ -348,13 +358,13 @@ static void a_lost_connection_is_made_up_for(void **state)
 	expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
 	rabbitmqctl("close_all_connections unit >/dev/null &"); /* it takes a while to start: there is work until it has struck */
 	for (int i = 0; i < ROUNDS && ao_broker_get_stats(r.broker).connects < 2; i++)
-		assert_int_equal(finish_many(&r, start_many(&r, AO_BROKER_ENSURE, COUNT), COUNT), COUNT);
+		all_go_well(&r, AO_BROKER_ENSURE, COUNT);
 	uint64_t connects = ao_broker_get_stats(r.broker).connects;
 	assert_int_equal(connects, 2);
 	rabbitmqctl("close_all_connections unit"); /* and without work */
 	run_for(r.loop, 200);
 	assert_false(ao_broker_get_stats(r.broker).connected);
-	assert_int_equal(finish_many(&r, start_many(&r, AO_BROKER_DELETE, COUNT), COUNT), COUNT);
+	all_go_well(&r, AO_BROKER_DELETE, COUNT);
 	assert_int_equal(ao_broker_get_stats(r.broker).connects, connects + 1);
 	teardown(&r);
 }
