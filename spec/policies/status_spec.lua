@@ -1,30 +1,12 @@
 --- status: what an actor's status says in each situation, from facts alone.
 local case = require 'case'
 local json = require 'json'
+local given = require 'situation'
 
-local bundle = case.bundle()
+local actor, deployment, pod, full = given.actor, given.deployment, given.pod, given.full
+local judge, condition = given.judge, given.condition
+
 local unmanaged = case.bundle { disableQueueManagement = 'true', transports = { rabbitmq = { enabled = true, config = { host = 'h' } } } }
-local NOW = '2026-01-02T03:04:05Z'
-
-local function actor(before, scaling, annotations)
-  return {
-    apiVersion = 'asya.sh/v1alpha1', kind = 'AsyncActor',
-    metadata = { name = 'a', namespace = 'ns', generation = 3, annotations = annotations },
-    spec = { transport = 'rabbitmq', scaling = scaling, workload = { template = {} } }, status = before,
-  }
-end
-
-local function deployment(replicas, status, generation)
-  return {
-    apiVersion = 'apps/v1', kind = 'Deployment',
-    metadata = { name = 'a', namespace = 'ns', creationTimestamp = '2026-01-01T00:00:00Z', generation = generation },
-    spec = { replicas = replicas }, status = status,
-  }
-end
-
-local function pod(name, status)
-  return { apiVersion = 'v1', kind = 'Pod', metadata = { name = name, namespace = 'ns' }, status = status }
-end
 
 local function waiting(container, reason, more)
   local status = { name = container, restartCount = 7, state = { waiting = { reason = reason, message = 'because' } } }
@@ -32,25 +14,6 @@ local function waiting(container, reason, more)
   return { phase = 'Pending', containerStatuses = json.array { status } }
 end
 
---- The status of a situation: { children, pods, outcome, actor, queues, bundle }.
-local function judge(s)
-  local outcome = s.outcome or {}
-  outcome.errors, outcome.changed = outcome.errors or json.array {}, outcome.changed or json.array {}
-  if not outcome.generation and not outcome.policy_error then outcome.generation = 3 end
-  local result = (s.bundle or bundle):status {
-    now = NOW, parent = s.actor or actor(s.before, s.scaling), children = json.array(s.children or {}),
-    related = json.array(s.pods or {}), queues = s.queues and json.array(s.queues), outcome = outcome,
-  }
-  return result.status, result.events, result.requeue_after, result.rolling_out
-end
-
-local function condition(status, kind)
-  for _, c in ipairs(status.conditions) do
-    if c.type == kind then return c end
-  end
-end
-
-local full = { replicas = 2, readyReplicas = 2, updatedReplicas = 2 }
 local none_ready = { replicas = 2, readyReplicas = 0, updatedReplicas = 2 }
 local bad_pod = { PodScheduled = 'Unschedulable' }
 
@@ -367,62 +330,6 @@ describe('status', function()
     assert.is_truthy(condition(status, 'DeadLetters').message:find('6 messages', 1, true))
     assert.equal(0, told(events))
     assert.is_nil(condition(seen(0, status), 'DeadLetters'))
-  end)
-
-  describe('of an actor whose runtime may hang', function()
-    --- A pod whose sidecar has run from and to then, and runs again; the runtime has been running since `runtime`.
-    local function pod_of(runtime, from, to, more)
-      more = more or {}
-      return pod('p', { phase = 'Running', conditions = json.array { { type = 'Ready', status = 'True' } }, containerStatuses = json.array {
-        { name = 'asya-runtime', restartCount = 0, state = { running = { startedAt = runtime } } },
-        { name = 'asya-sidecar', restartCount = 1, state = more.state or { running = { startedAt = more.again or to } },
-          lastState = { terminated = { exitCode = more.code or 1, startedAt = from, finishedAt = to } } } } })
-    end
-    local function seen(it, before, queue)
-      local status, events, again = judge { children = { deployment(2, full) }, pods = { it }, before = before, queues = queue and { queue } }
-      local told = 0
-      for _, event in ipairs(events) do told = told + (event.reason == 'RuntimeHung' and 1 or 0) end
-      return condition(status, 'RuntimeHung'), told, again, status
-    end
-    local EARLY, FROM, TO = '2026-01-02T02:00:00Z', '2026-01-02T02:50:00Z', '2026-01-02T03:00:00Z'
-
-    it('says so from what the kubelet says, once, and forgets it when the sidecar has not ended for three timeouts', function()
-      local c, told, again, status = seen(pod_of(EARLY, FROM, TO))
-      assert.same({ 'True', 'NoAnswer', 1 }, { c.status, c.reason, told })
-      for _, part in ipairs { 'pod p', 'exit code 1 at 2026-01-02T03:00:00Z', 'within 300 s', 'since 2026-01-02T02:00:00Z', 'kubectl delete pod p -n ns' } do
-        assert.is_truthy(c.message:find(part, 1, true), c.message)
-      end
-      assert.equal(900 - 245, again) -- NOW is 245 s after TO
-      local _, twice, _, after = seen(pod_of(EARLY, FROM, TO), status)
-      assert.equal(0, twice)
-      assert.equal(status.readySummary, after.readySummary)
-      assert.is_nil(seen(pod_of(EARLY, '2026-01-02T02:30:00Z', '2026-01-02T02:45:00Z'), status))
-    end)
-
-    it('says it while the sidecar waits to be started again, too', function()
-      assert.is_table(seen(pod_of(EARLY, FROM, TO, { state = { waiting = { reason = 'CrashLoopBackOff' } } })))
-    end)
-
-    it('says nothing of a sidecar that may have ended for want of its broker', function()
-      local function since(at_, truth)
-        return { conditions = json.array { { type = 'TransportReady', status = truth, reason = 'TransportValidated', lastTransitionTime = at_ } } }
-      end
-      local THERE <const>, GONE <const> = { name = 'asya-a', ready = true, reason = '', message = '' },
-        { name = 'asya-a', ready = false, reason = 'TransportUnreachable', message = 'refused' }
-      assert.is_table(seen(pod_of(EARLY, FROM, TO), since('2026-01-02T02:00:00Z', 'True'), THERE))
-      assert.is_nil(seen(pod_of(EARLY, FROM, TO), since('2026-01-02T02:59:00Z', 'False'), GONE))
-      assert.is_nil(seen(pod_of(EARLY, FROM, TO), since('2026-01-02T03:01:00Z', 'True'), THERE))
-    end)
-
-    local CASES = {
-      ['whose sidecar ended before a timeout could have run down'] = { EARLY, '2026-01-02T02:58:00Z', TO },
-      ['whose sidecar ended in another way'] = { EARLY, FROM, TO, { code = 137 } },
-      ['whose runtime was restarted since'] = { '2026-01-02T03:00:02Z', FROM, TO },
-      ['of which the server tells no times'] = { EARLY },
-    }
-    for what, at_ in pairs(CASES) do
-      it('says nothing of one ' .. what, function() assert.is_nil(seen(pod_of(table.unpack(at_, 1, 4)))) end)
-    end
   end)
 
   it('says nothing of the dead letters of a queue that the actor does not read any more', function()
