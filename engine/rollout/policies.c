@@ -402,6 +402,8 @@ static void watch_all(ao_policies *p)
 	p->named_maps = name ? watch(p, name, on_change) : NULL; /* no selector says "or" */
 }
 
+void ao_policies_allow(ao_policies *p) { p->with.forbidden = false; }
+
 void ao_policies_recall(ao_policies *p, ao_events *events, void (*fn)(void *arg), void *arg)
 {
 	p->events = events;
