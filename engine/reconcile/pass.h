@@ -66,6 +66,7 @@ typedef struct ao_parent {
 	bool rolling_out; /* the bundle said so when it was last asked, or its plan waits for something, or children are being replaced */
 	bool replacing;   /* some of the outdated ones are changed without anybody's doing, one after the other */
 	bool ready;       /* as its status said when the bundle was last asked */
+	bool unsaid;      /* ... or did not say: then it counts as ready */
 	bool unsure;      /* a write of its status got no answer: one is sent though nothing seems to differ */
 	uint64_t dropped; /* digest of what its status was to say beside, and the server did not keep; 0: nothing */
 	uint64_t dropped_ms; /* when it did not, monotonic */

@@ -389,7 +389,7 @@ bool ao_status_is_ready(const cJSON *status)
 	return holds && strcmp(holds, "True") == 0;
 }
 
-bool ao_status_denies_ready(const cJSON *status) { return ready_of(status) && !ao_status_is_ready(status); }
+bool ao_status_tells_ready(const cJSON *status) { return ready_of(status); }
 
 static bool reads_planned(const ao_pass *pass) { return pass->parent->settled && !pass->parent->rolling_out; }
 
@@ -453,7 +453,8 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	if (code < 0)
 		return report_broken_status(pass, object, err);
 	pass->parent->rolling_out = cJSON_IsTrue(ao_json_at(result, "rolling_out")) || pass->parent->waits || pass->parent->replacing;
-	pass->parent->ready = decorates || !ao_status_denies_ready(ao_json_at(result, "status"));
+	pass->parent->unsaid = !decorates && !ao_status_tells_ready(ao_json_at(result, "status"));
+	pass->parent->ready = decorates || pass->parent->unsaid || ao_status_is_ready(ao_json_at(result, "status"));
 	leave_queues(pass, object);
 	tell_plan(pass, object, result);
 	put_records(pass, object, result);
