@@ -15,6 +15,7 @@
 #define GONE_OF(plural)                                                                                                                    \
 	"{\"kind\":\"Status\",\"reason\":\"NotFound\",\"message\":\"no\",\"details\":{\"name\":\"a\",\"kind\":\"" plural "\"}}"
 #define GONE GONE_OF("things")
+#define NO_PAGE "404 page not found\n"
 #define FORBIDDEN "{\"kind\":\"Status\",\"reason\":\"Forbidden\",\"message\":\"may not get things\"}"
 #define DENIED "{\"kind\":\"Status\",\"reason\":\"Invalid\",\"message\":\"a webhook denied it\"}"
 #define CONFLICT "{\"kind\":\"Status\",\"reason\":\"Conflict\",\"message\":\"the resourceVersion is another one\"}"
@@ -44,6 +45,7 @@ typedef struct fixture {
 	const char *things, *others; /* what there is of a kind beside it, in a list */
 	bool denies;                 /* the deletion of children */
 	bool hides;                  /* what there is */
+	bool lacks;                  /* the kinds */
 	cJSON *told;                 /* of its status; NULL: nothing yet */
 	bool asked, tried, killed, listed, released, tells;
 } fixture;
@@ -73,7 +75,10 @@ static void answer_list(fixture *f, peer_conn *conn, const char *kind, const cha
 	ao_auto_str char *list =
 	    ao_xasprintf("{\"apiVersion\":\"v1\",\"kind\":\"%sList\",\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[%s]}", kind,
 			 items ? items : "");
-	peer_reply(conn, f->hides ? "403 Forbidden" : "200 OK", "", f->hides ? FORBIDDEN : list);
+	if (f->lacks)
+		peer_reply(conn, "404 Not Found", "", NO_PAGE);
+	else
+		peer_reply(conn, f->hides ? "403 Forbidden" : "200 OK", "", f->hides ? FORBIDDEN : list);
 }
 
 static void answer(peer_conn *conn, const char *request)
@@ -92,8 +97,8 @@ static void answer(peer_conn *conn, const char *request)
 		   strncmp(request, "GET /api/v1/namespaces/s/others/a", 33) == 0) {
 		f->asked = true;
 		peer_reply(conn, f->status, "", f->body);
-	} else if (strncmp(request, "GET /api/v1/things?", 19) == 0) {
-		peer_reply(conn, "404 Not Found", "", "404 page not found\n");
+	} else if (strncmp(request, "GET /api/v1/things?", 19) == 0 || strncmp(request, "GET /api/v1/others?", 19) == 0) {
+		peer_reply(conn, "404 Not Found", "", NO_PAGE);
 	} else if (strncmp(request, "GET /api/v1 ", 12) == 0) {
 		peer_reply(conn, "200 OK", "", "{\"kind\":\"APIResourceList\",\"resources\":[]}");
 	} else if (strncmp(request, "DELETE /api/v1/namespaces/s/things/moved", 40) == 0 && strstr(request, "\"resourceVersion\":\"7\"")) {
@@ -316,12 +321,28 @@ static void a_queue_goes_where_a_kind_of_the_plan_is_not_installed(void **state)
 {
 	(void)state;
 	fixture f;
-	begin_to_lead(&f, "404 Not Found", "404 page not found\n");
+	begin_to_lead(&f, "404 Not Found", NO_PAGE);
 	ao_world_start(f.o.world);
 	for (int turns = 0; turns < 300 && !ao_world_absent(f.o.world, &f.o.manifest->kinds[1]); turns++)
 		ao_loop_run_until(f.o.loop, &f.released, 10);
 	assert_true(ao_world_absent(f.o.world, &f.o.manifest->kinds[1]));
 	find(&f, "", "");
+	await_release(&f);
+	assert_true(deleted);
+	leave(&f);
+}
+
+/** It is uninstalled in the moment when it is looked through: that ends when the watch of it has asked the server what there is. */
+static void a_parent_may_go_though_a_kind_goes_just_then(void **state)
+{
+	(void)state;
+	fixture f;
+	begin_to_lead(&f, "404 Not Found", GONE);
+	f.lacks = true;
+	find(&f, "", "");
+	ao_loop_run_until(f.o.loop, &f.listed, 3000);
+	assert_false(f.released);
+	ao_world_start(f.o.world);
 	await_release(&f);
 	assert_true(deleted);
 	leave(&f);
@@ -507,6 +528,7 @@ int main(void)
 	    cmocka_unit_test(a_queue_stays_where_children_of_an_invalid_parent_may_work_on_it),
 	    cmocka_unit_test(a_queue_goes_with_an_invalid_parent_that_never_had_children_or_whose_we_have_deleted),
 	    cmocka_unit_test(a_queue_goes_where_a_kind_of_the_plan_is_not_installed),
+	    cmocka_unit_test(a_parent_may_go_though_a_kind_goes_just_then),
 	    cmocka_unit_test(a_parent_may_go_though_one_of_its_kinds_may_not_be_read),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
