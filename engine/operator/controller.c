@@ -25,6 +25,7 @@
 #define PIN_AGAIN_MS 5000 /* after the sandbox's clock has stopped the policies */
 #define QUEUE_HEALTH_MS 300000
 #define RESYNC_MS (10 * 3600 * 1000ull)
+#define SHUT_OUT_MS 30000
 
 struct ao_controller {
 	ao_controller_options with;
@@ -34,8 +35,9 @@ struct ao_controller {
 	ao_setting_namespaces *namespaces;
 	char *lease_name; /* the manifest's name of the lease, with our class */
 	ao_kube *kube;
-	ao_lease *lease;   /* NULL without leader election */
-	ao_rivals *rivals; /* as `lease` */
+	ao_lease *lease;        /* NULL without leader election */
+	ao_rivals *rivals;      /* as `lease` */
+	ao_later_answer *later; /* the record, when we were not allowed to read it; or NULL */
 	ao_policies *policies;
 	ao_manifest *manifest; /* everything here was made for it */
 	ao_events *events;
@@ -51,6 +53,30 @@ struct ao_controller {
 
 static void on_live(void *arg);
 static void on_manifest(void *arg);
+static bool may_write(void *arg);
+
+/** The record may be read now. What was done without it was done as at the first start; it goes on from what the record says. */
+static void on_record(void *arg, const cJSON *map)
+{
+	ao_controller *c = arg;
+	ao_resource parent = {0};
+	ao_auto_err ao_err *err = NULL;
+	const char *text = ao_json_str(map, "data", "record");
+	if (*c->with.stopping)
+		return;
+	ao_record_parent(text ? text : "", &parent);
+	bool same = !parent.kind || ao_manifest_one_kind(&parent, &c->parent);
+	ao_resource_clear(&parent);
+	if (!same) {
+		ao_err_set(&err, -EINVAL, "the record, which could not be read at the start, is of other parents");
+		c->with.on_end(c->with.arg, err);
+		return;
+	}
+	ao_info(AO_CORE, NULL, "policy ConfigMaps may be read now: going on from the record of what was live");
+	ao_policies_allow(c->policies);
+	if (may_write(c))
+		on_manifest(c);
+}
 
 static int prepare_policies(ao_controller *c, ao_err **reterr)
 {
@@ -61,7 +87,9 @@ static int prepare_policies(ao_controller *c, ao_err **reterr)
 	if (r < 0)
 		return r;
 	ao_auto_str char *name = ao_record_name(ao_load_scope(&c->load), ao_json_str(manifest, "component"));
-	r = ao_first_answer(c->with.loop, c->kube, c->with.config, c->with.namespace_, name, c->with.stopping, &forbidden, &record, reterr);
+	uint64_t patience_ms = c->with.shut_out_ms ? c->with.shut_out_ms : SHUT_OUT_MS;
+	r = ao_first_answer(c->with.loop, c->kube, c->with.config, c->with.namespace_, name, patience_ms, c->with.stopping, &forbidden,
+			    &record, reterr);
 	if (r < 0)
 		return r;
 	const char *text = ao_json_str(record, "data", "record");
@@ -84,6 +112,8 @@ static int prepare_policies(ao_controller *c, ao_err **reterr)
 		first->kinds[0].resource = (ao_resource){0};
 		c->load.parent = &c->parent;
 	}
+	if (r == 0 && forbidden)
+		c->later = ao_later_answer_new(c->with.loop, c->kube, c->with.namespace_, name, patience_ms, on_record, c);
 	return r;
 }
 
@@ -535,6 +565,7 @@ void ao_controller_free(ao_controller *c)
 	if (!c)
 		return;
 	end_leading(c);
+	ao_later_answer_free(c->later);
 	ao_policies_free(c->policies);
 	ao_setting_files_free(c->files);
 	ao_setting_namespaces_free(c->namespaces);

@@ -24,7 +24,8 @@ typedef struct ao_controller_options {
 	ao_recorder *recorder; /* of every plan; or NULL */
 	bool leader_elect;
 	size_t max_concurrent;
-	const bool *stopping;                         /* the process ends: nothing new is begun */
+	uint64_t shut_out_ms; /* so long a right to read the record is waited for, and then between looks for it; 0: 30 s */
+	const bool *stopping; /* the process ends: nothing new is begun */
 	void (*on_end)(void *arg, const ao_err *why); /* it cannot go on, and is to be freed, but not from inside the call */
 	void *arg;
 } ao_controller_options;

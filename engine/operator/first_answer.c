@@ -1,10 +1,12 @@
 /* first_answer.c -- one request after the other, with rests between them. */
 #include "operator/first_answer.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/backoff.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define LOOK_MS 100 /* between looks for signals, while there is no answer yet */
@@ -14,6 +16,7 @@
 typedef struct attempt {
 	bool done;
 	int error;
+	long status;
 	char *message;
 	cJSON *object;
 } attempt;
@@ -21,13 +24,12 @@ typedef struct attempt {
 static void on_answer(void *arg, const ao_kube_answer *answer)
 {
 	attempt *a = arg;
-	*a = (attempt){true, answer->error, ao_xstrdup(answer->message), NULL};
+	*a = (attempt){true, answer->error, answer->status, ao_xstrdup(answer->message), NULL};
 	if (!answer->error)
 		ao_json_parse(answer->body, answer->body_len, &a->object, NULL); /* who leads reads it once more, and says what is wrong */
 }
 
-static int try_once(ao_loop *loop, ao_kube *kube, const char *path, const ao_kube_object *object, const bool *stopping, char **ret_message,
-		    cJSON **ret)
+static attempt try_once(ao_loop *loop, ao_kube *kube, const char *path, const ao_kube_object *object, const bool *stopping)
 {
 	attempt a = {0};
 	ao_kube_call *call =
@@ -36,23 +38,30 @@ static int try_once(ao_loop *loop, ao_kube *kube, const char *path, const ao_kub
 		ao_loop_run_until(loop, &a.done, LOOK_MS);
 	if (!a.done) {
 		ao_kube_cancel(call);
-		return -EINTR;
+		return (attempt){.error = -EINTR};
 	}
-	*ret_message = a.message;
-	*ret = a.object;
-	return a.error;
+	return a;
+}
+
+/** Is that not the last word? Who is not known to the server at all can do nothing else either. */
+static bool is_passing(const attempt *a, bool patient)
+{
+	return ao_kube_is_passing(a->error) || a->status == 401 || (a->status == 403 && patient);
 }
 
 static int wait_for_answer(ao_loop *loop, ao_kube *kube, const ao_kubeconfig *config, const char *path, const ao_kube_object *object,
-			   const bool *stopping, char **ret_message, cJSON **ret)
+			   uint64_t patience_ms, const bool *stopping, char **ret_message, cJSON **ret)
 {
 	ao_auto_str char *said = NULL;
+	uint64_t began_ms = ao_mono_ms();
 	for (unsigned failures = 0;; failures++) {
-		int r = try_once(loop, kube, path, object, stopping, ret_message, ret);
-		if (!ao_kube_is_passing(r)) {
-			if (said && r != -EINTR)
+		attempt a = try_once(loop, kube, path, object, stopping);
+		*ret_message = a.message;
+		*ret = a.object;
+		if (!is_passing(&a, ao_mono_ms() - began_ms < patience_ms)) {
+			if (said && a.error != -EINTR)
 				ao_info(AO_CORE, NULL, "the API server answers");
-			return r;
+			return a.error;
 		}
 		if (!said || strcmp(said, *ret_message) != 0)
 			ao_warn(AO_CORE, NULL, "cannot use the API server %s (%s): %s; waiting for it. Check its address and credentials",
@@ -64,16 +73,17 @@ static int wait_for_answer(ao_loop *loop, ao_kube *kube, const ao_kubeconfig *co
 }
 
 int ao_first_answer(ao_loop *loop, ao_kube *kube, const ao_kubeconfig *config, const char *namespace_, const char *name,
-		    const bool *stopping, bool *ret_forbidden, cJSON **ret, ao_err **reterr)
+		    uint64_t patience_ms, const bool *stopping, bool *ret_forbidden, cJSON **ret, ao_err **reterr)
 {
 	ao_auto_str char *path = ao_resource_path(&ao_config_maps, namespace_, name, NULL), *message = NULL;
 	ao_kube_object object = {&ao_config_maps, namespace_, name, NULL};
-	int r = wait_for_answer(loop, kube, config, path, &object, stopping, &message, ret);
+	int r = wait_for_answer(loop, kube, config, path, &object, patience_ms, stopping, &message, ret);
 	if (r == -EPERM) {
-		ao_warn(AO_CORE, NULL,
-			"not allowed to read policy ConfigMaps in namespace %s, using the others; a restart will not know which policies "
-			"were live: %s",
-			namespace_, message);
+		ao_warn(
+		    AO_CORE, NULL,
+		    "not allowed to read policy ConfigMaps in namespace %s, using the others, until that is allowed; it is not known which "
+		    "policies were live: %s",
+		    namespace_, message);
 		*ret_forbidden = true;
 		return 0;
 	}
@@ -81,4 +91,68 @@ int ao_first_answer(ao_loop *loop, ao_kube *kube, const ao_kubeconfig *config, c
 		return r == -EINTR ? r : 0;
 	return ao_err_set(reterr, r, "cannot use the API server %s (%s): %s; check its address and credentials", config->server,
 			  config->source, message);
+}
+
+/* ---- later ---- */
+
+struct ao_later_answer {
+	ao_kube *kube;
+	char *namespace_, *name;
+	uint64_t pace_ms;
+	ao_timer *timer;
+	ao_kube_call *call;
+	void (*fn)(void *arg, const cJSON *map);
+	void *arg;
+};
+
+static void wait_on(ao_later_answer *later) { ao_timer_start(later->timer, later->pace_ms + ao_jitter_ms(later->pace_ms / 3)); }
+
+static void on_later(void *arg, const ao_kube_answer *answer)
+{
+	ao_later_answer *later = arg;
+	ao_auto_json cJSON *map = NULL;
+	later->call = NULL;
+	if (answer->error && answer->error != -ENOENT) {
+		wait_on(later);
+		return;
+	}
+	if (!answer->error)
+		ao_json_parse(answer->body, answer->body_len, &map, NULL);
+	later->fn(later->arg, map);
+}
+
+static void ask(void *arg)
+{
+	ao_later_answer *later = arg;
+	ao_auto_str char *path = ao_resource_path(&ao_config_maps, later->namespace_, later->name, NULL);
+	ao_kube_object object = {&ao_config_maps, later->namespace_, later->name, NULL};
+	later->call =
+	    ao_kube_send(later->kube, &(ao_kube_request){.method = "GET", .path = path, .object = object, .fn = on_later, .arg = later});
+}
+
+ao_later_answer *ao_later_answer_new(ao_loop *loop, ao_kube *kube, const char *namespace_, const char *name, uint64_t pace_ms,
+				     void (*fn)(void *arg, const cJSON *map), void *arg)
+{
+	ao_later_answer *later = ao_xcalloc(1, sizeof(*later));
+	*later = (ao_later_answer){.kube = kube,
+				   .namespace_ = ao_xstrdup(namespace_),
+				   .name = ao_xstrdup(name),
+				   .pace_ms = pace_ms,
+				   .timer = ao_timer_new(loop, ask, later),
+				   .fn = fn,
+				   .arg = arg};
+	wait_on(later);
+	return later;
+}
+
+void ao_later_answer_free(ao_later_answer *later)
+{
+	if (!later)
+		return;
+	if (later->call)
+		ao_kube_cancel(later->call);
+	ao_timer_free(later->timer);
+	free(later->namespace_);
+	free(later->name);
+	free(later);
 }

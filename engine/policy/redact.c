@@ -205,14 +205,25 @@ bool ao_redact_is_secret(const cJSON *object)
 	return api_version && kind && strcmp(api_version, "v1") == 0 && strcmp(kind, "Secret") == 0;
 }
 
+/** Puts what stands for the value of a Secret in its place. */
+static void hide(cJSON *value, const char *uid)
+{
+	ao_auto_secret char *salted = ao_xasprintf("%s/%s/%s", uid, value->string, value->valuestring);
+	char digest[AO_SHA256_HEX];
+	ao_sha256(salted, strlen(salted), digest);
+	ao_auto_str char *shown = ao_xasprintf(HIDDEN " %.*s", DIGITS, digest);
+	cJSON_SetValuestring(value, shown);
+}
+
 void ao_redact_secret(cJSON *object)
 {
+	const char *uid = ao_json_str(object, "metadata", "uid");
 	cJSON *value;
 	if (!ao_redact_is_secret(object))
 		return;
 	cJSON_ArrayForEach (value, ao_json_at(object, "data"))
 		if (cJSON_IsString(value))
-			cJSON_SetValuestring(value, HIDDEN);
+			hide(value, uid ? uid : "");
 	cJSON_Delete(cJSON_DetachItemFromObjectCaseSensitive(ao_json_at(object, "metadata", "annotations"), LAST_APPLIED));
 }
 

@@ -23,7 +23,11 @@ void ao_redact(ao_redaction *redaction, cJSON *tree);
 /** Takes the same values out of a tree that was made from the first one, wherever they stand in a text. */
 void ao_redact_traces(const ao_redaction *redaction, cJSON *tree);
 
-/** Of a Secret that policies are shown only the keys stay, each with "(hidden)". Any other object stays as it is. */
+/**
+ * Of a Secret that policies are shown only the keys stay, each with "(hidden) DIGEST": a plan that holds a checksum of what it is shown is
+ * another one when the value is.  The digest is the same for every operator at all times, or pods would be replaced at a restart; it is of
+ * the Secret's uid, too, so that nobody finds a value by trying who sees no more than such a checksum.  Any other object stays as it is.
+ */
 void ao_redact_secret(cJSON *object);
 
 /** Is this a Secret whose values policies are not shown? */

@@ -159,12 +159,12 @@ static void tell_trouble(ao_kept_queue *q, const char *trouble)
 static void tell_released(ao_kept_queue *q)
 {
 	ao_kept_queue *other = ao_queues_sharer(q);
-	ao_auto_str char *why = other ? ao_xasprintf("%s has it, too", other->owner->key)
+	ao_auto_str char *why = other ? ao_xasprintf("%s %s it, too", other->owner->key, ao_queues_is_one(q, other) ? "has" : "may have")
 				      : ao_xstrdup(q->drain->retained ? "it is to stay" : "it was not made by this operator");
 	ao_auto_str char *note = ao_xasprintf("queue %s stays at its broker: %s", q->name, why);
 	say(q, false, "QueueKept", note);
 	if (other && ao_whose_may_delete(&q->whose))
-		ao_queues_inherit(other);
+		ao_queues_inherit(other, q);
 }
 
 static void tell_gone(ao_kept_queue *q)
@@ -253,7 +253,8 @@ static bool has_shared_dead_letters(const ao_kept_queue *q)
 	const char *name = ao_json_str(q->want, "deadLetter", "name");
 	for (const ao_kept_queue *each = q->queues->first; name && each; each = each->after) {
 		const char *theirs = each == q ? NULL : ao_json_str(each->want, "deadLetter", "name");
-		if (theirs && strcmp(theirs, name) == 0 && strcmp(ao_access_place(each->access), ao_access_place(q->access)) == 0)
+		if (theirs && strcmp(theirs, name) == 0 &&
+		    ao_broker_may_be_one_place(ao_access_place(each->access), ao_access_place(q->access)))
 			return true;
 	}
 	return false;

@@ -22,12 +22,12 @@
 static void leave_shared(ao_kept_queue *q)
 {
 	ao_map *shared = q->queues->shared;
-	ao_kept_queue *head = q->shared_id ? ao_map_get(shared, q->shared_id) : NULL;
+	ao_kept_queue *head = ao_map_get(shared, q->name);
 	if (head == q) {
 		if (q->next_shared)
-			ao_map_put(shared, q->shared_id, q->next_shared);
+			ao_map_put(shared, q->name, q->next_shared);
 		else
-			ao_map_remove(shared, q->shared_id);
+			ao_map_remove(shared, q->name);
 	}
 	for (; head && head != q; head = head->next_shared)
 		if (head->next_shared == q) {
@@ -35,22 +35,32 @@ static void leave_shared(ao_kept_queue *q)
 			break;
 		}
 	q->next_shared = NULL;
-	free(q->shared_id);
-	q->shared_id = NULL;
+}
+
+bool ao_queues_is_one(const ao_kept_queue *q, const ao_kept_queue *other)
+{
+	return strcmp(ao_access_place(q->access), ao_access_place(other->access)) == 0;
+}
+
+/** Has the other one the same queue? Where it may be, nothing is taken away. */
+static bool may_be_one(const ao_kept_queue *q, const ao_kept_queue *other)
+{
+	return q != other && ao_broker_may_be_one_place(ao_access_place(q->access), ao_access_place(other->access));
 }
 
 ao_kept_queue *ao_queues_sharer(const ao_kept_queue *q)
 {
-	for (ao_kept_queue *each = ao_map_get(q->queues->shared, q->shared_id); each; each = each->next_shared)
-		if (each != q && each->verb != AO_BROKER_DELETE)
-			return each;
-	return NULL;
+	ao_kept_queue *found = NULL;
+	for (ao_kept_queue *each = ao_map_get(q->queues->shared, q->name); each; each = each->next_shared)
+		if (may_be_one(q, each) && each->verb != AO_BROKER_DELETE && !(found && ao_queues_is_one(q, found)))
+			found = each;
+	return found;
 }
 
 ao_kept_queue *ao_queues_drainer(const ao_kept_queue *q, bool waiting)
 {
-	for (ao_kept_queue *each = ao_map_get(q->queues->shared, q->shared_id); each; each = each->next_shared)
-		if (each != q && ao_queues_drains(each) && !(waiting && each->drain->replaced))
+	for (ao_kept_queue *each = ao_map_get(q->queues->shared, q->name); each; each = each->next_shared)
+		if (may_be_one(q, each) && ao_queues_drains(each) && !(waiting && each->drain->replaced))
 			return each;
 	return NULL;
 }
@@ -74,11 +84,10 @@ static void tell_shared(ao_kept_queue *q, const ao_kept_queue *other)
 
 static void join_shared(ao_kept_queue *q)
 {
-	q->shared_id = ao_xasprintf("%s %s", ao_access_place(q->access), q->name);
-	q->next_shared = ao_map_get(q->queues->shared, q->shared_id);
-	ao_map_put(q->queues->shared, q->shared_id, q);
+	q->next_shared = ao_map_get(q->queues->shared, q->name);
+	ao_map_put(q->queues->shared, q->name, q);
 	for (ao_kept_queue *each = q->next_shared; each; each = each->next_shared) {
-		if (each->owner == q->owner)
+		if (each->owner == q->owner || !ao_queues_is_one(q, each))
 			continue; /* by another way to the same broker */
 		tell_shared(each, q);
 		tell_shared(q, each);
@@ -295,11 +304,14 @@ static ao_queues_state state_of(ao_kept_queue *q, void (*fn)(void *arg), void *a
 	ao_kept_queue *other = q->verb == AO_BROKER_DELETE ? needed_by(q) : NULL;
 	if (other) {
 		ao_queues_stop(q);
-		if (!q->kept && other->owner != q->owner)
-			ao_queues_kept(q, false, ao_xasprintf("queue %s stays at its broker: %s has it, too", q->name, other->owner->key));
+		bool one = ao_queues_is_one(q, other);
+		if (!q->kept && (other->owner != q->owner || !one))
+			ao_queues_kept(q, false,
+				       ao_xasprintf("queue %s stays at its broker: %s %s it, too", q->name, other->owner->key,
+						    one ? "has" : "may have"));
 		if (ao_whose_may_delete(&q->whose))
-			ao_queues_inherit(other);
-		if (q->leaving)
+			ao_queues_inherit(other, q);
+		if (q->leaving && one)
 			ao_queues_unrecord(q);
 		return AO_QUEUES_DONE;
 	}

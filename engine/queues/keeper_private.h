@@ -48,8 +48,7 @@ struct ao_kept_queue {
 	bool told_left, told_shared;
 	ao_queue_drain *drain;      /* its messages go elsewhere; NULL: they do not */
 	bool drain_call;            /* `call` is one of the drain */
-	char *shared_id;            /* broker and name */
-	ao_kept_queue *next_shared; /* another parent's queue of the same id */
+	ao_kept_queue *next_shared; /* another queue of the same name, which may be at the same place */
 
 	ao_access_call *call;
 	ao_broker_verb asked;   /* verb of `call` */
@@ -79,7 +78,7 @@ struct ao_queues {
 	ao_queues_options with;
 	ao_brokers *brokers;
 	ao_map *owners; /* uid -> ao_queue_owner */
-	ao_map *shared; /* id -> the first ao_kept_queue of those that share this id */
+	ao_map *shared; /* name -> the first ao_kept_queue of those that have this name */
 	ao_kept_queue *first;
 	ao_kept_queue *first_waited; /* as many as there are passes, at most */
 	ao_timer *health;
@@ -87,7 +86,9 @@ struct ao_queues {
 	unsigned looking;       /* health: INSPECT calls in flight */
 };
 
-/** Another parent that has the same queue and keeps it, or NULL. */
+/** Is what they have at the same place for sure? They have one name. */
+bool ao_queues_is_one(const ao_kept_queue *q, const ao_kept_queue *other);
+/** Another parent that has the same queue and keeps it, or NULL. Where that may be, there is one, too. */
 ao_kept_queue *ao_queues_sharer(const ao_kept_queue *q);
 /** Another parent that empties the same queue, or NULL. @param waiting  only one whose pods may read it still */
 ao_kept_queue *ao_queues_drainer(const ao_kept_queue *q, bool waiting);
@@ -120,8 +121,8 @@ void ao_queues_recall_one(ao_kept_queue *q);
 bool ao_queues_saw(ao_kept_queue *q, const ao_broker_answer *answer);
 /** The queue is gone, or is not wanted any more: the parent's status need not remember it. */
 void ao_queues_unrecord(ao_kept_queue *q);
-/** Another parent goes that has the same queue: from now on the queue is this parent's. */
-void ao_queues_inherit(ao_kept_queue *q);
+/** Another parent goes that has the same queue: from now on the queue is this parent's. It is not where that only may be. */
+void ao_queues_inherit(ao_kept_queue *q, const ao_kept_queue *from);
 
 /* drains.c */
 /** Takes what a queue of a plan says of this: {into, lasting, deletion, quiet, patience}. */

@@ -209,9 +209,9 @@ void ao_queues_unrecord(ao_kept_queue *q)
 		cJSON_Delete(cJSON_DetachItemViaPointer(q->owner->records, record));
 }
 
-void ao_queues_inherit(ao_kept_queue *q)
+void ao_queues_inherit(ao_kept_queue *q, const ao_kept_queue *from)
 {
-	if (!ao_whose_inherit(&q->whose))
+	if (!ao_queues_is_one(q, from) || !ao_whose_inherit(&q->whose))
 		return;
 	note(q);
 	q->queues->with.on_change(q->queues->with.arg, q->owner->key, true);

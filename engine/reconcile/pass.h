@@ -66,6 +66,7 @@ typedef struct ao_parent {
 	bool rolling_out; /* the bundle said so when it was last asked, or its plan waits for something, or children are being replaced */
 	bool replacing;   /* some of the outdated ones are changed without anybody's doing, one after the other */
 	bool ready;       /* as its status said when the bundle was last asked */
+	bool unsaid;      /* ... or did not say: then it counts as ready */
 	bool unsure;      /* a write of its status got no answer: one is sent though nothing seems to differ */
 	uint64_t dropped; /* digest of what its status was to say beside, and the server did not keep; 0: nothing */
 	uint64_t dropped_ms; /* when it did not, monotonic */
@@ -245,8 +246,12 @@ int ao_reconciler_snapshot(const ao_reconciler *reconciler, const ao_object *par
 
 /** Asks the bundle for the plan and pushes the operations that carry it out. When nothing has changed it does nothing. */
 ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item);
-/** What the status is to say for operators after us, as settled.h has it; NULL when there is nothing to say. The caller frees. */
-char *ao_plan_settled(const ao_pass *pass, const ao_object *object);
+/**
+ * What the status is to say for operators after us, as settled.h has it: of a plan that was not carried out as a whole, only that there are
+ * more children by now.
+ * @param had  what it says; or NULL. @return NULL: there is nothing to say; the caller frees
+ */
+char *ao_plan_settled(const ao_pass *pass, const ao_object *object, const char *had);
 /** A digest of the status in the text of a parent, never 0, whatever is there. */
 uint64_t ao_plan_status_digest(ao_span parent);
 /** Has anything changed that the policies read for the plan, or has the time come that the plan named? */

@@ -127,14 +127,14 @@ static ao_settled settled_now(const ao_pass *pass, const ao_object *object, cons
 	return settled;
 }
 
-char *ao_plan_settled(const ao_pass *pass, const ao_object *object)
+char *ao_plan_settled(const ao_pass *pass, const ao_object *object, const char *had)
 {
 	ao_parent *parent = pass->parent;
+	ao_settled settled = settled_now(pass, object, parent->carried ? parent->carried : "", parent->schemas);
 	if (pass->held || !parent->settled || !parent->carried || parent->invalid || parent->policy_error || parent->outdated ||
 	    strcmp(parent->bundle, pass->plan.bundle) != 0 || parent->spec_digest != object->spec_digest ||
 	    !children_are_known(pass->reconciler, parent))
-		return NULL;
-	ao_settled settled = settled_now(pass, object, parent->carried, parent->schemas);
+		return had ? ao_settled_of_children(had, settled.child_count) : NULL;
 	ao_auto_str char *text = parent->beside ? ao_settled_text(&settled, parent->beside) : ao_xstrdup("");
 	return ao_settled_with_fields(text, &settled);
 }
@@ -466,7 +466,7 @@ static bool is_carried_out(const ao_pass *pass, const ao_object *object)
 	ao_auto_str char *carried = ao_object_text(object, manifest->digest_path),
 			 *settled = ao_object_text(object, manifest->settled_path);
 	ao_auto_str char *planned = print_digest(ao_plan_digest(pass->plan.tree));
-	return carried && strcmp(carried, planned) == 0 && !(settled && ao_settled_child_count(settled) > count_own(pass->plan.tree));
+	return carried && strcmp(carried, planned) == 0 && settled && ao_settled_child_count(settled) <= count_own(pass->plan.tree);
 }
 
 ao_op_result ao_op_plan_deletion(ao_pass *pass, const cJSON *item)

@@ -112,6 +112,7 @@ void ao_reconciler_finish(ao_pass *pass)
 				 .failed = failed || pass->outcome.blocked,
 				 .unsure = parent->unsure,
 				 .ready = parent->ready,
+				 .unsaid = parent->unsaid,
 				 .rolling_out = parent->rolling_out,
 				 .refused = parent->invalid || parent->policy_error};
 	parent->pass = NULL;

@@ -31,16 +31,17 @@ typedef struct ao_pass_report {
 	bool unsure;        /* the write of the status got no answer: it is not known what the status says */
 	bool rolling_out;   /* the bundle says that pods are still being replaced */
 	bool ready;         /* as the status says now */
+	bool unsaid;        /* ... or does not say: then it counts as ready */
 	bool refused;       /* the parent is invalid, or the policies failed on it */
 } ao_pass_report;
 
 /** Does the status of a parent say that it is ready? @param status  may be NULL */
 bool ao_status_is_ready(const cJSON *status);
 /**
- * Does it say that it is not?  Policies without a status never say either: whoever waited for one of theirs to be ready would wait in vain, so
- * it is ready when it has what it is to have.
+ * Does it say whether it is?  Policies without a status never do: whoever waited for one of theirs to be ready would wait in vain, so it counts
+ * as ready when it has what it is to have.
  */
-bool ao_status_denies_ready(const cJSON *status);
+bool ao_status_tells_ready(const cJSON *status);
 
 typedef struct ao_reconciler_options {
 	ao_loop *loop;

@@ -67,10 +67,23 @@ char *ao_settled_with_fields(const char *text, const ao_settled *settled)
 
 const char *ao_settled_fields(const char *text) { return strstr(text, FIELDS); }
 
-size_t ao_settled_child_count(const char *text)
+/** The digits behind the part about fields; NULL: there are none. */
+static const char *count_in(const char *text)
 {
 	const char *fields = ao_settled_fields(text), *count = fields ? strstr(fields, COUNT) : NULL;
-	return count ? strtoul(count + 1, NULL, 10) : 0;
+	return count ? count + strlen(COUNT) : NULL;
+}
+
+size_t ao_settled_child_count(const char *text)
+{
+	const char *count = count_in(text);
+	return count ? strtoul(count, NULL, 10) : SIZE_MAX;
+}
+
+char *ao_settled_of_children(const char *text, size_t count)
+{
+	const char *told = count_in(text);
+	return ao_settled_child_count(text) < count ? ao_xasprintf("%.*s%zu", (int)(told - text), text, count) : ao_xstrdup(text);
 }
 
 char *ao_settled_fits(const char *text, const ao_settled *settled)

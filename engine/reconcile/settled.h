@@ -56,7 +56,9 @@ char *ao_settled_text(const ao_settled *settled, const char *beside);
 char *ao_settled_with_fields(const char *text, const ao_settled *settled);
 /** The part about fields of a text of whatever origin; NULL: there is none. Borrowed. */
 const char *ao_settled_fields(const char *text);
-/** How many children that part is of; 0 also where none tells. */
+/** How many children that part is of; SIZE_MAX where none tells. */
 size_t ao_settled_child_count(const char *text);
+/** The same text, which tells of at least so many children where it tells of any. @return the caller frees */
+char *ao_settled_of_children(const char *text, size_t count);
 /** Does a text of whatever origin fit? @return its part that tells of objects, which the caller frees; NULL: it does not fit */
 char *ao_settled_fits(const char *text, const ao_settled *settled);

@@ -44,9 +44,10 @@ static cJSON *outcome_of(ao_pass *pass, const ao_object *object)
 		ao_json_set(outcome, "held", cJSON_CreateBool(true));
 	/* a digest is only worth keeping when all that it stands for was carried out */
 	bool carried = !pass->held && parent->settled && !parent->invalid && !parent->policy_error;
-	ao_auto_str char *rendered = pass->held ? ao_object_text(object, manifest->digest_path) : NULL;
+	bool stays = pass->held || object->deleting; /* one that goes was all that its status says, whatever is made for a hook finalize */
+	ao_auto_str char *rendered = stays ? ao_object_text(object, manifest->digest_path) : NULL;
 	ao_auto_str char *bundle = carried ? NULL : ao_object_text(object, manifest->bundle_path);
-	ao_json_set_str(outcome, "rendered_digest", pass->held ? rendered : carried ? parent->rendered : pass->plan.previous);
+	ao_json_set_str(outcome, "rendered_digest", stays ? rendered : carried ? parent->rendered : pass->plan.previous);
 	ao_json_set_str(outcome, "bundle_digest", carried ? pass->plan.bundle : bundle);
 	/* the parent may have been edited since its plan was made: that generation is the next pass's */
 	if (!pass->held && parent->settled && !parent->policy_error)
@@ -224,10 +225,13 @@ static void put_claim(const ao_pass *pass, const cJSON *before, cJSON *written)
 		ao_json_put_path(written, path, cJSON_Duplicate(claim, 1));
 }
 
-/** Does it say which fields of children were ours, and others are now? Most often it was we who restored something. */
+/** Does it say which fields of children were ours, or how many they were, and that is another thing now? Most often we restored something. */
 static bool is_past(const char *had, const char *now) { return strcmp(ao_settled_fields(had), ao_settled_fields(now)) != 0; }
 
-/** Adds what may spare an operator after us a plan, or a write. It is told with news, and is none unless it would cost that write. */
+/**
+ * Adds what may spare an operator after us a plan, or a write. It is told with news, and is none unless it would cost that write. Of one that
+ * goes it stays: who wants to know whether a child was let go of asks what there was before.
+ */
 static void put_settled(const ao_pass *pass, const ao_object *object, const cJSON *before, cJSON *written)
 {
 	char *const *path = pass->reconciler->manifest->settled_path;
@@ -236,9 +240,9 @@ static void put_settled(const ao_pass *pass, const ao_object *object, const cJSO
 		ao_json_put_path(written, path, cJSON_Duplicate(there, 1));
 	const char *had = cJSON_IsString(there) ? there->valuestring : NULL;
 	bool news = !ao_json_equal(ao_json_at(before, "status"), ao_json_at(written, "status"));
-	if (!path || !(news || (had && ao_settled_fields(had))))
+	if (!path || object->deleting || !(news || (had && ao_settled_fields(had))))
 		return;
-	ao_auto_str char *text = ao_plan_settled(pass, object);
+	ao_auto_str char *text = ao_plan_settled(pass, object, had);
 	if (text && (news || is_past(had, text)))
 		ao_json_put_path(written, path, cJSON_CreateString(text));
 }
@@ -385,7 +389,7 @@ bool ao_status_is_ready(const cJSON *status)
 	return holds && strcmp(holds, "True") == 0;
 }
 
-bool ao_status_denies_ready(const cJSON *status) { return ready_of(status) && !ao_status_is_ready(status); }
+bool ao_status_tells_ready(const cJSON *status) { return ready_of(status); }
 
 static bool reads_planned(const ao_pass *pass) { return pass->parent->settled && !pass->parent->rolling_out; }
 
@@ -449,7 +453,8 @@ ao_op_result ao_op_status(ao_pass *pass, const cJSON *item)
 	if (code < 0)
 		return report_broken_status(pass, object, err);
 	pass->parent->rolling_out = cJSON_IsTrue(ao_json_at(result, "rolling_out")) || pass->parent->waits || pass->parent->replacing;
-	pass->parent->ready = decorates || !ao_status_denies_ready(ao_json_at(result, "status"));
+	pass->parent->unsaid = !decorates && !ao_status_tells_ready(ao_json_at(result, "status"));
+	pass->parent->ready = decorates || pass->parent->unsaid || ao_status_is_ready(ao_json_at(result, "status"));
 	leave_queues(pass, object);
 	tell_plan(pass, object, result);
 	put_records(pass, object, result);

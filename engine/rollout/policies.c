@@ -146,13 +146,13 @@ static void see_parent(ao_policies *p, const ao_object *parent)
 	bool decorates = ao_world_manifest(p->world)->decorates; /* whether it is ready is not our doing */
 	ao_auto_str char *has = ao_xstrdup(decorates ? ao_has_of(p, parent) : cJSON_IsString(said) ? said->valuestring : NULL);
 	const cJSON *status = ao_json_at(tree, "status");
-	bool changed = note_parent(p, parent, tree, has ? has : "");
-	ao_machine_seen(p->machine,
-			&(ao_machine_parent){.key = parent->key,
-					     .has = has,
-					     .ready = decorates || (has ? !ao_status_denies_ready(status) : ao_status_is_ready(status)),
-					     .deleting = parent->deleting,
-					     .changed = changed});
+	bool unsaid = !decorates && has && !ao_status_tells_ready(status), changed = note_parent(p, parent, tree, has ? has : "");
+	ao_machine_seen(p->machine, &(ao_machine_parent){.key = parent->key,
+							 .has = has,
+							 .ready = decorates || unsaid || ao_status_is_ready(status),
+							 .unsaid = unsaid,
+							 .deleting = parent->deleting,
+							 .changed = changed});
 }
 
 void ao_policies_parent_changed(ao_policies *p, const char *key)
@@ -190,7 +190,8 @@ void ao_policies_on_pass(ao_policies *p, const ao_pass_report *report)
 							     .unsure = report->unsure,
 							     .refused = report->refused,
 							     .rolling_out = report->rolling_out,
-							     .ready = report->ready});
+							     .ready = report->ready,
+							     .unsaid = report->unsaid});
 	p->sweep = p->sweep || cJSON_GetArraySize(p->kinds); /* it may have taken the last object of a kind away */
 	ao_policies_turn_soon(p);
 }
@@ -401,6 +402,8 @@ static void watch_all(ao_policies *p)
 	p->records = watch(p, record, on_record_change);
 	p->named_maps = name ? watch(p, name, on_change) : NULL; /* no selector says "or" */
 }
+
+void ao_policies_allow(ao_policies *p) { p->with.forbidden = false; }
 
 void ao_policies_recall(ao_policies *p, ao_events *events, void (*fn)(void *arg), void *arg)
 {

@@ -28,7 +28,7 @@ typedef struct ao_policies_options {
 	const char *namespace_;
 	const ao_load_options *load;
 	ao_metrics *metrics;
-	bool forbidden;                 /* we are not allowed to read ConfigMaps here: what is in the binary and --policies serves */
+	bool forbidden;                 /* we may not read ConfigMaps here, yet: what is in the binary and --policies serves */
 	void (*on_live)(void *arg);     /* another bundle is live: it may want other shared objects that need no parent */
 	void (*on_manifest)(void *arg); /* the live bundle needs another world: call rest, recall, lead */
 	void *arg;
@@ -38,6 +38,8 @@ typedef struct ao_policies_options {
 int ao_policies_new(const ao_policies_options *options, ao_policies **ret, ao_err **reterr);
 void ao_policies_free(ao_policies *policies); /* NULL is fine */
 
+/** We may read ConfigMaps now: when the lease is won, or recall() is called again, they are read. */
+void ao_policies_allow(ao_policies *policies);
 /** Reads what a predecessor left, and loads the bundle that was live. `fn` is called once, from the loop. */
 void ao_policies_recall(ao_policies *policies, ao_events *events, void (*fn)(void *arg), void *arg);
 /** The manifest that the world is to be made for. @return as ao_manifest_read() */

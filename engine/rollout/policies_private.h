@@ -50,6 +50,7 @@ struct ao_policies {
 	ao_variant *basis;                         /* the world is made for its manifest */
 	ao_variant *heading;                       /* where parents were on their way to when the lease was won; or NULL */
 	cJSON *kinds;                              /* ... and for these, which policies declare; NULL: not known yet */
+	bool kinds_read;                           /* those of the record are among them */
 	ao_map *variants;                          /* digest -> ao_variant: those at hand */
 	char *record_name;                         /* of the ConfigMap */
 	ao_informer *maps, *canary_maps, *records; /* NULL: not begun, or we are not allowed to read ConfigMaps */

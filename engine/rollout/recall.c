@@ -44,8 +44,12 @@ static void read_record(ao_policies *p)
 	int r = text ? ao_record_read(text, &record, kept, &err) : 0;
 	if (r < 0 && !err)
 		ao_err_set(&err, r, "its text is not valid JSON");
-	if (!p->kinds) /* later they are our own business */
+	if (!p->kinds_read) { /* later they are our own business */
+		ao_auto_json cJSON *was = p->kinds;
 		p->kinds = ao_record_kinds(text ? text : "");
+		ao_manifest_add_kinds(p->kinds, was);
+		p->kinds_read = p->maps;
+	}
 	ao_has_recall(p, text);
 	ao_archive_adopt(p->archive, kept); /* even of a record that is wrong: what it names is not overwritten */
 	ao_rollout_record_clear(&p->record);

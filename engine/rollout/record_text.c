@@ -72,6 +72,7 @@ static cJSON *mover_json(const ao_rollout_mover *mover)
 	put_flag(json, "carriedOut", mover->done);
 	put_flag(json, "replacesPods", mover->slot);
 	put_flag(json, "wasReady", mover->was_ready);
+	put_flag(json, "saidReady", mover->said_ready);
 	return json;
 }
 
@@ -204,6 +205,7 @@ static int read_mover(const cJSON *json, ao_rollout_record *record, ao_err **ret
 	mover.done = cJSON_IsTrue(ao_json_at(json, "carriedOut"));
 	mover.slot = cJSON_IsTrue(ao_json_at(json, "replacesPods"));
 	mover.was_ready = cJSON_IsTrue(ao_json_at(json, "wasReady"));
+	mover.said_ready = cJSON_IsTrue(ao_json_at(json, "saidReady"));
 	ao_rollout_record_move(record, &mover);
 	return 0;
 }

@@ -2,8 +2,10 @@
 #include "base/log.h"
 #include "operator/controller.h"
 #include "serve/instruments.h"
+#include "test/patience.h"
 #include "test/test_kube_peer.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #define BUNDLE "policies/examples/greeting"
@@ -11,11 +13,22 @@
 #define OTHER "{\"apiVersion\":\"demo.example.com/v1\",\"kind\":\"Other\"}"
 #define EDIT "return require 'policy'.manifest { parent = 'demo.example.com/v1 Other', component = 'greeting-operator', children = {} }"
 
-static const char *parent; /* as the record says; NULL: there is none */
+#define SHUT_OUT_MS 300
+
+static const char *parent;    /* as the record says; NULL: there is none */
+static int refused, refusals; /* with which status, and how often, before it is shown; -1: always */
+static bool listed, ended;    /* the ConfigMaps; the controller */
 
 static void answer(peer_conn *conn, const char *request)
 {
 	ao_auto_json cJSON *map = cJSON_CreateObject();
+	listed = listed || strstr(request, "/namespaces/ops/configmaps?");
+	if (strstr(request, "/configmaps/greeting-operator-policies-live") && refusals) {
+		refusals -= refusals > 0;
+		ao_auto_str char *status = ao_xasprintf("%d Refused", refused);
+		peer_reply(conn, status, "", "{\"kind\":\"Status\",\"message\":\"no right\"}");
+		return;
+	}
 	if (!strstr(request, "/configmaps/greeting-operator-policies-live") || !parent) {
 		peer_reply(conn, "404 Not Found", "",
 			   "{\"kind\":\"Status\",\"code\":404,\"reason\":\"NotFound\",\"message\":\"no\",\"details\":{\"name\":\"greeting-"
@@ -35,8 +48,17 @@ static void answer(peer_conn *conn, const char *request)
 
 static void set_true(void *arg) { *(bool *)arg = true; }
 
-/** @return as ao_controller_start(); the caller frees `*ret_ready`, what /readyz says then */
-static int start(const char *of, const char *policies_dir, char **ret_ready, ao_err **reterr)
+static void on_end(void *arg, const ao_err *why)
+{
+	(void)arg, (void)why;
+	ended = true;
+}
+
+/**
+ * @param until  not NULL: what is to become true when the record may be read then
+ * @return as ao_controller_start(); the caller frees `*ret_ready`, what /readyz says then
+ */
+static int run(const char *of, const char *policies_dir, const bool *until, char **ret_ready, ao_err **reterr)
 {
 	played p;
 	ao_controller *controller = NULL;
@@ -45,6 +67,7 @@ static int start(const char *of, const char *policies_dir, char **ret_ready, ao_
 	ao_metrics *metrics = ao_metrics_new();
 	const ao_load_options load = {.bundle_dir = BUNDLE, .policies_dir = policies_dir};
 	parent = of;
+	listed = ended = false;
 	ao_log_setup(AO_LOG_ERROR, false);
 	ao_instruments_describe(metrics);
 	play(&p, answer, NULL);
@@ -56,12 +79,21 @@ static int start(const char *of, const char *policies_dir, char **ret_ready, ao_
 								    .namespace_ = "ops",
 								    .load = &load,
 								    .metrics = metrics,
-								    .leader_elect = true,
+								    .leader_elect = !until,
 								    .max_concurrent = 1,
-								    .stopping = &stopping},
+								    .shut_out_ms = until ? SHUT_OUT_MS : 0,
+								    .stopping = &stopping,
+								    .on_end = on_end},
 					   &controller, NULL),
 			 0);
 	int r = ao_controller_start(controller, reterr);
+	if (until) {
+		assert_int_equal(r, 0);
+		assert_false(listed);
+		refusals = 0;
+		if (!ao_loop_run_until(p.loop, until, patient_ms(20 * SHUT_OUT_MS)))
+			fail_msg("the record is never read");
+	}
 	ao_controller_ready(controller, &checks);
 	for (size_t i = 0; i < checks.count; i++)
 		if (strcmp(checks.items[i].name, "policies") == 0)
@@ -72,6 +104,11 @@ static int start(const char *of, const char *policies_dir, char **ret_ready, ao_
 	end_play(&p);
 	ao_metrics_free(metrics);
 	return r;
+}
+
+static int start(const char *of, const char *policies_dir, char **ret_ready, ao_err **reterr)
+{
+	return run(of, policies_dir, NULL, ret_ready, reterr);
 }
 
 static void parents_of_the_first_kind_are_not_left_behind(void **state)
@@ -109,11 +146,41 @@ static void policies_for_another_kind_leave_the_bundle_in_service(void **state)
 		fail_msg("it begins to work on others: %s", ready);
 }
 
+/** The authorizer of a server that has just started knows no rights yet; others are granted a moment after us. */
+static void a_record_that_is_refused_for_a_moment_is_waited_for(void **state)
+{
+	(void)state;
+	static const int STATUSES[] = {403, 401};
+	for (size_t i = 0; i < AO_LEN(STATUSES); i++) {
+		ao_auto_str char *ready = NULL;
+		refused = STATUSES[i];
+		refusals = 2;
+		if (start(OTHER, NULL, &ready, NULL) != -EINVAL)
+			fail_msg("after a %d it begins without a record", refused);
+	}
+}
+
+/** Nobody is served worse for that, but what is done meanwhile is not what the record says. */
+static void a_record_that_may_be_read_later_is_read_then(void **state)
+{
+	(void)state;
+	ao_auto_str char *ready = NULL, *other = NULL;
+	refused = 403;
+	refusals = -1;
+	run(GREETING, NULL, &listed, &ready, NULL);
+	assert_false(ended);
+	refusals = -1;
+	run(OTHER, NULL, &ended, &other, NULL);
+	assert_false(listed);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(parents_of_the_first_kind_are_not_left_behind),
 	    cmocka_unit_test(policies_for_another_kind_leave_the_bundle_in_service),
+	    cmocka_unit_test(a_record_that_is_refused_for_a_moment_is_waited_for),
+	    cmocka_unit_test(a_record_that_may_be_read_later_is_read_then),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

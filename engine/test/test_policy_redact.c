@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "policy/load.h"
 #include "policy/record.h"
+#include "policy/redact.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -114,12 +115,41 @@ static void the_plan_of_a_record_is_that_of_what_it_shows(void **state)
 	assert_string_equal(recorded, replayed);
 }
 
+/** What policies are shown of the value of a Secret. The caller frees it. */
+static char *shown(const char *uid, const char *key, const char *value)
+{
+	ao_auto_str char *text = ao_xasprintf("{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"s\",\"uid\":\"%s\"},"
+					      "\"data\":{\"%s\":\"%s\"}}",
+					      uid, key, value);
+	ao_auto_json cJSON *secret = cJSON_Parse(text);
+	ao_redact_secret(secret);
+	return ao_xstrdup(ao_json_at(secret, "data")->child->valuestring);
+}
+
+/** A checksum of a Secret in a template of pods replaces them when the value is another one, and at no other time. */
+static void another_value_of_a_secret_is_shown_as_another_one(void **state)
+{
+	(void)state;
+	ao_auto_str char *one = shown("u", "pw", "aHVzaA=="), *again = shown("u", "pw", "aHVzaA=="),
+			 *rotated = shown("u", "pw", "aHVzaDI="), *elsewhere = shown("v", "pw", "aHVzaA=="),
+			 *of_key = shown("u", "p", "waHVzaA==");
+	ao_auto_json cJSON *written = cJSON_CreateString(one);
+	assert_string_equal(one, again);
+	if (strcmp(one, rotated) == 0)
+		fail_msg("before and after a rotation policies are shown %s", one);
+	assert_string_not_equal(one, elsewhere); /* nobody finds out that two have the same one */
+	assert_string_not_equal(one, of_key);
+	assert_null(strstr(one, "aHVzaA"));
+	assert_true(ao_redact_is_hidden(written));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(nothing_that_may_be_a_secret_is_recorded),
 	    cmocka_unit_test(what_is_harmless_stays_and_equal_values_stay_equal),
 	    cmocka_unit_test(the_plan_of_a_record_is_that_of_what_it_shows),
+	    cmocka_unit_test(another_value_of_a_secret_is_shown_as_another_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,8 @@
 /**
  * test_queues_bench.h -- a keeper between parents and brokers that a test plays.
  *
- * The brokers are two tables of queues in this file, one for each `host`; a test holds back what it wants to come late.  What brokers do
+ * The brokers are two tables of queues in this file, one for each `host`, of which "h#1" is another name of "h", as of a cloud account that is
+ * named or not; a test holds back what it wants to come late.  What brokers do
  * with such calls is tested with real ones (test_transport_conformance.h).
  */
 #include "queues/keeper.h"
@@ -78,7 +79,7 @@ static inline int fake_make(ao_loop *loop, const cJSON *config, const cJSON *sec
 		return ao_err_set(reterr, -EINVAL, "host: makes no sense");
 	fake_broker *b = ao_xcalloc(1, sizeof(*b));
 	b->base.type = &ao_rabbitmq_type;
-	snprintf(b->host, sizeof(b->host), "%s", ao_json_str(config, "host"));
+	snprintf(b->host, sizeof(b->host), "%.*s", (int)strcspn(ao_json_str(config, "host"), "#"), ao_json_str(config, "host"));
 	*ret = &b->base;
 	return 0;
 }
@@ -119,7 +120,8 @@ static inline ao_broker_stats fake_stats(const ao_broker *broker)
 static inline char *fake_place(const cJSON *config)
 {
 	const char *host = ao_json_str(config, "host");
-	return strcmp(host, "?") == 0 ? NULL : ao_xstrdup(host);
+	size_t len = strcspn(host, "#");
+	return strcmp(host, "?") == 0 ? NULL : ao_xasprintf("%.*s %s", (int)len, host, host[len] ? host + len + 1 : "");
 }
 
 const ao_broker_type ao_rabbitmq_type = {"rabbitmq", fake_make, fake_free, fake_send, fake_cancel, fake_stats, fake_place};

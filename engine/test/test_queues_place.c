@@ -189,6 +189,59 @@ static void a_queue_stays_for_one_who_has_it_by_another_transport(void **state)
 	text = "{}";
 }
 
+/** The account of a cloud transport is given later, and is the one that it had: the queue is the same, and nobody can know that. */
+static void a_queue_whose_place_has_another_name_now_is_neither_made_anew_nor_lost(void **state)
+{
+	bench **b = (bench **)state;
+	read_it(*b, "a", "h", "q");
+	pass_time(*b, 20);
+	put("h", "q", 7);
+	read_in_another_life(b, "h#1");
+	assert_int_equal(find("h", "q")->messages, 7);
+	ao_auto_str char *status = status_of(*b, "a");
+	assert_non_null(strstr(status, "\"Actor\"")); /* where it was made */
+	delete_it(*b, "a", "h#1", "q");
+	pass_time(*b, 20);
+	assert_int_equal(lost, 0);
+	assert_non_null(find("h", "q"));
+	read_in_another_life(b, "h");
+	delete_it(*b, "a", "h", "q");
+	pass_time(*b, 20);
+	assert_null(find("h", "q"));
+}
+
+/** While an edit of the transport is on its way, another parent that has it by the other name reads it. */
+static void a_queue_stays_for_one_whose_place_has_another_name(void **state)
+{
+	bench **b = (bench **)state;
+	read_it(*b, "a", "h", "q");
+	pass_time(*b, 20);
+	read_it(*b, "b", "h#1", "q");
+	pass_time(*b, 20);
+	put("h", "q", 7);
+	delete_it(*b, "a", "h", "q");
+	pass_time(*b, 20);
+	assert_int_equal(lost, 0);
+}
+
+/** ... or the parent itself, whose transport is another one now. */
+static void a_queue_stays_for_one_who_has_left_it_for_another_name_of_its_place(void **state)
+{
+	bench **b = (bench **)state;
+	ao_object object = parent("a");
+	ao_auto_json cJSON *left = planned("h", "q", NULL), *read = planned("h#1", "q", NULL);
+	read_it(*b, "a", "h", "q");
+	pass_time(*b, 20);
+	ao_json_set_str(read, "transport", "next");
+	ao_json_set_str(left, "deletion", "DeleteIfEmpty");
+	ao_queues_want((*b)->queues, &object, read, AO_BROKER_ENSURE, NULL, NULL, NULL);
+	ao_queues_leave((*b)->queues, &object, left);
+	pass_time(*b, 20);
+	ao_queues_moved((*b)->queues, "a");
+	pass_time(*b, 50);
+	assert_non_null(find("h", "q"));
+}
+
 /** How often it was told that something is left, from here on. */
 static int told(int kept_fd, FILE *log)
 {
@@ -234,6 +287,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_status_that_was_pruned_makes_nobody_an_heir, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_stays_for_one_who_has_it_by_another_transport, begin, end),
 	    cmocka_unit_test_setup_teardown(each_place_that_is_left_is_told_of, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_whose_place_has_another_name_now_is_neither_made_anew_nor_lost, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_stays_for_one_whose_place_has_another_name, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_stays_for_one_who_has_left_it_for_another_name_of_its_place, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,10 @@
 	" validate = function(owner) if owner.spec.bad then return require 'policy'.invalid('spec.bad', 'no') end end,"                    \
 	" render = function(owner, ctx, plan) plan:add('thing', { apiVersion = 'v1', kind = 'Thing', metadata = { name = 'a' } }) end,"    \
 	" queues = function(owner, ctx, plan) plan:queue { name = 'q', transport = 't' } end }"
-#define GONE "{\"kind\":\"Status\",\"reason\":\"NotFound\",\"message\":\"no\",\"details\":{\"name\":\"a\",\"kind\":\"things\"}}"
+#define GONE_OF(plural)                                                                                                                    \
+	"{\"kind\":\"Status\",\"reason\":\"NotFound\",\"message\":\"no\",\"details\":{\"name\":\"a\",\"kind\":\"" plural "\"}}"
+#define GONE GONE_OF("things")
+#define NO_PAGE "404 page not found\n"
 #define FORBIDDEN "{\"kind\":\"Status\",\"reason\":\"Forbidden\",\"message\":\"may not get things\"}"
 #define DENIED "{\"kind\":\"Status\",\"reason\":\"Invalid\",\"message\":\"a webhook denied it\"}"
 #define CONFLICT "{\"kind\":\"Status\",\"reason\":\"Conflict\",\"message\":\"the resourceVersion is another one\"}"
@@ -23,6 +26,16 @@
 	"{\"apiVersion\":\"v1\",\"kind\":\"Thing\",\"metadata\":{\"name\":\"a\",\"namespace\":\"s\",\"uid\":\"u-a\","                      \
 	"\"managedFields\":[{\"manager\":\"m\",\"operation\":\"Apply\"}]}}"
 
+/** One child that is as it was made until somebody deletes it, and others that are left to finish. */
+#define KEEPS                                                                                                                              \
+	"return require 'policy'.define { name = 'p', kinds = { { apiVersion = 'v1', kind = 'Other', plural = 'others',"                   \
+	" update = 'OnDelete' } }, render = function(owner, ctx, plan) plan:add('other', { apiVersion = 'v1', kind = 'Other',"             \
+	" metadata = { name = 'a' }, spec = { n = 2 } })"                                                                                  \
+	" for _, child in ipairs(ctx.children) do if child.kind == 'Thing' then plan:keep(child) end end end,"                             \
+	" queues = function(owner, ctx, plan) plan:queue { name = 'q', transport = 't' } end }"
+#define WAITS                                                                                                                              \
+	"return require 'policy'.define { name = 'p', finalize_seconds = 60, finalize = function() return 'the backup' end,"               \
+	" status = function(owner, ctx, status) status.phase = 'Going' end }"
 #define BY_US "\"managedFields\":[{\"manager\":\"m\",\"operation\":\"Apply\"}]"
 
 typedef struct fixture {
@@ -32,7 +45,9 @@ typedef struct fixture {
 	const char *things, *others; /* what there is of a kind beside it, in a list */
 	bool denies;                 /* the deletion of children */
 	bool hides;                  /* what there is */
-	bool asked, tried, killed, listed, released;
+	bool lacks;                  /* the kinds */
+	cJSON *told;                 /* of its status; NULL: nothing yet */
+	bool asked, tried, killed, listed, released, tells;
 } fixture;
 
 static bool deleted; /* the queue */
@@ -60,7 +75,10 @@ static void answer_list(fixture *f, peer_conn *conn, const char *kind, const cha
 	ao_auto_str char *list =
 	    ao_xasprintf("{\"apiVersion\":\"v1\",\"kind\":\"%sList\",\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[%s]}", kind,
 			 items ? items : "");
-	peer_reply(conn, f->hides ? "403 Forbidden" : "200 OK", "", f->hides ? FORBIDDEN : list);
+	if (f->lacks)
+		peer_reply(conn, "404 Not Found", "", NO_PAGE);
+	else
+		peer_reply(conn, f->hides ? "403 Forbidden" : "200 OK", "", f->hides ? FORBIDDEN : list);
 }
 
 static void answer(peer_conn *conn, const char *request)
@@ -70,11 +88,17 @@ static void answer(peer_conn *conn, const char *request)
 		answer_list(f, conn, "Thing", f->things);
 	} else if (strncmp(request, "GET /api/v1/namespaces/s/others?", 32) == 0) {
 		answer_list(f, conn, "Other", f->others);
-	} else if (strncmp(request, "GET /api/v1/namespaces/s/things/a", 33) == 0) {
+	} else if (strncmp(request, "PATCH ", 6) == 0 && strstr(request, "/owners/a/status")) {
+		cJSON_Delete(f->told);
+		f->told = cJSON_Parse(strstr(request, "\r\n\r\n"));
+		f->tells = true;
+		peer_abort(conn);
+	} else if (strncmp(request, "GET /api/v1/namespaces/s/things/a", 33) == 0 ||
+		   strncmp(request, "GET /api/v1/namespaces/s/others/a", 33) == 0) {
 		f->asked = true;
 		peer_reply(conn, f->status, "", f->body);
-	} else if (strncmp(request, "GET /api/v1/things?", 19) == 0) {
-		peer_reply(conn, "404 Not Found", "", "404 page not found\n");
+	} else if (strncmp(request, "GET /api/v1/things?", 19) == 0 || strncmp(request, "GET /api/v1/others?", 19) == 0) {
+		peer_reply(conn, "404 Not Found", "", NO_PAGE);
 	} else if (strncmp(request, "GET /api/v1 ", 12) == 0) {
 		peer_reply(conn, "200 OK", "", "{\"kind\":\"APIResourceList\",\"resources\":[]}");
 	} else if (strncmp(request, "DELETE /api/v1/namespaces/s/things/moved", 40) == 0 && strstr(request, "\"resourceVersion\":\"7\"")) {
@@ -94,21 +118,23 @@ static void answer(peer_conn *conn, const char *request)
 	}
 }
 
-static void begin_to_lead(fixture *f, const char *status, const char *body)
+static void begin_with_policy(fixture *f, const char *policy, const char *status, const char *body)
 {
 	*f = (fixture){.status = status, .body = body};
 	deleted = false;
-	begin(&f->o, POLICY, NULL);
+	begin(&f->o, policy, NULL);
 	peer_start(&f->peer, f->o.loop, answer, f);
 	f->o.config.server = ao_xasprintf("http://127.0.0.1:%d", f->peer.port);
 }
+
+static void begin_to_lead(fixture *f, const char *status, const char *body) { begin_with_policy(f, POLICY, status, body); }
 
 /** One that is to go. */
 static void find(fixture *f, const char *spec, const char *status)
 {
 	ao_auto_str char *text =
 	    ao_xasprintf("{\"metadata\":{\"name\":\"a\",\"namespace\":\"s\",\"uid\":\"u\",\"generation\":1,\"resourceVersion\":\"5\","
-			 "\"deletionTimestamp\":\"2026-01-01T00:00:00Z\",\"finalizers\":[\"test.io/f\"]},\"spec\":{%s},\"status\":{%s}}",
+			 "\"deletionTimestamp\":\"2999-01-01T00:00:00Z\",\"finalizers\":[\"test.io/f\"]},\"spec\":{%s},\"status\":{%s}}",
 			 spec, status);
 	hold(&f->o, "Owner", text);
 	ao_reconciler_parent_changed(f->o.reconciler, "s/a");
@@ -133,6 +159,7 @@ static void leave(fixture *f)
 	peer_stop(&f->peer);
 	end(&f->o);
 	peer_free(&f->peer);
+	cJSON_Delete(f->told);
 }
 
 static void a_queue_stays_with_a_child_that_was_let_go(void **state)
@@ -294,12 +321,28 @@ static void a_queue_goes_where_a_kind_of_the_plan_is_not_installed(void **state)
 {
 	(void)state;
 	fixture f;
-	begin_to_lead(&f, "404 Not Found", "404 page not found\n");
+	begin_to_lead(&f, "404 Not Found", NO_PAGE);
 	ao_world_start(f.o.world);
 	for (int turns = 0; turns < 300 && !ao_world_absent(f.o.world, &f.o.manifest->kinds[1]); turns++)
 		ao_loop_run_until(f.o.loop, &f.released, 10);
 	assert_true(ao_world_absent(f.o.world, &f.o.manifest->kinds[1]));
 	find(&f, "", "");
+	await_release(&f);
+	assert_true(deleted);
+	leave(&f);
+}
+
+/** It is uninstalled in the moment when it is looked through: that ends when the watch of it has asked the server what there is. */
+static void a_parent_may_go_though_a_kind_goes_just_then(void **state)
+{
+	(void)state;
+	fixture f;
+	begin_to_lead(&f, "404 Not Found", GONE);
+	f.lacks = true;
+	find(&f, "", "");
+	ao_loop_run_until(f.o.loop, &f.listed, 3000);
+	assert_false(f.released);
+	ao_world_start(f.o.world);
 	await_release(&f);
 	assert_true(deleted);
 	leave(&f);
@@ -365,6 +408,75 @@ static void a_queue_stays_with_a_child_that_was_kept_and_then_let_go(void **stat
 	leave(&f);
 }
 
+/** What its status says when an operator has carried out another plan than that of one child, and has let another one finish. */
+static char *carried_out_but_for_one(void)
+{
+	fixture f;
+	ao_auto_str char *settled = ao_settled_with_fields("", &(ao_settled){.child_count = 1});
+	ao_auto_str char *before = ao_xasprintf("\"rendered\":\"0123456789abcdef\",\"settled\":\"%s\"", settled);
+	begin_with_policy(&f, KEEPS, "404 Not Found", GONE);
+	hold(&f.o, "Other", "{\"metadata\":{\"name\":\"a\",\"namespace\":\"s\",\"uid\":\"u-a\"," OWNED "},\"spec\":{\"n\":1}}");
+	hold_child(&f.o, "old-a", "");
+	hold_parent(&f.o, "", before);
+	assert_non_null(look(&f.o)->outdated);
+	assert_true(ao_loop_run_until(f.o.loop, &f.tells, patient_ms(3000)));
+	const char *rendered = ao_json_str(f.told, "status", "rendered"), *now = ao_json_str(f.told, "status", "settled");
+	assert_non_null(rendered);
+	char *status = ao_xasprintf("\"rendered\":\"%s\",\"settled\":\"%s\"", rendered, now ? now : settled);
+	leave(&f);
+	return status;
+}
+
+/** While another child is not as it is wanted, the status says nothing of how its children are, but how many they are is told. */
+static void a_queue_stays_with_a_child_that_was_kept_beside_one_that_is_outdated(void **state)
+{
+	(void)state;
+	fixture f;
+	ao_auto_str char *status = carried_out_but_for_one();
+	begin_with_policy(&f, KEEPS, "404 Not Found", GONE_OF("others"));
+	f.things = "{\"metadata\":{\"name\":\"old-a\"," BY_US "}}";
+	find(&f, "", status);
+	await_release(&f);
+	if (deleted)
+		fail_msg("the queue was deleted, and a child that was let go works on it");
+	leave(&f);
+}
+
+/** An operator before us told of the plan alone. */
+static void a_queue_stays_with_a_child_that_was_let_go_where_nobody_has_counted_them(void **state)
+{
+	(void)state;
+	ao_auto_str char *status = carried_out(1);
+	static const char *const CUT[] = {"/1", ",\"settled\""};
+	for (size_t i = 0; i < AO_LEN(CUT); i++) {
+		fixture f;
+		char *at = strstr(status, CUT[i]);
+		assert_non_null(at);
+		snprintf(at, 2, "%s", i ? "" : "\"");
+		begin_to_lead(&f, "404 Not Found", GONE);
+		f.things = "{\"metadata\":{\"name\":\"old-a\"," BY_US "}}";
+		find(&f, "", status);
+		await_release(&f);
+		if (deleted)
+			fail_msg("the queue was deleted, and a child that was let go works on it");
+		leave(&f);
+	}
+}
+
+/** Policies that want something done first may wait so long that another operator takes over: it asks the status what was there. */
+static void the_status_of_one_that_goes_says_what_was_carried_out_before(void **state)
+{
+	(void)state;
+	fixture f;
+	begin_with_policy(&f, WAITS, "404 Not Found", GONE);
+	find(&f, "", "\"rendered\":\"0123456789abcdef\",\"settled\":\"=0123456789abcdef/2\"");
+	assert_true(ao_loop_run_until(f.o.loop, &f.tells, patient_ms(3000)));
+	assert_string_equal(ao_json_str(f.told, "status", "phase"), "Going");
+	assert_null(ao_json_at(f.told, "status", "rendered"));
+	assert_null(ao_json_at(f.told, "status", "settled"));
+	leave(&f);
+}
+
 static void a_parent_may_go_though_nobody_may_look_for_what_was_let_go(void **state)
 {
 	(void)state;
@@ -408,11 +520,15 @@ int main(void)
 	    cmocka_unit_test(a_queue_goes_though_others_have_children_that_were_let_go),
 	    cmocka_unit_test(nobody_looks_for_children_that_were_let_go_where_we_have_seen_them_go),
 	    cmocka_unit_test(a_queue_stays_with_a_child_that_was_kept_and_then_let_go),
+	    cmocka_unit_test(a_queue_stays_with_a_child_that_was_kept_beside_one_that_is_outdated),
+	    cmocka_unit_test(a_queue_stays_with_a_child_that_was_let_go_where_nobody_has_counted_them),
+	    cmocka_unit_test(the_status_of_one_that_goes_says_what_was_carried_out_before),
 	    cmocka_unit_test(nobody_looks_for_children_that_were_let_go_where_the_plan_is_what_was_carried_out),
 	    cmocka_unit_test(a_parent_may_go_though_nobody_may_look_for_what_was_let_go),
 	    cmocka_unit_test(a_queue_stays_where_children_of_an_invalid_parent_may_work_on_it),
 	    cmocka_unit_test(a_queue_goes_with_an_invalid_parent_that_never_had_children_or_whose_we_have_deleted),
 	    cmocka_unit_test(a_queue_goes_where_a_kind_of_the_plan_is_not_installed),
+	    cmocka_unit_test(a_parent_may_go_though_a_kind_goes_just_then),
 	    cmocka_unit_test(a_parent_may_go_though_one_of_its_kinds_may_not_be_read),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

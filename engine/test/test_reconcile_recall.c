@@ -11,7 +11,7 @@ static char *record_of(const operator_ *o, const ao_parent *parent)
 	const ao_object *object = ao_store_get(ao_world_parents(o->world), "s/a");
 	ao_pass pass = {.reconciler = o->reconciler, .parent = (ao_parent *)parent};
 	snprintf(pass.plan.bundle, sizeof(pass.plan.bundle), "%s", ao_bundle_digest(o->bundle));
-	ao_auto_str char *settled = ao_plan_settled(&pass, object);
+	ao_auto_str char *settled = ao_plan_settled(&pass, object, NULL);
 	return settled ? ao_xasprintf("\"rendered\":\"%s\",\"settled\":\"%s\"", parent->carried, settled) : NULL;
 }
 

@@ -1,185 +1,5 @@
 /* The ways that an edit can go, one by one, with a driver that answers at once. */
-#include "base/err.h"
-#include "base/mem.h"
-#include "rollout/machine/machine.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#define PARENTS 6
-
-static const char *const KEYS[PARENTS] = {"n/a", "n/b", "n/c", "n/d", "n/e", "n/f"};
-
-/** What the driver has, and what it has heard. */
-typedef struct driver {
-	ao_machine *machine;
-	ao_rollout_record record;
-	bool recorded, deaf, slow; /* deaf: writes are not answered; slow: cases are not */
-	uint64_t writing, now;
-	bool birds[PARENTS]; /* for whom a canary is */
-	bool alike;          /* bundles make the same pods */
-	const char *missing; /* cannot be loaded */
-	const char *raises;  /* on n/a */
-	char said[4096];
-} driver;
-
-static bool selects(void *arg, const char *selection, const char *key)
-{
-	const driver *d = arg;
-	return strcmp(selection, "all") == 0 || (strcmp(selection, "birds") == 0 && d->birds[key[2] - 'a']) || strcmp(selection, key) == 0;
-}
-
-static void say(driver *d, const ao_task *task)
-{
-	static const char *const NEWS[] = {"accepted", "awaited", "refused", "live", "back", "reverted", "failed", "slow", "missing"};
-	size_t at = strlen(d->said);
-	snprintf(d->said + at, sizeof(d->said) - at, "%s%s %s%s%s\n", task->track == AO_ROLLOUT_CANARY ? "canary " : "", NEWS[task->news],
-		 task->digest ? task->digest : "nothing", task->key ? " " : "", task->key ? task->key : "");
-}
-
-static void written(driver *d)
-{
-	uint64_t version = d->writing;
-	d->writing = 0;
-	ao_rollout_record_clear(&d->record);
-	ao_machine_record(d->machine, &d->record);
-	d->recorded = true;
-	ao_machine_written(d->machine, version, true);
-}
-
-static void check(driver *d, const ao_task *task)
-{
-	bool raises = d->raises && strcmp(task->digest, d->raises) == 0 && strcmp(task->key, "n/a") == 0;
-	ao_machine_checked(d->machine, task->track, task->key, task->digest,
-			   &(ao_machine_check){raises ? AO_VERDICT_WRONG : AO_VERDICT_GOOD, "x.lua:1", !d->alike, false});
-}
-
-static void drive(driver *d)
-{
-	for (ao_task task; ao_machine_next(d->machine, &task);) {
-		if (task.kind == AO_TASK_LOAD) {
-			bool gone = d->missing && strcmp(task.digest, d->missing) == 0;
-			ao_machine_loaded(d->machine, task.digest, gone ? AO_VERDICT_WRONG : AO_VERDICT_GOOD, "not kept");
-		} else if (task.kind == AO_TASK_CASES && !d->slow) {
-			ao_machine_cased(d->machine, task.track, task.digest, AO_VERDICT_GOOD, NULL);
-		} else if (task.kind == AO_TASK_CHECK) {
-			check(d, &task);
-		} else if (task.kind == AO_TASK_SAY) {
-			say(d, &task);
-		} else if (task.kind == AO_TASK_WRITE) {
-			d->writing = task.version;
-			if (!d->deaf)
-				written(d);
-		}
-	}
-}
-
-static const ao_machine_settings TWO = {.max_restarting = 2, .max_failed = 1, .ready_ms = 10000};
-
-static void see(driver *d, int i, const char *has, bool ready)
-{
-	ao_machine_seen(d->machine, &(ao_machine_parent){.key = KEYS[i], .has = has, .ready = ready});
-	drive(d);
-}
-
-static void want(driver *d, const char *main, const char *canary, const char *selection)
-{
-	ao_rollout_choice choices[] = {{(char *)main, NULL}, {(char *)canary, (char *)selection}};
-	ao_machine_want(d->machine, &choices[0], &choices[1]);
-	drive(d);
-}
-
-/** A machine over parents that have these bundles, and what the predecessor wrote. */
-static void lead(driver *d, ao_machine_settings settings, const char *const *has, const char *main, const char *canary,
-		 const char *selection)
-{
-	ao_machine_options options = {.settings = settings, .fallback = "built-in", .selects = selects, .arg = d};
-	ao_machine_free(d->machine);
-	d->machine = ao_machine_new(&options, d->recorded ? &d->record : NULL);
-	d->writing = 0;
-	d->said[0] = '\0';
-	ao_machine_tick(d->machine, d->now);
-	for (int i = 0; i < PARENTS; i++)
-		see(d, i, has[i], true);
-	want(d, main, canary, selection);
-	ao_machine_synced(d->machine);
-	drive(d);
-}
-
-static void end(driver *d)
-{
-	ao_machine_free(d->machine);
-	ao_rollout_record_clear(&d->record);
-}
-
-static const char *const NONE[PARENTS];
-static const char *const A[PARENTS] = {"a", "a", "a", "a", "a", "a"};
-
-/** Everybody has `a`, and that is written. */
-static void begin(driver *d, ao_machine_settings settings)
-{
-	*d = (driver){.now = 1000, .birds = {true, true}};
-	d->record.tracks[AO_ROLLOUT_MAIN].live.digest = ao_xstrdup("a");
-	ao_rollout_record_revise(&d->record, "a");
-	d->recorded = true;
-	lead(d, settings, A, "a", NULL, NULL);
-	assert_string_equal(d->said, "");
-}
-
-static const char *serves(const driver *d, int i)
-{
-	const char *digest = ao_machine_serves(d->machine, KEYS[i]);
-	return digest ? digest : "";
-}
-
-/** "aabb..": the last letter of what serves each; '-' for nobody. */
-static const char *all(const driver *d)
-{
-	static char text[PARENTS + 1];
-	for (int i = 0; i < PARENTS; i++) {
-		const char *digest = serves(d, i);
-		text[i] = *digest ? digest[strlen(digest) - 1] : '-';
-	}
-	return text;
-}
-
-static unsigned count(const driver *d, char letter)
-{
-	unsigned n = 0;
-	for (const char *at = all(d); *at; at++)
-		n += *at == letter;
-	return n;
-}
-
-static void report(driver *d, int i, bool ready)
-{
-	ao_machine_reported(
-	    d->machine,
-	    &(ao_machine_report){.key = KEYS[i], .bundle = serves(d, i), .carried = true, .rolling_out = !ready, .ready = ready});
-	drive(d);
-}
-
-/** A pass for each, whose pods are ready at once but for those that `broken` serves. */
-static void pass_all(driver *d, const char *broken)
-{
-	for (int i = 0; i < PARENTS; i++)
-		if (*serves(d, i))
-			report(d, i, !broken || strcmp(serves(d, i), broken) != 0);
-}
-
-static void wait(driver *d, uint64_t ms)
-{
-	for (uint64_t until = d->now + ms; d->now < until;) {
-		d->now += 250;
-		ao_machine_tick(d->machine, d->now);
-		drive(d);
-	}
-}
+#include "test/test_rollout_driver.h"
 
 /* ---- forwards ---- */
 
@@ -301,6 +121,52 @@ static void a_newer_edit_takes_the_place_of_one_under_way(void **state)
 }
 
 /* ---- back ---- */
+
+/** Or it would be through with everybody in a second, and replace all pods at once. */
+static void who_does_not_say_any_more_whether_he_is_ready_is_waited_for(void **state)
+{
+	(void)state;
+	for (int lives = 1; lives <= 2; lives++) {
+		driver d;
+		begin(&d, TWO);
+		want(&d, "b", NULL, NULL);
+		d.unsaid = true;
+		pass_all(&d, NULL);
+		if (lives == 2)
+			lead(&d, TWO, (const char *const[]){"b", "b", "a", "a", "a", "a"}, "b", NULL, NULL);
+		pass_all(&d, NULL);
+		assert_string_equal(all(&d), "bbaaaa");
+		wait(&d, 10000);
+		assert_non_null(strstr(d.said, "failed b n/a\nfailed b n/b\nback b\n"));
+		d.unsaid = false;
+		pass_all(&d, NULL);
+		assert_string_equal(all(&d), "aaaaaa");
+		end(&d);
+	}
+}
+
+/** Policies without a status: the pods of theirs are nobody's to wait for. So are those of an edit that was let through all the same. */
+static void who_never_said_whether_he_is_ready_is_ready_when_he_has_it(void **state)
+{
+	(void)state;
+	driver d;
+	ao_machine_settings lenient = TWO;
+	lenient.max_failed = PARENTS;
+	begin(&d, lenient);
+	want(&d, "b", NULL, NULL);
+	d.unsaid = true;
+	for (int i = 0; i < PARENTS / 2; i++) {
+		pass_all(&d, NULL);
+		wait(&d, 10250);
+	}
+	assert_string_equal(all(&d), "bbbbbb");
+	assert_non_null(strstr(d.said, "live b"));
+	want(&d, "c", NULL, NULL);
+	for (int i = 0; i < PARENTS / 2; i++)
+		pass_all(&d, NULL);
+	assert_string_equal(all(&d), "cccccc");
+	end(&d);
+}
 
 static void what_fails_goes_back_at_the_same_pace_and_is_not_tried_again(void **state)
 {
@@ -582,6 +448,8 @@ int main(void)
 	    cmocka_unit_test(who_is_new_gets_what_is_live_first),
 	    cmocka_unit_test(a_newer_edit_takes_the_place_of_one_under_way),
 	    cmocka_unit_test(what_fails_goes_back_at_the_same_pace_and_is_not_tried_again),
+	    cmocka_unit_test(who_does_not_say_any_more_whether_he_is_ready_is_waited_for),
+	    cmocka_unit_test(who_never_said_whether_he_is_ready_is_ready_when_he_has_it),
 	    cmocka_unit_test(a_stopped_process_makes_nobody_late),
 	    cmocka_unit_test(what_raises_on_one_reaches_nobody_until_he_changes),
 	    cmocka_unit_test(a_successor_goes_on_where_the_last_one_was),

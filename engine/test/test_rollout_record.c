@@ -21,7 +21,8 @@ static void fill(ao_rollout_record *r, ao_map *kept)
 	ao_rollout_choice_set(&canary->live, "c", "team=ml");
 	ao_rollout_record_move(r,
 			       &(ao_rollout_mover){.key = (char *)"n/x", .digest = (char *)"b", .mark = AO_ROLLOUT_FAILED, .slot = true});
-	ao_rollout_record_move(r, &(ao_rollout_mover){.key = (char *)"n/y", .digest = (char *)"a", .done = true, .was_ready = true});
+	ao_rollout_record_move(
+	    r, &(ao_rollout_mover){.key = (char *)"n/y", .digest = (char *)"a", .done = true, .was_ready = true, .said_ready = true});
 	ao_rollout_record_refuse(r, AO_ROLLOUT_CANARY, &(ao_rollout_choice){(char *)"d", (char *)"10%"}, "n/x", "it \"raises\"\n");
 	ao_rollout_record_refuse(r, AO_ROLLOUT_MAIN, &(ao_rollout_choice){(char *)"e", NULL}, NULL, "");
 	ao_rollout_record_revise(r, "z");
@@ -47,7 +48,8 @@ static void what_is_written_is_read_back(void **state)
 	assert_true(again.tracks[AO_ROLLOUT_MAIN].paused);
 	assert_string_equal(again.tracks[AO_ROLLOUT_CANARY].live.selection, "team=ml");
 	assert_int_equal(again.mover_count, 2);
-	assert_true(again.movers[0].slot && again.movers[0].mark == AO_ROLLOUT_FAILED && again.movers[1].was_ready);
+	assert_true(again.movers[0].slot && again.movers[0].mark == AO_ROLLOUT_FAILED && again.movers[1].was_ready &&
+		    again.movers[1].said_ready && !again.movers[0].said_ready);
 	assert_string_equal(again.refusals[0].why, "it \"raises\"\n");
 	assert_int_equal(again.revisions[1].number, 2);
 	ao_auto_str char *counts = ao_counts_text(&again.tracks[AO_ROLLOUT_MAIN].counts);

@@ -45,6 +45,21 @@ static void the_same_words_in_another_order_are_the_same_place(void **state)
 	}
 }
 
+static void who_does_not_say_all_of_a_place_may_mean_any_of_those_that_begin_so(void **state)
+{
+	static const char *const TEXTS[] = {"{\"region\":\"us-east-1\"}", "{\"region\":\"us-east-1\",\"accountId\":\"123456789012\"}",
+					    "{\"region\":\"us-east-1\",\"accountId\":\"123456789013\"}", "{\"region\":\"us-east-2\"}"};
+	static const char *const MAY[] = {"1110", "1100", "1010", "0001"};
+	(void)state;
+	for (size_t i = 0; i < AO_LEN(TEXTS); i++)
+		for (size_t j = 0; j < AO_LEN(TEXTS); j++) {
+			ao_auto_json cJSON *one = cJSON_Parse(TEXTS[i]), *other = cJSON_Parse(TEXTS[j]);
+			ao_auto_str char *here = ao_broker_place("sqs", one), *there = ao_broker_place("sqs", other);
+			if (ao_broker_may_be_one_place(here, there) != (MAY[i][j] == '1'))
+				fail_msg("%s and %s", here, there);
+		}
+}
+
 static void what_makes_no_sense_is_no_place(void **state)
 {
 	(void)state;
@@ -57,6 +72,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_same_words_in_another_order_are_the_same_place),
 	    cmocka_unit_test(what_makes_no_sense_is_no_place),
+	    cmocka_unit_test(who_does_not_say_all_of_a_place_may_mean_any_of_those_that_begin_so),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

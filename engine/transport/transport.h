@@ -98,9 +98,11 @@ typedef struct ao_broker_stats {
 int ao_broker_new(ao_loop *loop, const char *type, const cJSON *config, const cJSON *secrets, ao_broker **ret, ao_err **reterr);
 /**
  * Where the queues of a broker are, as a text that is the same for all configurations that say so in the same words: hosts, ports and
- * virtual host; endpoint, region and account.  The caller frees.
+ * virtual host; endpoint, region and account.  One that does not say all of it ends with a blank.  The caller frees.
  */
 char *ao_broker_place(const char *type, const cJSON *config);
+/** May that be one place? Yes also where one of them does not say all, and the other one says the rest of it. */
+bool ao_broker_may_be_one_place(const char *place, const char *other);
 /** A few digits that tell places apart, for what outlives us. The caller frees. @return NULL: the configuration makes no sense */
 char *ao_broker_place_digest(const char *type, const cJSON *config);
 /** Cancels every call and closes connections in the background; NULL is fine. */

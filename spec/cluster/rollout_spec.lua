@@ -70,6 +70,25 @@ describe('a rollout', function()
     untouched(MINERS)
   end)
 
+  it('goes back where actors do not say any more whether they are ready', function()
+    local op = operator '{"maxRestarting":1,"maxFailed":0,"readySeconds":4}'
+    for _, name in ipairs(MINERS) do cluster.apply(cluster.actor(name, ns)) end
+    await_running(ns, 'miner-1', 'miner-2', 'miner-3')
+    put(own, 'team', { ['stamp.lua'] = stamp('silent', true), ['silent.lua'] = [[
+return require 'policy'.define { name = 'silent', after = { 'status' }, status = function(actor, ctx, status)
+  for i = #status.conditions, 1, -1 do
+    if status.conditions[i].type == 'Ready' then table.remove(status.conditions, i) end
+  end
+end }]] })
+    await_state(own, 'team', 'rolled back')
+    for _, name in ipairs(MINERS) do await_stamp(name, ns, nil, true) end
+    await_running(ns, 'miner-1', 'miner-2', 'miner-3')
+    local touched = 0
+    for _, name in ipairs(MINERS) do touched = touched + (generation(name, ns) > 1 and 1 or 0) end
+    assert.equal(1, touched, 'only the first was reached')
+    assert.is_truthy(op.log():find('does not say any more whether it is ready', 1, true), op.log())
+  end)
+
   it('does not fail because actors are deleted that it has reached, or has not reached yet', function()
     local op = operator '{"maxRestarting":2,"maxFailed":1,"readySeconds":6}'
     local names = { 'a', 'b', 'c', 'd' }

@@ -391,6 +391,23 @@ describe('who has which policies', function()
     eventually('it says so', 20, function() return ready():find('cannot write which policies are live', 1, true), ready() end)
   end)
 
+  it('is waited for by an operator whose right to read it comes after it has started', function()
+    local first = operator()
+    edits.keep_one(ns, own)
+    first.stop()
+    local faults = cluster.faults()
+    local wrong = { kind = 'Status', apiVersion = 'v1', status = 'Failure', reason = 'Forbidden', message = 'configmaps is forbidden', code = 403 }
+    faults.add { method = 'GET', path = ('/configmaps/%s$'):format(RECORD), act = 'status', status = 403, body = require 'json'.encode(wrong) }
+    finally(function() faults.clear() end)
+    local second = operator(nil, nil, '--kubeconfig ' .. faults.kubeconfig)
+    eventually('it waits', 20, function() return second.log():find('configmaps is forbidden; waiting for it', 1, true), second.log() end)
+    faults.clear()
+    eventually('it leads', 40, function() return second.log():find('caches are filled', 1, true), second.log() end)
+    cluster.kubectl('patch asyncactor one -n %s --type merge -p %s', ns, cluster.quote '{"spec":{"workload":{"replicas":2}}}')
+    eventually('it works', 20, function() return cluster.get('deployment', 'one', ns).spec.replicas == 2 end)
+    assert.equal('kept', stamp_of('one', ns))
+  end)
+
   it('stays undone when the word could not be taken off before a restart', function()
     local first = operator()
     edits.keep_one(ns, own)

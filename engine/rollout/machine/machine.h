@@ -16,6 +16,8 @@
  *    successor that reads the record and the statuses goes on, forwards or back, exactly as its predecessor would have.
  *  - A refused bundle is not tried again before its text changes, the parent it failed on changes, or a person asks.
  *  - A deleted parent is not waited for, and fails nothing.
+ *  - A parent whose status says nothing of readiness is ready when it has its bundle. But where it said that it was ready before it was moved,
+ *    it is waited for: an edit that takes the word away does not thereby succeed.
  *  - When the process itself was stopped for a while, that time does not count against its parents.
  *
  * Ownership: arguments are copied; strings of a task or an answer are borrowed until the next call that is not const.
@@ -63,6 +65,7 @@ typedef struct ao_machine_parent {
 	const char *key;
 	const char *has; /* the bundle whose plan was last carried out to its end, as its status says; NULL: none was, or it is not known */
 	bool ready, deleting;
+	bool unsaid;  /* its status says nothing of readiness: it counts as ready, unless it had said so */
 	bool changed; /* its spec or labels have changed; a new status alone does not count */
 } ao_machine_parent;
 
@@ -81,6 +84,7 @@ typedef struct ao_machine_report {
 	bool refused;       /* the bundle raised an error on the parent, or calls it invalid: its children are as they were */
 	bool rolling_out;   /* pods are still being replaced */
 	bool ready;         /* as the new status says */
+	bool unsaid;        /* as of a parent */
 } ao_machine_report;
 
 /** At the end of each pass. */

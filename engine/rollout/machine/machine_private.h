@@ -48,6 +48,8 @@ typedef struct ao_member {
 	bool doubt;                           /* it is not known whether `serving` has touched it: it is held until it is moved anew */
 	bool parked;                          /* was given up while in doubt: no edit waits for it */
 	bool was_ready;                       /* before it was moved, and it has not been well since */
+	bool unsaid;                          /* its status says nothing of readiness */
+	bool said_ready;                      /* ... and said that it was ready before it was moved */
 	bool carried, refused, rolling_out;   /* as reported by the last pass of `serving` since it was moved */
 	bool fresh;                           /* is served for the first time, and no pass has reported yet that this was carried out */
 	bool redo;                            /* is in machine->redos */

@@ -160,6 +160,7 @@ void ao_members_forgive(ao_machine *m, ao_rollout_track track)
 		if (p->owner == track) {
 			p->mark = AO_ROLLOUT_WELL;
 			p->parked = false;
+			p->said_ready = p->said_ready && p->moving; /* it was let through without a word */
 		}
 		enter(m, p);
 	}
@@ -171,10 +172,13 @@ static void arrive(ao_machine *m, ao_member *p)
 {
 	m->version += p->mark != AO_ROLLOUT_WELL;
 	m->stale = true;
-	p->moving = p->was_ready = false;
+	p->moving = p->was_ready = p->said_ready = false;
 	p->mark = AO_ROLLOUT_WELL;
 	p->place = AO_PLACE_NONE;
 }
+
+/** It says nothing of readiness any more, and did before it was moved. */
+static bool fell_silent(const ao_member *p) { return p->unsaid && p->said_ready; }
 
 /** The check said already that the bundle would refuse it. */
 static bool is_meant(const ao_member *p) { return p->refused && p->refuses == p->serving; }
@@ -183,9 +187,10 @@ static bool is_meant(const ao_member *p) { return p->refused && p->refuses == p-
 static void miss(ao_machine *m, ao_member *p, bool done)
 {
 	const ao_line *line = &m->lines[p->owner];
-	const char *text = !done        ? "the bundle could not be carried out in time"
-			   : p->refused ? "the bundle raises an error on it, or refuses it"
-					: "not ready in time";
+	const char *text = !done            ? "the bundle could not be carried out in time"
+			   : p->refused     ? "the bundle raises an error on it, or refuses it"
+			   : fell_silent(p) ? "its status does not say any more whether it is ready"
+					    : "not ready in time";
 	bool blame = p->was_ready && line->stage == AO_ROLLOUT_FORWARD && p->serving == line->to.bundle && !is_meant(p);
 	p->moving = false;
 	p->doubt = !done; /* it may be carried out yet, and must not without a place */
@@ -198,7 +203,7 @@ static void miss(ao_machine *m, ao_member *p, bool done)
 
 static bool well(const ao_machine *m, ao_member *p, bool done)
 {
-	bool ready = done && p->ready && !p->rolling_out && !p->refused;
+	bool ready = done && p->ready && !fell_silent(p) && !p->rolling_out && !p->refused;
 	if (!ready)
 		p->ready_since_ms = AO_NEVER;
 	else if (p->ready_since_ms == AO_NEVER)
@@ -247,6 +252,7 @@ static void take_over(ao_machine *m, ao_member *p, const ao_rollout_mover *mover
 	p->serving = to;
 	p->unconfirmed = p->touched = !mover->done;
 	p->was_ready = mover->was_ready;
+	p->said_ready = mover->said_ready;
 	p->mark = mover->mark;
 	p->moving = mover->mark == AO_ROLLOUT_WELL;
 	p->parked = !p->moving && p->unconfirmed;
@@ -304,6 +310,7 @@ void ao_member_update(ao_machine *m, ao_member *p, const ao_machine_parent *pare
 	leave(m, p);
 	p->has = ao_machine_know(m, parent->has);
 	p->ready = parent->ready;
+	p->unsaid = parent->unsaid;
 	if (p->fresh && p->has) { /* it is not new any more */
 		p->fresh = false;
 		serve(m, p, p->has);
@@ -351,6 +358,7 @@ void ao_member_report(ao_machine *m, ao_member *p, const ao_machine_report *repo
 		return;
 	leave(m, p);
 	p->ready = report->ready;
+	p->unsaid = report->unsaid;
 	p->refused = report->refused;
 	p->rolling_out = report->rolling_out;
 	p->carried = (report->carried || report->refused) && !report->failed;
@@ -411,6 +419,7 @@ static void choose(ao_machine *m, ao_member *p, uint64_t version)
 	leave(m, p);
 	if (place(m, p)) {
 		p->was_ready = p->was_ready || p->ready;
+		p->said_ready = p->said_ready || (p->ready && !p->unsaid);
 		p->chosen = true;
 		p->aim = p->target;
 		p->version = version;

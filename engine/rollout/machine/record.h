@@ -50,9 +50,10 @@ typedef struct ao_rollout_mover {
 	char *key;
 	char *digest; /* what it is moved to */
 	ao_rollout_mark mark;
-	bool done;      /* the move was carried out, and its status says so: it only waits for its pods */
-	bool slot;      /* its pods may be replaced: it counts against max_restarting until it is ready or marked */
-	bool was_ready; /* it was ready before it was moved: only then can it fail */
+	bool done;       /* the move was carried out, and its status says so: it only waits for its pods */
+	bool slot;       /* its pods may be replaced: it counts against max_restarting until it is ready or marked */
+	bool was_ready;  /* it was ready before it was moved: only then can it fail */
+	bool said_ready; /* ... and its status said so: it is waited for until it does again */
 } ao_rollout_mover;
 
 /** A bundle that is not tried again before its text changes, the parent that it failed on changes, or a person asks. */

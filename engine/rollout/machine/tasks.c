@@ -98,7 +98,8 @@ static void put_mover(const ao_member *p, ao_rollout_record *record)
 							   .mark = p->chosen ? AO_ROLLOUT_WELL : p->mark,
 							   .done = !p->chosen && !p->unconfirmed,
 							   .slot = p->place == AO_PLACE_SLOT,
-							   .was_ready = p->was_ready});
+							   .was_ready = p->was_ready,
+							   .said_ready = p->said_ready});
 }
 
 void ao_machine_record(const ao_machine *m, ao_rollout_record *ret)
