@@ -46,7 +46,7 @@ end
 --- What went on in the operator's namespace, or that of another operator, for messages of failed tests.
 function M.tell(namespace, name)
   namespace = namespace or M.SYSTEM
-  return cluster.sh('kubectl get pods,events -n %s; kubectl logs -n %s -l app.kubernetes.io/name=%s --tail=30', namespace, namespace,
+  return cluster.sh('(kubectl get pods,events -n %s; kubectl logs -n %s -l app.kubernetes.io/name=%s --tail=30)', namespace, namespace,
     name or 'asya-operator')
 end
 
