@@ -81,6 +81,7 @@ end
 local function container(options)
   return {
     name = 'manager', image = options.image,
+    imagePullPolicy = 'IfNotPresent', -- no registry need have it, and the server would say Always of one without a version
     args = json.array {
       'run', '--bundle=' .. FOLDER, '--leader-elect', '--metrics-bind-address=:8080', '--health-probe-bind-address=:8081',
     },

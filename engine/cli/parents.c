@@ -8,12 +8,9 @@
 int ao_parents_get(ao_session *session, const ao_manifest *m, const char *namespace_, const char *name, cJSON **ret, ao_err **reterr)
 {
 	const ao_resource *resource = &m->kinds[0].resource;
-	ao_auto_buf ao_buf query = ao_buf_init(MAX_QUERY);
-	ao_auto_str char *path = ao_resource_path(resource, namespace_, NULL, NULL), *wanted = ao_xasprintf("metadata.name=%s", name);
+	ao_auto_str char *path = ao_resource_named_path(resource, namespace_, name);
 	ao_auto_json cJSON *list = NULL;
-	ao_buf_printf(&query, "%s?fieldSelector=", path);
-	ao_resource_put_value(&query, wanted);
-	int code = ao_session_get(session, query.data, &list, reterr);
+	int code = ao_session_get(session, path, &list, reterr);
 	cJSON *items = ao_json_at(list, "items");
 	if (code == 0 && !cJSON_GetArraySize(items))
 		code = resource->cluster_scoped

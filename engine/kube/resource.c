@@ -53,6 +53,15 @@ char *ao_resource_group_path(const ao_resource *r)
 	return ao_xasprintf("%s/%s", strchr(r->api_version, '/') ? "/apis" : "/api", r->api_version);
 }
 
+/** Cut off it might be the path of something else. */
+static char *steal_whole(ao_buf *path)
+{
+	if (!path->overflow)
+		return ao_buf_steal(path);
+	ao_buf_free(path);
+	return ao_xstrdup("/too-long");
+}
+
 char *ao_resource_path(const ao_resource *r, const char *namespace_, const char *name, const char *subresource)
 {
 	ao_auto_str char *group = ao_resource_group_path(r);
@@ -67,11 +76,7 @@ char *ao_resource_path(const ao_resource *r, const char *namespace_, const char 
 		put_part(&path, name);
 	if (subresource)
 		put_part(&path, subresource);
-	if (path.overflow) { /* cut off it might be the path of something else */
-		ao_buf_free(&path);
-		return ao_xstrdup("/too-long");
-	}
-	return ao_buf_steal(&path);
+	return steal_whole(&path);
 }
 
 void ao_resource_put_value(ao_buf *query, const char *value)
@@ -81,4 +86,13 @@ void ao_resource_put_value(ao_buf *query, const char *value)
 			ao_buf_put(query, value, 1);
 		else
 			ao_buf_printf(query, "%%%02X", (unsigned char)*value);
+}
+
+char *ao_resource_named_path(const ao_resource *r, const char *namespace_, const char *name)
+{
+	ao_buf named = ao_buf_init(MAX_PATH);
+	ao_auto_str char *path = ao_resource_path(r, namespace_, NULL, NULL), *wanted = ao_xasprintf("metadata.name=%s", name);
+	ao_buf_printf(&named, "%s?fieldSelector=", path);
+	ao_resource_put_value(&named, wanted);
+	return steal_whole(&named);
 }

@@ -33,6 +33,11 @@ bool ao_resource_is(const ao_resource *r, const char *api_version, const char *k
  * @return the caller frees
  */
 char *ao_resource_path(const ao_resource *r, const char *namespace_, const char *name, const char *subresource);
+/**
+ * The collection, with no more in it than the object of that name: for those who may list a kind, but have no right to get one. Kubernetes
+ * finds it as fast as by its own path. @param namespace_  as above  @return the caller frees
+ */
+char *ao_resource_named_path(const ao_resource *r, const char *namespace_, const char *name);
 /** "/apis/apps/v1", where the server lists what it has of that group and version. @return the caller frees */
 char *ao_resource_group_path(const ao_resource *r);
 /** Appends a value of a query, percent-escaped. */

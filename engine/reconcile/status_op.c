@@ -74,12 +74,21 @@ static void on_read_again(void *arg, const ao_kube_answer *answer)
 {
 	ao_pass *pass = arg;
 	pass->call = NULL;
-	if (!answer->error)
-		ao_world_put_answer(pass->reconciler->with.world, &pass->reconciler->manifest->kinds[0], AO_WROTE_STATUS, answer, NULL);
+	ao_kube_answer one = *answer;
+	ao_span object;
+	size_t cursor = 0;
+	if (!answer->error && ao_span_item(ao_span_get((ao_span){answer->body, answer->body_len}, "items"), &cursor, &object)) {
+		one.body = object.at;
+		one.body_len = object.len;
+		ao_world_put_answer(pass->reconciler->with.world, &pass->reconciler->manifest->kinds[0], AO_WROTE_STATUS, &one, NULL);
+	}
 	ao_pass_resume(pass, AO_OP_END);
 }
 
-/** The parent was changed since we saw it. What tells us of that may be long in coming, so we look; then its status is made again. */
+/**
+ * The parent was changed since we saw it. What tells us of that may be long in coming, so we look; then its status is made again. We have a
+ * right to list parents, and none to get one.
+ */
 static void read_again(ao_pass *pass, const ao_kube_answer *conflict)
 {
 	const ao_resource *kind = &pass->reconciler->manifest->kinds[0].resource;
@@ -90,11 +99,9 @@ static void read_again(ao_pass *pass, const ao_kube_answer *conflict)
 		ao_pass_resume(pass, AO_OP_END);
 		return;
 	}
-	ao_auto_str char *path = ao_resource_path(kind, object->namespace_, object->name, NULL);
-	pass->call = ao_kube_send(
-	    pass->reconciler->with.kube,
-	    &(ao_kube_request){
-		.method = "GET", .path = path, .object = {kind, object->namespace_, object->name, NULL}, .fn = on_read_again, .arg = pass});
+	ao_auto_str char *path = ao_resource_named_path(kind, object->namespace_, object->name);
+	pass->call =
+	    ao_kube_send(pass->reconciler->with.kube, &(ao_kube_request){.method = "GET", .path = path, .fn = on_read_again, .arg = pass});
 }
 
 /** A CRD that is older than we are does not know all that we say: nothing comes of saying it once more, until it is a newer one. */

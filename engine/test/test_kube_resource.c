@@ -32,9 +32,12 @@ static void paths_are_escaped(void **state)
 	char *huge = ao_xmalloc(20001);
 	memset(huge, 'a', 20000);
 	huge[20000] = '\0';
-	ao_auto_str char *path = ao_resource_path(&deployments, "a", huge, NULL);
+	ao_auto_str char *path = ao_resource_path(&deployments, "a", huge, NULL), *named = ao_resource_named_path(&deployments, "a", huge);
 	assert_string_equal(path, "/too-long");
+	assert_string_equal(named, "/too-long");
 	free(huge);
+	ao_auto_str char *listed = ao_resource_named_path(&deployments, "a", "system:b");
+	assert_string_equal(listed, "/apis/apps/v1/namespaces/a/deployments?fieldSelector=metadata.name%3Dsystem%3Ab");
 }
 
 static void resources_are_compared_and_cleared(void **state)

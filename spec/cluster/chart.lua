@@ -56,6 +56,30 @@ function M.clean()
   end
 end
 
+--- Every right that rules give, as text.
+function M.rights(rules)
+  local all = {}
+  for _, rule in ipairs(rules) do
+    for _, resource in ipairs(rule.resources) do
+      for _, verb in ipairs(rule.verbs) do
+        all[#all + 1] = ('%s %s/%s %s'):format(verb, rule.apiGroups[1], resource, table.concat(rule.resourceNames or {}, ','))
+      end
+    end
+  end
+  table.sort(all)
+  return all
+end
+
+--- Those of `all` that are not among `known`.
+function M.beyond(all, known)
+  local seen, left = {}, {}
+  for _, right in ipairs(known) do seen[right] = true end
+  for _, right in ipairs(all) do
+    if not seen[right] then left[#left + 1] = right end
+  end
+  return left
+end
+
 --- Mounts what the operator's pod mounts of its bundles, or what there is of it by now, as a kubelet does: files are links through a link
 --- that is exchanged, so that all of them change at once. Returns the flags of the operator. `folders`: where they are, as it was returned before.
 function M.mount_bundles(namespace, folders)

@@ -4,32 +4,8 @@ local cluster = require 'cluster'
 local json = require 'json'
 local yaml = require 'asya.yaml'
 
-local eventually = cluster.eventually
+local eventually, rights, beyond = cluster.eventually, chart.rights, chart.beyond
 local EXAMPLES <const> = 'policies/examples/'
-
---- Every right that rules give, as text.
-local function rights(rules)
-  local all = {}
-  for _, rule in ipairs(rules) do
-    for _, resource in ipairs(rule.resources) do
-      for _, verb in ipairs(rule.verbs) do
-        all[#all + 1] = ('%s %s/%s %s'):format(verb, rule.apiGroups[1], resource, table.concat(rule.resourceNames or {}, ','))
-      end
-    end
-  end
-  table.sort(all)
-  return all
-end
-
---- Those of `all` that are not among `known`.
-local function beyond(all, known)
-  local seen, left = {}, {}
-  for _, right in ipairs(known) do seen[right] = true end
-  for _, right in ipairs(all) do
-    if not seen[right] then left[#left + 1] = right end
-  end
-  return left
-end
 
 local function rules_of(objects, kind)
   for _, object in ipairs(objects) do

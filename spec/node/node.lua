@@ -9,11 +9,22 @@ M.available = cluster.available and os.getenv 'BED_NODE' ~= nil
 M.SYSTEM = 'asya-system'
 M.images = cluster.build .. '/images'
 
---- Waits for the images, which spec/run builds meanwhile, and gives them to the node.
+--- Waits for the images, which spec/run builds meanwhile, and gives them to the node, unless a spec before this one has.
 function M.load_images()
   M.await_file 'images'
-  local output, ok = cluster.sh('spec/bed/bed load %s %s/operator.tar %s/actor.tar', cluster.bed_dir, M.images, M.images)
+  local output, ok = cluster.sh('[ %s/loaded -nt %s/images ] || { spec/bed/bed load %s %s/operator.tar %s/actor.tar && touch %s/loaded; }',
+    cluster.bed_dir, M.images, cluster.bed_dir, M.images, M.images, cluster.bed_dir)
   assert(ok, output)
+end
+
+--- All that is in the operator's image, as a folder.
+function M.unpack_image()
+  M.await_file 'first.json' -- which comes after the image
+  local folder = cluster.temp 'image'
+  local output, ok = cluster.sh('mkdir -p %s/root && tar -C %s -xf %s/operator.tar && find %s -name layer.tar -exec tar -C %s/root -xf {} ";"',
+    folder, folder, M.images, folder, folder)
+  assert(ok, output)
+  return folder .. '/root'
 end
 
 function M.await_file(name)
@@ -32,9 +43,11 @@ function M.helm(arguments, ...)
   return output
 end
 
---- What went on in the operator's namespace, for messages of failed tests.
-function M.tell()
-  return cluster.sh('kubectl get pods,events -n %s; %s', M.SYSTEM, 'kubectl logs -n ' .. M.SYSTEM .. ' -l app.kubernetes.io/name=asya-operator --tail=30')
+--- What went on in the operator's namespace, or that of another operator, for messages of failed tests.
+function M.tell(namespace, name)
+  namespace = namespace or M.SYSTEM
+  return cluster.sh('(kubectl get pods,events -n %s; kubectl logs -n %s -l app.kubernetes.io/name=%s --tail=30)', namespace, namespace,
+    name or 'asya-operator')
 end
 
 --- Pods of a selector that are not on their way out.
