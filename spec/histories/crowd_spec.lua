@@ -159,8 +159,9 @@ describe('a crowd of pods', function()
       return sent == PODS, sent
     end)
     await_painted('sprayer', 'paint', FEW)
-    print(('crowd: all %d decorated: %d KiB beside %d; %d at most'):format(PODS, at_rest(op) - before, before,
-      cluster.resident(op.pid, 'VmHWM') - before))
+    local all = at_rest(op) - before
+    print(('crowd: all %d decorated: %d KiB beside %d; %d at most'):format(PODS, all, before, cluster.resident(op.pid, 'VmHWM') - before))
+    assert.is_true(all < 8 * PODS, all .. ' KiB more when all are decorated, whose text is kept')
     op.stop()
   end)
 end)
