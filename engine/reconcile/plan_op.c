@@ -216,14 +216,17 @@ static void remember_plan(ao_pass *pass)
 }
 
 /** @param was  the error of the plan before; the same one is said once, however often pods and queues bring it up again */
-static void remember_policy_error(ao_pass *pass, const ao_plan_blame *blame, const ao_err *err, const cJSON *was)
+static void remember_policy_error(ao_pass *pass, const ao_object *object, const ao_plan_blame *blame, const ao_err *err, const cJSON *was)
 {
 	ao_parent *parent = pass->parent;
 	const char *said = was ? ao_json_str(was, "message") : NULL;
+	bool news = !said || strcmp(said, ao_err_text(err)) != 0;
 	if (err->code == -EACCES) /* every parent that needs the right fails so, and the world has said once which one it is */
 		ao_debug(AO_POLICY, parent->key, "%s", ao_err_text(err));
-	else if (!said || strcmp(said, ao_err_text(err)) != 0)
+	else if (news)
 		ao_error(AO_POLICY, parent->key, "%s", ao_err_text(err));
+	if (news && pass->reconciler->manifest->decorates) /* there is no status to say it */
+		ao_pass_event(pass, object, true, "PolicyError", NULL, ao_err_text(err));
 	parent->policy_error = cJSON_CreateObject();
 	ao_json_set_str(parent->policy_error, "policy", blame->policy);
 	ao_json_set_str(parent->policy_error, "hook", blame->hook);
@@ -272,7 +275,7 @@ bool ao_pass_make_plan(ao_pass *pass, const ao_object *object)
 	pass->parent->unfit = false;
 	if (code < 0) {
 		ao_instruments_policy_error(r->with.metrics, blame.policy, blame.hook);
-		remember_policy_error(pass, &blame, err, was);
+		remember_policy_error(pass, object, &blame, err, was);
 	}
 	remember_plan(pass);
 	pass->parent->unfit = pass->parent->unfit || lacks_field(pass->parent->refused);

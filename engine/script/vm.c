@@ -363,7 +363,8 @@ static int failure(ao_vm *vm, int status, ao_err **reterr)
 		code = ao_err_set(reterr, -EINTR, "stopped by the clock after %llu ms%s%s%s", (unsigned long long)vm->max_ms, open, where,
 				  close);
 	else if (vm->spent == AO_SPENT_HEAP)
-		ao_err_set(reterr, code, "heap of %zu bytes used up%s%s%s", l->heap, open, where, close);
+		ao_err_set(reterr, code, "heap of %zu bytes used up%s%s%s%s", l->heap,
+			   vm->admitting ? " by the objects that policies are shown" : "", open, where, close);
 	else if (vm->spent == AO_SPENT_STRING)
 		ao_err_set(reterr, code, "a string longer than %zu bytes%s%s%s", l->string, open, where, close);
 	else if (vm->spent == AO_SPENT_OUTPUT)

@@ -209,6 +209,27 @@ static void test_after_a_bomb_the_bundle_works(void **state)
 	}
 }
 
+/** What a parent asks to be shown is charged to the call, and told apart from what policies do with it. */
+static void test_what_is_shown_counts(void **state)
+{
+	(void)state;
+	ao_auto_bundle ao_bundle *bundle = load_render("plan:requeue_after(7)", NULL);
+	ao_auto_json cJSON *snapshot = parse("{\"parent\":{\"metadata\":{\"name\":\"a\"}},\"related\":[]}");
+	ao_auto_str char *text = ao_xmalloc(40 * KIB + 1);
+	memset(text, 'x', 40 * KIB);
+	text[40 * KIB] = '\0';
+	for (int i = 0; i < 500; i++) {
+		cJSON *object = cJSON_CreateObject();
+		ao_json_set_str(object, "text", text);
+		cJSON_AddItemToArray(ao_json_at(snapshot, "related"), object);
+	}
+	ao_auto_json cJSON *result = NULL;
+	ao_auto_err ao_err *err = NULL;
+	assert_int_equal(ao_bundle_plan(bundle, snapshot, &result, NULL, &err), -E2BIG);
+	assert_string_equal(ao_err_text(err), "heap of 16777216 bytes used up by the objects that policies are shown");
+	assert_int_equal(plan(bundle, &result, NULL, NULL), 0);
+}
+
 /** Limits given by the caller are the ones that count and that are named. */
 static void test_limits_are_the_callers(void **state)
 {
@@ -426,6 +447,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_every_bomb_ends_in_a_named_error),
 	    cmocka_unit_test(test_after_a_bomb_the_bundle_works),
+	    cmocka_unit_test(test_what_is_shown_counts),
 	    cmocka_unit_test(test_limits_are_the_callers),
 	    cmocka_unit_test(test_output_has_bounds),
 	    cmocka_unit_test(test_what_is_absent_cannot_be_reached),

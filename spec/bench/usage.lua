@@ -77,7 +77,7 @@ function M.session(pid)
     local fields = {}
     for field in (cluster.read('/proc/' .. process .. '/stat'):match '%) (.*)' or ''):gmatch '%S+' do fields[#fields + 1] = field end
     cpu = cpu + ((fields[12] or 0) + (fields[13] or 0)) / 100 -- utime, stime, in ticks of 10 ms
-    resident = resident + (tonumber(cluster.read('/proc/' .. process .. '/status'):match 'VmRSS:%s*(%d+)') or 0) / 1024
+    resident = resident + (cluster.resident(process) or 0) / 1024
   end
   return cpu, resident
 end

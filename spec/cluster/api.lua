@@ -31,7 +31,8 @@ local function curl(config, flags)
 end
 
 --- Sends {method, path, object, type} one after the other over one connection; returns the status of each, 0 where nobody answered.
-function M.send(requests)
+-- `at_once`: so many of them at a time, in no order; the statuses are in that of the answers.
+function M.send(requests, at_once)
   local config, codes = {}, {}
   for i, each in ipairs(requests) do
     config[i] = ('url = "%s%s"\nrequest = %s\nheader = "Content-Type: %s"\noutput = /dev/null\nwrite-out = "code=%%{http_code}\\n"\n%s%s')
@@ -39,7 +40,8 @@ function M.send(requests)
         each[3] and ('data = "%s"\n'):format(escaped(json.encode(each[3]))) or '')
   end
   if #config == 0 then return codes end
-  for code in curl(table.concat(config, 'next\n')):gmatch 'code=(%d+)' do codes[#codes + 1] = tonumber(code) end
+  local flags = at_once and ('-Z --no-progress-meter --parallel-max %d'):format(at_once) -- -s does not silence that one
+  for code in curl(table.concat(config, 'next\n'), flags):gmatch 'code=(%d+)' do codes[#codes + 1] = tonumber(code) end
   return codes
 end
 

@@ -78,6 +78,11 @@ function M.minor()
   return minor
 end
 
+--- How many KiB of a process are in memory, or were at most (`what`: 'VmHWM'); nil of one that is gone.
+function M.resident(pid, what)
+  return tonumber(M.read('/proc/' .. pid .. '/status'):match((what or 'VmRSS') .. ':%s*(%d+)'))
+end
+
 local counter = 0
 --- A namespace that is new in this run.
 function M.namespace(prefix)

@@ -186,6 +186,7 @@ describe('a bundle that patches', function()
     }]])
     cluster.write(folder .. '/paint.lua', [[return require 'policy'.define { name = 'paint', render = function(map, _, plan)
       local name = map.metadata.annotations.paint
+      if name == 'mud' then error('no such colour') end
       if name ~= 'none' then plan:patch { labels = { [name] = 'painted' }, annotations = { painter = name } } end
     end }]])
     finally(function()
@@ -214,6 +215,9 @@ describe('a bundle that patches', function()
     paint '=theirs'
     assert.matches('others have fields of it: .*metadata%.labels%.theirs', cluster.event(ns, 'wall', 'FieldsOfOthers', 20))
     assert.equal('kept', map().labels.theirs)
+    assert.equal('painted', map().labels.blue)
+    paint '=mud'
+    assert.matches("policy 'paint', render: paint.lua:3: no such colour", cluster.event(ns, 'wall', 'PolicyError', 20))
     assert.equal('painted', map().labels.blue)
     op.stop()
 

@@ -17,8 +17,7 @@ end
 
 --- How many of a process: {rss (KiB), fds, threads}; nil of one that is gone.
 local function handles(pid)
-  local status = cluster.read('/proc/' .. pid .. '/status')
-  local rss = tonumber(status:match 'VmRSS:%s*(%d+)')
+  local status, rss = cluster.read('/proc/' .. pid .. '/status'), cluster.resident(pid)
   return rss and { rss = rss, threads = tonumber(status:match 'Threads:%s*(%d+)'), fds = tonumber((cluster.sh('ls /proc/%s/fd | wc -l', pid))) }
 end
 
