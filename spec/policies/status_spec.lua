@@ -1,10 +1,10 @@
 --- status: what an actor's status says in each situation, from facts alone.
 local case = require 'case'
 local json = require 'json'
-local given = require 'situation'
+local facts = require 'situation'
 
-local actor, deployment, pod, full = given.actor, given.deployment, given.pod, given.full
-local judge, condition = given.judge, given.condition
+local actor, deployment, pod, full = facts.actor, facts.deployment, facts.pod, facts.full
+local judge, condition = facts.judge, facts.condition
 
 local unmanaged = case.bundle { disableQueueManagement = 'true', transports = { rabbitmq = { enabled = true, config = { host = 'h' } } } }
 
