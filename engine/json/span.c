@@ -210,6 +210,13 @@ ao_span ao_span_at_(ao_span object, ...)
 	return object;
 }
 
+ao_span ao_span_at_path(ao_span object, char *const *path)
+{
+	for (; path && object.at && *path; path++)
+		object = ao_span_get(object, *path);
+	return path ? object : (ao_span){0};
+}
+
 static bool is_string(ao_span s) { return s.at && s.len >= 2 && s.at[0] == '"' && s.at[s.len - 1] == '"'; }
 
 char *ao_span_text(ao_span string)

@@ -40,6 +40,8 @@ ao_span ao_span_get(ao_span object, const char *key);
 /** ao_span_at(object, "metadata", "name") */
 ao_span ao_span_at_(ao_span object, ...) __attribute__((sentinel));
 #define ao_span_at(...) ao_span_at_(__VA_ARGS__, (const char *)NULL)
+/** The same with a path that ends with NULL; absent without one. */
+ao_span ao_span_at_path(ao_span object, char *const *path);
 
 /** The text of a JSON string, unescaped; NULL when the span is absent, not a string, malformed, or holds a NUL. The caller frees. */
 char *ao_span_text(ao_span string);

@@ -3,6 +3,10 @@
  *
  * A block holds the header, the strings and the text; cut.c makes the latter two.  Removing swaps the last of the array into the hole.
  *
+ * A few texts at a time are bases that others are told by: each by the one whose length is nearest to its own, because objects of one make in
+ * one state are about as long.  A text that this does not fit is a base itself, in place of the oldest one; and so is one of so many in any case,
+ * so that bases become what objects have become.
+ *
  * What a list has seen and how far a watch has told is known per namespace when each is filled on its own: a part.
  */
 #include "kube/store.h"
@@ -15,6 +19,10 @@
 #include <string.h>
 
 #define FIRST_SIZE 16
+#define BASES 8
+#define RENEWAL 128    /* one of so many texts is a base */
+#define LEAST_TEXT 512 /* shorter ones are kept as they are, and so are longer ones than the most that a base may hold */
+#define MOST_TEXT (64 * 1024)
 
 typedef enum { BY_KEY, BY_OWNER, BY_LABEL, INDEXES } index_kind;
 
@@ -25,7 +33,7 @@ typedef struct entry {
 	size_t size;       /* of the block */
 	uint32_t mark;     /* the list that saw it last */
 	uint32_t answered; /* the list during which an answer of ours put it here */
-	char bytes[];      /* strings, then text */
+	char bytes[];      /* strings, then what is kept of the text */
 } entry;
 
 /** What one informer fills. */
@@ -43,8 +51,12 @@ struct ao_store {
 	entry **buckets[INDEXES];
 	entry **all;
 	size_t size; /* of each table and of `all`, a power of two */
-	size_t count, bytes;
-	ao_cut cut; /* scratch */
+	size_t count;
+	ao_delta_base *bases[BASES]; /* NULL: none yet */
+	size_t oldest;               /* ... of them, counted on */
+	size_t told;                 /* so many texts */
+	ao_cut cut;                  /* scratch, as is the next */
+	ao_buf delta;
 };
 
 static part *part_of(const ao_store *store, const char *namespace_)
@@ -150,7 +162,6 @@ static void add(ao_store *store, entry *e)
 		resize(store, store->size * 2);
 	e->at = store->count;
 	store->all[store->count++] = e;
-	store->bytes += e->size;
 	link_entry(store, e);
 }
 
@@ -158,7 +169,6 @@ static void add(ao_store *store, entry *e)
 static void detach(ao_store *store, entry *e)
 {
 	unlink_entry(store, e);
-	store->bytes -= e->size;
 	entry *last = store->all[--store->count];
 	store->all[e->at] = last;
 	last->at = e->at;
@@ -209,6 +219,7 @@ ao_store *ao_store_new(const ao_store_options *options)
 	for (size_t i = 0; i < parts; i++)
 		store->parts[i] = (part){.namespace_ = store->options.namespaces[i], .version = ao_xstrdup("")};
 	store->cut = ao_cut_init();
+	store->delta = ao_buf_init(2 * MOST_TEXT);
 	resize(store, FIRST_SIZE);
 	return store;
 }
@@ -224,7 +235,9 @@ void ao_store_free(ao_store *store)
 	if (!store || --store->references)
 		return;
 	for (size_t i = 0; i < store->count; i++)
-		free(store->all[i]);
+		ao_object_free(&store->all[i]->object);
+	for (size_t i = 0; i < BASES; i++)
+		ao_delta_base_close(store->bases[i]);
 	for (index_kind kind = BY_KEY; kind < INDEXES; kind++)
 		free(store->buckets[kind]);
 	for (part *p = store->parts;; p++) {
@@ -243,20 +256,50 @@ void ao_store_free(ao_store *store)
 	free((char *)store->options.annotation);
 	free((char *)store->options.annotation_value);
 	free(store->all);
+	ao_buf_free(&store->delta);
 	ao_cut_free(&store->cut);
 	free(store);
 }
 
 /* ---- putting ---- */
 
-static entry *make_entry(const ao_cut *cut)
+/** How far the lengths are apart. */
+static size_t distance(const ao_delta_base *base, size_t len)
 {
-	size_t strings = cut->strings.len, size = sizeof(entry) + strings + cut->text.len + 1;
+	size_t has = base ? ao_delta_base_len(base) : SIZE_MAX;
+	return has > len ? has - len : len - has;
+}
+
+/** Tells what lies in store->cut by another text, in store->delta. @return that one; NULL: it is kept as it is */
+static ao_delta_base *tell_by_base(ao_store *store)
+{
+	ao_span text = {store->cut.text.data, store->cut.text.len};
+	ao_delta_base **at = store->bases;
+	if (text.len < LEAST_TEXT || text.len > MOST_TEXT)
+		return NULL;
+	for (size_t i = 1; i < BASES; i++)
+		if (distance(store->bases[i], text.len) < distance(*at, text.len))
+			at = &store->bases[i];
+	if (++store->told % RENEWAL == 0 || !*at || !ao_delta_put(*at, text, &store->delta)) {
+		at = &store->bases[store->oldest++ % BASES];
+		ao_delta_base_close(*at);
+		*at = ao_delta_base_new(text);
+		ao_delta_put(*at, text, &store->delta);
+	}
+	return ao_delta_base_ref(*at);
+}
+
+static entry *make_entry(ao_store *store)
+{
+	const ao_cut *cut = &store->cut;
+	ao_delta_base *base = tell_by_base(store);
+	const ao_buf *kept = base ? &store->delta : &cut->text;
+	size_t strings = cut->strings.len, size = sizeof(entry) + strings + kept->len + 1;
 	entry *e = ao_xmalloc(size);
 	memset(e, 0, sizeof(*e));
 	e->size = size;
 	memcpy(e->bytes, cut->strings.data, strings);
-	memcpy(e->bytes + strings, cut->text.data, cut->text.len + 1);
+	memcpy(e->bytes + strings, kept->data, kept->len + 1);
 	e->object = (ao_object){
 	    .key = e->bytes + cut->at[AO_CUT_KEY],
 	    .namespace_ = e->bytes + cut->at[AO_CUT_NAMESPACE],
@@ -273,8 +316,9 @@ static entry *make_entry(const ao_cut *cut)
 	    .held = cut->held,
 	    .spec_digest = cut->spec_digest,
 	    .full_digest = ao_hash_words(AO_HASH_INIT, cut->text.data, cut->text.len),
-	    .text = e->bytes + strings,
 	    .len = cut->text.len,
+	    .kept = e->bytes + strings,
+	    .base = base,
 	};
 	return e;
 }
@@ -300,7 +344,7 @@ static bool is_wanted(const ao_store *store)
 /** Stores what lies in store->cut. @return the entry it replaced, or NULL */
 static entry *commit(ao_store *store, entry **ret)
 {
-	entry *e = make_entry(&store->cut), *before = find(store, e->object.key);
+	entry *e = make_entry(store), *before = find(store, e->object.key);
 	if (before)
 		detach(store, before);
 	e->mark = part_of(store, e->object.namespace_)->mark;
@@ -397,7 +441,12 @@ bool ao_store_remove(ao_store *store, const char *key)
 	return object != NULL;
 }
 
-void ao_object_free(ao_object *object) { free(object); }
+void ao_object_free(ao_object *object)
+{
+	if (object)
+		ao_delta_base_unref(object->base);
+	free(object);
+}
 
 void ao_store_mark(ao_store *store, const char *namespace_)
 {
@@ -445,7 +494,15 @@ size_t ao_store_count(const ao_store *store) { return store->count; }
 
 bool ao_store_holds_metadata(const ao_store *store) { return store->options.projection == AO_PROJECTION_METADATA; }
 
-size_t ao_store_bytes(const ao_store *store) { return sizeof(*store) + store->bytes + (INDEXES + 1) * store->size * sizeof(entry *); }
+size_t ao_store_bytes(const ao_store *store)
+{
+	size_t bytes = sizeof(*store) + (INDEXES + 1) * store->size * sizeof(entry *);
+	for (size_t i = 0; i < BASES; i++)
+		bytes += ao_delta_base_share(store->bases[i]);
+	for (size_t i = 0; i < store->count; i++)
+		bytes += store->all[i]->size + ao_delta_base_share(store->all[i]->object.base);
+	return bytes;
+}
 
 const ao_object *ao_store_next(const ao_store *store, size_t *cursor)
 {
@@ -495,14 +552,24 @@ void ao_store_each_labelled(const ao_store *store, const char *namespace_, const
 	each(store, BY_LABEL, hash_label(namespace_, value), namespace_, value, fn, arg);
 }
 
-int ao_object_tree(const ao_object *object, cJSON **ret, ao_err **reterr) { return ao_json_parse(object->text, object->len, ret, reterr); }
-
-ao_span ao_object_at(const ao_object *object, char *const *path)
+ao_span ao_object_span(const ao_object *object, char **ret_made)
 {
-	ao_span at = {object->text, object->len};
-	for (; path && at.at && *path; path++)
-		at = ao_span_get(at, *path);
-	return path ? at : (ao_span){0};
+	*ret_made = NULL;
+	if (!object->base)
+		return (ao_span){object->kept, object->len};
+	*ret_made = ao_delta_read(object->base, object->kept, object->len);
+	return (ao_span){*ret_made, object->len};
 }
 
-char *ao_object_text(const ao_object *object, char *const *path) { return ao_span_text(ao_object_at(object, path)); }
+int ao_object_tree(const ao_object *object, cJSON **ret, ao_err **reterr)
+{
+	ao_auto_str char *made = NULL;
+	ao_span text = ao_object_span(object, &made);
+	return ao_json_parse(text.at, text.len, ret, reterr);
+}
+
+char *ao_object_text(const ao_object *object, char *const *path)
+{
+	ao_auto_str char *made = NULL;
+	return path ? ao_span_text(ao_span_at_path(ao_object_span(object, &made), path)) : NULL;
+}

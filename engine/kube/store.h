@@ -3,13 +3,15 @@
  * store.h -- the observed objects of one kind, as compact text.
  *
  * An object is one block: its JSON text, without metadata.managedFields unless the informer was told to keep them (a pod: only the members
- * the informer was told to keep), and beside it what look-ups need.  Trees are made from it for one call and freed.
+ * the informer was told to keep), and beside it what look-ups need.  Texts that look much like another one of the store are kept as
+ * differences from that (delta.h) and made again when they are read.  Trees are made from them for one call and freed.
  * Three indexes: by key ("namespace/name"; "name" when cluster-scoped), by the uid of the controlling owner, and by the value
  * of one label ("namespace/value").
  * apiVersion and kind are cut out as well: lists leave them out, watches do not, and a store holds one kind.
  * Ownership: the store owns its objects; a pointer is good until the next ao_store_put() or ao_store_remove() of that key.
  * Threads: the loop thread only.
  */
+#include "kube/delta.h"
 #include "kube/managed.h"
 #include "json/json.h"
 #include "json/span.h"
@@ -30,8 +32,9 @@ typedef struct ao_object {
 	uint64_t
 	    spec_digest; /* of everything but status and the server's own metadata and annotations: what a person or we could have changed */
 	uint64_t full_digest; /* of the text */
-	const char *text;     /* compact JSON, NUL-terminated */
-	size_t len;
+	size_t len;           /* of the text, which ao_object_span() tells */
+	const char *kept;     /* the text, NUL-terminated, or its differences from `base` */
+	ao_delta_base *base;  /* NULL: `kept` is the text */
 } ao_object;
 
 typedef struct ao_store ao_store;
@@ -104,8 +107,8 @@ void ao_store_each_labelled(const ao_store *store, const char *namespace_, const
 /** The tree of an object. @return 0; -EINVAL a number that cannot be kept, ... */
 int ao_object_tree(const ao_object *object, cJSON **ret, ao_err **reterr);
 
-/** What lies at that path of an object; absent when nothing does, or without a path. Borrowed from the object. */
-ao_span ao_object_at(const ao_object *object, char *const *path);
+/** The text of an object, compact JSON, NUL-terminated: borrowed from it, or from *ret_made. @param ret_made  NULL, or the caller frees it */
+ao_span ao_object_span(const ao_object *object, char **ret_made);
 /** A copy of the text at that path of an object; NULL when there is none, or no path. The caller frees. */
 char *ao_object_text(const ao_object *object, char *const *path);
 

@@ -56,7 +56,8 @@ static void clear_claim(claim *c)
 
 static claim claim_of(const ao_rivals *r, const ao_object *parent)
 {
-	ao_span at = ao_object_at(parent, ao_world_manifest(r->world)->claim_path);
+	ao_auto_str char *made = NULL;
+	ao_span at = ao_span_at_path(ao_object_span(parent, &made), ao_world_manifest(r->world)->claim_path);
 	return (claim){ao_span_text(ao_span_get(at, "lease")), ao_span_text(ao_span_get(at, "since"))};
 }
 

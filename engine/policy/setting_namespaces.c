@@ -62,7 +62,8 @@ static cJSON *answer(const ao_setting_namespaces *n, const char *annotation)
 	if (!ao_setting_namespaces_seen(n))
 		return NULL;
 	for (const ao_object *object; (object = ao_store_next(ao_informer_store(n->informer), &cursor));) {
-		ao_span annotations = ao_span_at((ao_span){object->text, object->len}, "metadata", "annotations");
+		ao_auto_str char *made = NULL;
+		ao_span annotations = ao_span_at(ao_object_span(object, &made), "metadata", "annotations");
 		ao_auto_str char *text = ao_span_text(ao_span_get(annotations, annotation));
 		if (!text || !*text)
 			continue;

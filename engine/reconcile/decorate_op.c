@@ -36,7 +36,7 @@ static bool is_due(const ao_parent *parent, const ao_object *object, bool status
 	if (!wanted->child || (parent->waits && applied))
 		return applied && !parent->waits; /* what a plan that waits lacks may come later */
 	bool known = parent->put[status] == ao_json_digest(wanted);
-	if (status && known && parent->answered == ao_plan_status_digest((ao_span){object->text, object->len}))
+	if (status && known && parent->answered == ao_plan_status_digest_of(object))
 		return false; /* the server keeps it in its own words, and would not keep it otherwise if it were sent once more */
 	return !ao_apply_equal(wanted, tree, NULL) || (applied && !known);
 }

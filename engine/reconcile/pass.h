@@ -254,6 +254,7 @@ ao_op_result ao_op_plan(ao_pass *pass, const cJSON *item);
 char *ao_plan_settled(const ao_pass *pass, const ao_object *object, const char *had);
 /** A digest of the status in the text of a parent, never 0, whatever is there. */
 uint64_t ao_plan_status_digest(ao_span parent);
+uint64_t ao_plan_status_digest_of(const ao_object *parent);
 /** Has anything changed that the policies read for the plan, or has the time come that the plan named? */
 bool ao_plan_is_stale(const ao_reconciler *reconciler, const ao_parent *parent, const ao_object *object);
 /** Pushes the operations that carry out the objects of pass->plan, in order, because the order has a meaning; then what is no longer wanted goes. */

@@ -37,6 +37,12 @@ static uint64_t queues_digest(const ao_reconciler *r, const ao_object *object)
 	return ao_json_digest(facts);
 }
 
+uint64_t ao_plan_status_digest_of(const ao_object *parent)
+{
+	ao_auto_str char *made = NULL;
+	return ao_plan_status_digest(ao_object_span(parent, &made));
+}
+
 uint64_t ao_plan_status_digest(ao_span parent)
 {
 	ao_span status = ao_span_get(parent, "status");
@@ -51,7 +57,7 @@ static ao_plan_basis basis_now(const ao_reconciler *r, const ao_object *object, 
 	    .queues = reads & AO_READ_QUEUES ? queues_digest(r, object) : 0,
 	    .absent = reads & AO_READ_ABSENT ? ao_world_absent_digest(r->with.world) : 0,
 	    .children = reads & AO_READ_CHILDREN ? ao_world_children_digest(r->with.world, object) : 0,
-	    .status = reads & AO_READ_STATUS ? ao_plan_status_digest((ao_span){object->text, object->len}) : 0,
+	    .status = reads & AO_READ_STATUS ? ao_plan_status_digest_of(object) : 0,
 	};
 }
 
@@ -158,7 +164,8 @@ static void remember_child(void *arg, const ao_kind *kind, const ao_object *obje
 static bool has_records(const ao_reconciler *r, const ao_object *object)
 {
 	size_t cursor = 0;
-	ao_span record, records = ao_object_at(object, r->manifest->records_path);
+	ao_auto_str char *made = NULL;
+	ao_span record, records = ao_span_at_path(ao_object_span(object, &made), r->manifest->records_path);
 	return records.at && ao_span_item(records, &cursor, &record);
 }
 
@@ -297,14 +304,14 @@ static bool is_touched(const ao_pass *pass, const ao_object *object)
 static void read_previous(ao_pass *pass, const ao_object *object)
 {
 	char *const *path = pass->reconciler->manifest->digest_path;
-	ao_span text = {object->text, object->len};
 	if (!path)
 		return;
 	pass->plan.previous = ao_object_text(object, path);
 	pass->plan.touched = pass->plan.previous && is_touched(pass, object);
 	if (pass->plan.previous)
 		return;
-	long long seen = ao_span_int(ao_span_at(text, "status", "observedGeneration"), -1);
+	ao_auto_str char *made = NULL;
+	long long seen = ao_span_int(ao_span_at(ao_object_span(object, &made), "status", "observedGeneration"), -1);
 	pass->plan.returned = seen >= 0;
 	pass->plan.behind = pass->plan.returned && seen != object->generation;
 	pass->plan.unrecorded = !pass->plan.returned;

@@ -167,9 +167,12 @@ static bool selects(const asked *rule, const ao_kind *kind, const ao_object *obj
 	const char *namespace_ = ao_json_str(rule->spec, "namespace"), *name = ao_json_str(rule->spec, "name");
 	if (rule->kind != kind || (namespace_ && strcmp(namespace_, object->namespace_) != 0) || (name && strcmp(name, object->name) != 0))
 		return false;
-	ao_span labels = ao_span_at((ao_span){object->text, object->len}, "metadata", "labels");
-	const cJSON *wanted;
-	cJSON_ArrayForEach (wanted, ao_json_at(rule->spec, "labels"))
+	const cJSON *all = ao_json_at(rule->spec, "labels"), *wanted;
+	if (!all)
+		return true;
+	ao_auto_str char *made = NULL;
+	ao_span labels = ao_span_at(ao_object_span(object, &made), "metadata", "labels");
+	cJSON_ArrayForEach (wanted, all)
 		if (!ao_span_is(ao_span_get(labels, wanted->string), cJSON_GetStringValue(wanted)))
 			return false;
 	return true;
@@ -192,7 +195,8 @@ static ao_map *find_askers(const ao_relations *r, const ao_kind *kind, const ao_
 {
 	ao_map *found = ao_map_new();
 	size_t index = index_of(r, kind);
-	ao_span labels = ao_span_at((ao_span){object->text, object->len}, "metadata", "labels"), key, value;
+	ao_auto_str char *made = NULL;
+	ao_span labels = ao_span_at(ao_object_span(object, &made), "metadata", "labels"), key, value;
 	const char *const places[] = {object->namespace_, NULL};
 	for (size_t i = 0; i < AO_LEN(places); i++) {
 		look_into(r, bucket(index, places[i], object->name, NULL, NULL), kind, object, found);

@@ -359,10 +359,11 @@ static bool hold(ao_pass *pass, const ao_news *news)
 static bool is_beginning(const ao_pass *pass, const ao_object *object)
 {
 	const ao_manifest *manifest = pass->reconciler->manifest;
-	ao_span status = ao_span_get((ao_span){object->text, object->len}, "status");
+	ao_auto_str char *made = NULL;
+	ao_span text = ao_object_span(object, &made);
 	if (!pass->parent->settled || !cJSON_GetArraySize(pass->outcome.changed) || pass->parent->held_ms || is_wrong(pass, object) ||
-	    ao_span_get(status, "conditions").at || ao_object_at(object, manifest->digest_path).at ||
-	    ao_object_at(object, manifest->bundle_path).at)
+	    ao_span_at(text, "status", "conditions").at || ao_span_at_path(text, manifest->digest_path).at ||
+	    ao_span_at_path(text, manifest->bundle_path).at)
 		return false;
 	ao_auto_json cJSON *records = manifest->records_path ? ao_queues_records(pass->reconciler->with.queues, object) : NULL;
 	return !cJSON_GetArraySize(records);

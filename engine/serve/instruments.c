@@ -225,16 +225,6 @@ void ao_instruments_stream(ao_metrics *m, const ao_manifest *manifest, const cha
 	}
 }
 
-/** The text at the path, or "". The caller frees it. */
-static char *text_at(const ao_object *object, char *const *path)
-{
-	ao_span at = {object->text, object->len};
-	for (size_t i = 0; at.at && path[i]; i++)
-		at = ao_span_get(at, path[i]);
-	char *text = ao_span_text(at);
-	return text ? text : ao_xstrdup("");
-}
-
 void ao_instruments_parents(ao_metrics *m, const ao_manifest *manifest, const ao_store *parents)
 {
 	size_t cursor = 0;
@@ -244,8 +234,8 @@ void ao_instruments_parents(ao_metrics *m, const ao_manifest *manifest, const ao
 	for (const ao_object *parent; (parent = ao_store_next(parents, &cursor));) {
 		if (parent->stub)
 			continue;
-		ao_auto_str char *state = text_at(parent, manifest->gauge_path);
-		ao_auto_str char *labels = ao_metric_labels("namespace", parent->namespace_, manifest->gauge_label, state);
+		ao_auto_str char *state = ao_object_text(parent, manifest->gauge_path);
+		ao_auto_str char *labels = ao_metric_labels("namespace", parent->namespace_, manifest->gauge_label, state ? state : "");
 		ao_metric_add(m, manifest->gauge, labels, 1);
 	}
 }

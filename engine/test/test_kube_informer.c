@@ -33,7 +33,8 @@ static void on_change(void *arg, ao_informer *informer, ao_change change, const 
 	if (before)
 		assert_true(before->full_digest != object->full_digest);
 	assert_int_equal(ao_store_get(ao_informer_store(informer), object->key) == object, change != AO_DELETED);
-	assert_int_equal(strlen(object->text), object->len);
+	ao_auto_str char *made = NULL;
+	assert_int_equal(strlen(ao_object_span(object, &made).at), object->len);
 	snprintf(s->last, sizeof(s->last), "%s", object->name);
 	count_down(s);
 	if (s->free_after > 0 && --s->free_after == 0) {
@@ -136,7 +137,8 @@ static bool holds(const seen *s, const char *name, const char *text)
 {
 	ao_auto_str char *key = ao_xasprintf("%s/%s", s->c->space, name);
 	const ao_object *object = ao_store_get(ao_informer_store(s->informer), key);
-	return object && strstr(object->text, text);
+	ao_auto_str char *made = NULL;
+	return object && strstr(ao_object_span(object, &made).at, text);
 }
 
 /* ---- cases ---- */

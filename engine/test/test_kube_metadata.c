@@ -45,7 +45,8 @@ static void on_change(void *arg, ao_informer *informer, ao_change change, const 
 {
 	seen *s = arg;
 	(void)informer, (void)change, (void)before;
-	snprintf(s->text, sizeof(s->text), "%s", object->text);
+	ao_auto_str char *made = NULL;
+	snprintf(s->text, sizeof(s->text), "%s", ao_object_span(object, &made).at);
 	s->changes++;
 	s->done = true;
 }

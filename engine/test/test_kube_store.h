@@ -20,3 +20,10 @@ static inline const ao_object *put(ao_store *store, const char *text)
 	assert_int_equal(ao_store_put(store, span(text), &object, NULL), 0);
 	return object;
 }
+
+static inline void assert_text(const ao_object *object, const char *text)
+{
+	ao_auto_str char *made = NULL;
+	assert_string_equal(ao_object_span(object, &made).at, text);
+	assert_int_equal(object->len, strlen(text));
+}

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-static ao_object labelled(const char *key, const char *text) { return (ao_object){.key = (char *)key, .text = text, .len = strlen(text)}; }
+static ao_object labelled(const char *key, const char *text) { return (ao_object){.key = (char *)key, .kept = text, .len = strlen(text)}; }
 
 static void a_selector_names_parents(void **state)
 {

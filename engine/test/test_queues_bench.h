@@ -252,7 +252,7 @@ static inline void wait_for_call(bench *b, ao_broker_verb verb)
 
 static inline ao_object parent(const char *name)
 {
-	return (ao_object){.key = name, .namespace_ = "ns", .name = name, .uid = name, .text = text, .len = strlen(text)};
+	return (ao_object){.key = name, .namespace_ = "ns", .name = name, .uid = name, .kept = text, .len = strlen(text)};
 }
 
 /** A queue of a plan. @param into  NULL: it is read */
