@@ -20,7 +20,7 @@ struct ao_map {
 
 static char tomb;
 #define TOMB ((void *)&tomb)
-#define FIRST_SIZE 4 /* each parent has a map of its few children */
+#define FIRST_SIZE 16
 
 static slot *find(const ao_map *map, const char *key)
 {
