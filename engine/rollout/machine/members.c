@@ -184,8 +184,15 @@ static bool is_tried(const ao_machine *m, const ao_member *p)
 	return line->stage == AO_ROLLOUT_FORWARD && p->serving == line->to.bundle;
 }
 
-/** It says nothing of readiness any more, and did before it was moved. What was live before may never have said it. */
-static bool fell_silent(const ao_machine *m, const ao_member *p) { return p->unsaid && p->said_ready && is_tried(m, p); }
+/**
+ * It says nothing of readiness any more, and did before it was moved. What was live before may never have said it, nor what a person went back
+ * to.
+ */
+static bool fell_silent(const ao_machine *m, const ao_member *p)
+{
+	bool undone = m->kept.pinned && strcmp(p->serving->digest, m->kept.pinned) == 0;
+	return p->unsaid && p->said_ready && is_tried(m, p) && !undone;
+}
 
 /** The check said already that the bundle would refuse it. */
 static bool is_meant(const ao_member *p) { return p->refused && p->refuses == p->serving; }
