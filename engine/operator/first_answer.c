@@ -53,12 +53,14 @@ static int wait_for_answer(ao_loop *loop, ao_kube *kube, const ao_kubeconfig *co
 			   uint64_t patience_ms, const bool *stopping, char **ret_message, cJSON **ret)
 {
 	ao_auto_str char *said = NULL;
-	uint64_t began_ms = ao_mono_ms();
+	uint64_t refused_ms = 0; /* when a right was missed first: a server that was away until then may have just started */
 	for (unsigned failures = 0;; failures++) {
 		attempt a = try_once(loop, kube, path, object, stopping);
 		*ret_message = a.message;
 		*ret = a.object;
-		if (!is_passing(&a, ao_mono_ms() - began_ms < patience_ms)) {
+		if (a.status == 403 && !refused_ms)
+			refused_ms = ao_mono_ms();
+		if (!is_passing(&a, ao_mono_ms() - refused_ms < patience_ms)) {
 			if (said && a.error != -EINTR)
 				ao_info(AO_CORE, NULL, "the API server answers");
 			return a.error;

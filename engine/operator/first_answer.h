@@ -13,7 +13,7 @@
 /**
  * Gets a ConfigMap that may be missing.  The reason why there is no answer is logged once, and again when it changes.
  *
- * @param patience_ms    how long a right to read it is waited for
+ * @param patience_ms    how long a right to read it is waited for, from when it is missed first
  * @param stopping       ends the waiting when it becomes true
  * @param ret_forbidden  set when we may not read it; untouched otherwise
  * @param ret            the ConfigMap; NULL: it is missing, or cannot be read; the caller frees

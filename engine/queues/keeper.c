@@ -365,6 +365,8 @@ void ao_queues_leave(ao_queues *queues, const ao_object *parent, const cJSON *qu
 	q->good = q->digest;
 }
 
+void ao_queues_retain(ao_queues *queues, const ao_object *parent, const cJSON *queue) { upsert(queues, parent, queue, AO_BROKER_ENSURE); }
+
 void ao_queues_claim(ao_queues *queues, const ao_object *parent) { owner_of(queues, parent); }
 
 void ao_queues_moved(ao_queues *queues, const char *uid)

@@ -62,6 +62,8 @@ ao_queues_state ao_queues_want(ao_queues *queues, const ao_object *parent, const
  * at again and again until it is.  A queue with `into` that is not leaving but `lasting` is wanted made, and is emptied for good.
  */
 void ao_queues_leave(ao_queues *queues, const ao_object *parent, const cJSON *queue);
+/** A parent goes, and this queue stays: nor does it go by another transport of the parent's, which may lead there. No broker is asked. */
+void ao_queues_retain(ao_queues *queues, const ao_object *parent, const cJSON *queue);
 /**
  * A parent cannot be planned: what its status says that it has is not emptied and not deleted for others.  That ends with ao_queues_forget(),
  * and when the parent has a plan with queues.

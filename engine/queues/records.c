@@ -83,11 +83,13 @@ static cJSON *record_elsewhere(const ao_kept_queue *q, bool ours)
 	return NULL;
 }
 
-/** Is the record of another parent about this queue? Two transports may lead to one broker, so what is at one place is one queue. */
+/** May the record of another parent be about this queue? Two transports may lead to one broker, so what is at one place is one queue. */
 static bool is_about(const ao_kept_queue *q, const cJSON *record)
 {
-	const char *name = ao_json_str(record, "name"), *place = ao_json_str(record, "place"), *here = ao_access_place_digest(q->access);
-	return ao_queues_is_record(q, record) || (name && place && here && strcmp(name, q->name) == 0 && strcmp(place, here) == 0);
+	const char *name = ao_json_str(record, "name"), *place = ao_json_str(record, "place");
+	bool known = name && place && ao_access_place_digest(q->access);
+	return ao_queues_is_record(q, record) ||
+	       (known && strcmp(name, q->name) == 0 && ao_broker_may_be_at(ao_access_place(q->access), place));
 }
 
 const ao_queue_owner *ao_queues_claimant(const ao_kept_queue *q)

@@ -81,6 +81,7 @@ ao_op_result ao_op_delete_queue(ao_pass *pass, const cJSON *queue)
 {
 	ao_queues_fact fact;
 	if (is_retained(queue)) {
+		ao_queues_retain(pass->reconciler->with.queues, ao_pass_object(pass), queue);
 		ao_pass_leave(pass, ao_xasprintf("queue %s stays at its broker, as it is to", ao_json_str(queue, "name")));
 		return AO_OP_DONE;
 	}

@@ -17,12 +17,19 @@
 
 static const char *parent;    /* as the record says; NULL: there is none */
 static int refused, refusals; /* with which status, and how often, before it is shown; -1: always */
+static int away;              /* so often before that the server does not know what to say */
+static uint64_t shut_out_ms;  /* of a controller that is only to start; 0: as usual */
 static bool listed, ended;    /* the ConfigMaps; the controller */
 
 static void answer(peer_conn *conn, const char *request)
 {
 	ao_auto_json cJSON *map = cJSON_CreateObject();
 	listed = listed || strstr(request, "/namespaces/ops/configmaps?");
+	if (away) {
+		away--;
+		peer_reply(conn, "503 Service Unavailable", "", "{\"kind\":\"Status\",\"message\":\"starting\"}");
+		return;
+	}
 	if (strstr(request, "/configmaps/greeting-operator-policies-live") && refusals) {
 		refusals -= refusals > 0;
 		ao_auto_str char *status = ao_xasprintf("%d Refused", refused);
@@ -81,7 +88,7 @@ static int run(const char *of, const char *policies_dir, const bool *until, char
 								    .metrics = metrics,
 								    .leader_elect = !until,
 								    .max_concurrent = 1,
-								    .shut_out_ms = until ? SHUT_OUT_MS : 0,
+								    .shut_out_ms = until ? SHUT_OUT_MS : shut_out_ms,
 								    .stopping = &stopping,
 								    .on_end = on_end},
 					   &controller, NULL),
@@ -160,6 +167,20 @@ static void a_record_that_is_refused_for_a_moment_is_waited_for(void **state)
 	}
 }
 
+/** ... also where the server was away before for longer than that: it has just started. */
+static void a_right_is_waited_for_from_the_moment_when_it_is_missed(void **state)
+{
+	(void)state;
+	ao_auto_str char *ready = NULL;
+	refused = 403;
+	refusals = away = 1;
+	shut_out_ms = SHUT_OUT_MS;
+	int r = start(OTHER, NULL, &ready, NULL);
+	shut_out_ms = 0;
+	if (r != -EINVAL)
+		fail_msg("it begins without a record");
+}
+
 /** Nobody is served worse for that, but what is done meanwhile is not what the record says. */
 static void a_record_that_may_be_read_later_is_read_then(void **state)
 {
@@ -180,6 +201,7 @@ int main(void)
 	    cmocka_unit_test(parents_of_the_first_kind_are_not_left_behind),
 	    cmocka_unit_test(policies_for_another_kind_leave_the_bundle_in_service),
 	    cmocka_unit_test(a_record_that_is_refused_for_a_moment_is_waited_for),
+	    cmocka_unit_test(a_right_is_waited_for_from_the_moment_when_it_is_missed),
 	    cmocka_unit_test(a_record_that_may_be_read_later_is_read_then),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

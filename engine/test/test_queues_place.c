@@ -224,6 +224,32 @@ static void a_queue_stays_for_one_whose_place_has_another_name(void **state)
 	assert_int_equal(lost, 0);
 }
 
+/** ... also where nothing is known of that other parent but what its status remembers, and whichever of the two names the place in full. */
+static void a_queue_stays_for_one_who_says_nothing_and_whose_place_has_another_name(void **state)
+{
+	static const char *const ways[][2] = {{"h", "h#1"}, {"h#1", "h"}};
+	bench **b = (bench **)state;
+	for (size_t i = 0; i < AO_LEN(ways); i++) {
+		read_it(*b, "b", ways[i][1], "q");
+		pass_time(*b, 20);
+		ao_auto_str char *status = status_of(*b, "b");
+		memset(queues_there, 0, sizeof(queues_there));
+		live_on(b, ao_xstrdup("{}"));
+		read_it(*b, "a", ways[i][0], "q");
+		pass_time(*b, 20);
+		put("h", "q", 7);
+		text = status;
+		ao_object silent = parent("b");
+		ao_queues_claim((*b)->queues, &silent);
+		delete_it(*b, "a", ways[i][0], "q");
+		pass_time(*b, 20);
+		assert_int_equal(lost, 0);
+		assert_non_null(find("h", "q"));
+		memset(queues_there, 0, sizeof(queues_there));
+		live_on(b, ao_xstrdup("{}"));
+	}
+}
+
 /** ... or the parent itself, whose transport is another one now. */
 static void a_queue_stays_for_one_who_has_left_it_for_another_name_of_its_place(void **state)
 {
@@ -239,6 +265,25 @@ static void a_queue_stays_for_one_who_has_left_it_for_another_name_of_its_place(
 	pass_time(*b, 20);
 	ao_queues_moved((*b)->queues, "a");
 	pass_time(*b, 50);
+	assert_non_null(find("h", "q"));
+}
+
+/** The transport that the parent is at keeps its queues, and the one that it has left, which may lead there, does not. It goes in another life. */
+static void a_queue_that_is_to_stay_is_not_deleted_by_another_name_of_its_place(void **state)
+{
+	bench **b = (bench **)state;
+	ao_object object = parent("a");
+	ao_auto_json cJSON *stays = planned("h#1", "q", NULL);
+	ao_json_set_str(stays, "transport", "next");
+	ao_json_set_str(stays, "deletion", "Retain");
+	read_it(*b, "a", "h", "q");
+	pass_time(*b, 20);
+	put("h", "q", 7);
+	live_on(b, status_of(*b, "a"));
+	ao_queues_retain((*b)->queues, &object, stays);
+	delete_it(*b, "a", "h", "q");
+	pass_time(*b, 20);
+	assert_int_equal(lost, 0);
 	assert_non_null(find("h", "q"));
 }
 
@@ -287,6 +332,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_status_that_was_pruned_makes_nobody_an_heir, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_stays_for_one_who_has_it_by_another_transport, begin, end),
 	    cmocka_unit_test_setup_teardown(each_place_that_is_left_is_told_of, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_that_is_to_stay_is_not_deleted_by_another_name_of_its_place, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_stays_for_one_who_says_nothing_and_whose_place_has_another_name, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_whose_place_has_another_name_now_is_neither_made_anew_nor_lost, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_stays_for_one_whose_place_has_another_name, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_stays_for_one_who_has_left_it_for_another_name_of_its_place, begin, end),

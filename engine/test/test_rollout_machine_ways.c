@@ -145,6 +145,61 @@ static void who_does_not_say_any_more_whether_he_is_ready_is_waited_for(void **s
 	}
 }
 
+/** A pass for each. Only the policies of `b` say whether who has them is ready. */
+static void pass_all_where_only_b_says(driver *d)
+{
+	for (int i = 0; i < PARENTS; i++) {
+		d->unsaid = strcmp(serves(d, i), "b") != 0;
+		report(d, i, true);
+	}
+}
+
+/** The way back leads to what was live, and that never said it: who waited for a word of that would wait for each in vain. */
+static void who_said_whether_he_is_ready_by_an_edit_that_goes_back_is_not_waited_for(void **state)
+{
+	(void)state;
+	for (int lives = 1; lives <= 2; lives++) {
+		driver d;
+		begin(&d, TWO);
+		pass_all_where_only_b_says(&d);
+		want(&d, "b", NULL, NULL);
+		d.unsaid = false;
+		report(&d, 0, true);
+		report(&d, 1, true);
+		assert_string_equal(all(&d), "bbbbaa");
+		want(&d, "a", NULL, NULL);
+		if (lives == 2)
+			lead(&d, TWO, (const char *const[]){"b", "b", "b", "b", "a", "a"}, "a", NULL, NULL);
+		for (int i = 0; i < PARENTS / 2; i++)
+			pass_all_where_only_b_says(&d);
+		assert_string_equal(all(&d), "aaaaaa");
+		wait(&d, 11000);
+		assert_null(strstr(d.said, "slow"));
+		end(&d);
+	}
+}
+
+/** ... nor by a bundle that a person leaves for an earlier one, which never said it: that would end at what he wanted to be rid of. */
+static void a_person_may_go_back_to_what_never_said_whether_it_is_ready(void **state)
+{
+	(void)state;
+	driver d;
+	begin(&d, TWO);
+	pass_all_where_only_b_says(&d);
+	want(&d, "b", NULL, NULL);
+	for (int i = 0; i < PARENTS / 2; i++)
+		pass_all_where_only_b_says(&d);
+	assert_non_null(strstr(d.said, "live b"));
+	assert_int_equal(ao_machine_undo(d.machine, 1), 0);
+	drive(&d);
+	for (int i = 0; i < PARENTS / 2; i++)
+		pass_all_where_only_b_says(&d);
+	wait(&d, 11000);
+	assert_null(strstr(d.said, "back a"));
+	assert_string_equal(all(&d), "aaaaaa");
+	end(&d);
+}
+
 /** Policies without a status: the pods of theirs are nobody's to wait for. So are those of an edit that was let through all the same. */
 static void who_never_said_whether_he_is_ready_is_ready_when_he_has_it(void **state)
 {
@@ -450,6 +505,8 @@ int main(void)
 	    cmocka_unit_test(what_fails_goes_back_at_the_same_pace_and_is_not_tried_again),
 	    cmocka_unit_test(who_does_not_say_any_more_whether_he_is_ready_is_waited_for),
 	    cmocka_unit_test(who_never_said_whether_he_is_ready_is_ready_when_he_has_it),
+	    cmocka_unit_test(who_said_whether_he_is_ready_by_an_edit_that_goes_back_is_not_waited_for),
+	    cmocka_unit_test(a_person_may_go_back_to_what_never_said_whether_it_is_ready),
 	    cmocka_unit_test(a_stopped_process_makes_nobody_late),
 	    cmocka_unit_test(what_raises_on_one_reaches_nobody_until_he_changes),
 	    cmocka_unit_test(a_successor_goes_on_where_the_last_one_was),

@@ -49,7 +49,7 @@ static void who_does_not_say_all_of_a_place_may_mean_any_of_those_that_begin_so(
 {
 	static const char *const TEXTS[] = {"{\"region\":\"us-east-1\"}", "{\"region\":\"us-east-1\",\"accountId\":\"123456789012\"}",
 					    "{\"region\":\"us-east-1\",\"accountId\":\"123456789013\"}", "{\"region\":\"us-east-2\"}"};
-	static const char *const MAY[] = {"1110", "1100", "1010", "0001"};
+	static const char *const MAY[] = {"1110", "1100", "1010", "0001"}, *const DIGEST[] = {"1111", "1100", "1010", "1111"};
 	(void)state;
 	for (size_t i = 0; i < AO_LEN(TEXTS); i++)
 		for (size_t j = 0; j < AO_LEN(TEXTS); j++) {
@@ -57,6 +57,9 @@ static void who_does_not_say_all_of_a_place_may_mean_any_of_those_that_begin_so(
 			ao_auto_str char *here = ao_broker_place("sqs", one), *there = ao_broker_place("sqs", other);
 			if (ao_broker_may_be_one_place(here, there) != (MAY[i][j] == '1'))
 				fail_msg("%s and %s", here, there);
+			ao_auto_str char *digest = place("sqs", TEXTS[j]);
+			if (ao_broker_may_be_at(here, digest) != (DIGEST[i][j] == '1'))
+				fail_msg("%s and the digest of %s", here, there);
 		}
 }
 

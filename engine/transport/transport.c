@@ -45,14 +45,25 @@ bool ao_broker_may_be_one_place(const char *place, const char *other)
 	return strncmp(place, other, least) == 0 && (len == other_len || open);
 }
 
+static char *digest_of(const char *place, size_t len)
+{
+	char digest[AO_SHA256_HEX];
+	ao_sha256(place, len, digest);
+	return ao_xstrndup(digest, PLACE_DIGITS);
+}
+
 char *ao_broker_place_digest(const char *type, const cJSON *config)
 {
 	ao_auto_str char *place = place_of(type, config);
-	char digest[AO_SHA256_HEX];
-	if (!place)
-		return NULL;
-	ao_sha256(place, strlen(place), digest);
-	return ao_xstrndup(digest, PLACE_DIGITS);
+	return place ? digest_of(place, strlen(place)) : NULL;
+}
+
+bool ao_broker_may_be_at(const char *place, const char *digest)
+{
+	const char *blank = strrchr(place, ' ');
+	size_t open = blank ? (size_t)(blank + 1 - place) : 0;
+	ao_auto_str char *whole = digest_of(place, strlen(place)), *least = digest_of(place, open);
+	return !place[open] || strcmp(digest, whole) == 0 || strcmp(digest, least) == 0;
 }
 
 void ao_broker_free(ao_broker *broker)

@@ -105,6 +105,8 @@ char *ao_broker_place(const char *type, const cJSON *config);
 bool ao_broker_may_be_one_place(const char *place, const char *other);
 /** A few digits that tell places apart, for what outlives us. The caller frees. @return NULL: the configuration makes no sense */
 char *ao_broker_place_digest(const char *type, const cJSON *config);
+/** As ao_broker_may_be_one_place(), for another one of which only the digest is known: what says not all may be any of them. */
+bool ao_broker_may_be_at(const char *place, const char *digest);
 /** Cancels every call and closes connections in the background; NULL is fine. */
 void ao_broker_free(ao_broker *broker);
 

@@ -18,6 +18,7 @@
  *  - A deleted parent is not waited for, and fails nothing.
  *  - A parent whose status says nothing of readiness is ready when it has its bundle. But where it said that it was ready before it was moved,
  *    it is waited for: an edit that takes the word away does not thereby succeed.
+ *    Not so on a way back, or by undo: what is there may never have said it.
  *  - When the process itself was stopped for a while, that time does not count against its parents.
  *
  * Ownership: arguments are copied; strings of a task or an answer are borrowed until the next call that is not const.

@@ -177,8 +177,22 @@ static void arrive(ao_machine *m, ao_member *p)
 	p->place = AO_PLACE_NONE;
 }
 
-/** It says nothing of readiness any more, and did before it was moved. */
-static bool fell_silent(const ao_member *p) { return p->unsaid && p->said_ready; }
+/** Is it on its way to what its track tries? Only that can be to blame for what becomes of it. */
+static bool is_tried(const ao_machine *m, const ao_member *p)
+{
+	const ao_line *line = &m->lines[p->owner];
+	return line->stage == AO_ROLLOUT_FORWARD && p->serving == line->to.bundle;
+}
+
+/**
+ * It says nothing of readiness any more, and did before it was moved. What was live before may never have said it, nor what a person went back
+ * to.
+ */
+static bool fell_silent(const ao_machine *m, const ao_member *p)
+{
+	bool undone = m->kept.pinned && strcmp(p->serving->digest, m->kept.pinned) == 0;
+	return p->unsaid && p->said_ready && is_tried(m, p) && !undone;
+}
 
 /** The check said already that the bundle would refuse it. */
 static bool is_meant(const ao_member *p) { return p->refused && p->refuses == p->serving; }
@@ -187,11 +201,11 @@ static bool is_meant(const ao_member *p) { return p->refused && p->refuses == p-
 static void miss(ao_machine *m, ao_member *p, bool done)
 {
 	const ao_line *line = &m->lines[p->owner];
-	const char *text = !done            ? "the bundle could not be carried out in time"
-			   : p->refused     ? "the bundle raises an error on it, or refuses it"
-			   : fell_silent(p) ? "its status does not say any more whether it is ready"
-					    : "not ready in time";
-	bool blame = p->was_ready && line->stage == AO_ROLLOUT_FORWARD && p->serving == line->to.bundle && !is_meant(p);
+	const char *text = !done               ? "the bundle could not be carried out in time"
+			   : p->refused        ? "the bundle raises an error on it, or refuses it"
+			   : fell_silent(m, p) ? "its status does not say any more whether it is ready"
+					       : "not ready in time";
+	bool blame = p->was_ready && is_tried(m, p) && !is_meant(p);
 	p->moving = false;
 	p->doubt = !done; /* it may be carried out yet, and must not without a place */
 	p->parked = !done && line->stage != AO_ROLLOUT_REST;
@@ -203,7 +217,7 @@ static void miss(ao_machine *m, ao_member *p, bool done)
 
 static bool well(const ao_machine *m, ao_member *p, bool done)
 {
-	bool ready = done && p->ready && !fell_silent(p) && !p->rolling_out && !p->refused;
+	bool ready = done && p->ready && !fell_silent(m, p) && !p->rolling_out && !p->refused;
 	if (!ready)
 		p->ready_since_ms = AO_NEVER;
 	else if (p->ready_since_ms == AO_NEVER)
