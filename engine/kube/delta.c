@@ -4,6 +4,9 @@
  * A delta is a row of pairs: how many bytes come next, and these bytes; how many then come out of the base, and how far their place is from
  * where the last ones ended.  Numbers have seven bits to a byte.  Behind a difference the texts mostly go on side by side; where they do not,
  * the next eight bytes are looked up in a table of each fourth place of the base.
+ *
+ * A text is told by the base whose length is nearest to its own, because objects of one make in one state are about as long.  A text that this
+ * does not fit is a base itself, in place of the oldest one; and so is one of so many in any case, so that bases become what objects have become.
  */
 #include "kube/delta.h"
 
@@ -14,7 +17,9 @@
 
 #define WORD 8
 #define STEP 4
-#define MOST_BASE (64 * 1024) /* its places, divided by STEP, fit into two bytes */
+#define FEW 32         /* who hold a base that nothing more is told by; its share is then more than what is told of most texts */
+#define RENEWAL 128    /* one of so many texts is a base */
+#define LEAST_TEXT 512 /* shorter ones are not worth it */
 
 struct ao_delta_base {
 	size_t references; /* one of them is the maker's, until it closes */
@@ -35,7 +40,7 @@ static uint16_t *place_of(const ao_delta_base *base, const char *word)
 
 ao_delta_base *ao_delta_base_new(ao_span text)
 {
-	ao_require(text.len <= MOST_BASE);
+	ao_require(text.len <= AO_DELTA_MOST); /* its places, divided by STEP, fit into two bytes */
 	ao_delta_base *base = ao_xmalloc(sizeof(*base) + text.len);
 	*base = (ao_delta_base){.references = 1, .bits = 4, .len = text.len};
 	memcpy(base->text, text.at, text.len);
@@ -76,6 +81,8 @@ size_t ao_delta_base_share(const ao_delta_base *base)
 {
 	return base ? (sizeof(*base) + base->len + table_bytes(base)) / base->references : 0;
 }
+
+bool ao_delta_base_is_burden(const ao_delta_base *base) { return !base->places && base->references < FEW; }
 
 /* ---- telling ---- */
 
@@ -131,6 +138,59 @@ bool ao_delta_put(const ao_delta_base *base, ao_span text, ao_buf *out)
 	put_number(out, text.len - told);
 	ao_buf_put(out, text.at + told, text.len - told);
 	return out->len <= most && !out->overflow;
+}
+
+/* ---- telling by one of a few ---- */
+
+/** How far the lengths are apart. */
+static size_t distance(const ao_delta_base *base, size_t len)
+{
+	size_t has = base ? ao_delta_base_len(base) : SIZE_MAX;
+	return has > len ? has - len : len - has;
+}
+
+static size_t nearest(const ao_delta_bases *bases, size_t len)
+{
+	size_t found = 0;
+	for (size_t i = 1; i < AO_LEN(bases->each); i++)
+		if (distance(bases->each[i], len) < distance(bases->each[found], len))
+			found = i;
+	return found;
+}
+
+ao_delta_base *ao_delta_bases_put(const ao_delta_bases *bases, ao_span text, ao_buf *out)
+{
+	ao_delta_base *base = bases->each[nearest(bases, text.len)];
+	return base && ao_delta_put(base, text, out) ? base : NULL;
+}
+
+ao_delta_base *ao_delta_bases_tell(ao_delta_bases *bases, ao_span text, ao_buf *out)
+{
+	if (text.len < LEAST_TEXT || text.len > AO_DELTA_MOST)
+		return NULL;
+	ao_delta_base *base = ++bases->told % RENEWAL ? ao_delta_bases_put(bases, text, out) : NULL;
+	if (base)
+		return base;
+	ao_delta_base **oldest = &bases->each[bases->oldest++ % AO_LEN(bases->each)];
+	ao_delta_base_close(*oldest);
+	*oldest = ao_delta_base_new(text);
+	ao_delta_put(*oldest, text, out);
+	return *oldest;
+}
+
+size_t ao_delta_bases_share(const ao_delta_bases *bases)
+{
+	size_t bytes = 0;
+	for (size_t i = 0; i < AO_LEN(bases->each); i++)
+		bytes += ao_delta_base_share(bases->each[i]);
+	return bytes;
+}
+
+void ao_delta_bases_close(ao_delta_bases *bases)
+{
+	for (size_t i = 0; i < AO_LEN(bases->each); i++)
+		ao_delta_base_close(bases->each[i]);
+	*bases = (ao_delta_bases){0};
 }
 
 /* ---- making again ---- */

@@ -12,7 +12,7 @@
 
 typedef struct ao_delta_base ao_delta_base;
 
-/** @param text  64 KiB at most; copied */
+/** @param text  AO_DELTA_MOST bytes at most; copied */
 ao_delta_base *ao_delta_base_new(ao_span text);
 /** Nothing more will be told by it. NULL is fine */
 void ao_delta_base_close(ao_delta_base *base);
@@ -22,11 +22,30 @@ void ao_delta_base_unref(ao_delta_base *base);       /* NULL is fine */
 size_t ao_delta_base_len(const ao_delta_base *base); /* of the text */
 /** Its bytes, divided by all who hold it. NULL: 0 */
 size_t ao_delta_base_share(const ao_delta_base *base);
+/** Is it closed, and held by so few that it takes much of the memory of each? */
+bool ao_delta_base_is_burden(const ao_delta_base *base);
 
 /**
  * Tells `text` by the base, in `out`, which is overwritten.
  * @return false: it would take more than half of the text, or the base is twice as long as that, which it would keep from being freed
  */
 bool ao_delta_put(const ao_delta_base *base, ao_span text, ao_buf *out);
+
+/** A few texts that others of a kind are told by. Zeroed: none yet; one owner at a time. */
+typedef struct ao_delta_bases {
+	ao_delta_base *each[8];
+	size_t oldest; /* ... of them, counted on */
+	size_t told;   /* so many texts */
+} ao_delta_bases;
+
+#define AO_DELTA_MOST ((size_t)64 * 1024)
+
+/** Tells `text` by one of them, which it becomes itself when none fits. @return that one, borrowed; NULL: it is too short or too long */
+ao_delta_base *ao_delta_bases_tell(ao_delta_bases *bases, ao_span text, ao_buf *out);
+/** The same, but it becomes none of them. @return NULL also when none fits */
+ao_delta_base *ao_delta_bases_put(const ao_delta_bases *bases, ao_span text, ao_buf *out);
+size_t ao_delta_bases_share(const ao_delta_bases *bases);
+void ao_delta_bases_close(ao_delta_bases *bases);
+
 /** Makes the text again. @param delta  told by this base; @param len  of the text. @return NUL-terminated; the caller frees */
 char *ao_delta_read(const ao_delta_base *base, const char *delta, size_t len);

@@ -3,9 +3,8 @@
  *
  * A block holds the header, the strings and the text; cut.c makes the latter two.  Removing swaps the last of the array into the hole.
  *
- * A few texts at a time are bases that others are told by: each by the one whose length is nearest to its own, because objects of one make in
- * one state are about as long.  A text that this does not fit is a base itself, in place of the oldest one; and so is one of so many in any case,
- * so that bases become what objects have become.
+ * With each put one object is looked at: what has outlived most others that were told by its base is told by another one.  Else each object
+ * that changes seldom would hold a base of its own, after days in which others change often.
  *
  * What a list has seen and how far a watch has told is known per namespace when each is filled on its own: a part.
  */
@@ -19,10 +18,6 @@
 #include <string.h>
 
 #define FIRST_SIZE 16
-#define BASES 8
-#define RENEWAL 128    /* one of so many texts is a base */
-#define LEAST_TEXT 512 /* shorter ones are kept as they are, and so are longer ones than the most that a base may hold */
-#define MOST_TEXT (64 * 1024)
 
 typedef enum { BY_KEY, BY_OWNER, BY_LABEL, INDEXES } index_kind;
 
@@ -31,9 +26,10 @@ typedef struct entry {
 	struct entry *next[INDEXES];
 	size_t at;         /* in store->all */
 	size_t size;       /* of the block */
+	size_t told;       /* bytes of what is kept beside it; 0: it is in the block */
 	uint32_t mark;     /* the list that saw it last */
 	uint32_t answered; /* the list during which an answer of ours put it here */
-	char bytes[];      /* strings, then what is kept of the text */
+	char bytes[];      /* strings, then the text unless it is told by a base */
 } entry;
 
 /** What one informer fills. */
@@ -52,10 +48,9 @@ struct ao_store {
 	entry **all;
 	size_t size; /* of each table and of `all`, a power of two */
 	size_t count;
-	ao_delta_base *bases[BASES]; /* NULL: none yet */
-	size_t oldest;               /* ... of them, counted on */
-	size_t told;                 /* so many texts */
-	ao_cut cut;                  /* scratch, as is the next */
+	ao_delta_bases bases;
+	size_t looked_at; /* of `all`, counted on */
+	ao_cut cut;       /* scratch, as is the next */
 	ao_buf delta;
 };
 
@@ -219,7 +214,7 @@ ao_store *ao_store_new(const ao_store_options *options)
 	for (size_t i = 0; i < parts; i++)
 		store->parts[i] = (part){.namespace_ = store->options.namespaces[i], .version = ao_xstrdup("")};
 	store->cut = ao_cut_init();
-	store->delta = ao_buf_init(2 * MOST_TEXT);
+	store->delta = ao_buf_init(2 * AO_DELTA_MOST);
 	resize(store, FIRST_SIZE);
 	return store;
 }
@@ -236,8 +231,7 @@ void ao_store_free(ao_store *store)
 		return;
 	for (size_t i = 0; i < store->count; i++)
 		ao_object_free(&store->all[i]->object);
-	for (size_t i = 0; i < BASES; i++)
-		ao_delta_base_close(store->bases[i]);
+	ao_delta_bases_close(&store->bases);
 	for (index_kind kind = BY_KEY; kind < INDEXES; kind++)
 		free(store->buckets[kind]);
 	for (part *p = store->parts;; p++) {
@@ -263,43 +257,48 @@ void ao_store_free(ao_store *store)
 
 /* ---- putting ---- */
 
-/** How far the lengths are apart. */
-static size_t distance(const ao_delta_base *base, size_t len)
+/** Keeps what lies in store->delta as the differences from `base`, beside the block, so that others can take their place. */
+static void keep_told(ao_store *store, entry *e, ao_delta_base *base)
 {
-	size_t has = base ? ao_delta_base_len(base) : SIZE_MAX;
-	return has > len ? has - len : len - has;
+	e->object.base = ao_delta_base_ref(base);
+	e->told = store->delta.len;
+	char *kept = ao_xmalloc(e->told);
+	e->object.kept = memcpy(kept, store->delta.data, e->told);
 }
 
-/** Tells what lies in store->cut by another text, in store->delta. @return that one; NULL: it is kept as it is */
-static ao_delta_base *tell_by_base(ao_store *store)
+static void drop_told(ao_object *object)
 {
-	ao_span text = {store->cut.text.data, store->cut.text.len};
-	ao_delta_base **at = store->bases;
-	if (text.len < LEAST_TEXT || text.len > MOST_TEXT)
-		return NULL;
-	for (size_t i = 1; i < BASES; i++)
-		if (distance(store->bases[i], text.len) < distance(*at, text.len))
-			at = &store->bases[i];
-	if (++store->told % RENEWAL == 0 || !*at || !ao_delta_put(*at, text, &store->delta)) {
-		at = &store->bases[store->oldest++ % BASES];
-		ao_delta_base_close(*at);
-		*at = ao_delta_base_new(text);
-		ao_delta_put(*at, text, &store->delta);
-	}
-	return ao_delta_base_ref(*at);
+	if (!object->base)
+		return;
+	free((char *)object->kept);
+	ao_delta_base_unref(object->base);
+}
+
+/** Looks at the next object in turn. */
+static void tell_anew(ao_store *store)
+{
+	entry *e = store->all[store->looked_at++ % store->count];
+	if (!e->object.base || !ao_delta_base_is_burden(e->object.base))
+		return;
+	ao_auto_str char *made = NULL;
+	ao_span text = ao_object_span(&e->object, &made);
+	ao_delta_base *base = ao_delta_bases_put(&store->bases, text, &store->delta);
+	if (!base)
+		return;
+	drop_told(&e->object);
+	keep_told(store, e, base);
 }
 
 static entry *make_entry(ao_store *store)
 {
 	const ao_cut *cut = &store->cut;
-	ao_delta_base *base = tell_by_base(store);
-	const ao_buf *kept = base ? &store->delta : &cut->text;
-	size_t strings = cut->strings.len, size = sizeof(entry) + strings + kept->len + 1;
+	ao_delta_base *base = ao_delta_bases_tell(&store->bases, (ao_span){cut->text.data, cut->text.len}, &store->delta);
+	size_t strings = cut->strings.len, text = base ? 0 : cut->text.len + 1, size = sizeof(entry) + strings + text;
 	entry *e = ao_xmalloc(size);
 	memset(e, 0, sizeof(*e));
 	e->size = size;
 	memcpy(e->bytes, cut->strings.data, strings);
-	memcpy(e->bytes + strings, kept->data, kept->len + 1);
+	memcpy(e->bytes + strings, cut->text.data, text);
 	e->object = (ao_object){
 	    .key = e->bytes + cut->at[AO_CUT_KEY],
 	    .namespace_ = e->bytes + cut->at[AO_CUT_NAMESPACE],
@@ -318,8 +317,9 @@ static entry *make_entry(ao_store *store)
 	    .full_digest = ao_hash_words(AO_HASH_INIT, cut->text.data, cut->text.len),
 	    .len = cut->text.len,
 	    .kept = e->bytes + strings,
-	    .base = base,
 	};
+	if (base)
+		keep_told(store, e, base);
 	return e;
 }
 
@@ -349,6 +349,7 @@ static entry *commit(ao_store *store, entry **ret)
 		detach(store, before);
 	e->mark = part_of(store, e->object.namespace_)->mark;
 	add(store, e);
+	tell_anew(store);
 	*ret = e;
 	return before;
 }
@@ -444,7 +445,7 @@ bool ao_store_remove(ao_store *store, const char *key)
 void ao_object_free(ao_object *object)
 {
 	if (object)
-		ao_delta_base_unref(object->base);
+		drop_told(object);
 	free(object);
 }
 
@@ -496,11 +497,9 @@ bool ao_store_holds_metadata(const ao_store *store) { return store->options.proj
 
 size_t ao_store_bytes(const ao_store *store)
 {
-	size_t bytes = sizeof(*store) + (INDEXES + 1) * store->size * sizeof(entry *);
-	for (size_t i = 0; i < BASES; i++)
-		bytes += ao_delta_base_share(store->bases[i]);
+	size_t bytes = sizeof(*store) + (INDEXES + 1) * store->size * sizeof(entry *) + ao_delta_bases_share(&store->bases);
 	for (size_t i = 0; i < store->count; i++)
-		bytes += store->all[i]->size + ao_delta_base_share(store->all[i]->object.base);
+		bytes += store->all[i]->size + store->all[i]->told + ao_delta_base_share(store->all[i]->object.base);
 	return bytes;
 }
 

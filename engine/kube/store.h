@@ -33,8 +33,8 @@ typedef struct ao_object {
 	    spec_digest; /* of everything but status and the server's own metadata and annotations: what a person or we could have changed */
 	uint64_t full_digest; /* of the text */
 	size_t len;           /* of the text, which ao_object_span() tells */
-	const char *kept;     /* the text, NUL-terminated, or its differences from `base` */
-	ao_delta_base *base;  /* NULL: `kept` is the text */
+	const char *kept;    /* the text, NUL-terminated, or its differences from `base`, until any object is put: both may become others */
+	ao_delta_base *base; /* NULL: `kept` is the text */
 } ao_object;
 
 typedef struct ao_store ao_store;

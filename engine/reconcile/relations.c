@@ -162,7 +162,13 @@ static char *id_of(const ao_relations *r, const ao_kind *kind, const ao_object *
 	return ao_xasprintf("%zu %s", index_of(r, kind), object->key);
 }
 
-static bool selects(const asked *rule, const ao_kind *kind, const ao_object *object)
+static ao_span labels_of(const ao_object *object, char **ret_made)
+{
+	return ao_span_at(ao_object_span(object, ret_made), "metadata", "labels");
+}
+
+/** @param labels  of the object; NULL: they are looked up */
+static bool selects(const asked *rule, const ao_kind *kind, const ao_object *object, const ao_span *labels)
 {
 	const char *namespace_ = ao_json_str(rule->spec, "namespace"), *name = ao_json_str(rule->spec, "name");
 	if (rule->kind != kind || (namespace_ && strcmp(namespace_, object->namespace_) != 0) || (name && strcmp(name, object->name) != 0))
@@ -171,22 +177,22 @@ static bool selects(const asked *rule, const ao_kind *kind, const ao_object *obj
 	if (!all)
 		return true;
 	ao_auto_str char *made = NULL;
-	ao_span labels = ao_span_at(ao_object_span(object, &made), "metadata", "labels");
+	ao_span at = labels ? *labels : labels_of(object, &made);
 	cJSON_ArrayForEach (wanted, all)
-		if (!ao_span_is(ao_span_get(labels, wanted->string), cJSON_GetStringValue(wanted)))
+		if (!ao_span_is(ao_span_get(at, wanted->string), cJSON_GetStringValue(wanted)))
 			return false;
 	return true;
 }
 
 /** Adds to `found` (key -> asker) those in a bucket that have a rule for the object. Takes the bucket's name. */
-static void look_into(const ao_relations *r, char *name, const ao_kind *kind, const ao_object *object, ao_map *found)
+static void look_into(const ao_relations *r, char *name, const ao_kind *kind, const ao_object *object, const ao_span *labels, ao_map *found)
 {
 	size_t cursor = 0;
 	const ao_map *set = ao_map_get(r->buckets, name);
 	free(name);
 	for (asker *who; set && (who = ao_map_next(set, &cursor, NULL));)
 		for (size_t i = 0; i < who->count; i++)
-			if (selects(&who->rules[i], kind, object))
+			if (selects(&who->rules[i], kind, object, labels))
 				ao_map_put(found, who->key, who);
 }
 
@@ -196,15 +202,15 @@ static ao_map *find_askers(const ao_relations *r, const ao_kind *kind, const ao_
 	ao_map *found = ao_map_new();
 	size_t index = index_of(r, kind);
 	ao_auto_str char *made = NULL;
-	ao_span labels = ao_span_at(ao_object_span(object, &made), "metadata", "labels"), key, value;
+	ao_span labels = labels_of(object, &made), key, value; /* made again once for all who may ask for it */
 	const char *const places[] = {object->namespace_, NULL};
 	for (size_t i = 0; i < AO_LEN(places); i++) {
-		look_into(r, bucket(index, places[i], object->name, NULL, NULL), kind, object, found);
-		look_into(r, bucket(index, places[i], NULL, NULL, NULL), kind, object, found);
+		look_into(r, bucket(index, places[i], object->name, NULL, NULL), kind, object, &labels, found);
+		look_into(r, bucket(index, places[i], NULL, NULL, NULL), kind, object, &labels, found);
 		for (size_t cursor = 0; labels.at && ao_span_member(labels, &cursor, &key, &value);) {
 			ao_auto_str char *name = ao_xstrndup(key.at, key.len), *text = ao_span_text(value);
 			if (text)
-				look_into(r, bucket(index, places[i], NULL, name, text), kind, object, found);
+				look_into(r, bucket(index, places[i], NULL, name, text), kind, object, &labels, found);
 		}
 	}
 	return found;
@@ -286,13 +292,13 @@ static void find_related(ao_relations *r, asker *who, const asked *rule, size_t 
 	if (namespace_ && name) {
 		ao_auto_str char *key = *namespace_ ? ao_xasprintf("%s/%s", namespace_, name) : ao_xstrdup(name);
 		const ao_object *object = ao_store_get(store, key);
-		if (object && selects(rule, rule->kind, object))
+		if (object && selects(rule, rule->kind, object, NULL))
 			relate(r, who, rule->kind, object);
 		return;
 	}
 	size_t cursor = 0;
 	for (const ao_object *object; ao_map_count(who->related) < most && (object = ao_store_next(store, &cursor));)
-		if (selects(rule, rule->kind, object))
+		if (selects(rule, rule->kind, object, NULL))
 			relate(r, who, rule->kind, object);
 }
 

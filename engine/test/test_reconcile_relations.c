@@ -1,6 +1,7 @@
 /* test_reconcile_relations.c -- which parents a change concerns, and what is related to each. */
 #include "reconcile/relations.h"
 
+#include "base/clock.h"
 #include "test_kube_store.h"
 
 static ao_kind kinds[] = {
@@ -234,11 +235,39 @@ static void many_that_ask_for_too_much_take_no_memory_for_it(void **state)
 		fail_msg("%zu bytes for each of them", each);
 }
 
+/** Texts are kept as differences: that each asker has one made again took the loop's time. */
+static void a_change_of_a_large_object_costs_little_however_many_ask(void **state)
+{
+	place *p = *state;
+	ao_buf rest = ao_buf_init(1 << 16);
+	ao_buf_puts(&rest, "\"app\":\"web\"},\"annotations\":{\"x\":\"");
+	for (int i = 0; i < 6000; i++)
+		ao_buf_printf(&rest, "%09d", i * 7919);
+	ao_buf_puts(&rest, "\"");
+	for (int i = 0; i < 3000; i++) {
+		ao_auto_str char *parent = ao_xasprintf("n/parent-%d", i);
+		ask(p, parent, "[{" CM ",\"labels\":{\"app\":\"web\",\"tier\":\"back\"}}]");
+	}
+	there(p, MAP, "n", "first", rest.data);
+	for (size_t i = 200; i < rest.len - 100; i += 100)
+		rest.data[i] = 'y';
+	const ao_object *second = there(p, MAP, "n", "second", rest.data);
+	ao_buf_free(&rest);
+	assert_non_null(second->base);
+	uint64_t before = ao_cpu_ms();
+	for (int i = 0; i < 20; i++)
+		concerns(p, MAP, second, false, "");
+	uint64_t each = (ao_cpu_ms() - before) / 20;
+	if (each > 10)
+		fail_msg("%d ms each", (int)each);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(what_became_less_is_shown_again, make_place, end_place),
 	    cmocka_unit_test_setup_teardown(many_that_ask_for_too_much_take_no_memory_for_it, make_place, end_place),
+	    cmocka_unit_test_setup_teardown(a_change_of_a_large_object_costs_little_however_many_ask, make_place, end_place),
 	    cmocka_unit_test_setup_teardown(a_change_concerns_those_whose_rules_select_the_object, make_place, end_place),
 	    cmocka_unit_test_setup_teardown(what_is_lost_is_told_to_those_that_had_it, make_place, end_place),
 	    cmocka_unit_test_setup_teardown(other_rules_replace_those_of_before, make_place, end_place),
