@@ -206,10 +206,10 @@ static uint64_t take_number(const unsigned char **delta)
 	}
 }
 
-char *ao_delta_read(const ao_delta_base *base, const char *delta, size_t len)
+void ao_delta_read(const ao_delta_base *base, const char *delta, size_t len, char *text)
 {
 	const unsigned char *next = (const unsigned char *)delta;
-	char *text = ao_xmalloc(len + 1), *end = text;
+	char *end = text;
 	for (size_t place = 0;;) {
 		size_t count = take_number(&next);
 		memcpy(end, next, count);
@@ -225,5 +225,4 @@ char *ao_delta_read(const ao_delta_base *base, const char *delta, size_t len)
 		place += count;
 	}
 	*end = '\0';
-	return text;
 }

@@ -47,5 +47,5 @@ ao_delta_base *ao_delta_bases_put(const ao_delta_bases *bases, ao_span text, ao_
 size_t ao_delta_bases_share(const ao_delta_bases *bases);
 void ao_delta_bases_close(ao_delta_bases *bases);
 
-/** Makes the text again. @param delta  told by this base; @param len  of the text. @return NUL-terminated; the caller frees */
-char *ao_delta_read(const ao_delta_base *base, const char *delta, size_t len);
+/** Makes the text again. @param delta  told by this base; @param len  of the text; @param text  takes it and a NUL */
+void ao_delta_read(const ao_delta_base *base, const char *delta, size_t len, char *text);

@@ -551,24 +551,33 @@ void ao_store_each_labelled(const ao_store *store, const char *namespace_, const
 	each(store, BY_LABEL, hash_label(namespace_, value), namespace_, value, fn, arg);
 }
 
+/** The text, which is good until the next one is made: a block of that size for each would make malloc put its small ones together each time. */
+static ao_span read_object(const ao_object *object)
+{
+	static char made[AO_DELTA_MOST + 1];
+	if (!object->base)
+		return (ao_span){object->kept, object->len};
+	ao_delta_read(object->base, object->kept, object->len, made);
+	return (ao_span){made, object->len};
+}
+
 ao_span ao_object_span(const ao_object *object, char **ret_made)
 {
 	*ret_made = NULL;
 	if (!object->base)
 		return (ao_span){object->kept, object->len};
-	*ret_made = ao_delta_read(object->base, object->kept, object->len);
+	*ret_made = ao_xmalloc(object->len + 1);
+	ao_delta_read(object->base, object->kept, object->len, *ret_made);
 	return (ao_span){*ret_made, object->len};
 }
 
 int ao_object_tree(const ao_object *object, cJSON **ret, ao_err **reterr)
 {
-	ao_auto_str char *made = NULL;
-	ao_span text = ao_object_span(object, &made);
+	ao_span text = read_object(object);
 	return ao_json_parse(text.at, text.len, ret, reterr);
 }
 
 char *ao_object_text(const ao_object *object, char *const *path)
 {
-	ao_auto_str char *made = NULL;
-	return path ? ao_span_text(ao_span_at_path(ao_object_span(object, &made), path)) : NULL;
+	return path ? ao_span_text(ao_span_at_path(read_object(object), path)) : NULL;
 }
