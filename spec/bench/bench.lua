@@ -21,6 +21,7 @@ end }
 ]]
 --- Seconds to wait for what is told late, and those at rest.
 local LATE, REST = tonumber(os.getenv 'LATE') or 8, tonumber(os.getenv 'REST') or 60
+local RESIDENT <const>, EACH_FURTHER <const> = 40, 10 -- targets: MB with 2,000, and KiB
 local WANTED = { cold = true } -- section -> true
 for word in (os.getenv 'SECTIONS' or 'plain edit rest policies amid failover deletion'):gmatch '%a+' do WANTED[word] = true end
 local missed, results = 0, { at = os.date '!%Y-%m-%dT%H:%M:%SZ', cores = tonumber((cluster.sh 'nproc')), operator = OURS and 'asya-operator' or BASELINE,
@@ -171,7 +172,7 @@ local function cold_start(run)
     say('... ratio to the plain client', (last - first) / plain, '', 1.4)
   end
   say(CPU, cpu / count * 1000, 'ms')
-  say('resident', resident, 'MB', 40, true)
+  say('resident', resident, 'MB', RESIDENT + math.max(0, count - 2000) * EACH_FURTHER / 1024, true)
 end
 
 local function one_edit(run)
@@ -221,7 +222,7 @@ local function edit_amid_cold_start(run)
   subject.await_made(ns, count, OURS)
   cluster.sleep(LATE)
   local _, grown = usage.session(run.operator.pid)
-  say('resident for each further one', (grown - before) * 1024 / count, 'KiB', 10)
+  say('resident for each further one', (grown - before) * 1024 / count, 'KiB', EACH_FURTHER)
 end
 
 local function failover(run)
