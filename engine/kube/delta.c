@@ -73,8 +73,6 @@ void ao_delta_base_close(ao_delta_base *base)
 	ao_delta_base_unref(base);
 }
 
-size_t ao_delta_base_len(const ao_delta_base *base) { return base->len; }
-
 static size_t table_bytes(const ao_delta_base *base) { return base->places ? sizeof(*base->places) << base->bits : 0; }
 
 size_t ao_delta_base_share(const ao_delta_base *base)
@@ -145,7 +143,7 @@ bool ao_delta_put(const ao_delta_base *base, ao_span text, ao_buf *out)
 /** How far the lengths are apart. */
 static size_t distance(const ao_delta_base *base, size_t len)
 {
-	size_t has = base ? ao_delta_base_len(base) : SIZE_MAX;
+	size_t has = base ? base->len : SIZE_MAX;
 	return has > len ? has - len : len - has;
 }
 

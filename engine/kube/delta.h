@@ -18,8 +18,7 @@ ao_delta_base *ao_delta_base_new(ao_span text);
 void ao_delta_base_close(ao_delta_base *base);
 /** For as long as there is something that was told by it. @return the base */
 ao_delta_base *ao_delta_base_ref(ao_delta_base *base);
-void ao_delta_base_unref(ao_delta_base *base);       /* NULL is fine */
-size_t ao_delta_base_len(const ao_delta_base *base); /* of the text */
+void ao_delta_base_unref(ao_delta_base *base); /* NULL is fine */
 /** Its bytes, divided by all who hold it. NULL: 0 */
 size_t ao_delta_base_share(const ao_delta_base *base);
 /** Is it closed, and held by so few that it takes much of the memory of each? */

@@ -551,24 +551,26 @@ void ao_store_each_labelled(const ao_store *store, const char *namespace_, const
 	each(store, BY_LABEL, hash_label(namespace_, value), namespace_, value, fn, arg);
 }
 
+/** @param room  takes the text where it is to be made */
+static ao_span read_into(const ao_object *object, char *room)
+{
+	if (!object->base)
+		return (ao_span){object->kept, object->len};
+	ao_delta_read(object->base, object->kept, object->len, room);
+	return (ao_span){room, object->len};
+}
+
 /** The text, which is good until the next one is made: a block of that size for each would make malloc put its small ones together each time. */
 static ao_span read_object(const ao_object *object)
 {
 	static char made[AO_DELTA_MOST + 1];
-	if (!object->base)
-		return (ao_span){object->kept, object->len};
-	ao_delta_read(object->base, object->kept, object->len, made);
-	return (ao_span){made, object->len};
+	return read_into(object, made);
 }
 
 ao_span ao_object_span(const ao_object *object, char **ret_made)
 {
-	*ret_made = NULL;
-	if (!object->base)
-		return (ao_span){object->kept, object->len};
-	*ret_made = ao_xmalloc(object->len + 1);
-	ao_delta_read(object->base, object->kept, object->len, *ret_made);
-	return (ao_span){*ret_made, object->len};
+	*ret_made = object->base ? ao_xmalloc(object->len + 1) : NULL;
+	return read_into(object, *ret_made);
 }
 
 int ao_object_tree(const ao_object *object, cJSON **ret, ao_err **reterr)

@@ -136,11 +136,14 @@ static ao_settled settled_now(const ao_pass *pass, const ao_object *object, cons
 char *ao_plan_settled(const ao_pass *pass, const ao_object *object, const char *had)
 {
 	ao_parent *parent = pass->parent;
+	bool whole = !pass->held && parent->settled && parent->carried && !parent->invalid && !parent->policy_error && !parent->outdated &&
+		     strcmp(parent->bundle, pass->plan.bundle) == 0 && parent->spec_digest == object->spec_digest &&
+		     children_are_known(pass->reconciler, parent);
+	if (!whole && !had)
+		return NULL;
 	ao_settled settled = settled_now(pass, object, parent->carried ? parent->carried : "", parent->schemas);
-	if (pass->held || !parent->settled || !parent->carried || parent->invalid || parent->policy_error || parent->outdated ||
-	    strcmp(parent->bundle, pass->plan.bundle) != 0 || parent->spec_digest != object->spec_digest ||
-	    !children_are_known(pass->reconciler, parent))
-		return had ? ao_settled_of_children(had, settled.child_count) : NULL;
+	if (!whole)
+		return ao_settled_of_children(had, settled.child_count);
 	ao_auto_str char *text = parent->beside ? ao_settled_text(&settled, parent->beside) : ao_xstrdup("");
 	return ao_settled_with_fields(text, &settled);
 }

@@ -146,6 +146,14 @@ static void await_release(fixture *f)
 		fail_msg("the parent is never let go of");
 }
 
+/** Waits for the release, which leaves the queue. */
+static void must_keep_queue(fixture *f)
+{
+	await_release(f);
+	if (deleted)
+		fail_msg("the queue was deleted, and a child that was let go works on it");
+}
+
 /** Its watch tells that a child is not the parent's any more. */
 static void lose(fixture *f, const char *key)
 {
@@ -210,9 +218,7 @@ static void a_queue_stays_with_one_child_though_another_was_deleted(void **state
 	find(&f, "", "");
 	ao_loop_run_until(f.o.loop, &f.tried, 3000);
 	lose(&f, "s/backup");
-	await_release(&f);
-	if (deleted)
-		fail_msg("the queue was deleted, and a child that was let go works on it");
+	must_keep_queue(&f);
 	leave(&f);
 }
 
@@ -226,9 +232,7 @@ static void a_queue_stays_with_a_child_that_could_not_be_deleted_and_was_let_go(
 	find(&f, "", "");
 	ao_loop_run_until(f.o.loop, &f.tried, 3000);
 	lose(&f, "s/a");
-	await_release(&f);
-	if (deleted)
-		fail_msg("the queue was deleted, and a child that was let go works on it");
+	must_keep_queue(&f);
 	leave(&f);
 }
 
@@ -261,9 +265,7 @@ static void a_queue_stays_with_a_child_that_was_let_go_and_is_not_in_the_plan_an
 		begin_to_lead(&f, "404 Not Found", GONE);
 		*(i % 2 ? &f.things : &f.others) = LET_GO_ARE[i / 2];
 		find(&f, "", "");
-		await_release(&f);
-		if (deleted)
-			fail_msg("the queue was deleted, and a child that was let go works on it");
+		must_keep_queue(&f);
 		leave(&f);
 	}
 }
@@ -291,9 +293,7 @@ static void a_queue_stays_where_children_of_an_invalid_parent_may_work_on_it(voi
 	fixture f;
 	begin_to_lead(&f, "200 OK", LET_GO);
 	find(&f, "\"bad\":true", "\"rendered\":\"0123456789abcdef\"");
-	await_release(&f);
-	if (deleted)
-		fail_msg("the queue was deleted, and a child that was let go works on it");
+	must_keep_queue(&f);
 	leave(&f);
 }
 
@@ -402,9 +402,7 @@ static void a_queue_stays_with_a_child_that_was_kept_and_then_let_go(void **stat
 	begin_to_lead(&f, "404 Not Found", GONE);
 	f.things = "{\"metadata\":{\"name\":\"old-a\"," BY_US "}}";
 	find(&f, "", status);
-	await_release(&f);
-	if (deleted)
-		fail_msg("the queue was deleted, and a child that was let go works on it");
+	must_keep_queue(&f);
 	leave(&f);
 }
 
@@ -436,9 +434,7 @@ static void a_queue_stays_with_a_child_that_was_kept_beside_one_that_is_outdated
 	begin_with_policy(&f, KEEPS, "404 Not Found", GONE_OF("others"));
 	f.things = "{\"metadata\":{\"name\":\"old-a\"," BY_US "}}";
 	find(&f, "", status);
-	await_release(&f);
-	if (deleted)
-		fail_msg("the queue was deleted, and a child that was let go works on it");
+	must_keep_queue(&f);
 	leave(&f);
 }
 
@@ -456,9 +452,7 @@ static void a_queue_stays_with_a_child_that_was_let_go_where_nobody_has_counted_
 		begin_to_lead(&f, "404 Not Found", GONE);
 		f.things = "{\"metadata\":{\"name\":\"old-a\"," BY_US "}}";
 		find(&f, "", status);
-		await_release(&f);
-		if (deleted)
-			fail_msg("the queue was deleted, and a child that was let go works on it");
+		must_keep_queue(&f);
 		leave(&f);
 	}
 }
