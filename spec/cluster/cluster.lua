@@ -11,9 +11,16 @@ M.available = BED ~= nil
 --- What `make chart` has made, and README.md installs.
 M.PACKAGE = M.build .. '/asya-operator.tgz'
 
+local KLOG <const> = '%u%d%d%d%d %d%d:%d%d:[%d.]+ +%d+ [%w_]+%.go:%d+%][^\n]*\n'
+--- What kubectl says and whether it worked; without what it logs of itself, as that it throttles its discovery on a busy machine.
+local function kubectl(arguments, ...)
+  local output, ok = M.sh('kubectl ' .. arguments, ...)
+  return (output:gsub(KLOG, '')), ok
+end
+
 --- kubectl with its arguments as one line; fails the test when it fails.
 function M.kubectl(arguments, ...)
-  local output, ok = M.sh('kubectl ' .. arguments, ...)
+  local output, ok = kubectl(arguments, ...)
   if not ok then error('kubectl ' .. arguments:format(...) .. '\n' .. output, 2) end
   return output
 end
@@ -35,7 +42,7 @@ function M.get(kind, name, namespace)
     if object then object.metadata.managedFields = nil end
     return object
   end
-  local output, ok = M.sh('kubectl get %s %s %s -o json', kind, name, namespace and ('-n ' .. namespace) or '')
+  local output, ok = kubectl('get %s %s %s -o json', kind, name, namespace and ('-n ' .. namespace) or '')
   return ok and json.decode(output) or nil
 end
 

@@ -287,6 +287,9 @@ spec:
   selector: {matchLabels: {app: wall}}
   template: {metadata: {labels: {app: wall}}, spec: {containers: [{name: a, image: "a:1"}]}}
 ]]):format(ns))
+    cluster.eventually('its controller has looked', 30, function() -- what it writes is a status without conditions of others
+      return status().currentReplicas == 1, json.encode(status())
+    end)
     others { conditions = { { type = 'Theirs', status = 'True' } } } -- all else is that of the StatefulSet controller
     start()
     note 'paint=red'

@@ -56,10 +56,19 @@ function M.folder()
   return folder
 end
 
---- Does what the node would with a `kubectl run`: the server says whether it takes the pod, and its command runs here with its rights.
+local logs = {} -- what pods that were played have said
+--- Does what the node would with a `kubectl run`: the pod's command runs here with its rights, and the pod is told to have ended as it did.
 local function play(command, namespace)
-  local pod = json.decode(cluster.kubectl((command:gsub('^kubectl ', ''):gsub('%-%-rm %-i', '--dry-run=server -o json'):gsub('%%', '%%%%'))))
-  return chart.play(pod.spec, namespace)
+  local gone = command:find(' --rm ', 1, true) -- then nobody asks for the pod afterwards, and the server's word is enough that it takes it
+  local create = command:gsub('^kubectl run', '%0 -o json'):gsub(' %-%-rm %-i', ' --dry-run=server')
+  local pod = json.decode(cluster.kubectl((create:gsub('^kubectl ', ''):gsub('%%', '%%%%'))))
+  local said, ok = chart.play(pod.spec, namespace)
+  if not gone then
+    logs[pod.metadata.name] = said
+    cluster.kubectl([[patch pod %s -n %s --subresource=status --type=merge -p '{"status":{"phase":"%s"}}']], pod.metadata.name, namespace,
+      ok and 'Succeeded' or 'Failed')
+  end
+  return said, ok
 end
 
 --- A block as it stands, ended at the first command that fails. Where nodes are played, `kubectl run` may fail: its end is returned.
@@ -78,6 +87,8 @@ function M.run(block)
     if command:find '^kubectl run' then
       said, good = play(command, command:match ' %-n (%S+)')
       ok = ok and good
+    elseif command:find '^kubectl logs' then
+      said = logs[command:match '^kubectl logs (%S+)']
     else
       said = M.run(command)
     end
