@@ -135,6 +135,14 @@ function M.play(spec, namespace)
   return cluster.sh('%s', table.concat(command, ' '))
 end
 
+--- The same for a pod that is there, which is then told to have ended as its command did.
+function M.play_pod(pod, namespace)
+  local output, ok = M.play(pod.spec, namespace)
+  cluster.kubectl('patch pod %s -n %s --subresource=status --type=merge -p %s', pod.metadata.name, namespace,
+    cluster.quote(json.encode { status = { phase = ok and 'Succeeded' or 'Failed' } }))
+  return output, ok
+end
+
 --- A chart that plays the Go operator's: its names and its values, and none of ours.
 function M.older()
   local folder = cluster.temp 'older-chart'

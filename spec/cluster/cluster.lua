@@ -256,13 +256,14 @@ function M.condition(object, kind)
 end
 
 --- How many requests of an operator the API server has seen since `mark` (from M.audit_mark): {"verb resource": n}.
--- Watches and lease renewals are left out: they are what an operator at rest may send.
-function M.requests(mark)
+-- Watches and lease renewals are left out: they are what an operator at rest may send. With `code`: those that were answered with it.
+function M.requests(mark, code)
   local all = json.decode(M.sh('spec/bed/bed requests %s --agent asya-operator --since-byte %d -o json', BED, mark))
   local rest = {}
   for _, each in ipairs(all.requests) do
     local what = each.verb .. ' ' .. each.resource -- one row for each code
-    if each.verb ~= 'watch' and not each.resource:find '^leases' then rest[what] = (rest[what] or 0) + each.count end
+    local counts = each.verb ~= 'watch' and not each.resource:find '^leases' and (not code or each.code == code)
+    if counts then rest[what] = (rest[what] or 0) + each.count end
   end
   return rest
 end

@@ -57,17 +57,14 @@ function M.folder()
 end
 
 local logs = {} -- what pods that were played have said
---- Does what the node would with a `kubectl run`: the pod's command runs here with its rights, and the pod is told to have ended as it did.
+--- Does what the node would with a `kubectl run`: the pod's command runs here, with its rights. Of one that would be removed at once, the server
+-- only says whether it takes it.
 local function play(command, namespace)
-  local gone = command:find(' --rm ', 1, true) -- then nobody asks for the pod afterwards, and the server's word is enough that it takes it
-  local create = command:gsub('^kubectl run', '%0 -o json'):gsub(' %-%-rm %-i', ' --dry-run=server')
-  local pod = json.decode(cluster.kubectl((create:gsub('^kubectl ', ''):gsub('%%', '%%%%'))))
-  local said, ok = chart.play(pod.spec, namespace)
-  if not gone then
-    logs[pod.metadata.name] = said
-    cluster.kubectl([[patch pod %s -n %s --subresource=status --type=merge -p '{"status":{"phase":"%s"}}']], pod.metadata.name, namespace,
-      ok and 'Succeeded' or 'Failed')
-  end
+  local arguments = command:gsub('^kubectl run', 'run -o json'):gsub('%-%-rm %-i', '--dry-run=server'):gsub('%%', '%%%%')
+  local pod = json.decode(cluster.kubectl(arguments))
+  if command:find(' --rm ', 1, true) then return chart.play(pod.spec, namespace) end
+  local said, ok = chart.play_pod(pod, namespace)
+  logs[pod.metadata.name] = said
   return said, ok
 end
 
@@ -88,7 +85,7 @@ function M.run(block)
       said, good = play(command, command:match ' %-n (%S+)')
       ok = ok and good
     elseif command:find '^kubectl logs' then
-      said = logs[command:match '^kubectl logs (%S+)']
+      said = assert(logs[command:match '^kubectl logs (%S+)'], command)
     else
       said = M.run(command)
     end
