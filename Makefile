@@ -24,6 +24,9 @@
 #   make format       clang-format everything
 #   make clean        remove build/ (the cached control plane stays: spec/bed/bed build says where)
 #   make help         this text
+ifeq ($(MAKELEVEL)$(filter clean,$(MAKECMDGOALS)),0) # on all cores, unless -j says otherwise; what comes after `clean` waits for it
+MAKEFLAGS += -j$(shell nproc)
+endif
 BUILD ?= $(if $(DEBUG),build/debug,build)
 CC ?= gcc
 ROOMS ?= $(filter-out test,$(patsubst engine/%/,%,$(wildcard engine/*/)))

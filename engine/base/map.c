@@ -1,4 +1,8 @@
-/* map.c -- open addressing with linear probing and tombstones; grows at three quarters full. */
+/*
+ * map.c -- open addressing with linear probing and tombstones; grows at three quarters full.
+ *
+ * Each parent has a map of its children, and there are thousands of parents with three or none: an empty map has no slots.
+ */
 #include "base/map.h"
 
 #include "base/hash.h"
@@ -13,17 +17,21 @@ typedef struct slot {
 
 struct ao_map {
 	slot *slots;
-	size_t size; /* a power of two */
+	size_t size; /* a power of two; 0 before the first put */
 	size_t used; /* live and removed slots: what probing must walk over */
 	size_t live;
 };
 
 static char tomb;
 #define TOMB ((void *)&tomb)
-#define FIRST_SIZE 16
+#define FIRST_SIZE 4
 
+/** @return the slot that has the key, or would; where there are no slots, one that is empty and stays so */
 static slot *find(const ao_map *map, const char *key)
 {
+	static slot none;
+	if (!map->size)
+		return &none;
 	slot *reusable = NULL;
 	for (size_t i = ao_hash_str(key);; i++) {
 		slot *s = &map->slots[i & (map->size - 1)];
@@ -49,12 +57,7 @@ static void rehash(ao_map *map, size_t size)
 	free(old);
 }
 
-ao_map *ao_map_new(void)
-{
-	ao_map *map = ao_xcalloc(1, sizeof(*map));
-	rehash(map, FIRST_SIZE);
-	return map;
-}
+ao_map *ao_map_new(void) { return ao_xcalloc(1, sizeof(ao_map)); }
 
 void ao_map_free(ao_map *map)
 {
@@ -83,7 +86,7 @@ void *ao_map_get(const ao_map *map, const char *key)
 void *ao_map_put(ao_map *map, const char *key, void *value)
 {
 	if ((map->used + 1) * 4 > map->size * 3)
-		rehash(map, map->live * 2 >= map->size ? map->size * 2 : map->size);
+		rehash(map, !map->size ? FIRST_SIZE : map->live * 2 >= map->size ? map->size * 2 : map->size);
 	slot *s = find(map, key);
 	if (s->key) {
 		void *old = s->value;

@@ -19,7 +19,8 @@
 #include <string.h>
 
 #define MAX_FILE ((size_t)256 * 1024)
-#define MAX_NAME 63 /* of a kind and of a group's parts */
+#define MAX_PART 63 /* of a group */
+#define MAX_KIND 31 /* the component is called after it, which has 40 characters */
 
 typedef struct word {
 	const char *from;
@@ -66,7 +67,7 @@ static bool is_kind(const char *kind)
 	for (const char *c = kind; *c; c++)
 		if (!isalnum((unsigned char)*c))
 			return false;
-	return len && len <= MAX_NAME && isupper((unsigned char)*kind);
+	return len && len <= MAX_KIND && isupper((unsigned char)*kind);
 }
 
 /** A group is a DNS name of at least two parts, as the server wants it of a CRD. */
@@ -80,7 +81,7 @@ static bool is_group(const char *group)
 			return false;
 		part = *c == '.' ? 0 : part + 1;
 		dots += *c == '.';
-		if (part > MAX_NAME)
+		if (part > MAX_PART)
 			return false;
 	}
 	return dots && part && group[strlen(group) - 1] != '-' && strlen(group) <= 150;
@@ -193,7 +194,7 @@ int ao_cli_init(int argc, char **argv)
 	if (r == 0 && (!dir || !kind))
 		r = ao_err_set(&err, -EINVAL, "write: %s init NAME --kind KIND", ao_args_program());
 	if (r == 0 && !is_kind(kind))
-		r = ao_err_set(&err, -EINVAL, "--kind '%s': write it as a CRD does, such as Tenant", kind);
+		r = ao_err_set(&err, -EINVAL, "--kind '%s': write it as a CRD does, such as Tenant, in at most %d letters", kind, MAX_KIND);
 	if (r == 0 && !is_group(group))
 		r = ao_err_set(&err, -EINVAL, "--group '%s': write a domain, such as platform.example.com", group);
 	if (r < 0)

@@ -29,11 +29,17 @@ static void on_answer(void *arg, const ao_kube_answer *answer)
 		ao_json_parse(answer->body, answer->body_len, &a->object, NULL); /* who leads reads it once more, and says what is wrong */
 }
 
-static attempt try_once(ao_loop *loop, ao_kube *kube, const char *path, const ao_kube_object *object, const bool *stopping)
+static ao_kube_call *send_get(ao_kube *kube, const char *namespace_, const char *name, ao_kube_fn fn, void *arg)
+{
+	ao_auto_str char *path = ao_resource_path(&ao_config_maps, namespace_, name, NULL);
+	ao_kube_object object = {&ao_config_maps, namespace_, name, NULL};
+	return ao_kube_send(kube, &(ao_kube_request){.method = "GET", .path = path, .object = object, .fn = fn, .arg = arg});
+}
+
+static attempt try_once(ao_loop *loop, ao_kube *kube, const char *namespace_, const char *name, const bool *stopping)
 {
 	attempt a = {0};
-	ao_kube_call *call =
-	    ao_kube_send(kube, &(ao_kube_request){.method = "GET", .path = path, .object = *object, .fn = on_answer, .arg = &a});
+	ao_kube_call *call = send_get(kube, namespace_, name, on_answer, &a);
 	while (!a.done && !*stopping)
 		ao_loop_run_until(loop, &a.done, LOOK_MS);
 	if (!a.done) {
@@ -49,13 +55,13 @@ static bool is_passing(const attempt *a, bool patient)
 	return ao_kube_is_passing(a->error) || a->status == 401 || (a->status == 403 && patient);
 }
 
-static int wait_for_answer(ao_loop *loop, ao_kube *kube, const ao_kubeconfig *config, const char *path, const ao_kube_object *object,
+static int wait_for_answer(ao_loop *loop, ao_kube *kube, const ao_kubeconfig *config, const char *namespace_, const char *name,
 			   uint64_t patience_ms, const bool *stopping, char **ret_message, cJSON **ret)
 {
 	ao_auto_str char *said = NULL;
 	uint64_t refused_ms = 0; /* when a right was missed first: a server that was away until then may have just started */
 	for (unsigned failures = 0;; failures++) {
-		attempt a = try_once(loop, kube, path, object, stopping);
+		attempt a = try_once(loop, kube, namespace_, name, stopping);
 		*ret_message = a.message;
 		*ret = a.object;
 		if (a.status == 403 && !refused_ms)
@@ -77,9 +83,8 @@ static int wait_for_answer(ao_loop *loop, ao_kube *kube, const ao_kubeconfig *co
 int ao_first_answer(ao_loop *loop, ao_kube *kube, const ao_kubeconfig *config, const char *namespace_, const char *name,
 		    uint64_t patience_ms, const bool *stopping, bool *ret_forbidden, cJSON **ret, ao_err **reterr)
 {
-	ao_auto_str char *path = ao_resource_path(&ao_config_maps, namespace_, name, NULL), *message = NULL;
-	ao_kube_object object = {&ao_config_maps, namespace_, name, NULL};
-	int r = wait_for_answer(loop, kube, config, path, &object, patience_ms, stopping, &message, ret);
+	ao_auto_str char *message = NULL;
+	int r = wait_for_answer(loop, kube, config, namespace_, name, patience_ms, stopping, &message, ret);
 	if (r == -EPERM) {
 		ao_warn(
 		    AO_CORE, NULL,
@@ -126,10 +131,7 @@ static void on_later(void *arg, const ao_kube_answer *answer)
 static void ask(void *arg)
 {
 	ao_later_answer *later = arg;
-	ao_auto_str char *path = ao_resource_path(&ao_config_maps, later->namespace_, later->name, NULL);
-	ao_kube_object object = {&ao_config_maps, later->namespace_, later->name, NULL};
-	later->call =
-	    ao_kube_send(later->kube, &(ao_kube_request){.method = "GET", .path = path, .object = object, .fn = on_later, .arg = later});
+	later->call = send_get(later->kube, later->namespace_, later->name, on_later, later);
 }
 
 ao_later_answer *ao_later_answer_new(ao_loop *loop, ao_kube *kube, const char *namespace_, const char *name, uint64_t pace_ms,

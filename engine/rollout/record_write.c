@@ -96,8 +96,8 @@ static void on_written(void *arg, const ao_kube_answer *answer)
 		return;
 	}
 	ao_answered answered = {0};
-	if (ao_store_put_answer(ao_informer_store(p->records), answer->body, answer->body_len, &answered, NULL) == 0)
-		ao_object_free(answered.before);
+	ao_store_put_answer(ao_informer_store(p->records), answer->body, answer->body_len, &answered, NULL); /* else the watch tells us */
+	ao_object_free(answered.before);
 	ao_report_unwritable(p, NULL);
 	note_written(p);
 }

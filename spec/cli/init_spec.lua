@@ -50,7 +50,8 @@ describe('init', function()
     for _, row in ipairs {
       { 'init mine --kind Tenant', 1, 'mine is there and is not empty; name another folder' }, { 'init', 2, 'write: asya-operator init NAME --kind KIND' },
       { 'init a b --kind Tenant', 2, 'write: ' }, { 'init a', 2, 'write: ' }, { 'init a --kind tenant', 2, "--kind 'tenant': write it as a CRD does" },
-      { "init a --kind 'Te nant'", 2, 'write it as a CRD does' }, { 'init a --kind Tenant --group platform', 2, "--group 'platform': write a domain" },
+      { "init a --kind 'Te nant'", 2, 'write it as a CRD does' }, { 'init a --kind T' .. ('e'):rep(31), 2, 'in at most 31 letters' },
+      { 'init a --kind Tenant --group platform', 2, "--group 'platform': write a domain" },
       { "init a --kind Tenant --group \"x'.com\"", 2, 'write a domain' }, { 'init a --kind Tenant --group -a.com', 2, 'write a domain' },
       { 'init a --kind Tenant --group a..com', 2, 'write a domain' }, { 'init /proc/nothing --kind Tenant', 1, '/proc/nothing' },
     } do
