@@ -3,7 +3,7 @@
 #   make              build build/asya-operator (missing Debian packages are installed, or named); DEBUG=1: build/debug/asya-operator, for a debugger
 #   make demo         a real control plane, the operator, the example actors (KEEP=1 leaves it running)
 #   make test         unit, spec, runtime, cluster: what to run before a commit; ends with one line of counts
-#   make test-all     that, and histories, fuzz (seconds of each), keda, and node with the oldest servers: what CI runs
+#   make test-all     that, and histories, fuzz (a minute of each), keda, and node with the oldest servers: what CI runs
 #   make unit         C unit tests under ASAN and UBSAN (ROOMS="base json" or TEST=test_json_json narrows)
 #   make spec         busted specs of SDK, policies and command line, unit tests without a checkout under Lua 5.4: what needs no cluster
 #   make rock         build/rock/asya-VERSION-1.all.rock, the SDK for `luarocks install`
@@ -182,7 +182,7 @@ histories: all $(BUILD)/san/asya-operator
 
 SEED ?= 1
 chaos: all $(BUILD)/san/asya-operator
-	@BUILD=$(BUILD) SEED=$(SEED) MINUTES=$(or $(MINUTES),10) spec/run histories spec/histories/chaos_spec.lua
+	@BUILD=$(BUILD) SEED=$(SEED) MINUTES=$(or $(MINUTES),10) ACTORS=$(or $(ACTORS),200) spec/run histories spec/histories/chaos_spec.lua
 
 # The one room with threads, under ThreadSanitizer.
 tsan:

@@ -2,8 +2,7 @@
 local chaos = require 'chaos'
 local cluster = require 'cluster'
 
-local SEED, MINUTES = tonumber(os.getenv 'SEED') or 1, tonumber(os.getenv 'MINUTES') or 2
-local LONG = MINUTES >= 5
+local SEED, MINUTES = tonumber(os.getenv 'SEED') or 1, tonumber(os.getenv 'MINUTES') or 10
 
 describe('chaos', function()
   if not cluster.available then
@@ -18,7 +17,7 @@ describe('chaos', function()
   it(('of seed %d for %g minutes leaves everything as a fresh operator would make it'):format(SEED, MINUTES), function()
     cluster.clear()
     local wrong, line = chaos.run(SEED, math.floor(MINUTES * 60), {
-      actors = tonumber(os.getenv 'ACTORS') or LONG and 200 or 60, keda = true, rewind = os.getenv 'REWIND' == '1' or LONG,
+      actors = tonumber(os.getenv 'ACTORS') or 60, keda = true, rewind = os.getenv 'REWIND' == '1' or MINUTES >= 5,
       binary = os.getenv 'BINARY',
     })
     print(line)
