@@ -10,9 +10,10 @@ local CURL = os.getenv 'BED_NODE' and 'bed-curl' or 'curl' -- a bed with a node 
 local TYPES = { PATCH = 'application/merge-patch+json' }
 local GROUPS = {} -- of collections that are in namespaces
 for group, plurals in pairs {
-  ['api/v1'] = 'configmaps pods secrets serviceaccounts services', ['apis/apps/v1'] = 'deployments replicasets statefulsets',
-  ['apis/batch/v1'] = 'jobs', ['apis/asya.sh/v1alpha1'] = 'asyncactors', ['apis/coordination.k8s.io/v1'] = 'leases',
-  ['apis/events.k8s.io/v1'] = 'events.events.k8s.io', ['apis/keda.sh/v1alpha1'] = 'scaledjobs scaledobjects triggerauthentications',
+  ['api/v1'] = 'configmaps persistentvolumeclaims pods resourcequotas secrets serviceaccounts services',
+  ['apis/apps/v1'] = 'deployments replicasets statefulsets', ['apis/batch/v1'] = 'jobs', ['apis/asya.sh/v1alpha1'] = 'asyncactors',
+  ['apis/coordination.k8s.io/v1'] = 'leases', ['apis/events.k8s.io/v1'] = 'events.events.k8s.io',
+  ['apis/keda.sh/v1alpha1'] = 'scaledjobs scaledobjects triggerauthentications', ['apis/rbac.authorization.k8s.io/v1'] = 'rolebindings roles',
 } do
   for plural in plurals:gmatch '%S+' do GROUPS[plural] = group end
 end

@@ -95,7 +95,8 @@ local counter = 0
 function M.namespace(prefix)
   counter = counter + 1
   local name = ('%s-%d-%d'):format(prefix, os.time() % 100000, counter)
-  M.kubectl('create namespace %s', name)
+  local code = api.send({ { 'POST', '/api/v1/namespaces', { metadata = { name = name } } } })[1]
+  assert(code == 201, ('namespace %s: the server says %s'):format(name, code))
   return name
 end
 
