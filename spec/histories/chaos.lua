@@ -158,6 +158,9 @@ function DO.snapshot(self)
 end
 --- etcd as it was at the snapshot. Whoever keeps a cache of the cluster is started anew, as one does it; the operator has to help itself.
 function DO.rewind(self)
+  local upto = assert(api.get(api.path('asyncactors', self.ns) .. '?limit=1')).metadata.resourceVersion
+  cluster.sleep(5) -- and each watch has told of it
+  self:judge_history(tonumber(upto))
   for _, name in ipairs { 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kwok', 'etcd' } do bed('kill DIR ' .. name) end
   sh('rm -rf %s/data/etcd && cp -a %s %s/data/etcd', cluster.bed_dir, self.snapshot, cluster.bed_dir)
   for _, name in ipairs { 'etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kwok' } do bed('start DIR ' .. name) end
@@ -319,18 +322,17 @@ function JUDGE.lease(self)
   for _, each in ipairs(audit.without_lease(audit.ours(self.mark))) do self:blame(each.at, nil, each.text) end
 end
 
-function JUDGE.statuses(self)
-  if self.rewound then return end -- versions are no order of events then
-  for _, each in ipairs(self.record.check()) do self:blame(nil, each.name, each.text) end
-end
-
---- Policies and settings never restart more at a time than they may, whoever leads.
-function JUDGE.pace(self)
-  if self.rewound then return end
+--- Has each status said what was true when it was written, and have policies and settings never restarted more at a time than they may,
+-- whoever led? `upto`: as `check` of a record takes it.
+function Chaos:judge_history(upto)
+  if self.rewound then return end -- was judged until then: versions are no order of events any more
+  for _, each in ipairs(self.record.check(upto)) do self:blame(nil, each.name, each.text) end
   local most, names = self.record.restarting()
-  self.most = most
+  self.most, self.told_events = most, #self.record.events
   if most > self.bound then self:blame(nil, nil, ('%d restart at one time, not %d: %s'):format(most, self.bound, table.concat(names, ' '))) end
 end
+
+function JUDGE.history(self) self:judge_history() end
 
 --- What each queue must hold, and that there are no others.
 function JUDGE.queues(self)
@@ -385,7 +387,7 @@ function JUDGE.fresh(self)
   op.stop()
 end
 
-local ORDER = { 'settled', 'bundles', 'lease', 'statuses', 'pace', 'queues', 'replicas', 'fresh' }
+local ORDER = { 'settled', 'bundles', 'lease', 'history', 'queues', 'replicas', 'fresh' }
 
 --- For after_each: nothing of a run that failed stands still or goes on recording.
 function Chaos.leave()
@@ -428,8 +430,8 @@ function Chaos.run(seed, seconds, options)
   self:play()
   self:end_faults()
   for _, each in ipairs(ORDER) do JUDGE[each](self) end
-  local line = ('chaos: seed %d, %d s, %d actions, %d requests of ours, at most %s of %d restarting'):format(seed, seconds, #self.plan.actions,
-    #audit.ours(self.mark), self.most or '?', self.bound)
+  local line = ('chaos: seed %d, %d s, %d actions, %d requests of ours, at most %s of %d restarting in %d events'):format(seed, seconds,
+    #self.plan.actions, #audit.ours(self.mark), self.most, self.bound, self.told_events)
   if #self.wrong == 0 then return nil, line end
   line = line .. '; logs of the replicas: ' .. self:keep_logs(seed)
   local texts = {}

@@ -92,7 +92,8 @@ function ACCEPTS.words(event)
 end
 
 --- Begins to record the actors of a namespace and their children of these kinds; all of them unless given.
--- `check` returns what was false since the last call, as a list of {version, name, text}; `events` is all that came.
+-- `check` returns what was false since the last call, as a list of {version, name, text}; `events` is all that it looked at. `upto`: the last
+-- version to look at, of which each watch has told by now.
 function M.record(ns, kinds)
   local watches, handle, actors, recorded = { asyncactors = api.watch('asyncactors', ns) }, { events = {} }, {}, {}
   for _, plural in ipairs(kinds or CHILDREN) do watches[plural], recorded[plural] = api.watch(plural, ns), EDITS[plural] end
@@ -117,17 +118,19 @@ function M.record(ns, kinds)
     actor.observed = math.max(actor.observed, event.observed)
   end
 
-  function handle.check()
+  function handle.check(upto)
     local events, wrong = handle.events, {}
     local fresh = {}
     for plural, watch in pairs(watches) do read(watch, plural, fresh) end
     table.sort(fresh, function(a, b) return a.version < b.version end)
     for _, event in ipairs(fresh) do
+      if upto and event.version > upto then break end
       events[#events + 1] = event
       if event.actor then judge(event, wrong) end
     end
     return wrong, #fresh
   end
+
   --- The most Deployments that policies and settings restarted at one time, of all that `check` has read, and their names then.
   function handle.restarting()
     local before, most, names = {}, 0, {}
