@@ -114,6 +114,8 @@ void *ao_map_remove(ao_map *map, const char *key)
 
 size_t ao_map_count(const ao_map *map) { return map->live; }
 
+const char *ao_map_key(const ao_map *map, const char *key) { return find(map, key)->key; }
+
 void *ao_map_next(const ao_map *map, size_t *cursor, const char **ret_key)
 {
 	while (*cursor < map->size) {

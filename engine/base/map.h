@@ -19,6 +19,8 @@ void *ao_map_get(const ao_map *map, const char *key);        /* NULL when absent
 void *ao_map_put(ao_map *map, const char *key, void *value); /* @return the value it replaced, or NULL; value != NULL */
 void *ao_map_remove(ao_map *map, const char *key);           /* @return the removed value, or NULL */
 size_t ao_map_count(const ao_map *map);
+/** The map's own copy of a key, for a value that wants to know its own: good until the key is removed. NULL when absent */
+const char *ao_map_key(const ao_map *map, const char *key);
 
 /** Walks the map: start with *cursor = 0. @return the next value, or NULL at the end; *ret_key (may be NULL) is borrowed. */
 void *ao_map_next(const ao_map *map, size_t *cursor, const char **ret_key);

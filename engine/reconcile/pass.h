@@ -51,7 +51,8 @@ typedef struct ao_plan_basis {
 
 /** What is remembered of a parent from pass to pass. */
 typedef struct ao_parent {
-	char *key, *uid;
+	const char *key; /* of ao_reconciler.parents, which is its owner */
+	char *uid;
 	ao_map *memos;        /* "Deployment asya/resize" -> ao_memo */
 	bool settled;         /* the last pass that rendered carried out its whole plan */
 	uint64_t spec_digest; /* of the parent, as that pass saw it */

@@ -32,7 +32,6 @@ static void free_parent(ao_parent *parent)
 	free(parent->finalizing);
 	free(parent->rendered);
 	free(parent->carried);
-	free(parent->key);
 	free(parent->uid);
 	free(parent);
 }
@@ -62,8 +61,9 @@ static ao_parent *remember(ao_reconciler *r, const ao_object *object)
 	if (parent)
 		leave(r, parent);
 	parent = ao_xcalloc(1, sizeof(*parent));
-	*parent = (ao_parent){.key = ao_xstrdup(object->key), .uid = ao_xstrdup(object->uid), .memos = ao_map_new()};
+	*parent = (ao_parent){.uid = ao_xstrdup(object->uid), .memos = ao_map_new()};
 	ao_map_put(r->parents, object->key, parent);
+	parent->key = ao_map_key(r->parents, object->key);
 	return parent;
 }
 

@@ -101,7 +101,7 @@ static void run(fixture *f, const char *there, bool changes)
 		       .there = there,
 		       .changes = changes,
 		       .manifest = {.field_manager = (char *)"m"},
-		       .parent = {.key = (char *)"n/a"}};
+		       .parent = {.key = "n/a"}};
 	current = f;
 	f->asked = f->written = f->told = ao_buf_init(1 << 16);
 	ao_log_setup(AO_LOG_ERROR, false);

@@ -77,7 +77,7 @@ static void policies_that_the_clock_stops_each_time_have_their_time_and_no_more(
 		ao_auto_str char *text = ao_xasprintf("{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"uid\":\"u\",\"annotations\":{},"
 						      "\"deletionTimestamp\":\"%s\"}}",
 						      cases[i].since);
-		ao_parent known = {.key = (char *)"n/a", .stopped_ms = cases[i].stopped_ms};
+		ao_parent known = {.key = "n/a", .stopped_ms = cases[i].stopped_ms};
 		ao_pass pass = {.reconciler = &reconciler, .parent = &known};
 		parent = put(store, text);
 		patched = 0;

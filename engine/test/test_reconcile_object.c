@@ -69,7 +69,7 @@ static int make_place(void **state)
 {
 	static place p;
 	static ao_kubeconfig config = {.server = (char *)"https://127.0.0.1:1", .source = (char *)"test"};
-	p = (place){.loop = ao_loop_new(), .parent = {.key = (char *)"s/a", .uid = (char *)"u", .memos = ao_map_new()}};
+	p = (place){.loop = ao_loop_new(), .parent = {.key = "s/a", .uid = (char *)"u", .memos = ao_map_new()}};
 	ao_world_listener listener = {on_parent, on_dependent, on_shared, on_nothing, NULL, NULL, &p};
 	assert_int_equal(ao_kube_new(p.loop, &config, "asya-test", &p.kube, NULL), 0);
 	p.reconciler.with.kube = p.kube;

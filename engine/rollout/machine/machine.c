@@ -267,10 +267,8 @@ void ao_machine_free(ao_machine *m)
 	if (!m)
 		return;
 	size_t cursor = 0;
-	for (size_t i = 0; i < m->count; i++) {
-		free(m->order[i]->key);
+	for (size_t i = 0; i < m->count; i++)
 		free(m->order[i]);
-	}
 	for (ao_known *known; (known = ao_map_next(m->known, &cursor, NULL));) {
 		free(known->digest);
 		free(known);

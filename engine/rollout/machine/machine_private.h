@@ -28,7 +28,7 @@ typedef enum { AO_CHECK_NONE, AO_CHECK_DUE, AO_CHECK_ASKED, AO_CHECK_DONE } ao_c
 
 /** A parent. */
 typedef struct ao_member {
-	char *key;
+	const char *key;                      /* of machine->members, which is its owner */
 	size_t index;                         /* in machine->order */
 	size_t unsettled;                     /* in machine->unsettled, from 1; 0: it is not there */
 	ao_known *has;                        /* carried out last, as its status says; NULL: none was, or it is not known */

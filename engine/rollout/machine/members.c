@@ -298,7 +298,8 @@ ao_member *ao_member_new(ao_machine *m, const ao_machine_parent *parent)
 {
 	ao_member *p = ao_xcalloc(1, sizeof(*p));
 	const ao_rollout_mover *mover = m->movers ? ao_map_remove(m->movers, parent->key) : NULL;
-	p->key = ao_xstrdup(parent->key);
+	ao_map_put(m->members, parent->key, p);
+	p->key = ao_map_key(m->members, parent->key);
 	p->ready_since_ms = AO_NEVER;
 	p->has = p->serving = ao_machine_know(m, parent->has);
 	if (mover)
@@ -310,7 +311,6 @@ ao_member *ao_member_new(ao_machine *m, const ao_machine_parent *parent)
 	}
 	p->index = m->count;
 	m->order[m->count++] = p;
-	ao_map_put(m->members, p->key, p);
 	ao_rollout_mark mark = p->mark;
 	aim(m, p);
 	p->mark = mark; /* its track is not new, only known for the first time */
@@ -362,7 +362,6 @@ void ao_member_free(ao_machine *m, ao_member *p)
 	for (size_t i = m->redo_at; p->redo && i < m->redo_count; i++)
 		if (m->redos[i] == p)
 			m->redos[i] = NULL;
-	free(p->key);
 	free(p);
 }
 

@@ -93,7 +93,7 @@ static void put_mover(const ao_member *p, ao_rollout_record *record)
 	const ao_known *to = p->chosen ? p->aim : p->serving;
 	if (p->deleting || (!p->chosen && !p->moving && !p->unconfirmed && p->mark == AO_ROLLOUT_WELL))
 		return;
-	ao_rollout_record_move(record, &(ao_rollout_mover){.key = p->key,
+	ao_rollout_record_move(record, &(ao_rollout_mover){.key = (char *)p->key,
 							   .digest = to->digest,
 							   .mark = p->chosen ? AO_ROLLOUT_WELL : p->mark,
 							   .done = !p->chosen && !p->unconfirmed,
