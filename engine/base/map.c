@@ -1,7 +1,7 @@
 /*
  * map.c -- open addressing with linear probing and tombstones; grows at three quarters full.
  *
- * Each parent has a map of its children, and there are thousands of parents with three or none: an empty map has no slots.
+ * There are thousands of parents, each with a map of its three children: small maps are small.
  */
 #include "base/map.h"
 
@@ -30,7 +30,7 @@ static char tomb;
 static slot *find(const ao_map *map, const char *key)
 {
 	static slot none;
-	if (!map->size)
+	if (!map || !map->size)
 		return &none;
 	slot *reusable = NULL;
 	for (size_t i = ao_hash_str(key);; i++) {
@@ -112,13 +112,13 @@ void *ao_map_remove(ao_map *map, const char *key)
 	return old;
 }
 
-size_t ao_map_count(const ao_map *map) { return map->live; }
+size_t ao_map_count(const ao_map *map) { return map ? map->live : 0; }
 
 const char *ao_map_key(const ao_map *map, const char *key) { return find(map, key)->key; }
 
 void *ao_map_next(const ao_map *map, size_t *cursor, const char **ret_key)
 {
-	while (*cursor < map->size) {
+	while (map && *cursor < map->size) {
 		slot *s = &map->slots[(*cursor)++];
 		if (!s->key)
 			continue;

@@ -2,6 +2,7 @@
 /**
  * map.h -- a hash map from strings to pointers.
  *
+ * NULL is an empty map to all that only read.
  * Keys are copied; values are borrowed (the map never frees them).  The order of a walk is unspecified: sort where
  * people or tests see it.  Do not add or remove while iterating, except ao_map_remove() of the current key.
  * Threads: one owner at a time.

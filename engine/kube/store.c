@@ -24,9 +24,9 @@ typedef enum { BY_KEY, BY_OWNER, BY_LABEL, INDEXES } index_kind;
 typedef struct entry {
 	ao_object object; /* first: the public pointer is the block's */
 	struct entry *next[INDEXES];
-	size_t at;         /* in store->all */
-	size_t size;       /* of the block */
-	size_t told;       /* bytes of what is kept beside it; 0: it is in the block */
+	uint32_t at;       /* in store->all */
+	uint32_t size;     /* of the block: an object has 16 MiB at most */
+	uint32_t told;     /* bytes of what is kept beside it; 0: it is in the block */
 	uint32_t mark;     /* the list that saw it last */
 	uint32_t answered; /* the list during which an answer of ours put it here */
 	char bytes[];      /* strings, then the text unless it is told by a base */

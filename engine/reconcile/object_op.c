@@ -13,6 +13,8 @@ ao_memo *ao_parent_memo(ao_parent *parent, const char *id)
 {
 	ao_memo *memo = ao_map_get(parent->memos, id);
 	if (!memo) {
+		if (!parent->memos)
+			parent->memos = ao_map_new();
 		memo = ao_xcalloc(1, sizeof(*memo));
 		ao_map_put(parent->memos, id, memo);
 	}

@@ -53,11 +53,11 @@ typedef struct ao_plan_basis {
 typedef struct ao_parent {
 	const char *key; /* of ao_reconciler.parents, which is its owner */
 	char *uid;
-	ao_map *memos;        /* "Deployment asya/resize" -> ao_memo */
-	bool settled;         /* the last pass that rendered carried out its whole plan */
-	uint64_t spec_digest; /* of the parent, as that pass saw it */
+	ao_map *memos;        /* "Deployment asya/resize" -> ao_memo; NULL: there is none */
+	uint64_t spec_digest; /* of the parent, as the last pass that rendered saw it */
 	int64_t generation;   /* of the parent when its plan was last carried out to the end, or found invalid; 0: never */
 	char bundle[17];      /* digest of the bundle that made the plan of that pass */
+	bool settled;         /* that pass carried out its whole plan */
 	ao_plan_basis basis;  /* of that plan */
 	cJSON *invalid;       /* why the parent is not rendered, as the plan said; or NULL */
 	cJSON *refused;       /* the parts of its plan that were refused, as the plan said; or NULL */
@@ -84,8 +84,8 @@ typedef struct ao_parent {
 	uint64_t status_ms;  /* when its status was last written, or held back, monotonic; 0: never */
 	uint64_t held_ms;    /* since when a status is held back, because better news is near; 0: none is */
 	bool untold;         /* ... and nothing has been told yet */
-	cJSON *changed;      /* what was done to children since the status was written last, as outcome.changed; or NULL */
 	bool edited;         /* somebody has changed it, and waits */
+	cJSON *changed;      /* what was done to children since the status was written last, as outcome.changed; or NULL */
 	char *finalizing;    /* what policies still wait for before it may go, as it was told last; or NULL */
 	uint64_t stopped_ms; /* when the clock first stopped policies that were asked whether it may go, monotonic; 0: never */
 	uint64_t release_ms; /* when we first saw that it is being deleted; 0: it is not */

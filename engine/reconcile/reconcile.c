@@ -61,7 +61,7 @@ static ao_parent *remember(ao_reconciler *r, const ao_object *object)
 	if (parent)
 		leave(r, parent);
 	parent = ao_xcalloc(1, sizeof(*parent));
-	*parent = (ao_parent){.uid = ao_xstrdup(object->uid), .memos = ao_map_new()};
+	parent->uid = ao_xstrdup(object->uid);
 	ao_map_put(r->parents, object->key, parent);
 	parent->key = ao_map_key(r->parents, object->key);
 	return parent;

@@ -165,6 +165,31 @@ static void a_map_agrees_with_an_array(void **state)
 }
 
 /** Removing the current key while walking is allowed; removed keys leave no trace, however often they come back. */
+static void nothing_is_an_empty_map(void **state)
+{
+	(void)state;
+	int value = 0;
+	size_t cursor = 0;
+	ao_auto_map ao_map *map = ao_map_new();
+	const ao_map *const empty[] = {NULL, map};
+	for (size_t i = 0; i < AO_LEN(empty); i++) {
+		assert_null(ao_map_get(empty[i], "a"));
+		assert_null(ao_map_key(empty[i], "a"));
+		assert_int_equal(ao_map_count(empty[i]), 0);
+		assert_null(ao_map_next(empty[i], &cursor, NULL));
+	}
+	assert_null(ao_map_remove(map, "a"));
+	char key[] = "a";
+	ao_map_put(map, key, &value);
+	const char *own = ao_map_key(map, "a");
+	assert_ptr_not_equal(own, key);
+	for (int i = 0; i < 100; i++) { /* it stays where it is while the map grows */
+		ao_auto_str char *other = ao_xasprintf("%d", i);
+		ao_map_put(map, other, &value);
+	}
+	assert_ptr_equal(ao_map_key(map, "a"), own);
+}
+
 static void a_map_is_emptied_while_it_is_walked(void **state)
 {
 	(void)state;
@@ -385,6 +410,7 @@ int main(void)
 	    cmocka_unit_test(text_of_any_length_is_copied),
 	    cmocka_unit_test(utf8_is_told_from_other_bytes),
 	    cmocka_unit_test(a_map_agrees_with_an_array),
+	    cmocka_unit_test(nothing_is_an_empty_map),
 	    cmocka_unit_test(a_map_is_emptied_while_it_is_walked),
 	    cmocka_unit_test(errors_grow_on_their_way_up),
 	    cmocka_unit_test(base64_is_decoded_or_refused),
