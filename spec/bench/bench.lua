@@ -24,6 +24,7 @@ local LATE, REST = tonumber(os.getenv 'LATE') or 8, tonumber(os.getenv 'REST') o
 local RESIDENT <const>, EACH_FURTHER <const> = 40, 10 -- targets: MB with 2,000, and KiB
 local WANTED = { cold = true } -- section -> true
 for word in (os.getenv 'SECTIONS' or 'plain edit rest policies amid failover deletion'):gmatch '%a+' do WANTED[word] = true end
+if not OURS or subject.resource ~= 'asyncactors' then WANTED.policies = nil end -- these are ours, and for actors
 local missed, results = 0, { at = os.date '!%Y-%m-%dT%H:%M:%SZ', cores = tonumber((cluster.sh 'nproc')), operator = OURS and 'asya-operator' or BASELINE,
   measured = subject.resource,
   sizes = json.array {} }
@@ -193,7 +194,6 @@ local function at_rest(run)
 end
 
 local function other_policies(run)
-  if not OURS or subject.resource ~= 'asyncactors' then return end
   local file, began, mark = cluster.write(cluster.temp 'stamp.lua', STAMP), os.time(), cluster.audit_mark()
   cluster.kubectl('create configmap stamp -n %s --from-file=stamp.lua=%s', own, file)
   cluster.kubectl('label configmap stamp -n %s asya.sh/policies=true', own)
