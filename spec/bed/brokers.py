@@ -44,7 +44,8 @@ def rabbitmq_env(layout, ports, bind):
         "RABBITMQ_CONFIG_FILE": os.path.join(home, "rabbitmq.conf"),
         "RABBITMQ_ADVANCED_CONFIG_FILE": os.path.join(home, "none.config"),
         "RABBITMQ_ENABLED_PLUGINS_FILE": os.path.join(home, "enabled_plugins"),
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        # Its schedulers do not spin while there is nothing to do: others need the CPU.
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none",
         # The script then execs Erlang instead of forking it, so the supervisor's child is the broker itself.
         "RUNNING_UNDER_SYSTEMD": "true",
     }

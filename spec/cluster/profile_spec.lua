@@ -115,14 +115,19 @@ describe('profile 0.4', function()
     assert.same({ app = 'both-old', ['asya.sh/asya'] = 'both-old', ['asya.sh/workload'] = 'deployment' },
       cluster.get('deployment', 'both-old', ns).spec.selector.matchLabels)
 
-    -- a workload that is there keeps its selector, which cannot be changed, and works
+    -- a workload that is there keeps its selector, which cannot be changed, and works; what waits in its queue goes into the one of the new name
+    brokers.publish('both-old', 3)
     cluster.kubectl('annotate asyncactor both-old -n %s asya.sh/profile=0.4', ns)
     local moved = cluster.eventually('both-old has the names of 0.4', 30, function()
       local deployment = cluster.get('deployment', 'both-old', ns)
       return deployment.spec.template.metadata.labels['asya.sh/actor'] == 'both-old' and deployment, json.encode(deployment.spec.template.metadata)
     end)
     assert.equal('both-old', moved.spec.selector.matchLabels['asya.sh/asya'])
-    assert.is_truthy(brokers.queues()['asya-both-old']) -- what may hold messages stays
+    cluster.eventually('no message is lost', 60, function()
+      local all = brokers.queues()
+      local old, new = all['asya-both-old'], all[('asya-%s-both-old'):format(ns)]
+      return new and new.messages == 3 and not (old and old.messages > 0), json.encode(all)
+    end)
     brokers.await_status(ns, 'both-old', 'Running')
     cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', ns)
     op.stop()
