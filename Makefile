@@ -24,7 +24,7 @@
 #   make format       clang-format everything
 #   make clean        remove build/ (the cached control plane stays: spec/bed/bed build says where)
 #   make help         this text
-ifeq ($(MAKELEVEL)$(filter clean,$(MAKECMDGOALS)),0) # on all cores, unless -j says otherwise; what comes after `clean` waits for it
+ifeq ($(MAKELEVEL)$(word 2,$(MAKECMDGOALS)),0) # on all cores, unless -j says otherwise; of several suites each waits for the one before
 MAKEFLAGS += -j$(shell nproc)
 endif
 BUILD ?= $(if $(DEBUG),build/debug,build)
