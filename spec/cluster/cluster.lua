@@ -90,6 +90,13 @@ function M.resident(pid, what)
   return tonumber(M.read('/proc/' .. pid .. '/status'):match((what or 'VmRSS') .. ':%s*(%d+)'))
 end
 
+--- When a process began, in ticks of the machine; nil of one that is gone. Only with that a pid names a process: where a spec has lasted for
+-- some minutes it may have come again, even as a thread of a server of the bed, which a signal to it would end.
+function M.born(pid)
+  local fields = M.read('/proc/' .. pid .. '/stat'):match '%) ([^Z].*)' -- the first one is its state; a zombie is gone
+  return fields and fields:match(('%S+ '):rep(19) .. '(%S+)')
+end
+
 local counter = 0
 --- A namespace that is new in this run.
 function M.namespace(prefix)
@@ -108,7 +115,7 @@ local subscribe = require 'busted'.subscribe -- which the bench, that is no spec
 if subscribe then
   subscribe({ 'suite', 'end' }, function()
     for _, handle in ipairs(M.started or {}) do -- M.stop_all empties it when all have ended
-      if M.read('/proc/' .. handle.pid .. '/cmdline'):find('asya-operator', 1, true) then M.sh('kill -9 %s', handle.pid) end
+      if handle.kill then handle.kill() end
     end
   end)
 end
@@ -124,16 +131,19 @@ function M.operator(options)
   local command = (queues .. '%s ASYA_TRANSPORT_CONFIG=%s ASYA_RUNTIME_NAMESPACE=%s exec %s run --metrics-bind-address 0 --health-probe-bind-address 0 %s')
     :format(options.env or '', quote(options.transports or M.TRANSPORTS), options.runtime_namespace or 'default', binary, options.args or '')
   local pid = M.sh('sh -c %s >%s 2>&1 & echo $!', quote(command), log):match '%d+'
-  local handle = { pid = pid, log_path = log }
+  local handle, born = { pid = pid, log_path = log }, M.born(pid)
 
   function handle.log() return M.read(log) end
-  function handle.alive() return select(2, M.sh('kill -0 %s', pid)) end
-  function handle.kill() M.sh('kill -9 %s', pid); handle.ended = true end
+  function handle.alive() return born ~= nil and M.born(pid) == born end
+  function handle.signal(name)
+    if handle.alive() then M.sh('kill -%s %s', name, pid) end
+  end
+  function handle.kill() handle.signal 'KILL'; handle.ended = true end
   --- SIGTERM; waits for the end and fails when it was not clean (a sanitizer report is an unclean end).
   function handle.stop()
     if handle.ended then return end
     handle.ended = true
-    M.sh('kill -TERM %s', pid)
+    handle.signal 'TERM'
     M.eventually('operator ends', 15, function() return not handle.alive() end)
     local text = handle.log()
     if text:find('Sanitizer', 1, true) or text:find('runtime error', 1, true) or text:find('broken invariant', 1, true) then

@@ -62,8 +62,8 @@ describe('probes and metrics', function()
   it('is unhealthy after its loop stood still, and healthy again after the next heartbeat', function()
     local op = cluster.operator { args = PORTS }
     eventually('ready', 15, function() return get(18481, '/readyz') == 'ok\n200' end)
-    cluster.sh('kill -STOP %s', op.pid)
-    finally(function() cluster.sh('kill -CONT %s', op.pid) end)
+    op.signal 'STOP'
+    finally(function() op.signal 'CONT' end)
     assert.is_truthy(get(18481, '/healthz'):find '000$') -- nobody answers
     cluster.sleep(3) -- 8 s in all: more than a heartbeat and the limit
     local out = cluster.temp 'healthz'

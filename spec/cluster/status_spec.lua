@@ -38,7 +38,10 @@ local function follow(ns)
   local log = cluster.temp 'history'
   local columns = [['{.metadata.name}{" "}{.status.status}{"\n"}']]
   local pid = sh('kubectl get asyncactors -n %s -w -o jsonpath=%s >%s 2>&1 & echo $!', ns, columns, log):match '%d+'
-  table.insert(cluster.started, { stop = function() sh('kill %s', pid) end })
+  local born = cluster.born(pid)
+  table.insert(cluster.started, { stop = function()
+    if cluster.born(pid) == born then sh('kill %s', pid) end
+  end })
   return function(name)
     local seen = {}
     for line in cluster.read(log):gmatch '[^\n]+' do

@@ -290,7 +290,7 @@ describe('queues of actors', function()
   --- How an operator can be away while Kubernetes lets go of an actor's children: what ends its work, and what it goes on with; and what
   -- else happens meanwhile, to an actor whose plan has other children then.
   local absences = {
-    ['stood still'] = { function(op) sh('kill -STOP %s', op.pid) end, function(op) sh('kill -CONT %s', op.pid) end },
+    ['stood still'] = { function(op) op.signal 'STOP' end, function(op) op.signal 'CONT' end },
     ['was down'] = { stop, start },
     ['was down, and so when the actor was edited,'] = { stop, start, function(ns, name)
       cluster.kubectl('patch asyncactor %s -n %s --type merge -p %s', name, ns, cluster.quote '{"spec":{"workload":{"kind":"StatefulSet"}}}')

@@ -124,7 +124,7 @@ end
 function DO.recert(self) self.faults.api.recert(true) end
 
 function DO.kill(self, action) self.pair[action.replica].kill() self.down[action.replica] = true end
-function DO.stop(self, action) sh('kill -TERM %s', self.pair[action.replica].pid()) self.down[action.replica] = true end
+function DO.stop(self, action) self.pair[action.replica].signal 'TERM' self.down[action.replica] = true end
 function DO.start(self, action) self.down[action.replica] = nil end
 function DO.pause(self, action) self.pair[action.replica].pause() end
 function DO.resume(self, action) self.pair[action.replica].resume() end

@@ -47,8 +47,9 @@ function M.pair(own, options)
     function replica.alive() return process and not process.ended and process.alive() end
     function replica.kill() if process then process.kill() end end
     function replica.stop() if process then process.stop() end end
-    function replica.pause() if process then cluster.sh('kill -STOP %s', process.pid) end end
-    function replica.resume() if process then cluster.sh('kill -CONT %s', process.pid) end end
+    function replica.signal(which) if process then process.signal(which) end end
+    function replica.pause() replica.signal 'STOP' end
+    function replica.resume() replica.signal 'CONT' end
     function replica.cpu() return cpu(process.pid) end
     function replica.handles() return handles(process.pid) end
     function replica.pid() return process.pid end
