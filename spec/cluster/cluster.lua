@@ -90,6 +90,18 @@ function M.resident(pid, what)
   return tonumber(M.read('/proc/' .. pid .. '/status'):match((what or 'VmRSS') .. ':%s*(%d+)'))
 end
 
+--- What of a process is in memory, in KiB, once that has not changed for three seconds.
+function M.resident_at_rest(pid)
+  local last, same = 0, 0
+  M.eventually('it is at rest', 60, function()
+    local now = M.resident(pid)
+    same = math.abs(now - last) < 64 and same + 1 or 0
+    last = now
+    return same >= 15, now
+  end)
+  return last
+end
+
 --- When a process began, in ticks of the machine; nil of one that is gone. Only with that a pid names a process: where a spec has lasted for
 -- some minutes it may have come again, even as a thread of a server of the bed, which a signal to it would end.
 function M.born(pid)

@@ -240,9 +240,9 @@ for i in range(first, last):
       await_stamp('one', ns, tostring(last - 1))
     end
     edit(1, 101)
-    local before = cluster.resident(op.pid)
+    local before = cluster.resident_at_rest(op.pid)
     edit(101, 1001)
-    local after = cluster.resident(op.pid)
+    local after = cluster.resident_at_rest(op.pid)
     cluster.sh('kill %s', proxy)
     print(('reloads: %d KiB resident after 100 edits, %d after 1000'):format(before, after))
     assert.is_true(after < before + 4096, ('%d KiB became %d'):format(before, after))

@@ -31,18 +31,6 @@ local function start(folder, own)
   return op
 end
 
---- What a process holds, in KiB, once that has not changed for three seconds.
-local function at_rest(op)
-  local last, same = 0, 0
-  cluster.eventually('it is at rest', 60, function()
-    local now = cluster.resident(op.pid)
-    same = math.abs(now - last) < 64 and same + 1 or 0
-    last = now
-    return same >= 15, now
-  end)
-  return last
-end
-
 --- A namespace for a crowd.
 local function place()
   local ns = cluster.namespace 'crowd'
@@ -129,7 +117,7 @@ describe('a crowd of pods', function()
 
   it('of 5,000 pods, of which 20 are decorated, costs less than 10 MB', function()
     local op = painter('painter', 'paint')
-    local before = at_rest(op)
+    local before = cluster.resident_at_rest(op.pid)
     op.stop()
     cluster.kubectl('create configmap owner -n %s', ns)
     local owner, pods, statuses = cluster.get('configmap', 'owner', ns), {}, {}
@@ -141,9 +129,9 @@ describe('a crowd of pods', function()
     send(pods)
     op = painter('painter', 'paint')
     await_painted('painter', 'paint', FEW)
-    local listed = at_rest(op) - before
+    local listed = cluster.resident_at_rest(op.pid) - before
     send(statuses)
-    local changed = at_rest(op) - before
+    local changed = cluster.resident_at_rest(op.pid) - before
     local size = #cluster.sh('kubectl get pod %s -n %s -o json --show-managed-fields | tr -d " \\n"', pods[PODS][3].metadata.name, ns)
     print(('crowd: %d pods of %d bytes, %d decorated: %d KiB beside %d; %d when each has changed; %d at most'):format(PODS, size, FEW,
       listed, before, changed, cluster.resident(op.pid, 'VmHWM') - before))
@@ -158,7 +146,7 @@ describe('a crowd of pods', function()
     cluster.eventually('each is decorated', 180, function() return carried_out() >= PODS, json.encode(cluster.requests(mark)) end)
     await_painted('sprayer', 'app', PODS)
     assert.equal(PODS, carried_out(), op.log())
-    local all = at_rest(op) - before
+    local all = cluster.resident_at_rest(op.pid) - before
     print(('crowd: all %d decorated: %d KiB beside %d; %d at most'):format(PODS, all, before, cluster.resident(op.pid, 'VmHWM') - before))
     assert.is_true(all < 12 * 1024, all .. ' KiB more when all are decorated, whose text is kept')
     op.stop()
@@ -207,7 +195,7 @@ describe('a crowd of maps', function()
       return text ~= '' and json.decode(text).main.live.bundle
     end
     local first = cluster.eventually('it is live', 60, live)
-    at_rest(op)
+    cluster.resident_at_rest(op.pid)
     local mark, longest = cluster.audit_mark(), 0
     local function noted()
       local text = record()
@@ -231,7 +219,7 @@ describe('a crowd of maps', function()
       assert.equal('second', (map.metadata.annotations or {}).mark, map.metadata.name)
     end
     assert.is_true(longest < 1024 * 1024, longest .. ' bytes')
-    local resting, writes = at_rest(op), cluster.requests(mark)['patch configmaps'] - SHOWN
+    local resting, writes = cluster.resident_at_rest(op.pid), cluster.requests(mark)['patch configmaps'] - SHOWN
     print(('crowd: an edit for %d, of whom %d were left at the kill: %d writes of a record of %d bytes at most; %d KiB, %d at most'):format(
       MAPS, left, writes, longest, resting, cluster.resident(op.pid, 'VmHWM')))
     op.stop()
@@ -262,7 +250,7 @@ describe('a crowd of maps', function()
     assert.matches('heap of 16777216 bytes used up by the objects that policies are shown', cluster.event(ns, 'large', 'PolicyError', 20))
     cluster.kubectl('delete configmap map-1 -n %s', ns)
     await_seen('few', SHOWN - 1)
-    print(('crowd: %d maps, and %d of 40 KiB: %d KiB, %d at most'):format(MAPS, LARGE, at_rest(op), cluster.resident(op.pid, 'VmHWM')))
+    print(('crowd: %d maps, and %d of 40 KiB: %d KiB, %d at most'):format(MAPS, LARGE, cluster.resident_at_rest(op.pid), cluster.resident(op.pid, 'VmHWM')))
     assert.same({ nil, nil }, { seen 'all', seen 'large' })
     local _, told = op.log():gsub('the rules select', '')
     assert.equal(1, told)
