@@ -74,8 +74,7 @@ end
 function M.session(pid)
   local cpu, resident = 0, 0
   for process in cluster.sh('ps -o pid= -s %s', pid):gmatch '%d+' do
-    local fields = {}
-    for field in (cluster.read('/proc/' .. process .. '/stat'):match '%) (.*)' or ''):gmatch '%S+' do fields[#fields + 1] = field end
+    local fields = cluster.stat(process)
     cpu = cpu + ((fields[12] or 0) + (fields[13] or 0)) / 100 -- utime, stime, in ticks of 10 ms
     resident = resident + (cluster.resident(process) or 0) / 1024
   end

@@ -3,7 +3,8 @@ local api = require 'api'
 local json = require 'json'
 local shell = require 'shell'
 
-local M = { quote = shell.quote, sh = shell.sh, read = shell.read, write = shell.write, temp = shell.temp, sleep = shell.sleep, bed_dir = shell.bed_dir }
+local M = {}
+for name, each in pairs(shell) do M[name] = each end
 
 local BED, quote = shell.bed_dir, shell.quote
 M.build = os.getenv 'BUILD' or 'build'
@@ -102,13 +103,6 @@ function M.resident_at_rest(pid)
   return last
 end
 
---- When a process began, in ticks of the machine; nil of one that is gone. Only with that a pid names a process: where a spec has lasted for
--- some minutes it may have come again, even as a thread of a server of the bed, which a signal to it would end.
-function M.born(pid)
-  local fields = M.read('/proc/' .. pid .. '/stat'):match '%) ([^Z].*)' -- the first one is its state; a zombie is gone
-  return fields and fields:match(('%S+ '):rep(19) .. '(%S+)')
-end
-
 local counter = 0
 --- A namespace that is new in this run.
 function M.namespace(prefix)
@@ -127,7 +121,7 @@ local subscribe = require 'busted'.subscribe -- which the bench, that is no spec
 if subscribe then
   subscribe({ 'suite', 'end' }, function()
     for _, handle in ipairs(M.started or {}) do -- M.stop_all empties it when all have ended
-      if handle.kill then handle.kill() end
+      handle.kill()
     end
   end)
 end
@@ -142,14 +136,10 @@ function M.operator(options)
   local queues = options.queues and '' or 'ASYA_DISABLE_QUEUE_MANAGEMENT=true '
   local command = (queues .. '%s ASYA_TRANSPORT_CONFIG=%s ASYA_RUNTIME_NAMESPACE=%s exec %s run --metrics-bind-address 0 --health-probe-bind-address 0 %s')
     :format(options.env or '', quote(options.transports or M.TRANSPORTS), options.runtime_namespace or 'default', binary, options.args or '')
-  local pid = M.sh('sh -c %s >%s 2>&1 & echo $!', quote(command), log):match '%d+'
-  local handle, born = { pid = pid, log_path = log }, M.born(pid)
+  local handle = M.background('sh -c %s >%s 2>&1', quote(command), log)
+  handle.log_path = log
 
   function handle.log() return M.read(log) end
-  function handle.alive() return born ~= nil and M.born(pid) == born end
-  function handle.signal(name)
-    if handle.alive() then M.sh('kill -%s %s', name, pid) end
-  end
   function handle.kill() handle.signal 'KILL'; handle.ended = true end
   --- SIGTERM; waits for the end and fails when it was not clean (a sanitizer report is an unclean end).
   function handle.stop()

@@ -214,8 +214,7 @@ describe('the bench', function()
     local said, built = cluster.sh('cd spec/bench/metacontroller && go vet hook.go && gofmt -l . && CGO_ENABLED=0 go build -trimpath -o %s hook.go', binary)
     assert.is_true(built, said)
     assert.equal('', said)
-    local pid = cluster.sh('%s %s >%s.log 2>&1 & echo $!', binary, address, binary):match '%d+'
-    finally(function() cluster.sh('kill %s', pid) end)
+    finally(cluster.background('%s %s >%s.log 2>&1', binary, address, binary).stop)
     local function ask(example, request)
       return json.decode(cluster.sh('curl -sS --retry 5 --retry-connrefused --data-binary @%s http://%s/%s',
         cluster.write(cluster.temp 'request.json', json.encode(request)), address, example))

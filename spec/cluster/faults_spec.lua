@@ -36,7 +36,7 @@ describe('a fault', function()
   end)
   after_each(function()
     cluster.stop_all()
-    for _, pid in ipairs(watches) do sh('kill %s', pid) end
+    for _, each in ipairs(watches) do each.stop() end
     watches = {}
   end)
 
@@ -51,19 +51,18 @@ describe('a fault', function()
     end
   end
 
-  --- A watch of the namespace's ConfigMaps, from now on. The result counts what came (`seen(name)`) and tells whether it runs.
+  --- A watch of the namespace's ConfigMaps, from now on. The result counts what came (`seen(name)`) and is a process (cluster.background).
   local function watch(more)
     local version = json.decode((curl(maps .. '?limit=1'))).metadata.resourceVersion
     local url = ('%s?watch=1&resourceVersion=%s'):format(maps, version)
     local out = cluster.temp 'watch.out'
-    local pid = sh('%s -D %s.header %s %s >%s 2>&1 & echo $!', CURL, out, quote(url), more or '', out):match '%d+'
-    table.insert(watches, pid)
+    local handle = cluster.background('%s -D %s.header %s %s >%s 2>&1', CURL, out, quote(url), more or '', out)
+    table.insert(watches, handle)
     eventually('the watch is open', 10, function() return cluster.read(out .. '.header'):find '200' end)
-    local handle = { text = function() return cluster.read(out) end }
-    function handle.runs() return select(2, sh('kill -0 %s', pid)) end
+    function handle.text() return cluster.read(out) end
     function handle.seen(name) return select(2, handle.text():gsub('"type":"ADDED"[^\n]*"name":"' .. name:gsub('%-', '%%-') .. '"', '')) end
     function handle.sees(name) eventually('the watch sees ' .. name, 10, function() return handle.seen(name) > 0, handle.text() end) end
-    function handle.ends() eventually('the watch ends', 10, function() return not handle.runs() end) end
+    function handle.ends() eventually('the watch ends', 10, function() return not handle.alive() end) end
     return handle
   end
 

@@ -85,16 +85,16 @@ describe('leader election', function()
     it('a signal for an operator that has ended meets nobody who has its pid by now', function()
       local op = cluster.operator { binary = '/bin/true' }
       eventually('it has ended', 10, function() return not op.alive() end)
-      local pid
+      local other
       eventually('another process has its pid', 30, function()
-        if pid then cluster.sh('kill %s', pid) end
-        pid = cluster.sh('echo %d >/proc/sys/kernel/ns_last_pid; sleep 60 >/dev/null 2>&1 & echo $!', op.pid - 1):match '%d+'
-        return pid == op.pid, pid
+        if other then other.stop() end
+        other = cluster.background('echo %d >/proc/sys/kernel/ns_last_pid; sleep 60 >/dev/null 2>&1', op.pid - 1)
+        return other.pid == op.pid, other.pid
       end)
       op.stop()
       cluster.sleep(0.2)
-      assert.is_truthy(cluster.born(pid))
-      cluster.sh('kill %s', pid)
+      assert.is_true(other.alive())
+      other.stop()
     end)
   end
 end)

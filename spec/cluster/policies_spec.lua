@@ -232,7 +232,7 @@ for i in range(first, last):
     time.sleep(0.05)
 ]])
     local text = cluster.write(cluster.temp 'stamp.lua', stamp '0')
-    local proxy = cluster.sh('kubectl proxy --port=0 >%s/proxy.out 2>&1 & echo $!', cluster.bed_dir):match '%d+'
+    local proxy = cluster.background('kubectl proxy --port=0 >%s/proxy.out 2>&1', cluster.bed_dir)
     local address = eventually('kubectl proxy', 10, function() return cluster.read(cluster.bed_dir .. '/proxy.out'):match '127.0.0.1:%d+' end)
     local function edit(first, last)
       local output, ok = cluster.sh('python3 %s http://%s %s %d %d %s', script, address, own, first, last, text)
@@ -243,7 +243,7 @@ for i in range(first, last):
     local before = cluster.resident_at_rest(op.pid)
     edit(101, 1001)
     local after = cluster.resident_at_rest(op.pid)
-    cluster.sh('kill %s', proxy)
+    proxy.stop()
     print(('reloads: %d KiB resident after 100 edits, %d after 1000'):format(before, after))
     assert.is_true(after < before + 4096, ('%d KiB became %d'):format(before, after))
     assert.is_nil(op.log():find('lease was lost', 1, true))

@@ -31,17 +31,19 @@ function M.start(name, ns, secrets, sidecar)
   cluster.sh('mkdir -p %s', dir)
   cluster.write(dir .. '/handlers.py', HANDLERS)
   local script = cluster.write(dir .. '/asya_runtime.py', cluster.get('configmap', 'asya-runtime', ns).data['asya_runtime.py'])
-  local extra, pids = { secrets = secrets, socket_dir = dir }, {}
+  local extra, started = { secrets = secrets, socket_dir = dir }, {}
   local function start(container, command)
-    pids[#pids + 1] = cluster.sh('cd %s; %s PYTHONPATH=%s exec %s >%s/%s.log 2>&1 & echo $!',
-      dir, env_of(container, extra):gsub('%%', '%%%%'), dir, command, dir, container.name):match '%d+'
+    started[#started + 1] = cluster.background('cd %s; %s PYTHONPATH=%s exec %s >%s/%s.log 2>&1',
+      dir, env_of(container, extra):gsub('%%', '%%%%'), dir, command, dir, container.name)
   end
   start(spec.containers[1], 'python3 ' .. script)
   cluster.eventually('the runtime is ready', 10, function()
     return cluster.read(dir .. '/runtime-ready') == 'ready', cluster.read(dir .. '/asya-runtime.log')
   end)
   start(spec.containers[2], ('python3 %s/spec/cluster/%s 1'):format(os.getenv 'PWD', sidecar or 'sidecar.py'))
-  return function() cluster.sh('kill %s', table.concat(pids, ' ')) end
+  return function()
+    for _, each in ipairs(started) do each.stop() end
+  end
 end
 
 return M

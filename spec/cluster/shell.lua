@@ -31,6 +31,33 @@ function M.write(path, text)
   return path
 end
 
+--- What /proc/PID/stat tells of a process from its state on: [1] that, [12] and [13] its ticks of CPU, [20] when it began. Empty: it is gone.
+function M.stat(pid)
+  local fields = {}
+  for each in (M.read('/proc/' .. pid .. '/stat'):match '%) (.*)' or ''):gmatch '%S+' do fields[#fields + 1] = each end
+  return fields
+end
+
+--- When a process began; nil of one that is gone, or of which only the entry is left.
+local function born(pid)
+  local fields = M.stat(pid)
+  return fields[1] ~= 'Z' and fields[20] or nil
+end
+
+--- Starts a shell command beside the spec; its output goes where it says. Only what was started gets signals: pids come again within minutes,
+-- even as those of threads of a server of the bed, which a signal to them would end.
+function M.background(command, ...)
+  local pid = M.sh(command .. ' & echo $!', ...):match '%d+'
+  local handle, began = { pid = pid }, born(pid)
+  function handle.alive() return began ~= nil and born(pid) == began end
+  function handle.signal(name)
+    if handle.alive() then M.sh('kill -%s %s', name, pid) end
+  end
+  function handle.stop() handle.signal 'TERM' end
+  function handle.kill() handle.signal 'KILL' end
+  return handle
+end
+
 local counter = 0
 --- A path of a new file in the bed's folder, where nothing is: not even what an earlier spec on this bed has left.
 function M.temp(suffix)

@@ -7,7 +7,7 @@ local releases = {}
 
 local function start_releases()
   releases.dir = cluster.temp 'releases'
-  releases.pid = cluster.sh('tail --pid=$PPID -f /dev/null 2>/dev/null | python3 spec/releases.py %s >/dev/null 2>&1 & echo $!', releases.dir):match '%d+'
+  releases.server = cluster.background('tail --pid=$PPID -f /dev/null 2>/dev/null | python3 spec/releases.py %s >/dev/null 2>&1', releases.dir)
   local ports = eventually('the release server', 20, function() return cluster.read(releases.dir .. '/ports'):match '(%d+) ' end)
   releases.url = 'https://127.0.0.1:' .. ports
 end
@@ -37,7 +37,7 @@ describe('the source of the runtime script', function()
     cluster.clear()
     start_releases()
   end)
-  teardown(function() cluster.sh('kill %s', releases.pid) end)
+  teardown(function() releases.server.stop() end)
   before_each(function()
     ns, other, own, runtime = cluster.namespace 'actors', cluster.namespace 'others', cluster.namespace 'operator', cluster.namespace 'runtime'
     config = cluster.temp 'config.yaml'

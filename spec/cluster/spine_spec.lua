@@ -118,12 +118,12 @@ describe('the spine', function()
     local writing = cluster.write(cluster.temp 'writer.sh', ([[
 for i in $(seq 100); do kubectl patch deployment first -n %s --subresource=status --type=merge -p "{\"status\":{\"collisionCount\":$i}}"; done
 ]]):format(ns))
-    local writer = cluster.sh('sh %s >/dev/null 2>&1 & echo $!', writing):match '%d+'
+    local writer = cluster.background('sh %s >/dev/null 2>&1', writing)
     faults.add { method = 'PATCH', path = ('/namespaces/%s/deployments/first'):format(ns), act = 'delay', ms = 700 }
     local mark, began = cluster.audit_mark(), os.time()
     cluster.kubectl([[patch asyncactor first -n %s --type=merge -p '{"spec":{"workload":{"replicas":2}}}']], ns)
     eventually('two', 20, function() return deployment('first', ns).spec.replicas == 2 end)
-    cluster.sh('kill %s', writer)
+    writer.stop()
     assert.is_true(os.time() - began <= 4, 'it took ' .. os.time() - began .. ' s')
     local sent = cluster.requests(mark)
     assert.same({ 0, 2 }, { sent['get deployments.apps'] or 0, sent['patch deployments.apps'] })

@@ -37,11 +37,7 @@ end
 local function follow(ns)
   local log = cluster.temp 'history'
   local columns = [['{.metadata.name}{" "}{.status.status}{"\n"}']]
-  local pid = sh('kubectl get asyncactors -n %s -w -o jsonpath=%s >%s 2>&1 & echo $!', ns, columns, log):match '%d+'
-  local born = cluster.born(pid)
-  table.insert(cluster.started, { stop = function()
-    if cluster.born(pid) == born then sh('kill %s', pid) end
-  end })
+  table.insert(cluster.started, cluster.background('kubectl get asyncactors -n %s -w -o jsonpath=%s >%s 2>&1', ns, columns, log))
   return function(name)
     local seen = {}
     for line in cluster.read(log):gmatch '[^\n]+' do

@@ -319,8 +319,8 @@ describe('queues of actors', function()
 
   it('at a broker that never answers hold up nobody else', function()
     local ns, name = namespace(), fresh 'quick'
-    local pid = sh([[python3 -c 'import socket, time; s = socket.socket(); s.bind(("127.0.0.1", 18499)); s.listen(128); time.sleep(90)' \
-      >/dev/null 2>&1 & echo $!]]):match '%d+'
+    local silent = cluster.background [[python3 -c 'import socket, time; s = socket.socket(); s.bind(("127.0.0.1", 18499)); s.listen(128); time.sleep(90)' \
+      >/dev/null 2>&1]]
     local list = {}
     for i = 1, 40 do list[i] = cluster.actor('slow-' .. i, ns):gsub('transport: rabbitmq', 'transport: slow') end
     cluster.apply(table.concat(list, '---\n'))
@@ -336,7 +336,7 @@ describe('queues of actors', function()
     cluster.kubectl('delete asyncactor %s -n %s --timeout=20s', name, ns)
     cluster.kubectl('annotate asyncactors --all -n %s asya.sh/skip-queue-cleanup=true', ns)
     cluster.kubectl('delete asyncactors --all -n %s --timeout=60s', ns)
-    sh('kill %s', pid)
+    silent.stop()
   end)
 
   it('that are refused, and those that differ, are tried again at their own pace', function()

@@ -328,7 +328,7 @@ function Chaos:judge_history(upto)
   if self.rewound then return end -- was judged until then: versions are no order of events any more
   for _, each in ipairs(self.record.check(upto)) do self:blame(nil, each.name, each.text) end
   local most, names = self.record.restarting()
-  self.most, self.told_events = most, #self.record.events
+  self.most = most
   if most > self.bound then self:blame(nil, nil, ('%d restart at one time, not %d: %s'):format(most, self.bound, table.concat(names, ' '))) end
 end
 
@@ -431,7 +431,7 @@ function Chaos.run(seed, seconds, options)
   self:end_faults()
   for _, each in ipairs(ORDER) do JUDGE[each](self) end
   local line = ('chaos: seed %d, %d s, %d actions, %d requests of ours, at most %s of %d restarting in %d events'):format(seed, seconds,
-    #self.plan.actions, #audit.ours(self.mark), self.most, self.bound, self.told_events)
+    #self.plan.actions, #audit.ours(self.mark), self.most, self.bound, #self.record.events)
   if #self.wrong == 0 then return nil, line end
   line = line .. '; logs of the replicas: ' .. self:keep_logs(seed)
   local texts = {}

@@ -76,8 +76,7 @@ describe('an outage', function()
 import socket, sys, time
 s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(50); print(s.getsockname()[1], flush=True); time.sleep(600)]]
     local out = cluster.temp 'silent.out'
-    local pid = sh('python3 -c %s >%s 2>/dev/null & echo $!', cluster.quote(script), out):match '%d+'
-    finally(function() sh('kill %s', pid) end)
+    finally(cluster.background('python3 -c %s >%s 2>/dev/null', cluster.quote(script), out).stop)
     local port = eventually('the silent broker listens', 10, function() return tonumber((cluster.read(out):match '%d+')) end)
     cluster.operator { queues = true, transports = registry {
       type = 'rabbitmq', enabled = true, config = { host = '127.0.0.1', port = port, queues = { autoCreate = true } } } }

@@ -10,8 +10,7 @@ local TICK = 100 -- of /proc/PID/stat, a second
 
 --- Seconds of CPU of a process so far; 0 of one that is gone.
 local function cpu(pid)
-  local fields = {}
-  for each in (cluster.read('/proc/' .. pid .. '/stat'):match '%) (.*)' or ''):gmatch '%S+' do fields[#fields + 1] = each end
+  local fields = cluster.stat(pid)
   return ((tonumber(fields[12]) or 0) + (tonumber(fields[13]) or 0)) / TICK
 end
 
@@ -52,7 +51,6 @@ function M.pair(own, options)
     function replica.resume() replica.signal 'CONT' end
     function replica.cpu() return cpu(process.pid) end
     function replica.handles() return handles(process.pid) end
-    function replica.pid() return process.pid end
     --- What is wrong in any of its logs: a sanitizer's report, or an invariant that did not hold; nil for nothing.
     function replica.broken()
       for _, each in ipairs(replica.logs) do
