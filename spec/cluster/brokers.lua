@@ -17,13 +17,9 @@ end
 
 --- The queues of the broker by name: {messages, arguments}.
 function M.queues()
-  local found = {}
-  for _, queue in ipairs(json.decode(M.rabbitmqctl '-q --formatter json list_queues name messages arguments')) do
-    local arguments = {}
-    for _, each in ipairs(queue.arguments) do arguments[each[1]] = each[3] end
-    found[queue.name] = { messages = queue.messages, arguments = arguments }
-  end
-  return found
+  local output, ok = sh('%s', env 'BED_RABBITMQ_QUEUES')
+  if not ok then error('the queues of the broker: ' .. output, 2) end
+  return json.decode(output)
 end
 
 function M.queue(name) return M.queues()['asya-' .. name] end

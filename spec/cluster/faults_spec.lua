@@ -1,4 +1,5 @@
 --- faults: what the proxy of `bed faults` does to requests and answers, with curl and kubectl as its clients.
+local brokers = require 'brokers'
 local cluster = require 'cluster'
 local json = require 'json'
 
@@ -316,8 +317,9 @@ describe('a fault', function()
     local rabbitmq
     lazy_setup(function() rabbitmq = cluster.faults 'rabbitmq' end)
     lazy_teardown(function()
-      local ctl = os.getenv 'BED_RABBITMQCTL'
-      for name in sh('%s -q list_queues name', ctl):gmatch '%f[%w-]f%-%w+' do sh('%s delete_queue %s', ctl, name) end
+      for name in pairs(brokers.queues()) do
+        if name:find '^f%-' then brokers.rabbitmqctl('delete_queue %s', name) end
+      end
     end)
 
     --- What a client is told that declares queues of these names, one answer a word.
@@ -327,7 +329,7 @@ describe('a fault', function()
       for line in output:gmatch '[^\n]+' do lines[#lines + 1] = line end
       return lines
     end
-    local function queue_exists(name) return sh('%s -q list_queues name', os.getenv 'BED_RABBITMQCTL'):find(name, 1, true) ~= nil end
+    local function queue_exists(name) return brokers.queues()[name] ~= nil end
 
     it('none passes all on', function() assert.same({ 'queue.declare-ok', 'queue.declare-ok' }, declare('f-1', '2:f-2')) end)
 

@@ -1,4 +1,5 @@
 --- metrics: each of them moves when its cause happens, the page is what Prometheus reads, and chart/docs/metrics.md lists what is on it.
+local brokers = require 'brokers'
 local cluster = require 'cluster'
 local exposition = require 'exposition'
 local json = require 'json'
@@ -136,19 +137,14 @@ end }]])
 
   it('show what waits in a queue, and whether its broker answers', function()
     local ns = cluster.namespace 'metrics'
-    local function publish()
-      return (sh('curl -s -u guest:guest -X POST -H content-type:application/json %s/api/exchanges/%%2F/amq.default/publish -d %s',
-        env 'BED_RABBITMQ_MANAGEMENT_URL', cluster.quote(json.encode {
-          properties = { delivery_mode = 2 }, routing_key = 'asya-loaded', payload = 'm', payload_encoding = 'string' })))
-    end
     cluster.kubectl('create secret generic rabbitmq-secret -n %s --from-literal=password=guest', ns)
     cluster.operator { args = LISTEN, queues = true, env = 'ASYA_QUEUE_HEALTH_CHECK_INTERVAL=1s', transports = json.encode { transports = { rabbitmq = {
       enabled = true, type = 'rabbitmq', config = { host = '127.0.0.1', port = tonumber(env 'BED_RABBITMQ_PORT'), username = 'guest',
         passwordSecretRef = { name = 'rabbitmq-secret', key = 'password' }, queues = { autoCreate = true } } } } } }
     leading()
     cluster.apply(cluster.actor('loaded', ns))
-    eventually('the queue is there and takes messages', 30, function() local out = publish() return out:find('"routed":true', 1, true), out end)
-    for _ = 1, 2 do publish() end
+    eventually('the queue is there and takes messages', 30, function() return pcall(brokers.publish, 'loaded', 1) end)
+    brokers.publish('loaded', 2)
     moves('queue_messages', { queue = 'asya-loaded', transport = 'rabbitmq' }, 2)
     assert.equal(1, value('transport_up', { transport = 'rabbitmq' }))
     assert.is_nil(page():find('guest', 1, true))

@@ -1,4 +1,5 @@
 --- release: our finalizer taken off, by hand and before helm uninstalls, and nothing else.
+local brokers = require 'brokers'
 local chart = require 'chart'
 local cluster = require 'cluster'
 local json = require 'json'
@@ -117,8 +118,8 @@ describe('release', function()
     assert.same({ OURS }, finalizers(ns, ns))
     assert.same({ ('asyncactor.asya.sh/%s released\n'):format(ns), 0 }, { release('%s -n %s', ns, ns) })
     eventually('the workload is collected', 30, function() return not cluster.get('asyncactor', ns, ns) and not cluster.get('deployment', ns, ns) end)
-    assert.is_truthy(sh('%s -q list_queues name', env 'BED_RABBITMQCTL'):find('asya-' .. ns, 1, true))
-    sh('%s -q delete_queue asya-%s', env 'BED_RABBITMQCTL', ns)
+    assert.is_truthy(brokers.queue(ns))
+    brokers.rabbitmqctl('-q delete_queue asya-%s', ns)
   end)
 
   it('tries again when somebody changes the list meanwhile', function()

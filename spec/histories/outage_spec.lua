@@ -1,4 +1,5 @@
 --- outage: brokers that go away, or accept and never answer, under actors that have work.
+local brokers = require 'brokers'
 local cluster = require 'cluster'
 local json = require 'json'
 
@@ -19,15 +20,6 @@ local function new_namespace()
   cluster.kubectl('create secret generic rabbitmq-secret -n %s --from-literal=password=guest', ns)
   return ns
 end
-
-local function publish(name)
-  local out = sh('curl -s -u guest:guest -X POST -H content-type:application/json %s/api/exchanges/%%2F/amq.default/publish -d %s',
-    env 'BED_RABBITMQ_MANAGEMENT_URL', cluster.quote(json.encode {
-      properties = { delivery_mode = 2 }, routing_key = 'asya-' .. name, payload = 'm', payload_encoding = 'string' }))
-  assert.is_truthy(out:find('"routed":true', 1, true), out)
-end
-
-local function rabbitmqctl(arguments) return (sh('%s -q %s', env 'BED_RABBITMQCTL', arguments)) end
 
 --- How many actors have TransportReady of this status.
 local function count(ns, status)
@@ -53,7 +45,7 @@ describe('an outage', function()
       env = 'ASYA_QUEUE_HEALTH_CHECK_INTERVAL=5s' }
     cluster.apply(table.concat(yaml, '\n---\n'))
     eventually('all have their queue', 90, function() local n = count(ns, 'True') return n == 200, n end)
-    for i = 1, 20 do publish(('many-%d'):format(i)) end
+    for i = 1, 20 do brokers.publish(('many-%d'):format(i), 1) end
     cluster.sleep(3)
     sh('spec/bed/bed kill %s rabbitmq', cluster.bed_dir)
     eventually('all say that the broker is away', 40, function() local n = count(ns, 'False') return n == 200, n end)
@@ -62,9 +54,9 @@ describe('an outage', function()
     sh('spec/bed/bed start %s rabbitmq', cluster.bed_dir)
     eventually('all are well again', 90, function() local n = count(ns, 'True') return n == 200, n end)
     local full = 0
-    for messages in rabbitmqctl('list_queues name messages'):gmatch 'asya%-many%-%d+%s+(%d+)' do full = full + tonumber(messages) end
+    for name, queue in pairs(brokers.queues()) do full = full + (name:find '^asya%-many%-' and queue.messages or 0) end
     assert.equal(20, full)
-    local _, connections = rabbitmqctl('list_connections pid'):gsub('<rabbit', '')
+    local _, connections = brokers.rabbitmqctl('-q list_connections pid'):gsub('<[^>]+>', '')
     assert.is_true(connections <= 2, connections .. ' connections')
     cluster.kubectl('delete asyncactors --all -n %s --timeout=120s', ns)
     op.stop()
