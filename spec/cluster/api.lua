@@ -1,5 +1,6 @@
 --- api: requests to the API server past the operator and past the proxy. One curl carries many of them, where kubectl would start each time.
 local json = require 'json'
+local lyaml = require 'lyaml'
 local shell = require 'shell'
 
 local M = {}
@@ -7,6 +8,7 @@ local M = {}
 local PKI = (os.getenv 'BED_CA' or ''):gsub('/[^/]*$', '')
 local TLS = ('cacert = "%s"\ncert = "%s/admin.crt"\nkey = "%s/admin.key"\n'):format(os.getenv 'BED_CA', PKI, PKI)
 local CURL = os.getenv 'BED_NODE' and 'bed-curl' or 'curl' -- a bed with a node has a network of its own
+local LINE <const> = 60 * 1024 -- of a file for curl, whose bound is 100 KiB
 local TYPES = { PATCH = 'application/merge-patch+json' }
 local GROUPS = {} -- of collections that are in namespaces
 for group, plurals in pairs {
@@ -25,7 +27,7 @@ function M.path(kind, ns, name)
   return ('/%s%s/%s%s'):format(GROUPS[plural], ns and '/namespaces/' .. ns or '', plural:match '^[^.]*', name and '/' .. name or '')
 end
 
-local function escaped(text) return (text:gsub('[\\"]', '\\%0')) end
+local function escaped(text) return (text:gsub('[\\"]', '\\%0'):gsub('\n', '\\n')) end
 
 local function curl(config, flags)
   return shell.sh('%s -sS -m 60 %s -K %s', CURL, flags or '', shell.write(shell.bed_dir .. '/api.curl', config))
@@ -44,6 +46,39 @@ function M.send(requests, at_once)
   local flags = at_once and ('-Z --no-progress-meter --parallel-max %d'):format(at_once) -- -s does not silence that one
   for code in curl(table.concat(config, 'next\n'), flags):gmatch 'code=(%d+)' do codes[#codes + 1] = tonumber(code) end
   return codes
+end
+
+--- Where an object belongs, as its YAML says; nil where only kubectl knows.
+local function path_of(object)
+  local metadata, kind = object.metadata or {}, (object.kind or ''):lower() .. 's'
+  local group = GROUPS[kind]
+  if not group or group:gsub('^apis?/', '') ~= object.apiVersion or not metadata.name then return nil end
+  return M.path(kind, metadata.namespace or 'default', metadata.name)
+end
+
+--- Applies YAML on the server's side as kubectl does, which takes thirty times the CPU. Returns whether all was taken, and what the server said
+-- of what was not; nil where only kubectl knows how.
+function M.apply(yaml)
+  local config = {}
+  for text in ('\n' .. yaml .. '\n---'):gmatch '(.-)\n%-%-%-%f[%s\0]' do
+    local read, object = pcall(lyaml.load, text)
+    local path = read and type(object) == 'table' and path_of(object)
+    if path then
+      local data = #text < LINE and ('data-raw = "%s"'):format(escaped(text)) or ('data-binary = "@%s"'):format(shell.write(shell.temp 'yaml', text))
+      config[#config + 1] = ('url = "%s%s?fieldManager=kubectl&force=true&fieldValidation=Strict"\nrequest = PATCH\nretry = 5\n%s%s\n'
+        .. 'header = "Content-Type: application/apply-patch+yaml"\nwrite-out = "\\ncode=%%{http_code}\\n"\n')
+        :format(os.getenv 'BED_SERVER', path, TLS, data)
+    elseif text:find '%S' then
+      return nil
+    end
+  end
+  local said, taken = {}, 0
+  for body, code in curl(table.concat(config, 'next\n')):gmatch '(.-)\ncode=(%d+)\n' do
+    local done = code:sub(1, 1) == '2'
+    taken = taken + (done and 1 or 0)
+    if not done then said[#said + 1] = code .. ' ' .. (body:match '"message":%s*(".-[^\\]")' or body) end
+  end
+  return taken == #config, table.concat(said, '\n')
 end
 
 --- What the server says at a path, as a table; nil and what came instead. One that says "later", as when it has just met a kind, is asked again.

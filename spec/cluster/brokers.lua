@@ -97,15 +97,16 @@ function M.operator(options)
   return cluster.operator(options)
 end
 
-function M.put_secret(ns, password)
-  cluster.kubectl('create secret generic rabbitmq-secret -n %s --from-literal=password=%s --dry-run=client -o yaml | kubectl apply -f -', ns,
-    password or 'guest')
+local function put(ns, name, data)
+  cluster.apply(json.encode { apiVersion = 'v1', kind = 'Secret', metadata = { name = name, namespace = ns }, stringData = data })
 end
+
+function M.put_secret(ns, password) put(ns, 'rabbitmq-secret', { password = password or 'guest' }) end
 
 --- The Secrets of both brokers.
 function M.put_secrets(ns, password)
   M.put_secret(ns, password)
-  cluster.kubectl('create secret generic aws -n %s --from-literal=id=AKID --from-literal=secret=SECRET --dry-run=client -o yaml | kubectl apply -f -', ns)
+  put(ns, 'aws', { id = 'AKID', secret = 'SECRET' })
 end
 
 --- A new namespace with these.

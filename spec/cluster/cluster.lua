@@ -26,8 +26,13 @@ function M.kubectl(arguments, ...)
   return output
 end
 
---- kubectl apply of YAML text. Returns output and success instead of failing when `may_fail`.
+--- Applies YAML text, by kubectl where its flags or its words are wanted. Returns output and success instead of failing when `may_fail`.
 function M.apply(yaml, may_fail, flags)
+  if not may_fail and (flags or '--server-side') == '--server-side' then
+    local taken, said = api.apply(yaml)
+    if taken then return said, true end
+    if taken == false then error('apply:\n' .. said .. '\n' .. yaml, 2) end
+  end
   local path = M.write(M.temp 'apply.yaml', yaml)
   local output, ok = M.sh('kubectl apply %s -f %s', flags or '', path)
   if not ok and not may_fail then error('kubectl apply:\n' .. output .. '\n' .. yaml, 2) end

@@ -1,5 +1,6 @@
 --- edits: what the specs of policy ConfigMaps share: a policy that stamps, ConfigMaps of policies, and waiting for what becomes of them.
 local cluster = require 'cluster'
+local json = require 'json'
 
 local eventually = cluster.eventually
 local M = {}
@@ -17,13 +18,8 @@ end
 
 --- Makes a ConfigMap of these files, or changes it. `label` is asya.sh/policies unless given, `annotations` the inside of a YAML mapping.
 function M.put(own, name, files, label, annotations)
-  local arguments = {}
-  for file, text in pairs(files) do
-    arguments[#arguments + 1] = ('--from-file=%s=%s'):format(file, cluster.write(cluster.temp(file), text))
-  end
-  local yaml = cluster.kubectl('create configmap %s -n %s %s --dry-run=client -o yaml', name, own, table.concat(arguments, ' '))
-  yaml = yaml:gsub('metadata:\n', ('metadata:\n  labels: {%s: "true"}\n  annotations: {%s}\n'):format(label or 'asya.sh/policies', annotations or ''), 1)
-  cluster.apply(yaml, false, '--server-side --force-conflicts')
+  cluster.apply(('{apiVersion: v1, kind: ConfigMap, metadata: {name: %s, namespace: %s, labels: {%s: "true"}, annotations: {%s}}, data: %s}')
+    :format(name, own, label or 'asya.sh/policies', annotations or '', json.encode(files)))
 end
 
 --- What the policy above has left on a Deployment, or on its pods; nil for nothing.

@@ -479,27 +479,6 @@ describe('the status', function()
     await(ns, { a = 'Running' }, 60)
   end)
 
-  it('never shows an error to 500 actors on their way to Running', function()
-    local COUNT, ns = 500, cluster.namespace 'cold'
-    local history = follow(ns)
-    local manifests = {}
-    for i = 1, COUNT do manifests[i] = cluster.actor('cold-' .. i, ns, i % 2 == 0 and '  scaling: {enabled: true}' or nil) end
-    cluster.apply(table.concat(manifests, '---\n'), false, '--server-side')
-    operator { binary = cluster.build .. '/asya-operator' }
-    eventually('all of them run', 300, function()
-      local running = 0
-      for _, it in ipairs(cluster.list('asyncactors', ns)) do running = running + (it.status and it.status.status == 'Running' and 1 or 0) end
-      if running < COUNT then cluster.sleep(2) end
-      return running == COUNT, running
-    end)
-    local kinds = {}
-    for _, status in ipairs(history()) do kinds[status] = true end
-    for status in pairs(kinds) do assert.is_true(contains({ 'Creating', 'Running' }, status), status) end
-    assert.is_true(kinds.Running) -- Creating is told of those alone that take a while
-    sh('kubectl delete asyncactors --all -n %s --wait=false', ns)
-    eventually('all are gone', 120, function() return #cluster.list('asyncactors', ns) == 0 end)
-  end)
-
   it('reads well at 80 columns', function()
     local ns = cluster.namespace 'columns'
     operator()
