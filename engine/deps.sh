@@ -3,7 +3,7 @@
 # `deps.sh node`: those of a real node and its images. `deps.sh fuzz`: those of the fuzzers.
 set -eu
 
-# package, then what shows that it is there: a pkg-config module (name:), a header, or a command
+# package, then what shows that it is there: a pkg-config module (name:), a Python module (import:name), a file, or a command
 wanted='
 pkg-config        pkg-config
 gcc               gcc
@@ -25,6 +25,8 @@ clang-format-14   clang-format-14
 valgrind          valgrind
 cppcheck          cppcheck
 python3           python3
+python3-venv      import:ensurepip
+curl              curl
 zsh               zsh
 fish              fish
 openssl           openssl
@@ -49,6 +51,7 @@ libclang-rt-14-dev /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux
 
 present() {
 	case "$1" in
+	import:*) python3 -c "import ${1#*:}" 2>/dev/null ;;
 	*:) pkg-config --exists "${1%:}" 2>/dev/null ;;
 	/*) [ -e "$1" ] ;;
 	*) command -v "$1" >/dev/null 2>&1 ;;

@@ -172,9 +172,25 @@ local function check_room_readme(room)
   if file then file:close() end
 end
 
+--- Files of specs run at the same time, in lanes, on one machine: a port that is written down is that of one file.
+local function check_ports()
+  local owner = {}
+  for file in io.popen 'find spec -name "*.lua" | sort':lines() do
+    local number = 0
+    for line in io.lines(file) do
+      number = number + 1
+      for port in line:gmatch '%f[%d]18[45]%d%d%f[%D]' do
+        owner[port] = owner[port] or file
+        if owner[port] ~= file then problem(file, number, 'port %s is that of %s', port, owner[port]) end
+      end
+    end
+  end
+end
+
 for _, file in ipairs(arg) do check_file(file) end
 check_circles(MAY, function() return 'spec/lint.lua' end)
 check_circles(includes, function(path) return 'engine/' .. path end)
 check_readme()
 for _, room in ipairs(sorted_keys(MAY)) do check_room_readme(room) end
+check_ports()
 os.exit(problems == 0 and 0 or 1)

@@ -146,16 +146,23 @@ function M.operator(options)
 
   function handle.log() return M.read(log) end
   function handle.kill() handle.signal 'KILL'; handle.ended = true end
+  --- What is wrong by the log: a sanitizer's report, an invariant that did not hold, or an end that nobody asked for and that it gave no
+  -- reason for; nil for nothing.
+  function handle.broken()
+    local text = handle.log()
+    local at = text:find('Sanitizer', 1, true) or text:find('runtime error', 1, true) or text:find('broken invariant', 1, true)
+    if at then return text:sub(math.max(1, at - 500), at + 4000) end
+    local said = handle.asked or handle.alive() or ('\n' .. text):find('\nerror: ', 1, true)
+    return not said and 'it has ended without a word:\n' .. text:sub(-2000) or nil
+  end
   --- SIGTERM; waits for the end and fails when it was not clean (a sanitizer report is an unclean end).
   function handle.stop()
     if handle.ended then return end
     handle.ended = true
     handle.signal 'TERM'
     M.eventually('operator ends', 15, function() return not handle.alive() end)
-    local text = handle.log()
-    if text:find('Sanitizer', 1, true) or text:find('runtime error', 1, true) or text:find('broken invariant', 1, true) then
-      error('the operator did not end clean:\n' .. text, 2)
-    end
+    local wrong = handle.broken()
+    if wrong then error('the operator did not end clean:\n' .. wrong .. '\nin\n' .. handle.log(), 2) end
   end
   M.started = M.started or {}
   table.insert(M.started, handle)

@@ -57,7 +57,7 @@ describe('an actor', function()
   end)
 
   it('that nothing has touched is not planned again by an operator that starts; whatever was touched is', function()
-    local ns, own, manifests, METRICS = cluster.namespace 'restart', cluster.namespace 'operator', {}, '127.0.0.1:18487'
+    local ns, own, manifests, METRICS = cluster.namespace 'restart', cluster.namespace 'operator', {}, '127.0.0.1:18496'
     local COUNT = 12
     local function start(env)
       local op = cluster.operator { env = env, args = ('--namespace %s --metrics-bind-address %s'):format(own, METRICS) }

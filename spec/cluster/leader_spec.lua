@@ -80,6 +80,12 @@ describe('leader election', function()
     assert.is_true(rule.hits >= 6, 'renewals begun in 30 s: ' .. rule.hits)
   end)
 
+  it('and an operator that has ended by itself without a word has not ended well', function()
+    local op = cluster.operator { binary = '/bin/true' }
+    eventually('it has ended', 10, function() return not op.alive() end)
+    assert.has_error(op.stop)
+  end)
+
   -- Where a kernel lets nobody say which pid comes next, this cannot be played.
   if cluster.sh '[ "$(id -u)" = 0 ] && [ -w /proc/sys/kernel/ns_last_pid ] && echo yes' == 'yes\n' then
     it('a signal for an operator that has ended meets nobody who has its pid by now', function()
@@ -91,7 +97,8 @@ describe('leader election', function()
         other = cluster.background('echo %d >/proc/sys/kernel/ns_last_pid; sleep 60 >/dev/null 2>&1', op.pid - 1)
         return other.pid == op.pid, other.pid
       end)
-      op.stop()
+      op.signal 'TERM'
+      op.ended = true
       cluster.sleep(0.2)
       assert.is_true(other.alive())
       other.stop()

@@ -65,7 +65,7 @@ describe('an API server', function()
   end)
 
   it('in which nothing happens is compared with the cache now and then, which asks it for nothing', function()
-    local address = '127.0.0.1:18484'
+    local address = '127.0.0.1:18489'
     cluster.apply(cluster.actor('still', ns))
     local op = cluster.operator { env = 'ASYA_RESYNC_INTERVAL=3s', args = '--metrics-bind-address ' .. address }
     running('still', 30)

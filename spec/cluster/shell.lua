@@ -45,13 +45,15 @@ local function born(pid)
 end
 
 --- Starts a shell command beside the spec; its output goes where it says. Only what was started gets signals: pids come again within minutes,
--- even as those of threads of a server of the bed, which a signal to them would end.
+-- even as those of threads of a server of the bed, which a signal to them would end. `asked`: it has got a signal to end.
 function M.background(command, ...)
   local pid = M.sh(command .. ' & echo $!', ...):match '%d+'
   local handle, began = { pid = pid }, born(pid)
   function handle.alive() return began ~= nil and born(pid) == began end
   function handle.signal(name)
-    if handle.alive() then M.sh('kill -%s %s', name, pid) end
+    if not handle.alive() then return end
+    handle.asked = handle.asked or name == 'TERM' or name == 'KILL'
+    M.sh('kill -%s %s', name, pid)
   end
   function handle.stop() handle.signal 'TERM' end
   function handle.kill() handle.signal 'KILL' end

@@ -3,7 +3,7 @@ local cluster = require 'cluster'
 
 local M = {}
 
-local WRITES = { create = true, update = true, patch = true, delete = true }
+local WRITES = { create = true, update = true, patch = true, delete = true, deletecollection = true }
 -- What a replica may ask without leading: reviews change nothing, and the lease is what is judged by.
 local FREE = { tokenreviews = true, subjectaccessreviews = true, selfsubjectaccessreviews = true, leases = true }
 

@@ -319,7 +319,9 @@ function JUDGE.bundles(self)
 end
 
 function JUDGE.lease(self)
-  for _, each in ipairs(audit.without_lease(audit.ours(self.mark))) do self:blame(each.at, nil, each.text) end
+  local ours = audit.ours(self.mark)
+  if not self.pair.holder(ours) then self:blame(nil, nil, 'the audit log tells of no leader') end
+  for _, each in ipairs(audit.without_lease(ours)) do self:blame(each.at, nil, each.text) end
 end
 
 --- Has each status said what was true when it was written, and have policies and settings never restarted more at a time than they may,
@@ -335,27 +337,32 @@ end
 function JUDGE.history(self) self:judge_history() end
 
 --- What each queue must hold, and that there are no others.
-function JUDGE.queues(self)
+function Chaos:judge_queues()
   local there, had = brokers.queues(), {}
   for number, actor in ipairs(self.plan.actors) do
     local name, alive, want = self:name(number), self.state[number].alive, self.messages[number] or 0
-    local found, exists
+    local found, exists, letters -- `letters`: its dead letter queue
     if actor.transport == 'rabbitmq' then
-      exists = there['asya-' .. name]
+      exists, letters = there['asya-' .. name], there['asya-' .. name .. '-dlq']
       found = exists and exists.messages or 0
       had['asya-' .. name], had['asya-' .. name .. '-dlq'] = true, true
     else
       exists = brokers.sqs_url(name)
+      letters = exists and brokers.sqs_url 'dlq' -- one for all
       found = exists and tonumber(brokers.sqs_attributes(name).ApproximateNumberOfMessages) or 0
     end
     if (alive or actor.retain) and found < want then self:blame(nil, name, ('%s: %d messages of %d are in its queue'):format(name, found, want)) end
-    if alive and not exists then self:blame(nil, name, name .. ': lives without its queue') end
-    if exists and not alive and not actor.retain and not self.rewound then self:blame(nil, name, name .. ': is gone and its queue is not') end
+    if alive and not (exists and letters) then self:blame(nil, name, name .. ': lives without its queues') end
+    if (exists or letters) and not alive and not actor.retain and not self.rewound then
+      self:blame(nil, name, name .. ': is gone and its queues are not')
+    end
   end
   for name in pairs(there) do
     if name:find('asya-' .. self.prefix, 1, true) == 1 and not had[name] then self:blame(nil, name, 'queue ' .. name .. ' is nobody\'s') end
   end
 end
+
+function JUDGE.queues(self) self:judge_queues() end
 
 function JUDGE.replicas(self)
   for _, replica in ipairs(self.pair) do

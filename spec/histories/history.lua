@@ -50,7 +50,8 @@ local function read(watch, plural, events)
     watch.read = (watch.read or 0) + #line
     local ok, told = pcall(json.decode, line)
     local object = ok and told.object
-    if object and told.type ~= 'ERROR' and told.type ~= 'BOOKMARK' then
+    if not object or told.type == 'ERROR' then error(('the watch of %s does not tell all: %s'):format(plural, line)) end
+    if told.type ~= 'BOOKMARK' then
       local metadata = object.metadata
       local event = {
         kind = plural, type = told.type, name = metadata.name, version = tonumber(metadata.resourceVersion),
@@ -61,6 +62,7 @@ local function read(watch, plural, events)
     end
   end
   file:close()
+  if not watch.read then error(('the watch of %s has told nothing'):format(plural)) end
 end
 
 local EDITS = { deployments = 'mark', scaledobjects = 'max' } -- which of an actor's edits its children of a kind show
@@ -93,7 +95,7 @@ end
 
 --- Begins to record the actors of a namespace and their children of these kinds; all of them unless given.
 -- `check` returns what was false since the last call, as a list of {version, name, text}; `events` is all that it looked at. `upto`: the last
--- version to look at, of which each watch has told by now.
+-- version to look at, of which each watch has told by now. It is an error when a watch has not told all, or nothing yet.
 function M.record(ns, kinds)
   local watches, handle, actors, recorded = { asyncactors = api.watch('asyncactors', ns) }, { events = {} }, {}, {}
   for _, plural in ipairs(kinds or CHILDREN) do watches[plural], recorded[plural] = api.watch(plural, ns), EDITS[plural] end
@@ -128,7 +130,7 @@ function M.record(ns, kinds)
       events[#events + 1] = event
       if event.actor then judge(event, wrong) end
     end
-    return wrong, #fresh
+    return wrong
   end
 
   --- The most Deployments that policies and settings restarted at one time, of all that `check` has read, and their names then.

@@ -51,12 +51,11 @@ function M.pair(own, options)
     function replica.resume() replica.signal 'CONT' end
     function replica.cpu() return cpu(process.pid) end
     function replica.handles() return handles(process.pid) end
-    --- What is wrong in any of its logs: a sanitizer's report, or an invariant that did not hold; nil for nothing.
+    --- What is wrong with any of its processes, as cluster.operator tells it; nil for nothing.
     function replica.broken()
       for _, each in ipairs(replica.logs) do
-        local text = each.log()
-        local at = text:find('Sanitizer', 1, true) or text:find('runtime error', 1, true) or text:find('broken invariant', 1, true)
-        if at then return text:sub(math.max(1, at - 500), at + 4000) end
+        local wrong = each.broken()
+        if wrong then return wrong end
       end
     end
     pair[#pair + 1] = replica

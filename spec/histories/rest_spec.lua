@@ -1,5 +1,6 @@
 --- rest: an operator that has nothing to do sends nothing.
 local cluster = require 'cluster'
+local json = require 'json'
 
 describe('at rest', function()
   if not cluster.available then
@@ -26,5 +27,10 @@ describe('at rest', function()
     local mark = cluster.audit_mark()
     cluster.sleep(60)
     assert.same({}, cluster.requests(mark))
+    local said = cluster.sh('spec/bed/bed requests %s --agent asya-operator --since-byte %d -o json', cluster.bed_dir, mark)
+    for _, each in ipairs(json.decode(said).requests) do -- a watch lasts for minutes, and a lease is renewed every two seconds
+      assert.is_true(each.count <= (each.verb == 'watch' and 2 or 40), said)
+    end
+    assert.is_truthy(said:find('"leases', 1, true), said)
   end)
 end)

@@ -87,8 +87,8 @@ describe('who has which policies', function()
 
   it('is known to a standby that takes over', function()
     local first, names = four(SLOWLY, '--leader-elect')
-    operator(SLOWLY, nil, '--leader-elect --health-probe-bind-address 127.0.0.1:18487')
-    eventually('it stands by', 20, function() return cluster.sh('curl -s -m 5 "http://127.0.0.1:18487/readyz?verbose"'):find('standing by', 1, true) end)
+    operator(SLOWLY, nil, '--leader-elect --health-probe-bind-address 127.0.0.1:18498')
+    eventually('it stands by', 20, function() return cluster.sh('curl -s -m 5 "http://127.0.0.1:18498/readyz?verbose"'):find('standing by', 1, true) end)
     local before = generations(names)
     put(own, 'team', { ['stamp.lua'] = stamp('v2', true) })
     eventually('some are reached', 20, function() return reached(ns, has_stamp 'v2') >= 1 end)
@@ -138,8 +138,8 @@ describe('who has which policies', function()
     put(own, 'team', { ['stamp.lua'] = 'return (((' })
     cluster.kubectl("delete configmaps -n %s -l asya.sh/policies-kept=true", own)
     local before = generation('one', ns)
-    local second = operator(nil, nil, '--health-probe-bind-address 127.0.0.1:18487')
-    local function ready() return cluster.sh 'curl -s -m 5 "http://127.0.0.1:18487/readyz?verbose"' end
+    local second = operator(nil, nil, '--health-probe-bind-address 127.0.0.1:18498')
+    local function ready() return cluster.sh 'curl -s -m 5 "http://127.0.0.1:18498/readyz?verbose"' end
     eventually('readiness is degraded', 30, function() local text = ready() return text:find('cannot be loaded', 1, true), text end)
     cluster.event(own, RECORD, 'PoliciesMissing', 20)
     cluster.kubectl("patch asyncactor one -n %s --type merge -p %s", ns, cluster.quote '{"spec":{"workload":{"replicas":2}}}')
@@ -314,8 +314,8 @@ describe('who has which policies', function()
     local before = generation('one', ns)
     cluster.kubectl('delete configmaps -n %s -l asya.sh/policies-kept=true', own)
     put(own, 'team', { ['stamp.lua'] = 'return (((' })
-    operator(nil, nil, '--health-probe-bind-address 127.0.0.1:18487')
-    local function ready() return cluster.sh 'curl -s -m 5 "http://127.0.0.1:18487/readyz?verbose"' end
+    operator(nil, nil, '--health-probe-bind-address 127.0.0.1:18498')
+    local function ready() return cluster.sh 'curl -s -m 5 "http://127.0.0.1:18498/readyz?verbose"' end
     eventually('it is missing', 30, function() return ready():find('cannot be loaded', 1, true), ready() end)
     put(own, 'team', { ['stamp.lua'] = stamp 'kept' })
     eventually('it is there', 30, function() return not ready():find('degraded', 1, true), ready() end)
@@ -384,10 +384,10 @@ describe('who has which policies', function()
     local wrong = { kind = 'Status', apiVersion = 'v1', status = 'Failure', reason = 'Forbidden', message = 'configmaps is forbidden', code = 403 }
     faults.add { method = 'PATCH', path = '/configmaps/asya-operator-policies', act = 'status', status = 403, body = require 'json'.encode(wrong) }
     finally(function() faults.clear() end)
-    operator(nil, nil, ('--kubeconfig %s --health-probe-bind-address 127.0.0.1:18487'):format(faults.kubeconfig))
+    operator(nil, nil, ('--kubeconfig %s --health-probe-bind-address 127.0.0.1:18498'):format(faults.kubeconfig))
     cluster.apply(cluster.actor('one', ns))
     await_running(ns, 'one')
-    local function ready() return cluster.sh 'curl -s -m 5 "http://127.0.0.1:18487/readyz?verbose"' end
+    local function ready() return cluster.sh 'curl -s -m 5 "http://127.0.0.1:18498/readyz?verbose"' end
     eventually('it says so', 20, function() return ready():find('cannot write which policies are live', 1, true), ready() end)
   end)
 
@@ -455,8 +455,8 @@ describe('who has which policies', function()
   end)
 
   it('is degraded no more when a canary that was refused goes', function()
-    operator(nil, nil, '--health-probe-bind-address 127.0.0.1:18487')
-    local function ready() return cluster.sh 'curl -s -m 5 "http://127.0.0.1:18487/readyz?verbose"' end
+    operator(nil, nil, '--health-probe-bind-address 127.0.0.1:18498')
+    local function ready() return cluster.sh 'curl -s -m 5 "http://127.0.0.1:18498/readyz?verbose"' end
     put(own, 'try', { ['stamp.lua'] = 'return (((' }, 'asya.sh/policies-canary', 'asya.sh/policies-canary-percent: "50"')
     await_state(own, 'try', 'rejected')
     eventually('it is degraded', 20, function() return ready():find('degraded', 1, true) end)

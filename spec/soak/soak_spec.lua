@@ -27,15 +27,19 @@ describe('a soak', function()
     return top
   end
 
+  local function one(i, number)
+    return { name = 'soak-' .. i, transport = i % 2 == 0 and 'rabbitmq' or 'sqs', max = number, mark = number }
+  end
+
   --- One turn: everybody is scaled, some get new pods, some go and come back, and now and then the policies change.
   local function turn(own, ns, number)
     local requests = {}
     for i = 1, ACTORS do
-      local one = { name = 'soak-' .. i, transport = i % 2 == 0 and 'rabbitmq' or 'sqs', max = number, mark = number }
-      if (i + number) % 10 == 0 then requests[#requests + 1] = herd.delete(ns, one.name) end
-      requests[#requests + 1] = herd.create(ns, one)
-      requests[#requests + 1] = herd.scale(ns, one.name, number)
-      if (i + number) % 7 == 0 then requests[#requests + 1] = herd.stamp(ns, one.name, number) end
+      local actor = one(i, number)
+      if (i + number) % 10 == 0 then requests[#requests + 1] = herd.delete(ns, actor.name) end
+      requests[#requests + 1] = herd.create(ns, actor)
+      requests[#requests + 1] = herd.scale(ns, actor.name, number)
+      if (i + number) % 7 == 0 then requests[#requests + 1] = herd.stamp(ns, actor.name, number) end
     end
     api.send(requests)
     if number % 10 == 0 then edits.put(own, 'team', { ['stamp.lua'] = number % 20 == 0 and 'return ((' or edits.stamp(tostring(number)) }) end
@@ -58,6 +62,13 @@ describe('a soak', function()
     local before, after = most(samples, warm, warm + fifth), most(samples, #samples - fifth, #samples)
     print(('soak: %d turns of %d actors; then and now: %d and %d KiB, %d and %d files, %d and %d threads'):format(number, ACTORS,
       before.rss, after.rss, before.fds, after.fds, before.threads, after.threads))
+    local all, requests = {}, {}
+    for i = 1, ACTORS do all['soak-' .. i], requests[i] = true, herd.create(ns, one(i, number)) end
+    cluster.eventually('it has done its work', 120, function() -- one that does nothing holds nothing
+      api.send(requests) -- who was still going in the last turn comes now
+      local what = herd.unsettled(ns, all)
+      return not what, what
+    end)
     assert.is_true(after.rss <= before.rss * MORE_RSS + MORE_RSS_KIB, after.rss .. ' KiB after ' .. before.rss)
     assert.is_true(after.fds <= before.fds + MORE_FDS, after.fds .. ' files after ' .. before.fds)
     assert.is_true(after.threads <= before.threads, after.threads .. ' threads after ' .. before.threads)
