@@ -103,6 +103,20 @@ describe('the chart', function()
     assert.equal(3, select(2, yaml:gsub('asya.sh/operator%-class: "1e3"', '')))
   end)
 
+  -- Which is linked with templates of Go 1.14: an action is one line, and `and` looks at all its arguments.
+  it('uses nothing that Helm 3.2 lacks', function()
+    for path in io.popen('ls chart/templates/*.* chart/templates/tests/*'):lines() do
+      for action in cluster.read(path):gsub('{{%- /%*.-%*/', ''):gmatch '{{.-}}' do
+        action = action:gsub('"[^"]*"', '""')
+        for name in ('dig chunk add1f addf subf mulf divf maxf minf all any osBase osDir randInt'
+          .. ' regexQuoteMeta mustFromJson fromToml toYamlPretty mustToYaml break continue'):gmatch '%w+' do
+          assert.is_nil(action:find('%f[%w.$]' .. name .. '%f[^%w.]'), path .. ': ' .. action)
+        end
+        assert.is_nil(action:find 'kindIs "" [$.%w]+%) %(eq %$' or action:find '\n', path .. ': ' .. action)
+      end
+    end
+  end)
+
   it('makes Prometheus objects when asked to', function()
     local yaml = template '--set metrics.serviceMonitor.enabled=true --set metrics.prometheusRule.enabled=true'
     assert.is_truthy(yaml:find('kind: ServiceMonitor', 1, true) and yaml:find('alert: AsyaPoliciesRejected', 1, true))
