@@ -56,6 +56,7 @@ local ENTRY = { type = text(), enabled = flag(), config = schema.any() }
 local CONFIG = {
   rabbitmq = {
     host = text():doc 'Name or address of the broker.',
+    hosts = schema.array(text()):doc 'Further ones of a cluster, which the operator tries in turn; sidecars and KEDA are told `host`.',
     port = text():doc 'AMQP port; 5672, or 5671 with TLS.',
     vhost = text():doc 'Virtual host; "/".',
     username = text():doc 'User; guest.',

@@ -35,11 +35,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{- define "asya.labels" -}}
-{{- $own := dict
-  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_")
-  "app.kubernetes.io/version" .Chart.AppVersion
-  "app.kubernetes.io/managed-by" .Release.Service -}}
-{{- merge (include "asya.selector" . | fromYaml) $own (deepCopy .Values.commonLabels) | toYaml -}}
+{{- $chart := printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" -}}
+{{- $own := dict "helm.sh/chart" $chart "app.kubernetes.io/version" .Chart.AppVersion "app.kubernetes.io/managed-by" .Release.Service -}}
+{{- merge (include "asya.selector" . | fromYaml) $own (deepCopy (.Values.commonLabels | default dict)) | toYaml -}}
 {{- end -}}
 
 {{- /* Labels of a pod that no selector of the operator's pods may find. */ -}}
@@ -47,12 +45,16 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- set (include "asya.labels" .top | fromYaml) "app.kubernetes.io/name" .name | toYaml -}}
 {{- end -}}
 
-{{- /* Which actors are ours: for the operator, and for the Job that releases them. */ -}}
+{{- /* Which actors and policies are ours: for the operator, and for the pods that release actors and that test the release. */ -}}
 {{- define "asya.scope" -}}
 - name: ASYA_OPERATOR_CLASS
   value: {{ .Values.operatorClass | quote }}
 - name: ASYA_WATCH_NAMESPACES
   value: {{ join "," .Values.watchNamespaces | quote }}
+{{- end -}}
+
+{{- define "asya.lease" -}}
+asya-operator.asya.sh{{ with .Values.operatorClass }}-{{ . }}{{ end }}
 {{- end -}}
 
 {{- define "asya.serviceAccount" -}}

@@ -36,7 +36,7 @@
 {{- $_ := unset $config "passwordSecretRef" -}}
 {{- end -}}
 {{- range $key, $value := $config -}}
-{{- if or (kindIs "invalid" $value) (and (kindIs "string" $value) (eq $value "")) -}}
+{{- if or (kindIs "invalid" $value) (eq (toString $value) "") -}}
 {{- $_ := unset $config $key -}}
 {{- end -}}
 {{- end -}}
@@ -85,7 +85,7 @@ nothing is laid under it, so that actors keep exactly the settings they were mad
 {{- $urls = append $urls ($config.endpoint | default "https://sqs.amazonaws.com") -}}
 {{- end -}}
 {{- range compact $urls -}}
-{{- $port := urlParse . | dig "host" "" | regexFind ":[0-9]+$" | trimPrefix ":" -}}
+{{- $port := get (urlParse .) "host" | regexFind ":[0-9]+$" | trimPrefix ":" -}}
 {{- $ports = append $ports ($port | default (ternary 80 443 (hasPrefix "http:" .)) | int) -}}
 {{- end -}}
 {{- end -}}

@@ -39,14 +39,17 @@ static char *config_map_value(const own *o, const char *name, const char *key)
 
 /* ---- which Deployment ---- */
 
-static bool find_container(own *o, const cJSON *list)
+/** @param by_class  only one that says its class, as the chart's does: nothing else tells it from others */
+static bool find_container(own *o, const cJSON *list, bool by_class)
 {
 	const cJSON *item;
 	cJSON_ArrayForEach (item, ao_json_at(list, "items")) {
 		const cJSON *pod = ao_json_at(item, "spec", "template", "spec"),
 			    *container = cJSON_GetArrayItem(ao_json_at(pod, "containers"), 0);
-		const char *class_ = ao_json_str(ao_json_item(ao_json_at(container, "env"), "name", CLASS_VARIABLE), "value");
-		if (!container || strcmp(class_ ? class_ : "", o->session->class_) != 0)
+		const cJSON *variable =
+		    ao_json_item(ao_json_at(container, "env"), "name", CLASS_VARIABLE); /* the server keeps no empty value */
+		const char *class_ = ao_json_str(variable, "value");
+		if (!container || (by_class && !variable) || strcmp(class_ ? class_ : "", o->session->class_) != 0)
 			continue;
 		o->pod = pod;
 		o->container = container;
@@ -144,23 +147,58 @@ static cJSON *read_config(const own *o)
 	return cJSON_DetachItemFromArray(documents, 0);
 }
 
+/** Does somebody who is not told the operator's settings know any? */
+static bool is_told(const own *o)
+{
+	const cJSON *setting, *one;
+	cJSON_ArrayForEach (setting, o->settings) {
+		const cJSON *env = ao_json_at(setting, "env");
+		if (ao_json_at(o->local, setting->string) || (cJSON_IsString(env) && getenv(env->valuestring)))
+			return true;
+		cJSON_ArrayForEach (one, env)
+			if (cJSON_IsString(one) && getenv(one->valuestring))
+				return true;
+	}
+	return false;
+}
+
+/** By the label of the component first; the chart's nameOverride makes it another one. Notes that none is there, or may be seen. */
+static bool find_own(own *o, const char *component, cJSON **list)
+{
+	ao_resource deployments = {.api_version = (char *)"apps/v1", .kind = (char *)"Deployment", .plural = (char *)"deployments"};
+	ao_auto_str char *path = ao_resource_path(&deployments, o->session->namespace_, NULL, NULL);
+	ao_auto_str char *labelled = ao_xasprintf("%s?labelSelector=" AO_NAME_LABEL "%%3D%s", path, component);
+	bool builtin = !ao_load_folder(o->session->bundle_dir); /* another bundle may be one of several in a Deployment of another name */
+	for (int all = 0; all < 1 + builtin; all++) {
+		ao_auto_err ao_err *err = NULL;
+		cJSON_Delete(AO_TAKE(*list));
+		if (ao_session_get(o->session, all ? path : labelled, list, &err) < 0) {
+			note("the operator's own settings", err);
+			return false;
+		}
+		if (find_container(o, *list, all))
+			return true;
+	}
+	if (builtin && !is_told(o)) {
+		ao_auto_str char *text =
+		    ao_xasprintf("no operator%s%s is installed in namespace %s: its settings are not known here (see --operator-namespace)",
+				 *o->session->class_ ? " of class " : "", o->session->class_, o->session->namespace_);
+		ao_cli_note(text);
+	}
+	return false;
+}
+
 int ao_own_settings(ao_session *session, ao_load_options *load, cJSON **config, ao_err **reterr)
 {
 	ao_auto_json cJSON *manifest = NULL, *local = NULL, *list = NULL;
-	ao_auto_err ao_err *err = NULL;
 	const cJSON *variable;
-	ao_resource deployments = {.api_version = (char *)"apps/v1", .kind = (char *)"Deployment", .plural = (char *)"deployments"};
 	int r = ao_load_base_manifest(session->bundle_dir, &manifest, reterr);
 	if (r == 0 && load->config_file)
 		r = ao_load_config(load->config_file, &local, reterr);
 	if (r < 0)
 		return r;
 	own o = {.session = session, .settings = ao_json_at(manifest, "settings"), .local = local};
-	ao_auto_str char *path = ao_resource_path(&deployments, session->namespace_, NULL, NULL);
-	ao_auto_str char *query = ao_xasprintf("%s?labelSelector=" AO_NAME_LABEL "%%3D%s", path, ao_json_str(manifest, "component"));
-	if (ao_session_get(session, query, &list, &err) < 0)
-		note("the operator's own settings", err);
-	if (!find_container(&o, list))
+	if (!find_own(&o, ao_json_str(manifest, "component"), &list))
 		return 0;
 	cJSON_ArrayForEach (variable, ao_json_at(o.container, "env"))
 		take_variable(&o, variable);

@@ -11,6 +11,7 @@
  * Looks for the Deployment of our class in the operator's namespace.  Its variables that belong to settings become variables of this
  * process, unless the process has them already or --config names the setting.  When a ConfigMap holds the configuration file, it is put
  * into `load->config`.  A note names what cannot be read.  A missing Deployment is not an error: the operator may run elsewhere.
+ * Who has given no setting at all is told of it.
  *
  * @param load  its `config` gets an object, which the caller frees
  * @return 0; -EINVAL, -ENOENT --config cannot be read

@@ -80,7 +80,6 @@ static int send_removal(release *r, const cJSON *object, const cJSON *patch, ao_
 /** Takes the finalizer off one parent. Looks again when its list of finalizers has changed meanwhile. */
 static int release_one(release *r, const cJSON *object, ao_err **reterr)
 {
-	ao_auto_str char *path = path_of(r, object);
 	ao_auto_json cJSON *now = NULL;
 	for (int i = 1;; i++) {
 		ao_auto_err ao_err *err = NULL;
@@ -90,8 +89,8 @@ static int release_one(release *r, const cJSON *object, ao_err **reterr)
 		if (moved && i < ATTEMPTS) {
 			ao_err_free(AO_TAKE(err));
 			cJSON_Delete(AO_TAKE(now));
-			code = ao_session_send(&r->session, &(ao_kube_request){.method = "GET", .path = path, .object = about(r, object)},
-					       &now, &err);
+			code = ao_parents_get(&r->session, r->manifest, ao_json_str(object, "metadata", "namespace"),
+					      ao_json_str(object, "metadata", "name"), &now, &err);
 			if (code == 0)
 				continue;
 		}

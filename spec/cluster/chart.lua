@@ -143,11 +143,11 @@ function M.play_pod(pod, namespace)
   return output, ok
 end
 
---- A chart that plays the Go operator's: its names and its values, and none of ours.
-function M.older()
+--- A chart that plays the Go operator's: its names and its values, and none of ours. `values`: those of another release than 0.1.
+function M.older(values)
   local folder = cluster.temp 'older-chart'
-  local said, ok = cluster.sh([[rm -rf %s && cp -rL chart %s && rm %s/values.schema.json && cp spec/cluster/older_values.yaml %s/values.yaml &&
-    sed -i 's/^version:.*/version: 0.1.0/' %s/Chart.yaml]], folder, folder, folder, folder, folder)
+  local said, ok = cluster.sh([[rm -rf %s && cp -rL chart %s && rm %s/values.schema.json && cp spec/cluster/%s %s/values.yaml &&
+    sed -i 's/^version:.*/version: 0.1.0/' %s/Chart.yaml]], folder, folder, folder, values or 'older_values.yaml', folder, folder)
   assert(ok, said)
   return folder
 end

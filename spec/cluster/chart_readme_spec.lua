@@ -190,16 +190,17 @@ describe('the pages of the chart', function()
   end)
 
   describe('coming from the Go operator', function()
-    local in_place, anew, back = blocks 'In place', blocks 'One after the other', blocks 'And back'
-    before_each(function()
-      wipe()
-      local said, ok = cluster.sh('helm install asya-operator %s -n %s --create-namespace --set image.repository=go-operator', chart.older(), NS)
+    local in_place, anew, back, later = blocks 'In place', blocks 'One after the other', blocks 'And back', blocks 'From releases 0.2 to 0.4'
+    local function install(values)
+      local said, ok = cluster.sh('helm install asya-operator %s -n %s --create-namespace --set image.repository=go-operator', chart.older(values), NS)
       assert(ok, said)
       assert.equal('go-operator:latest', container().image)
-    end)
+    end
+    before_each(wipe)
 
     it('works in place, and back', function()
-      assert.same({ 1, 1, 1 }, { #in_place, #anew, #back })
+      install()
+      assert.same({ 1, 1, 1, 1 }, { #in_place, #anew, #back, #later })
       run(in_place[1])
       release_is_up()
       assert.equal('asya-operator:1.0.0', container().image)
@@ -209,7 +210,21 @@ describe('the pages of the chart', function()
       assert.equal('go-operator:latest', container().image)
     end)
 
+    it('works in place from releases whose actors have other names, and back', function()
+      install 'older_values_0_4.yaml'
+      assert.is_truthy(select(2, pcall(run, in_place[1])):find('sidecar.image=IMAGE:TAG', 1, true))
+      run(later[1])
+      release_is_up()
+      local env = {}
+      for _, variable in ipairs(container().env) do env[variable.name] = variable.value end
+      assert.same({ 'asya-operator:1.0.0', '0.4', 'ghcr.io/deliveryhero/asya-sidecar:0.4.2' }, { container().image, env.ASYA_PROFILE, env.ASYA_SIDECAR_IMAGE })
+      run(back[1])
+      release_is_up()
+      assert.equal('go-operator:latest', container().image)
+    end)
+
     it('works one after the other', function()
+      install()
       run(anew[1])
       release_is_up()
       assert.equal('asya-operator:1.0.0', container().image)

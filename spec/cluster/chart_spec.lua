@@ -1,4 +1,5 @@
 --- chart: what helm makes of the chart is accepted, refused with the value's name, and enough to run.
+local chart = require 'chart'
 local cluster = require 'cluster'
 local exposition = require 'exposition'
 
@@ -101,6 +102,36 @@ describe('the chart', function()
     local yaml = template "--set operatorClass=1e3 --set 'watchNamespaces={a,b}' --set-string 'policies.extra.x\\.lua=return 1'"
     assert.is_truthy(yaml:find('name: ASYA_OPERATOR_CLASS%s+value: "1e3"') and yaml:find('name: ASYA_WATCH_NAMESPACES%s+value: "a,b"'), yaml)
     assert.equal(3, select(2, yaml:gsub('asya.sh/operator%-class: "1e3"', '')))
+  end)
+
+  it('lets helm test look at the policies of its own class', function()
+    local class
+    for _, variable in ipairs(chart.find(chart.objects '--set operatorClass=blue', 'Pod').spec.containers[1].env or {}) do
+      if variable.name == 'ASYA_OPERATOR_CLASS' then class = variable.value end
+    end
+    assert.equal('blue', class)
+  end)
+
+  it('has an alert for a lease that nobody holds, whatever its name, and also when no pod is left to be scraped', function()
+    for flags, lease in pairs { [''] = 'asya-operator.asya.sh', ['--set operatorClass=blue'] = 'asya-operator.asya.sh-blue' } do
+      local yaml = template('--set metrics.prometheusRule.enabled=true ' .. flags)
+      local expression = yaml:match 'alert: AsyaOperatorNoLeader%s+expr: ([^\n]*)'
+      assert.equal(('absent(leader_election_master_status{name="%s"} == 1)'):format(lease), expression)
+    end
+  end)
+
+  -- Which is linked with templates of Go 1.14: an action is one line, and `and` looks at all its arguments.
+  it('uses nothing that Helm 3.2 lacks', function()
+    for path in io.popen('ls chart/templates/*.* chart/templates/tests/*'):lines() do
+      for action in cluster.read(path):gsub('{{%- /%*.-%*/', ''):gmatch '{{.-}}' do
+        action = action:gsub('"[^"]*"', '""')
+        for name in ('dig chunk add1f addf subf mulf divf maxf minf all any osBase osDir randInt'
+          .. ' regexQuoteMeta mustFromJson fromToml toYamlPretty mustToYaml break continue'):gmatch '%w+' do
+          assert.is_nil(action:find('%f[%w.$]' .. name .. '%f[^%w.]'), path .. ': ' .. action)
+        end
+        assert.is_nil(action:find 'kindIs "" [$.%w]+%) %(eq %$' or action:find '\n', path .. ': ' .. action)
+      end
+    end
   end)
 
   it('makes Prometheus objects when asked to', function()

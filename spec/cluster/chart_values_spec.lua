@@ -18,6 +18,7 @@ local REFUSED = {
   { 'policyParams.scaling.perod=1', '/policyParams/scaling', "'perod'" },
   { 'policies.rollout.maxRestart=1', '/policies/rollout', "'maxRestart'" },
   { 'policies.record.limit=64Mi', '/policies/record', "'limit'" },
+  { 'sidecar.tag=', '/sidecar/tag', '--set sidecar.image=IMAGE:TAG' }, -- which the chart of 0.4 has
   -- wrong types and values
   { 'replicaCount=two', '/replicaCount', 'got string, want integer' },
   { 'replicaCount=-1', '/replicaCount', 'minimum' },
@@ -47,6 +48,7 @@ local REFUSED = {
   { 'sidecar.defaultResources.limits.cpu=banana', '/sidecar/defaultResources/limits/cpu', 'a quantity, such as 500m, 2 or 64Mi' },
   { 'resources.limits.memory=lots', '/resources/limits/memory', 'a quantity, such as 500m, 2 or 64Mi' },
   { 'runtime.namespace=Asya_Prod', '/runtime/namespace', 'the name of a namespace: a-z, 0-9 and -' },
+  { 'watchNamespaces={a,a}', '/watchNamespaces' }, -- two Roles of one name
   { 'watchNamespaces={A_b}', '/watchNamespaces/0', 'the name of a namespace: a-z, 0-9 and -' },
   { 'runtime.github.version=v1.0.0', '/runtime/github/version', 'add --set runtime.source=github' },
   { 'policies.rollout.maxRestarting=some', '/policies/rollout/maxRestarting', 'a number, such as 5, or a share, such as 10%' },
@@ -175,6 +177,14 @@ transports: {rabbitmq: {config: {host: new, port: 5673, exchange: ""}}, sqs: nul
     assert.same({ 'new', 'kept', 5673, 'rabbitmq-secret' }, { config.host, config.username, config.port, config.passwordSecretRef.name })
     assert.is_nil(config.exchange)
     assert.is_nil(chart.config('--set transports.rabbitmq.config.passwordSecretRef.name=').transports.rabbitmq.config.passwordSecretRef)
+  end)
+
+  it('that are left empty are those of the chart, or off', function()
+    local flags = chart.values('policyParams:\ncommonLabels:\npodLabels:\nlogLevel:\nlogFormat:\n'
+      .. 'leaderElection: {enabled: }\ncontroller: {maxConcurrentReconciles: }\n')
+    local args = table.concat(chart.manager(flags).args, ' ')
+    assert.equal((table.concat(chart.manager().args, ' '):gsub('elect=true', 'elect=false')), args)
+    assert.same({}, chart.config(flags).params)
   end)
 
   it('lay nothing under an entry that names its type: actors keep the settings they were made with', function()

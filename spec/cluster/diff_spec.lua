@@ -148,6 +148,7 @@ describe('diff', function()
               { name = 'ASYA_DISABLE_QUEUE_MANAGEMENT', value = 'true' }, -- as those that specs start
               { name = 'ASYA_GATEWAY_URL', valueFrom = { configMapKeyRef = { name = 'settings', key = 'gateway' } } },
               { name = 'KUBECONFIG', value = '/nowhere' },
+              { name = 'ASYA_OPERATOR_CLASS', value = '' }, -- as the chart says it
             },
             volumeMounts = { { name = 'config', mountPath = '/etc/asya-operator' } },
           } },
@@ -168,6 +169,11 @@ describe('diff', function()
     holds(output, '"example/from-file:1" -> "example/other:1"')
     output, ok = cluster.sh('%s/asya-operator check --live --operator-namespace %s', cluster.build, own)
     assert.is_true(ok, output)
+    cluster.kubectl('label deployment asya-operator -n %s app.kubernetes.io/name=mine --overwrite', own) -- nameOverride of the chart
+    output = cluster.sh('%s/asya-operator %s', cluster.build, arguments)
+    assert.equal('1 asyncactors looked at, 0 children differ\n', output)
+    output = cluster.sh('%s/asya-operator diff -n %s --operator-namespace default', cluster.build, ns) -- where no operator is
+    holds(output, 'note: no operator is installed in namespace default: its settings are not known here (see --operator-namespace)')
   end)
 
   it('says the same as the summary of an edit', function()

@@ -124,9 +124,17 @@ describe('release', function()
 
   it('tries again when somebody changes the list meanwhile', function()
     actors(ns, { a = 'team: red' })
+    cluster.kubectl('create serviceaccount releaser -n %s', ns) -- with the rights to actors that an operator has
+    cluster.kubectl('create role releaser -n %s --verb=list,patch --resource=asyncactors.asya.sh,configmaps', ns)
+    cluster.kubectl('create rolebinding releaser -n %s --role=releaser --serviceaccount=%s:releaser', ns, ns)
+    eventually('the rights', 20, function()
+      return select(2, sh('kubectl auth can-i patch configmaps -n %s --as=system:serviceaccount:%s:releaser', ns, ns))
+    end)
+    local proxy = sh("kubectl --kubeconfig %s/kubeconfig-proxy config view -o 'jsonpath={.clusters[0].cluster.server}'", cluster.bed_dir)
+    local account = cluster.account('releaser', ns, proxy)
     sh('spec/bed/bed proxy %s delay 1000', cluster.bed_dir)
     local mark, out = cluster.audit_mark(), cluster.temp 'release.out'
-    sh('%s/asya-operator release a -n %s --kubeconfig %s/kubeconfig-proxy >%s 2>&1 &', cluster.build, ns, cluster.bed_dir, out)
+    sh('%s/asya-operator release a -n %s --kubeconfig %s >%s 2>&1 &', cluster.build, ns, account, out)
     eventually('it has seen the finalizers', 30, function() return cluster.requests(mark)['list asyncactors.asya.sh'] end)
     cluster.kubectl([[patch asyncactor a -n %s --type=json -p '[{"op":"add","path":"/metadata/finalizers/0","value":"example.com/first"}]']], ns)
     eventually('it ends', 40, function() return cluster.read(out):find('released', 1, true), cluster.read(out) end)

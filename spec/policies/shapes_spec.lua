@@ -78,3 +78,31 @@ describe('any value in any field', function()
     end
   end
 end)
+
+describe('a transport', function()
+  local file = assert(io.open 'chart/values.schema.json')
+  local definitions = json.decode(file:read 'a').definitions
+  file:close()
+
+  --- A value that a rule of the chart's schema takes, with all that it may hold.
+  local function sample(rule)
+    if rule['$ref'] then rule = definitions[rule['$ref']:match '[^/]+$'] end
+    local kind = type(rule.type) == 'table' and rule.type[1] or rule.type
+    if rule.enum then return rule.enum[1] end
+    if kind == 'array' then return json.array { sample(rule.items) } end
+    if kind ~= 'object' then return ({ string = rule.pattern and '' or 'x', integer = 1, boolean = true })[kind] end
+    local object = type(rule.additionalProperties) == 'table' and { any = sample(rule.additionalProperties) } or {}
+    for name, field in pairs(rule.properties or {}) do object[name] = sample(field) end
+    return object
+  end
+
+  for _, kind in ipairs { 'rabbitmq', 'sqs' } do
+    it('may have whatever the chart takes: ' .. kind, function()
+      local entry = sample(definitions[kind])
+      local actor = { metadata = { name = 'resize' }, spec = { transport = kind,
+        workload = { template = { spec = { containers = json.array { { name = 'asya-runtime', image = 'app:1' } } } } } } }
+      local plan = case.plan(case.bundle { transports = { transports = { [kind] = entry } } }, actor)
+      assert.is_nil(plan.invalid and plan.invalid.message)
+    end)
+  end
+end)
