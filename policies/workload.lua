@@ -135,10 +135,8 @@ local function check_immutable(actor, ctx)
   if not there then return nil end
   local wanted = BUILD.StatefulSet(actor, {}, ctx)
   for _, field in ipairs { 'serviceName', 'podManagementPolicy', 'volumeClaimTemplates' } do
-    local value = wanted.spec[field]
-    local same, where = k8s.contains(value, there.spec[field])
-    if value ~= nil and not same then
-      local path = 'spec.workload.' .. field .. (where and where ~= '' and ('.' .. where) or '')
+    local same, path = actors.is_stored(wanted.spec[field], there.spec[field], 'spec.workload.' .. field)
+    if wanted.spec[field] ~= nil and not same then
       return policy.invalid {
         path = path, condition = 'WorkloadReady', reason = 'ImmutableField',
         message = path .. ': cannot be changed on an existing StatefulSet; change it back, or delete the StatefulSet yourself (pods and claims stay with '
