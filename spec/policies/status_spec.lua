@@ -341,6 +341,25 @@ describe('status', function()
     assert.is_nil(condition(seen('asya-ns-a', nil, status), 'DeadLetters'))
   end)
 
+  it('says nothing of dead letters that nobody counts any more: moved to SQS, without such a queue, queues not managed', function()
+    local queue = { name = 'asya-a', ready = true, messages = 0, reason = '', message = '' }
+    local function seen(settings, queues, dead, before)
+      queue.dead_letters = dead
+      return judge { bundle = case.bundle(settings), children = { deployment(2, full) }, before = before, queues = queues }
+    end
+    local function of(kind, enabled)
+      return { transports = { rabbitmq = { type = kind, enabled = true, config = { host = kind == 'rabbitmq' and 'h' or nil, queues = { dlq = { enabled = enabled } } } } } }
+    end
+    local status = seen(of('rabbitmq', true), { queue }, 3)
+    assert.is_truthy(condition(status, 'DeadLetters'))
+    assert.is_truthy(condition(seen(of('rabbitmq', true), {}, nil, status), 'DeadLetters')) -- not known yet
+    assert.is_nil(condition(seen(of('sqs', true), { queue }, nil, status), 'DeadLetters'))
+    assert.is_nil(condition(seen(of('rabbitmq', false), { queue }, nil, status), 'DeadLetters'))
+    local unkept = of('rabbitmq', true)
+    unkept.disableQueueManagement = 'true'
+    assert.is_nil(condition(seen(unkept, {}, nil, status), 'DeadLetters'))
+  end)
+
   for i, row in ipairs(TRANSPORTS) do
     it(('says of the transport only what was seen, %d: %s'):format(i, row[2]), function()
       local status = judge(row[4])
