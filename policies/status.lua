@@ -51,7 +51,7 @@ local function trouble_of(f)
   -- Pods beyond those that are wanted may fail as they like, but new ones must not fail behind the backs of old ones.
   if fault and (updating or f.ready - f.pods.unstable < f.desired) then
     return { status = fault.status, reason = 'PodsNotHealthy', message = fault.message }
-  elseif f.stuck and f.ready < math.max(f.desired, 1) then
+  elseif f.stuck and (updating or f.ready < math.max(f.desired, 1)) then
     return { status = 'WorkloadError', reason = f.stuck.reason, message = f.stuck.message }
   elseif f.scaling and f.scaling[1] == 'False' then
     return { status = 'ScalingError', reason = f.scaling[2], message = f.scaling[3], scaling = true }

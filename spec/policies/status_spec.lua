@@ -40,6 +40,13 @@ local function with_condition(kind, truth, reason)
   return { replicas = 1, readyReplicas = 0, updatedReplicas = 1, conditions = json.array { { type = kind, status = truth, reason = reason, message = 'm' } } }
 end
 
+--- All that are wanted are ready, and none of them is new.
+local function behind_old(given)
+  local status = with_condition(table.unpack(given))
+  status.replicas, status.readyReplicas, status.updatedReplicas = 2, 2, 0
+  return status
+end
+
 local function scaled_object(given, created)
   local status = given and { conditions = json.array { { type = given[1], status = given[2], reason = 'R', message = 'm' } } }
   return { apiVersion = 'keda.sh/v1alpha1', kind = 'ScaledObject', metadata = { name = 'a', namespace = 'ns', creationTimestamp = created }, status = status }
@@ -144,6 +151,12 @@ local SITUATIONS = {
   { 'WorkloadError', 'pods are refused', { children = { deployment(2, with_condition('ReplicaFailure', 'True', 'FailedCreate')) } } },
   { 'WorkloadError', 'an update makes no progress', {
     children = { deployment(2, with_condition('Progressing', 'False', 'ProgressDeadlineExceeded')) }, before = { status = 'Updating' } } },
+  { 'WorkloadError', 'a quota refuses the pods of an update, and those of before run on', {
+    children = { deployment(2, behind_old { 'ReplicaFailure', 'True', 'FailedCreate' }) }, before = { status = 'Updating' } } },
+  { 'WorkloadError', 'an update makes no progress behind the backs of old pods', {
+    children = { deployment(2, behind_old { 'Progressing', 'False', 'ProgressDeadlineExceeded' }) }, before = { status = 'Updating' } } },
+  { 'Updating', 'what its controller said before it has looked at the newest template is about another one', {
+    children = { deployment(2, behind_old { 'Progressing', 'False', 'ProgressDeadlineExceeded' }, 2) }, before = { status = 'Updating' } } },
   { 'Updating', 'all pods are new and one is not ready yet', { children = { deployment(2, { replicas = 2, readyReplicas = 1, updatedReplicas = 2 }) },
     before = { status = 'Updating' } } },
   { 'Updating', 'a pod of the old version is still there', { children = { deployment(2, { replicas = 3, readyReplicas = 2, updatedReplicas = 2 }) },
