@@ -64,9 +64,18 @@ local function job_actor()
   return it
 end
 
-local function job(completed, given)
-  return { apiVersion = 'batch/v1', kind = 'Job', metadata = { name = 'a', namespace = 'ns', creationTimestamp = '2026-01-01T00:00:00Z' }, spec = {},
-    status = { completionTime = completed,
+--- An actor that was made weeks ago.
+local function old_job_actor(before, scaled)
+  local it = actor(before, { enabled = scaled or false })
+  it.spec.workload.kind, it.metadata.creationTimestamp = 'Job', '2025-12-01T00:00:00Z'
+  return it
+end
+
+local scaled_job = { apiVersion = 'keda.sh/v1alpha1', kind = 'ScaledJob', metadata = { name = 'a', namespace = 'ns' }, spec = {} }
+
+local function job(completed, given, made)
+  return { apiVersion = 'batch/v1', kind = 'Job', metadata = { name = 'a', namespace = 'ns', creationTimestamp = made or '2026-01-01T00:00:00Z' }, spec = {},
+    status = { completionTime = completed, active = made and 1,
       conditions = given and json.array { { type = given, status = 'True', reason = 'BackoffLimitExceeded', message = 'm' } } } }
 end
 
@@ -164,6 +173,16 @@ local SITUATIONS = {
   { 'Running', 'its controller has not looked at the newest template yet', { children = { deployment(2, full, 2) }, before = { status = 'Running' } } },
   { 'Degraded', 'replicas are on their way for long', { children = { deployment(2, none_ready) },
     before = { status = 'ScalingUp', lastScaleTime = '2026-01-02T02:00:00Z' } } },
+  { 'ScalingUp', 'KEDA has woken it, and its pod was there when that was seen', { children = { deployment(1, { replicas = 1, updatedReplicas = 1 }), scaled_object() },
+    scaling = { enabled = true }, before = { status = 'Napping', desiredReplicas = 0, lastScaleTime = '2026-01-01T00:00:00Z' } } },
+  { 'ScalingUp', 'more are wanted, and their pods were there when that was seen', {
+    children = { deployment(4, { replicas = 4, readyReplicas = 2, updatedReplicas = 4 }) },
+    before = { status = 'Running', desiredReplicas = 2, lastScaleTime = '2026-01-01T00:00:00Z' } } },
+  { 'ScalingUp', 'its Job is another one', { actor = old_job_actor { status = 'Completed', desiredReplicas = 0 }, children = { job(nil, nil, at '03:04:00') } } },
+  { 'ScalingUp', 'its Job is another one, said before', { actor = old_job_actor { status = 'ScalingUp', desiredReplicas = 1 },
+    children = { job(nil, nil, at '03:04:00') } } },
+  { 'ScalingUp', 'the pod of its next Job is on its way, as after each message', { actor = old_job_actor({ status = 'Running', desiredReplicas = 1 }, true),
+    children = { scaled_job }, pods = { pod('p', { phase = 'Pending' }) } } },
   { 'Running', 'KEDA has not looked at the scaler yet', { children = { deployment(2, full), scaled_object() }, scaling = { enabled = true } } },
   { 'Running', 'KEDA is content', { children = { deployment(2, full), scaled_object { 'Ready', 'True' } }, scaling = { enabled = true } } },
   { 'ScalingError', 'KEDA is not', { children = { deployment(2, full), scaled_object { 'Ready', 'False' } }, scaling = { enabled = true } } },
