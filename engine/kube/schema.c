@@ -123,7 +123,10 @@ static int no_twins(const ao_schema *s, const ao_schema_node *node, const cJSON 
 				ao_auto_str char *number = ao_xasprintf("%.0f", cJSON_IsNumber(value) ? value->valuedouble : 0);
 				return ao_err_set(reterr, -EINVAL, "[%d]: %s%s%.100s is in the list already, at [%d]", i, key ? key : "",
 						  key ? " " : "",
-						  cJSON_IsString(value) ? value->valuestring : cJSON_IsNumber(value) ? number : "", j);
+						  cJSON_IsString(value)   ? value->valuestring
+						  : cJSON_IsNumber(value) ? number
+									  : "",
+						  j);
 			}
 			j++;
 		}

@@ -173,12 +173,14 @@ local SITUATIONS = {
   { 'Running', 'its controller has not looked at the newest template yet', { children = { deployment(2, full, 2) }, before = { status = 'Running' } } },
   { 'Degraded', 'replicas are on their way for long', { children = { deployment(2, none_ready) },
     before = { status = 'ScalingUp', lastScaleTime = '2026-01-02T02:00:00Z' } } },
-  { 'ScalingUp', 'KEDA has woken it, and its pod was there when that was seen', { children = { deployment(1, { replicas = 1, updatedReplicas = 1 }), scaled_object() },
-    scaling = { enabled = true }, before = { status = 'Napping', desiredReplicas = 0, lastScaleTime = '2026-01-01T00:00:00Z' } } },
+  { 'ScalingUp', 'KEDA has woken it, and its pod was there when that was seen', {
+    children = { deployment(1, { replicas = 1, updatedReplicas = 1 }), scaled_object() }, scaling = { enabled = true },
+    before = { status = 'Napping', desiredReplicas = 0, lastScaleTime = '2026-01-01T00:00:00Z' } } },
   { 'ScalingUp', 'more are wanted, and their pods were there when that was seen', {
     children = { deployment(4, { replicas = 4, readyReplicas = 2, updatedReplicas = 4 }) },
     before = { status = 'Running', desiredReplicas = 2, lastScaleTime = '2026-01-01T00:00:00Z' } } },
-  { 'ScalingUp', 'its Job is another one', { actor = old_job_actor { status = 'Completed', desiredReplicas = 0 }, children = { job(nil, nil, at '03:04:00') } } },
+  { 'ScalingUp', 'its Job is another one', { actor = old_job_actor { status = 'Completed', desiredReplicas = 0 },
+    children = { job(nil, nil, at '03:04:00') } } },
   { 'ScalingUp', 'its Job is another one, said before', { actor = old_job_actor { status = 'ScalingUp', desiredReplicas = 1 },
     children = { job(nil, nil, at '03:04:00') } } },
   { 'ScalingUp', 'the pod of its next Job is on its way, as after each message', { actor = old_job_actor({ status = 'Running', desiredReplicas = 1 }, true),
@@ -380,7 +382,8 @@ describe('status', function()
       return judge { bundle = case.bundle(settings), children = { deployment(2, full) }, before = before, queues = queues }
     end
     local function of(kind, enabled)
-      return { transports = { rabbitmq = { type = kind, enabled = true, config = { host = kind == 'rabbitmq' and 'h' or nil, queues = { dlq = { enabled = enabled } } } } } }
+      local config = { host = kind == 'rabbitmq' and 'h' or nil, queues = { dlq = { enabled = enabled } } }
+      return { transports = { rabbitmq = { type = kind, enabled = true, config = config } } }
     end
     local status = seen(of('rabbitmq', true), { queue }, 3)
     assert.is_truthy(condition(status, 'DeadLetters'))
