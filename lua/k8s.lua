@@ -109,8 +109,10 @@ end
 
 --- `path` and `replaced` go together, or there are none.
 function merge(base, overlay, key, replaced, path)
-  if is_map(base) and is_map(overlay) then
+  local is_new = type(base) ~= 'table' or base == json.null -- a null of the overlay stays out of what is new, too
+  if is_map(overlay) and (is_new or is_map(base)) then
     local result = {}
+    base = is_new and {} or base
     for name, value in pairs(base) do result[name] = value end
     for name, value in pairs(overlay) do
       local at = path and (path == '' and name or path .. '.' .. name)

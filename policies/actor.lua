@@ -2,6 +2,7 @@
 local policy = require 'policy'
 local k8s = require 'k8s'
 local json = require 'json'
+local quantity = require 'quantity'
 local names = require 'names'
 
 local M = {}
@@ -54,6 +55,22 @@ end
 --- The pod spec inside a workload object of any kind.
 function M.pod(workload)
   return k8s.get(workload, 'spec.template.spec') or workload.spec.jobTargetRef.template.spec
+end
+
+--- Has the server all of `wanted`? It stores no empty values, and quantities in its own words. The second result is the first path that differs.
+function M.is_stored(wanted, there, path)
+  path = path or ''
+  if type(wanted) ~= 'table' or wanted == json.null then
+    local empty = wanted == '' or wanted == 0 or wanted == false or wanted == json.null
+    return wanted == there or (there == nil and empty) or quantity.compare(wanted, there) == 0, path
+  end
+  if type(there) ~= 'table' then return there == nil and next(wanted) == nil, path end
+  if #wanted > 0 and #wanted ~= #there then return false, path end
+  for key, value in pairs(wanted) do
+    local same, where = M.is_stored(value, there[key], path .. (type(key) == 'string' and '.' .. key or ('[%d]'):format(key - 1)))
+    if not same then return false, where end
+  end
+  return true
 end
 
 --- The registry of transports: NAME -> entry. A configuration file may hold it with or without the inner `transports` of the

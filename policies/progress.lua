@@ -79,15 +79,23 @@ function M.count(workload, pods, wanted)
   }
 end
 
+--- Seconds that the replicas have been on their way. When more are wanted than were noted, that is since now.
+local function seconds_on_the_way(f, ctx, before)
+  if before.desiredReplicas and f.desired > before.desiredReplicas then return 0 end
+  local job = f.workload.kind == 'Job' and f.workload.metadata.creationTimestamp -- another Job is another beginning
+  return times.between(job or before.lastScaleTime or f.since, ctx.now)
+end
+
 --- Too few are ready, and nothing says why.
 local function too_few(f, ctx, before)
   local was = before.status
   local more = f.desired > (before.desiredReplicas or 0)
+  if f.workload.kind == 'ScaledJob' then return 'ScalingUp' end -- each of its pods ends after a message, and another one comes
   if (was == 'Degraded' or was == 'Running') and not more then return 'Degraded' end
   if was == nil or was == 'Creating' and f.total < f.desired then return 'Creating' end
   if was == 'Updating' then return 'Updating' end
   -- Those that have been coming for long are not coming.
-  local age = times.between(before.lastScaleTime or f.since, ctx.now)
+  local age = seconds_on_the_way(f, ctx, before)
   if f.total >= f.desired and age and age >= ctx.params.degraded_seconds then return 'Degraded' end
   if f.total >= f.desired and age then f.look_again = ctx.params.degraded_seconds - age end
   return was == 'Creating' and was or 'ScalingUp' -- until its first pods are ready it is still being made

@@ -87,7 +87,8 @@ end
 
 function TRIGGER.sqs(actor, config)
   local region, endpoint = k8s.get(config, 'region'), k8s.get(config, 'endpoint')
-  local base = endpoint and endpoint ~= '' and endpoint or ('https://sqs.%s.amazonaws.com'):format(region)
+  local suffix = region and region:find '^cn%-' and '.cn' or ''
+  local base = endpoint and endpoint ~= '' and endpoint or ('https://sqs.%s.amazonaws.com%s'):format(region, suffix)
   local metadata = {
     queueURL = ('%s/%s/%s'):format(base, account(config) or '', names.queue(actor)),
     queueLength = tostring(positive(actor, 'queueLength', 5)), awsRegion = region,
@@ -206,8 +207,13 @@ local function problem_of(actor, ctx)
     return wrong('spec.scaling.advanced.metricType', "'Utilization' is not for external metrics; use AverageValue or Value")
   end
   local transport = actors.transport(actor, ctx)
-  if transport and transport.type == 'sqs' and not account(transport.config) then
+  local of_sqs = transport and transport.type == 'sqs' and transport.config
+  if of_sqs and not account(of_sqs) then
     return wrong('spec.transport', 'scaling by SQS needs accountId (or actorRoleArn) in the transport "%s" of the operator', transport.name)
+  end
+  -- The operator itself may have it from AWS_REGION; neither KEDA nor the pods do.
+  if of_sqs and not given(of_sqs, 'region') then
+    return wrong('spec.transport', 'scaling by SQS needs region in the transport "%s" of the operator', transport.name)
   end
   return keda.problem_of(actor, transport, ctx.params)
 end

@@ -2,7 +2,6 @@
 local policy = require 'policy'
 local k8s = require 'k8s'
 local json = require 'json'
-local quantity = require 'quantity'
 local schema = require 'schema'
 local actors = require 'actor'
 local names = require 'names'
@@ -47,20 +46,6 @@ local function runs_bare(workload, ctx)
   return sidecar ~= nil and next(sidecar.resources or {}) == nil
 end
 
---- Is all of `wanted` in what the server has? It stores no empty values, and quantities in its own words.
-local function is_there(wanted, there)
-  if type(wanted) ~= 'table' or wanted == json.null then
-    local empty = wanted == '' or wanted == 0 or wanted == false or wanted == json.null
-    return wanted == there or (there == nil and empty) or quantity.compare(wanted, there) == 0
-  end
-  if type(there) ~= 'table' then return there == nil and next(wanted) == nil end
-  if #wanted > 0 and #wanted ~= #there then return false end
-  for key, value in pairs(wanted) do
-    if not is_there(value, there[key]) then return false end
-  end
-  return true
-end
-
 --- The Go operator gave no timeout to the sidecar of an actor that was stored without one. Its pods are not replaced for that alone: they get
 -- it with the next edit that replaces them.
 local function spare_timeout(actor, ctx, workload, container)
@@ -71,7 +56,7 @@ local function spare_timeout(actor, ctx, workload, container)
   table.remove(container.env, at)
   local seen = k8s.get(actor, 'status.observedGeneration')
   local edited = seen and seen ~= actor.metadata.generation
-  if edited and not is_there(workload.spec.template, live.spec.template) then table.insert(container.env, at, variable) end
+  if edited and not actors.is_stored(workload.spec.template, live.spec.template) then table.insert(container.env, at, variable) end
 end
 
 --- The actor's own resources; an actor that sets none gets the operator's default, unless that would restart pods nobody asked about.

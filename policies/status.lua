@@ -6,6 +6,7 @@ local schema = require 'schema'
 local conditions = require 'conditions'
 local actors = require 'actor'
 local pods = require 'pods'
+local names = require 'names'
 local progress = require 'progress'
 local scaler = require 'scaler'
 local transports = require 'transport'
@@ -50,7 +51,7 @@ local function trouble_of(f)
   -- Pods beyond those that are wanted may fail as they like, but new ones must not fail behind the backs of old ones.
   if fault and (updating or f.ready - f.pods.unstable < f.desired) then
     return { status = fault.status, reason = 'PodsNotHealthy', message = fault.message }
-  elseif f.stuck and f.ready < math.max(f.desired, 1) then
+  elseif f.stuck and (updating or f.ready < math.max(f.desired, 1)) then
     return { status = 'WorkloadError', reason = f.stuck.reason, message = f.stuck.message }
   elseif f.scaling and f.scaling[1] == 'False' then
     return { status = 'ScalingError', reason = f.scaling[2], message = f.scaling[3], scaling = true }
@@ -196,12 +197,23 @@ local function transport_seen(actor, ctx, f)
   return 'Unknown', 'QueueNotReached', ('the broker of transport "%s" has not been asked yet'):format(actor.spec.transport)
 end
 
+--- Does anybody count what the actor's queue could not process? One that many share is counted for none of them.
+local function counts_dead_letters(actor, ctx)
+  local transport = actors.transport(actor, ctx)
+  if not transport or ctx.settings.disableQueueManagement == 'true' then return false end
+  return k8s.get(transport.config, 'queues.dlq.enabled') == true
+    and names.dead_letters(actor, transport.type):find(names.queue(actor) .. '-', 1, true) == 1
+end
+
 --- What could not be processed waits for a person. Without any there is no condition; what is not known now stays said, of the same queue.
-local function dead_letters(ctx, f)
+local function dead_letters(actor, ctx, f)
   local queue = ctx.queues[1]
   local count, before = queue and queue.dead_letters, conditions.get(f.before.conditions, 'DeadLetters')
   local subject = queue and ('the dead letter queue of %s holds '):format(queue.name)
-  if not count then return before and (not queue or (before.message or ''):sub(1, #subject) == subject) and before or nil end
+  if not count then
+    local same = before and (not queue or (before.message or ''):sub(1, #subject) == subject)
+    return same and counts_dead_letters(actor, ctx) and before or nil
+  end
   if count == 0 then return end
   return { status = 'True', reason = 'MessagesDied',
     message = ('%s%d message%s; `asya-operator queue` shows and sends them back'):format(subject, count, count == 1 and '' or 's') }
@@ -243,7 +255,7 @@ local function set_conditions(actor, ctx, status, f, blocked)
   if f.scaling or against 'ScalingReady' then
     unless_blocked('ScalingReady', table.unpack(f.scaling or {}))
   end
-  local dead = dead_letters(ctx, f)
+  local dead = dead_letters(actor, ctx, f)
   if dead then set('DeadLetters', dead.status, dead.reason, dead.message) end
   local why, what = draining(ctx)
   if why then set('QueueDrained', 'False', why, what) end

@@ -66,11 +66,21 @@ local function add_checksum(template, actor, ctx, plan)
   k8s.set(template, { 'metadata', 'annotations', CHECKSUM }, script_digest(actor, ctx, plan))
 end
 
+--- Of variables that have one name the last counts, as at run time: a list of the server's has each name once.
+local function without_twins(pod)
+  for _, field in ipairs { 'initContainers', 'containers' } do
+    for _, container in ipairs(k8s.get(pod, field) or {}) do
+      if k8s.get(container, 'env') then k8s.add_env(container, {}) end
+    end
+  end
+end
+
 local function pod_template(actor, ctx, plan)
   local template, params, identity = k8s.copy(k8s.get(actor, 'spec.workload.template') or {}), ctx.params, plan:get 'identity'
   template.metadata = pod_metadata(template, actor, ctx)
   add_checksum(template, actor, ctx, plan)
   local pod = template.spec
+  without_twins(pod)
   pod.terminationGracePeriodSeconds = actors.grace_period(actor)
   k8s.add_volume(pod, { name = 'socket-dir', emptyDir = {} })
   k8s.add_volume(pod, { name = 'tmp', emptyDir = {} })
@@ -135,10 +145,8 @@ local function check_immutable(actor, ctx)
   if not there then return nil end
   local wanted = BUILD.StatefulSet(actor, {}, ctx)
   for _, field in ipairs { 'serviceName', 'podManagementPolicy', 'volumeClaimTemplates' } do
-    local value = wanted.spec[field]
-    local same, where = k8s.contains(value, there.spec[field])
-    if value ~= nil and not same then
-      local path = 'spec.workload.' .. field .. (where and where ~= '' and ('.' .. where) or '')
+    local same, path = actors.is_stored(wanted.spec[field], there.spec[field], 'spec.workload.' .. field)
+    if wanted.spec[field] ~= nil and not same then
       return policy.invalid {
         path = path, condition = 'WorkloadReady', reason = 'ImmutableField',
         message = path .. ': cannot be changed on an existing StatefulSet; change it back, or delete the StatefulSet yourself (pods and claims stay with '

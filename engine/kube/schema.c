@@ -120,8 +120,13 @@ static int no_twins(const ao_schema *s, const ao_schema_node *node, const cJSON 
 			if (same_keys(s, node, item, other)) {
 				const char *key = node->words ? text(s, s->words[node->word]) : NULL;
 				const cJSON *value = key_of(item, key);
+				ao_auto_str char *number = ao_xasprintf("%.0f", cJSON_IsNumber(value) ? value->valuedouble : 0);
 				return ao_err_set(reterr, -EINVAL, "[%d]: %s%s%.100s is in the list already, at [%d]", i, key ? key : "",
-						  key ? " " : "", cJSON_IsString(value) ? value->valuestring : "", j);
+						  key ? " " : "",
+						  cJSON_IsString(value)   ? value->valuestring
+						  : cJSON_IsNumber(value) ? number
+									  : "",
+						  j);
 			}
 			j++;
 		}

@@ -33,8 +33,10 @@ static int look(const ao_check_options *o, const ao_object *parent, ao_machine_c
 	int is = !ao_bundle_relates(o->candidate) ? 0 : ao_relate_snapshot(o->world, o->candidate, parent, snapshot, reterr);
 	if (is == 0)
 		is = ao_plan_make(o->candidate, o->openapi, snapshot, &after, NULL, NULL, reterr);
+	if (is < 0 && is != -EINTR && !o->serving && o->live)
+		was = ao_plan_make(o->live, o->openapi, snapshot, &before, NULL, NULL, &ignored);
 	if (is < 0)
-		return was < 0 && is != -EINTR ? 0 : is; /* no worse than it was */
+		return was == -EINTR ? was : was < 0 && is != -EINTR ? 0 : is; /* no worse than it was */
 	ret->refuses = cJSON_IsObject(ao_json_at(after, "invalid")) && !cJSON_IsObject(ao_json_at(before, "invalid"));
 	ret->restarts = !o->serving;
 	if (o->serving && !ret->refuses)

@@ -14,6 +14,7 @@ typedef struct ao_check_options {
 	const ao_openapi *openapi;
 	ao_bundle *serving; /* NULL: the parent is held. Nobody can say whether its pods restart, so it is assumed that they do */
 	ao_bundle *candidate;
+	ao_bundle *live; /* or NULL. A held parent on which it raises an error, too, is no worse with the candidate */
 } ao_check_options;
 
 /** Sums over all parents that were looked at, for people. */

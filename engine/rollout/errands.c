@@ -210,14 +210,16 @@ static void check(ao_policies *p, const ao_task *task)
 {
 	const ao_object *parent = ao_store_get(ao_world_parents(p->world), task->key);
 	const char *served = ao_machine_serves(p->machine, task->key);
+	const char *lives = ao_machine_live(p->machine, task->track);
 	const ao_variant *serving = served ? ao_map_get(p->variants, served) : NULL, *candidate = ao_map_get(p->variants, task->digest);
+	const ao_variant *live = lives ? ao_map_get(p->variants, lives) : NULL;
 	ao_auto_err ao_err *err = NULL;
 	ao_machine_check verdict = {.verdict = AO_VERDICT_GOOD};
 	if (parent && parent->stub)
 		verdict.restarts = true; /* everything is taken from it, and that is not done to all at once either */
 	else if (parent && candidate)
 		ao_check_parent(&(ao_check_options){p->reconciler, p->world, p->openapi, serving ? serving->loaded.bundle : NULL,
-						    candidate->loaded.bundle},
+						    candidate->loaded.bundle, live ? live->loaded.bundle : NULL},
 				parent, &verdict, &p->edits[task->track].sums, &err);
 	ao_auto_str char *key = ao_xstrdup(task->key), *digest = ao_xstrdup(task->digest);
 	note_wait(key, "preflight: ", verdict.why, ao_machine_checked(p->machine, task->track, key, digest, &verdict));

@@ -44,6 +44,8 @@ static const struct row {
     {DEPLOYMENT("[{\"name\":\"a\"},{\"name\":\"a\"}]"), "spec.template.spec.containers[1]: name a is in the list already, at [0]"},
     {DEPLOYMENT("[{\"name\":\"a\",\"env\":[{\"name\":\"X\"},{\"name\":\"Y\"},{\"name\":\"X\"}]}]"),
      "spec.template.spec.containers[0].env[2]: name X is in the list already, at [0]"},
+    {DEPLOYMENT("[{\"name\":\"a\",\"ports\":[{\"containerPort\":80,\"name\":\"x\"},{\"containerPort\":80,\"name\":\"y\"}]}]"),
+     "spec.template.spec.containers[0].ports[1]: containerPort 80 is in the list already, at [0]"},
     {DEPLOYMENT("[\"a\"]"), "spec.template.spec.containers[0]: must be an object, not a string"},
     {DEPLOYMENT("{\"a\":1}"), "spec.template.spec.containers: must be a list, not an object"},
     {OBJECT("\"spec\":{\"replicas\":1.5}"), "spec.replicas: must be an integer, not a fraction"},

@@ -43,6 +43,21 @@ describe('a rollout', function()
     for _, name in ipairs(names) do assert.equal(1, generation(name, ns), name .. ' was reached by a canary that is not for it') end
   end
 
+  it('is not stopped after a restart by an actor on which what is live raises the same error', function()
+    local first = operator()
+    cluster.apply(cluster.actor('well', ns))
+    cluster.apply(cluster.actor('twins', ns, nil, '        - {name: asya-runtime, image: a, ports: [{containerPort: 80}, {containerPort: 80, name: b}]}\n'))
+    await_running(ns, 'well')
+    put(own, 'team', { ['stamp.lua'] = stamp 'v1' })
+    await_stamp('well', ns, 'v1')
+    eventually('it is told that the edit errs on one', 20, function() return first.log():find('twins: is slow after', 1, true), first.log() end)
+    first.stop()
+    put(own, 'team', { ['stamp.lua'] = stamp 'v2' })
+    local second = operator()
+    await_stamp('well', ns, 'v2')
+    assert.is_nil(second.log():find('rejected', 1, true), second.log())
+  end)
+
   it('of a canary that is there when an operator starts reaches only those it is for', function()
     flock()
     put_canary(stamp('canary', true))

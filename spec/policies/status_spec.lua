@@ -40,6 +40,13 @@ local function with_condition(kind, truth, reason)
   return { replicas = 1, readyReplicas = 0, updatedReplicas = 1, conditions = json.array { { type = kind, status = truth, reason = reason, message = 'm' } } }
 end
 
+--- All that are wanted are ready, and none of them is new.
+local function behind_old(given)
+  local status = with_condition(table.unpack(given))
+  status.replicas, status.readyReplicas, status.updatedReplicas = 2, 2, 0
+  return status
+end
+
 local function scaled_object(given, created)
   local status = given and { conditions = json.array { { type = given[1], status = given[2], reason = 'R', message = 'm' } } }
   return { apiVersion = 'keda.sh/v1alpha1', kind = 'ScaledObject', metadata = { name = 'a', namespace = 'ns', creationTimestamp = created }, status = status }
@@ -57,9 +64,18 @@ local function job_actor()
   return it
 end
 
-local function job(completed, given)
-  return { apiVersion = 'batch/v1', kind = 'Job', metadata = { name = 'a', namespace = 'ns', creationTimestamp = '2026-01-01T00:00:00Z' }, spec = {},
-    status = { completionTime = completed,
+--- An actor that was made weeks ago.
+local function old_job_actor(before, scaled)
+  local it = actor(before, { enabled = scaled or false })
+  it.spec.workload.kind, it.metadata.creationTimestamp = 'Job', '2025-12-01T00:00:00Z'
+  return it
+end
+
+local scaled_job = { apiVersion = 'keda.sh/v1alpha1', kind = 'ScaledJob', metadata = { name = 'a', namespace = 'ns' }, spec = {} }
+
+local function job(completed, given, made)
+  return { apiVersion = 'batch/v1', kind = 'Job', metadata = { name = 'a', namespace = 'ns', creationTimestamp = made or '2026-01-01T00:00:00Z' }, spec = {},
+    status = { completionTime = completed, active = made and 1,
       conditions = given and json.array { { type = given, status = 'True', reason = 'BackoffLimitExceeded', message = 'm' } } } }
 end
 
@@ -144,6 +160,12 @@ local SITUATIONS = {
   { 'WorkloadError', 'pods are refused', { children = { deployment(2, with_condition('ReplicaFailure', 'True', 'FailedCreate')) } } },
   { 'WorkloadError', 'an update makes no progress', {
     children = { deployment(2, with_condition('Progressing', 'False', 'ProgressDeadlineExceeded')) }, before = { status = 'Updating' } } },
+  { 'WorkloadError', 'a quota refuses the pods of an update, and those of before run on', {
+    children = { deployment(2, behind_old { 'ReplicaFailure', 'True', 'FailedCreate' }) }, before = { status = 'Updating' } } },
+  { 'WorkloadError', 'an update makes no progress behind the backs of old pods', {
+    children = { deployment(2, behind_old { 'Progressing', 'False', 'ProgressDeadlineExceeded' }) }, before = { status = 'Updating' } } },
+  { 'Updating', 'what its controller said before it has looked at the newest template is about another one', {
+    children = { deployment(2, behind_old { 'Progressing', 'False', 'ProgressDeadlineExceeded' }, 2) }, before = { status = 'Updating' } } },
   { 'Updating', 'all pods are new and one is not ready yet', { children = { deployment(2, { replicas = 2, readyReplicas = 1, updatedReplicas = 2 }) },
     before = { status = 'Updating' } } },
   { 'Updating', 'a pod of the old version is still there', { children = { deployment(2, { replicas = 3, readyReplicas = 2, updatedReplicas = 2 }) },
@@ -151,6 +173,18 @@ local SITUATIONS = {
   { 'Running', 'its controller has not looked at the newest template yet', { children = { deployment(2, full, 2) }, before = { status = 'Running' } } },
   { 'Degraded', 'replicas are on their way for long', { children = { deployment(2, none_ready) },
     before = { status = 'ScalingUp', lastScaleTime = '2026-01-02T02:00:00Z' } } },
+  { 'ScalingUp', 'KEDA has woken it, and its pod was there when that was seen', {
+    children = { deployment(1, { replicas = 1, updatedReplicas = 1 }), scaled_object() }, scaling = { enabled = true },
+    before = { status = 'Napping', desiredReplicas = 0, lastScaleTime = '2026-01-01T00:00:00Z' } } },
+  { 'ScalingUp', 'more are wanted, and their pods were there when that was seen', {
+    children = { deployment(4, { replicas = 4, readyReplicas = 2, updatedReplicas = 4 }) },
+    before = { status = 'Running', desiredReplicas = 2, lastScaleTime = '2026-01-01T00:00:00Z' } } },
+  { 'ScalingUp', 'its Job is another one', { actor = old_job_actor { status = 'Completed', desiredReplicas = 0 },
+    children = { job(nil, nil, at '03:04:00') } } },
+  { 'ScalingUp', 'its Job is another one, said before', { actor = old_job_actor { status = 'ScalingUp', desiredReplicas = 1 },
+    children = { job(nil, nil, at '03:04:00') } } },
+  { 'ScalingUp', 'the pod of its next Job is on its way, as after each message', { actor = old_job_actor({ status = 'Running', desiredReplicas = 1 }, true),
+    children = { scaled_job }, pods = { pod('p', { phase = 'Pending' }) } } },
   { 'Running', 'KEDA has not looked at the scaler yet', { children = { deployment(2, full), scaled_object() }, scaling = { enabled = true } } },
   { 'Running', 'KEDA is content', { children = { deployment(2, full), scaled_object { 'Ready', 'True' } }, scaling = { enabled = true } } },
   { 'ScalingError', 'KEDA is not', { children = { deployment(2, full), scaled_object { 'Ready', 'False' } }, scaling = { enabled = true } } },
@@ -339,6 +373,26 @@ describe('status', function()
     local status = seen('asya-a', 3)
     assert.is_truthy(condition(status, 'DeadLetters'))
     assert.is_nil(condition(seen('asya-ns-a', nil, status), 'DeadLetters'))
+  end)
+
+  it('says nothing of dead letters that nobody counts any more: moved to SQS, without such a queue, queues not managed', function()
+    local queue = { name = 'asya-a', ready = true, messages = 0, reason = '', message = '' }
+    local function seen(settings, queues, dead, before)
+      queue.dead_letters = dead
+      return judge { bundle = case.bundle(settings), children = { deployment(2, full) }, before = before, queues = queues }
+    end
+    local function of(kind, enabled)
+      local config = { host = kind == 'rabbitmq' and 'h' or nil, queues = { dlq = { enabled = enabled } } }
+      return { transports = { rabbitmq = { type = kind, enabled = true, config = config } } }
+    end
+    local status = seen(of('rabbitmq', true), { queue }, 3)
+    assert.is_truthy(condition(status, 'DeadLetters'))
+    assert.is_truthy(condition(seen(of('rabbitmq', true), {}, nil, status), 'DeadLetters')) -- not known yet
+    assert.is_nil(condition(seen(of('sqs', true), { queue }, nil, status), 'DeadLetters'))
+    assert.is_nil(condition(seen(of('rabbitmq', false), { queue }, nil, status), 'DeadLetters'))
+    local unkept = of('rabbitmq', true)
+    unkept.disableQueueManagement = 'true'
+    assert.is_nil(condition(seen(unkept, {}, nil, status), 'DeadLetters'))
   end)
 
   for i, row in ipairs(TRANSPORTS) do

@@ -35,6 +35,13 @@ describe('k8s', function()
     assert.equal(1, original.inner[1])
   end)
 
+  it('removes with null where there is nothing to remove, too: a pod without annotations gets no empty one', function()
+    local overlay = { metadata = { annotations = { gone = json.null, new = 'n' } } }
+    for _, base in ipairs { {}, { metadata = json.null }, { metadata = {} }, { metadata = { annotations = json.null } } } do
+      assert.same({ metadata = { annotations = { new = 'n' } } }, k8s.merge(base, overlay))
+    end
+  end)
+
   it('merges lists by the keys of Kubernetes, replaces others, and null removes', function()
     local base = { containers = json.array { { name = 'a', image = '1' } }, args = json.array { 'x', 'y' }, gone = 1 }
     local merged = k8s.merge(base, {
