@@ -100,6 +100,15 @@ static int want_main(ao_policies *p, ao_err **reterr)
 	return 0;
 }
 
+/** What ConfigMaps hold cannot be understood, and nobody before us in this process did: what the record says of the canary stays. */
+static void want_recorded_canary(const ao_policies *p, ao_edit *edit)
+{
+	const ao_rollout_line *line = &p->record.tracks[AO_ROLLOUT_CANARY];
+	const ao_rollout_choice *goal = line->stage == AO_ROLLOUT_FORWARD ? &line->to : &line->live;
+	if (!p->machine && p->recorded && !edit->digest)
+		set_edit(edit, goal->digest, goal->selection);
+}
+
 static int want_canary(ao_policies *p, ao_err **reterr)
 {
 	ao_auto_str char *selection = NULL;
@@ -108,8 +117,10 @@ static int want_canary(ao_policies *p, ao_err **reterr)
 	ao_wanted_options options = wanted_options(p);
 	int r = ao_wanted_selection(&options, &selection, &err);
 	ao_report_unread(p, AO_ROLLOUT_CANARY, r < 0 ? ao_err_text(err) : NULL);
-	if (r < 0)
+	if (r < 0) {
+		want_recorded_canary(p, edit);
 		return 0; /* what was wanted before stays */
+	}
 	if (!selection) {
 		ao_wanted_clear(&edit->wanted);
 		set_edit(edit, NULL, NULL);
