@@ -44,6 +44,19 @@ static int check_parent(const ao_resource *wanted, const ao_resource *is, ao_err
 			  is->kind, is->api_version, wanted->kind, wanted->api_version);
 }
 
+/** Parents hold the finalizer of the manifest that was live, and only who works by that one takes it off. */
+static int check_finalizer(const char *held, const char *is, ao_err **reterr)
+{
+	if (!held || (is && strcmp(held, is) == 0))
+		return 0;
+	return ao_err_set(
+	    reterr, -EINVAL,
+	    "manifest: the finalizer is %s, and parents hold %s, which nobody would take off: an edit cannot change that, nor "
+	    "a restart. Take it back (its default follows the domain), or say `asya-operator release -A` with the bundle as it "
+	    "was, and then delete the record, the ConfigMap COMPONENT-policies-live",
+	    is ? is : "none", held);
+}
+
 int ao_load_manifest(const char *bundle_dir, const ao_sources *sources, ao_manifest **ret, ao_err **ret_refused, ao_err **reterr)
 {
 	ao_auto_json cJSON *base = NULL, *wanted = NULL;
@@ -188,6 +201,8 @@ int ao_load_with(const ao_load_options *options, const ao_sources *sources, cons
 		r = ao_manifest_read(ao_bundle_manifest(bundle), &manifest, reterr);
 	if (r == 0)
 		r = check_parent(options->parent, &manifest->kinds[0].resource, reterr);
+	if (r == 0)
+		r = check_finalizer(options->finalizer, manifest->finalizer, reterr);
 	if (r == 0 && options->scope)
 		r = ao_scope_keeps_class(options->scope, ao_bundle_manifest(bundle), reterr);
 	const char *class_ = ao_load_scope(options)->class_;

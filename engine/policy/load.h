@@ -19,6 +19,7 @@ typedef struct ao_load_options {
 	bool beside_others;                /* other bundles of this process take settings from the same places */
 	const char *policies_dir;          /* --policies, or NULL */
 	const ao_resource *parent;         /* what parents are, whatever a manifest that comes later says; NULL: the manifest says it */
+	const char *finalizer;             /* the same: what parents hold; NULL: none, or the manifest says it */
 	const char *config_file;           /* --config, or NULL */
 	const cJSON *config;               /* another configuration, parsed, which config_file wins over; or NULL */
 	const cJSON *flags;                /* settings given as flags: {name: text}, or NULL */
