@@ -10,6 +10,7 @@ static void end(ao_policies *p, bool good)
 {
 	p->writing.open = false;
 	ao_rollout_record_clear(&p->writing.record);
+	ao_map_free(AO_TAKE(p->writing.refused));
 	free(AO_TAKE(p->writing.text));
 	ao_errands_written(p, good);
 }
@@ -136,6 +137,7 @@ static void go_on(ao_policies *p);
 
 static void note_unkept(ao_policies *p, const char *digest, const ao_err *why)
 {
+	ao_map_put(p->writing.refused, digest, p);
 	if (ao_map_get(p->unkept, digest))
 		return;
 	ao_map_put(p->unkept, digest, ao_xstrdup(digest));
@@ -165,7 +167,7 @@ static bool put(ao_policies *p, const char *digest, void *arg)
 	const ao_variant *variant = ao_policies_variant(p, digest);
 	ao_auto_err ao_err *err = NULL;
 	(void)arg;
-	if (!variant || !variant->sources.count || ao_archive_has(p->archive, digest) || ao_map_get(p->unkept, digest))
+	if (!variant || !variant->sources.count || ao_archive_has(p->archive, digest) || ao_map_get(p->writing.refused, digest))
 		return false;
 	int r = ao_archive_put(p->archive, digest, &variant->sources, ao_bundle_settings(variant->loaded.bundle), on_put, p, &err);
 	if (r < 0 && r != -EBUSY)
@@ -183,6 +185,7 @@ void ao_record_write_start(ao_policies *p, ao_rollout_record *record)
 {
 	ao_record_write_stop(p);
 	p->writing.record = *record;
+	p->writing.refused = ao_map_new();
 	p->writing.open = true;
 	if (p->maps)
 		go_on(p);
@@ -195,6 +198,7 @@ void ao_record_write_stop(ao_policies *p)
 	if (p->writing.call)
 		ao_kube_cancel(AO_TAKE(p->writing.call));
 	ao_map_free_all(AO_TAKE(p->writing.kept));
+	ao_map_free(AO_TAKE(p->writing.refused));
 	free(AO_TAKE(p->writing.text));
 	ao_rollout_record_clear(&p->writing.record);
 	p->writing.open = false;
