@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "policy/plan.h"
+#include "policy/redact.h"
 #include "json/difference.h"
 
 #include <ctype.h>
@@ -432,6 +433,20 @@ static bool may_be_secret(const ao_change_group *g, const char *path)
 	return false;
 }
 
+/** Would a value be taken out of what is shown elsewhere? @param value  at that path, or NULL */
+static bool is_hidden(const char *path, const cJSON *value)
+{
+	const char *dot = strrchr(path, '.'), *name = dot ? dot + 1 : path;
+	if (dot > path && dot[-1] == ']' && strcmp(name, "value") == 0)
+		return true; /* a variable, or a header */
+	ao_auto_redaction ao_redaction *redaction = ao_redaction_new(NULL);
+	ao_auto_json cJSON *tree = cJSON_CreateObject();
+	ao_json_set(tree, name, cJSON_Duplicate(value, 1));
+	ao_auto_json cJSON *shown = cJSON_Duplicate(tree, 1);
+	ao_redact(redaction, shown);
+	return !ao_json_equal(shown, tree);
+}
+
 /** "spec.template.spec.containers[app].image" as "app image". */
 static void put_path(ao_buf *out, const char *path)
 {
@@ -458,7 +473,8 @@ static void put_field(ao_buf *out, const ao_change_group *g, const cJSON *field)
 {
 	const cJSON *was = ao_json_at(field, "was"), *is = ao_json_at(field, "is");
 	const char *path = ao_json_str(field, "path");
-	bool plain = g->alike && !cJSON_IsObject(was) && !cJSON_IsObject(is) && !may_be_secret(g, path);
+	bool plain = g->alike && !cJSON_IsObject(was) && !cJSON_IsObject(is) && !may_be_secret(g, path) && !is_hidden(path, was) &&
+		     !is_hidden(path, is);
 	put_path(out, path);
 	if (g->action == AO_CHANGE_REFUSED)
 		return;

@@ -188,6 +188,35 @@ static void whatever_ends_pods_is_told(void **state)
 	}
 }
 
+/** The line is logged, and stands in Events and annotations. */
+static void what_may_be_secret_is_not_in_the_line(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *was, *is, *line;
+	} ROWS[] = {
+	    {"{\"host\":\"http://u:hunter1@h\"}", "{\"host\":\"http://u:hunter2@h\"}", "spec.host changed"},
+	    {"{\"hosts\":[\"http://u:hunter1@h\"]}", "{\"hosts\":[\"http://u:hunter2@h\"]}", "spec.hosts[0] changed"},
+	    {"{\"auth\":{\"password\":\"hunter1\"}}", "{\"auth\":{\"password\":\"hunter2\"}}", "spec.auth.password changed"},
+	    {"{\"a\":1}", "{\"a\":1,\"apiToken\":\"hunter2\"}", "spec.apiToken added"},
+	    {"{\"headers\":[{\"name\":\"X\",\"value\":\"hunter1\"}]}", "{\"headers\":[{\"name\":\"X\",\"value\":\"hunter2\"}]}",
+	     "spec.headers[X].value changed"},
+	    {"{\"passwordSecretRef\":\"a\"}", "{\"passwordSecretRef\":\"b\"}", "spec.passwordSecretRef a -> b"},
+	    {"{\"host\":\"http://a\"}", "{\"host\":\"http://b\"}", "spec.host http://a -> http://b"},
+	};
+	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
+		static const char FRAME[] = "{\"objects\":[{\"object\":{\"kind\":\"Thing\",\"metadata\":{\"name\":\"one\"}}}]}";
+		ao_auto_json cJSON *before = parse(FRAME), *after = parse(FRAME);
+		ao_json_set(ao_json_at(ao_json_at(before, "objects")->child, "object"), "spec", parse(ROWS[i].was));
+		ao_json_set(ao_json_at(ao_json_at(after, "objects")->child, "object"), "spec", parse(ROWS[i].is));
+		ao_changes *c = ao_changes_new(NULL, NULL);
+		ao_changes_add_plans(c, "asya/one", before, after, NULL);
+		ao_auto_str char *line = ao_xasprintf("1 actors: Thing: %s", ROWS[i].line);
+		assert_summary(c, line);
+		ao_changes_free(c);
+	}
+}
+
 static void pods_of_all_kinds_are_counted(void **state)
 {
 	(void)state;
@@ -238,10 +267,15 @@ static void no_more_than_a_cap_of_groups(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(equal_changes_are_one_line),         cmocka_unit_test(what_is_taken_away_is_told),
-	    cmocka_unit_test(copies_of_secrets_are_told),         cmocka_unit_test(what_stays_is_no_change),
-	    cmocka_unit_test(whatever_ends_pods_is_told),         cmocka_unit_test(pods_of_all_kinds_are_counted),
-	    cmocka_unit_test(a_parents_name_makes_no_difference), cmocka_unit_test(no_more_than_a_cap_of_groups),
+	    cmocka_unit_test(equal_changes_are_one_line),
+	    cmocka_unit_test(what_is_taken_away_is_told),
+	    cmocka_unit_test(copies_of_secrets_are_told),
+	    cmocka_unit_test(what_stays_is_no_change),
+	    cmocka_unit_test(whatever_ends_pods_is_told),
+	    cmocka_unit_test(pods_of_all_kinds_are_counted),
+	    cmocka_unit_test(what_may_be_secret_is_not_in_the_line),
+	    cmocka_unit_test(a_parents_name_makes_no_difference),
+	    cmocka_unit_test(no_more_than_a_cap_of_groups),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
