@@ -1,6 +1,7 @@
 /* load.c -- sources, then the manifest, then the settings it names, then the bundle. */
 #include "policy/load.h"
 
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/suggest.h"
@@ -244,6 +245,12 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x ? x : "", y ? y : "");
 }
 
+static void lay_file(ao_sources *sources, const char *profile, const char *file, const char *text, size_t len, const char *origin)
+{
+	ao_auto_str char *name = profile && *profile ? ao_sources_profile_name(profile, file) : ao_xstrdup(file);
+	ao_sources_lay(sources, name, text, len, origin);
+}
+
 static void add_files(ao_sources *sources, const cJSON *config_map, const char *annotation)
 {
 	const char *profile = annotation ? ao_json_str(config_map, "metadata", "annotations", annotation) : NULL;
@@ -251,11 +258,13 @@ static void add_files(ao_sources *sources, const cJSON *config_map, const char *
 	    ao_xasprintf("configmap %s/%s", ao_json_str(config_map, "metadata", "namespace"), ao_json_str(config_map, "metadata", "name"));
 	const cJSON *file;
 	cJSON_ArrayForEach (file, ao_json_at(config_map, "data"))
-		if (cJSON_IsString(file)) {
-			ao_auto_str char *name =
-			    profile && *profile ? ao_sources_profile_name(profile, file->string) : ao_xstrdup(file->string);
-			ao_sources_lay(sources, name, file->valuestring, strlen(file->valuestring), origin);
-		}
+		if (cJSON_IsString(file))
+			lay_file(sources, profile, file->string, file->valuestring, strlen(file->valuestring), origin);
+	cJSON_ArrayForEach (file, ao_json_at(config_map, "binaryData")) { /* no text: who checks the files says so */
+		ao_auto_buf ao_buf bytes = ao_buf_init(MAX_CONFIG);
+		if (cJSON_IsString(file) && ao_base64_decode(file->valuestring, &bytes))
+			lay_file(sources, profile, file->string, bytes.data ? bytes.data : "", bytes.len, origin);
+	}
 }
 
 size_t ao_load_config_maps(ao_sources *sources, const cJSON *list, const char *annotation)

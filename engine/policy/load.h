@@ -85,6 +85,6 @@ void ao_loaded_clear(ao_loaded *loaded);
  *
  * @param list        a ConfigMapList as the server sent it; it is sorted by name here, so that later names win
  * @param annotation  of ConfigMaps whose files are for one profile, which it names; NULL: there are none
- * @return the number of ConfigMaps; their texts become files, anything else in them is ignored
+ * @return the number of ConfigMaps; their data, and what in binaryData is no text, become files
  */
 size_t ao_load_config_maps(ao_sources *sources, const cJSON *list, const char *annotation);

@@ -107,12 +107,29 @@ static void only_what_is_written_as_a_share_is_one(void **state)
 	ao_variant_unref(variant);
 }
 
+/** kubectl puts a file that is not UTF-8 into binaryData: without it the edit would be one that takes the policy away from everybody. */
+static void a_file_that_is_no_text_is_not_taken_to_be_absent(void **state)
+{
+	(void)state;
+	static const char LIST[] = "{\"items\":[{\"metadata\":{\"namespace\":\"ops\",\"name\":\"team\"},\"data\":{\"a.lua\":\"return 1\"},"
+				   "\"binaryData\":{\"b.lua\":\"LS0g6Qo=\"}}]}"; /* a comment in Latin-1 */
+	ao_auto_json cJSON *list = NULL, *seen = cJSON_CreateObject();
+	ao_auto_sources ao_sources sources = {0};
+	ao_auto_err ao_err *err = NULL;
+	assert_int_equal(ao_json_parse(LIST, strlen(LIST), &list, NULL), 0);
+	assert_int_equal(ao_load_config_maps(&sources, list, NULL), 1);
+	if (ao_archive_check(&sources, seen, &err) == 0)
+		fail_msg("the bundle has %zu of 2 files, and goes live", sources.count);
+	assert_non_null(strstr(ao_err_text(err), "the file b.lua (configmap ops/team) has a name, or bytes that are not UTF-8"));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_is_on_its_way_goes_on),
 	    cmocka_unit_test(what_goes_back_goes_on_back),
 	    cmocka_unit_test(only_what_is_written_as_a_share_is_one),
+	    cmocka_unit_test(a_file_that_is_no_text_is_not_taken_to_be_absent),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
