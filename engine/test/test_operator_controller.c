@@ -171,7 +171,10 @@ static char *ready_with(const char *record, const char *edit)
 	assert_non_null(mkdtemp(folder));
 	ao_auto_str char *path = ao_xasprintf("%s/manifest.lua", folder), *command = ao_xasprintf("rm -r %s", folder);
 	FILE *file = fopen(path, "w");
-	assert_true(fputs(edit, file) >= 0 && fclose(file) == 0);
+	assert_non_null(file);
+	int put = fputs(edit, file);
+	assert_int_equal(fclose(file), 0);
+	assert_true(put >= 0);
 	int r = start(record, folder, &ready, &err);
 	assert_int_equal(system(command), 0);
 	assert_int_equal(r, 0);
