@@ -29,8 +29,9 @@
 
 struct ao_controller {
 	ao_controller_options with;
-	ao_load_options load; /* those of `with`, with `files`, `namespaces` and `parent` */
+	ao_load_options load; /* those of `with`, with `files`, `namespaces`, `parent` and `finalizer` */
 	ao_resource parent;   /* what its parents are: as the record says, else as the bundle that it began with says */
+	char *finalizer;      /* that they hold: as the record says, then as the manifest that they are watched by; or NULL */
 	ao_setting_files *files;
 	ao_setting_namespaces *namespaces;
 	char *lease_name; /* the manifest's name of the lease, with our class */
@@ -95,6 +96,7 @@ static int prepare_policies(ao_controller *c, ao_err **reterr)
 	const char *text = ao_json_str(record, "data", "record");
 	ao_record_parent(text ? text : "", &c->parent);
 	c->load.parent = c->parent.kind ? &c->parent : NULL;
+	c->load.finalizer = c->finalizer = ao_record_finalizer(text ? text : "");
 	r = ao_policies_new(&(ao_policies_options){.loop = c->with.loop,
 						   .kube = c->kube,
 						   .namespace_ = c->with.namespace_,
@@ -437,6 +439,8 @@ static void on_recalled(void *arg)
 		c->with.on_end(c->with.arg, err);
 		return;
 	}
+	free(c->finalizer);
+	c->load.finalizer = c->finalizer = ao_xstrdup(c->manifest->finalizer);
 	if (!*c->with.stopping)
 		build_world(c);
 }
@@ -577,6 +581,7 @@ void ao_controller_free(ao_controller *c)
 	ao_timer_free(c->resync);
 	ao_manifest_free(c->manifest);
 	ao_resource_clear(&c->parent);
+	free(c->finalizer);
 	free(c->lease_name);
 	free(c);
 }

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "policy/plan.h"
+#include "policy/redact.h"
 #include "json/difference.h"
 
 #include <ctype.h>
@@ -220,25 +221,43 @@ static const cJSON *find_queue(const cJSON *list, const cJSON *wanted)
 	return NULL;
 }
 
+/** What pods are made from: the template of a workload, or what a pod itself says. NULL: it makes none. */
+static const cJSON *pods_from(const cJSON *object)
+{
+	const cJSON *spec = ao_json_at(object, "spec"), *template = ao_json_at(spec, "template");
+	return template || !ao_json_at(spec, "containers") ? template : spec;
+}
+
 bool ao_changes_replace_pods(const cJSON *was, const cJSON *is)
 {
-	const cJSON *before = ao_json_at(was, "spec", "template"), *after = ao_json_at(is, "spec", "template");
+	const cJSON *before = pods_from(was), *after = pods_from(is);
 	return before && after && !ao_json_equal(before, after);
 }
 
 size_t ao_changes_pods_of(const cJSON *child)
 {
-	const cJSON *replicas = ao_json_at(child, "status", "replicas"), *active = ao_json_at(child, "status", "active");
-	const cJSON *running = cJSON_IsNumber(replicas) ? replicas : active;
+	static const char *const COUNTS[] = {"replicas", "currentNumberScheduled", "active"};
+	const cJSON *status = ao_json_at(child, "status"), *running = NULL;
+	for (size_t i = 0; !cJSON_IsNumber(running) && i < AO_LEN(COUNTS); i++)
+		running = ao_json_at(status, COUNTS[i]);
+	if (ao_json_at(child, "spec", "containers"))
+		return 1;
 	return cJSON_IsNumber(running) && running->valuedouble > 0 ? (size_t)running->valuedouble : 0;
 }
 
-/** @param was, is  NULL: there is none */
-static void add_object(ao_changes *c, const char *parent, const cJSON *was, const cJSON *is, const cJSON *children)
+/** The same, where one that differs in anything may be made anew, as its kind has it. @param item  of the plan that has `is` */
+static bool stops_pods(const cJSON *item, const cJSON *was, const cJSON *is)
+{
+	const char *update = ao_json_str(item, "update");
+	bool anew = update && strstr(update, "Recreate") && pods_from(is);
+	return anew ? !ao_json_equal(was, is) : ao_changes_replace_pods(was, is);
+}
+
+/** @param was, is  NULL: there is none. @param stops  the pods of what was */
+static void add_object(ao_changes *c, const char *parent, const cJSON *was, const cJSON *is, bool stops, const cJSON *children)
 {
 	const cJSON *object = is ? is : was;
 	ao_auto_json cJSON *fields = was && is ? ao_json_differences(was, is) : NULL;
-	bool stops = was && (!is || ao_changes_replace_pods(was, is));
 	size_t pods = stops ? ao_changes_pods_of(find_child(children, object)) : 0;
 	ao_changes_add(c, &(ao_change_item){.parent = parent,
 					    .kind = ao_json_str(object, "kind"),
@@ -278,36 +297,56 @@ void ao_changes_add_queues(ao_changes *c, const char *parent, const cJSON *befor
 			add_queue(c, parent, item, NULL);
 }
 
-/** Adds what the new plan has otherwise, or more. @return whether a pod template differs */
+/** Adds what the new plan has otherwise, or more. @return whether that replaces pods, be there any now or not */
 static bool add_wanted(ao_changes *c, const char *parent, const cJSON *before, const cJSON *item, const cJSON *children)
 {
 	const cJSON *is = ao_json_at(item, "object"), *old = find_item(before, is), *was = ao_json_at(old, "object");
 	const cJSON *from = ao_json_at(item, "sources"), *from_before = ao_json_at(old, "sources");
 	if (was && ao_json_equal(was, is) && (from && from_before ? ao_json_equal(from, from_before) : from == from_before))
 		return false;
-	add_object(c, parent, was, is, children);
-	return ao_changes_replace_pods(was, is);
+	bool stops = was && stops_pods(item, was, is);
+	add_object(c, parent, was, is, stops, children);
+	return stops;
 }
 
-/** Does what the plan lacks stay all the same? A plan that waits may want it later, and a copy that nobody watches goes with its parent. */
-static bool stays(const cJSON *plan, const cJSON *item, const cJSON *children)
+/** Does what the plan lacks stay all the same? A plan that waits may want it later, and one that is refused changes nothing. */
+static bool stays(const cJSON *plan, const cJSON *object)
 {
-	const cJSON *object = ao_json_at(item, "object");
 	const identity id = identity_of(object);
-	return ao_json_at(plan, "waits") || (ao_json_at(item, "sources") && !find_child(children, object)) ||
-	       ao_plan_keeps(plan, id.kind, id.namespace_, id.name);
+	return ao_json_at(plan, "waits") || ao_json_at(plan, "invalid") || ao_plan_keeps(plan, id.kind, id.namespace_, id.name);
+}
+
+/** A copy that nobody watches goes with its parent. */
+static bool is_unseen(const cJSON *item, const cJSON *children)
+{
+	return ao_json_at(item, "sources") && !find_child(children, ao_json_at(item, "object"));
+}
+
+/**
+ * Does a child run pods that would end?  It goes, or the new plan wants it, and the one before does not say how: that failed, refused the
+ * parent or kept the child, which others have made before.
+ */
+static bool ends_pods(const cJSON *before, const cJSON *after, const cJSON *children)
+{
+	const cJSON *child;
+	cJSON_ArrayForEach (child, children)
+		if (ao_changes_pods_of(child) && (find_item(after, child) ? !find_item(before, child) : !stays(after, child)))
+			return true;
+	return false;
 }
 
 bool ao_changes_add_plans(ao_changes *c, const char *parent, const cJSON *before, const cJSON *after, const cJSON *children)
 {
 	const cJSON *item;
-	bool replaces = false;
+	bool replaces = ends_pods(before, after, children);
 	for (size_t i = 0; i < AO_LEN(LISTS); i++) {
 		cJSON_ArrayForEach (item, ao_json_at(after, LISTS[i]))
 			replaces = add_wanted(c, parent, before, item, children) || replaces;
-		cJSON_ArrayForEach (item, ao_json_at(before, LISTS[i]))
-			if (!find_item(after, ao_json_at(item, "object")) && !stays(after, item, children))
-				add_object(c, parent, ao_json_at(item, "object"), NULL, children);
+		cJSON_ArrayForEach (item, ao_json_at(before, LISTS[i])) {
+			const cJSON *was = ao_json_at(item, "object");
+			if (!find_item(after, was) && !stays(after, was) && !is_unseen(item, children))
+				add_object(c, parent, was, NULL, true, children);
+		}
 	}
 	ao_changes_add_queues(c, parent, before, after);
 	return replaces;
@@ -394,6 +433,20 @@ static bool may_be_secret(const ao_change_group *g, const char *path)
 	return false;
 }
 
+/** Would a value be taken out of what is shown elsewhere? @param value  at that path, or NULL */
+static bool is_hidden(const char *path, const cJSON *value)
+{
+	const char *dot = strrchr(path, '.'), *name = dot ? dot + 1 : path;
+	if (dot > path && dot[-1] == ']' && strcmp(name, "value") == 0)
+		return true; /* a variable, or a header */
+	ao_auto_redaction ao_redaction *redaction = ao_redaction_new(NULL);
+	ao_auto_json cJSON *tree = cJSON_CreateObject();
+	ao_json_set(tree, name, cJSON_Duplicate(value, 1));
+	ao_auto_json cJSON *shown = cJSON_Duplicate(tree, 1);
+	ao_redact(redaction, shown);
+	return !ao_json_equal(shown, tree);
+}
+
 /** "spec.template.spec.containers[app].image" as "app image". */
 static void put_path(ao_buf *out, const char *path)
 {
@@ -420,7 +473,8 @@ static void put_field(ao_buf *out, const ao_change_group *g, const cJSON *field)
 {
 	const cJSON *was = ao_json_at(field, "was"), *is = ao_json_at(field, "is");
 	const char *path = ao_json_str(field, "path");
-	bool plain = g->alike && !cJSON_IsObject(was) && !cJSON_IsObject(is) && !may_be_secret(g, path);
+	bool plain = g->alike && !cJSON_IsObject(was) && !cJSON_IsObject(is) && !may_be_secret(g, path) && !is_hidden(path, was) &&
+		     !is_hidden(path, is);
 	put_path(out, path);
 	if (g->action == AO_CHANGE_REFUSED)
 		return;

@@ -41,16 +41,17 @@ void ao_changes_forget(ao_changes *changes, const char *parent);
 /**
  * Adds how two plans of a parent differ: children and queues.
  *
- * @param before    plan of the bundle that serves
+ * @param before    plan of the bundle that serves; NULL: it raises an error
  * @param after     plan of the other bundle
  * @param children  of the snapshot: they say how many pods run from a template; may be NULL
- * @return whether the pod template of a workload differs, even if it has no pods now
+ * @return whether pods are replaced, or end: the template of a workload differs, even if it has no pods now; one that may be made anew differs
+ *         in anything; or one that has pods goes, or is not known to be as `before` has it
  */
 bool ao_changes_add_plans(ao_changes *changes, const char *parent, const cJSON *before, const cJSON *after, const cJSON *children);
 /** The same for queues alone. */
 void ao_changes_add_queues(ao_changes *changes, const char *parent, const cJSON *before, const cJSON *after);
 
-/** Do the pod templates of these two objects differ? False when one of them has no template. */
+/** Do the pod templates of these two objects differ, or the pods that they are? False when one of them has neither. */
 bool ao_changes_replace_pods(const cJSON *was, const cJSON *is);
 /** How many pods a child runs now, as its status says. */
 size_t ao_changes_pods_of(const cJSON *child);

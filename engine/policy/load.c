@@ -1,6 +1,7 @@
 /* load.c -- sources, then the manifest, then the settings it names, then the bundle. */
 #include "policy/load.h"
 
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/suggest.h"
@@ -42,6 +43,19 @@ static int check_parent(const ao_resource *wanted, const ao_resource *is, ao_err
 			  "own. Whoever gives up the first kind says `asya-operator release`, and then deletes the record, the ConfigMap "
 			  "COMPONENT-policies-live",
 			  is->kind, is->api_version, wanted->kind, wanted->api_version);
+}
+
+/** Parents hold the finalizer of the manifest that was live, and only who works by that one takes it off. */
+static int check_finalizer(const char *held, const char *is, ao_err **reterr)
+{
+	if (!held || (is && strcmp(held, is) == 0))
+		return 0;
+	return ao_err_set(
+	    reterr, -EINVAL,
+	    "manifest: the finalizer is %s, and parents hold %s, which nobody would take off: an edit cannot change that, nor "
+	    "a restart. Take it back (its default follows the domain), or say `asya-operator release -A` with the bundle as it "
+	    "was, and then delete the record, the ConfigMap COMPONENT-policies-live",
+	    is ? is : "none", held);
 }
 
 int ao_load_manifest(const char *bundle_dir, const ao_sources *sources, ao_manifest **ret, ao_err **ret_refused, ao_err **reterr)
@@ -188,6 +202,8 @@ int ao_load_with(const ao_load_options *options, const ao_sources *sources, cons
 		r = ao_manifest_read(ao_bundle_manifest(bundle), &manifest, reterr);
 	if (r == 0)
 		r = check_parent(options->parent, &manifest->kinds[0].resource, reterr);
+	if (r == 0)
+		r = check_finalizer(options->finalizer, manifest->finalizer, reterr);
 	if (r == 0 && options->scope)
 		r = ao_scope_keeps_class(options->scope, ao_bundle_manifest(bundle), reterr);
 	const char *class_ = ao_load_scope(options)->class_;
@@ -229,6 +245,12 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x ? x : "", y ? y : "");
 }
 
+static void lay_file(ao_sources *sources, const char *profile, const char *file, const char *text, size_t len, const char *origin)
+{
+	ao_auto_str char *name = profile && *profile ? ao_sources_profile_name(profile, file) : ao_xstrdup(file);
+	ao_sources_lay(sources, name, text, len, origin);
+}
+
 static void add_files(ao_sources *sources, const cJSON *config_map, const char *annotation)
 {
 	const char *profile = annotation ? ao_json_str(config_map, "metadata", "annotations", annotation) : NULL;
@@ -236,11 +258,13 @@ static void add_files(ao_sources *sources, const cJSON *config_map, const char *
 	    ao_xasprintf("configmap %s/%s", ao_json_str(config_map, "metadata", "namespace"), ao_json_str(config_map, "metadata", "name"));
 	const cJSON *file;
 	cJSON_ArrayForEach (file, ao_json_at(config_map, "data"))
-		if (cJSON_IsString(file)) {
-			ao_auto_str char *name =
-			    profile && *profile ? ao_sources_profile_name(profile, file->string) : ao_xstrdup(file->string);
-			ao_sources_lay(sources, name, file->valuestring, strlen(file->valuestring), origin);
-		}
+		if (cJSON_IsString(file))
+			lay_file(sources, profile, file->string, file->valuestring, strlen(file->valuestring), origin);
+	cJSON_ArrayForEach (file, ao_json_at(config_map, "binaryData")) { /* no text: who checks the files says so */
+		ao_auto_buf ao_buf bytes = ao_buf_init(MAX_CONFIG);
+		if (cJSON_IsString(file) && ao_base64_decode(file->valuestring, &bytes))
+			lay_file(sources, profile, file->string, bytes.data ? bytes.data : "", bytes.len, origin);
+	}
 }
 
 size_t ao_load_config_maps(ao_sources *sources, const cJSON *list, const char *annotation)

@@ -19,6 +19,7 @@ typedef struct ao_load_options {
 	bool beside_others;                /* other bundles of this process take settings from the same places */
 	const char *policies_dir;          /* --policies, or NULL */
 	const ao_resource *parent;         /* what parents are, whatever a manifest that comes later says; NULL: the manifest says it */
+	const char *finalizer;             /* the same: what parents hold; NULL: none, or the manifest says it */
 	const char *config_file;           /* --config, or NULL */
 	const cJSON *config;               /* another configuration, parsed, which config_file wins over; or NULL */
 	const cJSON *flags;                /* settings given as flags: {name: text}, or NULL */
@@ -84,6 +85,6 @@ void ao_loaded_clear(ao_loaded *loaded);
  *
  * @param list        a ConfigMapList as the server sent it; it is sorted by name here, so that later names win
  * @param annotation  of ConfigMaps whose files are for one profile, which it names; NULL: there are none
- * @return the number of ConfigMaps; their texts become files, anything else in them is ignored
+ * @return the number of ConfigMaps; their data, and what in binaryData is no text, become files
  */
 size_t ao_load_config_maps(ao_sources *sources, const cJSON *list, const char *annotation);

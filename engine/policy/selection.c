@@ -58,7 +58,7 @@ int ao_selection_make(const char *selector, const char *percent, char **ret, ao_
 		*ret = ao_xasprintf("%ld%%", n);
 		return 0;
 	}
-	if (!selector || !*selector)
+	if (!selector || !selector[strspn(selector, " ,")])
 		return ao_err_set(reterr, -EINVAL, "the canary names neither a selector nor a percentage of parents");
 	for (const char *at = selector; !wrong && next_requirement(&at, &r, &wrong);)
 		clear_requirement(&r);

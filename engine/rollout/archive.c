@@ -161,8 +161,8 @@ int ao_archive_check(const ao_sources *sources, const cJSON *seen, ao_err **rete
 		bytes += file->len + strlen(file->name);
 		if (!is_key(file->name) || !ao_utf8_is_text(file->text, file->len))
 			return ao_err_set(reterr, -EINVAL,
-					  "the file %s (%s) has a name or bytes that no ConfigMap can hold: policies are kept there, so "
-					  "that a restart finds them",
+					  "the file %s (%s) has a name, or bytes that are not UTF-8, which no text of a ConfigMap can "
+					  "have: policies are kept there, so that a restart finds them",
 					  file->name, file->origin);
 	}
 	if (bytes > AO_ARCHIVE_MAX)

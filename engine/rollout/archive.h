@@ -32,7 +32,7 @@ bool ao_archive_has(const ao_archive *archive, const char *digest);
 char *ao_archive_where(const ao_archive *archive, const char *digest);
 
 /**
- * Can these texts be kept? @return 0; -E2BIG they are too large; -EINVAL a file has a name or bytes that no ConfigMap can hold
+ * Can these texts be kept? @return 0; -E2BIG they are too large; -EINVAL a file has a name, or bytes, that no text of a ConfigMap can have
  */
 int ao_archive_check(const ao_sources *sources, const cJSON *seen, ao_err **reterr);
 

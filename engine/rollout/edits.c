@@ -58,16 +58,28 @@ static double number(const cJSON *rollout, const char *name, double fallback)
 	return cJSON_IsNumber(value) && value->valuedouble >= 0 ? value->valuedouble : fallback;
 }
 
+/** "10%" is a share of all parents, "3" a number as 3 is. What is neither leaves the number as it is. @return the share; 0: the number counts */
+static unsigned read_share(const char *text, double *number)
+{
+	char *end = NULL;
+	double n = text ? strtod(text, &end) : 0;
+	if (!(n >= 1))
+		return 0;
+	if (strcmp(end, "%") == 0)
+		return n > 100 ? 100 : (unsigned)n;
+	*number = *end ? *number : n;
+	return 0;
+}
+
 static void read_settings(ao_policies *p, const cJSON *settings)
 {
 	const cJSON *rollout = ao_json_at(settings, "rollout");
-	const char *share = ao_json_str(rollout, "maxRestarting");
 	double restarting = number(rollout, "maxRestarting", MAX_RESTARTING);
 	double ready = number(rollout, "readySeconds", READY_S);
-	unsigned percent = share ? (unsigned)strtoul(share, NULL, 10) : 0;
+	unsigned percent = read_share(ao_json_str(rollout, "maxRestarting"), &restarting);
 	p->settings = (ao_machine_settings){
 	    .max_restarting = restarting >= 1 ? (unsigned)restarting : 1,
-	    .max_percent = percent > 100 ? 100 : percent,
+	    .max_percent = percent,
 	    .max_failed = (unsigned)number(rollout, "maxFailed", MAX_FAILED),
 	    .ready_ms = ready >= MIN_READY_S ? (uint64_t)(ready * 1000) : MIN_READY_S * 1000,
 	    .min_ready_ms = (uint64_t)(number(rollout, "minReadySeconds", 0) * 1000),
@@ -100,6 +112,15 @@ static int want_main(ao_policies *p, ao_err **reterr)
 	return 0;
 }
 
+/** What ConfigMaps hold cannot be understood, and nobody before us in this process did: what the record says of the canary stays. */
+static void want_recorded_canary(const ao_policies *p, ao_edit *edit)
+{
+	const ao_rollout_line *line = &p->record.tracks[AO_ROLLOUT_CANARY];
+	const ao_rollout_choice *goal = line->stage == AO_ROLLOUT_FORWARD ? &line->to : &line->live;
+	if (!p->machine && p->recorded && !edit->digest)
+		set_edit(edit, goal->digest, goal->selection);
+}
+
 static int want_canary(ao_policies *p, ao_err **reterr)
 {
 	ao_auto_str char *selection = NULL;
@@ -108,8 +129,10 @@ static int want_canary(ao_policies *p, ao_err **reterr)
 	ao_wanted_options options = wanted_options(p);
 	int r = ao_wanted_selection(&options, &selection, &err);
 	ao_report_unread(p, AO_ROLLOUT_CANARY, r < 0 ? ao_err_text(err) : NULL);
-	if (r < 0)
+	if (r < 0) {
+		want_recorded_canary(p, edit);
 		return 0; /* what was wanted before stays */
+	}
 	if (!selection) {
 		ao_wanted_clear(&edit->wanted);
 		set_edit(edit, NULL, NULL);

@@ -67,7 +67,7 @@ void ao_kinds_anew(void *arg)
 		ao_timer_start(p->anew, ANEW_MS);
 		return;
 	}
-	ao_info(AO_POLICY, p->subject, "policies declare other kinds than those that are watched: starting all watches again");
+	ao_info(AO_POLICY, p->subject, "other kinds are to be watched, or may be: starting all watches again");
 	p->with.on_manifest(p->with.arg);
 }
 

@@ -82,9 +82,10 @@ struct ao_policies {
 		bool open;
 		uint64_t version;
 		ao_rollout_record record;
-		bool manifest; /* it is for another manifest: everything begins anew when it is written, and nothing else goes on */
-		ao_map *kept;  /* the part of the record in flight that says what is kept */
-		char *text;    /* the whole text of the record in flight */
+		bool manifest;   /* it is for another manifest: everything begins anew when it is written, and nothing else goes on */
+		ao_map *refused; /* digests of texts that could not be kept, and with the next record are tried again */
+		ao_map *kept;    /* the part of the record in flight that says what is kept */
+		char *text;      /* the whole text of the record in flight */
 		ao_kube_call *call;
 	} writing;
 	ao_map *unkept;       /* digests of bundles that could not be kept, which people were told */

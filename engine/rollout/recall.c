@@ -136,6 +136,8 @@ void ao_recall_watch(ao_policies *p, const ao_object *map)
 	if (p->stuck && !p->machine && p->world) {
 		read_record(p);
 		ao_policies_look_soon(p);
+		if (!p->stuck) /* what is live may need another world than what stood in for it */
+			ao_timer_start(p->anew, 0);
 	} else if (p->machine && !ours) {
 		ao_report_record(
 		    p, true, "PoliciesRecordEdited",

@@ -98,20 +98,22 @@ static cJSON *kept_json(const ao_map *kept)
 	return json;
 }
 
-static cJSON *parent_json(const ao_resource *parent)
+static cJSON *parent_json(const ao_resource *parent, const char *finalizer)
 {
 	cJSON *json = cJSON_CreateObject();
 	ao_json_set_str(json, "apiVersion", parent->api_version);
 	ao_json_set_str(json, "kind", parent->kind);
+	ao_json_set_str(json, "finalizer", finalizer);
 	return json;
 }
 
-char *ao_record_text(const ao_rollout_record *record, const ao_map *kept, const cJSON *kinds, const cJSON *has, const ao_resource *parent)
+char *ao_record_text(const ao_rollout_record *record, const ao_map *kept, const cJSON *kinds, const cJSON *has, const ao_resource *parent,
+		     const char *finalizer)
 {
 	ao_auto_json cJSON *json = cJSON_CreateObject();
 	put_number(json, "version", VERSION);
 	if (parent)
-		ao_json_set(json, "parent", parent_json(parent));
+		ao_json_set(json, "parent", parent_json(parent, finalizer));
 	for (size_t i = 0; i < AO_ROLLOUT_TRACKS; i++)
 		ao_json_set(json, TRACKS[i], line_json(&record->tracks[i]));
 	cJSON *movers = cJSON_AddArrayToObject(json, "underWay"), *refusals = cJSON_AddArrayToObject(json, "refused"),
@@ -294,6 +296,12 @@ void ao_record_parent(const char *text, ao_resource *ret)
 	const char *api_version = ao_json_str(parent, "apiVersion"), *kind = ao_json_str(parent, "kind");
 	if (api_version && kind)
 		*ret = (ao_resource){.api_version = ao_xstrdup(api_version), .kind = ao_xstrdup(kind)};
+}
+
+char *ao_record_finalizer(const char *text)
+{
+	ao_auto_json cJSON *json = NULL;
+	return ao_json_parse(text, strlen(text), &json, NULL) < 0 ? NULL : ao_xstrdup(ao_json_str(json, "parent", "finalizer"));
 }
 
 int ao_record_read(const char *text, ao_rollout_record *ret, ao_map *kept, ao_err **reterr)

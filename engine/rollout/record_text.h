@@ -26,10 +26,12 @@ typedef struct ao_kept {
  * @param kept   digest -> ao_kept
  * @param kinds  those that policies declare and that are watched, an array of {apiVersion, kind, plural}; or NULL
  * @param has    which parents have which bundle, as has.c says, where their statuses do not say it; or NULL
- * @param parent  what the parents are; or NULL
+ * @param parent     what the parents are; or NULL
+ * @param finalizer  what they hold; or NULL
  * @return the caller frees
  */
-char *ao_record_text(const ao_rollout_record *record, const ao_map *kept, const cJSON *kinds, const cJSON *has, const ao_resource *parent);
+char *ao_record_text(const ao_rollout_record *record, const ao_map *kept, const cJSON *kinds, const cJSON *has, const ao_resource *parent,
+		     const char *finalizer);
 
 /**
  * @param ret   cleared by the caller; untouched on errors
@@ -43,6 +45,8 @@ cJSON *ao_record_kinds(const char *text);
 
 /** What the parents are, as the text of a record says. @param ret  the caller clears it; empty: the text does not say it */
 void ao_record_parent(const char *text, ao_resource *ret);
+/** The finalizer that they hold, as the text says. NULL: it does not say it; the caller frees */
+char *ao_record_finalizer(const char *text);
 
 /** "12 of 40 reached, 3 on their way, 25 waiting, 0 failed", for people. The caller frees. */
 char *ao_counts_text(const ao_rollout_counts *counts);

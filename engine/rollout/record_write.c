@@ -10,6 +10,7 @@ static void end(ao_policies *p, bool good)
 {
 	p->writing.open = false;
 	ao_rollout_record_clear(&p->writing.record);
+	ao_map_free(AO_TAKE(p->writing.refused));
 	free(AO_TAKE(p->writing.text));
 	ao_errands_written(p, good);
 }
@@ -113,8 +114,9 @@ static void write_record(ao_policies *p)
 	any_named(p, copy_kept, p->writing.kept);
 	any_used(p, copy_kept, p->writing.kept);
 	ao_auto_json cJSON *has = ao_has_json(p, p->writing.record.tracks[AO_ROLLOUT_MAIN].live.digest);
+	const ao_manifest *watched = ao_world_manifest(p->world);
 	p->writing.text =
-	    ao_record_text(&p->writing.record, p->writing.kept, p->kinds, has, &ao_world_manifest(p->world)->kinds[0].resource);
+	    ao_record_text(&p->writing.record, p->writing.kept, p->kinds, has, &watched->kinds[0].resource, watched->finalizer);
 	ao_auto_str char *there = ao_recall_text(map);
 	if (there && strcmp(there, p->writing.text) == 0) { /* a restart finds what was left, and leaves the same */
 		note_written(p);
@@ -135,6 +137,7 @@ static void go_on(ao_policies *p);
 
 static void note_unkept(ao_policies *p, const char *digest, const ao_err *why)
 {
+	ao_map_put(p->writing.refused, digest, p);
 	if (ao_map_get(p->unkept, digest))
 		return;
 	ao_map_put(p->unkept, digest, ao_xstrdup(digest));
@@ -164,7 +167,7 @@ static bool put(ao_policies *p, const char *digest, void *arg)
 	const ao_variant *variant = ao_policies_variant(p, digest);
 	ao_auto_err ao_err *err = NULL;
 	(void)arg;
-	if (!variant || !variant->sources.count || ao_archive_has(p->archive, digest) || ao_map_get(p->unkept, digest))
+	if (!variant || !variant->sources.count || ao_archive_has(p->archive, digest) || ao_map_get(p->writing.refused, digest))
 		return false;
 	int r = ao_archive_put(p->archive, digest, &variant->sources, ao_bundle_settings(variant->loaded.bundle), on_put, p, &err);
 	if (r < 0 && r != -EBUSY)
@@ -182,6 +185,7 @@ void ao_record_write_start(ao_policies *p, ao_rollout_record *record)
 {
 	ao_record_write_stop(p);
 	p->writing.record = *record;
+	p->writing.refused = ao_map_new();
 	p->writing.open = true;
 	if (p->maps)
 		go_on(p);
@@ -194,6 +198,7 @@ void ao_record_write_stop(ao_policies *p)
 	if (p->writing.call)
 		ao_kube_cancel(AO_TAKE(p->writing.call));
 	ao_map_free_all(AO_TAKE(p->writing.kept));
+	ao_map_free(AO_TAKE(p->writing.refused));
 	free(AO_TAKE(p->writing.text));
 	ao_rollout_record_clear(&p->writing.record);
 	p->writing.open = false;

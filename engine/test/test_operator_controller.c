@@ -13,6 +13,13 @@
 #define OTHER "{\"apiVersion\":\"demo.example.com/v1\",\"kind\":\"Other\"}"
 #define EDIT "return require 'policy'.manifest { parent = 'demo.example.com/v1 Other', component = 'greeting-operator', children = {} }"
 
+#define OURS "{\"apiVersion\":\"demo.example.com/v1\",\"kind\":\"Greeting\",\"finalizer\":\"demo.example.com/finalizer\"}"
+#define THEIRS "{\"apiVersion\":\"demo.example.com/v1\",\"kind\":\"Greeting\",\"finalizer\":\"before.example.com/finalizer\"}"
+#define NO_FINALIZER                                                                                                                       \
+	"return require 'policy'.manifest { parent = 'demo.example.com/v1 Greeting', children = { 'v1 ConfigMap', 'apps/v1 Deployment' "   \
+	"}, "                                                                                                                              \
+	"finalizer = false }"
+
 #define SHUT_OUT_MS 300
 
 static const char *parent;    /* as the record says; NULL: there is none */
@@ -136,21 +143,58 @@ static void parents_of_the_first_kind_are_not_left_behind(void **state)
 	}
 }
 
-static void policies_for_another_kind_leave_the_bundle_in_service(void **state)
+/** A bundle of another domain has another finalizer: that of before would stay on all parents, and none could be deleted. */
+static void a_finalizer_that_parents_hold_is_not_left_behind(void **state)
 {
 	(void)state;
+	static const struct {
+		const char *record;
+		bool starts;
+	} ROWS[] = {{GREETING, true}, {OURS, true}, {THEIRS, false}};
+	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
+		ao_auto_str char *ready = NULL;
+		ao_auto_err ao_err *err = NULL;
+		int r = start(ROWS[i].record, NULL, &ready, &err);
+		if (r != (ROWS[i].starts ? 0 : -EINVAL))
+			fail_msg("with the record of %s it %s", ROWS[i].record, r ? ao_err_text(err) : "starts");
+		assert_true(r == 0 || strstr(ao_err_text(err), "the finalizer is demo.example.com/finalizer, and parents hold "
+							       "before.example.com/finalizer"));
+	}
+}
+
+/** @param edit  of the manifest, in a folder of policies. @return what /readyz says; the caller frees */
+static char *ready_with(const char *record, const char *edit)
+{
 	char folder[] = "/tmp/ao-controller-XXXXXX";
-	ao_auto_str char *ready = NULL;
+	char *ready = NULL;
 	ao_auto_err ao_err *err = NULL;
 	assert_non_null(mkdtemp(folder));
 	ao_auto_str char *path = ao_xasprintf("%s/manifest.lua", folder), *command = ao_xasprintf("rm -r %s", folder);
 	FILE *file = fopen(path, "w");
-	assert_true(fputs(EDIT, file) >= 0 && fclose(file) == 0);
-	int r = start(GREETING, folder, &ready, &err);
+	assert_non_null(file);
+	int put = fputs(edit, file);
+	assert_int_equal(fclose(file), 0);
+	assert_true(put >= 0);
+	int r = start(record, folder, &ready, &err);
 	assert_int_equal(system(command), 0);
 	assert_int_equal(r, 0);
+	return ready;
+}
+
+static void policies_for_another_kind_leave_the_bundle_in_service(void **state)
+{
+	(void)state;
+	ao_auto_str char *ready = ready_with(GREETING, EDIT);
 	if (!ready || !strstr(ready, "the parent is Other (demo.example.com/v1), and this operator works on Greeting"))
 		fail_msg("it begins to work on others: %s", ready);
+}
+
+static void policies_without_the_finalizer_leave_the_bundle_in_service(void **state)
+{
+	(void)state;
+	ao_auto_str char *ready = ready_with(OURS, NO_FINALIZER);
+	if (!ready || !strstr(ready, "the finalizer is none, and parents hold demo.example.com/finalizer"))
+		fail_msg("nobody takes the finalizer off any more: %s", ready);
 }
 
 /** The authorizer of a server that has just started knows no rights yet; others are granted a moment after us. */
@@ -200,6 +244,8 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(parents_of_the_first_kind_are_not_left_behind),
 	    cmocka_unit_test(policies_for_another_kind_leave_the_bundle_in_service),
+	    cmocka_unit_test(a_finalizer_that_parents_hold_is_not_left_behind),
+	    cmocka_unit_test(policies_without_the_finalizer_leave_the_bundle_in_service),
 	    cmocka_unit_test(a_record_that_is_refused_for_a_moment_is_waited_for),
 	    cmocka_unit_test(a_right_is_waited_for_from_the_moment_when_it_is_missed),
 	    cmocka_unit_test(a_record_that_may_be_read_later_is_read_then),

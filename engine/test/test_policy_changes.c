@@ -87,7 +87,7 @@ static void what_is_taken_away_is_told(void **state)
 	}
 	ao_auto_json cJSON *before = plan("one", "a", "", ""), *after = parse("{\"objects\":[],\"queues\":[]}"), *live = children("one", 3);
 	ao_changes *c = ao_changes_new(NULL, NULL);
-	assert_false(ao_changes_add_plans(c, "asya/one", before, after, live));
+	assert_true(ao_changes_add_plans(c, "asya/one", before, after, live));
 	assert_int_equal(ao_changes_count_all(c).pods, 0);
 	assert_summary(c, "1 actors: Deployment deleted, ends 3 pods");
 	ao_changes_free(c);
@@ -141,6 +141,99 @@ static void what_stays_is_no_change(void **state)
 	}
 }
 
+/** A parent whose pods end has to have a place in a rollout, and is waited for: an edit that replaces none reaches many at once. */
+static void whatever_ends_pods_is_told(void **state)
+{
+	(void)state;
+#define DEPLOYMENT(name, image)                                                                                                            \
+	"{\"role\":\"workload\",\"object\":{\"kind\":\"Deployment\",\"metadata\":{\"namespace\":\"asya\",\"name\":\"" name                 \
+	"\"},\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"image\":\"" image "\"}]}}}}}"
+#define POD(update, label, image)                                                                                                          \
+	"{\"role\":\"pod\",\"update\":\"" update                                                                                           \
+	"\",\"object\":{\"kind\":\"Pod\",\"metadata\":{\"namespace\":\"asya\",\"name\":\"one\",\"labels\":{\"l\":\"" label                 \
+	"\"}},\"spec\":{\"containers\":[{\"image\":\"" image "\"}]}}}"
+#define PLAN(objects) "{\"objects\":[" objects "]}"
+#define INVALID "{\"invalid\":{\"message\":\"no\"},\"objects\":[]}"
+#define KEEPS "{\"objects\":[],\"kept\":[{\"kind\":\"Deployment\",\"namespace\":\"asya\",\"name\":\"one\"}]}"
+	static const struct {
+		const char *before, *after;
+		int replicas;
+		bool ends;
+	} ROWS[] = {
+	    {PLAN(DEPLOYMENT("one", "a")), PLAN(DEPLOYMENT("one", "a")), 3, false},
+	    {PLAN(DEPLOYMENT("one", "a")), PLAN(DEPLOYMENT("one", "b")), 0, true}, /* there may be some by then */
+	    {PLAN(DEPLOYMENT("one", "a")), PLAN(DEPLOYMENT("two", "a")), 3, true}, /* one goes, another comes */
+	    {PLAN(DEPLOYMENT("one", "a")), PLAN(DEPLOYMENT("two", "a")), 0, false},
+	    {PLAN(DEPLOYMENT("one", "a")), PLAN(""), 3, true},
+	    {NULL, PLAN(DEPLOYMENT("one", "a")), 3, true}, /* it raises an error: what there is was made by others before it */
+	    {NULL, PLAN(DEPLOYMENT("one", "a")), 0, false},
+	    {INVALID, PLAN(DEPLOYMENT("one", "a")), 3, true},
+	    {INVALID, PLAN(""), 3, true},
+	    {INVALID, INVALID, 3, false},
+	    {KEEPS, PLAN(""), 3, true},
+	    {KEEPS, KEEPS, 3, false},
+	    {PLAN(POD("RollingRecreate", "x", "a")), PLAN(POD("RollingRecreate", "x", "b")), 0, true},
+	    {PLAN(POD("RollingRecreate", "x", "a")), PLAN(POD("RollingRecreate", "y", "a")), 0, true},
+	    {PLAN(POD("InPlace", "x", "a")), PLAN(POD("InPlace", "x", "b")), 0, true},
+	    {PLAN(POD("InPlace", "x", "a")), PLAN(POD("InPlace", "y", "a")), 0, false},
+	};
+	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
+		ao_auto_json cJSON *before = ROWS[i].before ? parse(ROWS[i].before) : NULL, *after = parse(ROWS[i].after),
+				   *live = children("one", ROWS[i].replicas);
+		ao_changes *c = ao_changes_new(NULL, NULL);
+		bool ends = ao_changes_add_plans(c, "asya/one", before, after, live);
+		if (ends != ROWS[i].ends)
+			fail_msg("row %zu: %s", i, ends ? "it ends pods" : "it ends no pods");
+		ao_changes_free(c);
+	}
+}
+
+/** The line is logged, and stands in Events and annotations. */
+static void what_may_be_secret_is_not_in_the_line(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *was, *is, *line;
+	} ROWS[] = {
+	    {"{\"host\":\"http://u:hunter1@h\"}", "{\"host\":\"http://u:hunter2@h\"}", "spec.host changed"},
+	    {"{\"hosts\":[\"http://u:hunter1@h\"]}", "{\"hosts\":[\"http://u:hunter2@h\"]}", "spec.hosts[0] changed"},
+	    {"{\"auth\":{\"password\":\"hunter1\"}}", "{\"auth\":{\"password\":\"hunter2\"}}", "spec.auth.password changed"},
+	    {"{\"a\":1}", "{\"a\":1,\"apiToken\":\"hunter2\"}", "spec.apiToken added"},
+	    {"{\"headers\":[{\"name\":\"X\",\"value\":\"hunter1\"}]}", "{\"headers\":[{\"name\":\"X\",\"value\":\"hunter2\"}]}",
+	     "spec.headers[X].value changed"},
+	    {"{\"passwordSecretRef\":\"a\"}", "{\"passwordSecretRef\":\"b\"}", "spec.passwordSecretRef a -> b"},
+	    {"{\"host\":\"http://a\"}", "{\"host\":\"http://b\"}", "spec.host http://a -> http://b"},
+	};
+	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
+		static const char FRAME[] = "{\"objects\":[{\"object\":{\"kind\":\"Thing\",\"metadata\":{\"name\":\"one\"}}}]}";
+		ao_auto_json cJSON *before = parse(FRAME), *after = parse(FRAME);
+		ao_json_set(ao_json_at(ao_json_at(before, "objects")->child, "object"), "spec", parse(ROWS[i].was));
+		ao_json_set(ao_json_at(ao_json_at(after, "objects")->child, "object"), "spec", parse(ROWS[i].is));
+		ao_changes *c = ao_changes_new(NULL, NULL);
+		ao_changes_add_plans(c, "asya/one", before, after, NULL);
+		ao_auto_str char *line = ao_xasprintf("1 actors: Thing: %s", ROWS[i].line);
+		assert_summary(c, line);
+		ao_changes_free(c);
+	}
+}
+
+static void pods_of_all_kinds_are_counted(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *child;
+		size_t pods;
+	} ROWS[] = {
+	    {"{\"status\":{\"replicas\":3,\"active\":1}}", 3},  {"{\"status\":{\"active\":2}}", 2},
+	    {"{\"status\":{\"currentNumberScheduled\":4}}", 4}, {"{\"spec\":{\"containers\":[]}}", 1},
+	    {"{\"status\":{\"replicas\":\"3\"}}", 0},           {"{}", 0},
+	};
+	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
+		ao_auto_json cJSON *child = parse(ROWS[i].child);
+		assert_int_equal(ao_changes_pods_of(child), ROWS[i].pods);
+	}
+}
+
 static void a_parents_name_makes_no_difference(void **state)
 {
 	(void)state;
@@ -174,9 +267,15 @@ static void no_more_than_a_cap_of_groups(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(equal_changes_are_one_line),         cmocka_unit_test(what_is_taken_away_is_told),
-	    cmocka_unit_test(copies_of_secrets_are_told),         cmocka_unit_test(what_stays_is_no_change),
-	    cmocka_unit_test(a_parents_name_makes_no_difference), cmocka_unit_test(no_more_than_a_cap_of_groups),
+	    cmocka_unit_test(equal_changes_are_one_line),
+	    cmocka_unit_test(what_is_taken_away_is_told),
+	    cmocka_unit_test(copies_of_secrets_are_told),
+	    cmocka_unit_test(what_stays_is_no_change),
+	    cmocka_unit_test(whatever_ends_pods_is_told),
+	    cmocka_unit_test(pods_of_all_kinds_are_counted),
+	    cmocka_unit_test(what_may_be_secret_is_not_in_the_line),
+	    cmocka_unit_test(a_parents_name_makes_no_difference),
+	    cmocka_unit_test(no_more_than_a_cap_of_groups),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,9 +21,9 @@ static void a_selector_names_parents(void **state)
 		const char *selector;
 		int holds; /* -1: refused */
 	} ROWS[] = {
-	    {"team=ml", 1}, {"team==ml", 1},     {"team=web", 0},      {"team!=web", 1},        {"team!=ml", 0},
-	    {"beta", 1},    {"!beta", 0},        {"team=ml,!gone", 1}, {"gone!=x", 1},          {"", -1},
-	    {"=x", -1},     {"team in (a)", -1}, {"team=ml beta", -1}, {" team=ml , beta", -1},
+	    {"team=ml", 1},       {"team==ml", 1},         {"team=web", 0}, {"team!=web", 1}, {"team!=ml", 0}, {"beta", 1},
+	    {"!beta", 0},         {"team=ml,!gone", 1},    {"gone!=x", 1},  {"", -1},         {"=x", -1},      {"team in (a)", -1},
+	    {"team=ml beta", -1}, {" team=ml , beta", -1}, {" ", -1},       {", ,", -1},
 	};
 	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
 		ao_auto_str char *selection = NULL;

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -82,11 +83,53 @@ static void what_goes_back_goes_on_back(void **state)
 	what_namespaces_said_last_is_wanted(AO_ROLLOUT_BACK, false, false);
 }
 
+/** A number in quotes is no share: of a thousand, fifty would restart at once where five were meant. */
+static void only_what_is_written_as_a_share_is_one(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *written;
+		unsigned number, percent;
+	} ROWS[] = {{"3", 3, 0},        {"\"3\"", 3, 0},   {"\"10%\"", 5, 10}, {"\"200%\"", 5, 100},
+		    {"\"-10%\"", 5, 0}, {"\"-10\"", 5, 0}, {"\"many\"", 5, 0}, {"\"3 of them\"", 5, 0}};
+	ao_variant *variant = bundle(NULL);
+	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
+		ao_auto_str char *setting = ao_xasprintf("{\"maxRestarting\": %s}", ROWS[i].written);
+		ao_policies p = {.with = {.load = &BUILTIN}, .fallback = variant, .basis = variant};
+		assert_int_equal(setenv("ASYA_POLICY_ROLLOUT", setting, 1), 0);
+		assert_true(ao_edits_look(&p));
+		for (size_t k = 0; k < AO_ROLLOUT_TRACKS; k++)
+			ao_edit_clear(&p.edits[k]);
+		if (p.settings.max_restarting != ROWS[i].number || p.settings.max_percent != ROWS[i].percent)
+			fail_msg("%s: %u, or %u%%", ROWS[i].written, p.settings.max_restarting, p.settings.max_percent);
+	}
+	unsetenv("ASYA_POLICY_ROLLOUT");
+	ao_variant_unref(variant);
+}
+
+/** kubectl puts a file that is not UTF-8 into binaryData: without it the edit would be one that takes the policy away from everybody. */
+static void a_file_that_is_no_text_is_not_taken_to_be_absent(void **state)
+{
+	(void)state;
+	static const char LIST[] = "{\"items\":[{\"metadata\":{\"namespace\":\"ops\",\"name\":\"team\"},\"data\":{\"a.lua\":\"return 1\"},"
+				   "\"binaryData\":{\"b.lua\":\"LS0g6Qo=\"}}]}"; /* a comment in Latin-1 */
+	ao_auto_json cJSON *list = NULL, *seen = cJSON_CreateObject();
+	ao_auto_sources ao_sources sources = {0};
+	ao_auto_err ao_err *err = NULL;
+	assert_int_equal(ao_json_parse(LIST, strlen(LIST), &list, NULL), 0);
+	assert_int_equal(ao_load_config_maps(&sources, list, NULL), 1);
+	if (ao_archive_check(&sources, seen, &err) == 0)
+		fail_msg("the bundle has %zu of 2 files, and goes live", sources.count);
+	assert_non_null(strstr(ao_err_text(err), "the file b.lua (configmap ops/team) has a name, or bytes that are not UTF-8"));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_is_on_its_way_goes_on),
 	    cmocka_unit_test(what_goes_back_goes_on_back),
+	    cmocka_unit_test(only_what_is_written_as_a_share_is_one),
+	    cmocka_unit_test(a_file_that_is_no_text_is_not_taken_to_be_absent),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,8 @@
 #define MANIFEST "return require 'policy'.manifest { parent = 'demo.example.com/v1 Greeting', children = {}%s }"
 #define WAIT_MS 10000
 
-static const char *kept; /* the manifest in the bundle that is kept */
+static const char *kept;     /* the manifest in the bundle that is kept */
+static int refused, written; /* how often a text is refused, and how many were taken */
 
 static void answer(peer_conn *conn, const char *request)
 {
@@ -19,6 +20,14 @@ static void answer(peer_conn *conn, const char *request)
 		ao_auto_str char *stream =
 		    ao_xasprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n%s\r\n", strlen(END), END);
 		peer_send(conn, stream);
+		return;
+	}
+	if (strncmp(request, "PATCH", 5) == 0) {
+		bool text = strstr(request, "-policies-kept-"), forbidden = text && refused > 0;
+		refused -= forbidden;
+		written += text && !forbidden;
+		peer_reply(conn, forbidden ? "403 Forbidden" : "200 OK", "",
+			   forbidden ? "{\"kind\":\"Status\",\"message\":\"no right\"}" : "{}");
 		return;
 	}
 	if (!strstr(request, "/configmaps/greeting-operator-policies-kept-red-0")) {
@@ -103,10 +112,66 @@ static void what_was_live_before_the_manifest_named_the_class_still_serves(void 
 		fail_msg("it cannot be loaded, and nobody serves the parents that have it");
 }
 
+static void no_parent(void *arg, const char *key, bool edited) { (void)arg, (void)key, (void)edited; }
+
+/** The record is written for good, with what it names. */
+static void write_record(played *p, ao_policies *policies)
+{
+	ao_rollout_record record = {0};
+	ao_rollout_choice_set(&record.tracks[AO_ROLLOUT_MAIN].live, ao_variant_digest(policies->fallback), NULL);
+	ao_record_write_start(policies, &record);
+	for (int i = 0; i < 100 && policies->writing.open; i++) {
+		bool never = false;
+		ao_loop_run_until(p->loop, &never, 20);
+	}
+	assert_false(policies->writing.open);
+}
+
+/** A right that was missing in one moment may be there in the next, and a restart needs the texts. */
+static void texts_that_were_refused_are_kept_with_the_next_record(void **state)
+{
+	(void)state;
+	played p;
+	ao_policies *policies = NULL;
+	bool recalled = false;
+	const ao_load_options load = {.bundle_dir = "policies/examples/greeting"};
+	const ao_world_listener listener = {.on_parent = no_parent};
+	ao_metrics *metrics = ao_metrics_new();
+	ao_instruments_describe(metrics);
+	ao_log_setup(AO_LOG_ERROR, false);
+	play(&p, answer, NULL);
+	assert_int_equal(ao_policies_new(&(ao_policies_options){.loop = p.loop,
+								.kube = p.kube,
+								.namespace_ = "ops",
+								.load = &load,
+								.metrics = metrics,
+								.on_live = do_nothing,
+								.on_manifest = do_nothing},
+					 &policies, NULL),
+			 0);
+	ao_policies_recall(policies, NULL, set_true, &recalled);
+	assert_true(ao_loop_run_until(p.loop, &recalled, WAIT_MS));
+	ao_world *world = policies->world = ao_world_new(p.loop, p.kube, policies->fallback->loaded.manifest, &AO_SCOPE_ALL, &listener);
+	refused = 1;
+	written = 0;
+	write_record(&p, policies);
+	assert_int_equal(written, 0);
+	write_record(&p, policies);
+	int after = written;
+	ao_policies_rest(policies);
+	ao_world_free(world);
+	ao_policies_free(policies);
+	end_play(&p);
+	ao_metrics_free(metrics);
+	if (!after)
+		fail_msg("they are never kept");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_was_live_before_the_manifest_named_the_class_still_serves),
+	    cmocka_unit_test(texts_that_were_refused_are_kept_with_the_next_record),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

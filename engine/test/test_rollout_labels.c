@@ -209,12 +209,68 @@ static void one_that_gets_the_other_label_is_never_missed(void **state)
 		fail_msg("it was looked what is wanted without it");
 }
 
+/** What people wrote was rejected, and who leads next must not take it for the end of the canary. */
+static void a_canary_of_which_nobody_can_say_whose_it_is_stays_after_a_restart(void **state)
+{
+	(void)state;
+	static const struct {
+		ao_rollout_stage stage;
+		const char *live, *to, *stays;
+	} ROWS[] = {{AO_ROLLOUT_REST, "a", NULL, "a"},
+		    {AO_ROLLOUT_FORWARD, "a", "b", "b"},
+		    {AO_ROLLOUT_BACK, "a", "b", "a"},
+		    {AO_ROLLOUT_FORWARD, "a", NULL, NULL}};
+	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
+		played p;
+		ao_policies *policies = begin(&p, CANARY); /* without a selector */
+		ao_rollout_line *canary = &policies->record.tracks[AO_ROLLOUT_CANARY];
+		policies->recorded = true;
+		canary->stage = ROWS[i].stage;
+		ao_rollout_choice_set(&canary->live, ROWS[i].live, "team=ml");
+		ao_rollout_choice_set(&canary->to, ROWS[i].to, ROWS[i].to ? "team=ml" : NULL);
+		assert_true(ao_edits_look(policies));
+		const ao_edit *edit = &policies->edits[AO_ROLLOUT_CANARY];
+		assert_non_null(edit->unread);
+		ao_auto_str char *digest = ao_xstrdup(edit->digest), *selection = ao_xstrdup(edit->selection);
+		end(&p, policies);
+		if (ROWS[i].stays ? !digest || strcmp(digest, ROWS[i].stays) != 0 || !selection : digest != NULL)
+			fail_msg("row %zu: %s is wanted", i, digest ? digest : "nothing");
+	}
+}
+
+/** While it could not be used, the world was made for what the binary holds, and what is live may be for another one. */
+static void a_record_that_is_put_back_begins_with_a_world_of_its_own(void **state)
+{
+	(void)state;
+	static const char MAP[] =
+	    "{\"metadata\":{\"name\":\"greeting-operator-policies-live\",\"namespace\":\"ops\",\"uid\":\"r\",\"resourceVersion\":\"9\"},"
+	    "\"data\":{\"record\":\"{\\\"version\\\":1,\\\"main\\\":{\\\"stage\\\":\\\"rest\\\",\\\"live\\\":{\\\"bundle\\\":"
+	    "\\\"0123456789abcdef\\\"}},\\\"canary\\\":{\\\"stage\\\":\\\"rest\\\"}}\"}}";
+	played p;
+	bool anew = false;
+	ao_policies *policies = begin(&p, MAIN);
+	policies->with.on_manifest = set_true;
+	policies->with.arg = &anew;
+	policies->world = (ao_world *)&p; /* any: it is not looked at */
+	policies->stuck = ao_xstrdup("its field main.stage is missing or not valid");
+	const ao_object *map = NULL;
+	assert_int_equal(ao_store_put(ao_informer_store(policies->records), (ao_span){MAP, strlen(MAP)}, &map, NULL), 0);
+	ao_recall_watch(policies, map);
+	assert_null(policies->stuck);
+	ao_loop_run_until(p.loop, &anew, WAIT_MS / 10);
+	end(&p, policies);
+	if (!anew)
+		fail_msg("it goes on in the world of another bundle");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(labels_say_whose_edit_it_is),
 	    cmocka_unit_test(a_word_on_one_with_both_labels_is_heard_once),
 	    cmocka_unit_test(one_that_gets_the_other_label_is_never_missed),
+	    cmocka_unit_test(a_record_that_is_put_back_begins_with_a_world_of_its_own),
+	    cmocka_unit_test(a_canary_of_which_nobody_can_say_whose_it_is_stays_after_a_restart),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,6 +104,30 @@ end }]] })
     assert.is_truthy(op.log():find('does not say any more whether it is ready', 1, true), op.log())
   end)
 
+  local function uid_of(name)
+    local deployment = cluster.get('deployment', name, ns)
+    return deployment and deployment.metadata.uid
+  end
+
+  it('that gives workloads another name goes at the usual pace, and back', function()
+    operator '{"maxRestarting":1,"maxFailed":0,"readySeconds":4}'
+    for _, name in ipairs(MINERS) do cluster.apply(cluster.actor(name, ns)) end
+    await_running(ns, 'miner-1', 'miner-2', 'miner-3')
+    local before = {}
+    for _, name in ipairs(MINERS) do before[name] = uid_of(name) end
+    put(own, 'team', { ['name.lua'] = [[
+return require 'policy'.define { name = 'name', after = { 'sidecar' }, render = function(_, _, plan)
+  local workload = plan:get 'workload'
+  workload.metadata.name = workload.metadata.name .. '-2'
+  workload.spec.template.metadata.annotations = { ['bed.asya.sh/fault'] = 'creating' }
+end }]] })
+    await_state(own, 'team', 'rolled back')
+    await_running(ns, 'miner-1', 'miner-2', 'miner-3')
+    local touched = 0
+    for _, name in ipairs(MINERS) do touched = touched + (uid_of(name) == before[name] and 0 or 1) end
+    assert.equal(1, touched, 'only the first was reached')
+  end)
+
   it('does not fail because actors are deleted that it has reached, or has not reached yet', function()
     local op = operator '{"maxRestarting":2,"maxFailed":1,"readySeconds":6}'
     local names = { 'a', 'b', 'c', 'd' }
