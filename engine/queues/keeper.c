@@ -222,7 +222,7 @@ static ao_kept_queue *upsert(ao_queues *queues, const ao_object *parent, const c
 		q = add_queue(queues, owner, name ? name : "");
 		q->access = access;
 		ao_queues_recall_one(q);
-		if (ao_json_at(queue, "into")) /* who kept no records knew no other names either */
+		if (ao_json_at(queue, "into") || ao_json_at(queue, "lasting")) /* who kept no records knew no other names either */
 			q->whose.heir = false;
 		join_shared(q);
 	} else if (q->access == access) {

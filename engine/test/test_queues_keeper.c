@@ -232,6 +232,24 @@ static void an_heir_has_no_queue_by_another_name(void **state)
 	assert_int_equal(asked[AO_BROKER_MOVE], 0);
 }
 
+/** ... nor when it goes at once, with a further name that it asks for. */
+static void an_heir_that_goes_takes_no_queue_by_another_name(void **state)
+{
+	bench *b = *state;
+	text = "{\"status\":{\"phase\":\"Running\"}}";
+	put("h", "new", 0);
+	put("h", "old", 5);
+	ao_object object = parent("a");
+	ao_auto_json cJSON *named = planned("h", "old", NULL);
+	ao_json_set(named, "lasting", cJSON_CreateTrue());
+	delete_it(b, "a", "h", "new");
+	ao_queues_want(b->queues, &object, named, AO_BROKER_DELETE, NULL, NULL, NULL);
+	pass_time(b, 20);
+	assert_null(find("h", "new"));
+	assert_int_equal(lost, 0);
+	assert_non_null(find("h", "old"));
+}
+
 /** Policies take the first one for the queue that the parent reads: what they say of messages and dead letters is about that. */
 static void the_queue_that_is_read_comes_first(void **state)
 {
@@ -268,6 +286,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(senders_are_turned_when_pods_are_replaced, begin, end),
 	    cmocka_unit_test_setup_teardown(senders_of_another_are_not_turned, begin, end),
 	    cmocka_unit_test_setup_teardown(an_heir_has_no_queue_by_another_name, begin, end),
+	    cmocka_unit_test_setup_teardown(an_heir_that_goes_takes_no_queue_by_another_name, begin, end),
 	    cmocka_unit_test_setup_teardown(nothing_is_changed_without_leading, begin, end),
 	    cmocka_unit_test_setup_teardown(records_that_say_nothing_do_no_harm, begin, end),
 	    cmocka_unit_test_setup_teardown(what_a_parent_without_a_plan_reads_is_left_alone, begin, end),
