@@ -259,6 +259,14 @@ void ao_access_put(ao_access *a)
 
 const char *ao_access_id(const ao_access *a) { return a->id; }
 const char *ao_access_place(const ao_access *a) { return a->place; }
+
+bool ao_access_is_one_place(const ao_access *a, const ao_access *other)
+{
+	bool whole = ao_broker_is_whole_place(a->place), operators = !a->secrets && !other->secrets;
+	bool alike = strcmp(a->namespace_, other->namespace_) == 0 && ao_json_equal(a->secrets, other->secrets);
+	return strcmp(a->place, other->place) == 0 && (whole || operators || alike || (a->server && a->server == other->server));
+}
+
 const char *ao_access_place_digest(const ao_access *a) { return a->place_digest; }
 const char *ao_access_transport(const ao_access *a) { return a->transport; }
 

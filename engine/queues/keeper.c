@@ -37,10 +37,7 @@ static void leave_shared(ao_kept_queue *q)
 	q->next_shared = NULL;
 }
 
-bool ao_queues_is_one(const ao_kept_queue *q, const ao_kept_queue *other)
-{
-	return strcmp(ao_access_place(q->access), ao_access_place(other->access)) == 0;
-}
+bool ao_queues_is_one(const ao_kept_queue *q, const ao_kept_queue *other) { return ao_access_is_one_place(q->access, other->access); }
 
 /** Has the other one the same queue? Where it may be, nothing is taken away. */
 static bool may_be_one(const ao_kept_queue *q, const ao_kept_queue *other)
@@ -87,7 +84,7 @@ static void join_shared(ao_kept_queue *q)
 	q->next_shared = ao_map_get(q->queues->shared, q->name);
 	ao_map_put(q->queues->shared, q->name, q);
 	for (ao_kept_queue *each = q->next_shared; each; each = each->next_shared) {
-		if (each->owner == q->owner || !ao_queues_is_one(q, each))
+		if (each->owner == q->owner || strcmp(ao_access_place(q->access), ao_access_place(each->access)) != 0)
 			continue; /* by another way to the same broker */
 		tell_shared(each, q);
 		tell_shared(q, each);

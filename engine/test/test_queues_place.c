@@ -287,6 +287,31 @@ static void a_queue_that_is_to_stay_is_not_deleted_by_another_name_of_its_place(
 	assert_non_null(find("h", "q"));
 }
 
+/** Two namespaces have an account each, by Secrets of their own; the transport names none. Somebody else has made the queue in one of them. */
+static void a_queue_of_other_credentials_is_not_inherited(void **state)
+{
+	static const struct {
+		const char *theirs, *secret, *host;
+		bool inherits;
+	} rows[] = {{"ns2", "keys", "h", false}, {"ns", "others", "h", false}, {"ns", "keys", "h", true}, {"ns2", "keys", "h#1", true}};
+	bench **b = (bench **)state;
+	for (size_t i = 0; i < AO_LEN(rows); i++) {
+		ao_auto_json cJSON *made = planned(rows[i].host, "q", NULL), *theirs = planned(rows[i].host, "q", NULL);
+		ao_json_set_str(ao_json_object(ao_json_object(made, "secrets"), "key"), "name", "keys");
+		ao_json_set_str(ao_json_object(ao_json_object(theirs, "secrets"), "key"), "name", rows[i].secret);
+		live_on(b, ao_xstrdup("{\"status\":{\"queues\":[{\"name\":\"q\",\"transport\":\"main\",\"owner\":\"Actor\"}]}}"));
+		ao_object a = parent("a");
+		ao_queues_want((*b)->queues, &a, made, AO_BROKER_ENSURE, NULL, NULL, NULL);
+		text = "{\"status\":{\"queues\":[{\"name\":\"q\",\"transport\":\"main\",\"owner\":\"Other\"}]}}";
+		ao_object other = parent("b");
+		other.namespace_ = rows[i].theirs;
+		ao_queues_want((*b)->queues, &other, theirs, AO_BROKER_ENSURE, NULL, NULL, NULL);
+		ao_queues_want((*b)->queues, &a, made, AO_BROKER_DELETE, NULL, NULL, NULL);
+		ao_auto_json cJSON *records = ao_queues_records((*b)->queues, &other);
+		assert_string_equal(ao_json_str(cJSON_GetArrayItem(records, 0), "owner"), rows[i].inherits ? "Actor" : "Other");
+	}
+}
+
 /** How often it was told that something is left, from here on. */
 static int told(int kept_fd, FILE *log)
 {
@@ -331,6 +356,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_place_that_is_not_known_says_nothing_of_others, begin, end),
 	    cmocka_unit_test_setup_teardown(a_status_that_was_pruned_makes_nobody_an_heir, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_stays_for_one_who_has_it_by_another_transport, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_of_other_credentials_is_not_inherited, begin, end),
 	    cmocka_unit_test_setup_teardown(each_place_that_is_left_is_told_of, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_that_is_to_stay_is_not_deleted_by_another_name_of_its_place, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_stays_for_one_who_says_nothing_and_whose_place_has_another_name, begin, end),

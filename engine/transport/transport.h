@@ -101,6 +101,8 @@ int ao_broker_new(ao_loop *loop, const char *type, const cJSON *config, const cJ
  * virtual host; endpoint, region and account.  One that does not say all of it ends with a blank.  The caller frees.
  */
 char *ao_broker_place(const char *type, const cJSON *config);
+/** Does it say all of it? */
+bool ao_broker_is_whole_place(const char *place);
 /** May that be one place? Yes also where one of them does not say all, and the other one says the rest of it. */
 bool ao_broker_may_be_one_place(const char *place, const char *other);
 /** A few digits that tell places apart, for what outlives us. The caller frees. @return NULL: the configuration makes no sense */
