@@ -414,6 +414,8 @@ void ao_queues_keep(ao_queues *queues, const char *uid, const cJSON *planned)
 			continue;
 		}
 		*at = q->next;
+		if (planned)
+			ao_queues_tell_unread(q);
 		free_queue(q);
 	}
 }

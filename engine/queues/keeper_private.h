@@ -121,6 +121,8 @@ void ao_queues_recall_one(ao_kept_queue *q);
 bool ao_queues_saw(ao_kept_queue *q, const ao_broker_answer *answer);
 /** The queue is gone, or is not wanted any more: the parent's status need not remember it. */
 void ao_queues_unrecord(ao_kept_queue *q);
+/** A plan does not have the queue any more. It stays, and says so if it is ours. */
+void ao_queues_tell_unread(const ao_kept_queue *q);
 /** Another parent goes that has the same queue: from now on the queue is this parent's. It is not where that only may be. */
 void ao_queues_inherit(ao_kept_queue *q, const ao_kept_queue *from);
 

@@ -322,7 +322,7 @@ static int told(int kept_fd, FILE *log)
 	close(kept_fd);
 	rewind(log);
 	while (fgets(line, sizeof(line), log))
-		count += strstr(line, "is left where") != NULL;
+		count += strstr(line, "is left ") != NULL;
 	fclose(log);
 	return count;
 }
@@ -346,6 +346,27 @@ static void each_place_that_is_left_is_told_of(void **state)
 	}
 }
 
+/** A parent reads a queue by another name now, or another transport, and its plan says nothing of the old one. */
+static void a_queue_that_falls_out_of_the_plan_is_told_of(void **state)
+{
+	bench *b = *state;
+	ao_auto_json cJSON *plan = cJSON_CreateArray();
+	cJSON_AddItemToArray(plan, planned("h", "new", NULL));
+	put("h", "theirs", 7);
+	read_it(b, "a", "h", "q");
+	read_it(b, "a", "h", "theirs");
+	pass_time(b, 20);
+	FILE *log = tmpfile();
+	int kept = dup(STDERR_FILENO);
+	dup2(fileno(log), STDERR_FILENO);
+	read_it(b, "a", "h", "new");
+	ao_queues_keep(b->queues, "a", plan);
+	ao_queues_keep(b->queues, "a", plan);
+	ao_queues_keep(b->queues, "a", NULL);
+	assert_int_equal(told(kept, log), 1);
+	assert_non_null(find("h", "q"));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -357,6 +378,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_status_that_was_pruned_makes_nobody_an_heir, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_stays_for_one_who_has_it_by_another_transport, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_of_other_credentials_is_not_inherited, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_that_falls_out_of_the_plan_is_told_of, begin, end),
 	    cmocka_unit_test_setup_teardown(each_place_that_is_left_is_told_of, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_that_is_to_stay_is_not_deleted_by_another_name_of_its_place, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_stays_for_one_who_says_nothing_and_whose_place_has_another_name, begin, end),
