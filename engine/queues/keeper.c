@@ -42,7 +42,7 @@ bool ao_queues_is_one(const ao_kept_queue *q, const ao_kept_queue *other) { retu
 /** Has the other one the same queue? Where it may be, nothing is taken away. */
 static bool may_be_one(const ao_kept_queue *q, const ao_kept_queue *other)
 {
-	return q != other && ao_broker_may_be_one_place(ao_access_place(q->access), ao_access_place(other->access));
+	return q != other && ao_access_may_be_one_place(q->access, other->access);
 }
 
 ao_kept_queue *ao_queues_sharer(const ao_kept_queue *q)

@@ -3,7 +3,7 @@
  * test_queues_bench.h -- a keeper between parents and brokers that a test plays.
  *
  * The brokers are two tables of queues in this file, one for each `host`, of which "h#1" is another name of "h", as of a cloud account that is
- * named or not; a test holds back what it wants to come late.  What brokers do
+ * named or not, or for each `account`, which such a broker tells of itself; a test holds back what it wants to come late.  What brokers do
  * with such calls is tested with real ones (test_transport_conformance.h).
  */
 #include "queues/keeper.h"
@@ -42,6 +42,7 @@ typedef struct fake_call {
 typedef struct fake_broker {
 	ao_broker base;
 	char host[16];
+	bool tells; /* that this is its account */
 } fake_broker;
 
 static queue queues_there[16];
@@ -80,8 +81,17 @@ static inline int fake_make(ao_loop *loop, const cJSON *config, const cJSON *sec
 	fake_broker *b = ao_xcalloc(1, sizeof(*b));
 	b->base.type = &ao_rabbitmq_type;
 	snprintf(b->host, sizeof(b->host), "%.*s", (int)strcspn(ao_json_str(config, "host"), "#"), ao_json_str(config, "host"));
+	b->tells = ao_json_str(config, "account");
+	if (b->tells)
+		snprintf(b->host, sizeof(b->host), "%s", ao_json_str(config, "account"));
 	*ret = &b->base;
 	return 0;
+}
+
+static inline const char *fake_account(const ao_broker *broker)
+{
+	const fake_broker *b = (const fake_broker *)(const void *)broker;
+	return b->tells ? b->host : NULL;
 }
 
 static inline void fake_free(ao_broker *broker) { free(broker); }
@@ -124,8 +134,8 @@ static inline char *fake_place(const cJSON *config)
 	return strcmp(host, "?") == 0 ? NULL : ao_xasprintf("%.*s %s", (int)len, host, host[len] ? host + len + 1 : "");
 }
 
-const ao_broker_type ao_rabbitmq_type = {"rabbitmq", fake_make, fake_free, fake_send, fake_cancel, fake_stats, fake_place};
-const ao_broker_type ao_sqs_type = {"sqs", fake_make, fake_free, fake_send, fake_cancel, fake_stats, fake_place};
+const ao_broker_type ao_rabbitmq_type = {"rabbitmq", fake_make, fake_free, fake_send, fake_cancel, fake_stats, fake_place, fake_account};
+const ao_broker_type ao_sqs_type = {"sqs", fake_make, fake_free, fake_send, fake_cancel, fake_stats, fake_place, fake_account};
 
 static inline ao_broker_answer carry_out(const fake_call *c)
 {

@@ -312,6 +312,39 @@ static void a_queue_of_other_credentials_is_not_inherited(void **state)
 	}
 }
 
+/** One account is named and the other one is not, and both tell which they are. A parent is to read a queue by another name. */
+static void a_queue_is_emptied_beside_its_namesake_in_another_account(void **state)
+{
+	bench *b = *state;
+	for (int same = 0; same < 2; same++) {
+		const char *theirs = same ? "mine" : "yours";
+		ao_object object = parent("a"), other = parent("b");
+		ao_auto_json cJSON *old = planned("h", "old", NULL), *next = planned("h", "next", NULL),
+				   *left = planned("h", "old", "next"), *read = planned("h#1", "old", NULL);
+		for (cJSON **each = (cJSON *[]){old, next, left, NULL}; *each; each++)
+			ao_json_set_str(ao_json_at(*each, "config"), "account", "mine");
+		ao_json_set_str(ao_json_at(read, "config"), "account", theirs);
+		put(theirs, "old", 0);
+		ao_queues_want(b->queues, &object, old, AO_BROKER_ENSURE, NULL, NULL, NULL);
+		ao_queues_want(b->queues, &other, read, AO_BROKER_ENSURE, NULL, NULL, NULL);
+		pass_time(b, 20);
+		put(theirs, "old", 7);
+		put("mine", "old", 5);
+		ao_queues_leave(b->queues, &object, left);
+		ao_queues_want(b->queues, &object, next, AO_BROKER_ENSURE, NULL, NULL, NULL);
+		pass_time(b, 20);
+		ao_queues_moved(b->queues, "a");
+		pass_time(b, 300);
+		assert_int_equal(find("mine", "next")->messages, same ? 0 : 5);
+		assert_int_equal(find(theirs, "old")->messages, same ? 5 : 7);
+		assert_int_equal(find("mine", "old") != NULL, same);
+		ao_queues_forget(b->queues, "a");
+		ao_queues_forget(b->queues, "b");
+		memset(queues_there, 0, sizeof(queues_there));
+	}
+	assert_int_equal(lost, 0);
+}
+
 /** How often it was told that something is left, from here on. */
 static int told(int kept_fd, FILE *log)
 {
@@ -379,6 +412,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_queue_stays_for_one_who_has_it_by_another_transport, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_of_other_credentials_is_not_inherited, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_that_falls_out_of_the_plan_is_told_of, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_is_emptied_beside_its_namesake_in_another_account, begin, end),
 	    cmocka_unit_test_setup_teardown(each_place_that_is_left_is_told_of, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_that_is_to_stay_is_not_deleted_by_another_name_of_its_place, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_stays_for_one_who_says_nothing_and_whose_place_has_another_name, begin, end),

@@ -47,6 +47,8 @@ bool ao_broker_may_be_one_place(const char *place, const char *other)
 	return strncmp(place, other, least) == 0 && (len == other_len || open);
 }
 
+const char *ao_broker_account(const ao_broker *broker) { return broker->type->account ? broker->type->account(broker) : NULL; }
+
 static char *digest_of(const char *place, size_t len)
 {
 	char digest[AO_SHA256_HEX];

@@ -105,6 +105,8 @@ char *ao_broker_place(const char *type, const cJSON *config);
 bool ao_broker_is_whole_place(const char *place);
 /** May that be one place? Yes also where one of them does not say all, and the other one says the rest of it. */
 bool ao_broker_may_be_one_place(const char *place, const char *other);
+/** Whose queues the broker says that it shows us; borrowed. @return NULL: it has not said so yet, or has but one account */
+const char *ao_broker_account(const ao_broker *broker);
 /** A few digits that tell places apart, for what outlives us. The caller frees. @return NULL: the configuration makes no sense */
 char *ao_broker_place_digest(const char *type, const cJSON *config);
 /** As ao_broker_may_be_one_place(), for another one of which only the digest is known: what says not all may be any of them. */

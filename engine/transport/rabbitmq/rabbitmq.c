@@ -177,4 +177,4 @@ static ao_broker_stats get_stats(const ao_broker *broker)
 	return r->stats;
 }
 
-const ao_broker_type ao_rabbitmq_type = {"rabbitmq", make, destroy, send_call, cancel_call, get_stats, ao_rabbit_config_place};
+const ao_broker_type ao_rabbitmq_type = {"rabbitmq", make, destroy, send_call, cancel_call, get_stats, ao_rabbit_config_place, NULL};
