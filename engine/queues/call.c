@@ -215,8 +215,9 @@ static void on_looked(void *arg, const ao_broker_answer *answer)
 		/* asked too often: no news */
 	} else if (answer->error) {
 		failed(q, answer);
-	} else if (!answer->exists) {
-		ao_warn(AO_CORE, q->owner->key, "queue %s is not there any more", q->name);
+	} else if (!answer->exists || (answer->dead_missing && !cJSON_IsFalse(ao_json_at(q->want, "create")))) {
+		const char *name = answer->exists ? ao_json_str(q->want, "deadLetter", "name") : q->name;
+		ao_warn(AO_CORE, q->owner->key, "queue %s is not there any more", name);
 		ao_queues_ask(q);
 	} else if (take_counts(q, answer)) {
 		tell(q, true, false);

@@ -51,6 +51,7 @@ static int64_t lost;            /* messages that went with a queue */
 static int held_verb;           /* calls with it are not carried out; -1: all are */
 static const char *text;        /* of all parents */
 static unsigned turned, behind; /* ENSURE calls that take bindings from another queue, or leave them to it */
+static bool dead_gone;          /* what INSPECT says of dead letter queues */
 static unsigned asked[AO_BROKER_PEEK + 1];
 
 static inline queue *find(const char *host, const char *name)
@@ -143,6 +144,7 @@ static inline ao_broker_answer carry_out(const fake_call *c)
 	ao_broker_answer answer = {.reason = "", .message = "", .messages = -1, .in_flight = -1};
 	queue *q = find(host, name), *to = c->to ? find(host, c->to) : NULL;
 	answer.exists = q != NULL;
+	answer.dead_missing = q && dead_gone && c->with.verb == AO_BROKER_INSPECT;
 	const cJSON *instead = c->with.verb == AO_BROKER_ENSURE ? ao_json_at(c->queue, "instead") : NULL;
 	turned += cJSON_IsTrue(ao_json_at(instead, "turned"));
 	behind = instead && !cJSON_IsTrue(ao_json_at(instead, "turned"));
@@ -212,6 +214,7 @@ static inline int begin(void **state)
 	memset(queues_there, 0, sizeof(queues_there));
 	memset(asked, 0, sizeof(asked));
 	lost = turned = behind = 0;
+	dead_gone = false;
 	held_verb = -1;
 	text = "{}";
 	b->loop = ao_loop_new();

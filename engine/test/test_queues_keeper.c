@@ -1,6 +1,8 @@
 /* What the keeper asks of brokers when plans change while a queue is emptied into another. */
 #include "test_queues_bench.h"
 
+#include "queues/keeper_private.h"
+
 static void a_queue_is_emptied_and_goes(void **state)
 {
 	bench *b = *state;
@@ -262,6 +264,25 @@ static void the_queue_that_is_read_comes_first(void **state)
 	assert_string_equal(ao_json_str(cJSON_GetArrayItem(facts, 0), "name"), "new");
 }
 
+/** RabbitMQ drops what dies while there is none. Where nothing is to be made, that is so. */
+static void a_dead_letter_queue_that_is_gone_is_made_again(void **state)
+{
+	bench *b = *state;
+	ao_object object = parent("a");
+	ao_auto_json cJSON *q = planned("h", "q", NULL);
+	ao_json_set_str(ao_json_object(ao_json_at(q, "want"), "deadLetter"), "name", "q-dlq");
+	dead_gone = true;
+	for (int create = 1; create >= 0; create--) {
+		ao_json_set(ao_json_at(q, "want"), "create", cJSON_CreateBool(create));
+		ao_queues_want(b->queues, &object, q, AO_BROKER_ENSURE, NULL, NULL, NULL);
+		pass_time(b, 20);
+		asked[AO_BROKER_ENSURE] = 0;
+		ao_queues_look(b->queues->first);
+		pass_time(b, 20);
+		assert_int_equal(asked[AO_BROKER_ENSURE], create);
+	}
+}
+
 /** Who has one queue and no other pays for none of this. */
 static void passes_cost_no_calls(void **state)
 {
@@ -291,6 +312,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(records_that_say_nothing_do_no_harm, begin, end),
 	    cmocka_unit_test_setup_teardown(what_a_parent_without_a_plan_reads_is_left_alone, begin, end),
 	    cmocka_unit_test_setup_teardown(the_queue_that_is_read_comes_first, begin, end),
+	    cmocka_unit_test_setup_teardown(a_dead_letter_queue_that_is_gone_is_made_again, begin, end),
 	    cmocka_unit_test_setup_teardown(passes_cost_no_calls, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

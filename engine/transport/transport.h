@@ -58,6 +58,7 @@ typedef struct ao_broker_answer {
 	int64_t in_flight;   /* delivered and not acknowledged; -1: not known */
 	bool dead_known;     /* ENSURE, INSPECT: `dead` messages wait in a dead letter queue that the broker counts at no price */
 	int64_t dead;
+	bool dead_missing; /* INSPECT: the queue is there, and its dead letter queue is not. Not every type looks */
 	uint64_t retry_ms; /* when it makes sense to ask again; 0: after the caller's own back-off */
 	const char *kept;  /* DELETE: which queue stays because it differs from what is wanted, in what, with how much; NULL: none does */
 	uint64_t moved;    /* MOVE: are in `to` now; known of a call that failed, too */

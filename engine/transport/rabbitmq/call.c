@@ -370,8 +370,10 @@ static bool absent(ao_rabbit_call *call)
 {
 	if (call->verb == AO_BROKER_DELETE || call->step == AO_RABBIT_WEIGH)
 		return after_removal(call);
-	if (call->subject == &call->queue->dead) /* only INSPECT has come so far */
+	if (call->subject == &call->queue->dead) { /* only INSPECT has come so far */
+		call->dead_missing = true;
 		return true;
+	}
 	call->missing = true;
 	call->exists = false;
 	call->messages = -1;

@@ -45,6 +45,7 @@ static void deliver(rabbit *r, ao_rabbit_call *call)
 				   .in_flight = call->in_flight,
 				   .dead_known = call->dead >= 0,
 				   .dead = call->dead,
+				   .dead_missing = call->dead_missing,
 				   .retry_ms = call->retry_ms};
 	if (call->move)
 		ao_rabbit_move_tell(call->move, &answer);
