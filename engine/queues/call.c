@@ -53,13 +53,20 @@ static void tell(ao_kept_queue *q, bool news, bool work)
 		q->queues->with.on_change(q->queues->with.arg, q->owner->key, work);
 }
 
+static void try_again(ao_kept_queue *q, uint64_t delay_ms);
+
+/** Others may have got a queue since its deletion failed. The parent that waits for that is told; they may go before it. */
 static void on_retry(void *arg)
 {
 	ao_kept_queue *q = arg;
-	if (q->leaving && q->drain)
+	if (q->leaving && q->drain) {
 		ao_queues_drain(q);
-	else if (!q->call)
+	} else if (!q->call && ao_queues_spare(q)) {
+		try_again(q, MAX_RETRY_MS);
+		q->queues->with.on_change(q->queues->with.arg, q->owner->key, true);
+	} else if (!q->call) {
 		ao_queues_ask(q);
+	}
 }
 
 static void try_again(ao_kept_queue *q, uint64_t delay_ms)

@@ -287,7 +287,7 @@ static bool failed_just_now(const ao_kept_queue *q)
 /** A queue that was to go stays for a parent that has no plan now. */
 static bool is_claimed(ao_kept_queue *q)
 {
-	const ao_queue_owner *claimant = q->verb == AO_BROKER_DELETE ? ao_queues_claimant(q) : NULL;
+	const ao_queue_owner *claimant = q->verb == AO_BROKER_DELETE && q->good != q->digest ? ao_queues_claimant(q) : NULL;
 	if (!claimant)
 		return false;
 	ao_queues_stop(q);
@@ -296,25 +296,27 @@ static bool is_claimed(ao_kept_queue *q)
 	return true;
 }
 
-static ao_queues_state state_of(ao_kept_queue *q, void (*fn)(void *arg), void *arg)
+bool ao_queues_spare(ao_kept_queue *q)
 {
 	ao_kept_queue *other = q->verb == AO_BROKER_DELETE ? needed_by(q) : NULL;
-	if (other) {
-		ao_queues_stop(q);
-		bool one = ao_queues_is_one(q, other);
-		if (!q->kept && (other->owner != q->owner || !one))
-			ao_queues_kept(q, false,
-				       ao_xasprintf("queue %s stays at its broker: %s %s it, too", q->name, other->owner->key,
-						    one ? "has" : "may have"));
-		if (ao_whose_may_delete(&q->whose))
-			ao_queues_inherit(other, q);
-		if (q->leaving && one)
-			ao_queues_unrecord(q);
-		return AO_QUEUES_DONE;
-	}
-	if (q->good == q->digest)
-		return AO_QUEUES_DONE;
-	if (is_claimed(q))
+	if (!other)
+		return is_claimed(q);
+	ao_queues_stop(q);
+	bool one = ao_queues_is_one(q, other);
+	if (!q->kept && (other->owner != q->owner || !one))
+		ao_queues_kept(
+		    q, false,
+		    ao_xasprintf("queue %s stays at its broker: %s %s it, too", q->name, other->owner->key, one ? "has" : "may have"));
+	if (ao_whose_may_delete(&q->whose))
+		ao_queues_inherit(other, q);
+	if (q->leaving && one)
+		ao_queues_unrecord(q);
+	return true;
+}
+
+static ao_queues_state state_of(ao_kept_queue *q, void (*fn)(void *arg), void *arg)
+{
+	if (ao_queues_spare(q) || q->good == q->digest)
 		return AO_QUEUES_DONE;
 	if (!q->call && failed_just_now(q))
 		return AO_QUEUES_FAILED;

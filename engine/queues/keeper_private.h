@@ -95,6 +95,9 @@ ao_kept_queue *ao_queues_drainer(const ao_kept_queue *q, bool waiting);
 /** Nobody waits for it any more. @return the waiter, to be called with waiter_arg; NULL: nobody waited */
 void (*ao_queues_leave_waiter(ao_kept_queue *q))(void *arg);
 
+/** Does somebody else need what a deletion would take away? Then it stays, and that is told. */
+bool ao_queues_spare(ao_kept_queue *q);
+
 void ao_queues_event(const ao_kept_queue *q, bool warning, const char *reason, const char *note);
 
 /* call.c */

@@ -97,6 +97,36 @@ static void one_that_goes_takes_no_queue_that_another_empties(void **state)
 	assert_null(find("h", "old"));
 }
 
+/** The deletion was refused once and is tried again, while another parent has begun to read the queue. */
+static void a_queue_that_another_has_got_meanwhile_is_not_deleted(void **state)
+{
+	bench *b = *state;
+	for (int leaves = 0; leaves < 2; leaves++) {
+		ao_object object = parent("a");
+		ao_auto_json cJSON *q = planned("h", "q", NULL);
+		read_it(b, "a", "h", "q");
+		pass_time(b, 20);
+		put("h", "q", 1);
+		ao_json_set_str(q, "deletion", "DeleteIfEmpty");
+		if (leaves)
+			ao_queues_leave(b->queues, &object, q);
+		else
+			ao_queues_want(b->queues, &object, q, AO_BROKER_DELETE, NULL, NULL, NULL);
+		ao_queues_moved(b->queues, "a");
+		pass_time(b, 20);
+		read_it(b, "b", "h", "q");
+		pass_time(b, 20);
+		put("h", "q", 0);
+		pass_time(b, 2500);
+		assert_non_null(find("h", "q"));
+		ao_queues_forget(b->queues, "a");
+		delete_it(b, "b", "h", "q"); /* it is this one's now */
+		pass_time(b, 20);
+		assert_null(find("h", "q"));
+		ao_queues_forget(b->queues, "b");
+	}
+}
+
 static void one_that_two_empty_waits_for_the_pods_of_both(void **state)
 {
 	bench *b = *state;
@@ -303,6 +333,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_queue_that_is_wanted_back_is_made_again, begin, end),
 	    cmocka_unit_test_setup_teardown(another_broker_is_looked_at_anew, begin, end),
 	    cmocka_unit_test_setup_teardown(one_that_goes_takes_no_queue_that_another_empties, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_that_another_has_got_meanwhile_is_not_deleted, begin, end),
 	    cmocka_unit_test_setup_teardown(one_that_two_empty_waits_for_the_pods_of_both, begin, end),
 	    cmocka_unit_test_setup_teardown(senders_are_turned_when_pods_are_replaced, begin, end),
 	    cmocka_unit_test_setup_teardown(senders_of_another_are_not_turned, begin, end),
