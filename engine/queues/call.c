@@ -61,6 +61,9 @@ static void on_retry(void *arg)
 	ao_kept_queue *q = arg;
 	if (q->leaving && q->drain) {
 		ao_queues_drain(q);
+	} else if (q->leaving && q->asked != AO_BROKER_DELETE) { /* that failed before it was left: now it waits for ao_queues_moved() */
+		q->failures = 0;
+		q->queues->with.on_change(q->queues->with.arg, q->owner->key, false);
 	} else if (!q->call && ao_queues_spare(q)) {
 		try_again(q, MAX_RETRY_MS);
 		q->queues->with.on_change(q->queues->with.arg, q->owner->key, true);

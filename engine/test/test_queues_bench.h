@@ -51,6 +51,7 @@ static int64_t lost;            /* messages that went with a queue */
 static int held_verb;           /* calls with it are not carried out; -1: all are */
 static const char *text;        /* of all parents */
 static unsigned turned, behind; /* ENSURE calls that take bindings from another queue, or leave them to it */
+static int refused_verb;        /* calls with it fail; -1: none does */
 static bool dead_gone;          /* what INSPECT says of dead letter queues */
 static unsigned asked[AO_BROKER_PEEK + 1];
 
@@ -148,7 +149,10 @@ static inline ao_broker_answer carry_out(const fake_call *c)
 	const cJSON *instead = c->with.verb == AO_BROKER_ENSURE ? ao_json_at(c->queue, "instead") : NULL;
 	turned += cJSON_IsTrue(ao_json_at(instead, "turned"));
 	behind = instead && !cJSON_IsTrue(ao_json_at(instead, "turned"));
-	if (c->with.verb == AO_BROKER_ENSURE && !q) {
+	if ((int)c->with.verb == refused_verb) {
+		answer.error = -EIO;
+		answer.reason = "BrokerUnreachable";
+	} else if (c->with.verb == AO_BROKER_ENSURE && !q) {
 		q = put(host, name, 0);
 		answer.exists = answer.created = true;
 	} else if (c->with.verb == AO_BROKER_MOVE && (!q || !to)) {
@@ -215,7 +219,7 @@ static inline int begin(void **state)
 	memset(asked, 0, sizeof(asked));
 	lost = turned = behind = 0;
 	dead_gone = false;
-	held_verb = -1;
+	held_verb = refused_verb = -1;
 	text = "{}";
 	b->loop = ao_loop_new();
 	assert_int_equal(ao_kube_new(b->loop, &nowhere, "test", &b->kube, NULL), 0);
@@ -249,6 +253,15 @@ static inline void pass_time(bench *b, uint64_t ms)
 	static const bool never;
 	for (uint64_t until = ao_mono_ms() + ms; ao_mono_ms() < until; serve())
 		ao_loop_run_until(b->loop, &never, 2);
+}
+
+/** Lets time pass until there were so many calls since the test began. */
+static inline void await_asked(bench *b, ao_broker_verb verb, unsigned count)
+{
+	for (int i = 0; i < 2000 && asked[verb] < count; i++)
+		pass_time(b, 2);
+	pass_time(b, 20);
+	assert_int_equal(asked[verb], count);
 }
 
 static inline void wait_for_call(bench *b, ao_broker_verb verb)
