@@ -353,7 +353,8 @@ static void delete_if_as_wanted(ao_sqs_task *task)
 static void compare(ao_sqs_task *task)
 {
 	find_changes(task);
-	ao_sqs_spare_old_messages(task->with.wanted, task->attributes, &task->changes);
+	if (held_by(task) || !task->with.wanted->create)
+		ao_sqs_spare_old_messages(task->with.wanted, task->attributes, &task->changes);
 	if (!task->changes) {
 		look_at_tags(task);
 	} else if (task->with.wanted->create) {
