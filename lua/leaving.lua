@@ -89,6 +89,8 @@ function leaving.add(queues, others, records, names, deleting)
           empty_into(target, queue, lasting, record)
         elseif not deleting then
           queue.leaving = true
+        else
+          queue.lasting = lasting or nil
         end
         if queue.leaving then spare_dead_letters(queue) end
         if queue.leaving and queue.deletion == 'Delete' then queue.deletion = 'DeleteIfEmpty' end

@@ -259,6 +259,32 @@ void ao_access_put(ao_access *a)
 
 const char *ao_access_id(const ao_access *a) { return a->id; }
 const char *ao_access_place(const ao_access *a) { return a->place; }
+
+/** Whose queues they show, as both have said. @return whether that is known */
+static bool compare_accounts(const ao_access *a, const ao_access *other, bool *ret_same)
+{
+	const char *ours = a->server ? ao_broker_account(a->server->broker) : NULL,
+		   *theirs = other->server ? ao_broker_account(other->server->broker) : NULL;
+	*ret_same = ours && theirs && strcmp(ours, theirs) == 0;
+	return ours && theirs;
+}
+
+bool ao_access_may_be_one_place(const ao_access *a, const ao_access *other)
+{
+	bool same;
+	return ao_broker_may_be_one_place(a->place, other->place) && (!compare_accounts(a, other, &same) || same);
+}
+
+bool ao_access_is_one_place(const ao_access *a, const ao_access *other)
+{
+	bool same;
+	if (compare_accounts(a, other, &same))
+		return same && ao_broker_may_be_one_place(a->place, other->place);
+	bool whole = ao_broker_is_whole_place(a->place), operators = !a->secrets && !other->secrets;
+	bool alike = strcmp(a->namespace_, other->namespace_) == 0 && ao_json_equal(a->secrets, other->secrets);
+	return strcmp(a->place, other->place) == 0 && (whole || operators || alike || (a->server && a->server == other->server));
+}
+
 const char *ao_access_place_digest(const ao_access *a) { return a->place_digest; }
 const char *ao_access_transport(const ao_access *a) { return a->transport; }
 

@@ -34,6 +34,10 @@ ao_access *ao_access_get(ao_brokers *brokers, const char *namespace_, const cJSO
 void ao_access_put(ao_access *access); /* its calls must have ended; NULL is fine */
 /** Tells two accesses apart. */
 const char *ao_access_id(const ao_access *access);
+/** As ao_broker_may_be_one_place(), unless their brokers have told whose queues they show. */
+bool ao_access_may_be_one_place(const ao_access *access, const ao_access *other);
+/** Do both lead to one place for sure?  A configuration that does not say all of it leads where its credentials do. */
+bool ao_access_is_one_place(const ao_access *access, const ao_access *other);
 /** Tells two brokers apart, whoever asks them and by whatever name in the configuration. */
 const char *ao_access_place(const ao_access *access);
 /** The same for what outlives us: ao_broker_place_digest(). */

@@ -53,13 +53,23 @@ static void tell(ao_kept_queue *q, bool news, bool work)
 		q->queues->with.on_change(q->queues->with.arg, q->owner->key, work);
 }
 
+static void try_again(ao_kept_queue *q, uint64_t delay_ms);
+
+/** Others may have got a queue since its deletion failed. The parent that waits for that is told; they may go before it. */
 static void on_retry(void *arg)
 {
 	ao_kept_queue *q = arg;
-	if (q->leaving && q->drain)
+	if (q->leaving && q->drain) {
 		ao_queues_drain(q);
-	else if (!q->call)
+	} else if (q->leaving && q->asked != AO_BROKER_DELETE) { /* that failed before it was left: now it waits for ao_queues_moved() */
+		q->failures = 0;
+		q->queues->with.on_change(q->queues->with.arg, q->owner->key, false);
+	} else if (!q->call && ao_queues_spare(q)) {
+		try_again(q, MAX_RETRY_MS);
+		q->queues->with.on_change(q->queues->with.arg, q->owner->key, true);
+	} else if (!q->call) {
 		ao_queues_ask(q);
+	}
 }
 
 static void try_again(ao_kept_queue *q, uint64_t delay_ms)
@@ -215,8 +225,9 @@ static void on_looked(void *arg, const ao_broker_answer *answer)
 		/* asked too often: no news */
 	} else if (answer->error) {
 		failed(q, answer);
-	} else if (!answer->exists) {
-		ao_warn(AO_CORE, q->owner->key, "queue %s is not there any more", q->name);
+	} else if (!answer->exists || (answer->dead_missing && !cJSON_IsFalse(ao_json_at(q->want, "create")))) {
+		const char *name = answer->exists ? ao_json_str(q->want, "deadLetter", "name") : q->name;
+		ao_warn(AO_CORE, q->owner->key, "queue %s is not there any more", name);
 		ao_queues_ask(q);
 	} else if (take_counts(q, answer)) {
 		tell(q, true, false);

@@ -112,11 +112,12 @@ bool ao_queues_is_anothers(const ao_queue_owner *owner, const char *name)
 static ao_drain_facts facts_of(const ao_kept_queue *q)
 {
 	const ao_queue_drain *d = q->drain;
-	const ao_kept_queue *target = target_of(q);
+	const ao_kept_queue *target = target_of(q), *sharer = ao_queues_sharer(q);
 	return (ao_drain_facts){.replaced = d->replaced && !ao_queues_drainer(q, true) && !ao_queues_claimant(q),
 				.turned = target && target->good && target->good == target->digest && !is_behind(target),
 				.ours = ao_whose_may_delete(&q->whose),
-				.shared = ao_queues_sharer(q) != NULL,
+				/* brokers may tell that they are two, and until then there is nothing to do but to wait for pods */
+				.shared = sharer && (d->replaced || ao_queues_is_one(q, sharer)),
 				.retained = d->retained,
 				.lasting = d->lasting};
 }

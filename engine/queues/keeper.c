@@ -37,15 +37,12 @@ static void leave_shared(ao_kept_queue *q)
 	q->next_shared = NULL;
 }
 
-bool ao_queues_is_one(const ao_kept_queue *q, const ao_kept_queue *other)
-{
-	return strcmp(ao_access_place(q->access), ao_access_place(other->access)) == 0;
-}
+bool ao_queues_is_one(const ao_kept_queue *q, const ao_kept_queue *other) { return ao_access_is_one_place(q->access, other->access); }
 
 /** Has the other one the same queue? Where it may be, nothing is taken away. */
 static bool may_be_one(const ao_kept_queue *q, const ao_kept_queue *other)
 {
-	return q != other && ao_broker_may_be_one_place(ao_access_place(q->access), ao_access_place(other->access));
+	return q != other && ao_access_may_be_one_place(q->access, other->access);
 }
 
 ao_kept_queue *ao_queues_sharer(const ao_kept_queue *q)
@@ -87,7 +84,7 @@ static void join_shared(ao_kept_queue *q)
 	q->next_shared = ao_map_get(q->queues->shared, q->name);
 	ao_map_put(q->queues->shared, q->name, q);
 	for (ao_kept_queue *each = q->next_shared; each; each = each->next_shared) {
-		if (each->owner == q->owner || !ao_queues_is_one(q, each))
+		if (each->owner == q->owner || strcmp(ao_access_place(q->access), ao_access_place(each->access)) != 0)
 			continue; /* by another way to the same broker */
 		tell_shared(each, q);
 		tell_shared(q, each);
@@ -222,7 +219,7 @@ static ao_kept_queue *upsert(ao_queues *queues, const ao_object *parent, const c
 		q = add_queue(queues, owner, name ? name : "");
 		q->access = access;
 		ao_queues_recall_one(q);
-		if (ao_json_at(queue, "into")) /* who kept no records knew no other names either */
+		if (ao_json_at(queue, "into") || ao_json_at(queue, "lasting")) /* who kept no records knew no other names either */
 			q->whose.heir = false;
 		join_shared(q);
 	} else if (q->access == access) {
@@ -290,7 +287,7 @@ static bool failed_just_now(const ao_kept_queue *q)
 /** A queue that was to go stays for a parent that has no plan now. */
 static bool is_claimed(ao_kept_queue *q)
 {
-	const ao_queue_owner *claimant = q->verb == AO_BROKER_DELETE ? ao_queues_claimant(q) : NULL;
+	const ao_queue_owner *claimant = q->verb == AO_BROKER_DELETE && q->good != q->digest ? ao_queues_claimant(q) : NULL;
 	if (!claimant)
 		return false;
 	ao_queues_stop(q);
@@ -299,25 +296,27 @@ static bool is_claimed(ao_kept_queue *q)
 	return true;
 }
 
-static ao_queues_state state_of(ao_kept_queue *q, void (*fn)(void *arg), void *arg)
+bool ao_queues_spare(ao_kept_queue *q)
 {
 	ao_kept_queue *other = q->verb == AO_BROKER_DELETE ? needed_by(q) : NULL;
-	if (other) {
-		ao_queues_stop(q);
-		bool one = ao_queues_is_one(q, other);
-		if (!q->kept && (other->owner != q->owner || !one))
-			ao_queues_kept(q, false,
-				       ao_xasprintf("queue %s stays at its broker: %s %s it, too", q->name, other->owner->key,
-						    one ? "has" : "may have"));
-		if (ao_whose_may_delete(&q->whose))
-			ao_queues_inherit(other, q);
-		if (q->leaving && one)
-			ao_queues_unrecord(q);
-		return AO_QUEUES_DONE;
-	}
-	if (q->good == q->digest)
-		return AO_QUEUES_DONE;
-	if (is_claimed(q))
+	if (!other)
+		return is_claimed(q);
+	ao_queues_stop(q);
+	bool one = ao_queues_is_one(q, other);
+	if (!q->kept && (other->owner != q->owner || !one))
+		ao_queues_kept(
+		    q, false,
+		    ao_xasprintf("queue %s stays at its broker: %s %s it, too", q->name, other->owner->key, one ? "has" : "may have"));
+	if (ao_whose_may_delete(&q->whose))
+		ao_queues_inherit(other, q);
+	if (q->leaving && one)
+		ao_queues_unrecord(q);
+	return true;
+}
+
+static ao_queues_state state_of(ao_kept_queue *q, void (*fn)(void *arg), void *arg)
+{
+	if (ao_queues_spare(q) || q->good == q->digest)
 		return AO_QUEUES_DONE;
 	if (!q->call && failed_just_now(q))
 		return AO_QUEUES_FAILED;
@@ -417,6 +416,8 @@ void ao_queues_keep(ao_queues *queues, const char *uid, const cJSON *planned)
 			continue;
 		}
 		*at = q->next;
+		if (planned)
+			ao_queues_tell_unread(q);
 		free_queue(q);
 	}
 }

@@ -59,7 +59,8 @@ ao_queues_state ao_queues_want(ao_queues *queues, const ao_object *parent, const
 /**
  * Wants a queue gone that the parent has left; its plan marks the queue with `leaving`.  No broker is asked before ao_queues_moved().  With
  * `into`, the name of another queue of the plan, its messages are moved there first (drain.h).  Otherwise a queue that is not empty is looked
- * at again and again until it is.  A queue with `into` that is not leaving but `lasting` is wanted made, and is emptied for good.
+ * at again and again until it is.  A queue with `into` that is not leaving but `lasting` is wanted made, and is emptied for good;
+ * one that is only `lasting` goes with its parent.
  */
 void ao_queues_leave(ao_queues *queues, const ao_object *parent, const cJSON *queue);
 /** A parent goes, and this queue stays: nor does it go by another transport of the parent's, which may lead there. No broker is asked. */

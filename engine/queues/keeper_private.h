@@ -95,6 +95,9 @@ ao_kept_queue *ao_queues_drainer(const ao_kept_queue *q, bool waiting);
 /** Nobody waits for it any more. @return the waiter, to be called with waiter_arg; NULL: nobody waited */
 void (*ao_queues_leave_waiter(ao_kept_queue *q))(void *arg);
 
+/** Does somebody else need what a deletion would take away? Then it stays, and that is told. */
+bool ao_queues_spare(ao_kept_queue *q);
+
 void ao_queues_event(const ao_kept_queue *q, bool warning, const char *reason, const char *note);
 
 /* call.c */
@@ -121,6 +124,8 @@ void ao_queues_recall_one(ao_kept_queue *q);
 bool ao_queues_saw(ao_kept_queue *q, const ao_broker_answer *answer);
 /** The queue is gone, or is not wanted any more: the parent's status need not remember it. */
 void ao_queues_unrecord(ao_kept_queue *q);
+/** A plan does not have the queue any more. It stays, and says so if it is ours. */
+void ao_queues_tell_unread(const ao_kept_queue *q);
 /** Another parent goes that has the same queue: from now on the queue is this parent's. It is not where that only may be. */
 void ao_queues_inherit(ao_kept_queue *q, const ao_kept_queue *from);
 

@@ -115,13 +115,25 @@ static cJSON *first_record(const ao_kept_queue *q)
 	return record;
 }
 
-static void tell_left(const ao_kept_queue *q)
+/** Takes the text. */
+static void say_left(const ao_kept_queue *q, char *note)
 {
-	ao_auto_str char *note =
-	    ao_xasprintf("queue %s is left where transport %s led before, maybe with messages: nobody reads it there any more", q->name,
-			 ao_access_transport(q->access));
 	ao_warn(AO_CORE, q->owner->key, "%s", note);
 	ao_queues_event(q, true, "QueueLeft", note);
+	free(note);
+}
+
+static void tell_left(const ao_kept_queue *q)
+{
+	say_left(q, ao_xasprintf("queue %s is left where transport %s led before, maybe with messages: nobody reads it there any more",
+				 q->name, ao_access_transport(q->access)));
+}
+
+void ao_queues_tell_unread(const ao_kept_queue *q)
+{
+	if (q->whose.owner == AO_WHOSE_PARENT && !q->drain)
+		say_left(q, ao_xasprintf("queue %s is left at %s, maybe with messages: it is not in the plan any more", q->name,
+					 ao_access_transport(q->access)));
 }
 
 /**

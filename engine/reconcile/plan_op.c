@@ -254,6 +254,17 @@ static bool lacks_field(const cJSON *refused)
 	return false;
 }
 
+/** What is known of its queues by now: an edit may be quicker than the status that tells of a queue, which the plan then would forget. */
+static void put_records(const ao_pass *pass, const ao_object *object, cJSON *parent)
+{
+	char *const *path = pass->reconciler->manifest->records_path;
+	cJSON *records = path ? ao_queues_records(pass->reconciler->with.queues, object) : NULL;
+	if (records && (records->child || ao_json_at_path(parent, path)))
+		ao_json_put_path(parent, path, records);
+	else
+		cJSON_Delete(records);
+}
+
 bool ao_pass_make_plan(ao_pass *pass, const ao_object *object)
 {
 	ao_reconciler *r = pass->reconciler;
@@ -269,6 +280,8 @@ bool ao_pass_make_plan(ao_pass *pass, const ao_object *object)
 	}
 	if (code == 0)
 		code = ao_reconciler_snapshot(pass->reconciler, object, &snapshot, &err);
+	if (code == 0)
+		put_records(pass, object, ao_json_at(snapshot, "parent"));
 	uint64_t started_ns = ao_mono_ns();
 	pass->parent->schemas = ao_openapi_digest(r->with.openapi);
 	if (code == 0)

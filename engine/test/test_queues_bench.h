@@ -3,7 +3,7 @@
  * test_queues_bench.h -- a keeper between parents and brokers that a test plays.
  *
  * The brokers are two tables of queues in this file, one for each `host`, of which "h#1" is another name of "h", as of a cloud account that is
- * named or not; a test holds back what it wants to come late.  What brokers do
+ * named or not, or for each `account`, which such a broker tells of itself; a test holds back what it wants to come late.  What brokers do
  * with such calls is tested with real ones (test_transport_conformance.h).
  */
 #include "queues/keeper.h"
@@ -42,6 +42,7 @@ typedef struct fake_call {
 typedef struct fake_broker {
 	ao_broker base;
 	char host[16];
+	bool tells; /* that this is its account */
 } fake_broker;
 
 static queue queues_there[16];
@@ -50,6 +51,8 @@ static int64_t lost;            /* messages that went with a queue */
 static int held_verb;           /* calls with it are not carried out; -1: all are */
 static const char *text;        /* of all parents */
 static unsigned turned, behind; /* ENSURE calls that take bindings from another queue, or leave them to it */
+static int refused_verb;        /* calls with it fail; -1: none does */
+static bool dead_gone;          /* what INSPECT says of dead letter queues */
 static unsigned asked[AO_BROKER_PEEK + 1];
 
 static inline queue *find(const char *host, const char *name)
@@ -80,8 +83,17 @@ static inline int fake_make(ao_loop *loop, const cJSON *config, const cJSON *sec
 	fake_broker *b = ao_xcalloc(1, sizeof(*b));
 	b->base.type = &ao_rabbitmq_type;
 	snprintf(b->host, sizeof(b->host), "%.*s", (int)strcspn(ao_json_str(config, "host"), "#"), ao_json_str(config, "host"));
+	b->tells = ao_json_str(config, "account");
+	if (b->tells)
+		snprintf(b->host, sizeof(b->host), "%s", ao_json_str(config, "account"));
 	*ret = &b->base;
 	return 0;
+}
+
+static inline const char *fake_account(const ao_broker *broker)
+{
+	const fake_broker *b = (const fake_broker *)(const void *)broker;
+	return b->tells ? b->host : NULL;
 }
 
 static inline void fake_free(ao_broker *broker) { free(broker); }
@@ -124,8 +136,8 @@ static inline char *fake_place(const cJSON *config)
 	return strcmp(host, "?") == 0 ? NULL : ao_xasprintf("%.*s %s", (int)len, host, host[len] ? host + len + 1 : "");
 }
 
-const ao_broker_type ao_rabbitmq_type = {"rabbitmq", fake_make, fake_free, fake_send, fake_cancel, fake_stats, fake_place};
-const ao_broker_type ao_sqs_type = {"sqs", fake_make, fake_free, fake_send, fake_cancel, fake_stats, fake_place};
+const ao_broker_type ao_rabbitmq_type = {"rabbitmq", fake_make, fake_free, fake_send, fake_cancel, fake_stats, fake_place, fake_account};
+const ao_broker_type ao_sqs_type = {"sqs", fake_make, fake_free, fake_send, fake_cancel, fake_stats, fake_place, fake_account};
 
 static inline ao_broker_answer carry_out(const fake_call *c)
 {
@@ -133,10 +145,14 @@ static inline ao_broker_answer carry_out(const fake_call *c)
 	ao_broker_answer answer = {.reason = "", .message = "", .messages = -1, .in_flight = -1};
 	queue *q = find(host, name), *to = c->to ? find(host, c->to) : NULL;
 	answer.exists = q != NULL;
+	answer.dead_missing = q && dead_gone && c->with.verb == AO_BROKER_INSPECT;
 	const cJSON *instead = c->with.verb == AO_BROKER_ENSURE ? ao_json_at(c->queue, "instead") : NULL;
 	turned += cJSON_IsTrue(ao_json_at(instead, "turned"));
 	behind = instead && !cJSON_IsTrue(ao_json_at(instead, "turned"));
-	if (c->with.verb == AO_BROKER_ENSURE && !q) {
+	if ((int)c->with.verb == refused_verb) {
+		answer.error = -EIO;
+		answer.reason = "BrokerUnreachable";
+	} else if (c->with.verb == AO_BROKER_ENSURE && !q) {
 		q = put(host, name, 0);
 		answer.exists = answer.created = true;
 	} else if (c->with.verb == AO_BROKER_MOVE && (!q || !to)) {
@@ -202,7 +218,8 @@ static inline int begin(void **state)
 	memset(queues_there, 0, sizeof(queues_there));
 	memset(asked, 0, sizeof(asked));
 	lost = turned = behind = 0;
-	held_verb = -1;
+	dead_gone = false;
+	held_verb = refused_verb = -1;
 	text = "{}";
 	b->loop = ao_loop_new();
 	assert_int_equal(ao_kube_new(b->loop, &nowhere, "test", &b->kube, NULL), 0);
@@ -236,6 +253,15 @@ static inline void pass_time(bench *b, uint64_t ms)
 	static const bool never;
 	for (uint64_t until = ao_mono_ms() + ms; ao_mono_ms() < until; serve())
 		ao_loop_run_until(b->loop, &never, 2);
+}
+
+/** Lets time pass until there were so many calls since the test began. */
+static inline void await_asked(bench *b, ao_broker_verb verb, unsigned count)
+{
+	for (int i = 0; i < 2000 && asked[verb] < count; i++)
+		pass_time(b, 2);
+	pass_time(b, 20);
+	assert_int_equal(asked[verb], count);
 }
 
 static inline void wait_for_call(bench *b, ao_broker_verb verb)

@@ -1,6 +1,8 @@
 /* What the keeper asks of brokers when plans change while a queue is emptied into another. */
 #include "test_queues_bench.h"
 
+#include "queues/keeper_private.h"
+
 static void a_queue_is_emptied_and_goes(void **state)
 {
 	bench *b = *state;
@@ -93,6 +95,58 @@ static void one_that_goes_takes_no_queue_that_another_empties(void **state)
 	pass_time(b, 300);
 	assert_int_equal(find("h", "new-b")->messages, 7);
 	assert_null(find("h", "old"));
+}
+
+/** The deletion was refused once and is tried again, while another parent has begun to read the queue. */
+static void a_queue_that_another_has_got_meanwhile_is_not_deleted(void **state)
+{
+	bench *b = *state;
+	for (int leaves = 0; leaves < 2; leaves++) {
+		ao_object object = parent("a");
+		ao_auto_json cJSON *q = planned("h", "q", NULL);
+		read_it(b, "a", "h", "q");
+		pass_time(b, 20);
+		put("h", "q", 1);
+		ao_json_set_str(q, "deletion", "DeleteIfEmpty");
+		if (leaves)
+			ao_queues_leave(b->queues, &object, q);
+		else
+			ao_queues_want(b->queues, &object, q, AO_BROKER_DELETE, NULL, NULL, NULL);
+		ao_queues_moved(b->queues, "a");
+		pass_time(b, 20);
+		read_it(b, "b", "h", "q");
+		pass_time(b, 20);
+		put("h", "q", 0);
+		pass_time(b, 2500);
+		assert_non_null(find("h", "q"));
+		ao_queues_forget(b->queues, "a");
+		delete_it(b, "b", "h", "q"); /* it is this one's now */
+		pass_time(b, 20);
+		assert_null(find("h", "q"));
+		ao_queues_forget(b->queues, "b");
+	}
+}
+
+/** The broker that the parent has left could not be reached just then. Its pods still read the queue. */
+static void a_queue_that_is_left_waits_for_pods_though_it_had_failed(void **state)
+{
+	bench *b = *state;
+	ao_object object = parent("a");
+	ao_auto_json cJSON *q = planned("h", "q", NULL);
+	read_it(b, "a", "h", "q");
+	await_asked(b, AO_BROKER_ENSURE, 1);
+	ao_json_set(ao_json_at(q, "want"), "durable", cJSON_CreateTrue());
+	refused_verb = AO_BROKER_ENSURE;
+	ao_queues_want(b->queues, &object, q, AO_BROKER_ENSURE, NULL, NULL, NULL);
+	await_asked(b, AO_BROKER_ENSURE, 2);
+	refused_verb = -1;
+	ao_json_set_str(q, "deletion", "DeleteIfEmpty");
+	ao_queues_leave(b->queues, &object, q);
+	pass_time(b, 1500);
+	assert_int_equal(asked[AO_BROKER_DELETE], 0);
+	ao_queues_moved(b->queues, "a");
+	await_asked(b, AO_BROKER_DELETE, 1);
+	assert_null(find("h", "q"));
 }
 
 static void one_that_two_empty_waits_for_the_pods_of_both(void **state)
@@ -232,6 +286,24 @@ static void an_heir_has_no_queue_by_another_name(void **state)
 	assert_int_equal(asked[AO_BROKER_MOVE], 0);
 }
 
+/** ... nor when it goes at once, with a further name that it asks for. */
+static void an_heir_that_goes_takes_no_queue_by_another_name(void **state)
+{
+	bench *b = *state;
+	text = "{\"status\":{\"phase\":\"Running\"}}";
+	put("h", "new", 0);
+	put("h", "old", 5);
+	ao_object object = parent("a");
+	ao_auto_json cJSON *named = planned("h", "old", NULL);
+	ao_json_set(named, "lasting", cJSON_CreateTrue());
+	delete_it(b, "a", "h", "new");
+	ao_queues_want(b->queues, &object, named, AO_BROKER_DELETE, NULL, NULL, NULL);
+	pass_time(b, 20);
+	assert_null(find("h", "new"));
+	assert_int_equal(lost, 0);
+	assert_non_null(find("h", "old"));
+}
+
 /** Policies take the first one for the queue that the parent reads: what they say of messages and dead letters is about that. */
 static void the_queue_that_is_read_comes_first(void **state)
 {
@@ -242,6 +314,24 @@ static void the_queue_that_is_read_comes_first(void **state)
 	ao_auto_json cJSON *facts = ao_queues_facts(b->queues, "a");
 	assert_int_equal(cJSON_GetArraySize(facts), 2);
 	assert_string_equal(ao_json_str(cJSON_GetArrayItem(facts, 0), "name"), "new");
+}
+
+/** RabbitMQ drops what dies while there is none. Where nothing is to be made, that is so. */
+static void a_dead_letter_queue_that_is_gone_is_made_again(void **state)
+{
+	bench *b = *state;
+	ao_object object = parent("a");
+	ao_auto_json cJSON *q = planned("h", "q", NULL);
+	ao_json_set_str(ao_json_object(ao_json_at(q, "want"), "deadLetter"), "name", "q-dlq");
+	dead_gone = true;
+	for (int create = 1; create >= 0; create--) {
+		ao_json_set(ao_json_at(q, "want"), "create", cJSON_CreateBool(create));
+		ao_queues_want(b->queues, &object, q, AO_BROKER_ENSURE, NULL, NULL, NULL);
+		await_asked(b, AO_BROKER_ENSURE, create ? 1 : 3);
+		ao_queues_look(b->queues->first);
+		await_asked(b, AO_BROKER_INSPECT, create ? 1 : 2);
+		await_asked(b, AO_BROKER_ENSURE, create ? 2 : 3);
+	}
 }
 
 /** Who has one queue and no other pays for none of this. */
@@ -264,14 +354,18 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_queue_that_is_wanted_back_is_made_again, begin, end),
 	    cmocka_unit_test_setup_teardown(another_broker_is_looked_at_anew, begin, end),
 	    cmocka_unit_test_setup_teardown(one_that_goes_takes_no_queue_that_another_empties, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_that_another_has_got_meanwhile_is_not_deleted, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_that_is_left_waits_for_pods_though_it_had_failed, begin, end),
 	    cmocka_unit_test_setup_teardown(one_that_two_empty_waits_for_the_pods_of_both, begin, end),
 	    cmocka_unit_test_setup_teardown(senders_are_turned_when_pods_are_replaced, begin, end),
 	    cmocka_unit_test_setup_teardown(senders_of_another_are_not_turned, begin, end),
 	    cmocka_unit_test_setup_teardown(an_heir_has_no_queue_by_another_name, begin, end),
+	    cmocka_unit_test_setup_teardown(an_heir_that_goes_takes_no_queue_by_another_name, begin, end),
 	    cmocka_unit_test_setup_teardown(nothing_is_changed_without_leading, begin, end),
 	    cmocka_unit_test_setup_teardown(records_that_say_nothing_do_no_harm, begin, end),
 	    cmocka_unit_test_setup_teardown(what_a_parent_without_a_plan_reads_is_left_alone, begin, end),
 	    cmocka_unit_test_setup_teardown(the_queue_that_is_read_comes_first, begin, end),
+	    cmocka_unit_test_setup_teardown(a_dead_letter_queue_that_is_gone_is_made_again, begin, end),
 	    cmocka_unit_test_setup_teardown(passes_cost_no_calls, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -287,6 +287,64 @@ static void a_queue_that_is_to_stay_is_not_deleted_by_another_name_of_its_place(
 	assert_non_null(find("h", "q"));
 }
 
+/** Two namespaces have an account each, by Secrets of their own; the transport names none. Somebody else has made the queue in one of them. */
+static void a_queue_of_other_credentials_is_not_inherited(void **state)
+{
+	static const struct {
+		const char *theirs, *secret, *host;
+		bool inherits;
+	} rows[] = {{"ns2", "keys", "h", false}, {"ns", "others", "h", false}, {"ns", "keys", "h", true}, {"ns2", "keys", "h#1", true}};
+	bench **b = (bench **)state;
+	for (size_t i = 0; i < AO_LEN(rows); i++) {
+		ao_auto_json cJSON *made = planned(rows[i].host, "q", NULL), *theirs = planned(rows[i].host, "q", NULL);
+		ao_json_set_str(ao_json_object(ao_json_object(made, "secrets"), "key"), "name", "keys");
+		ao_json_set_str(ao_json_object(ao_json_object(theirs, "secrets"), "key"), "name", rows[i].secret);
+		live_on(b, ao_xstrdup("{\"status\":{\"queues\":[{\"name\":\"q\",\"transport\":\"main\",\"owner\":\"Actor\"}]}}"));
+		ao_object a = parent("a");
+		ao_queues_want((*b)->queues, &a, made, AO_BROKER_ENSURE, NULL, NULL, NULL);
+		text = "{\"status\":{\"queues\":[{\"name\":\"q\",\"transport\":\"main\",\"owner\":\"Other\"}]}}";
+		ao_object other = parent("b");
+		other.namespace_ = rows[i].theirs;
+		ao_queues_want((*b)->queues, &other, theirs, AO_BROKER_ENSURE, NULL, NULL, NULL);
+		ao_queues_want((*b)->queues, &a, made, AO_BROKER_DELETE, NULL, NULL, NULL);
+		ao_auto_json cJSON *records = ao_queues_records((*b)->queues, &other);
+		assert_string_equal(ao_json_str(cJSON_GetArrayItem(records, 0), "owner"), rows[i].inherits ? "Actor" : "Other");
+	}
+}
+
+/** One account is named and the other one is not, and both tell which they are. A parent is to read a queue by another name. */
+static void a_queue_is_emptied_beside_its_namesake_in_another_account(void **state)
+{
+	bench *b = *state;
+	for (int same = 0; same < 2; same++) {
+		const char *theirs = same ? "mine" : "yours";
+		ao_object object = parent("a"), other = parent("b");
+		ao_auto_json cJSON *old = planned("h", "old", NULL), *next = planned("h", "next", NULL),
+				   *left = planned("h", "old", "next"), *read = planned("h#1", "old", NULL);
+		for (cJSON **each = (cJSON *[]){old, next, left, NULL}; *each; each++)
+			ao_json_set_str(ao_json_at(*each, "config"), "account", "mine");
+		ao_json_set_str(ao_json_at(read, "config"), "account", theirs);
+		put(theirs, "old", 0);
+		ao_queues_want(b->queues, &object, old, AO_BROKER_ENSURE, NULL, NULL, NULL);
+		ao_queues_want(b->queues, &other, read, AO_BROKER_ENSURE, NULL, NULL, NULL);
+		pass_time(b, 20);
+		put(theirs, "old", 7);
+		put("mine", "old", 5);
+		ao_queues_leave(b->queues, &object, left);
+		ao_queues_want(b->queues, &object, next, AO_BROKER_ENSURE, NULL, NULL, NULL);
+		pass_time(b, 20);
+		ao_queues_moved(b->queues, "a");
+		pass_time(b, 300);
+		assert_int_equal(find("mine", "next")->messages, same ? 0 : 5);
+		assert_int_equal(find(theirs, "old")->messages, same ? 5 : 7);
+		assert_int_equal(find("mine", "old") != NULL, same);
+		ao_queues_forget(b->queues, "a");
+		ao_queues_forget(b->queues, "b");
+		memset(queues_there, 0, sizeof(queues_there));
+	}
+	assert_int_equal(lost, 0);
+}
+
 /** How often it was told that something is left, from here on. */
 static int told(int kept_fd, FILE *log)
 {
@@ -297,7 +355,7 @@ static int told(int kept_fd, FILE *log)
 	close(kept_fd);
 	rewind(log);
 	while (fgets(line, sizeof(line), log))
-		count += strstr(line, "is left where") != NULL;
+		count += strstr(line, "is left ") != NULL;
 	fclose(log);
 	return count;
 }
@@ -321,6 +379,27 @@ static void each_place_that_is_left_is_told_of(void **state)
 	}
 }
 
+/** A parent reads a queue by another name now, or another transport, and its plan says nothing of the old one. */
+static void a_queue_that_falls_out_of_the_plan_is_told_of(void **state)
+{
+	bench *b = *state;
+	ao_auto_json cJSON *plan = cJSON_CreateArray();
+	cJSON_AddItemToArray(plan, planned("h", "new", NULL));
+	put("h", "theirs", 7);
+	read_it(b, "a", "h", "q");
+	read_it(b, "a", "h", "theirs");
+	pass_time(b, 20);
+	FILE *log = tmpfile();
+	int kept = dup(STDERR_FILENO);
+	dup2(fileno(log), STDERR_FILENO);
+	read_it(b, "a", "h", "new");
+	ao_queues_keep(b->queues, "a", plan);
+	ao_queues_keep(b->queues, "a", plan);
+	ao_queues_keep(b->queues, "a", NULL);
+	assert_int_equal(told(kept, log), 1);
+	assert_non_null(find("h", "q"));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -331,6 +410,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_place_that_is_not_known_says_nothing_of_others, begin, end),
 	    cmocka_unit_test_setup_teardown(a_status_that_was_pruned_makes_nobody_an_heir, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_stays_for_one_who_has_it_by_another_transport, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_of_other_credentials_is_not_inherited, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_that_falls_out_of_the_plan_is_told_of, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_is_emptied_beside_its_namesake_in_another_account, begin, end),
 	    cmocka_unit_test_setup_teardown(each_place_that_is_left_is_told_of, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_that_is_to_stay_is_not_deleted_by_another_name_of_its_place, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_stays_for_one_who_says_nothing_and_whose_place_has_another_name, begin, end),

@@ -550,7 +550,10 @@ static void dead_letters_are_counted(void **state)
 	plain_drop("unit-letters-dlq");
 	a = call(&r, AO_BROKER_INSPECT, queue);
 	expect(a, 0, "");
-	assert_true(a.exists && a.messages == 0 && !a.dead_known);
+	assert_true(a.exists && a.messages == 0 && !a.dead_known && a.dead_missing);
+	expect(call(&r, AO_BROKER_ENSURE, queue), 0, "");
+	assert_false(call(&r, AO_BROKER_INSPECT, queue).dead_missing);
+	plain_drop("unit-letters-dlq");
 	assert_false(call(&r, AO_BROKER_INSPECT, "{\"name\":\"unit-letters\"}").dead_known);
 	plain_drop("unit-letters");
 	teardown(&r);

@@ -71,6 +71,52 @@ static void what_differs_is_put_right_and_messages_stay(void **state)
 	assert_attribute(b, "unit-d", "ApproximateNumberOfMessages", "3");
 }
 
+/** It is in the ARN of each queue that was looked at. */
+static void the_account_is_known_when_a_queue_was_seen(void **state)
+{
+	bench *b = need_server(state, __func__);
+	auto_outcome o = {0};
+	assert_null(ao_broker_account(b->broker));
+	assert_int_equal(call(b, AO_BROKER_ENSURE, "{\"name\":\"unit-seen\",\"create\":true}", &o), 0);
+	assert_int_equal(call(b, AO_BROKER_INSPECT, "{\"name\":\"unit-seen\"}", &o), 0);
+	assert_string_equal(ao_broker_account(b->broker), "123456789012");
+	assert_int_equal(call(b, AO_BROKER_DELETE, "{\"name\":\"unit-seen\"}", &o), 0);
+}
+
+static void make_old(bench *b)
+{
+	cJSON_Delete(
+	    aws(b, "CreateQueue",
+		"{\"QueueName\":\"unit-old\",\"Attributes\":{\"MessageRetentionPeriod\":\"1209600\",\"VisibilityTimeout\":\"300\"}}"));
+}
+
+/** A queue that somebody gave more time has messages of that age, which SQS would drop at once. Nor is it what we would make: it stays. */
+static void a_queue_that_keeps_messages_longer_goes_on_to_do_so(void **state)
+{
+	bench *b = need_server(state, __func__);
+	auto_outcome o = {0};
+	for (int create = 0; create < 2; create++) {
+		ao_auto_str char *queue = ao_xasprintf("{\"name\":\"unit-old\",\"create\":%s,\"attributes\":{\"VisibilityTimeout\":\"300\","
+						       "\"MessageRetentionPeriod\":\"345600\"}}",
+						       create ? "true" : "false");
+		make_old(b);
+		send_messages(b, "unit-old", 2);
+		if (create)
+			do_to(b, "SetQueueAttributes", "unit-old", ",\"Attributes\":{\"VisibilityTimeout\":\"30\"}");
+		if (call(b, AO_BROKER_ENSURE, queue, &o))
+			fail_msg("%s", o.message);
+		assert_attribute(b, "unit-old", "VisibilityTimeout", "300");
+		assert_attribute(b, "unit-old", "MessageRetentionPeriod", "1209600");
+		assert_int_equal(call(b, AO_BROKER_DELETE, queue, &o), 0);
+		assert_non_null(strstr(o.kept, "MessageRetentionPeriod is 1209600, wanted 345600"));
+		do_to(b, "DeleteQueue", "unit-old", "");
+		make_old(b);
+		assert_int_equal(call(b, AO_BROKER_ENSURE, queue, &o), 0);
+		assert_attribute(b, "unit-old", "MessageRetentionPeriod", create ? "345600" : "1209600");
+		do_to(b, "DeleteQueue", "unit-old", "");
+	}
+}
+
 static void the_dead_letter_queue_is_put_right_too(void **state)
 {
 	bench *b = need_server(state, __func__);
@@ -434,6 +480,8 @@ int main(void)
 	    TRANSPORT_CONFORMANCE(open_subject, close_subject),
 	    TEST(a_queue_is_made_with_all_that_belongs_to_it),
 	    TEST(what_differs_is_put_right_and_messages_stay),
+	    TEST(the_account_is_known_when_a_queue_was_seen),
+	    TEST(a_queue_that_keeps_messages_longer_goes_on_to_do_so),
 	    TEST(the_dead_letter_queue_is_put_right_too),
 	    TEST(tags_are_put_right_and_those_of_others_stay),
 	    TEST(counts_tell_waiting_from_in_flight),

@@ -200,6 +200,33 @@ static void what_differs_is_found(void **state)
 	}
 }
 
+/** SQS would drop at once what is older than a shorter one; of a dead letter queue a configuration may ask for that. */
+static void messages_are_not_kept_shorter_than_they_are(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *found;
+		bool changes;
+	} rows[] = {{"60", true}, {"345599", true}, {"345600", false}, {"345601", false}, {"1209600", false}, {"", true}, {"x", true}};
+	ao_auto_json cJSON *queue =
+	    json("{\"name\":\"a\",\"create\":true,\"attributes\":{\"MessageRetentionPeriod\":\"345600\"},"
+		 "\"deadLetter\":{\"name\":\"d\",\"maxReceiveCount\":3,\"attributes\":{\"MessageRetentionPeriod\":\"345600\"}}}");
+	ao_sqs_wanted *wanted = NULL;
+	assert_int_equal(ao_sqs_wanted_read(queue, &wanted, NULL), 0);
+	ao_sqs_wanted *dead = ao_sqs_wanted_copy(wanted->dead);
+	for (size_t i = 0; i < AO_LEN(rows); i++) {
+		ao_auto_json cJSON *found = cJSON_CreateObject();
+		ao_json_set_str(found, "MessageRetentionPeriod", rows[i].found);
+		ao_auto_json cJSON *changes = ao_sqs_attribute_changes(wanted, found), *of_dead = ao_sqs_attribute_changes(dead, found);
+		ao_sqs_spare_old_messages(wanted, found, &changes);
+		ao_sqs_spare_old_messages(dead, found, &of_dead);
+		assert_int_equal(changes != NULL, rows[i].changes);
+		assert_int_equal(of_dead != NULL, strcmp(rows[i].found, "345600") != 0);
+	}
+	ao_sqs_wanted_free(dead);
+	ao_sqs_wanted_free(wanted);
+}
+
 static void the_dead_letter_arn_lies_beside_the_queue(void **state)
 {
 	(void)state;
@@ -320,6 +347,7 @@ int main(void)
 	    cmocka_unit_test(wrong_secrets_are_named_and_not_shown),
 	    cmocka_unit_test(keys_of_a_container_are_not_fetched_from_anywhere),
 	    cmocka_unit_test(what_differs_is_found),
+	    cmocka_unit_test(messages_are_not_kept_shorter_than_they_are),
 	    cmocka_unit_test(the_dead_letter_arn_lies_beside_the_queue),
 	    cmocka_unit_test(counts_are_numbers_or_unknown),
 	    cmocka_unit_test(errors_are_told_apart),

@@ -13,7 +13,8 @@ typedef struct ao_broker_type {
 	ao_broker_call *(*send)(ao_broker *broker, const ao_broker_request *request);
 	void (*cancel)(ao_broker_call *call);
 	ao_broker_stats (*stats)(const ao_broker *broker);
-	char *(*place)(const cJSON *config); /* as ao_broker_place(); NULL when the configuration makes no sense */
+	char *(*place)(const cJSON *config);             /* as ao_broker_place(); NULL when the configuration makes no sense */
+	const char *(*account)(const ao_broker *broker); /* as ao_broker_account(); NULL: places say all there is */
 } ao_broker_type;
 
 struct ao_broker {

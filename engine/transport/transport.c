@@ -38,12 +38,16 @@ char *ao_broker_place(const char *type, const cJSON *config)
 	return place ? place : ao_xasprintf("%s %s", type, text ? text : "");
 }
 
+bool ao_broker_is_whole_place(const char *place) { return !*place || place[strlen(place) - 1] != ' '; }
+
 bool ao_broker_may_be_one_place(const char *place, const char *other)
 {
 	size_t len = strlen(place), other_len = strlen(other), least = len < other_len ? len : other_len;
-	bool open = least && (len < other_len ? place : other)[least - 1] == ' ';
+	bool open = !ao_broker_is_whole_place(len < other_len ? place : other);
 	return strncmp(place, other, least) == 0 && (len == other_len || open);
 }
+
+const char *ao_broker_account(const ao_broker *broker) { return broker->type->account ? broker->type->account(broker) : NULL; }
 
 static char *digest_of(const char *place, size_t len)
 {

@@ -58,6 +58,7 @@ typedef struct ao_broker_answer {
 	int64_t in_flight;   /* delivered and not acknowledged; -1: not known */
 	bool dead_known;     /* ENSURE, INSPECT: `dead` messages wait in a dead letter queue that the broker counts at no price */
 	int64_t dead;
+	bool dead_missing; /* INSPECT: the queue is there, and its dead letter queue is not. Not every type looks */
 	uint64_t retry_ms; /* when it makes sense to ask again; 0: after the caller's own back-off */
 	const char *kept;  /* DELETE: which queue stays because it differs from what is wanted, in what, with how much; NULL: none does */
 	uint64_t moved;    /* MOVE: are in `to` now; known of a call that failed, too */
@@ -101,8 +102,12 @@ int ao_broker_new(ao_loop *loop, const char *type, const cJSON *config, const cJ
  * virtual host; endpoint, region and account.  One that does not say all of it ends with a blank.  The caller frees.
  */
 char *ao_broker_place(const char *type, const cJSON *config);
+/** Does it say all of it? */
+bool ao_broker_is_whole_place(const char *place);
 /** May that be one place? Yes also where one of them does not say all, and the other one says the rest of it. */
 bool ao_broker_may_be_one_place(const char *place, const char *other);
+/** Whose queues the broker says that it shows us; borrowed. @return NULL: it has not said so yet, or has but one account */
+const char *ao_broker_account(const ao_broker *broker);
 /** A few digits that tell places apart, for what outlives us. The caller frees. @return NULL: the configuration makes no sense */
 char *ao_broker_place_digest(const char *type, const cJSON *config);
 /** As ao_broker_may_be_one_place(), for another one of which only the digest is known: what says not all may be any of them. */

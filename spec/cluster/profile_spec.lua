@@ -256,6 +256,20 @@ describe('profile 0.4', function()
     op.stop()
   end)
 
+  it('says which queue is left when the label is another one', function()
+    local from, ns = credentials(), cluster.namespace 'relabelled'
+    local op = operator(RABBITMQ, from, '0.4')
+    local own = ('asya-%s-named'):format(ns)
+    actor('named', ns, 'rabbitmq')
+    brokers.await_status(ns, 'named', 'Running')
+    cluster.kubectl('label asyncactor named -n %s --overwrite asya.sh/actor=anew', ns)
+    assert.is_truthy(cluster.event(ns, 'named', 'QueueLeft', 20):find(own, 1, true))
+    assert.is_truthy(brokers.queues()[('asya-%s-anew'):format(ns)])
+    assert.is_truthy(brokers.queues()[own])
+    cluster.kubectl('delete asyncactors --all -n %s --timeout=30s', ns)
+    op.stop()
+  end)
+
   it('refuses the label of a dead letter queue, and leaves that alone when the actor goes', function()
     local from, ns = credentials(), cluster.namespace 'labels'
     local op = operator(RABBITMQ, from, '0.4')

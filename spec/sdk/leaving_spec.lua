@@ -70,6 +70,14 @@ describe('the queues of another profile', function()
     assert.equal('Delete', left.deletion)
   end)
 
+  it('are known to be further names when the parent goes, so that none is taken for what an older operator made', function()
+    local named = plan { names = '0.1', deleting = true }[2]
+    assert.is_true(named.lasting)
+    assert.is_nil(named.into)
+    assert.equal('Delete', named.deletion)
+    assert.is_nil(plan { records = { record 'asya-resize' }, deleting = true }[2].lasting)
+  end)
+
   it('are the same ones under the same name', function()
     local queues = { queue 'asya-resize' }
     leaving.add(queues, { { name = '0.1', queues = { queue 'asya-resize' } } }, { record 'asya-resize' }, leaving.names '0.1')

@@ -147,10 +147,11 @@ bool ao_rabbit_call_send(ao_rabbit_call *call, ao_amqp *amqp, unsigned channel)
 
 /* ---- what follows ---- */
 
+/** A deletion that was given up ends here: its next step may take away what somebody else has got meanwhile. */
 static bool go_to(ao_rabbit_call *call, ao_rabbit_step step)
 {
 	call->step = step;
-	return false;
+	return call->verb == AO_BROKER_DELETE && atomic_load(&call->cancelled);
 }
 
 static bool after_exchange(ao_rabbit_call *call) { return go_to(call, call->queue->dead.name.len ? AO_RABBIT_DEAD : AO_RABBIT_MAIN); }
@@ -370,8 +371,10 @@ static bool absent(ao_rabbit_call *call)
 {
 	if (call->verb == AO_BROKER_DELETE || call->step == AO_RABBIT_WEIGH)
 		return after_removal(call);
-	if (call->subject == &call->queue->dead) /* only INSPECT has come so far */
+	if (call->subject == &call->queue->dead) { /* only INSPECT has come so far */
+		call->dead_missing = true;
 		return true;
+	}
 	call->missing = true;
 	call->exists = false;
 	call->messages = -1;

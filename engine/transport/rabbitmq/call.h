@@ -64,7 +64,7 @@ struct ao_rabbit_call {
 	const char *reason;
 	char *message; /* NULL on success */
 	char *kept;    /* NULL: nothing */
-	bool exists, created, repaired, deleted;
+	bool exists, created, repaired, deleted, dead_missing;
 	int64_t messages, in_flight, dead; /* dead: in the dead letter queue; -1: not known */
 	uint64_t retry_ms;
 	void *counting; /* what rabbitmq.c asks the management API */

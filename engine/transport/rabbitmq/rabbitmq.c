@@ -45,6 +45,7 @@ static void deliver(rabbit *r, ao_rabbit_call *call)
 				   .in_flight = call->in_flight,
 				   .dead_known = call->dead >= 0,
 				   .dead = call->dead,
+				   .dead_missing = call->dead_missing,
 				   .retry_ms = call->retry_ms};
 	if (call->move)
 		ao_rabbit_move_tell(call->move, &answer);
@@ -177,4 +178,4 @@ static ao_broker_stats get_stats(const ao_broker *broker)
 	return r->stats;
 }
 
-const ao_broker_type ao_rabbitmq_type = {"rabbitmq", make, destroy, send_call, cancel_call, get_stats, ao_rabbit_config_place};
+const ao_broker_type ao_rabbitmq_type = {"rabbitmq", make, destroy, send_call, cancel_call, get_stats, ao_rabbit_config_place, NULL};

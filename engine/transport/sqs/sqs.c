@@ -351,10 +351,13 @@ static char *broker_place(const cJSON *config)
 	return place;
 }
 
+static const char *broker_account(const ao_broker *base) { return ((const broker *)base)->account.id; }
+
 const ao_broker_type ao_sqs_type = {.name = "sqs",
 				    .make = broker_make,
 				    .free = broker_free,
 				    .send = broker_send,
 				    .cancel = broker_cancel,
 				    .stats = broker_stats,
-				    .place = broker_place};
+				    .place = broker_place,
+				    .account = broker_account};

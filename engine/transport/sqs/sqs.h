@@ -18,6 +18,8 @@
  *   tags         {...}; others of the queue stay as they are. Not looked at without `create`, or without the right to
  *   deadLetter   {"name", "attributes", "tags", "maxReceiveCount": 3}: ensured first, shared by many queues, never deleted
  *   ifEmpty      true: AO_BROKER_DELETE answers -EBUSY when the queue holds messages (by AWS' approximate count)
+ *                A MessageRetentionPeriod that is longer than the one here stays while there are messages: SQS would drop what is older (not of
+ *                deadLetter)
  *                AO_BROKER_DELETE leaves a queue alone whose attributes are not those named here
  *   forceRecreate  accepted, but without effect: all of this can be changed in place
  *

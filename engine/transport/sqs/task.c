@@ -71,7 +71,20 @@ void ao_sqs_account_clear(ao_sqs_account *account)
 		free(url);
 	ao_map_free(account->urls);
 	ao_sqs_api_free(account->api);
+	free(account->id);
 	*account = (ao_sqs_account){0};
+}
+
+/** Of "arn:aws:sqs:REGION:ACCOUNT:NAME". */
+static void keep_id(ao_sqs_account *account, const char *arn)
+{
+	for (int i = 0; arn && i < 4; i++)
+		arn = (arn = strchr(arn, ':')) ? arn + 1 : NULL;
+	size_t len = arn ? strcspn(arn, ":") : 0;
+	if (!len)
+		return;
+	free(account->id);
+	account->id = ao_xstrndup(arn, len);
 }
 
 /* ---- the end ---- */
@@ -340,6 +353,8 @@ static void delete_if_as_wanted(ao_sqs_task *task)
 static void compare(ao_sqs_task *task)
 {
 	find_changes(task);
+	if (held_by(task) || !task->with.wanted->create)
+		ao_sqs_spare_old_messages(task->with.wanted, task->attributes, &task->changes);
 	if (!task->changes) {
 		look_at_tags(task);
 	} else if (task->with.wanted->create) {
@@ -373,6 +388,7 @@ static void on_attributes(void *arg, const ao_sqs_reply *reply)
 	const char *arn = task->attributes ? ao_json_str(task->attributes, "QueueArn") : NULL;
 	free(task->arn);
 	task->arn = ao_xstrdup(arn);
+	keep_id(task->account, arn);
 	task->answer.exists = true;
 	task->answer.messages = ao_sqs_count(task->attributes, AO_SQS_WAITING);
 	task->answer.in_flight = ao_sqs_count(task->attributes, AO_SQS_IN_FLIGHT);

@@ -14,6 +14,7 @@
 typedef struct ao_sqs_account {
 	ao_sqs_api *api;
 	ao_map *urls;      /* name of a queue: its URL, owned */
+	char *id;          /* 12 digits, as ARNs of its queues have it; NULL: none was seen yet */
 	bool tags_refused; /* it was said once that we are not allowed to look at tags */
 } ao_sqs_account;
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define MAX_NAME 80
+#define RETENTION "MessageRetentionPeriod"
 #define RECEIVES "a whole number from 1 to 1000"
 
 static const ao_shape DEAD_LETTER[] = {
@@ -65,6 +66,7 @@ static int read_dead(const cJSON *queue, ao_sqs_wanted *wanted, ao_err **reterr)
 		return 0;
 	wanted->dead = ao_xcalloc(1, sizeof(*wanted->dead));
 	wanted->dead->create = wanted->create;
+	wanted->dead->is_dead = true;
 	wanted->max_receives = ao_shape_uint(object, "maxReceiveCount", 0);
 	int r = read_common(object, wanted->dead, reterr);
 	if (r == 0 && !wanted->max_receives)
@@ -103,7 +105,8 @@ int ao_sqs_wanted_read(const cJSON *queue, ao_sqs_wanted **ret, ao_err **reterr)
 ao_sqs_wanted *ao_sqs_wanted_copy(const ao_sqs_wanted *wanted)
 {
 	ao_sqs_wanted *copy = ao_xcalloc(1, sizeof(*copy));
-	*copy = (ao_sqs_wanted){.name = ao_xstrdup(wanted->name), .create = wanted->create, .if_empty = wanted->if_empty};
+	*copy = (ao_sqs_wanted){
+	    .name = ao_xstrdup(wanted->name), .create = wanted->create, .if_empty = wanted->if_empty, .is_dead = wanted->is_dead};
 	copy->attributes = cJSON_Duplicate(wanted->attributes, true);
 	copy->tags = cJSON_Duplicate(wanted->tags, true);
 	return copy;
@@ -193,6 +196,16 @@ static cJSON *changes(const cJSON *wanted, const cJSON *found, bool attributes)
 
 cJSON *ao_sqs_attribute_changes(const ao_sqs_wanted *wanted, const cJSON *found) { return changes(wanted->attributes, found, true); }
 cJSON *ao_sqs_tag_changes(const ao_sqs_wanted *wanted, const cJSON *found) { return changes(wanted->tags, found, false); }
+
+void ao_sqs_spare_old_messages(const ao_sqs_wanted *wanted, const cJSON *found, cJSON **changes)
+{
+	bool longer = ao_sqs_count(found, RETENTION) > ao_sqs_count(wanted->attributes, RETENTION);
+	if (wanted->is_dead || !longer || !*changes)
+		return;
+	cJSON_DeleteItemFromObjectCaseSensitive(*changes, RETENTION);
+	if (!(*changes)->child)
+		cJSON_Delete(AO_TAKE(*changes));
+}
 
 char *ao_sqs_changes_text(const cJSON *differing, const cJSON *found)
 {

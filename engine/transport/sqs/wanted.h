@@ -14,6 +14,7 @@ struct ao_sqs_wanted {
 	char *name;
 	bool create;         /* make it, and put right what differs */
 	bool if_empty;       /* delete only then */
+	bool is_dead;        /* a dead letter queue */
 	cJSON *attributes;   /* strings by name */
 	cJSON *tags;         /* strings by name */
 	ao_sqs_wanted *dead; /* the dead letter queue, or NULL; its `create` is that of the queue */
@@ -36,6 +37,8 @@ char *ao_sqs_dead_arn(const ao_sqs_wanted *wanted, const char *arn);
 
 /** The wanted attributes that are not so in `found`; policies compared as JSON. @return a new object, or NULL */
 cJSON *ao_sqs_attribute_changes(const ao_sqs_wanted *wanted, const cJSON *found);
+/** Takes a shorter MessageRetentionPeriod out of the changes: SQS would drop what is older. Of a dead letter queue that was asked for. */
+void ao_sqs_spare_old_messages(const ao_sqs_wanted *wanted, const cJSON *found, cJSON **changes);
 /** The wanted tags that are missing or different. @return a new object, or NULL */
 cJSON *ao_sqs_tag_changes(const ao_sqs_wanted *wanted, const cJSON *found);
 /** "VisibilityTimeout is 30, wanted 300; DelaySeconds is 5, wanted 0". The caller frees. */
