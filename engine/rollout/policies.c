@@ -470,25 +470,40 @@ void ao_policies_rest(ao_policies *p)
 
 /* ---- the beginning and the end ---- */
 
+/** Goes on without what cannot be used. @param what, instead  words for people. @return as ao_variant_load_base() */
+static int load_without(ao_policies *p, const ao_load_options *base, const char *what, const char *instead, const ao_err *why)
+{
+	int r = ao_variant_load_base(base, &p->fallback, NULL);
+	if (r < 0)
+		return r;
+	ao_error(AO_POLICY, p->subject, "%s cannot be used, %s: %s", what, instead, ao_err_text(why));
+	p->edits[AO_ROLLOUT_MAIN].trouble = ao_xstrdup(ao_err_text(why));
+	return 0;
+}
+
+/**
+ * What is lived by when nothing is wanted.  Files that cannot be used were refused while an operator was there, and do not end the next one: the
+ * record has what was live, with its settings.  Who begins without a record has nothing to go on with but a configuration.
+ */
 static int load_fallback(ao_policies *p, ao_err **reterr)
 {
 	ao_auto_err ao_err *err = NULL;
+	ao_load_options base = *p->with.load;
 	int r = -EINTR;
 	for (unsigned tries = 0; r == -EINTR && tries < FIRST_TRIES; tries++)
-		r = ao_variant_load_base(p->with.load, &p->fallback, &err);
-	if (r == 0)
-		return 0;
-	ao_load_options base = *p->with.load;
-	if (!base.policies_dir) { /* what was tried just now is the base */
-		if (reterr)
-			*reterr = AO_TAKE(err);
-		return r;
+		r = ao_variant_load_base(&base, &p->fallback, &err);
+	if (r < 0 && base.policies_dir) {
+		ao_auto_str char *what = ao_xasprintf("the policies in %s", base.policies_dir);
+		base.policies_dir = NULL;
+		r = load_without(p, &base, what, base.bundle_dir ? "those of the bundle serve" : "the built-in ones serve", err);
 	}
-	base.policies_dir = NULL;
-	ao_error(AO_POLICY, p->subject, "the policies in %s cannot be used, %s serve: %s", p->with.load->policies_dir,
-		 base.bundle_dir ? "those of the bundle" : "the built-in ones", ao_err_text(err));
-	p->edits[AO_ROLLOUT_MAIN].trouble = ao_xstrdup(ao_err_text(err));
-	return ao_variant_load_base(&base, &p->fallback, reterr);
+	if (r < 0 && base.config_file && base.parent) {
+		base.config_file = NULL;
+		r = load_without(p, &base, p->with.load->config_file, "what was live goes on", err);
+	}
+	if (r < 0 && reterr)
+		*reterr = AO_TAKE(err);
+	return r;
 }
 
 static void make_writers(ao_policies *p)

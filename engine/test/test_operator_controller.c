@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define BUNDLE "policies/examples/greeting"
 #define GREETING "{\"apiVersion\":\"demo.example.com/v2\",\"kind\":\"Greeting\"}"
@@ -26,6 +27,7 @@ static const char *parent;    /* as the record says; NULL: there is none */
 static int refused, refusals; /* with which status, and how often, before it is shown; -1: always */
 static int away;              /* so often before that the server does not know what to say */
 static uint64_t shut_out_ms;  /* of a controller that is only to start; 0: as usual */
+static const char *config;    /* a file, or NULL */
 static bool listed, ended;    /* the ConfigMaps; the controller */
 
 static void answer(peer_conn *conn, const char *request)
@@ -79,7 +81,7 @@ static int run(const char *of, const char *policies_dir, const bool *until, char
 	bool stopping = false;
 	ao_checks checks = {0};
 	ao_metrics *metrics = ao_metrics_new();
-	const ao_load_options load = {.bundle_dir = BUNDLE, .policies_dir = policies_dir};
+	const ao_load_options load = {.bundle_dir = BUNDLE, .policies_dir = policies_dir, .config_file = config};
 	parent = of;
 	listed = ended = false;
 	ao_log_setup(AO_LOG_ERROR, false);
@@ -197,6 +199,34 @@ static void policies_without_the_finalizer_leave_the_bundle_in_service(void **st
 		fail_msg("nobody takes the finalizer off any more: %s", ready);
 }
 
+/** The operator that ran refused it and went on; the next one, after a drain at night, must not leave nobody. */
+static void a_configuration_that_cannot_be_used_ends_only_who_begins_without_a_record(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *record, *text;
+		int r;
+	} ROWS[] = {
+	    {GREETING, "params: {message: [", 0}, {GREETING, NULL, 0}, {NULL, "params: {message: [", -EINVAL}, {OTHER, "a: [", -EINVAL}};
+	char path[] = "/tmp/ao-config-XXXXXX";
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	config = path;
+	for (size_t i = 0; i < AO_LEN(ROWS); i++) {
+		ao_auto_str char *ready = NULL;
+		ao_auto_err ao_err *err = NULL;
+		if (ROWS[i].text)
+			assert_int_equal(pwrite(fd, ROWS[i].text, strlen(ROWS[i].text), 0), strlen(ROWS[i].text));
+		config = ROWS[i].text ? path : "/nowhere/config.yaml";
+		int r = start(ROWS[i].record, NULL, &ready, &err);
+		if (r != ROWS[i].r || !strstr(r ? ao_err_text(err) : ready ? ready : "", config))
+			fail_msg("row %zu: %d, %s, %s", i, r, r ? ao_err_text(err) : "it starts", ready ? ready : "ready");
+	}
+	config = NULL;
+	close(fd);
+	unlink(path);
+}
+
 /** The authorizer of a server that has just started knows no rights yet; others are granted a moment after us. */
 static void a_record_that_is_refused_for_a_moment_is_waited_for(void **state)
 {
@@ -246,6 +276,7 @@ int main(void)
 	    cmocka_unit_test(policies_for_another_kind_leave_the_bundle_in_service),
 	    cmocka_unit_test(a_finalizer_that_parents_hold_is_not_left_behind),
 	    cmocka_unit_test(policies_without_the_finalizer_leave_the_bundle_in_service),
+	    cmocka_unit_test(a_configuration_that_cannot_be_used_ends_only_who_begins_without_a_record),
 	    cmocka_unit_test(a_record_that_is_refused_for_a_moment_is_waited_for),
 	    cmocka_unit_test(a_right_is_waited_for_from_the_moment_when_it_is_missed),
 	    cmocka_unit_test(a_record_that_may_be_read_later_is_read_then),
