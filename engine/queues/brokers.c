@@ -20,6 +20,7 @@
 #define READ_MS 1000      /* Secrets of an access that does not work are read at most that often, ... */
 #define MAX_READ_MS 15000 /* ... and more and more seldom while they are not there */
 #define PROMPT_MS 200     /* a call that is older than that makes its broker a slow one */
+#define HOLD_MS 1500      /* less than the 5 s by which a lease outlasts the last moment at which its holder may write */
 #define CALL_MS 15000
 
 /** A broker object and those who use it. */
@@ -71,6 +72,8 @@ struct ao_brokers {
 	ao_map *accesses, *servers;
 	ao_access *first; /* those with calls to send */
 	ao_timer *tick;
+	ao_timer *hold;
+	bool holding; /* a deletion is under way: `hold` runs */
 };
 
 /* ---- servers ---- */
@@ -337,8 +340,35 @@ static void on_answer(void *arg, const ao_broker_answer *answer)
 	server_put(s);
 }
 
+static void hold_on(ao_brokers *b)
+{
+	if (!b->holding)
+		ao_timer_start(b->hold, HOLD_MS / 3);
+	b->holding = true;
+}
+
+/**
+ * A deletion has several steps, and a process that stands still between two of them does not ask the gate before the next one.  So it is allowed
+ * for a moment at a time, which is shorter than what a lease that may write is sure to last.
+ */
+static void on_hold(void *arg)
+{
+	ao_brokers *b = arg;
+	size_t cursor = 0;
+	b->holding = false;
+	if (!ao_kube_may_write(b->kube))
+		return;
+	for (ao_access *a; (a = ao_map_next(b->accesses, &cursor, NULL));)
+		for (const ao_access_call *c = a->calls; c; c = c->next)
+			if (c->sent && c->verb == AO_BROKER_DELETE) {
+				ao_broker_allow(c->sent, ao_mono_ms() + HOLD_MS);
+				hold_on(b);
+			}
+}
+
 static void send_call(ao_access_call *c)
 {
+	bool deletes = c->verb == AO_BROKER_DELETE;
 	c->server = c->access->server;
 	c->server->refs++;
 	c->sent = ao_broker_send(c->server->broker, &(ao_broker_request){.verb = c->verb,
@@ -347,8 +377,11 @@ static void send_call(ao_access_call *c)
 									 .origin = c->origin,
 									 .most = c->most,
 									 .timeout_ms = CALL_MS,
+									 .until_ms = deletes ? ao_mono_ms() + HOLD_MS : 0,
 									 .fn = on_answer,
 									 .arg = c});
+	if (deletes)
+		hold_on(c->access->brokers);
 }
 
 /** A process that stood still goes on where it was: what it was about to change may be another's to change by now. */
@@ -437,6 +470,7 @@ ao_brokers *ao_brokers_new(ao_loop *loop, ao_kube *kube, ao_brokers_back_fn on_b
 	ao_brokers *b = ao_xcalloc(1, sizeof(*b));
 	*b = (ao_brokers){.loop = loop, .kube = kube, .on_back = on_back, .arg = arg, .accesses = ao_map_new(), .servers = ao_map_new()};
 	b->tick = ao_timer_new(loop, on_tick, b);
+	b->hold = ao_timer_new(loop, on_hold, b);
 	return b;
 }
 
@@ -448,6 +482,7 @@ void ao_brokers_free(ao_brokers *b)
 	ao_map_free(b->accesses);
 	ao_map_free(b->servers);
 	ao_timer_free(b->tick);
+	ao_timer_free(b->hold);
 	free(b);
 }
 

@@ -102,6 +102,7 @@ static inline ao_broker_call *fake_send(ao_broker *broker, const ao_broker_reque
 {
 	fake_call *c = ao_xcalloc(1, sizeof(*c)), **last = &calls;
 	*c = (fake_call){.base = {broker}, .with = *request, .queue = cJSON_Duplicate(request->queue, 1), .to = ao_xstrdup(request->to)};
+	ao_broker_allow(&c->base, request->until_ms);
 	asked[request->verb]++;
 	while (*last)
 		last = &(*last)->next;

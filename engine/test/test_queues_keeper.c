@@ -271,6 +271,32 @@ static void nothing_is_changed_without_leading(void **state)
 	assert_non_null(find("h", "other"));
 }
 
+/** Its steps are the broker's own business, which does not know who leads: it is told for how long it may go on. */
+static void a_deletion_under_way_may_go_on_for_as_long_as_we_lead(void **state)
+{
+	bench *b = *state;
+	const fake_call *deletion;
+	is_leading = true;
+	ao_kube_set_gate(b->kube, leads, NULL);
+	read_it(b, "a", "h", "old");
+	pass_time(b, 20);
+	read_it(b, "a", "h", "new");
+	leave_it(b, "a", "h", "old", "new");
+	pass_time(b, 20);
+	ao_queues_moved(b->queues, "a");
+	wait_for_call(b, AO_BROKER_DELETE);
+	for (deletion = calls; deletion->with.verb != AO_BROKER_DELETE; deletion = deletion->next)
+		;
+	pass_time(b, 3000);
+	assert_true(ao_broker_is_allowed(&deletion->base));
+	is_leading = false;
+	uint64_t stopped = ao_mono_ms();
+	while (ao_broker_is_allowed(&deletion->base) && ao_mono_ms() - stopped < 5000)
+		pass_time(b, 20);
+	assert_false(ao_broker_is_allowed(&deletion->base));
+	held_verb = -1;
+}
+
 /** An operator without records has made the queue that it knew, and none by the other name. */
 static void an_heir_has_no_queue_by_another_name(void **state)
 {
@@ -362,6 +388,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(an_heir_has_no_queue_by_another_name, begin, end),
 	    cmocka_unit_test_setup_teardown(an_heir_that_goes_takes_no_queue_by_another_name, begin, end),
 	    cmocka_unit_test_setup_teardown(nothing_is_changed_without_leading, begin, end),
+	    cmocka_unit_test_setup_teardown(a_deletion_under_way_may_go_on_for_as_long_as_we_lead, begin, end),
 	    cmocka_unit_test_setup_teardown(records_that_say_nothing_do_no_harm, begin, end),
 	    cmocka_unit_test_setup_teardown(what_a_parent_without_a_plan_reads_is_left_alone, begin, end),
 	    cmocka_unit_test_setup_teardown(the_queue_that_is_read_comes_first, begin, end),

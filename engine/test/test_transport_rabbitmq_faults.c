@@ -304,6 +304,29 @@ static void a_deletion_that_was_given_up_deletes_nothing(void **state)
 	teardown(&r);
 }
 
+/** Who decided on it stood still meanwhile, and may not lead any more: another one may have made the queue anew. */
+static void a_deletion_deletes_nothing_when_its_time_is_over(void **state)
+{
+	NEED_RABBIT();
+	if (!has_bed(__func__))
+		skip();
+	rig r = setup();
+	expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
+	plain_publish("", "unit-fault", 3);
+	bed("pause", "rabbitmq");
+	outcome o;
+	ao_broker_call *deletion = start_call(&r, AO_BROKER_DELETE, QUEUE, 20000, &o);
+	run_for(r.loop, 200);
+	ao_broker_allow(deletion, 1);
+	bed("resume", "rabbitmq");
+	await(r.loop, &o);
+	expect(o.answer, -EAGAIN, "BrokerError");
+	finish_call(&r, &o);
+	assert_int_equal(plain_count("unit-fault"), 3);
+	expect(call(&r, AO_BROKER_DELETE, QUEUE), 0, "");
+	teardown(&r);
+}
+
 enum { CALL_MS = 20000 }; /* longer than the bed's commands may take, during which no call is to be given up */
 
 /** Starts the calls from `first` on about queues of their own, until there are `count`. */
@@ -438,6 +461,7 @@ int main(void)
 	    cmocka_unit_test(without_work_the_connection_goes),
 	    cmocka_unit_test(a_frozen_broker_times_out_and_heals),
 	    cmocka_unit_test(a_deletion_that_was_given_up_deletes_nothing),
+	    cmocka_unit_test(a_deletion_deletes_nothing_when_its_time_is_over),
 	    cmocka_unit_test(calls_heal_after_a_restart),
 	    cmocka_unit_test(a_lost_connection_is_made_up_for),
 	    cmocka_unit_test(freeing_never_waits),

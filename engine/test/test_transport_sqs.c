@@ -249,6 +249,20 @@ static void messages_that_are_delayed_or_in_flight_count(void **state)
 	}
 }
 
+/** Who decided on it stood still meanwhile, and may not lead any more. */
+static void a_deletion_deletes_nothing_when_its_time_is_over(void **state)
+{
+	bench *b = need_server(state, __func__);
+	auto_outcome o = {0};
+	cJSON_Delete(aws(b, "CreateQueue", "{\"QueueName\":\"unit-t\"}"));
+	begin(b->broker, AO_BROKER_DELETE, "{\"name\":\"unit-t\"}", 0, &o);
+	ao_broker_allow(o.call, 1);
+	await(b->loop, &o);
+	assert_int_equal(o.answer.error, -EAGAIN);
+	assert_true(exists(b, "unit-t"));
+	assert_int_equal(call(b, AO_BROKER_DELETE, "{\"name\":\"unit-t\"}", &o), 0);
+}
+
 static void a_dead_letter_queue_stays_when_one_of_its_queues_goes(void **state)
 {
 	bench *b = need_server(state, __func__);
@@ -488,6 +502,7 @@ int main(void)
 	    TEST(a_dead_letter_queue_that_somebody_deleted_is_made_again),
 	    TEST(without_create_nothing_is_changed),
 	    TEST(messages_that_are_delayed_or_in_flight_count),
+	    TEST(a_deletion_deletes_nothing_when_its_time_is_over),
 	    TEST(a_dead_letter_queue_stays_when_one_of_its_queues_goes),
 	    TEST(a_queue_whose_dead_letters_go_elsewhere_is_not_deleted),
 	    TEST(wrong_queues_are_refused),

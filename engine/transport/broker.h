@@ -6,6 +6,8 @@
  */
 #include "transport/transport.h"
 
+#include <stdatomic.h>
+
 typedef struct ao_broker_type {
 	const char *name;
 	int (*make)(ao_loop *loop, const cJSON *config, const cJSON *secrets, ao_broker **ret, ao_err **reterr);
@@ -23,7 +25,12 @@ struct ao_broker {
 
 struct ao_broker_call {
 	ao_broker *broker;
+	atomic_uint_least64_t until_ms; /* as ao_broker_request.until_ms; set before any thread but the loop's sees the call */
 };
+
+#define AO_BROKER_NOT_ALLOWED "not deleted, because another replica may lead now"
+/** May a DELETE take the next step? Any thread. */
+bool ao_broker_is_allowed(const ao_broker_call *call);
 
 #define AO_BROKER_SHOWN (16 * 1024) /* bytes of a body that a PEEK shows */
 

@@ -1,6 +1,7 @@
 /* transport.c -- finds the type of a broker by its name, and passes everything on to it. */
 #include "transport/transport.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/utf8.h"
@@ -78,6 +79,14 @@ void ao_broker_free(ao_broker *broker)
 
 ao_broker_call *ao_broker_send(ao_broker *broker, const ao_broker_request *request) { return broker->type->send(broker, request); }
 void ao_broker_cancel(ao_broker_call *call) { call->broker->type->cancel(call); }
+void ao_broker_allow(ao_broker_call *call, uint64_t until_ms) { atomic_store(&call->until_ms, until_ms); }
+
+bool ao_broker_is_allowed(const ao_broker_call *call)
+{
+	uint64_t until_ms = atomic_load(&call->until_ms);
+	return !until_ms || ao_mono_ms() < until_ms;
+}
+
 ao_broker_stats ao_broker_get_stats(const ao_broker *broker) { return broker->type->stats(broker); }
 
 char *ao_broker_count_text(int64_t messages)

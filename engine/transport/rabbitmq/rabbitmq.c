@@ -147,6 +147,7 @@ static ao_broker_call *send_call(ao_broker *broker, const ao_broker_request *req
 	rabbit *r = rabbit_of(broker);
 	ao_rabbit_call *call = ao_rabbit_call_new(request);
 	call->base.broker = broker;
+	ao_broker_allow(&call->base, request->until_ms);
 	r->stats.calls++;
 	r->stats.in_flight++;
 	if (!call->error) {

@@ -167,10 +167,13 @@ static void on_task(void *arg, const ao_broker_answer *what, const char *arn)
 
 static void run_task(call *c, const char *dead_arn)
 {
-	c->task = ao_sqs_task_start(
-	    &broker_of(c)->account,
-	    &(ao_sqs_task_request){
-		.verb = c->verb, .wanted = c->wanted, .dead_arn = dead_arn, .deadline_ms = c->deadline_ms, .fn = on_task, .arg = c});
+	c->task = ao_sqs_task_start(&broker_of(c)->account, &(ao_sqs_task_request){.verb = c->verb,
+										   .wanted = c->wanted,
+										   .call = &c->base,
+										   .dead_arn = dead_arn,
+										   .deadline_ms = c->deadline_ms,
+										   .fn = on_task,
+										   .arg = c});
 }
 
 static void on_dead(void *arg, const ao_broker_answer *what, const char *arn)
@@ -266,6 +269,7 @@ static ao_broker_call *broker_send(ao_broker *base, const ao_broker_request *req
 	ao_auto_err ao_err *err = NULL;
 	call *c = ao_xcalloc(1, sizeof(*c));
 	*c = (call){.base.broker = base, .prev = b->last, .verb = request->verb, .fn = request->fn, .arg = request->arg};
+	ao_broker_allow(&c->base, request->until_ms);
 	*(b->last ? &b->last->next : &b->first) = c;
 	b->last = c;
 	c->to = ao_xstrdup(request->to);

@@ -295,6 +295,10 @@ static void on_deleted(void *arg, const ao_sqs_reply *reply)
 static void delete_unless_full(ao_sqs_task *task)
 {
 	int64_t held = held_by(task);
+	if (!ao_broker_is_allowed(task->with.call)) {
+		fail(task, -EAGAIN, "BrokerError", 0, AO_BROKER_NOT_ALLOWED);
+		return;
+	}
 	if (held == 0 || !task->with.wanted->if_empty) {
 		ask_about(task, "DeleteQueue", NULL, NULL, on_deleted);
 		return;
