@@ -177,11 +177,11 @@ describe('policies in a ConfigMap', function()
 
   it('see a change of the configuration file without a restart', function()
     local config = cluster.write(cluster.temp 'config.yaml', 'gatewayURL: http://one\n')
-    operator { args = '--config ' .. config }
+    local op = operator { args = '--config ' .. config }
     cluster.apply(cluster.actor('one', ns))
     await_running(ns, 'one')
-    local function gateway()
-      return cluster.kubectl('get deployment one -n %s -o jsonpath=%s', ns,
+    local function gateway(name)
+      return cluster.kubectl('get deployment %s -n %s -o jsonpath=%s', name or 'one', ns,
         cluster.quote '{.spec.template.spec.containers[1].env[?(@.name=="ASYA_GATEWAY_URL")].value}')
     end
     assert.equal('http://one', gateway())
@@ -191,6 +191,16 @@ describe('policies in a ConfigMap', function()
     cluster.sleep(4)
     assert.equal('http://two', gateway())
     await_running(ns, 'one')
+    op.kill() -- who begins now finds nothing that it can use, but the record
+    local generation = edits.generation('one', ns)
+    operator { args = '--config ' .. config }
+    cluster.apply(cluster.actor('later', ns))
+    await_running(ns, 'one', 'later')
+    assert.same({ 'http://two', generation }, { gateway 'later', edits.generation('one', ns) })
+    cluster.write(config, 'gatewayURL: http://three\n')
+    for _, name in ipairs { 'one', 'later' } do
+      eventually('the gateway of ' .. name, 20, function() return gateway(name) == 'http://three', gateway(name) end)
+    end
   end)
 
   it('replace pods a few at a time, and fall back when they do not become ready', function()

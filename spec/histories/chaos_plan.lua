@@ -145,7 +145,7 @@ function Maker:policy(at, track, good)
     good = good or self.roll.chance(60), pods = self.roll.chance(30) })
 end
 
---- Settings that cannot be used are put right soon: an operator does not start with them.
+--- Settings that cannot be used are put right soon: meanwhile what was live goes on, also in an operator that starts.
 function Maker:settings(at)
   local good = self.roll.chance(70)
   for _, each in ipairs(good and { { at, true } } or { { at, false }, { at + 3, true } }) do
