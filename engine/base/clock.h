@@ -8,7 +8,8 @@
 
 #define AO_TIME_TEXT 32 /* bytes for ao_time_text() and ao_time_micro_text() */
 
-uint64_t ao_mono_ms(void); /* milliseconds; never goes back, so the only clock a lease deadline may use */
+/** Milliseconds. It never goes back, nor stands still with a suspended machine, so it is the only clock that a lease deadline may use. */
+uint64_t ao_mono_ms(void);
 uint64_t ao_mono_ns(void); /* the same clock, for what takes less than that */
 int64_t ao_wall_ms(void);  /* milliseconds since 1970, UTC */
 uint64_t ao_cpu_ms(void);  /* milliseconds that the calling thread has run: a machine with no time for it adds none */
