@@ -20,11 +20,9 @@ static void a_queue_is_emptied_and_goes(void **state)
 	assert_int_equal(lost, 0);
 }
 
-/** The deletion is on its way when the parent goes back: it is carried out, and then the queue has to be made again. */
-static void a_queue_that_is_wanted_back_is_made_again(void **state)
+/** A parent reads "new" in place of "old", which is about to be deleted. */
+static void await_deletion(bench *b)
 {
-	bench *b = *state;
-	put("h", "new", 0); /* somebody else's: nobody takes senders from it */
 	read_it(b, "a", "h", "old");
 	pass_time(b, 20);
 	read_it(b, "a", "h", "new");
@@ -32,6 +30,14 @@ static void a_queue_that_is_wanted_back_is_made_again(void **state)
 	pass_time(b, 20);
 	ao_queues_moved(b->queues, "a");
 	wait_for_call(b, AO_BROKER_DELETE);
+}
+
+/** The deletion is on its way when the parent goes back: it is carried out, and then the queue has to be made again. */
+static void a_queue_that_is_wanted_back_is_made_again(void **state)
+{
+	bench *b = *state;
+	put("h", "new", 0); /* somebody else's: nobody takes senders from it */
+	await_deletion(b);
 	read_it(b, "a", "h", "old");
 	leave_it(b, "a", "h", "new", "old");
 	held_verb = -1;
@@ -48,13 +54,7 @@ static void another_broker_is_looked_at_anew(void **state)
 {
 	bench *b = *state;
 	put("other", "old", 0);
-	read_it(b, "a", "h", "old");
-	pass_time(b, 20);
-	read_it(b, "a", "h", "new");
-	leave_it(b, "a", "h", "old", "new");
-	pass_time(b, 20);
-	ao_queues_moved(b->queues, "a");
-	wait_for_call(b, AO_BROKER_DELETE);
+	await_deletion(b);
 	unsigned deletions = asked[AO_BROKER_DELETE], moves = asked[AO_BROKER_MOVE];
 	read_it(b, "a", "other", "new");
 	leave_it(b, "a", "other", "old", "new");
@@ -285,13 +285,7 @@ static void a_deletion_under_way_may_go_on_for_as_long_as_we_lead(void **state)
 	const fake_call *deletion;
 	is_leading = true;
 	ao_kube_set_gate(b->kube, leads, NULL);
-	read_it(b, "a", "h", "old");
-	pass_time(b, 20);
-	read_it(b, "a", "h", "new");
-	leave_it(b, "a", "h", "old", "new");
-	pass_time(b, 20);
-	ao_queues_moved(b->queues, "a");
-	wait_for_call(b, AO_BROKER_DELETE);
+	await_deletion(b);
 	for (deletion = calls; deletion->with.verb != AO_BROKER_DELETE; deletion = deletion->next)
 		;
 	pass_time(b, 3000);

@@ -283,51 +283,42 @@ static void a_frozen_broker_times_out_and_heals(void **state)
 	teardown(&r);
 }
 
-/** The broker answers the first look when the deletion has been given up. */
-static void a_deletion_that_was_given_up_deletes_nothing(void **state)
-{
-	NEED_RABBIT();
-	if (!has_bed(__func__))
-		skip();
-	rig r = setup();
-	expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
-	plain_publish("", "unit-fault", 3);
-	bed("pause", "rabbitmq");
-	outcome o;
-	ao_broker_call *deletion = start_call(&r, AO_BROKER_DELETE, QUEUE, 20000, &o);
-	run_for(r.loop, 200);
-	ao_broker_cancel(deletion);
-	bed("resume", "rabbitmq");
-	run_for(r.loop, 1000);
-	assert_int_equal(plain_count("unit-fault"), 3);
-	expect(call(&r, AO_BROKER_DELETE, QUEUE), 0, "");
-	teardown(&r);
-}
-
-/** Who decided on it stood still meanwhile, and may not lead any more: another one may have made the queue anew. */
-static void a_deletion_deletes_nothing_when_its_time_is_over(void **state)
-{
-	NEED_RABBIT();
-	if (!has_bed(__func__))
-		skip();
-	rig r = setup();
-	expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
-	plain_publish("", "unit-fault", 3);
-	bed("pause", "rabbitmq");
-	outcome o;
-	ao_broker_call *deletion = start_call(&r, AO_BROKER_DELETE, QUEUE, 20000, &o);
-	run_for(r.loop, 200);
-	ao_broker_allow(deletion, 1);
-	bed("resume", "rabbitmq");
-	await(r.loop, &o);
-	expect(o.answer, -EAGAIN, "BrokerError");
-	finish_call(&r, &o);
-	assert_int_equal(plain_count("unit-fault"), 3);
-	expect(call(&r, AO_BROKER_DELETE, QUEUE), 0, "");
-	teardown(&r);
-}
-
 enum { CALL_MS = 20000 }; /* longer than the bed's commands may take, during which no call is to be given up */
+
+/**
+ * The broker answers the first look when the deletion has been given up, or when its time is over: who decided on it stood still meanwhile, and may
+ * not lead any more.  By then another one may have made the queue anew.
+ */
+static void a_deletion_that_is_not_allowed_any_more_deletes_nothing(void **state)
+{
+	NEED_RABBIT();
+	if (!has_bed(__func__))
+		skip();
+	rig r = setup();
+	for (int given_up = 0; given_up < 2; given_up++) {
+		outcome o;
+		expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
+		plain_publish("", "unit-fault", 3);
+		bed("pause", "rabbitmq");
+		ao_broker_call *deletion = start_call(&r, AO_BROKER_DELETE, QUEUE, CALL_MS, &o);
+		run_for(r.loop, 200);
+		if (given_up)
+			ao_broker_cancel(deletion);
+		else
+			ao_broker_allow(deletion, 1);
+		bed("resume", "rabbitmq");
+		if (given_up) {
+			run_for(r.loop, 1000);
+		} else {
+			await(r.loop, &o);
+			expect(o.answer, -EAGAIN, "BrokerError");
+			finish_call(&r, &o);
+		}
+		assert_int_equal(plain_count("unit-fault"), 3);
+		expect(call(&r, AO_BROKER_DELETE, QUEUE), 0, "");
+	}
+	teardown(&r);
+}
 
 /** Starts the calls from `first` on about queues of their own, until there are `count`. */
 static void start_more(rig *r, ao_broker_verb verb, outcome *o, size_t first, size_t count)
@@ -460,8 +451,7 @@ int main(void)
 	    cmocka_unit_test(heartbeats_keep_it_and_silence_ends_it),
 	    cmocka_unit_test(without_work_the_connection_goes),
 	    cmocka_unit_test(a_frozen_broker_times_out_and_heals),
-	    cmocka_unit_test(a_deletion_that_was_given_up_deletes_nothing),
-	    cmocka_unit_test(a_deletion_deletes_nothing_when_its_time_is_over),
+	    cmocka_unit_test(a_deletion_that_is_not_allowed_any_more_deletes_nothing),
 	    cmocka_unit_test(calls_heal_after_a_restart),
 	    cmocka_unit_test(a_lost_connection_is_made_up_for),
 	    cmocka_unit_test(freeing_never_waits),
