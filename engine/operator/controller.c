@@ -65,7 +65,8 @@ static void on_record(void *arg, const cJSON *map)
 	const char *text = ao_json_str(map, "data", "record");
 	if (*c->with.stopping)
 		return;
-	ao_record_parent(text ? text : "", &parent);
+	ao_auto_str char *finalizer = NULL;
+	ao_record_parent(text ? text : "", &parent, &finalizer);
 	bool same = !parent.kind || ao_manifest_one_kind(&parent, &c->parent);
 	ao_resource_clear(&parent);
 	if (!same) {
@@ -94,9 +95,9 @@ static int prepare_policies(ao_controller *c, ao_err **reterr)
 	if (r < 0)
 		return r;
 	const char *text = ao_json_str(record, "data", "record");
-	ao_record_parent(text ? text : "", &c->parent);
+	ao_record_parent(text ? text : "", &c->parent, &c->finalizer);
 	c->load.parent = c->parent.kind ? &c->parent : NULL;
-	c->load.finalizer = c->finalizer = ao_record_finalizer(text ? text : "");
+	c->load.finalizer = c->finalizer;
 	r = ao_policies_new(&(ao_policies_options){.loop = c->with.loop,
 						   .kube = c->kube,
 						   .namespace_ = c->with.namespace_,

@@ -28,7 +28,7 @@ void ao_queues_event(const ao_kept_queue *q, bool warning, const char *reason, c
 	ao_events_say(q->queues->with.events, about, warning, reason, NULL, note);
 }
 
-static void report(const ao_kept_queue *q, bool warning, const char *reason, const char *note)
+void ao_queues_report(const ao_kept_queue *q, bool warning, const char *reason, const char *note)
 {
 	ao_log(warning ? AO_LOG_WARN : AO_LOG_INFO, AO_CORE, q->owner->key, "%s", note);
 	ao_queues_event(q, warning, reason, note);
@@ -38,7 +38,7 @@ void ao_queues_kept(ao_kept_queue *q, bool warning, char *note)
 {
 	free(q->kept);
 	q->kept = note;
-	report(q, warning, "QueueKept", note);
+	ao_queues_report(q, warning, "QueueKept", note);
 }
 
 /** An operation that waits goes on now; without one the parent is told when there is news. */
@@ -106,7 +106,7 @@ static void report_made(const ao_kept_queue *q, bool again, const ao_broker_answ
 	if (q->error)
 		ao_info(AO_CORE, q->owner->key, "queue %s is all right again", q->name);
 	if (answer->created || answer->repaired)
-		report(q, again && answer->created, reason, note);
+		ao_queues_report(q, again && answer->created, reason, note);
 }
 
 /** What somebody else took away meanwhile is not worth a word. */
@@ -118,7 +118,7 @@ static void report_deleted(ao_kept_queue *q, const ao_broker_answer *answer)
 	free(q->kept);
 	q->kept = NULL;
 	if (answer->deleted)
-		report(q, false, "Deleted", note);
+		ao_queues_report(q, false, "Deleted", note);
 	if (answer->kept)
 		ao_queues_kept(q, true, ao_xstrdup(answer->kept));
 	if (q->only_looked && (answer->exists || answer->error))

@@ -124,12 +124,6 @@ static ao_drain_facts facts_of(const ao_kept_queue *q)
 
 /* ---- what is told ---- */
 
-static void say(ao_kept_queue *q, bool warning, const char *reason, const char *note)
-{
-	ao_log(warning ? AO_LOG_WARN : AO_LOG_INFO, AO_CORE, q->owner->key, "%s", note);
-	ao_queues_event(q, warning, reason, note);
-}
-
 static const char *words_of(const char *trouble)
 {
 	static const struct {
@@ -153,7 +147,7 @@ static void tell_trouble(ao_kept_queue *q, const char *trouble)
 {
 	ao_auto_str char *held = ao_broker_count_text(q->drain->machine.messages);
 	ao_auto_str char *note = ao_xasprintf("queue %s stays beside %s, with %s: %s", q->name, q->drain->into, held, words_of(trouble));
-	say(q, true, "QueueKept", note);
+	ao_queues_report(q, true, "QueueKept", note);
 }
 
 /** Whoever else has it is its owner from now on. */
@@ -163,7 +157,7 @@ static void tell_released(ao_kept_queue *q)
 	ao_auto_str char *why = other ? ao_xasprintf("%s %s it, too", other->owner->key, ao_queues_is_one(q, other) ? "has" : "may have")
 				      : ao_xstrdup(q->drain->retained ? "it is to stay" : "it was not made by this operator");
 	ao_auto_str char *note = ao_xasprintf("queue %s stays at its broker: %s", q->name, why);
-	say(q, false, "QueueKept", note);
+	ao_queues_report(q, false, "QueueKept", note);
 	if (other && ao_whose_may_delete(&q->whose))
 		ao_queues_inherit(other, q);
 }
@@ -172,7 +166,7 @@ static void tell_gone(ao_kept_queue *q)
 {
 	ao_auto_str char *note = ao_xasprintf("deleted queue %s, whose messages are in %s now", q->name, q->drain->into);
 	if (q->drain->deleted)
-		say(q, false, "Deleted", note);
+		ao_queues_report(q, false, "Deleted", note);
 }
 
 /** Tells what has changed. @return false: the drain is at its end */

@@ -99,6 +99,8 @@ void (*ao_queues_leave_waiter(ao_kept_queue *q))(void *arg);
 bool ao_queues_spare(ao_kept_queue *q);
 
 void ao_queues_event(const ao_kept_queue *q, bool warning, const char *reason, const char *note);
+/** The same, and in the log. */
+void ao_queues_report(const ao_kept_queue *q, bool warning, const char *reason, const char *note);
 
 /* call.c */
 /** A queue that was to be deleted stays: remembers it, and says it in the log and as an Event. Takes the text. */

@@ -118,8 +118,7 @@ static cJSON *first_record(const ao_kept_queue *q)
 /** Takes the text. */
 static void say_left(const ao_kept_queue *q, char *note)
 {
-	ao_warn(AO_CORE, q->owner->key, "%s", note);
-	ao_queues_event(q, true, "QueueLeft", note);
+	ao_queues_report(q, true, "QueueLeft", note);
 	free(note);
 }
 

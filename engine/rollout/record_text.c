@@ -286,22 +286,18 @@ cJSON *ao_record_kinds(const char *text)
 	return kinds;
 }
 
-void ao_record_parent(const char *text, ao_resource *ret)
+void ao_record_parent(const char *text, ao_resource *ret, char **ret_finalizer)
 {
 	ao_auto_json cJSON *json = NULL;
 	*ret = (ao_resource){0};
+	*ret_finalizer = NULL;
 	if (ao_json_parse(text, strlen(text), &json, NULL) < 0)
 		return;
 	const cJSON *parent = ao_json_at(json, "parent");
 	const char *api_version = ao_json_str(parent, "apiVersion"), *kind = ao_json_str(parent, "kind");
 	if (api_version && kind)
 		*ret = (ao_resource){.api_version = ao_xstrdup(api_version), .kind = ao_xstrdup(kind)};
-}
-
-char *ao_record_finalizer(const char *text)
-{
-	ao_auto_json cJSON *json = NULL;
-	return ao_json_parse(text, strlen(text), &json, NULL) < 0 ? NULL : ao_xstrdup(ao_json_str(json, "parent", "finalizer"));
+	*ret_finalizer = ao_xstrdup(ao_json_str(parent, "finalizer"));
 }
 
 int ao_record_read(const char *text, ao_rollout_record *ret, ao_map *kept, ao_err **reterr)

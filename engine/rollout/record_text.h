@@ -43,10 +43,13 @@ int ao_record_read(const char *text, ao_rollout_record *ret, ao_map *kept, ao_er
 /** The kinds in the text of a record; rows that are not valid are left out. @return an array, never NULL; the caller frees */
 cJSON *ao_record_kinds(const char *text);
 
-/** What the parents are, as the text of a record says. @param ret  the caller clears it; empty: the text does not say it */
-void ao_record_parent(const char *text, ao_resource *ret);
-/** The finalizer that they hold, as the text says. NULL: it does not say it; the caller frees */
-char *ao_record_finalizer(const char *text);
+/**
+ * What the parents are, as the text of a record says.
+ *
+ * @param ret            the caller clears it; empty: the text does not say it
+ * @param ret_finalizer  that they hold; NULL: the text does not say it; the caller frees
+ */
+void ao_record_parent(const char *text, ao_resource *ret, char **ret_finalizer);
 
 /** "12 of 40 reached, 3 on their way, 25 waiting, 0 failed", for people. The caller frees. */
 char *ao_counts_text(const ao_rollout_counts *counts);

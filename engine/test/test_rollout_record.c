@@ -85,16 +85,15 @@ static void what_the_parents_are_is_read_back(void **state)
 	ao_auto_rollout_record ao_rollout_record record = {0};
 	ao_map *kept = ao_map_new();
 	ao_resource parent;
-	ao_auto_str char *text = ao_record_text(&record, kept, NULL, NULL, &OF, "x.io/f");
-	ao_record_parent(text, &parent);
+	ao_auto_str char *text = ao_record_text(&record, kept, NULL, NULL, &OF, "x.io/f"), *finalizer = NULL, *none = NULL;
+	ao_record_parent(text, &parent, &finalizer);
 	assert_true(ao_resource_is(&parent, "x.io/v1", "Thing"));
 	ao_resource_clear(&parent);
-	ao_auto_str char *finalizer = ao_record_finalizer(text);
 	assert_string_equal(finalizer, "x.io/f");
 	for (size_t i = 0; i < AO_LEN(WITHOUT); i++) {
-		ao_record_parent(WITHOUT[i], &parent);
+		ao_record_parent(WITHOUT[i], &parent, &none);
 		assert_null(parent.kind);
-		assert_null(ao_record_finalizer(WITHOUT[i]));
+		assert_null(none);
 	}
 	ao_map_free_all(kept);
 }
