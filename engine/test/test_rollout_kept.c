@@ -1,12 +1,9 @@
 /* test_rollout_kept.c -- a bundle that was live before its manifest named the class of the process. A peer plays the server. */
-#include "rollout/policies_private.h"
-#include "serve/instruments.h"
-#include "test/test_kube_peer.h"
+#include "test/test_rollout_policies.h"
 
 #include <stdlib.h>
 
 #define MANIFEST "return require 'policy'.manifest { parent = 'demo.example.com/v1 Greeting', children = {}%s }"
-#define WAIT_MS 10000
 
 static const char *kept;     /* the manifest in the bundle that is kept */
 static int refused, written; /* how often a text is refused, and how many were taken */
@@ -45,9 +42,6 @@ static void answer(peer_conn *conn, const char *request)
 	peer_reply(conn, "200 OK", "", body);
 }
 
-static void set_true(void *arg) { *(bool *)arg = true; }
-static void do_nothing(void *arg) { (void)arg; }
-
 static void write_manifest(const char *folder, const char *more)
 {
 	ao_auto_str char *path = ao_xasprintf("%s/manifest.lua", folder), *text = ao_xasprintf(MANIFEST, more);
@@ -59,7 +53,6 @@ static void write_manifest(const char *folder, const char *more)
 static bool recalls(const char *more)
 {
 	played p;
-	ao_policies *policies = NULL;
 	bool recalled = false;
 	char folder[] = "/tmp/ao-kept-XXXXXX", digest[AO_BUNDLE_DIGEST];
 	assert_non_null(mkdtemp(folder));
@@ -69,22 +62,10 @@ static bool recalls(const char *more)
 	ao_auto_json cJSON *seen = cJSON_CreateObject();
 	const ao_scope red = {.class_ = (char *)"red", .own = true};
 	const ao_load_options load = {.bundle_dir = folder, .scope = &red};
-	ao_metrics *metrics = ao_metrics_new();
-	ao_instruments_describe(metrics);
-	ao_log_setup(AO_LOG_ERROR, false);
 	kept = text;
 	ao_sources_put(&sources, "manifest.lua", text, strlen(text), "kept");
 	ao_bundle_digest_of(&sources, seen, digest);
-	play(&p, answer, NULL);
-	assert_int_equal(ao_policies_new(&(ao_policies_options){.loop = p.loop,
-								.kube = p.kube,
-								.namespace_ = "ops",
-								.load = &load,
-								.metrics = metrics,
-								.on_live = do_nothing,
-								.on_manifest = do_nothing},
-					 &policies, NULL),
-			 0);
+	ao_policies *policies = begin_policies(&p, answer, &load);
 	ao_map *map = ao_map_new();
 	ao_kept *slots = ao_xcalloc(1, sizeof(*slots));
 	slots->count = 1;
@@ -96,9 +77,7 @@ static bool recalls(const char *more)
 	ao_errands_load(policies, digest);
 	assert_true(ao_loop_run_until(p.loop, &recalled, WAIT_MS));
 	bool loaded = strcmp(ao_variant_digest(policies->basis), digest) == 0;
-	ao_policies_free(policies);
-	end_play(&p);
-	ao_metrics_free(metrics);
+	end_policies(&p, policies);
 	assert_int_equal(system(command), 0);
 	return loaded;
 }
@@ -132,25 +111,10 @@ static void texts_that_were_refused_are_kept_with_the_next_record(void **state)
 {
 	(void)state;
 	played p;
-	ao_policies *policies = NULL;
-	bool recalled = false;
 	const ao_load_options load = {.bundle_dir = "policies/examples/greeting"};
 	const ao_world_listener listener = {.on_parent = no_parent};
-	ao_metrics *metrics = ao_metrics_new();
-	ao_instruments_describe(metrics);
-	ao_log_setup(AO_LOG_ERROR, false);
-	play(&p, answer, NULL);
-	assert_int_equal(ao_policies_new(&(ao_policies_options){.loop = p.loop,
-								.kube = p.kube,
-								.namespace_ = "ops",
-								.load = &load,
-								.metrics = metrics,
-								.on_live = do_nothing,
-								.on_manifest = do_nothing},
-					 &policies, NULL),
-			 0);
-	ao_policies_recall(policies, NULL, set_true, &recalled);
-	assert_true(ao_loop_run_until(p.loop, &recalled, WAIT_MS));
+	ao_policies *policies = begin_policies(&p, answer, &load);
+	recall_policies(&p, policies);
 	ao_world *world = policies->world = ao_world_new(p.loop, p.kube, policies->fallback->loaded.manifest, &AO_SCOPE_ALL, &listener);
 	refused = 1;
 	written = 0;
@@ -160,9 +124,7 @@ static void texts_that_were_refused_are_kept_with_the_next_record(void **state)
 	int after = written;
 	ao_policies_rest(policies);
 	ao_world_free(world);
-	ao_policies_free(policies);
-	end_play(&p);
-	ao_metrics_free(metrics);
+	end_policies(&p, policies);
 	if (!after)
 		fail_msg("they are never kept");
 }

@@ -1,7 +1,5 @@
 /* test_rollout_labels.c -- which ConfigMaps hold the edits of a bundle, by their labels. A peer plays the server. */
-#include "rollout/policies_private.h"
-#include "serve/instruments.h"
-#include "test/test_kube_peer.h"
+#include "test/test_rollout_policies.h"
 
 #include <stdlib.h>
 
@@ -11,7 +9,6 @@
 #define CANARY "\"" LABEL "-canary\":\"true\""
 #define NAMED "\"asya.sh/bundle\":\"greeting-operator\""
 #define PAUSE "\"" LABEL "-rollout\":\"pause\""
-#define WAIT_MS 10000
 
 static const char *labels;            /* of the only ConfigMap that there is */
 static peer_conn *by_label, *by_name; /* the watches of those of policies */
@@ -65,41 +62,15 @@ static void answer(peer_conn *conn, const char *request)
 	peer_send(conn, chunk);
 }
 
-static void set_true(void *arg) { *(bool *)arg = true; }
-static void do_nothing(void *arg) { (void)arg; }
-
-static ao_metrics *metrics;
 static const ao_load_options LOAD = {.bundle_dir = BUNDLE};
 
 /** The lease is won where this ConfigMap is. */
 static ao_policies *begin(played *p, const char *with)
 {
-	ao_policies *policies = NULL;
-	bool recalled = false;
 	labels = with;
-	metrics = ao_metrics_new();
-	ao_instruments_describe(metrics);
-	ao_log_setup(AO_LOG_ERROR, false);
-	play(p, answer, NULL);
-	assert_int_equal(ao_policies_new(&(ao_policies_options){.loop = p->loop,
-								.kube = p->kube,
-								.namespace_ = "ops",
-								.load = &LOAD,
-								.metrics = metrics,
-								.on_live = do_nothing,
-								.on_manifest = do_nothing},
-					 &policies, NULL),
-			 0);
-	ao_policies_recall(policies, NULL, set_true, &recalled);
-	assert_true(ao_loop_run_until(p->loop, &recalled, WAIT_MS));
+	ao_policies *policies = begin_policies(p, answer, &LOAD);
+	recall_policies(p, policies);
 	return policies;
-}
-
-static void end(played *p, ao_policies *policies)
-{
-	ao_policies_free(policies);
-	end_play(p);
-	ao_metrics_free(metrics);
 }
 
 static int count(const ao_policies *policies, ao_rollout_track track)
@@ -131,7 +102,7 @@ static void labels_say_whose_edit_it_is(void **state)
 		played p;
 		ao_policies *policies = begin(&p, ROWS[i].labels);
 		int main = count(policies, AO_ROLLOUT_MAIN), canary = count(policies, AO_ROLLOUT_CANARY);
-		end(&p, policies);
+		end_policies(&p, policies);
 		if (main != ROWS[i].main || canary != ROWS[i].canary)
 			fail_msg("with %s it is %d times everybody's and %d times a canary's", ROWS[i].labels, main, canary);
 	}
@@ -178,7 +149,7 @@ static void a_word_on_one_with_both_labels_is_heard_once(void **state)
 	send_event(by_name, "MODIFIED", "", 11);
 	wait_a_moment(&p);
 	bool again = is_paused(policies);
-	end(&p, policies);
+	end_policies(&p, policies);
 	if (again)
 		fail_msg("the word was obeyed again");
 }
@@ -203,7 +174,7 @@ static void one_that_gets_the_other_label_is_never_missed(void **state)
 	send_event(by_name, "ADDED", "", 10);
 	for (int i = 0; i < 50 && found < 1; i++)
 		wait_a_moment(&p);
-	end(&p, policies);
+	end_policies(&p, policies);
 	assert_int_equal(found, 1);
 	if (between == 0)
 		fail_msg("it was looked what is wanted without it");
@@ -232,7 +203,7 @@ static void a_canary_of_which_nobody_can_say_whose_it_is_stays_after_a_restart(v
 		const ao_edit *edit = &policies->edits[AO_ROLLOUT_CANARY];
 		assert_non_null(edit->unread);
 		ao_auto_str char *digest = ao_xstrdup(edit->digest), *selection = ao_xstrdup(edit->selection);
-		end(&p, policies);
+		end_policies(&p, policies);
 		if (ROWS[i].stays ? !digest || strcmp(digest, ROWS[i].stays) != 0 || !selection : digest != NULL)
 			fail_msg("row %zu: %s is wanted", i, digest ? digest : "nothing");
 	}
@@ -258,7 +229,7 @@ static void a_record_that_is_put_back_begins_with_a_world_of_its_own(void **stat
 	ao_recall_watch(policies, map);
 	assert_null(policies->stuck);
 	ao_loop_run_until(p.loop, &anew, WAIT_MS / 10);
-	end(&p, policies);
+	end_policies(&p, policies);
 	if (!anew)
 		fail_msg("it goes on in the world of another bundle");
 }
