@@ -100,6 +100,18 @@ describe('the history', function()
     assert.has_error(function() record.check() end)
   end)
 
+  it('knows which queues the last status calls somebody else\'s', function()
+    local function queues(owner) return function(status) status.queues = json.array { { name = 'asya-a', owner = owner } } end end
+    made()
+    actor(2, 2, 2, 2, queues 'Other')
+    record.check()
+    assert.is_true(record.disowned('a', 'asya-a'))
+    assert.is_falsy(record.disowned('a', 'asya-b') or record.disowned('b', 'asya-a'))
+    actor(2, 2, 2, 2, queues 'Actor')
+    record.check()
+    assert.is_false(record.disowned('a', 'asya-a'))
+  end)
+
   it('counts who restarts at one time', function()
     for i = 1, 4 do deployment('d-' .. i, 1, 'v1', true) end
     deployment('d-1', 1, 'v2')
@@ -130,9 +142,12 @@ end)
 
 describe('queues', function()
   --- Of six actors, of which the last three are gone and every third leaves its queue: what is wrong with the first of them.
-  local function judge(change)
+  -- `starts`: of the operator; `disowned`: what the last status of an actor had called somebody else's.
+  local function judge(change, starts, disowned)
     local rabbitmq, sqs = {}, { dlq = 0 }
-    local run = setmetatable({ prefix = 'c', wrong = {}, messages = {}, state = {}, plan = { actors = {} } }, chaos)
+    local run = setmetatable({ prefix = 'c', wrong = {}, messages = {}, state = {}, plan = { actors = {} }, left = 0 }, chaos)
+    run.pair = { { logs = { 'first' } }, { logs = starts == 2 and { 'first', 'second' } or { 'first' } } }
+    run.record = { disowned = function(name, queue) return disowned == ('%s %s'):format(name, queue) end }
     for i = 1, 6 do
       run.plan.actors[i] = { transport = i % 2 == 0 and 'rabbitmq' or 'sqs', retain = i % 3 == 0 }
       run.state[i], run.messages[i] = { alive = i <= 3 }, (i <= 3 or i == 6) and 2 or nil
@@ -159,7 +174,11 @@ describe('queues', function()
     ['have a place for dead letters'] = { 'c-2: lives without its queues', function(mq) mq['asya-c-2-dlq'] = nil end },
     ['of SQS have one'] = { 'c-1: lives without its queues', function(_, sqs) sqs.dlq = nil end },
     ['belong to somebody'] = { "queue asya-c-7 is nobody's", function(mq) mq['asya-c-7'] = { messages = 0 } end },
+    ['of the dead stay that somebody else has made'] = { nil, function(mq) mq['asya-c-4'] = { messages = 0 } end, 2, 'c-4 asya-c-4' },
+    ['are nobody else\'s where no operator died'] =
+      { 'c-4: is gone and its queues are not', function(mq) mq['asya-c-4'] = { messages = 0 } end, 1, 'c-4 asya-c-4' },
+    ['of SQS go, too'] = { 'c-5: is gone and its queues are not', function(_, sqs) sqs['c-5'] = 0 end, 2, 'c-4 asya-c-4' },
   } do
-    it(what, function() assert.equal(row[1], judge(row[2])) end)
+    it(what, function() assert.equal(row[1], judge(table.unpack(row, 2, 4))) end)
   end
 end)

@@ -27,6 +27,8 @@ function READ.asyncactors(object, event)
   event.max, event.mark = spec.scaling and spec.scaling.maxReplicas, herd.mark(spec.workload.template.spec)
   event.conditions = {}
   for _, each in ipairs(status.conditions or {}) do event.conditions[each.type] = each end
+  event.disowned = {}
+  for _, each in ipairs(status.queues or {}) do event.disowned[each.name] = each.owner == 'Other' end
 end
 function READ.deployments(object, event)
   local template, status = object.spec.template, object.status or {}
@@ -150,6 +152,13 @@ function M.record(ns, kinds)
       if #now > most then most, names = #now, now end
     end
     return most, names
+  end
+  --- Did the last status of the actor of this name say that the queue is somebody else's?
+  function handle.disowned(name, queue)
+    for i = #handle.events, 1, -1 do
+      local event = handle.events[i]
+      if event.kind == 'asyncactors' and event.name == name then return event.disowned[queue] end
+    end
   end
   function handle.stop()
     for _, watch in pairs(watches) do watch.stop() end
