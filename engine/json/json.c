@@ -60,6 +60,8 @@ static void print_number(double n, ao_buf *out)
 	/* the fewest digits that read back as the same number */
 	for (int precision = 15; precision <= 17; precision++) {
 		snprintf(text, sizeof(text), "%.*g", precision, n);
+		if (!strpbrk(text, ".en")) /* read as an integer, it would be one beyond what is kept */
+			snprintf(text, sizeof(text), "%.*e", precision - 1, n);
 		if (strtod(text, NULL) == n)
 			break;
 	}

@@ -86,7 +86,7 @@ static inline char *random_text(void)
 
 static inline double random_number(void)
 {
-	switch (chance(6)) {
+	switch (chance(7)) {
 	case 0:
 		return chance(20) - 10.0;
 	case 1:
@@ -97,6 +97,8 @@ static inline double random_number(void)
 		return ldexp(1 + chance(65536), (int)chance(1800) - 900);
 	case 4:
 		return chance(65536) * 0.1;
+	case 5:
+		return (double)AO_JSON_MAX_INT * (1 + chance(12)) + chance(65536);
 	default:
 		return chance(65536) * 65536.0 + chance(65536);
 	}
