@@ -322,6 +322,48 @@ describe('status', function()
     assert.equal('ScaledObject a scales the actor', condition(status, 'ScalingReady').message)
   end)
 
+  it('says what holds a workload where it is, and what ends that, while it holds anything', function()
+    local old, new = { replicas = 2, readyReplicas = 2, updatedReplicas = 0 }, full
+    local ready = json.array { { type = 'Ready', status = 'True', reason = 'Running', message = 'm' } }
+    for _, row in ipairs {
+      { 'Deployment', { paused = true }, 'DeploymentPaused', 'is paused, so its old pods stay', '"paused":false' },
+      { 'StatefulSet', { updateStrategy = { type = 'OnDelete' } }, 'UpdateOnDelete', 'leaves it to you to delete its old pods (spec.updateStrategy)',
+        '"updateStrategy":{"type":"RollingUpdate"}' },
+      { 'StatefulSet', { updateStrategy = { type = 'RollingUpdate', rollingUpdate = { partition = 1 } } }, 'UpdatePartitioned',
+        'replaces only its pods from number 1 up (spec.updateStrategy)', '"updateStrategy":{"rollingUpdate":{"partition":0}}' },
+    } do
+      local kind, spec = row[1], row[2]
+      local message = ("%s a %s; kubectl patch %s a -n ns -p '{\"spec\":{%s}}' ends that"):format(kind, row[4], kind:lower(), row[5])
+      local function seen(status)
+        local it, workload = actor { status = 'Running', conditions = ready }, deployment(2, status)
+        it.spec.workload.kind, workload.kind = kind, kind
+        for field, value in pairs(spec) do workload.spec[field] = value end
+        status = judge { actor = it, children = { workload } }
+        return status, condition(status, 'WorkloadReady'), condition(status, 'Ready')
+      end
+      local status, work, whole = seen(old)
+      assert.same({ 'Updating', 'True', row[3], message }, { status.status, work.status, work.reason, work.message })
+      assert.same({ 'True', '2 of 2 replicas are ready; ' .. message }, { whole.status, whole.message })
+      status, work = seen(new)
+      assert.same({ 'Running', 'WorkloadCreated' }, { status.status, work.reason })
+    end
+  end)
+
+  it('says that a Job is suspended, until it has completed', function()
+    local message = "Job a is suspended, so it has no pods; kubectl patch job a -n ns -p '{\"spec\":{\"suspend\":false}}' ends that"
+    local waits, done = job(), job('2026-01-02T03:00:00Z')
+    waits.spec.suspend, done.spec.suspend = true, true
+    for before, word in pairs { Creating = 'Creating', Running = 'Degraded' } do
+      local it = job_actor()
+      it.status = { status = before, desiredReplicas = 1 }
+      local status = judge { actor = it, children = { waits } }
+      local work, whole = condition(status, 'WorkloadReady'), condition(status, 'Ready')
+      assert.same({ word, 'True', 'JobSuspended', message }, { status.status, work.status, work.reason, work.message })
+      assert.same({ 'False', '0 of 1 replicas are ready; ' .. message }, { whole.status, whole.message })
+    end
+    assert.equal('WorkloadCreated', condition(judge { actor = job_actor(), children = { done } }, 'WorkloadReady').reason)
+  end)
+
   it('keeps lastTransitionTime until a condition flips, and the message current', function()
     local old = { { type = 'WorkloadReady', status = 'False', reason = 'ValidationError', message = 'old', lastTransitionTime = 'then' } }
     local status = judge { before = { conditions = old }, outcome = { invalid = { reason = 'ValidationError', message = 'new', condition = 'WorkloadReady' } } }
