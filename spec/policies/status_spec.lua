@@ -504,6 +504,17 @@ describe('status', function()
     assert.equal(0, judge({ children = { deployment(0, {}), scaled_object() }, pods = { hpa }, scaling = { enabled = true } }).desiredReplicas)
   end)
 
+  it('knows the pods of a Job whose name holds the beginning of its own only', function()
+    local name = ('n'):rep(60)
+    for _, of in ipairs { name:sub(1, 58) .. 'abcde', name:sub(1, 54) .. '-0123abcd' } do -- as the server names those of KEDA, and as we name one
+      local it = actor(nil, { enabled = true }, { ['asya.sh/profile'] = '0.4' })
+      it.metadata.name, it.spec.workload.kind = name, 'Job'
+      local mine = pod('p', { phase = 'Running', conditions = json.array { { type = 'Ready', status = 'True' } } })
+      mine.metadata.ownerReferences = json.array { { kind = 'Job', name = of } }
+      assert.equal(1, judge({ actor = it, children = { scaled_job }, pods = { mine } }).readyReplicas, of)
+    end
+  end)
+
   it('has ScalingReady and a scaledObjectRef only while it scales', function()
     local status = judge { children = { deployment(2, full), scaled_object() }, scaling = { enabled = true } }
     assert.same({ 'Unknown', 'ScalerPending' }, { condition(status, 'ScalingReady').status, condition(status, 'ScalingReady').reason })
