@@ -82,17 +82,35 @@ function M.transports(ctx)
   return type(older) == 'table' and k8s.merge(older, registry) or registry
 end
 
---- A transport by its name: { name, type, enabled, config, entry }, or nil when the registry does not have it.
--- An entry without a type has the one its name says.
+local function holds_null(value)
+  if value == json.null then return true end
+  for _, each in pairs(type(value) == 'table' and value or {}) do
+    if holds_null(each) then return true end
+  end
+  return false
+end
+
+--- Whether an entry of the registry holds a null, by its name. Each is looked at once: settings never change.
+local nulls = {}
+
+--- The entry without the keys that are null: such a key counts as absent, however deep it is.
+local function without_nulls(name, entry)
+  if nulls[name] == nil then nulls[name] = holds_null(entry) end
+  return nulls[name] and k8s.merge({}, entry) or entry
+end
+
+--- A transport by its name: { name, type, enabled, config, written }, or nil when the registry does not have it. `written` is its entry as it
+-- stands there, nulls included. An entry without a type has the one its name says.
 function M.transport_named(name, ctx)
-  local entry = type(name) == 'string' and k8s.get(M.transports(ctx), { name })
-  if type(entry) ~= 'table' then return nil end
+  local written = type(name) == 'string' and k8s.get(M.transports(ctx), { name })
+  if type(written) ~= 'table' then return nil end
+  local entry = without_nulls(name, written)
   return {
     name = name,
     type = entry.type or name,
     enabled = entry.enabled == true,
-    config = k8s.get(entry, 'config') or {},
-    entry = entry,
+    config = entry.config or {},
+    written = written,
   }
 end
 

@@ -88,7 +88,7 @@ return policy.manifest {
     rollout = { env = 'ASYA_POLICY_ROLLOUT', type = 'json', engine = true,
       doc = 'How a new bundle reaches actors: {maxRestarting: 5, maxFailed: 1, readySeconds: 300}.' },
     transports = { env = 'ASYA_TRANSPORT_CONFIG', type = 'json',
-      doc = 'The transport registry: {"transports": {NAME: {type, enabled, config}}}.' },
+      doc = 'The transport registry: {"transports": {NAME: {type, enabled, config}}}; null is as good as absent.' },
     operator = { type = 'json', doc = 'Older spelling in configuration files: transports is laid over operator.transports.' },
     profile = { env = 'ASYA_PROFILE', flag = 'profile', default = '0.1',
       doc = 'The release of the platform whose names actors have: 0.1 or 0.4. The annotation asya.sh/profile on an actor, or on its namespace, wins.' },

@@ -85,6 +85,18 @@ local function unstable_fault(pod, status, running, around)
   return crash(pod, status, how, ended), around.params.stable_seconds - age
 end
 
+--- A container that ran for a while, ended while its pod had not been ready all that time, and is not ready now that it runs again: one whose
+-- startup probe never passes is killed for that, again and again. No time makes this better, so it is not forgiven.
+local function vain_fault(pod, status, around)
+  local ended, ready = k8s.get(status, 'lastState.terminated'), conditions.of(pod, 'ContainersReady')
+  if not ended or status.ready ~= false or not ready or ready.status ~= 'False' then return nil end
+  local lived, before = times.between(ended.startedAt, ended.finishedAt), times.between(ready.lastTransitionTime, ended.startedAt)
+  if not lived or lived < around.params.stable_seconds or not before or before < 0 then return nil end
+  local how = ('ended after %d s and runs again (restarts: %d), and the pod has not been ready since %s (kubectl describe pod %s shows what its probes say)')
+    :format(lived, status.restartCount or 0, ready.lastTransitionTime, pod.metadata.name)
+  return crash(pod, status, how, ended)
+end
+
 local function container_fault(pod, status, around)
   local waiting, ended, running =
     k8s.get(status, 'state.waiting'), k8s.get(status, 'state.terminated'), k8s.get(status, 'state.running')
@@ -93,6 +105,8 @@ local function container_fault(pod, status, around)
   elseif ended and ended.exitCode ~= 0 then
     return crash(pod, status, 'has ended', ended)
   elseif running then
+    local vain = vain_fault(pod, status, around)
+    if vain then return vain end
     return unstable_fault(pod, status, running, around)
   end
 end

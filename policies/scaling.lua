@@ -191,7 +191,8 @@ end
 --- KEDA's limits: its own webhook lets wrong objects through when it is down. What is wrong, or nil.
 local function problem_of(actor, ctx)
   local name, min, max = actor.metadata.name, scaling(actor, 'minReplicas', 0), positive(actor, 'maxReplicas', 50)
-  if #name > 54 and not scaling(actor, keda.HPA .. '.name') then
+  -- A ScaledJob has no autoscaler. What KEDA calls after it are labels, and Jobs for whose names the server takes the first 58 characters.
+  if #name > 54 and actors.kind(actor) ~= 'Job' and not scaling(actor, keda.HPA .. '.name') then
     return wrong('metadata.name', "'%s' has %d characters; with scaling at most 54 fit KEDA's keda-hpa-<name>", name, #name)
   end
   if math.type(min) ~= 'integer' then return wrong('spec.scaling.minReplicas', 'must be a whole number') end

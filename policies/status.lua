@@ -149,7 +149,8 @@ end
 
 local function replicas_text(f)
   if f.complete then return 'the Job has completed' end
-  return ('%d of %d replicas are ready'):format(f.ready, f.desired)
+  local counts = ('%d of %d replicas are ready'):format(f.ready, f.desired)
+  return f.held and ('%s; %s'):format(counts, f.held.message) or counts
 end
 
 --- What waits for the actor to be gone, for people.
@@ -250,7 +251,8 @@ local function set_conditions(actor, ctx, status, f, blocked)
   elseif f.trouble and not f.trouble.scaling then
     unless_blocked('WorkloadReady', 'False', f.trouble.reason, f.trouble.message)
   else
-    unless_blocked('WorkloadReady', 'True', 'WorkloadCreated', ('%s %s exists'):format(f.workload.kind, f.workload.metadata.name))
+    local held, exists = f.held or {}, ('%s %s exists'):format(f.workload.kind, f.workload.metadata.name)
+    unless_blocked('WorkloadReady', 'True', held.reason or 'WorkloadCreated', held.message or exists)
   end
   if f.scaling or against 'ScalingReady' then
     unless_blocked('ScalingReady', table.unpack(f.scaling or {}))

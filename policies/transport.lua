@@ -99,19 +99,19 @@ end
 
 local function find_problem(transport)
   local path = ('transports.%s.config'):format(transport.name)
-  local fits, unfit = pcall(schema.apply, ENTRY, transport.entry, 'transports.' .. transport.name)
+  local fits, unfit = pcall(schema.apply, ENTRY, transport.written, 'transports.' .. transport.name)
   if not fits then return tostring(unfit) end
   if not transport.enabled then return nil end
   if not CONFIG[transport.type] then
     return ('transports.%s.type: "%s" is not a type of transport; use rabbitmq or sqs'):format(transport.name, tostring(transport.type))
   end
-  local config = transport.config
-  if type(config) == 'table' and config.password ~= nil then
+  local written = k8s.get(transport.written, 'config') or {} -- a key that nobody knows is wrong even when it is null
+  if type(written) == 'table' and written.password ~= nil then
     return path .. '.password: a password does not belong here; put it into a Secret and name it in passwordSecretRef'
   end
   local ok, why = pcall(function()
-    schema.apply(CONFIG[transport.type], config, path)
-    check_secret_refs(config, path)
+    schema.apply(CONFIG[transport.type], written, path)
+    check_secret_refs(transport.config, path)
   end)
   if not ok then return tostring(why) end
 end

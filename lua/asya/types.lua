@@ -58,7 +58,7 @@ log = {}
 ---@field runtimeVersion string? The release, for example v1.0.0; fetched once, because a release does not change.
 ---@field sidecarImage string? Sidecar image of actors that do not name one.
 ---@field sidecarResources table? Resources of sidecars whose actor sets none: {limits, requests}.
----@field transports table? The transport registry: {"transports": {NAME: {type, enabled, config}}}.
+---@field transports table? The transport registry: {"transports": {NAME: {type, enabled, config}}}; null is as good as absent.
 
 ---@class AsyncActorSpecScalingAdditionalTriggersAuthenticationRef
 ---@field kind 'TriggerAuthentication'|'ClusterTriggerAuthentication'? ClusterTriggerAuthentication only where the operator's configuration allows it.

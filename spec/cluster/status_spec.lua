@@ -410,6 +410,39 @@ describe('the status', function()
     assert.equal('True', cluster.condition(found.done, 'Ready').status)
   end)
 
+  it('says what holds a workload that somebody told to wait, until the command that it names has been run', function()
+    local ns, names, holds = cluster.namespace 'held', {}, {
+      paused = { 'Deployment', '{"spec":{"paused":true}}', 'Updating', 'DeploymentPaused' },
+      ondelete = { 'StatefulSet', '{"spec":{"updateStrategy":{"type":"OnDelete","rollingUpdate":null}}}', 'Updating', 'UpdateOnDelete' },
+      partitioned = { 'StatefulSet', '{"spec":{"updateStrategy":{"rollingUpdate":{"partition":1}}}}', 'Updating', 'UpdatePartitioned' },
+      suspended = { 'Job', '{"spec":{"suspend":true}}', 'Degraded', 'JobSuspended' },
+    }
+    operator()
+    for name, it in pairs(holds) do
+      names[name] = it[3]
+      cluster.apply(actor(name, ns, it[1], nil, HOLD))
+    end
+    await(ns, all('Running', names), 60)
+    for name, it in pairs(holds) do
+      local workload = it[1] == 'Job' and cluster.list('jobs', ns)[1].metadata.name or name
+      kubectl('patch %s %s -n %s -p %s', it[1]:lower(), workload, ns, cluster.quote(it[2]))
+      if it[1] ~= 'Job' then
+        kubectl([[patch asyncactor %s -n %s --type=json -p '[{"op":"replace","path":"/spec/workload/template/spec/containers/0/image","value":"example/app:2"}]'
+]], name, ns)
+      end
+    end
+    for name, found in pairs(await(ns, names, 30)) do
+      local work, whole = cluster.condition(found, 'WorkloadReady'), cluster.condition(found, 'Ready')
+      assert.same({ 'True', holds[name][4] }, { work.status, work.reason }, name)
+      assert.is_truthy(whole.message:find(work.message, 1, true), whole.message)
+      local output, ok = sh('%s', work.message:match '; (kubectl .*) ends that$')
+      assert.is_true(ok, output)
+    end
+    for name, found in pairs(await(ns, all('Running', names), 60)) do
+      assert.equal('WorkloadCreated', cluster.condition(found, 'WorkloadReady').reason, name)
+    end
+  end)
+
   it('forgives restarts, and an evicted pod beside healthy ones', function()
     local ns = cluster.namespace 'forgiven'
     operator()

@@ -120,14 +120,18 @@ describe('with a real KEDA', function()
     await('by-formula', ns, 'runs with three replicas for two messages', function(status) return status.replicas == 3 end)
   end)
 
-  it('a Job is run for messages', function()
-    local ns = namespace()
+  it('a Job is run for messages, also under the longest name', function()
+    local ns, names = namespace(), { 'by-job', ('by-job'):rep(10) .. '-63' }
     operator()
-    cluster.apply((actor('by-job', ns, 'rabbitmq'):gsub('  workload:\n', '  workload:\n    kind: Job\n')))
-    await('by-job', ns, 'is ready to scale', function(_, it) return (cluster.condition(it, 'ScalingReady') or {}).status == 'True' end)
+    for _, name in ipairs(names) do
+      cluster.apply((actor(name, ns, 'rabbitmq'):gsub('  workload:\n', '  workload:\n    kind: Job\n')))
+      await(name, ns, 'is ready to scale', function(_, it) return (cluster.condition(it, 'ScalingReady') or {}).status == 'True' end)
+    end
     assert.same({}, cluster.list('jobs', ns))
-    messages.rabbitmq.send('by-job', '{"id":"m"}')
-    eventually('a Job', 60, function() return #cluster.list('jobs', ns) > 0 end)
+    for _, name in ipairs(names) do
+      messages.rabbitmq.send(name, '{"id":"m"}')
+      eventually('a pod of a Job of ' .. name, 60, function() return #cluster.list('pods', ns, '-l asya.sh/asya=' .. name) > 0 end)
+    end
   end)
 
   it('stops to scale when the broker is gone, says so, and goes on', function()

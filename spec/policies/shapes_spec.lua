@@ -96,13 +96,42 @@ describe('a transport', function()
     return object
   end
 
+  --- The plan of an actor that uses it, as text, and why it is refused.
+  local function planned(kind, entry)
+    local actor = { metadata = { name = 'resize' }, spec = { transport = kind, scaling = { enabled = true },
+      workload = { template = { spec = { containers = json.array { { name = 'asya-runtime', image = 'app:1' } } } } } } }
+    local plan = case.plan(case.bundle { transports = { transports = { [kind] = entry } } }, actor)
+    return json.encode(plan), plan.invalid and plan.invalid.message
+  end
+
+  --- Each key of a tree of maps, down to the last: a list of { key, the map that has it }.
+  local function keys_of(map, found)
+    for key, value in pairs(map) do
+      found[#found + 1] = { key, map }
+      if type(value) == 'table' and not json.is_array(value) then keys_of(value, found) end
+    end
+    return found
+  end
+
   for _, kind in ipairs { 'rabbitmq', 'sqs' } do
     it('may have whatever the chart takes: ' .. kind, function()
+      local _, refused = planned(kind, sample(definitions[kind]))
+      assert.is_nil(refused)
+    end)
+
+    it('is the same with a key that is null as without it: ' .. kind, function()
       local entry = sample(definitions[kind])
-      local actor = { metadata = { name = 'resize' }, spec = { transport = kind,
-        workload = { template = { spec = { containers = json.array { { name = 'asya-runtime', image = 'app:1' } } } } } } }
-      local plan = case.plan(case.bundle { transports = { transports = { [kind] = entry } } }, actor)
-      assert.is_nil(plan.invalid and plan.invalid.message)
+      local all = keys_of(entry, {})
+      for _, each in ipairs(all) do
+        local key, map = each[1], each[2]
+        local value = map[key]
+        map[key] = null
+        local with_null = planned(kind, k8s.copy(entry))
+        map[key] = nil
+        assert.equal(planned(kind, k8s.copy(entry)), with_null, key)
+        map[key] = value
+      end
+      assert.is_true(#all > 20)
     end)
   end
 end)

@@ -17,6 +17,7 @@ end
 local none_ready = { replicas = 2, readyReplicas = 0, updatedReplicas = 2 }
 local bad_pod = { PodScheduled = 'Unschedulable' }
 
+local none_of_one = { replicas = 1, updatedReplicas = 1 }
 local one_ready = { replicas = 1, readyReplicas = 1, updatedReplicas = 1 }
 
 --- A time of the minute before now.
@@ -34,6 +35,15 @@ end
 local function restarted(times, since)
   return pod('p', { phase = 'Running', conditions = json.array { { type = 'Ready', status = 'True' } }, containerStatuses = json.array { {
     name = 'asya-runtime', restartCount = times, state = { running = { startedAt = at(since) } }, lastState = { terminated = { exitCode = 1 } } } } })
+end
+
+--- A pod whose runtime has been running since 03:00:00 for the second time or more, and is not ready. Its life before began at 02:50:00 and ended
+-- after so many seconds; the pod has not been ready since then.
+local function unready(restarts, lived, since, code)
+  local died = ('02:%02d:%02d'):format(50 + lived // 60, lived % 60)
+  return pod('p', { phase = 'Running', conditions = json.array { { type = 'ContainersReady', status = 'False', lastTransitionTime = at(since) } },
+    containerStatuses = json.array { { name = 'asya-runtime', ready = false, restartCount = restarts, state = { running = { startedAt = at '03:00:00' } },
+      lastState = { terminated = { exitCode = code or 137, reason = 'Error', startedAt = at '02:50:00', finishedAt = at(died) } } } } })
 end
 
 local function with_condition(kind, truth, reason)
@@ -155,6 +165,14 @@ local SITUATIONS = {
     children = { deployment(1, one_ready) }, pods = { restarted(5, '03:03:30') } } },
   { 'Running', 'the runtime has crashed often and is stable since', { children = { deployment(1, one_ready) }, pods = { restarted(5, '03:03:05') } } },
   { 'Running', 'the runtime has crashed once', { children = { deployment(1, one_ready) }, pods = { restarted(1, '03:04:04') } } },
+  { 'RuntimeError', 'the startup probe of the runtime has never passed, however long it has been running again', {
+    children = { deployment(1, none_of_one) }, pods = { unready(5, 303, '02:49:58') }, before = { status = 'RuntimeError', desiredReplicas = 1 } } },
+  { 'RuntimeError', 'its startup probe had it restarted once, and it ended in order', {
+    children = { deployment(1, none_of_one) }, pods = { unready(1, 303, '02:49:58', 0) }, before = { status = 'RuntimeError', desiredReplicas = 1 } } },
+  { 'Degraded', 'the runtime was ready before it ended, and is not yet ready again', {
+    children = { deployment(1, none_of_one) }, pods = { unready(5, 303, '02:55:03') }, before = { status = 'Running', desiredReplicas = 1 } } },
+  { 'Degraded', 'the runtime had ended at once, and takes its time now', {
+    children = { deployment(1, none_of_one) }, pods = { unready(5, 2, '02:49:58') }, before = { status = 'Running', desiredReplicas = 1 } } },
   { 'SidecarError', 'the sidecar has ended in error and is not restarted yet', { children = { deployment(2, none_ready) }, pods = {
     pod('p', { containerStatuses = json.array { { name = 'asya-sidecar', state = { terminated = { exitCode = 2 } } } } }) } } },
   { 'WorkloadError', 'pods are refused', { children = { deployment(2, with_condition('ReplicaFailure', 'True', 'FailedCreate')) } } },
@@ -265,6 +283,9 @@ describe('status', function()
         'container asya-runtime of pod p cannot get its image (ErrImagePull): because; check the image name and imagePullSecrets' },
       { restarted(5, '03:03:30'), 'container asya-runtime of pod p has crashed 5 times and has been running again since 2026-01-02T03:03:30Z, last with '
         .. 'exit code 1; kubectl logs p -c asya-runtime --previous shows its last words' },
+      { unready(2, 303, '02:49:58'), 'container asya-runtime of pod p ended after 303 s and runs again (restarts: 2), and the pod has not been ready since '
+        .. '2026-01-02T02:49:58Z (kubectl describe pod p shows what its probes say), last with exit code 137 (Error); '
+        .. 'kubectl logs p -c asya-runtime --previous shows its last words' },
       { without_sandbox '03:03:00',
         'pod p has been waiting for its volumes since 2026-01-02T03:03:00Z; kubectl describe pod p shows which one is missing' },
       { pod('p', { phase = 'Pending', conditions = json.array { scheduled } }),
@@ -299,6 +320,48 @@ describe('status', function()
     assert.equal('Job a has failed (BackoffLimitExceeded): m; to run it again, delete it or change the actor', condition(status, 'WorkloadReady').message)
     status = judge { children = { deployment(2, full), scaled_object { 'Ready', 'True' } }, scaling = { enabled = true } }
     assert.equal('ScaledObject a scales the actor', condition(status, 'ScalingReady').message)
+  end)
+
+  it('says what holds a workload where it is, and what ends that, while it holds anything', function()
+    local old, new = { replicas = 2, readyReplicas = 2, updatedReplicas = 0 }, full
+    local ready = json.array { { type = 'Ready', status = 'True', reason = 'Running', message = 'm' } }
+    for _, row in ipairs {
+      { 'Deployment', { paused = true }, 'DeploymentPaused', 'is paused, so its old pods stay', '"paused":false' },
+      { 'StatefulSet', { updateStrategy = { type = 'OnDelete' } }, 'UpdateOnDelete', 'leaves it to you to delete its old pods (spec.updateStrategy)',
+        '"updateStrategy":{"type":"RollingUpdate"}' },
+      { 'StatefulSet', { updateStrategy = { type = 'RollingUpdate', rollingUpdate = { partition = 1 } } }, 'UpdatePartitioned',
+        'replaces only its pods from number 1 up (spec.updateStrategy)', '"updateStrategy":{"rollingUpdate":{"partition":0}}' },
+    } do
+      local kind, spec = row[1], row[2]
+      local message = ("%s a %s; kubectl patch %s a -n ns -p '{\"spec\":{%s}}' ends that"):format(kind, row[4], kind:lower(), row[5])
+      local function seen(status)
+        local it, workload = actor { status = 'Running', conditions = ready }, deployment(2, status)
+        it.spec.workload.kind, workload.kind = kind, kind
+        for field, value in pairs(spec) do workload.spec[field] = value end
+        status = judge { actor = it, children = { workload } }
+        return status, condition(status, 'WorkloadReady'), condition(status, 'Ready')
+      end
+      local status, work, whole = seen(old)
+      assert.same({ 'Updating', 'True', row[3], message }, { status.status, work.status, work.reason, work.message })
+      assert.same({ 'True', '2 of 2 replicas are ready; ' .. message }, { whole.status, whole.message })
+      status, work = seen(new)
+      assert.same({ 'Running', 'WorkloadCreated' }, { status.status, work.reason })
+    end
+  end)
+
+  it('says that a Job is suspended, until it has completed', function()
+    local message = "Job a is suspended, so it has no pods; kubectl patch job a -n ns -p '{\"spec\":{\"suspend\":false}}' ends that"
+    local waits, done = job(), job('2026-01-02T03:00:00Z')
+    waits.spec.suspend, done.spec.suspend = true, true
+    for before, word in pairs { Creating = 'Creating', Running = 'Degraded' } do
+      local it = job_actor()
+      it.status = { status = before, desiredReplicas = 1 }
+      local status = judge { actor = it, children = { waits } }
+      local work, whole = condition(status, 'WorkloadReady'), condition(status, 'Ready')
+      assert.same({ word, 'True', 'JobSuspended', message }, { status.status, work.status, work.reason, work.message })
+      assert.same({ 'False', '0 of 1 replicas are ready; ' .. message }, { whole.status, whole.message })
+    end
+    assert.equal('WorkloadCreated', condition(judge { actor = job_actor(), children = { done } }, 'WorkloadReady').reason)
   end)
 
   it('keeps lastTransitionTime until a condition flips, and the message current', function()
@@ -439,6 +502,17 @@ describe('status', function()
     hpa.status.desiredReplicas = 7
     assert.equal(7, judge({ children = { deployment(2, full), scaled_object() }, pods = { hpa }, scaling = { enabled = true } }).desiredReplicas)
     assert.equal(0, judge({ children = { deployment(0, {}), scaled_object() }, pods = { hpa }, scaling = { enabled = true } }).desiredReplicas)
+  end)
+
+  it('knows the pods of a Job whose name holds the beginning of its own only', function()
+    local name = ('n'):rep(60)
+    for _, of in ipairs { name:sub(1, 58) .. 'abcde', name:sub(1, 54) .. '-0123abcd' } do -- as the server names those of KEDA, and as we name one
+      local it = actor(nil, { enabled = true }, { ['asya.sh/profile'] = '0.4' })
+      it.metadata.name, it.spec.workload.kind = name, 'Job'
+      local mine = pod('p', { phase = 'Running', conditions = json.array { { type = 'Ready', status = 'True' } } })
+      mine.metadata.ownerReferences = json.array { { kind = 'Job', name = of } }
+      assert.equal(1, judge({ actor = it, children = { scaled_job }, pods = { mine } }).readyReplicas, of)
+    end
   end)
 
   it('has ScalingReady and a scaledObjectRef only while it scales', function()
