@@ -44,6 +44,7 @@ typedef struct ao_seen_parent {
 } ao_seen_parent;
 
 struct ao_policies {
+	bool said;                  /* its status says it */
 	ao_policies_options with;
 	const char *subject;                       /* of lines of the log: which bundle it is, among several; NULL: there is one */
 	ao_variant *fallback;                      /* of the binary and of --policies */
@@ -162,10 +163,10 @@ char *ao_kinds_trouble(const ao_policies *p, const ao_variant *variant, bool *re
 /** When `anew` has run down. @param arg  the ao_policies */
 void ao_kinds_anew(void *arg);
 
-/* has.c: for parents that have no status of ours */
+/* has.c: for parents whose status does not say it */
 /**
  * What the record says: digest -> uids of those that have it, without the live one; or, where too many have another one, without the one that
- * `others` names. NULL: statuses say it. The caller frees.
+ * `others` names. Empty where statuses say it. The caller frees.
  */
 cJSON *ao_has_json(const ao_policies *p, const char *live);
 /** Takes what the record of the process before us says. @param text  NULL: there is none */
