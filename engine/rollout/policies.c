@@ -465,6 +465,7 @@ void ao_policies_rest(ao_policies *p)
 	p->parting = 0;
 	ao_map_free_all(p->edited); /* who leads meanwhile writes the annotations */
 	p->edited = ao_map_new();
+	ao_commands_forget(p, false);
 	p->world = NULL;
 	p->reconciler = NULL;
 	p->on_started = NULL;
@@ -554,6 +555,7 @@ void ao_policies_free(ao_policies *p)
 		return;
 	size_t cursor = 0;
 	ao_policies_rest(p);
+	ao_commands_forget(p, true);
 	ao_archive_free(p->archive);
 	for (ao_variant *v; (v = ao_map_next(p->variants, &cursor, NULL));)
 		ao_variant_unref(v);
@@ -580,7 +582,7 @@ void ao_policies_free(ao_policies *p)
 	ao_map_free(p->parents);
 	ao_map_free_all(p->had);
 	ao_map_free_all(p->unkept);
-	ao_map_free_all(p->heard);
+	ao_map_free(p->heard);
 	ao_map_free_all(p->edited);
 	free(p->record_name);
 	free(p->record_text);
