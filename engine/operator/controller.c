@@ -67,10 +67,10 @@ static void on_record(void *arg, const cJSON *map)
 		return;
 	ao_auto_str char *finalizer = NULL;
 	ao_record_parent(text ? text : "", &parent, &finalizer);
-	bool same = !parent.kind || ao_manifest_one_kind(&parent, &c->parent);
+	int r = ao_load_check_parents(parent.kind ? &parent : NULL, finalizer, c->manifest, &err);
 	ao_resource_clear(&parent);
-	if (!same) {
-		ao_err_set(&err, -EINVAL, "the record, which could not be read at the start, is of other parents");
+	if (r < 0) {
+		ao_err_wrap(&err, "the record could not be read at the start (`asya-operator release -A` takes off what was put on since)");
 		c->with.on_end(c->with.arg, err);
 		return;
 	}

@@ -58,6 +58,12 @@ static int check_finalizer(const char *held, const char *is, ao_err **reterr)
 	    is ? is : "none", held);
 }
 
+int ao_load_check_parents(const ao_resource *parent, const char *finalizer, const ao_manifest *manifest, ao_err **reterr)
+{
+	int r = check_parent(parent, &manifest->kinds[0].resource, reterr);
+	return r < 0 ? r : check_finalizer(finalizer, manifest->finalizer, reterr);
+}
+
 int ao_load_manifest(const char *bundle_dir, const ao_sources *sources, ao_manifest **ret, ao_err **ret_refused, ao_err **reterr)
 {
 	ao_auto_json cJSON *base = NULL, *wanted = NULL;
@@ -201,9 +207,7 @@ int ao_load_with(const ao_load_options *options, const ao_sources *sources, cons
 	if (r == 0)
 		r = ao_manifest_read(ao_bundle_manifest(bundle), &manifest, reterr);
 	if (r == 0)
-		r = check_parent(options->parent, &manifest->kinds[0].resource, reterr);
-	if (r == 0)
-		r = check_finalizer(options->finalizer, manifest->finalizer, reterr);
+		r = ao_load_check_parents(options->parent, options->finalizer, manifest, reterr);
 	if (r == 0 && options->scope)
 		r = ao_scope_keeps_class(options->scope, ao_bundle_manifest(bundle), reterr);
 	const char *class_ = ao_load_scope(options)->class_;

@@ -47,6 +47,9 @@ static inline const char *ao_load_folder(const char *bundle_dir)
 	return bundle_dir && strcmp(bundle_dir, AO_BUILTIN) != 0 ? bundle_dir : NULL;
 }
 
+/** Is this a manifest for parents that are and hold what these options say? @param parent, finalizer  as in the options. @return 0; -EINVAL */
+int ao_load_check_parents(const ao_resource *parent, const char *finalizer, const ao_manifest *manifest, ao_err **reterr);
+
 /** Reads a configuration file. @param ret  its only document; NULL: the file is empty */
 int ao_load_config(const char *path, cJSON **ret, ao_err **reterr);
 

@@ -73,7 +73,7 @@ struct ao_brokers {
 	ao_access *first; /* those with calls to send */
 	ao_timer *tick;
 	ao_timer *hold;
-	bool holding; /* a deletion is under way: `hold` runs */
+	bool holding; /* a call that may take a queue away is under way: `hold` runs */
 };
 
 /* ---- servers ---- */
@@ -340,6 +340,9 @@ static void on_answer(void *arg, const ao_broker_answer *answer)
 	server_put(s);
 }
 
+/** An ENSURE may have to replace a queue. */
+static bool may_take_away(const ao_access_call *c) { return c->verb == AO_BROKER_DELETE || c->verb == AO_BROKER_ENSURE; }
+
 static void hold_on(ao_brokers *b)
 {
 	if (!b->holding)
@@ -348,8 +351,8 @@ static void hold_on(ao_brokers *b)
 }
 
 /**
- * A deletion has several steps, and a process that stands still between two of them does not ask the gate before the next one.  So it is allowed
- * for a moment at a time, which is shorter than what a lease that may write is sure to last.
+ * What takes a queue away has several steps, and a process that stands still between two of them does not ask the gate before the next one.  So it
+ * is allowed for a moment at a time, which is shorter than what a lease that may write is sure to last.
  */
 static void on_hold(void *arg)
 {
@@ -360,7 +363,7 @@ static void on_hold(void *arg)
 		return;
 	for (ao_access *a; (a = ao_map_next(b->accesses, &cursor, NULL));)
 		for (const ao_access_call *c = a->calls; c; c = c->next)
-			if (c->sent && c->verb == AO_BROKER_DELETE) {
+			if (c->sent && may_take_away(c)) {
 				ao_broker_allow(c->sent, ao_mono_ms() + HOLD_MS);
 				hold_on(b);
 			}
@@ -368,7 +371,7 @@ static void on_hold(void *arg)
 
 static void send_call(ao_access_call *c)
 {
-	bool deletes = c->verb == AO_BROKER_DELETE;
+	bool takes = may_take_away(c);
 	c->server = c->access->server;
 	c->server->refs++;
 	c->sent = ao_broker_send(c->server->broker, &(ao_broker_request){.verb = c->verb,
@@ -377,10 +380,10 @@ static void send_call(ao_access_call *c)
 									 .origin = c->origin,
 									 .most = c->most,
 									 .timeout_ms = CALL_MS,
-									 .until_ms = deletes ? ao_mono_ms() + HOLD_MS : 0,
+									 .until_ms = takes ? ao_mono_ms() + HOLD_MS : 0,
 									 .fn = on_answer,
 									 .arg = c});
-	if (deletes)
+	if (takes)
 		hold_on(c->access->brokers);
 }
 

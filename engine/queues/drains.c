@@ -248,8 +248,7 @@ static bool has_shared_dead_letters(const ao_kept_queue *q)
 	const char *name = ao_json_str(q->want, "deadLetter", "name");
 	for (const ao_kept_queue *each = q->queues->first; name && each; each = each->after) {
 		const char *theirs = each == q ? NULL : ao_json_str(each->want, "deadLetter", "name");
-		if (theirs && strcmp(theirs, name) == 0 &&
-		    ao_broker_may_be_one_place(ao_access_place(each->access), ao_access_place(q->access)))
+		if (theirs && strcmp(theirs, name) == 0 && ao_access_may_be_one_place(each->access, q->access))
 			return true;
 	}
 	return false;

@@ -1,4 +1,8 @@
-/* commands.c -- obeys, once each, the words by which people steer: an annotation on the record or on the ConfigMap that was edited. */
+/*
+ * commands.c -- obeys, once each, the words by which people steer: an annotation on the record or on the ConfigMap that was edited.
+ *
+ * A word stays until what came of it is written.  A process that dies before that has done nothing, and its successor hears the word.
+ */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -94,26 +98,68 @@ static char *read_word(const ao_object *map, const char *key)
 	return ao_object_tree(map, &tree, NULL) < 0 ? NULL : ao_xstrdup(ao_json_str(tree, "metadata", "annotations", key));
 }
 
+static char *key_of(const ao_policies *p) { return ao_xasprintf("%s-rollout", p->fallback->loaded.manifest->policies_label); }
+
+static void free_heard(ao_heard *heard)
+{
+	if (!heard)
+		return;
+	free(heard->text);
+	free(heard->name);
+	free(heard);
+}
+
+/** Takes it off, unless what came of it is still to be written. */
+static void take_off(ao_policies *p, const ao_heard *heard)
+{
+	ao_auto_str char *key = key_of(p);
+	if (!heard->record)
+		ao_annotations_take_off(p->notes, p->with.namespace_, heard->name, key);
+}
+
+void ao_commands_written(ao_policies *p)
+{
+	size_t cursor = 0;
+	for (ao_heard *heard; (heard = ao_map_next(p->heard, &cursor, NULL));) {
+		if (!heard->record || heard->record > p->writing.count)
+			continue;
+		heard->record = 0;
+		take_off(p, heard);
+	}
+}
+
+void ao_commands_forget(ao_policies *p, bool all)
+{
+	size_t cursor = 0;
+	const char *uid;
+	for (ao_heard *heard; (heard = ao_map_next(p->heard, &cursor, &uid));)
+		if (all || heard->record)
+			free_heard(ao_map_remove(p->heard, uid));
+}
+
 void ao_commands_hear(ao_policies *p, const ao_object *map, bool is_record, ao_rollout_track track)
 {
-	ao_auto_str char *key = ao_xasprintf("%s-rollout", p->fallback->loaded.manifest->policies_label), *text = read_word(map, key);
-	const char *heard = ao_map_get(p->heard, map->uid);
+	ao_auto_str char *key = key_of(p), *text = read_word(map, key);
+	ao_heard *heard = ao_map_get(p->heard, map->uid);
 	if (!text) {
-		free(ao_map_remove(p->heard, map->uid));
+		free_heard(ao_map_remove(p->heard, map->uid));
 		return;
 	}
 	if (!p->machine)
 		return; /* not leading yet: it is looked at again when that begins */
-	if (heard && strcmp(heard, text) == 0) {
-		ao_annotations_take_off(p->notes, map->namespace_, map->name, key); /* it could not be taken off */
+	if (heard && strcmp(heard->text, text) == 0) {
+		take_off(p, heard); /* again, if it could not be taken off */
 		return;
 	}
-	free(ao_map_put(p->heard, map->uid, ao_xstrdup(text)));
+	heard = ao_xcalloc(1, sizeof(*heard));
+	*heard = (ao_heard){.text = ao_xstrdup(text), .name = ao_xstrdup(map->name)};
+	free_heard(ao_map_put(p->heard, map->uid, heard));
 	char *colon = strchr(text, ':');
 	if (colon)
 		*colon = '\0';
 	ao_machine_tick(p->machine, ao_mono_ms());
 	carry_out(p, map, &(word){text, colon ? colon + 1 : NULL}, is_record, track);
-	ao_annotations_take_off(p->notes, map->namespace_, map->name, key);
+	heard->record = ao_machine_recorded(p->machine) ? 0 : p->writing.count + 1;
+	take_off(p, heard);
 	ao_policies_turn_soon(p);
 }

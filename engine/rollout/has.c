@@ -1,9 +1,10 @@
 /*
- * has.c -- which bundle each parent has, where parents have no status of ours to say it.
+ * has.c -- which bundle each parent has whose status does not say it: it is somebody else's, the manifest names no field for it, or the schema
+ * of the CRD does not know that field, and the server drops it.
  *
- * Then the record says it, by their uids.  One that it does not name has what is live: so at rest it names nobody, however many there are.
- * When those that have another one are more than it can name, it says what most of them have, and names the rest: then nobody is taken to
- * have what is live without being named, and whatever comes of an edit comes at its pace.
+ * Then the record says it, by their uids.  One that it does not name has what is live, or gets it: so at rest it names nobody, however many
+ * there are.  When those that have another one are more than it can name, it says what most of them have, and names the rest: then nobody is
+ * taken to have what is live without being named, and whatever comes of an edit comes at its pace.
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -25,7 +26,7 @@ static const char *find_others(const ao_policies *p, const char *live)
 	size_t cursor = 0, count = 0, most = 0;
 	const char *others = live;
 	for (const ao_seen_parent *seen; (seen = ao_map_next(p->parents, &cursor, NULL));) {
-		const char *digest = digest_of(seen, live);
+		const char *digest = seen->said ? NULL : digest_of(seen, live);
 		if (!digest || (live && strcmp(digest, live) == 0))
 			continue;
 		const cJSON *before = ao_json_at(counts, digest);
@@ -45,14 +46,12 @@ static int by_uid(const void *a, const void *b)
 
 cJSON *ao_has_json(const ao_policies *p, const char *live)
 {
-	if (!ao_world_manifest(p->world)->decorates)
-		return NULL;
 	cJSON *has = cJSON_CreateObject();
 	const char *others = find_others(p, live);
 	const ao_seen_parent **named = ao_xcalloc(ao_map_count(p->parents) + 1, sizeof(*named)), *seen;
 	size_t cursor = 0, count = 0;
 	while ((seen = ao_map_next(p->parents, &cursor, NULL)))
-		if (digest_of(seen, live) && !(others && strcmp(digest_of(seen, live), others) == 0))
+		if (!seen->said && digest_of(seen, live) && !(others && strcmp(digest_of(seen, live), others) == 0))
 			named[count++] = seen;
 	qsort(named, count, sizeof(*named), by_uid);
 	if (count > MAX_NAMED)
@@ -86,11 +85,12 @@ void ao_has_recall(ao_policies *p, const char *text)
 				free(ao_map_put(p->had, uid->valuestring, ao_xstrdup(uids->string)));
 }
 
-/** What the record says that we found. */
+/** What the record says that we found. One that it need not name may be new, unless it is somebody else's: there that makes no difference. */
 static const char *had_by(const ao_policies *p, const char *uid)
 {
 	const char *had = ao_map_get(p->had, uid), *others = ao_map_get(p->had, OTHERS);
-	return had ? had : others ? others : p->record.tracks[AO_ROLLOUT_MAIN].live.digest;
+	const char *live = ao_world_manifest(p->world)->decorates ? p->record.tracks[AO_ROLLOUT_MAIN].live.digest : NULL;
+	return had ? had : others ? others : live;
 }
 
 void ao_has_all_seen(ao_policies *p) { ao_map_free_all(AO_TAKE(p->had)); }

@@ -115,7 +115,7 @@ static void forget_parent(ao_policies *p, const char *key)
 }
 
 /** @return have its spec or its labels changed since it was seen last? */
-static bool note_parent(ao_policies *p, const ao_object *parent, const cJSON *tree, const char *has)
+static bool note_parent(ao_policies *p, const ao_object *parent, const cJSON *tree, const char *has, bool said)
 {
 	const cJSON *labels = ao_json_at(tree, "metadata", "labels");
 	uint64_t digest = labels ? ao_json_digest(labels) : 0;
@@ -127,6 +127,7 @@ static bool note_parent(ao_policies *p, const ao_object *parent, const cJSON *tr
 		ao_map_put(p->parents, parent->key, seen);
 	}
 	snprintf(seen->has, sizeof(seen->has), "%s", has);
+	seen->said = said;
 	seen->generation = parent->generation;
 	seen->labels = digest;
 	p->parting += (size_t)parent->stub - seen->parting;
@@ -142,11 +143,12 @@ static void see_parent(ao_policies *p, const ao_object *parent)
 	if (known && strcmp(known->uid, parent->uid) != 0)
 		forget_parent(p, parent->key); /* another parent of this name */
 	ao_object_tree(parent, &tree, NULL);   /* what cannot be read has no bundle and is not ready */
-	const cJSON *said = path ? ao_json_at_path(tree, path) : NULL;
+	const cJSON *digest = path ? ao_json_at_path(tree, path) : NULL, *status = ao_json_at(tree, "status");
 	bool decorates = ao_world_manifest(p->world)->decorates; /* whether it is ready is not our doing */
-	ao_auto_str char *has = ao_xstrdup(decorates ? ao_has_of(p, parent) : cJSON_IsString(said) ? said->valuestring : NULL);
-	const cJSON *status = ao_json_at(tree, "status");
-	bool unsaid = !decorates && has && !ao_status_tells_ready(status), changed = note_parent(p, parent, tree, has ? has : "");
+	bool said = !decorates && cJSON_IsString(digest);
+	ao_auto_str char *has = ao_xstrdup(said ? digest->valuestring : ao_has_of(p, parent));
+	bool unsaid = !decorates && has && status && !ao_status_tells_ready(status),
+	     changed = note_parent(p, parent, tree, has ? has : "", said);
 	ao_machine_seen(p->machine, &(ao_machine_parent){.key = parent->key,
 							 .has = has,
 							 .ready = decorates || unsaid || ao_status_is_ready(status),
@@ -463,6 +465,7 @@ void ao_policies_rest(ao_policies *p)
 	p->parting = 0;
 	ao_map_free_all(p->edited); /* who leads meanwhile writes the annotations */
 	p->edited = ao_map_new();
+	ao_commands_forget(p, false);
 	p->world = NULL;
 	p->reconciler = NULL;
 	p->on_started = NULL;
@@ -552,6 +555,7 @@ void ao_policies_free(ao_policies *p)
 		return;
 	size_t cursor = 0;
 	ao_policies_rest(p);
+	ao_commands_forget(p, true);
 	ao_archive_free(p->archive);
 	for (ao_variant *v; (v = ao_map_next(p->variants, &cursor, NULL));)
 		ao_variant_unref(v);
@@ -578,7 +582,7 @@ void ao_policies_free(ao_policies *p)
 	ao_map_free(p->parents);
 	ao_map_free_all(p->had);
 	ao_map_free_all(p->unkept);
-	ao_map_free_all(p->heard);
+	ao_map_free(p->heard);
 	ao_map_free_all(p->edited);
 	free(p->record_name);
 	free(p->record_text);

@@ -34,10 +34,17 @@ typedef struct ao_edit {
 	char *unread;     /* what was said last about ConfigMaps that cannot be understood; or NULL */
 } ao_edit;
 
+/** A word that people wrote on a ConfigMap, and that was obeyed. */
+typedef struct ao_heard {
+	char *text, *name; /* name: of the ConfigMap */
+	uint64_t record;   /* the first one, counted as in `writing`, that has what came of it; 0: that is written, or there was nothing */
+} ao_heard;
+
 /** What the machine was told about a parent. */
 typedef struct ao_seen_parent {
 	char *uid;
 	char has[AO_BUNDLE_DIGEST]; /* as its status said last, or has.c; "": nothing */
+	bool said;                  /* its status says it */
 	int64_t generation;
 	uint64_t labels;
 	bool parting; /* the manifest that came does not choose it any more: what it has is taken away when its turn comes */
@@ -80,6 +87,7 @@ struct ao_policies {
 	ao_edit edits[AO_ROLLOUT_TRACKS];
 	struct {
 		bool open;
+		uint64_t count; /* records whose writing was begun */
 		uint64_t version;
 		ao_rollout_record record;
 		bool manifest;   /* it is for another manifest: everything begins anew when it is written, and nothing else goes on */
@@ -96,7 +104,7 @@ struct ao_policies {
 	char *missing;        /* what is said about bundles that are in use and cannot be had; or NULL */
 	char *noted;          /* what was said last about the live bundle's parameters; or NULL */
 	unsigned interrupted; /* how many times in a row the sandbox's clock stopped us */
-	ao_map *heard;        /* uid of a ConfigMap -> the word of its annotation that was obeyed last */
+	ao_map *heard;        /* uid of a ConfigMap -> ao_heard: the word of its annotation that was obeyed last */
 	ao_timer *look;       /* looks at edits a moment later, so that several of them count as one */
 	ao_timer *turn;       /* there may be tasks */
 	ao_timer *tick;       /* the machine's clock, while it is busy */
@@ -162,10 +170,10 @@ char *ao_kinds_trouble(const ao_policies *p, const ao_variant *variant, bool *re
 /** When `anew` has run down. @param arg  the ao_policies */
 void ao_kinds_anew(void *arg);
 
-/* has.c: for parents that have no status of ours */
+/* has.c: for parents whose status does not say it */
 /**
  * What the record says: digest -> uids of those that have it, without the live one; or, where too many have another one, without the one that
- * `others` names. NULL: statuses say it. The caller frees.
+ * `others` names. Empty where statuses say it. The caller frees.
  */
 cJSON *ao_has_json(const ao_policies *p, const char *live);
 /** Takes what the record of the process before us says. @param text  NULL: there is none */
@@ -196,6 +204,10 @@ char *ao_recall_text(const ao_object *map);
 /* commands.c */
 /** Obeys the word that a person wrote on a ConfigMap, once. */
 void ao_commands_hear(ao_policies *p, const ao_object *map, bool is_record, ao_rollout_track track);
+/** A record was written: words that it has done with are taken off. */
+void ao_commands_written(ao_policies *p);
+/** The machine goes. What it did at a word, and nobody wrote down, the next one must do. @param all  there is no next one in this process */
+void ao_commands_forget(ao_policies *p, bool all);
 
 /* report.c */
 void ao_report_news(ao_policies *p, const ao_task *news);

@@ -12,6 +12,8 @@ static void end(ao_policies *p, bool good)
 	ao_rollout_record_clear(&p->writing.record);
 	ao_map_free(AO_TAKE(p->writing.refused));
 	free(AO_TAKE(p->writing.text));
+	if (good)
+		ao_commands_written(p);
 	ao_errands_written(p, good);
 }
 
@@ -187,6 +189,7 @@ void ao_record_write_start(ao_policies *p, ao_rollout_record *record)
 	p->writing.record = *record;
 	p->writing.refused = ao_map_new();
 	p->writing.open = true;
+	p->writing.count++;
 	if (p->maps)
 		go_on(p);
 	else

@@ -260,6 +260,20 @@ static void a_record_that_may_be_read_later_is_read_then(void **state)
 	assert_false(listed);
 }
 
+/** The next start says what is wrong, and what to do. Who goes on takes the finalizer of before off from nobody, and gives all another one. */
+static void a_record_that_may_be_read_later_is_of_the_same_finalizer(void **state)
+{
+	(void)state;
+	ao_auto_str char *ready = NULL, *other = NULL;
+	refused = 403;
+	refusals = -1;
+	run(OURS, NULL, &listed, &ready, NULL);
+	assert_false(ended);
+	refusals = -1;
+	run(THEIRS, NULL, &ended, &other, NULL);
+	assert_false(listed);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -271,6 +285,7 @@ int main(void)
 	    cmocka_unit_test(a_record_that_is_refused_for_a_moment_is_waited_for),
 	    cmocka_unit_test(a_right_is_waited_for_from_the_moment_when_it_is_missed),
 	    cmocka_unit_test(a_record_that_may_be_read_later_is_read_then),
+	    cmocka_unit_test(a_record_that_may_be_read_later_is_of_the_same_finalizer),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -279,20 +279,36 @@ static void await_allowed(bench *b, const fake_call *c, bool allowed)
 }
 
 /** Its steps are the broker's own business, which does not know who leads: it is told for how long it may go on. */
+static void assert_goes_on_while_we_lead(bench *b, ao_broker_verb verb)
+{
+	const fake_call *call;
+	for (call = calls; call->with.verb != verb; call = call->next)
+		;
+	pass_time(b, 3000);
+	await_allowed(b, call, true);
+	is_leading = false;
+	await_allowed(b, call, false);
+	held_verb = -1;
+}
+
 static void a_deletion_under_way_may_go_on_for_as_long_as_we_lead(void **state)
 {
 	bench *b = *state;
-	const fake_call *deletion;
 	is_leading = true;
 	ao_kube_set_gate(b->kube, leads, NULL);
 	await_deletion(b);
-	for (deletion = calls; deletion->with.verb != AO_BROKER_DELETE; deletion = deletion->next)
-		;
-	pass_time(b, 3000);
-	await_allowed(b, deletion, true);
-	is_leading = false;
-	await_allowed(b, deletion, false);
-	held_verb = -1;
+	assert_goes_on_while_we_lead(b, AO_BROKER_DELETE);
+}
+
+/** It may have to delete the queue to make it anew. */
+static void a_queue_may_be_replaced_for_as_long_as_we_lead(void **state)
+{
+	bench *b = *state;
+	is_leading = true;
+	ao_kube_set_gate(b->kube, leads, NULL);
+	read_it(b, "a", "h", "q");
+	wait_for_call(b, AO_BROKER_ENSURE);
+	assert_goes_on_while_we_lead(b, AO_BROKER_ENSURE);
 }
 
 /** An operator without records has made the queue that it knew, and none by the other name. */
@@ -387,6 +403,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(an_heir_that_goes_takes_no_queue_by_another_name, begin, end),
 	    cmocka_unit_test_setup_teardown(nothing_is_changed_without_leading, begin, end),
 	    cmocka_unit_test_setup_teardown(a_deletion_under_way_may_go_on_for_as_long_as_we_lead, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_may_be_replaced_for_as_long_as_we_lead, begin, end),
 	    cmocka_unit_test_setup_teardown(records_that_say_nothing_do_no_harm, begin, end),
 	    cmocka_unit_test_setup_teardown(what_a_parent_without_a_plan_reads_is_left_alone, begin, end),
 	    cmocka_unit_test_setup_teardown(the_queue_that_is_read_comes_first, begin, end),

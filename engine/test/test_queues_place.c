@@ -345,6 +345,42 @@ static void a_queue_is_emptied_beside_its_namesake_in_another_account(void **sta
 	assert_int_equal(lost, 0);
 }
 
+/** ... and with it goes its dead letter queue, which is that of no other queue in its account. */
+static void a_dead_letter_queue_goes_beside_its_namesake_in_another_account(void **state)
+{
+	bench *b = *state;
+	for (int same = 0; same < 2; same++) {
+		ao_object object = parent("a"), other = parent("b");
+		ao_auto_json cJSON *old = planned("h", "old", NULL), *next = planned("h", "next", NULL),
+				   *left = planned("h", "old", "next"), *read = planned("h#1", "theirs", NULL);
+		for (cJSON **each = (cJSON *[]){old, next, left, read, NULL}; *each; each++) {
+			ao_json_set_str(ao_json_at(*each, "config"), "account", *each == read && !same ? "yours" : "mine");
+			if (*each != next)
+				ao_json_set_str(ao_json_object(ao_json_at(*each, "want"), "deadLetter"), "name", "dlq");
+		}
+		ao_queues_want(b->queues, &object, old, AO_BROKER_ENSURE, NULL, NULL, NULL);
+		ao_queues_want(b->queues, &other, read, AO_BROKER_ENSURE, NULL, NULL, NULL);
+		pass_time(b, 20);
+		ao_queues_leave(b->queues, &object, left);
+		ao_queues_want(b->queues, &object, next, AO_BROKER_ENSURE, NULL, NULL, NULL);
+		pass_time(b, 20);
+		ao_queues_moved(b->queues, "a");
+		wait_for_call(b, AO_BROKER_DELETE);
+		const fake_call *deletion = calls;
+		while (deletion->with.verb != AO_BROKER_DELETE)
+			deletion = deletion->next;
+		assert_string_equal(ao_json_str(deletion->queue, "name"), "old");
+		bool goes = ao_json_at(deletion->queue, "deadLetter");
+		held_verb = -1;
+		pass_time(b, 20);
+		ao_queues_forget(b->queues, "a");
+		ao_queues_forget(b->queues, "b");
+		memset(queues_there, 0, sizeof(queues_there));
+		if (goes == same)
+			fail_msg("it %s", goes ? "goes, and another queue has it" : "stays, and nobody has it");
+	}
+}
+
 /** How often it was told that something is left, from here on. */
 static int told(int kept_fd, FILE *log)
 {
@@ -413,6 +449,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_queue_of_other_credentials_is_not_inherited, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_that_falls_out_of_the_plan_is_told_of, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_is_emptied_beside_its_namesake_in_another_account, begin, end),
+	    cmocka_unit_test_setup_teardown(a_dead_letter_queue_goes_beside_its_namesake_in_another_account, begin, end),
 	    cmocka_unit_test_setup_teardown(each_place_that_is_left_is_told_of, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_that_is_to_stay_is_not_deleted_by_another_name_of_its_place, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_stays_for_one_who_says_nothing_and_whose_place_has_another_name, begin, end),

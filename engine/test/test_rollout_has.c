@@ -1,4 +1,4 @@
-/* test_rollout_has.c -- which bundle a parent has that has no status of ours: those that were there before us, and those that come later. */
+/* test_rollout_has.c -- which bundle a parent has whose status does not say it: those that were there before us, and those that come later. */
 #include "base/clock.h"
 #include "rollout/policies_private.h"
 #include "test/test_reconcile_operator.h"
@@ -33,20 +33,30 @@ static const char *has(const ao_policies *p, const char *key)
 	return seen ? seen->has : NULL;
 }
 
-/** A process begins to lead where `old` has another bundle than the live one, as the record says. */
-static void lead(operator_ *o, ao_policies *p)
+static void begin_policies(operator_ *o, ao_policies *p, const char *manifest)
 {
-	begin_with(o, DECORATOR, "return require 'policy'.define { name = 'p', render = function() end }", NULL);
+	begin_with(o, manifest, "return require 'policy'.define { name = 'p', render = function() end }", NULL);
 	*p = (ao_policies){.world = o->world,
 			   .reconciler = o->reconciler,
 			   .parents = ao_map_new(),
 			   .variants = ao_map_new(),
 			   .turn = ao_timer_new(o->loop, do_nothing, NULL)};
-	ao_rollout_choice_set(&p->record.tracks[AO_ROLLOUT_MAIN].live, live(o), NULL);
-	ao_has_recall(p, "{\"has\":{\"" OLD "\":[\"u-old\"]}}");
+}
+
+static void begin_machine(operator_ *o, ao_policies *p)
+{
 	p->machine = ao_machine_new(
 	    &(ao_machine_options){.settings = {.max_restarting = 1, .ready_ms = 300000}, .fallback = live(o), .selects = selects_none},
 	    &p->record);
+}
+
+/** A process begins to lead where `old` has another bundle than the live one, as the record says. */
+static void lead(operator_ *o, ao_policies *p)
+{
+	begin_policies(o, p, DECORATOR);
+	ao_rollout_choice_set(&p->record.tracks[AO_ROLLOUT_MAIN].live, live(o), NULL);
+	ao_has_recall(p, "{\"has\":{\"" OLD "\":[\"u-old\"]}}");
+	begin_machine(o, p);
 	see(o, p, "old", "\"want\":\"1\"");
 	see(o, p, "usual", "\"want\":\"1\"");
 	ao_has_all_seen(p);
@@ -54,14 +64,21 @@ static void lead(operator_ *o, ao_policies *p)
 	ao_machine_synced(p->machine);
 }
 
-static void end_lead(operator_ *o, ao_policies *p)
+static void forget_parents(ao_policies *p)
 {
 	size_t cursor = 0;
-	ao_machine_free(p->machine);
 	for (ao_seen_parent *seen; (seen = ao_map_next(p->parents, &cursor, NULL));) {
 		free(seen->uid);
 		free(seen);
 	}
+	ao_map_free(p->parents);
+	p->parents = ao_map_new();
+}
+
+static void end_lead(operator_ *o, ao_policies *p)
+{
+	ao_machine_free(p->machine);
+	forget_parents(p);
 	ao_map_free(p->parents);
 	ao_map_free(p->variants);
 	ao_map_free_all(p->had);
@@ -120,6 +137,75 @@ static void nothing_is_taken_from_one_that_is_not_chosen_while_nobody_knows_who_
 		fail_msg("its children are taken away while the %s cannot be had", while_stuck ? "bundle" : "record");
 	if (for_another)
 		fail_msg("it keeps its children because a bundle cannot be had that is not the live one");
+}
+
+/* ---- those whose status is ours, and does not say it: a server drops what the schema of its CRD does not know ---- */
+
+#define OWNERS 6
+#define REACHED 4
+
+static void see_owners(operator_ *o, ao_policies *p)
+{
+	for (int i = 0; i < OWNERS; i++) {
+		ao_auto_str char *key = ao_xasprintf("s/%d", i),
+				 *text = ao_xasprintf("{\"metadata\":{\"name\":\"%d\",\"namespace\":\"s\",\"uid\":\"u-%d\"},\"status\":{"
+						      "\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}]}}",
+						      i, i);
+		hold(o, "Owner", text);
+		ao_policies_parent_changed(p, key);
+	}
+}
+
+/** Does what the machine wants done, but for passes. */
+static void work(ao_policies *p)
+{
+	for (ao_task task; ao_machine_next(p->machine, &task);)
+		if (task.kind == AO_TASK_LOAD)
+			ao_machine_loaded(p->machine, task.digest, AO_VERDICT_GOOD, NULL);
+		else if (task.kind == AO_TASK_WRITE)
+			ao_machine_written(p->machine, task.version, true);
+}
+
+/** An edit has reached four of six when the process ends. The next one knows that from the record alone. */
+static void those_that_an_edit_has_reached_are_not_all_turned_back_at_once(void **state)
+{
+	(void)state;
+	operator_ o;
+	ao_policies p;
+	int back = 0;
+	begin_policies(&o, &p, KINDS);
+	ao_rollout_line *main = &p.record.tracks[AO_ROLLOUT_MAIN];
+	ao_rollout_choice_set(&main->live, OLD, NULL);
+	ao_rollout_choice_set(&main->to, live(&o), NULL);
+	main->stage = AO_ROLLOUT_FORWARD;
+	begin_machine(&o, &p);
+	see_owners(&o, &p);
+	for (int i = 0; i < REACHED; i++) {
+		ao_auto_str char *key = ao_xasprintf("s/%d", i);
+		ao_policies_on_pass(&p, &(ao_pass_report){.key = key, .bundle = live(&o), .carried = true, .ready = true});
+	}
+	see_owners(&o, &p);
+	ao_auto_json cJSON *record = cJSON_CreateObject();
+	ao_json_set(record, "has", ao_has_json(&p, OLD));
+	ao_auto_str char *text = ao_json_print(record);
+
+	ao_machine_free(p.machine);
+	forget_parents(&p);
+	ao_has_recall(&p, text);
+	begin_machine(&o, &p);
+	see_owners(&o, &p);
+	ao_has_all_seen(&p);
+	ao_machine_want(p.machine, &(ao_rollout_choice){(char *)live(&o), NULL}, &(ao_rollout_choice){0});
+	ao_machine_synced(p.machine);
+	work(&p);
+	for (int i = 0; i < REACHED; i++) {
+		ao_auto_str char *key = ao_xasprintf("s/%d", i);
+		const char *serves = ao_machine_serves(p.machine, key);
+		back += serves && strcmp(serves, OLD) == 0;
+	}
+	end_lead(&o, &p);
+	if (back)
+		fail_msg("%d of %d go back to what was live before, at once: pods of one are to be replaced at one time", back, REACHED);
 }
 
 /* ---- those that a new manifest does not choose any more ---- */
@@ -218,14 +304,12 @@ static void only_one_that_has_something_to_lose_waits_for_its_turn(void **state)
 	operator_ o;
 	ao_policies p;
 	const ao_object stub = {.key = "s/old", .uid = "u-old", .stub = true};
-	begin_with(&o, DECORATOR, "return require 'policy'.define { name = 'p', render = function() end }", NULL);
-	p = (ao_policies){.world = o.world, .reconciler = o.reconciler};
+	begin_policies(&o, &p, DECORATOR);
 	ao_has_recall(&p, "{\"has\":{\"" OLD "\":[\"u-old\"]}}");
 	bool nothing = ao_has_another(&p, &stub);
 	hold_trace(&o, "old");
 	bool child = ao_has_another(&p, &stub);
-	ao_map_free_all(p.had);
-	end(&o);
+	end_lead(&o, &p);
 	assert_true(child);
 	if (nothing)
 		fail_msg("one that has nothing waits for its turn, and so do those behind it");
@@ -238,8 +322,7 @@ static void only_one_that_has_something_to_lose_waits_for_its_turn(void **state)
 /** All of `count` parents have the bundle before the live one, but for the first. */
 static void see_many(operator_ *o, ao_policies *p, size_t count)
 {
-	begin_with(o, DECORATOR, "return require 'policy'.define { name = 'p', render = function() end }", NULL);
-	*p = (ao_policies){.world = o->world, .reconciler = o->reconciler, .parents = ao_map_new()};
+	begin_policies(o, p, DECORATOR);
 	ao_rollout_choice_set(&p->record.tracks[AO_ROLLOUT_MAIN].live, live(o), NULL);
 	for (size_t i = 0; i < count; i++) {
 		ao_auto_str char *key = ao_xasprintf("s/%05zu", i);
@@ -253,16 +336,10 @@ static void see_many(operator_ *o, ao_policies *p, size_t count)
 /** Forgets them, and begins to lead with what the record says then. */
 static void begin_anew(operator_ *o, ao_policies *p)
 {
-	size_t cursor = 0;
 	ao_auto_json cJSON *record = cJSON_CreateObject();
 	ao_json_set(record, "has", ao_has_json(p, live(o)));
 	ao_auto_str char *text = ao_json_print(record);
-	for (ao_seen_parent *seen; (seen = ao_map_next(p->parents, &cursor, NULL));) {
-		free(seen->uid);
-		free(seen);
-	}
-	ao_map_free(p->parents);
-	p->parents = ao_map_new();
+	forget_parents(p);
 	ao_has_recall(p, text);
 }
 
@@ -279,10 +356,7 @@ static void those_that_the_record_cannot_name_do_not_have_what_is_live(void **st
 	hold_trace(&o, "16001");
 	bool waits = ao_has_another(&p, &(ao_object){.key = "s/16001", .uid = "u-16001", .stub = true});
 	bool has_nothing = ao_has_another(&p, &(ao_object){.key = "s/16000", .uid = "u-16000", .stub = true});
-	ao_map_free(p.parents);
-	ao_map_free_all(p.had);
-	ao_rollout_record_clear(&p.record);
-	end(&o);
+	end_lead(&o, &p);
 	if (!waits)
 		fail_msg("one that is not chosen any more, and that the record has no room for, loses what it has at once");
 	assert_string_equal(of_last, OLD);
@@ -296,6 +370,7 @@ int main(void)
 	    cmocka_unit_test(those_that_the_record_cannot_name_do_not_have_what_is_live),
 	    cmocka_unit_test(those_that_were_there_have_what_the_record_says),
 	    cmocka_unit_test(those_that_come_later_have_nothing),
+	    cmocka_unit_test(those_that_an_edit_has_reached_are_not_all_turned_back_at_once),
 	    cmocka_unit_test(nothing_is_taken_from_one_that_is_not_chosen_while_nobody_knows_who_is),
 	    cmocka_unit_test(one_that_has_nothing_to_lose_takes_up_no_place),
 	    cmocka_unit_test(a_bundle_is_not_missing_any_more_when_nobody_has_it),

@@ -1,12 +1,18 @@
-/* test_rollout_kept.c -- a bundle that was live before its manifest named the class of the process. A peer plays the server. */
+/* test_rollout_kept.c -- what the next process finds: texts of bundles, the record, words that nobody obeyed. A peer plays the server. */
 #include "test/test_rollout_policies.h"
 
 #include <stdlib.h>
 
 #define MANIFEST "return require 'policy'.manifest { parent = 'demo.example.com/v1 Greeting', children = {}%s }"
 
-static const char *kept;     /* the manifest in the bundle that is kept */
-static int refused, written; /* how often a text is refused, and how many were taken */
+static const char *kept;              /* the manifest in the bundle that is kept */
+static int refused, written;          /* how often a text is refused, and how many were taken */
+static int conflicts;                 /* how often a record that says "paused" is not taken */
+static bool paused, taken_off, early; /* such a record is there; a word was taken off, before that */
+
+#define RECORD                                                                                                                             \
+	"{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"greeting-operator-policies-live\",\"namespace\":\"ops\","  \
+	"\"uid\":\"r\",\"resourceVersion\":\"10\"}}"
 
 static void answer(peer_conn *conn, const char *request)
 {
@@ -19,7 +25,15 @@ static void answer(peer_conn *conn, const char *request)
 		peer_send(conn, stream);
 		return;
 	}
+	if (strncmp(request, "PATCH", 5) == 0 && strstr(request, "-policies-live?") && strstr(request, "paused")) {
+		paused = conflicts-- <= 0;
+		peer_reply(conn, paused ? "200 OK" : "409 Conflict", "", paused ? RECORD : "{\"kind\":\"Status\",\"message\":\"changed\"}");
+		return;
+	}
 	if (strncmp(request, "PATCH", 5) == 0) {
+		bool off = strstr(request, "-rollout\":null");
+		taken_off = taken_off || off;
+		early = early || (off && !paused);
 		bool text = strstr(request, "-policies-kept-"), forbidden = text && refused > 0;
 		refused -= forbidden;
 		written += text && !forbidden;
@@ -129,11 +143,76 @@ static void texts_that_were_refused_are_kept_with_the_next_record(void **state)
 		fail_msg("they are never kept");
 }
 
+static const ao_object *put_word(ao_policies *policies)
+{
+	static const char MAP[] =
+	    "{\"metadata\":{\"name\":\"team\",\"namespace\":\"ops\",\"uid\":\"t\",\"resourceVersion\":\"9\",\"annotations\":{"
+	    "\"demo.example.com/greeting-policies-rollout\":\"pause\"}}}";
+	const ao_object *map = NULL;
+	assert_int_equal(ao_store_put(ao_informer_store(policies->maps), (ao_span){MAP, strlen(MAP)}, &map, NULL), 0);
+	return map;
+}
+
+static bool selects_none(void *arg, const char *selection, const char *key)
+{
+	(void)arg, (void)selection, (void)key;
+	return false;
+}
+
+static void begin_machine(ao_policies *policies)
+{
+	const char *digest = ao_variant_digest(policies->fallback);
+	policies->machine = ao_machine_new(
+	    &(ao_machine_options){.settings = {.max_restarting = 1, .ready_ms = 300000}, .fallback = digest, .selects = selects_none},
+	    NULL);
+	ao_machine_want(policies->machine, &(ao_rollout_choice){(char *)digest, NULL}, &(ao_rollout_choice){0});
+	ao_machine_synced(policies->machine);
+	ao_policies_turn_soon(policies);
+}
+
+/** The process may die before what came of it is written, or the machine may end before: then the next one has to hear it. */
+static void a_word_stays_until_what_came_of_it_is_written(void **state)
+{
+	(void)state;
+	for (int ends = 0; ends < 2; ends++) {
+		played p;
+		const ao_load_options load = {.bundle_dir = "policies/examples/greeting"};
+		const ao_world_listener listener = {.on_parent = no_parent};
+		ao_policies *policies = begin_policies(&p, answer, &load);
+		recall_policies(&p, policies);
+		ao_timer_stop(policies->look);
+		ao_world *world = policies->world =
+		    ao_world_new(p.loop, p.kube, policies->fallback->loaded.manifest, &AO_SCOPE_ALL, &listener);
+		refused = 1000; /* the record is written without texts, too */
+		conflicts = ends ? 1000 : 1;
+		paused = taken_off = early = false;
+		begin_machine(policies);
+		const ao_object *map = put_word(policies);
+		ao_commands_hear(policies, map, false, AO_ROLLOUT_MAIN);
+		if (ends) {
+			ao_policies_rest(policies);
+			policies->world = world;
+			conflicts = 0;
+			begin_machine(policies);
+			ao_commands_hear(policies, map, false, AO_ROLLOUT_MAIN);
+		}
+		bool written_down = ao_loop_run_until(p.loop, &paused, WAIT_MS), obeyed = ao_loop_run_until(p.loop, &taken_off, WAIT_MS);
+		ao_policies_rest(policies);
+		ao_world_free(world);
+		end_policies(&p, policies);
+		refused = 0;
+		if (!written_down || early)
+			fail_msg("the word is %s, and nobody has written down what came of it", early ? "gone" : "not obeyed");
+		assert_true(obeyed);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_was_live_before_the_manifest_named_the_class_still_serves),
 	    cmocka_unit_test(texts_that_were_refused_are_kept_with_the_next_record),
+	    cmocka_unit_test(a_word_stays_until_what_came_of_it_is_written),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

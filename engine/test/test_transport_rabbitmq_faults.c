@@ -320,6 +320,29 @@ static void a_deletion_that_is_not_allowed_any_more_deletes_nothing(void **state
 	teardown(&r);
 }
 
+/** The same of a queue that is to be replaced. */
+static void a_replacement_that_is_not_allowed_any_more_deletes_nothing(void **state)
+{
+	NEED_RABBIT();
+	if (!has_bed(__func__))
+		skip();
+	rig r = setup();
+	outcome o;
+	expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
+	bed("pause", "rabbitmq");
+	ao_broker_call *ensuring = start_call(
+	    &r, AO_BROKER_ENSURE, "{\"name\":\"unit-fault\",\"forceRecreate\":true,\"arguments\":{\"x-max-length\":9}}", CALL_MS, &o);
+	run_for(r.loop, 200);
+	ao_broker_allow(ensuring, 1);
+	bed("resume", "rabbitmq");
+	await(r.loop, &o);
+	expect(o.answer, -EAGAIN, "BrokerError");
+	finish_call(&r, &o);
+	expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
+	expect(call(&r, AO_BROKER_DELETE, QUEUE), 0, "");
+	teardown(&r);
+}
+
 /** Starts the calls from `first` on about queues of their own, until there are `count`. */
 static void start_more(rig *r, ao_broker_verb verb, outcome *o, size_t first, size_t count)
 {
@@ -452,6 +475,7 @@ int main(void)
 	    cmocka_unit_test(without_work_the_connection_goes),
 	    cmocka_unit_test(a_frozen_broker_times_out_and_heals),
 	    cmocka_unit_test(a_deletion_that_is_not_allowed_any_more_deletes_nothing),
+	    cmocka_unit_test(a_replacement_that_is_not_allowed_any_more_deletes_nothing),
 	    cmocka_unit_test(calls_heal_after_a_restart),
 	    cmocka_unit_test(a_lost_connection_is_made_up_for),
 	    cmocka_unit_test(freeing_never_waits),

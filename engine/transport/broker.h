@@ -29,7 +29,7 @@ struct ao_broker_call {
 };
 
 #define AO_BROKER_NOT_ALLOWED "not deleted, because another replica may lead now"
-/** May a DELETE take the next step? Any thread. */
+/** May it take a queue away? Any thread. */
 bool ao_broker_is_allowed(const ao_broker_call *call);
 
 #define AO_BROKER_SHOWN (16 * 1024) /* bytes of a body that a PEEK shows */

@@ -79,7 +79,7 @@ typedef struct ao_broker_request {
 	const char *origin;  /* MOVE: others than those that came from this queue as dead letters stay; NULL: all go; copied */
 	uint64_t most;       /* MOVE, PEEK */
 	uint64_t timeout_ms; /* of the call once it is its turn; before that, of a broker that answers nobody. 0 means 30000 */
-	uint64_t until_ms;   /* DELETE: as ao_broker_allow(); 0: for ever */
+	uint64_t until_ms;   /* as ao_broker_allow(); 0: for ever */
 	ao_broker_fn fn;     /* called once unless cancelled; strings borrowed for the call */
 	void *arg;
 } ao_broker_request;
@@ -120,8 +120,8 @@ ao_broker_call *ao_broker_send(ao_broker *broker, const ao_broker_request *reque
 /** Its fn is not called. What was already sent to the broker may still happen. */
 void ao_broker_cancel(ao_broker_call *call);
 /**
- * A DELETE may take the queue away until then, on the clock of ao_mono_ms().  After that it ends with -EAGAIN: a process that stood still between
- * two of its steps goes on where it was, and by then the queue may be another's, with messages.
+ * A DELETE, or an ENSURE that has to replace it, may take the queue away until then, on the clock of ao_mono_ms().  After that it ends with -EAGAIN: a
+ * process that stood still between two of its steps goes on where it was, and by then the queue may be another's, with messages.
  */
 void ao_broker_allow(ao_broker_call *call, uint64_t until_ms);
 /** "10 messages", "1 message"; "messages that nobody has counted" for -1. The caller frees. */

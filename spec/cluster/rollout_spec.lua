@@ -153,6 +153,30 @@ end }]])) })
     assert.is_nil(op.log():find('rolled back', 1, true))
     assert.is_nil(op.log():find('not ready', 1, true))
   end)
+
+  it('goes on after a restart where statuses cannot say how far it was, because the CRD is an older one', function()
+    local names = { 'a', 'b', 'c', 'd', 'e', 'f' }
+    local function stamped(value)
+      local n = 0
+      for _, name in ipairs(names) do n = n + (edits.stamp_of(name, ns, true) == value and 1 or 0) end
+      return n
+    end
+    finally(function() cluster.kubectl 'apply -f crds/asyncactors.asya.sh.yaml' end)
+    cluster.kubectl([[patch crd asyncactors.asya.sh --type=json -p '[{"op": "remove", "path": "%s"}]']],
+      '/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/bundleDigest')
+    local first = operator '{"maxRestarting":1}'
+    for _, name in ipairs(names) do cluster.apply(cluster.actor(name, ns)) end
+    await_running(ns, table.unpack(names))
+    for _, name in ipairs(names) do assert.is_nil(cluster.get('asyncactor', name, ns).status.bundleDigest) end
+    put(own, 'team', { ['stamp.lua'] = stamp('v1', true) })
+    eventually('it has reached half of them', 30, function() return stamped 'v1' >= 3, stamped 'v1' end)
+    first.kill()
+    assert.is_true(stamped 'v1' < 6, 'it was too quick')
+    operator '{"maxRestarting":1}'
+    eventually('it has reached all', 60, function() return stamped 'v1' == 6, stamped 'v1' end)
+    await_state(own, 'team', 'live: bundle')
+    for _, name in ipairs(names) do assert.equal(2, generation(name, ns), name .. ' was turned back') end
+  end)
 end)
 
 local CHEAP = [[
