@@ -3,6 +3,7 @@
  * policies_private.h -- shared between the files of this room, and private to it:
  *
  *   policies.c      tells the machine what happens
+ *   fallback.c      loads what there is to begin with
  *   edits.c         finds out what is wanted
  *   errands.c       does what the machine wants done
  *   kinds.c         has the kinds watched that policies declare
@@ -55,9 +56,9 @@ struct ao_policies {
 	char *record_name;                         /* of the ConfigMap */
 	ao_informer *maps, *canary_maps, *records; /* NULL: not begun, or we are not allowed to read ConfigMaps */
 	ao_informer *named_maps;                   /* those that have our name in a label; NULL: as above, or there is no such label */
-	ao_file_watch *config, *folder;            /* of --config and --bundle, from the first time that we lead on; or NULL */
-	ao_annotations *notes, *edit_notes;        /* of `<label>-state` and `<label>-edited` */
-	ao_map *edited;                            /* uid of a ConfigMap -> the edits in it that people were told of; "": none */
+	ao_file_watch *config, *folder; /* of --config and --bundle, from the first time that we lead, or that they are wrong; or NULL */
+	ao_annotations *notes, *edit_notes; /* of `<label>-state` and `<label>-edited` */
+	ao_map *edited;                     /* uid of a ConfigMap -> the edits in it that people were told of; "": none */
 	ao_archive *archive;
 
 	void (*on_recalled)(void *arg);
@@ -114,6 +115,12 @@ void ao_policies_try_start(ao_policies *p);
 ao_variant *ao_policies_variant(const ao_policies *p, const char *digest);
 /** The bundle that speaks for all: the live one, else the one that stands in for it. Borrowed. */
 ao_variant *ao_policies_spokesman(const ao_policies *p);
+
+/* fallback.c */
+/** Loads the fallback; what cannot be used, and is not needed, is left out and told. @return as ao_policies_new() */
+int ao_fallback_load(ao_policies *p, ao_err **reterr);
+/** While standing by: can what was left out be used by now? */
+void ao_fallback_look(ao_policies *p);
 
 /* edits.c */
 /** Looks at sources and settings. @return false: the sandbox's clock stopped it, and it will be tried again */

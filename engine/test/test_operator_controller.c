@@ -21,6 +21,10 @@
 	"}, "                                                                                                                              \
 	"finalizer = false }"
 
+#define OLD_FINALIZER                                                                                                                      \
+	"return require 'policy'.manifest { parent = 'demo.example.com/v1 Greeting', children = { 'v1 ConfigMap', 'apps/v1 Deployment' "   \
+	"}, component = 'greeting-operator', finalizer = 'before.example.com/finalizer' }"
+
 #define SHUT_OUT_MS 300
 
 static const char *parent;    /* as the record says; NULL: there is none */
@@ -218,6 +222,17 @@ static void a_configuration_that_cannot_be_used_ends_only_who_begins_without_a_r
 	unlink(path);
 }
 
+/** What can be used is: without the manifest among the policies nobody would take the finalizer off that it says. */
+static void a_configuration_that_cannot_be_used_takes_no_policies_along(void **state)
+{
+	(void)state;
+	config = "/nowhere/config.yaml";
+	ao_auto_str char *ready = ready_with(THEIRS, OLD_FINALIZER);
+	config = NULL;
+	if (!ready || !strstr(ready, "/nowhere/config.yaml"))
+		fail_msg("%s", ready);
+}
+
 /** The authorizer of a server that has just started knows no rights yet; others are granted a moment after us. */
 static void a_record_that_is_refused_for_a_moment_is_waited_for(void **state)
 {
@@ -268,6 +283,7 @@ int main(void)
 	    cmocka_unit_test(a_finalizer_that_parents_hold_is_not_left_behind),
 	    cmocka_unit_test(policies_without_the_finalizer_leave_the_bundle_in_service),
 	    cmocka_unit_test(a_configuration_that_cannot_be_used_ends_only_who_begins_without_a_record),
+	    cmocka_unit_test(a_configuration_that_cannot_be_used_takes_no_policies_along),
 	    cmocka_unit_test(a_record_that_is_refused_for_a_moment_is_waited_for),
 	    cmocka_unit_test(a_right_is_waited_for_from_the_moment_when_it_is_missed),
 	    cmocka_unit_test(a_record_that_may_be_read_later_is_read_then),
