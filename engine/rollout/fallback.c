@@ -54,6 +54,7 @@ int ao_fallback_load(ao_policies *p, ao_err **reterr)
 		if (!is_open(p->with.load, &WAYS[i]) || load_by(p, &WAYS[i], &p->fallback, NULL) < 0)
 			continue;
 		r = 0;
+		p->without_config = WAYS[i].config;
 		p->edits[AO_ROLLOUT_MAIN].trouble = ao_xstrdup(ao_err_text(why));
 		say(p, &WAYS[i], ao_err_text(why));
 	}

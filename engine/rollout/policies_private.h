@@ -48,6 +48,7 @@ struct ao_policies {
 	ao_policies_options with;
 	const char *subject;                       /* of lines of the log: which bundle it is, among several; NULL: there is one */
 	ao_variant *fallback;                      /* of the binary and of --policies */
+	bool without_config;                       /* ... and not of --config, which could not be used at the start */
 	ao_variant *basis;                         /* the world is made for its manifest */
 	ao_variant *heading;                       /* where parents were on their way to when the lease was won; or NULL */
 	cJSON *kinds;                              /* ... and for these, which policies declare; NULL: not known yet */
@@ -127,6 +128,8 @@ void ao_fallback_look(ao_policies *p);
 bool ao_edits_look(ao_policies *p);
 /** Puts together what a track wants, unless that was done for this bundle. @return as ao_wanted_get(), into the edit of the track */
 int ao_edit_want(ao_policies *p, ao_rollout_track track, const char *digest, ao_err **reterr);
+/** How fast edits go, in the form of the setting `rollout`. The caller frees. */
+cJSON *ao_edit_pace(const ao_policies *p);
 /** The ConfigMaps of a track. */
 ao_edit_maps ao_edit_maps_of(const ao_policies *p, ao_rollout_track track);
 void ao_edit_stop_cases(ao_edit *edit);
