@@ -75,9 +75,11 @@ void ao_fallback_look(ao_policies *p)
 		ao_timer_start(p->look, AGAIN_MS);
 		return;
 	}
-	ao_variant_unref(variant); /* who leads begins with what is there then */
 	free(*trouble);
 	*trouble = r < 0 ? ao_xstrdup(ao_err_text(err)) : NULL;
-	if (r == 0)
-		ao_info(AO_POLICY, p->subject, "what could not be used at the start can be used now");
+	if (r < 0)
+		return;
+	ao_variant_unref(p->basis); /* of which it speaks: who leads begins with what is there then */
+	p->basis = variant;
+	ao_info(AO_POLICY, p->subject, "what could not be used at the start can be used now: bundle %s", ao_variant_digest(variant));
 }

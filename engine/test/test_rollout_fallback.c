@@ -126,9 +126,13 @@ static void who_stands_by_says_no_longer_that_the_configuration_is_wrong(void **
 		after = told(policies);
 	}
 	end_policies(&p, policies);
-	unlink(path);
 	if (strstr(after, "degraded"))
 		fail_msg("%s", after);
+	policies = begin_policies(&p, answer, &load); /* another one starts, and says the same */
+	ao_auto_str char *others = told(policies);
+	end_policies(&p, policies);
+	unlink(path);
+	assert_string_equal(after, others);
 }
 
 int main(void)
