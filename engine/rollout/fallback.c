@@ -58,9 +58,10 @@ int ao_fallback_load(ao_policies *p, ao_err **reterr)
 		p->edits[AO_ROLLOUT_MAIN].trouble = ao_xstrdup(ao_err_text(why));
 		say(p, &WAYS[i], ao_err_text(why));
 	}
-	if (r < 0 && reterr)
-		*reterr = AO_TAKE(why);
-	return r;
+	if (r == 0)
+		return 0;
+	/* a start that is interrupted is one that people end */
+	return ao_err_set(reterr, r == -EINTR ? -ETIME : r, "%s", ao_err_text(why));
 }
 
 void ao_fallback_look(ao_policies *p)
