@@ -36,7 +36,7 @@ void ao_controller_free(ao_controller *controller); /* NULL is fine */
 
 /**
  * Waits for the server, which turns the loop, loads the policies, and begins to ask for the lease.
- * @return 0; -EINTR `stopping` became true; -EINVAL the bundle cannot be loaded; else what the server said
+ * @return 0; -EINTR `stopping` became true; -EINVAL, -ETIME the bundle cannot be loaded; else what the server said
  */
 int ao_controller_start(ao_controller *controller, ao_err **reterr);
 

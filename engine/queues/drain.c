@@ -92,7 +92,7 @@ static void failed(ao_drain *d, const ao_drain_answer *answer, uint64_t now_ms)
 {
 	snprintf(d->reason, sizeof(d->reason), "%s", answer->reason ? answer->reason : "BrokerError");
 	d->next_ms = now_ms + slower(d->failures++, MAX_DELAY_MS);
-	d->refused = d->refused || d->state == AO_DRAIN_GOING;
+	d->refused = d->refused || (d->state == AO_DRAIN_GOING && answer->error == -EBUSY);
 	doubt(d);
 	if (d->state == AO_DRAIN_GOING || d->state == AO_DRAIN_WATCHING)
 		d->state = AO_DRAIN_MOVING;

@@ -69,7 +69,7 @@ static void undo(ao_policies *p, const ao_object *map, const word *w)
 	else if (r < 0)
 		tell(p, map, true, "undo: there is no such revision; `asya-operator rollout history` shows them");
 	else
-		tell(p, map, false, "undo: goes back to an earlier bundle, until the ConfigMaps or settings change");
+		tell(p, map, false, "undo: goes back to an earlier bundle, until an edit of the ConfigMaps or settings is accepted");
 }
 
 static void carry_out(ao_policies *p, const ao_object *map, const word *w, bool is_record, ao_rollout_track track)

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "loop/backoff.h"
 #include "rollout/policies_private.h"
+#include "rollout/record_text.h"
 
 #include <string.h>
 
@@ -71,12 +72,30 @@ static unsigned read_share(const char *text, double *number)
 	return 0;
 }
 
-static void read_settings(ao_policies *p, const cJSON *settings)
+cJSON *ao_edit_pace(const ao_policies *p)
 {
-	const cJSON *rollout = ao_json_at(settings, "rollout");
+	const ao_machine_settings *s = &p->settings;
+	cJSON *pace = cJSON_CreateObject();
+	if (s->max_percent) {
+		ao_auto_str char *share = ao_xasprintf("%u%%", s->max_percent);
+		ao_json_set_str(pace, "maxRestarting", share);
+	} else {
+		ao_json_set(pace, "maxRestarting", cJSON_CreateNumber(s->max_restarting));
+	}
+	ao_json_set(pace, "maxFailed", cJSON_CreateNumber(s->max_failed));
+	ao_json_set(pace, "readySeconds", cJSON_CreateNumber((double)s->ready_ms / 1000));
+	ao_json_set(pace, "minReadySeconds", cJSON_CreateNumber((double)s->min_ready_ms / 1000));
+	ao_json_set(pace, "requireApproval", cJSON_CreateBool(s->require_approval));
+	return pace;
+}
+
+/** @param rollout  the setting of that name; NULL: nothing is said */
+static void read_pace(ao_policies *p, const cJSON *rollout)
+{
 	double restarting = number(rollout, "maxRestarting", MAX_RESTARTING);
 	double ready = number(rollout, "readySeconds", READY_S);
 	unsigned percent = read_share(ao_json_str(rollout, "maxRestarting"), &restarting);
+	ao_auto_json cJSON *before = ao_edit_pace(p);
 	p->settings = (ao_machine_settings){
 	    .max_restarting = restarting >= 1 ? (unsigned)restarting : 1,
 	    .max_percent = percent,
@@ -85,6 +104,9 @@ static void read_settings(ao_policies *p, const cJSON *settings)
 	    .min_ready_ms = (uint64_t)(number(rollout, "minReadySeconds", 0) * 1000),
 	    .require_approval = cJSON_IsTrue(ao_json_at(rollout, "requireApproval")),
 	};
+	ao_auto_json cJSON *now = ao_edit_pace(p);
+	if (p->machine && !ao_json_equal(before, now))
+		ao_machine_rewrite(p->machine); /* a successor may have to go on by it */
 }
 
 static void set_edit(ao_edit *edit, const char *digest, const char *selection)
@@ -97,6 +119,14 @@ static void set_edit(ao_edit *edit, const char *digest, const char *selection)
 	edit->selection = ao_xstrdup(selection);
 }
 
+/** Settings cannot be read, and never could in this process. What is on its way goes on as it did, and not as without settings. */
+static void read_pace_from_before(ao_policies *p)
+{
+	const cJSON *said = ao_json_at(p->fallback->loaded.settings, "rollout");
+	ao_auto_json cJSON *recorded = p->without_config && !said && p->record_text ? ao_record_pace(p->record_text) : NULL;
+	read_pace(p, recorded ? recorded : said);
+}
+
 /** @return 0; -EINTR look again */
 static int want_main(ao_policies *p, ao_err **reterr)
 {
@@ -106,9 +136,9 @@ static int want_main(ao_policies *p, ao_err **reterr)
 		return r;
 	set_edit(edit, edit->wanted.digest, NULL);
 	if (!edit->wanted.wrong)
-		read_settings(p, edit->wanted.settings);
-	else if (!p->settings.max_restarting) /* there are none from before */
-		read_settings(p, p->fallback->loaded.settings);
+		read_pace(p, ao_json_at(edit->wanted.settings, "rollout"));
+	else if (!p->settings.max_restarting)
+		read_pace_from_before(p);
 	return 0;
 }
 

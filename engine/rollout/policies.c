@@ -20,7 +20,6 @@
 #define CONFIG_MS 2000
 #define SETTLING_MS 50
 #define TICK_MS 250
-#define FIRST_TRIES 3 /* of loading at the start, where nothing waits for the loop */
 
 void ao_policies_turn_soon(ao_policies *p)
 {
@@ -268,7 +267,11 @@ static void look(void *arg)
 		ao_recall_go_on(p);
 		return;
 	}
-	if (!p->reconciler || !ao_world_synced(p->world) || p->writing.manifest) /* everything begins anew when that is written */
+	if (!p->reconciler) {
+		ao_fallback_look(p);
+		return;
+	}
+	if (!ao_world_synced(p->world) || p->writing.manifest) /* everything begins anew when that is written */
 		return;
 	if (p->on_started && ao_setting_files_settling(p->with.load->files)) {
 		ao_timer_start(p->look, SETTLING_MS);
@@ -427,16 +430,22 @@ static void on_config(void *arg)
 /** What looks at it finds out whether any text has changed. */
 static void on_folder(void *arg) { ao_policies_look_soon(arg); }
 
+static void watch_files(ao_policies *p)
+{
+	const ao_load_options *load = p->with.load;
+	const char *folder = ao_load_folder(load->bundle_dir);
+	if (!p->config && load->config_file)
+		p->config = ao_file_watch_new(p->with.loop, load->config_file, CONFIG_MS, on_config, p);
+	if (!p->folder && folder)
+		p->folder = ao_file_watch_new(p->with.loop, folder, CONFIG_MS, on_folder, p);
+}
+
 void ao_policies_lead(ao_policies *p, ao_world *world, ao_reconciler *reconciler, const ao_openapi *openapi)
 {
 	p->world = world;
 	p->reconciler = reconciler;
 	p->openapi = openapi;
-	if (!p->config && p->with.load->config_file)
-		p->config = ao_file_watch_new(p->with.loop, p->with.load->config_file, CONFIG_MS, on_config, p);
-	const char *folder = ao_load_folder(p->with.load->bundle_dir);
-	if (!p->folder && folder)
-		p->folder = ao_file_watch_new(p->with.loop, folder, CONFIG_MS, on_folder, p);
+	watch_files(p);
 }
 
 void ao_policies_world_synced(ao_policies *p, void (*fn)(void *arg), void *arg)
@@ -473,42 +482,6 @@ void ao_policies_rest(ao_policies *p)
 
 /* ---- the beginning and the end ---- */
 
-/** Goes on without what cannot be used. @param what, instead  words for people. @return as ao_variant_load_base() */
-static int load_without(ao_policies *p, const ao_load_options *base, const char *what, const char *instead, const ao_err *why)
-{
-	int r = ao_variant_load_base(base, &p->fallback, NULL);
-	if (r < 0)
-		return r;
-	ao_error(AO_POLICY, p->subject, "%s cannot be used, %s: %s", what, instead, ao_err_text(why));
-	p->edits[AO_ROLLOUT_MAIN].trouble = ao_xstrdup(ao_err_text(why));
-	return 0;
-}
-
-/**
- * What is lived by when nothing is wanted.  Files that cannot be used were refused while an operator was there, and do not end the next one: the
- * record has what was live, with its settings.  Who begins without a record has nothing to go on with but a configuration.
- */
-static int load_fallback(ao_policies *p, ao_err **reterr)
-{
-	ao_auto_err ao_err *err = NULL;
-	ao_load_options base = *p->with.load;
-	int r = -EINTR;
-	for (unsigned tries = 0; r == -EINTR && tries < FIRST_TRIES; tries++)
-		r = ao_variant_load_base(&base, &p->fallback, &err);
-	if (r < 0 && base.policies_dir) {
-		ao_auto_str char *what = ao_xasprintf("the policies in %s", base.policies_dir);
-		base.policies_dir = NULL;
-		r = load_without(p, &base, what, base.bundle_dir ? "those of the bundle serve" : "the built-in ones serve", err);
-	}
-	if (r < 0 && base.config_file && base.parent) {
-		base.config_file = NULL;
-		r = load_without(p, &base, p->with.load->config_file, "what was live goes on", err);
-	}
-	if (r < 0 && reterr)
-		*reterr = AO_TAKE(err);
-	return r;
-}
-
 static void make_writers(ao_policies *p)
 {
 	const ao_manifest *manifest = p->fallback->loaded.manifest;
@@ -525,7 +498,7 @@ int ao_policies_new(const ao_policies_options *options, ao_policies **ret, ao_er
 {
 	ao_policies *p = ao_xcalloc(1, sizeof(*p));
 	p->with = *options;
-	int r = load_fallback(p, reterr);
+	int r = ao_fallback_load(p, reterr);
 	if (r < 0) {
 		free(p->edits[AO_ROLLOUT_MAIN].trouble);
 		free(p);
@@ -543,6 +516,8 @@ int ao_policies_new(const ao_policies_options *options, ao_policies **ret, ao_er
 	p->tick = ao_timer_new(options->loop, tick, p);
 	p->anew = ao_timer_new(options->loop, ao_kinds_anew, p);
 	make_writers(p);
+	if (p->edits[AO_ROLLOUT_MAIN].trouble)
+		watch_files(p); /* who stands by says so until they are put right */
 	ao_info(AO_POLICY, p->subject, "bundle %s with %d policies", ao_variant_digest(p->fallback),
 		cJSON_GetArraySize(ao_bundle_policies(p->fallback->loaded.bundle)));
 	*ret = p;

@@ -34,7 +34,7 @@ typedef struct ao_policies_options {
 	void *arg;
 } ao_policies_options;
 
-/** Loads the bundle of the binary and of --policies. @return 0; -EINVAL it cannot be loaded (the settings are wrong) */
+/** Loads the bundle of the binary and of --policies. @return 0; -EINVAL it cannot be loaded (the settings are wrong); -ETIME not in time */
 int ao_policies_new(const ao_policies_options *options, ao_policies **ret, ao_err **reterr);
 void ao_policies_free(ao_policies *policies); /* NULL is fine */
 

@@ -3,6 +3,7 @@
  * policies_private.h -- shared between the files of this room, and private to it:
  *
  *   policies.c      tells the machine what happens
+ *   fallback.c      loads what there is to begin with
  *   edits.c         finds out what is wanted
  *   errands.c       does what the machine wants done
  *   kinds.c         has the kinds watched that policies declare
@@ -54,6 +55,7 @@ struct ao_policies {
 	ao_policies_options with;
 	const char *subject;                       /* of lines of the log: which bundle it is, among several; NULL: there is one */
 	ao_variant *fallback;                      /* of the binary and of --policies */
+	bool without_config;                       /* ... and not of --config, which could not be used at the start */
 	ao_variant *basis;                         /* the world is made for its manifest */
 	ao_variant *heading;                       /* where parents were on their way to when the lease was won; or NULL */
 	cJSON *kinds;                              /* ... and for these, which policies declare; NULL: not known yet */
@@ -62,9 +64,9 @@ struct ao_policies {
 	char *record_name;                         /* of the ConfigMap */
 	ao_informer *maps, *canary_maps, *records; /* NULL: not begun, or we are not allowed to read ConfigMaps */
 	ao_informer *named_maps;                   /* those that have our name in a label; NULL: as above, or there is no such label */
-	ao_file_watch *config, *folder;            /* of --config and --bundle, from the first time that we lead on; or NULL */
-	ao_annotations *notes, *edit_notes;        /* of `<label>-state` and `<label>-edited` */
-	ao_map *edited;                            /* uid of a ConfigMap -> the edits in it that people were told of; "": none */
+	ao_file_watch *config, *folder; /* of --config and --bundle, from the first time that we lead, or that they are wrong; or NULL */
+	ao_annotations *notes, *edit_notes; /* of `<label>-state` and `<label>-edited` */
+	ao_map *edited;                     /* uid of a ConfigMap -> the edits in it that people were told of; "": none */
 	ao_archive *archive;
 
 	void (*on_recalled)(void *arg);
@@ -123,11 +125,19 @@ ao_variant *ao_policies_variant(const ao_policies *p, const char *digest);
 /** The bundle that speaks for all: the live one, else the one that stands in for it. Borrowed. */
 ao_variant *ao_policies_spokesman(const ao_policies *p);
 
+/* fallback.c */
+/** Loads the fallback; what cannot be used, and is not needed, is left out and told. @return as ao_policies_new() */
+int ao_fallback_load(ao_policies *p, ao_err **reterr);
+/** While standing by: can what was left out be used by now? */
+void ao_fallback_look(ao_policies *p);
+
 /* edits.c */
 /** Looks at sources and settings. @return false: the sandbox's clock stopped it, and it will be tried again */
 bool ao_edits_look(ao_policies *p);
 /** Puts together what a track wants, unless that was done for this bundle. @return as ao_wanted_get(), into the edit of the track */
 int ao_edit_want(ao_policies *p, ao_rollout_track track, const char *digest, ao_err **reterr);
+/** How fast edits go, in the form of the setting `rollout`. The caller frees. */
+cJSON *ao_edit_pace(const ao_policies *p);
 /** The ConfigMaps of a track. */
 ao_edit_maps ao_edit_maps_of(const ao_policies *p, ao_rollout_track track);
 void ao_edit_stop_cases(ao_edit *edit);

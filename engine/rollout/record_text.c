@@ -108,12 +108,14 @@ static cJSON *parent_json(const ao_resource *parent, const char *finalizer)
 }
 
 char *ao_record_text(const ao_rollout_record *record, const ao_map *kept, const cJSON *kinds, const cJSON *has, const ao_resource *parent,
-		     const char *finalizer)
+		     const char *finalizer, const cJSON *pace)
 {
 	ao_auto_json cJSON *json = cJSON_CreateObject();
 	put_number(json, "version", VERSION);
 	if (parent)
 		ao_json_set(json, "parent", parent_json(parent, finalizer));
+	if (pace)
+		ao_json_set(json, "rollout", cJSON_Duplicate(pace, 1));
 	for (size_t i = 0; i < AO_ROLLOUT_TRACKS; i++)
 		ao_json_set(json, TRACKS[i], line_json(&record->tracks[i]));
 	cJSON *movers = cJSON_AddArrayToObject(json, "underWay"), *refusals = cJSON_AddArrayToObject(json, "refused"),
@@ -284,6 +286,12 @@ cJSON *ao_record_kinds(const char *text)
 			if (is_kind(row) && cJSON_GetArraySize(kinds) < MAX_KINDS)
 				cJSON_AddItemToArray(kinds, cJSON_Duplicate(row, 1));
 	return kinds;
+}
+
+cJSON *ao_record_pace(const char *text)
+{
+	ao_auto_json cJSON *json = NULL;
+	return ao_json_parse(text, strlen(text), &json, NULL) < 0 ? NULL : cJSON_DetachItemFromObjectCaseSensitive(json, "rollout");
 }
 
 void ao_record_parent(const char *text, ao_resource *ret, char **ret_finalizer)

@@ -28,10 +28,11 @@ typedef struct ao_kept {
  * @param has    which parents have which bundle, as has.c says, where their statuses do not say it; or NULL
  * @param parent     what the parents are; or NULL
  * @param finalizer  what they hold; or NULL
+ * @param pace       how fast edits go, in the form of the setting `rollout`; or NULL
  * @return the caller frees
  */
 char *ao_record_text(const ao_rollout_record *record, const ao_map *kept, const cJSON *kinds, const cJSON *has, const ao_resource *parent,
-		     const char *finalizer);
+		     const char *finalizer, const cJSON *pace);
 
 /**
  * @param ret   cleared by the caller; untouched on errors
@@ -42,6 +43,9 @@ int ao_record_read(const char *text, ao_rollout_record *ret, ao_map *kept, ao_er
 
 /** The kinds in the text of a record; rows that are not valid are left out. @return an array, never NULL; the caller frees */
 cJSON *ao_record_kinds(const char *text);
+
+/** How fast edits went, as the text of a record says. @return NULL: it does not say it; the caller frees */
+cJSON *ao_record_pace(const char *text);
 
 /**
  * What the parents are, as the text of a record says.

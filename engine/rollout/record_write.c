@@ -115,10 +115,10 @@ static void write_record(ao_policies *p)
 	p->writing.kept = ao_map_new();
 	any_named(p, copy_kept, p->writing.kept);
 	any_used(p, copy_kept, p->writing.kept);
-	ao_auto_json cJSON *has = ao_has_json(p, p->writing.record.tracks[AO_ROLLOUT_MAIN].live.digest);
+	ao_auto_json cJSON *has = ao_has_json(p, p->writing.record.tracks[AO_ROLLOUT_MAIN].live.digest), *pace = ao_edit_pace(p);
 	const ao_manifest *watched = ao_world_manifest(p->world);
 	p->writing.text =
-	    ao_record_text(&p->writing.record, p->writing.kept, p->kinds, has, &watched->kinds[0].resource, watched->finalizer);
+	    ao_record_text(&p->writing.record, p->writing.kept, p->kinds, has, &watched->kinds[0].resource, watched->finalizer, pace);
 	ao_auto_str char *there = ao_recall_text(map);
 	if (there && strcmp(there, p->writing.text) == 0) { /* a restart finds what was left, and leaves the same */
 		note_written(p);

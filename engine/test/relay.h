@@ -24,6 +24,7 @@ typedef struct relay {
 	atomic_llong left;   /* bytes of the client until the cut; below 0: no cut is to come */
 	atomic_llong passed; /* bytes of the client */
 	atomic_int open;
+	atomic_bool holds; /* what the real one answers waits */
 	pthread_t thread;
 } relay;
 
@@ -61,6 +62,8 @@ static inline bool relay_pass(relay_line *line, bool of_client)
 			atomic_fetch_sub(&line->relay->left, len);
 		atomic_fetch_add(&line->relay->passed, len);
 	}
+	while (!of_client && atomic_load(&line->relay->holds))
+		usleep(1000);
 	return send(of_client ? line->server : line->client, bytes, (size_t)len, MSG_NOSIGNAL) == len;
 }
 

@@ -21,6 +21,10 @@
 	"}, "                                                                                                                              \
 	"finalizer = false }"
 
+#define OLD_FINALIZER                                                                                                                      \
+	"return require 'policy'.manifest { parent = 'demo.example.com/v1 Greeting', children = { 'v1 ConfigMap', 'apps/v1 Deployment' "   \
+	"}, component = 'greeting-operator', finalizer = 'before.example.com/finalizer' }"
+
 #define SHUT_OUT_MS 300
 
 static const char *parent;    /* as the record says; NULL: there is none */
@@ -28,7 +32,8 @@ static int refused, refusals; /* with which status, and how often, before it is 
 static int away;              /* so often before that the server does not know what to say */
 static uint64_t shut_out_ms;  /* of a controller that is only to start; 0: as usual */
 static const char *config;    /* a file, or NULL */
-static bool listed, ended;    /* the ConfigMaps; the controller */
+static const char *bundle = BUNDLE;
+static bool listed, ended; /* the ConfigMaps; the controller */
 
 static void answer(peer_conn *conn, const char *request)
 {
@@ -81,7 +86,7 @@ static int run(const char *of, const char *policies_dir, const bool *until, char
 	bool stopping = false;
 	ao_checks checks = {0};
 	ao_metrics *metrics = ao_metrics_new();
-	const ao_load_options load = {.bundle_dir = BUNDLE, .policies_dir = policies_dir, .config_file = config};
+	const ao_load_options load = {.bundle_dir = bundle, .policies_dir = policies_dir, .config_file = config};
 	parent = of;
 	listed = ended = false;
 	ao_log_setup(AO_LOG_ERROR, false);
@@ -155,6 +160,22 @@ static void a_finalizer_that_parents_hold_is_not_left_behind(void **state)
 	assert_starts(THEIRS, "the finalizer is demo.example.com/finalizer, and parents hold before.example.com/finalizer");
 }
 
+static void write_file(const char *folder, const char *name, const char *text)
+{
+	ao_auto_str char *path = ao_xasprintf("%s/%s", folder, name);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	int put = fputs(text, file);
+	assert_int_equal(fclose(file), 0);
+	assert_true(put >= 0);
+}
+
+static void remove_folder(const char *folder)
+{
+	ao_auto_str char *command = ao_xasprintf("rm -r %s", folder);
+	assert_int_equal(system(command), 0);
+}
+
 /** @param edit  of the manifest, in a folder of policies. @return what /readyz says; the caller frees */
 static char *ready_with(const char *record, const char *edit)
 {
@@ -162,14 +183,9 @@ static char *ready_with(const char *record, const char *edit)
 	char *ready = NULL;
 	ao_auto_err ao_err *err = NULL;
 	assert_non_null(mkdtemp(folder));
-	ao_auto_str char *path = ao_xasprintf("%s/manifest.lua", folder), *command = ao_xasprintf("rm -r %s", folder);
-	FILE *file = fopen(path, "w");
-	assert_non_null(file);
-	int put = fputs(edit, file);
-	assert_int_equal(fclose(file), 0);
-	assert_true(put >= 0);
+	write_file(folder, "manifest.lua", edit);
 	int r = start(record, folder, &ready, &err);
-	assert_int_equal(system(command), 0);
+	remove_folder(folder);
 	assert_int_equal(r, 0);
 	return ready;
 }
@@ -216,6 +232,36 @@ static void a_configuration_that_cannot_be_used_ends_only_who_begins_without_a_r
 	config = NULL;
 	close(fd);
 	unlink(path);
+}
+
+/** What can be used is: without the manifest among the policies nobody would take the finalizer off that it says. */
+static void a_configuration_that_cannot_be_used_takes_no_policies_along(void **state)
+{
+	(void)state;
+	config = "/nowhere/config.yaml";
+	ao_auto_str char *ready = ready_with(THEIRS, OLD_FINALIZER);
+	config = NULL;
+	if (!ready || !strstr(ready, "/nowhere/config.yaml"))
+		fail_msg("%s", ready);
+}
+
+/** The same code says that people end it: it ended without a word, and well. */
+static void a_bundle_that_takes_too_long_to_load_is_told_of(void **state)
+{
+	(void)state;
+	char folder[] = "/tmp/ao-controller-XXXXXX";
+	ao_auto_str char *ready = NULL;
+	ao_auto_err ao_err *err = NULL;
+	assert_non_null(mkdtemp(folder));
+	write_file(folder, "manifest.lua", "return require 'policy'.manifest { parent = 'demo.example.com/v1 Greeting', children = {} }");
+	write_file(folder, "slow.lua", "local a, b = ('x'):rep(200000), ('x'):rep(199999) .. 'y'\nwhile a <= b do end");
+	bundle = folder;
+	int r = start(NULL, NULL, &ready, &err);
+	bundle = BUNDLE;
+	remove_folder(folder);
+	assert_int_equal(r, -ETIME);
+	assert_int_equal(err->code, -ETIME);
+	assert_non_null(strstr(err->msg, "stopped by the clock"));
 }
 
 /** The authorizer of a server that has just started knows no rights yet; others are granted a moment after us. */
@@ -282,6 +328,8 @@ int main(void)
 	    cmocka_unit_test(a_finalizer_that_parents_hold_is_not_left_behind),
 	    cmocka_unit_test(policies_without_the_finalizer_leave_the_bundle_in_service),
 	    cmocka_unit_test(a_configuration_that_cannot_be_used_ends_only_who_begins_without_a_record),
+	    cmocka_unit_test(a_configuration_that_cannot_be_used_takes_no_policies_along),
+	    cmocka_unit_test(a_bundle_that_takes_too_long_to_load_is_told_of),
 	    cmocka_unit_test(a_record_that_is_refused_for_a_moment_is_waited_for),
 	    cmocka_unit_test(a_right_is_waited_for_from_the_moment_when_it_is_missed),
 	    cmocka_unit_test(a_record_that_may_be_read_later_is_read_then),

@@ -178,6 +178,34 @@ static void a_move_that_failed_is_tried_with_one_message(void **state)
 	assert_in_range(ao_drain_most(&d), 10, 1000);
 }
 
+/** That somebody reads the queue is what the broker says of it, not that it is slow, or that we were not allowed to go on. */
+static void only_a_queue_that_is_in_use_is_called_so(void **state)
+{
+	(void)state;
+	static const struct {
+		ao_drain_answer deletion;
+		const char *trouble;
+	} ROWS[] = {{{.error = -EAGAIN, .reason = "BrokerError", .exists = true}, "none"},
+		    {{.error = -ETIME, .reason = "BrokerTimeout", .exists = true}, "none"},
+		    {{.error = -EBUSY, .reason = "QueueNotEmpty", .exists = true}, "QueueInUse"}};
+	for (size_t i = 0; i < sizeof(ROWS) / sizeof(*ROWS); i++) {
+		uint64_t wait, now = 1000 + 100000; /* pods took their time */
+		bool failed = false, looked = false;
+		ao_drain d = drain_of_ours();
+		for (; !looked; now += 500) {
+			ao_drain_action action = ao_drain_next(&d, now, &wait);
+			looked = failed && action == AO_DRAIN_LOOK;
+			failed = failed || action == AO_DRAIN_DELETE;
+			if (action)
+				ao_drain_answered(&d, action == AO_DRAIN_DELETE ? &ROWS[i].deletion : &(ao_drain_answer){.exists = true},
+						  now);
+		}
+		const char *trouble = ao_drain_trouble(&d, now);
+		if (strcmp(trouble ? trouble : "none", ROWS[i].trouble) != 0)
+			fail_msg("row %zu: %s", i, trouble ? trouble : "none");
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -189,6 +217,7 @@ int main(void)
 	    cmocka_unit_test(what_is_not_ours_is_no_trouble_before_it_is_seen),
 	    cmocka_unit_test(messages_that_cannot_be_moved_are_not_taken_again_and_again),
 	    cmocka_unit_test(a_move_that_failed_is_tried_with_one_message),
+	    cmocka_unit_test(only_a_queue_that_is_in_use_is_called_so),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

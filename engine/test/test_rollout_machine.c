@@ -68,13 +68,22 @@ static void edit_sources(world *w)
 	tell_wanted(w);
 }
 
+/** Where main is to go: to what sources hold, unless a person went back from that, and they hold nothing else that is not refused. */
+static int wanted_of(const world *w, const ao_rollout_record *now, bool or_refused)
+{
+	int digest = w->want[AO_ROLLOUT_MAIN].digest;
+	bool undone = now->pinned && (number_of(now->instead_of) == digest || (or_refused && w->refused.is[AO_ROLLOUT_MAIN][digest][0]));
+	return undone ? number_of(now->pinned) : digest;
+}
+
+/** What a resumption is about. */
 static int effective(const world *w)
 {
 	ao_rollout_record now = {0};
 	ao_machine_record(w->machine, &now);
-	int pinned = number_of(now.pinned);
+	int digest = wanted_of(w, &now, false);
 	ao_rollout_record_clear(&now);
-	return pinned == NOTHING ? w->want[AO_ROLLOUT_MAIN].digest : pinned;
+	return digest;
 }
 
 static void pardon_wanted(world *w, ao_rollout_track track)
@@ -210,7 +219,7 @@ static const char *unfinished(const world *w, const ao_rollout_record *now)
 
 static void judge_end(world *w, const ao_rollout_record *now)
 {
-	int want = now->pinned ? number_of(now->pinned) : w->want[AO_ROLLOUT_MAIN].digest, live = number_of(now->tracks[0].live.digest);
+	int want = wanted_of(w, now, true), live = number_of(now->tracks[0].live.digest);
 	if (live != want && !w->refused.is[AO_ROLLOUT_MAIN][want][0])
 		broken(w, "%d is live, and %d is wanted and was never refused", live, want);
 	const wanted *canary = &w->want[AO_ROLLOUT_CANARY];

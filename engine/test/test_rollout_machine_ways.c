@@ -474,6 +474,34 @@ static void undo_goes_to_an_earlier_revision_until_sources_change(void **state)
 	end(&d);
 }
 
+/** "Nothing was changed", they are told: neither is what was undone, when the slip is put right. */
+static void what_was_undone_stays_so_beside_an_edit_that_is_refused(void **state)
+{
+	(void)state;
+	driver d;
+	begin(&d, TWO);
+	want(&d, "b", NULL, NULL);
+	for (int i = 0; i < 4; i++)
+		pass_all(&d, NULL);
+	assert_int_equal(ao_machine_undo(d.machine, 1), 0);
+	for (int i = 0; i < 4; i++)
+		pass_all(&d, NULL);
+	assert_string_equal(all(&d), "aaaaaa");
+	d.missing = "wrong";
+	want(&d, "wrong", NULL, NULL);
+	assert_int_equal(ao_machine_undo(d.machine, 0), -EALREADY);
+	want(&d, "b", NULL, NULL);
+	assert_string_equal(all(&d), "aaaaaa");
+	lead(&d, TWO, A, "wrong", NULL, NULL); /* also where another one leads meanwhile */
+	want(&d, "b", NULL, NULL);
+	assert_string_equal(all(&d), "aaaaaa");
+	assert_int_equal(ao_machine_undo(d.machine, 0), -EALREADY);
+	want(&d, "a", NULL, NULL); /* the sources say it themselves: b would be another edit */
+	want(&d, "b", NULL, NULL);
+	assert_string_equal(all(&d), "bbaaaa");
+	end(&d);
+}
+
 static void what_is_refused_or_replaced_is_used_no_more(void **state)
 {
 	(void)state;
@@ -520,6 +548,7 @@ int main(void)
 	    cmocka_unit_test(approval_is_waited_for),
 	    cmocka_unit_test(what_is_refused_or_replaced_is_used_no_more),
 	    cmocka_unit_test(undo_goes_to_an_earlier_revision_until_sources_change),
+	    cmocka_unit_test(what_was_undone_stays_so_beside_an_edit_that_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,9 +40,9 @@ static void what_is_written_is_read_back(void **state)
 	ao_auto_rollout_record ao_rollout_record record = {0}, again = {0};
 	ao_map *kept = ao_map_new(), *kept_again = ao_map_new();
 	fill(&record, kept);
-	ao_auto_str char *text = ao_record_text(&record, kept, NULL, NULL, NULL, NULL);
+	ao_auto_str char *text = ao_record_text(&record, kept, NULL, NULL, NULL, NULL, NULL);
 	assert_int_equal(ao_record_read(text, &again, kept_again, NULL), 0);
-	ao_auto_str char *second = ao_record_text(&again, kept_again, NULL, NULL, NULL, NULL);
+	ao_auto_str char *second = ao_record_text(&again, kept_again, NULL, NULL, NULL, NULL, NULL);
 	assert_string_equal(text, second);
 	assert_int_equal(again.tracks[AO_ROLLOUT_MAIN].stage, AO_ROLLOUT_BACK);
 	assert_true(again.tracks[AO_ROLLOUT_MAIN].paused);
@@ -68,7 +68,7 @@ static void declared_kinds_are_read_back_if_they_are_valid(void **state)
 	ao_auto_json cJSON *kinds = NULL;
 	ao_map *kept = ao_map_new();
 	assert_int_equal(ao_json_parse(ROWS, strlen(ROWS), &kinds, NULL), 0);
-	ao_auto_str char *text = ao_record_text(&record, kept, kinds, NULL, NULL, NULL);
+	ao_auto_str char *text = ao_record_text(&record, kept, kinds, NULL, NULL, NULL, NULL);
 	ao_auto_json cJSON *again = ao_record_kinds(text), *none = ao_record_kinds("{}"), *wrong = ao_record_kinds("nonsense");
 	assert_int_equal(cJSON_GetArraySize(again), 1);
 	assert_string_equal(ao_json_str(cJSON_GetArrayItem(again, 0), "plural"), "pods");
@@ -85,7 +85,7 @@ static void what_the_parents_are_is_read_back(void **state)
 	ao_auto_rollout_record ao_rollout_record record = {0};
 	ao_map *kept = ao_map_new();
 	ao_resource parent;
-	ao_auto_str char *text = ao_record_text(&record, kept, NULL, NULL, &OF, "x.io/f"), *finalizer = NULL, *none = NULL;
+	ao_auto_str char *text = ao_record_text(&record, kept, NULL, NULL, &OF, "x.io/f", NULL), *finalizer = NULL, *none = NULL;
 	ao_record_parent(text, &parent, &finalizer);
 	assert_true(ao_resource_is(&parent, "x.io/v1", "Thing"));
 	ao_resource_clear(&parent);
@@ -103,7 +103,7 @@ static void an_empty_one_is_written_and_read(void **state)
 	(void)state;
 	ao_auto_rollout_record ao_rollout_record record = {0}, again = {0};
 	ao_map *kept = ao_map_new();
-	ao_auto_str char *text = ao_record_text(&record, kept, NULL, NULL, NULL, NULL);
+	ao_auto_str char *text = ao_record_text(&record, kept, NULL, NULL, NULL, NULL, NULL);
 	assert_int_equal(ao_record_read(text, &again, kept, NULL), 0);
 	assert_null(again.tracks[AO_ROLLOUT_MAIN].live.digest);
 	ao_map_free_all(kept);

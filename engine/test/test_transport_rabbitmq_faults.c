@@ -1,6 +1,8 @@
 /* Brokers that are not there, do not answer, hang up, freeze or come back; and owners that do not wait. */
 #include "test/test_transport_rabbit.h"
 
+#include "test/relay.h"
+
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -343,6 +345,30 @@ static void a_replacement_that_is_not_allowed_any_more_deletes_nothing(void **st
 	teardown(&r);
 }
 
+/** To ask the broker whether a queue is as wanted is to declare it: where another leader has deleted it meanwhile, that makes it anew. */
+static void a_deletion_that_is_not_allowed_any_more_makes_nothing(void **state)
+{
+	NEED_RABBIT();
+	relay line;
+	outcome o;
+	relay_start(&line, atoi(getenv("BED_RABBITMQ_PORT")), -1);
+	ao_auto_str char *config =
+	    ao_xasprintf("{\"host\":\"127.0.0.1\",\"port\":%d,\"username\":\"%s\"}", line.port, getenv("BED_RABBITMQ_USER"));
+	rig r = setup_with(config, getenv("BED_RABBITMQ_PASSWORD"));
+	expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
+	atomic_store(&line.holds, true);
+	ao_broker_call *deletion = start_call(&r, AO_BROKER_DELETE, QUEUE, CALL_MS, &o);
+	run_for(r.loop, 500); /* it is there, the broker says */
+	plain_drop("unit-fault");
+	ao_broker_allow(deletion, 1);
+	atomic_store(&line.holds, false);
+	finish_call(&r, &o);
+	expect(o.answer, -EAGAIN, "BrokerError");
+	assert_int_equal(plain_count("unit-fault"), -1);
+	teardown(&r);
+	relay_stop(&line);
+}
+
 /** Starts the calls from `first` on about queues of their own, until there are `count`. */
 static void start_more(rig *r, ao_broker_verb verb, outcome *o, size_t first, size_t count)
 {
@@ -476,6 +502,7 @@ int main(void)
 	    cmocka_unit_test(a_frozen_broker_times_out_and_heals),
 	    cmocka_unit_test(a_deletion_that_is_not_allowed_any_more_deletes_nothing),
 	    cmocka_unit_test(a_replacement_that_is_not_allowed_any_more_deletes_nothing),
+	    cmocka_unit_test(a_deletion_that_is_not_allowed_any_more_makes_nothing),
 	    cmocka_unit_test(calls_heal_after_a_restart),
 	    cmocka_unit_test(a_lost_connection_is_made_up_for),
 	    cmocka_unit_test(freeing_never_waits),

@@ -496,6 +496,11 @@ describe('who has which policies', function()
       said, ok = rollout 'undo'
       assert.is_false(ok)
       assert.is_truthy(said:find('it has gone back already', 1, true), said)
+      put(own, 'team', { ['stamp.lua'] = 'return (((' }) -- a slip, and its correction
+      await_state(own, 'team', 'rejected')
+      put(own, 'team', { ['stamp.lua'] = stamp('v2', true) })
+      cluster.sleep(5)
+      assert.equal(0, reached(ns, has_stamp 'v2'))
       said, ok = rollout 'undo --to-revision 77'
       assert.is_false(ok)
       assert.is_truthy(said:find('there is no such revision', 1, true), said)

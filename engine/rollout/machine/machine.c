@@ -400,11 +400,6 @@ void ao_machine_want(ao_machine *m, const ao_rollout_choice *main, const ao_roll
 {
 	want(m, AO_ROLLOUT_MAIN, main);
 	want(m, AO_ROLLOUT_CANARY, canary);
-	if (m->kept.pinned && strcmp(m->kept.instead_of, main->digest) != 0) {
-		free(AO_TAKE(m->kept.pinned));
-		free(AO_TAKE(m->kept.instead_of));
-		m->version++;
-	}
 	m->reconsider = true;
 	settle(m);
 }
@@ -496,7 +491,8 @@ int ao_machine_resume(ao_machine *m, ao_rollout_track track)
 {
 	ao_line *line = &m->lines[track];
 	const char *digest = line->wanted.bundle ? line->wanted.bundle->digest : NULL;
-	ao_rollout_choice what = {(char *)(track == AO_ROLLOUT_MAIN && m->kept.pinned ? m->kept.pinned : digest), line->wanted.selection};
+	ao_rollout_choice what = {(char *)(track == AO_ROLLOUT_MAIN && ao_machine_holds_undone(m) ? m->kept.pinned : digest),
+				  line->wanted.selection};
 	bool pardoned = what.digest && ao_rollout_record_pardon(&m->kept, track, &what), was_paused = line->paused;
 	if (!pardoned && !was_paused)
 		return -ENOENT;
@@ -549,7 +545,7 @@ int ao_machine_undo(ao_machine *m, unsigned revision)
 	const ao_known *wanted = m->lines[AO_ROLLOUT_MAIN].wanted.bundle;
 	if (!digest || !wanted)
 		return -ENOENT;
-	if (!revision && m->kept.pinned && strcmp(m->kept.instead_of, wanted->digest) == 0)
+	if (!revision && ao_machine_is_undone(m))
 		return -EALREADY; /* the word was heard twice, or has to say how far */
 	free(m->kept.pinned);
 	free(m->kept.instead_of);

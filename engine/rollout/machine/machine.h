@@ -132,7 +132,7 @@ int ao_machine_resume(ao_machine *machine, ao_rollout_track track);
 int ao_machine_abort(ao_machine *machine, ao_rollout_track track);
 int ao_machine_approve(ao_machine *machine, ao_rollout_track track);
 /**
- * Goes to an earlier bundle of main as to any edit. It holds until the sources change.
+ * Goes to an earlier bundle of main as to any edit. It holds until the sources hold something else that is accepted.
  *
  * @param revision  0: the one before the live one
  * @return 0; -ENOENT; -EALREADY it has gone back already, and `revision` does not say how far

@@ -160,6 +160,10 @@ void ao_members_serve(ao_machine *m, const ao_known *bundle);
 bool ao_member_held(const ao_member *p);
 
 /* trial.c */
+/** Do sources of main hold what a person went back from? */
+bool ao_machine_holds_undone(const ao_machine *m);
+/** ... or something that is refused? That changes nothing, and they may soon hold again what was undone. */
+bool ao_machine_is_undone(const ao_machine *m);
 /** Compares what is wanted with where the track goes: begins or drops a trial, turns round, or goes on. */
 void ao_trial_consider(ao_machine *m, ao_rollout_track track);
 /** Goes on with a trial until it needs an answer. @return true: something has changed */

@@ -81,7 +81,7 @@ typedef struct ao_rollout_record {
 	ao_rollout_revision revisions[AO_ROLLOUT_REVISIONS]; /* the newest last */
 	size_t revision_count;
 	char *pinned;     /* a person went back to this bundle on main ... */
-	char *instead_of; /* ... for as long as the sources hold this one; both NULL: nobody did */
+	char *instead_of; /* ... for as long as the sources hold this one, or what is refused; both NULL: nobody did */
 } ao_rollout_record;
 
 void ao_rollout_record_clear(ao_rollout_record *record);

@@ -63,6 +63,32 @@ static void begin_checks(ao_machine *m, ao_rollout_track track)
 	}
 }
 
+/* ---- what a person went back from ---- */
+
+bool ao_machine_holds_undone(const ao_machine *m)
+{
+	const ao_known *wanted = m->lines[AO_ROLLOUT_MAIN].wanted.bundle;
+	return m->kept.pinned && wanted && strcmp(m->kept.instead_of, wanted->digest) == 0;
+}
+
+bool ao_machine_is_undone(const ao_machine *m)
+{
+	const ao_known *wanted = m->lines[AO_ROLLOUT_MAIN].wanted.bundle;
+	const ao_rollout_choice what = {wanted ? wanted->digest : NULL, NULL};
+	return ao_machine_holds_undone(m) ||
+	       (m->kept.pinned && wanted && ao_rollout_record_refusal(&m->kept, AO_ROLLOUT_MAIN, &what) != NULL);
+}
+
+/** Sources hold something else, and that is accepted. */
+static void forget_undo(ao_machine *m, ao_rollout_track track)
+{
+	if (track != AO_ROLLOUT_MAIN || !m->kept.pinned || ao_machine_is_undone(m))
+		return;
+	free(AO_TAKE(m->kept.pinned));
+	free(AO_TAKE(m->kept.instead_of));
+	m->version++;
+}
+
 /* ---- the life of a trial ---- */
 
 void ao_trial_drop(ao_machine *m, ao_rollout_track track)
@@ -101,6 +127,7 @@ static void begin(ao_machine *m, ao_rollout_track track, const ao_goal *to)
 static void go_forward(ao_machine *m, ao_rollout_track track, const ao_goal *to)
 {
 	ao_line *line = &m->lines[track];
+	forget_undo(m, track);
 	ao_machine_say(m, AO_NEWS_ACCEPTED, track, to, NULL, NULL);
 	ao_machine_goal_set(&line->to, to->bundle, to->selection);
 	line->stage = AO_ROLLOUT_FORWARD;
@@ -155,7 +182,7 @@ void ao_trial_consider(ao_machine *m, ao_rollout_track track)
 {
 	ao_line *line = &m->lines[track];
 	ao_goal want = line->wanted;
-	if (track == AO_ROLLOUT_MAIN && m->kept.pinned)
+	if (track == AO_ROLLOUT_MAIN && ao_machine_is_undone(m))
 		want.bundle = ao_machine_know(m, m->kept.pinned);
 	if (track == AO_ROLLOUT_CANARY && !want.bundle) {
 		consider_end(m);
@@ -166,8 +193,10 @@ void ao_trial_consider(ao_machine *m, ao_rollout_track track)
 	ao_rollout_choice what = choice_of(&want);
 	bool refused = ao_rollout_record_refusal(&m->kept, track, &what) != NULL;
 	if (ao_machine_goal_same(&want, ao_line_goal(line))) {
+		forget_undo(m, track);
 		ao_trial_drop(m, track);
 	} else if (line->stage == AO_ROLLOUT_FORWARD && ao_machine_goal_same(&want, &line->live)) {
+		forget_undo(m, track);
 		ao_trial_drop(m, track);
 		ao_trial_back(m, track, false, "what was live before is wanted again");
 	} else if (is_unborn(m, track) && (refused || want.bundle == m->fallback)) {

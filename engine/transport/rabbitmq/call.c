@@ -105,9 +105,10 @@ static int send_delete(const ao_rabbit_queue_spec *spec, bool careful, ao_amqp *
 bool ao_rabbit_call_send(ao_rabbit_call *call, ao_amqp *amqp, unsigned channel)
 {
 	const ao_rabbit_queue *q = call->queue;
-	bool takes = call->step == AO_RABBIT_DELETE || call->step == AO_RABBIT_REMOVE;
+	/* to prove one that has gone meanwhile would make it anew, and nobody's */
+	bool acts = call->step == AO_RABBIT_PROVE || call->step == AO_RABBIT_DELETE || call->step == AO_RABBIT_REMOVE;
 	int r = 0;
-	if (takes && !ao_broker_is_allowed(&call->base)) {
+	if (acts && !ao_broker_is_allowed(&call->base)) {
 		ao_rabbit_call_fail(call, -EAGAIN, "BrokerError", "queue %s: " AO_BROKER_NOT_ALLOWED, ao_rabbit_call_name(call));
 		return false;
 	}
