@@ -16,8 +16,8 @@
 #define MAX_NAMED 16000 /* of 40 bytes: a ConfigMap holds 1 MiB */
 #define OTHERS "others" /* among the digests: what those have that are not named */
 
-/** Nothing of another bundle is on one that has none: it may have the live one at once. NULL: there is none, either. */
-static const char *digest_of(const ao_seen_parent *seen, const char *live) { return *seen->has ? seen->has : live; }
+/** Nothing of another bundle is on one that has none: it may have the live one at once. NULL: there is none, either, or its status says it. */
+static const char *digest_of(const ao_seen_parent *seen, const char *live) { return seen->said ? NULL : *seen->has ? seen->has : live; }
 
 /** What need not be said: what is live, or what most parents have. */
 static const char *find_others(const ao_policies *p, const char *live)
@@ -26,7 +26,7 @@ static const char *find_others(const ao_policies *p, const char *live)
 	size_t cursor = 0, count = 0, most = 0;
 	const char *others = live;
 	for (const ao_seen_parent *seen; (seen = ao_map_next(p->parents, &cursor, NULL));) {
-		const char *digest = seen->said ? NULL : digest_of(seen, live);
+		const char *digest = digest_of(seen, live);
 		if (!digest || (live && strcmp(digest, live) == 0))
 			continue;
 		const cJSON *before = ao_json_at(counts, digest);
@@ -51,7 +51,7 @@ cJSON *ao_has_json(const ao_policies *p, const char *live)
 	const ao_seen_parent **named = ao_xcalloc(ao_map_count(p->parents) + 1, sizeof(*named)), *seen;
 	size_t cursor = 0, count = 0;
 	while ((seen = ao_map_next(p->parents, &cursor, NULL)))
-		if (!seen->said && digest_of(seen, live) && !(others && strcmp(digest_of(seen, live), others) == 0))
+		if (digest_of(seen, live) && !(others && strcmp(digest_of(seen, live), others) == 0))
 			named[count++] = seen;
 	qsort(named, count, sizeof(*named), by_uid);
 	if (count > MAX_NAMED)

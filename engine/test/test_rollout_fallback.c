@@ -16,19 +16,15 @@ static const char *more; /* in the record */
 
 static void answer(peer_conn *conn, const char *request)
 {
-	static const char END[] = "{\"type\":\"BOOKMARK\",\"object\":{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{"
-				  "\"resourceVersion\":\"6\",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}}\n";
-	if (!strstr(request, "watch=1")) {
-		peer_reply(conn, "404 Not Found", "", "{\"kind\":\"Status\",\"code\":404,\"reason\":\"NotFound\",\"message\":\"no\"}");
+	if (!is_watch(conn, request))
 		return;
-	}
 	ao_auto_str char *record = ao_xasprintf(RECORD, more);
 	ao_auto_str char *map =
 	    ao_xasprintf("{\"type\":\"ADDED\",\"object\":{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":"
 			 "\"greeting-operator-policies-live\",\"namespace\":\"ops\",\"uid\":\"u\",\"resourceVersion\":\"5\"},"
 			 "\"data\":{\"record\":\"%s\"}}}\n",
 			 record);
-	ao_auto_str char *events = ao_xasprintf("%s%s", strstr(request, "policies-record") ? map : "", END);
+	ao_auto_str char *events = ao_xasprintf("%s%s", strstr(request, "policies-record") ? map : "", MAPS_END);
 	ao_auto_str char *stream = ao_xasprintf(
 	    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n%s\r\n", strlen(events), events);
 	peer_send(conn, stream);

@@ -47,18 +47,14 @@ static bool is_selected(const char *request)
 
 static void answer(peer_conn *conn, const char *request)
 {
-	static const char END[] = "{\"type\":\"BOOKMARK\",\"object\":{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{"
-				  "\"resourceVersion\":\"6\",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}}\n";
-	if (!strstr(request, "watch=1")) {
-		peer_reply(conn, "404 Not Found", "", "{\"kind\":\"Status\",\"code\":404,\"reason\":\"NotFound\",\"message\":\"no\"}");
+	if (!is_watch(conn, request))
 		return;
-	}
 	peer_send(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
 	by_name = strstr(request, "=asya.sh%2Fbundle") ? conn : by_name;
 	by_label = strstr(request, "greeting-policies%3Dtrue") ? conn : by_label;
 	if (is_selected(request))
 		send_event(conn, "ADDED", "", 5);
-	ao_auto_str char *chunk = ao_xasprintf("%zx\r\n%s\r\n", strlen(END), END);
+	ao_auto_str char *chunk = ao_xasprintf("%zx\r\n%s\r\n", strlen(MAPS_END), MAPS_END);
 	peer_send(conn, chunk);
 }
 

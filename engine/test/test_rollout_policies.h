@@ -5,11 +5,23 @@
 #include "test/test_kube_peer.h"
 
 #define WAIT_MS 10000
+#define MAPS_END /* of what there is when a watch of ConfigMaps begins */                                                                  \
+	"{\"type\":\"BOOKMARK\",\"object\":{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"resourceVersion\":\"6\","         \
+	"\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}}\n"
 
 static ao_metrics *metrics;
 
 static inline void do_nothing(void *arg) { (void)arg; }
 static inline void set_true(void *arg) { *(bool *)arg = true; }
+
+/** Of anything else there is nothing, which is answered here. */
+static inline bool is_watch(peer_conn *conn, const char *request)
+{
+	if (strstr(request, "watch=1"))
+		return true;
+	peer_reply(conn, "404 Not Found", "", "{\"kind\":\"Status\",\"code\":404,\"reason\":\"NotFound\",\"message\":\"no\"}");
+	return false;
+}
 
 /** @param load  borrowed until end_policies() */
 static inline ao_policies *begin_policies(played *p, void (*answer)(peer_conn *conn, const char *request), const ao_load_options *load)
