@@ -25,9 +25,7 @@ static void answer(peer_conn *conn, const char *request)
 			 "\"data\":{\"record\":\"%s\"}}}\n",
 			 record);
 	ao_auto_str char *events = ao_xasprintf("%s%s", strstr(request, "policies-record") ? map : "", MAPS_END);
-	ao_auto_str char *stream = ao_xasprintf(
-	    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n%s\r\n", strlen(events), events);
-	peer_send(conn, stream);
+	begin_watch(conn, events);
 }
 
 /** An edit is on its way one by one, and was approved by a person: that it may go on is no reason to hurry. */

@@ -16,13 +16,9 @@ static bool paused, taken_off, early; /* such a record is there; a word was take
 
 static void answer(peer_conn *conn, const char *request)
 {
-	static const char END[] = "{\"type\":\"BOOKMARK\",\"object\":{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{"
-				  "\"resourceVersion\":\"6\",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}}\n";
 	ao_auto_json cJSON *map = cJSON_CreateObject();
 	if (strstr(request, "watch=1")) {
-		ao_auto_str char *stream =
-		    ao_xasprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n%s\r\n", strlen(END), END);
-		peer_send(conn, stream);
+		begin_watch(conn, MAPS_END);
 		return;
 	}
 	if (strncmp(request, "PATCH", 5) == 0 && strstr(request, "-policies-live?") && strstr(request, "paused")) {

@@ -14,6 +14,14 @@ static ao_metrics *metrics;
 static inline void do_nothing(void *arg) { (void)arg; }
 static inline void set_true(void *arg) { *(bool *)arg = true; }
 
+/** @param events  those that it begins with */
+static inline void begin_watch(peer_conn *conn, const char *events)
+{
+	ao_auto_str char *stream = ao_xasprintf(
+	    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n%s\r\n", strlen(events), events);
+	peer_send(conn, stream);
+}
+
 /** Of anything else there is nothing, which is answered here. */
 static inline bool is_watch(peer_conn *conn, const char *request)
 {
