@@ -340,14 +340,14 @@ static void who_comes_while_keys_are_asked_for_shares_them(void **state)
 	size_t count = 0;
 	use_web_identity(b);
 	assert_int_equal(ao_aws_credentials_new(b->loop, &(ao_aws_options){.region = "us-east-1"}, &credentials, NULL), 0);
-	for (; count < AO_LEN(waits) && !waits[0].done; count++) { /* as many as come before the server answers */
+	for (; count < AO_LEN(waits) && !waits[0].done; count++) {
 		waits[count].waiter = (ao_aws_waiter){.fn = on_news, .arg = &waits[count]};
 		assert_null(ao_aws_credentials_get(credentials, &waits[count].waiter));
 		if (count == 1)
 			ao_aws_waiter_leave(&waits[1].waiter);
-		pass(b, 1);
+		if (count > 1) /* two come before the loop turns, hence before any answer; the others as long as there is none */
+			pass(b, 1);
 	}
-	assert_true(count > 1);
 	for (size_t i = 0; i < count; i++) {
 		if (i != 1)
 			assert_true(ao_loop_run_until(b->loop, &waits[i].done, 20000));
