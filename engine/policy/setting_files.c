@@ -39,7 +39,7 @@ typedef struct entry {
 	char found[AO_SHA256_HEX];  /* of the text */
 	char *trouble;              /* said last; NULL: all is well */
 	ao_fetch *fetch;
-	ao_timer *timer; /* the next attempt */
+	ao_timer *timer; /* the next attempt at a URL */
 	ao_file_watch *watch;
 	unsigned failures;
 } entry;
@@ -290,12 +290,6 @@ static void attempt(void *arg)
 	start(e, e->url, NULL, on_direct);
 }
 
-static void again(void *arg)
-{
-	const entry *e = arg;
-	(e->path ? on_path : attempt)(arg);
-}
-
 /* ---- what is asked for ---- */
 
 static void begin(entry *e)
@@ -304,7 +298,6 @@ static void begin(entry *e)
 		failed(e, e->wrong);
 	} else if (e->path) {
 		look_at_path(e);
-		ao_timer_start(e->timer, LOOK_MS); /* the watch does not see changes before its own first look */
 		e->watch = ao_file_watch_new(e->files->with.loop, e->path, LOOK_MS, on_path, e);
 	} else {
 		attempt(e);
@@ -328,7 +321,7 @@ static entry *new_entry(ao_setting_files *files, const ao_file_wanted *w, char *
 		     .release = ao_xstrdup(w->release),
 		     .wrong = ao_xstrdup(w->wrong),
 		     .hint = ao_xstrdup(w->hint)};
-	e->timer = ao_timer_new(files->with.loop, again, e);
+	e->timer = ao_timer_new(files->with.loop, attempt, e);
 	e->pinned = w->sha256 && ao_sha256_read(w->sha256, e->sha256);
 	if (!e->wrong && w->sha256 && !e->pinned)
 		e->wrong = ao_xasprintf("the checksum '%.80s' is not a valid SHA-256 of 64 hex digits", w->sha256);

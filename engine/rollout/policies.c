@@ -420,24 +420,17 @@ void ao_policies_recall(ao_policies *p, ao_events *events, void (*fn)(void *arg)
 	ao_policies_look_soon(p);
 }
 
-static void on_config(void *arg)
-{
-	ao_policies *p = arg;
-	ao_info(AO_POLICY, p->subject, "%s has changed", p->with.load->config_file);
-	ao_policies_look_soon(p);
-}
-
 /** What looks at it finds out whether any text has changed. */
-static void on_folder(void *arg) { ao_policies_look_soon(arg); }
+static void on_file(void *arg) { ao_policies_look_soon(arg); }
 
 static void watch_files(ao_policies *p)
 {
 	const ao_load_options *load = p->with.load;
 	const char *folder = ao_load_folder(load->bundle_dir);
 	if (!p->config && load->config_file)
-		p->config = ao_file_watch_new(p->with.loop, load->config_file, CONFIG_MS, on_config, p);
+		p->config = ao_file_watch_new(p->with.loop, load->config_file, CONFIG_MS, on_file, p);
 	if (!p->folder && folder)
-		p->folder = ao_file_watch_new(p->with.loop, folder, CONFIG_MS, on_folder, p);
+		p->folder = ao_file_watch_new(p->with.loop, folder, CONFIG_MS, on_file, p);
 }
 
 void ao_policies_lead(ao_policies *p, ao_world *world, ao_reconciler *reconciler, const ao_openapi *openapi)

@@ -1,12 +1,15 @@
 /* Timers, signals, and a loop that notices what was left open. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
+#include "loop/file_watch.h"
 #include "loop/loop.h"
 
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -14,6 +17,7 @@
 typedef struct counter {
 	ao_loop *loop;
 	ao_timer *timer;
+	const bool *until;
 	int count, want, signo;
 	bool done;
 } counter;
@@ -65,8 +69,9 @@ static void stopped_and_freed_timers_are_quiet(void **state)
 static void again(void *arg)
 {
 	counter *c = arg;
+	c->count++;
 	ao_timer_start(c->timer, 0);
-	if (++c->count == 50)
+	if (*c->until)
 		ao_timer_free(c->timer);
 }
 
@@ -74,15 +79,17 @@ static void timer_for_now_leaves_the_loop_its_turns(void **state)
 {
 	(void)state;
 	ao_loop *loop = ao_loop_new();
-	counter c = {.loop = loop}, other = {.want = 5};
+	counter other = {.want = 1}, after = {.want = 1}, c = {.loop = loop, .until = &other.done};
 	c.timer = ao_timer_new(loop, again, &c);
-	ao_timer *slow = ao_timer_new(loop, count_up, &other);
+	ao_timer *slow = ao_timer_new(loop, count_up, &other), *last = ao_timer_new(loop, count_up, &after);
 	ao_timer_start(c.timer, 0);
 	ao_timer_start(slow, 5);
-	assert_false(ao_loop_run_until(loop, &other.done, 200));
-	assert_int_equal(c.count, 50);
+	ao_timer_start(last, 30);
+	assert_true(ao_loop_run_until(loop, &after.done, 20000));
+	assert_true(c.count > 1);
 	assert_int_equal(other.count, 1);
 	ao_timer_free(slow);
+	ao_timer_free(last);
 	assert_int_equal(ao_loop_close(loop), 0);
 }
 
@@ -113,6 +120,37 @@ static void a_timer_that_is_due_at_once_ends_the_wait(void **state)
 	assert_true(ao_loop_run_until(loop, &c.done, 20000));
 	assert_true(ao_mono_ms() - start < 10000);
 	ao_timer_free(timer);
+	assert_int_equal(ao_loop_close(loop), 0);
+}
+
+static void sleep_a_while(uv_work_t *work)
+{
+	(void)work;
+	usleep(100000);
+}
+
+/** The first look at a file is the thread pool's, some time after the watch began: what changes until then is not missed, either. */
+static void change_before_the_first_look_is_told(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/ao-watch-XXXXXX";
+	ao_loop *loop = ao_loop_new();
+	counter c = {.want = 1};
+	uv_work_t busy[4]; /* all of the pool */
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < AO_LEN(busy); i++)
+		assert_int_equal(uv_queue_work(ao_loop_raw(loop), &busy[i], sleep_a_while, NULL), 0);
+	ao_file_watch *watch = ao_file_watch_new(loop, path, 20, count_up, &c);
+	assert_int_equal(write(fd, "a", 1), 1);
+	assert_true(ao_loop_run_until(loop, &c.done, 20000));
+	close(fd);
+	unlink(path);
+	c.done = false;
+	c.want = c.count + 1;
+	assert_true(ao_loop_run_until(loop, &c.done, 20000)); /* it is gone */
+	ao_file_watch_free(watch);
+	ao_file_watch_free(NULL);
 	assert_int_equal(ao_loop_close(loop), 0);
 }
 
@@ -163,6 +201,7 @@ int main(void)
 	    cmocka_unit_test(timer_for_now_leaves_the_loop_its_turns),
 	    cmocka_unit_test(runs_until_stopped),
 	    cmocka_unit_test(a_timer_that_is_due_at_once_ends_the_wait),
+	    cmocka_unit_test(change_before_the_first_look_is_told),
 	    cmocka_unit_test(signals_arrive),
 	    cmocka_unit_test(close_waits_for_chains_and_counts_leaks),
 	};
