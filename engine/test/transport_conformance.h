@@ -172,18 +172,18 @@ static void conforms_closed_ports_and_silence_are_told_apart(void **state)
 	assert_int_equal(bind(silent, (struct sockaddr *)&at, len), 0);
 	assert_int_equal(getsockname(silent, (struct sockaddr *)&at, &len), 0);
 	for (int listening = 0; listening < 2; listening++) {
-		ticker beat;
+		ticker beats;
 		ao_auto_str char *queue = t.s->want("unit-silent", WANT_DEAD);
 		ao_broker_free(t.broker);
 		t.broker = t.s->open(t.s, ntohs(at.sin_port), NULL);
 		assert_true(!listening || listen(silent, 8) == 0);
-		start_ticking(&beat, t.s->loop);
+		start_ticking(&beats, t.s->loop);
 		begin(t.broker, AO_BROKER_ENSURE, queue, listening ? 600 : 5000, &t.o);
 		await(t.s->loop, &t.o);
 		expect_error(&t.o, listening ? -ETIME : -EIO, listening ? "BrokerTimeout" : "BrokerUnreachable", "127.0.0.1");
-		assert_in_range(t.o.took_ms, listening ? 590 : 0, listening ? 1500 : 2000);
+		assert_in_range(t.o.took_ms, listening ? 590 : 0, patient_ms(2000));
 		assert_false(ao_broker_get_stats(t.broker).connected && !listening);
-		stop_ticking(&beat);
+		stop_ticking(&beats);
 	}
 	end_trial(&t);
 	close(silent);

@@ -88,8 +88,7 @@ return policy.define { name = 'loud', after = { 'greeting' }, render = function(
   page.data['index.html'] = page.data['index.html']:upper()
 end }
 ]]
-    local folder = cluster.temp 'loud'
-    cluster.sh('mkdir -p %s', folder)
+    local folder = cluster.folder 'loud'
     cluster.write(folder .. '/loud.lua', loud)
     local told = cluster.sh('%s/san/asya-operator diff --bundle %s --policies %s --operator-namespace %s -n %s', cluster.build, GREETING, folder, own, ns)
     assert.matches('HELLO', told)
@@ -213,8 +212,7 @@ end }
 
   --- A folder with a bundle that makes a ConfigMap of each object of a kind of example.com, and the CRD of that kind beside it.
   local function small(kind)
-    local folder, plural = cluster.temp(kind), kind:lower() .. 's'
-    cluster.sh('mkdir -p %s', folder)
+    local folder, plural = cluster.folder(kind), kind:lower() .. 's'
     cluster.write(folder .. '/manifest.lua', ("return require 'policy'.manifest { parent = 'small.example.com/v1 %s', children = { 'v1 ConfigMap' } }\n")
       :format(kind))
     cluster.write(folder .. '/small.lua', [[
@@ -233,8 +231,7 @@ end }
 
   it('stands beside the built-in one: each has its lease, record, policies, metrics and pages', function()
     local folder, crd = small 'Farewell'
-    local records = cluster.temp 'records'
-    cluster.sh('mkdir -p %s', records)
+    local records = cluster.folder 'records'
     cluster.kubectl('apply -f %s', crd)
     cluster.kubectl 'wait --for=condition=Established crd/farewells.small.example.com --timeout=30s'
     local op = cluster.operator {
@@ -350,8 +347,7 @@ return require 'policy'.define {
   it('waits for its kind, or rests while it cannot be loaded, and keeps no other from working; a relation in a circle is told', function()
     local folder, crd = small 'Later'
     cluster.kubectl 'delete crd laters.small.example.com --ignore-not-found --timeout=30s'
-    local broken = cluster.temp 'broken'
-    cluster.sh('mkdir -p %s', broken)
+    local broken = cluster.folder 'broken'
     cluster.write(broken .. '/manifest.lua', "return require 'policy'.manifest {\n  children = {},\n}\n")
     local op = cluster.operator {
       args = ('--bundle %s --bundle %s --bundle %s --bundle %s --namespace %s'):format(broken, folder, GREETING, ring(), own),

@@ -54,8 +54,7 @@ describe('bundles of the chart', function()
   end
 
   it('get exactly the rights that `asya-operator manifest` prints for them', function()
-    local folder = cluster.temp 'kinds'
-    cluster.sh('mkdir -p %s', folder)
+    local folder = cluster.folder 'kinds'
     local children = { 'v1 ConfigMap', 'v1 Endpoints', 'networking.k8s.io/v1 Ingress', 'networking.k8s.io/v1 NetworkPolicy', 'example.com/v1 Box',
       { apiVersion = 'example.com/v1', kind = 'Sheep', plural = 'sheep' }, { apiVersion = 'v1', kind = 'Secret', shared = true } }
     local related = { { apiVersion = 'v1', kind = 'Node', rules = true } }
@@ -77,8 +76,7 @@ describe('bundles of the chart', function()
   end)
 
   it('may only see objects of somebody else, and change them where the manifest says so', function()
-    local folder = cluster.temp 'kinds'
-    cluster.sh('mkdir -p %s', folder)
+    local folder = cluster.folder 'kinds'
     cluster.write(folder .. '/toy.lua', "return require 'policy'.define { name = 'toy', render = function() end }\n")
     for i = 0, 3 do
       local patches, status = i % 2 == 1, i > 1

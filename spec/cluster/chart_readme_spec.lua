@@ -93,8 +93,7 @@ describe('the pages of the chart', function()
       return budget.status and budget.status.disruptionsAllowed == 1 and budget.status.expectedPods == 2
     end)
     run(list[3])
-    local folder = cluster.temp 'policies'
-    cluster.sh('mkdir -p %s', folder)
+    local folder = cluster.folder 'policies'
     for name, text in pairs(cluster.get('configmap', 'asya-operator-policies-extra', NS).data) do cluster.write(folder .. '/' .. name, text) end
     local checked, ok = cluster.sh('%s/asya-operator check --policies %s', cluster.build, folder)
     assert.is_true(ok, checked)

@@ -206,8 +206,7 @@ describe('operator classes', function()
     local text, ok = cluster.sh('%s/asya-operator run --operator-class Blue_1', cluster.build)
     assert.is_false(ok)
     assert.is_truthy(text:find("operator class: 'Blue_1' is not a valid name", 1, true), text)
-    local folder = cluster.temp 'policies'
-    cluster.sh('mkdir -p %s', folder)
+    local folder = cluster.folder 'policies'
     cluster.write(folder .. '/manifest.lua', (cluster.read('policies/manifest.lua'):gsub('class_annotation = [^\n]+\n', 'class_annotation = false,\n')))
     local blue = operator('blue', { args = '--policies ' .. folder })
     eventually('it says so and goes on with the built-in ones', 10, function()

@@ -132,8 +132,7 @@ describe('an actor', function()
 
   --- A folder with one policy, which marks each Deployment.
   local function marks()
-    local dir = cluster.temp 'policies'
-    cluster.sh('mkdir -p %s', dir)
+    local dir = cluster.folder 'policies'
     cluster.write(dir .. '/mark.lua', [[
 local policy = require 'policy'
 return policy.define {

@@ -179,8 +179,7 @@ describe('a bundle that patches', function()
 
   it('puts labels on objects of somebody else, takes them away again, and tells what others have', function()
     local ns, own = cluster.namespace 'patched', cluster.namespace 'own'
-    local folder = cluster.temp 'patches'
-    cluster.sh('mkdir -p %s', folder)
+    local folder = cluster.folder 'patches'
     cluster.write(folder .. '/manifest.lua', [[return require 'policy'.manifest {
       parent = 'v1 ConfigMap', domain = 'p.example.com', component = 'painter', decorate = { annotations = { paint = true } }, patches = true,
     }]])
@@ -239,8 +238,7 @@ describe('a bundle that patches', function()
     decorate = { annotations = { paint = true } %s }, patches_status = true }]]
   --- A folder with the bundle, and what puts a condition and a number into the status of what is to be painted.
   local function painter(parent)
-    local folder = cluster.temp 'painter'
-    cluster.sh('mkdir -p %s', folder)
+    local folder = cluster.folder 'painter'
     cluster.write(folder .. '/manifest.lua', PAINTER:format(parent, ''))
     cluster.write(folder .. '/paint.lua', [[
       local json, conditions = require 'json', require 'conditions'

@@ -13,12 +13,7 @@ local function diff(arguments, env)
   return text, tonumber(code)
 end
 
-local function folder(files)
-  local path = cluster.temp 'policies'
-  cluster.sh('mkdir -p %s', path)
-  for name, text in pairs(files) do cluster.write(path .. '/' .. name, text) end
-  return path
-end
+local function folder(files) return cluster.folder('policies', files) end
 
 local function policy(body, hook)
   return ("return require('policy').define { name = 'more', after = { 'scaling', 'sidecar', 'queue' }, %s = function(actor, ctx, plan)\n%s\nend }\n")

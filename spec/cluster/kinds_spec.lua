@@ -42,8 +42,7 @@ describe('a kind that a policy declares', function()
     local op = operator()
     for _, name in ipairs { 'one', 'two' } do cluster.apply(cluster.actor(name, ns)) end
     await_running(ns, 'one', 'two')
-    local folder = cluster.temp 'policies'
-    cluster.sh('mkdir -p %s', folder)
+    local folder = cluster.folder 'policies'
     cluster.write(folder .. '/budget.lua', budget(BUDGET))
     local function diff()
       return (cluster.sh('ASYA_DISABLE_QUEUE_MANAGEMENT=true ASYA_TRANSPORT_CONFIG=%s %s/san/asya-operator diff --policies %s --operator-namespace %s',

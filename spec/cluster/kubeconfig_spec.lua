@@ -66,8 +66,7 @@ describe('a kubeconfig with a plugin of', function()
   local own, ns, bin, token
   setup(function()
     cluster.clear()
-    own, ns, bin = cluster.namespace 'operator', cluster.namespace 'clouds', cluster.temp 'bin'
-    sh('mkdir -p %s', bin)
+    own, ns, bin = cluster.namespace 'operator', cluster.namespace 'clouds', cluster.folder 'bin'
     cluster.kubectl('create serviceaccount person -n %s', own)
     cluster.kubectl('create clusterrolebinding %s --clusterrole=cluster-admin --serviceaccount=%s:person', own, own)
     token = cluster.kubectl('create token person -n %s', own):gsub('%s+$', '')
@@ -103,8 +102,7 @@ users:
   for _, cloud in ipairs(CLOUDS) do
     it(cloud.name .. ' serves run, check, diff, replay, rollout and release', function()
       local kubeconfig, runs = prepare(cloud)
-      local records, actor = cluster.temp 'records', cloud.name:lower()
-      sh('mkdir -p %s', records)
+      local records, actor = cluster.folder 'records', cloud.name:lower()
       cluster.operator { env = ('PATH=%s:$PATH'):format(bin), args = ('--kubeconfig %s --namespace %s --record %s'):format(kubeconfig, own, records) }
       cluster.apply(cluster.actor(actor, ns))
       eventually('run serves the actor', 30, function()

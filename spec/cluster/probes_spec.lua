@@ -115,8 +115,7 @@ describe('probes and metrics', function()
   end)
 
   it('waits for a kind that is not installed, and says with which command it comes', function()
-    local folder = cluster.temp 'policies'
-    cluster.sh('mkdir -p %s', folder)
+    local folder = cluster.folder 'policies'
     cluster.write(folder .. '/manifest.lua', (cluster.read('policies/manifest.lua'):gsub("'AsyncActor', plural = 'asyncactors'", "'Ghost', plural = 'ghosts'")))
     local op = cluster.operator { args = ('%s --namespace %s --policies %s'):format(PORTS, cluster.namespace 'ghosts', folder) }
     local command = 'kubectl apply --server-side -f chart/crds/'

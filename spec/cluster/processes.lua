@@ -27,8 +27,7 @@ end
 -- @param sidecar  its file in this folder; sidecar.py
 function M.start(name, ns, secrets, sidecar)
   local spec = cluster.get('deployment', name, ns).spec.template.spec
-  local dir = cluster.temp(name)
-  cluster.sh('mkdir -p %s', dir)
+  local dir = cluster.folder(name)
   cluster.write(dir .. '/handlers.py', HANDLERS)
   local script = cluster.write(dir .. '/asya_runtime.py', cluster.get('configmap', 'asya-runtime', ns).data['asya_runtime.py'])
   local extra, started = { secrets = secrets, socket_dir = dir }, {}

@@ -9,8 +9,7 @@ local TRANSPORTS = [[{"transports":{
 
 --- A folder with a file for each actor.
 local function write_all(items)
-  local folder = cluster.temp 'actors'
-  cluster.sh('mkdir -p %s', folder)
+  local folder = cluster.folder 'actors'
   for i, actor in ipairs(items) do cluster.write(('%s/%04d.json'):format(folder, i), json.encode(actor)) end
   return folder
 end

@@ -102,8 +102,7 @@ describe('a render', function()
     local closes = os.date('!%H:%M:%S', os.time() + 12)
     local config = cluster.write(cluster.temp 'config.yaml',
       ('params: {office-hours: {from: "00:00", to: "%s", weekend: true}}\n'):format(closes))
-    local policies = cluster.temp 'policies'
-    cluster.sh('mkdir -p %s', policies)
+    local policies = cluster.folder 'policies'
     cluster.write(policies .. '/office-hours.lua', hour)
     operator { args = ('--config %s --policies %s'):format(config, policies) }
     cluster.apply((cluster.actor('one', ns):gsub('namespace: [^}]*', '%0, labels: {example.com/office-hours: "yes"}')))

@@ -137,8 +137,7 @@ describe('a parent in a namespace', function()
     local here, there, own = cluster.namespace 'here', cluster.namespace 'there', cluster.namespace 'own'
     local kind = ('Post%d'):format(os.time() % 100000) -- of this run: another one's operator has left nothing of it
     local plural = kind:lower() .. 's'
-    local folder = cluster.temp 'posts'
-    cluster.sh('mkdir -p %s', folder)
+    local folder = cluster.folder 'posts'
     cluster.write(folder .. '/manifest.lua', ([[return require 'policy'.manifest {
       parent = 'scope.example.com/v1 %s', children = { { apiVersion = 'v1', kind = 'ConfigMap', owned_by = 'label' } },
     }]]):format(kind))

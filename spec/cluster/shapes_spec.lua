@@ -73,8 +73,7 @@ describe('a policy', function()
   setup(function()
     local own
     ns, own = edits.begin()
-    local folder = cluster.temp 'policies'
-    cluster.sh('mkdir -p %s', folder)
+    local folder = cluster.folder 'policies'
     cluster.write(folder .. '/shapes.lua', POLICY)
     local manifest = cluster.read 'policies/manifest.lua'
     local row = "{ apiVersion = 'v1', kind = 'ConfigMap', plural = 'configmaps', rules = true },"

@@ -73,6 +73,14 @@ function M.temp(suffix)
   return path
 end
 
+--- A new folder in the bed's; `files` has texts by their names, or is nil.
+function M.folder(suffix, files)
+  local path = M.temp(suffix)
+  M.sh('mkdir -p %s', path)
+  for name, text in pairs(files or {}) do M.write(path .. '/' .. name, text) end
+  return path
+end
+
 function M.sleep(seconds)
   os.execute('sleep ' .. seconds)
 end

@@ -130,8 +130,7 @@ for i in $(seq 100); do kubectl patch deployment first -n %s --subresource=statu
   end)
 
   it('puts back a zero that somebody takes away, since absent it would be something else', function()
-    local ns, dir = cluster.namespace 'zero', cluster.temp 'policies'
-    cluster.sh('mkdir -p %s', dir)
+    local ns, dir = cluster.namespace 'zero', cluster.folder 'policies'
     cluster.write(dir .. '/hasty.lua', [[
 local policy = require 'policy'
 return policy.define {
@@ -295,8 +294,7 @@ describe('bad input', function()
 
   --- A folder with a policy that marks Deployments, and raises an error on actors with a label.
   local function cursing(label)
-    local dir = cluster.temp 'policies'
-    cluster.sh('mkdir -p %s', dir)
+    local dir = cluster.folder 'policies'
     cluster.write(dir .. '/curse.lua', (([[
 local policy = require 'policy'
 return policy.define {
@@ -346,8 +344,7 @@ return policy.define {
   end)
 
   it('leaves a child to the actor that has it when policies give two actors one of that name', function()
-    local ns, dir = cluster.namespace 'owners', cluster.temp 'policies'
-    cluster.sh('mkdir -p %s', dir)
+    local ns, dir = cluster.namespace 'owners', cluster.folder 'policies'
     cluster.write(dir .. '/account.lua', [[
 local policy = require 'policy'
 return policy.define {
@@ -462,8 +459,7 @@ describe('the command line', function()
   end
 
   it('render names file and line of a policy that does not compile', function()
-    local dir = cluster.temp 'bad-policies'
-    cluster.sh('mkdir -p %s', dir)
+    local dir = cluster.folder 'bad-policies'
     cluster.write(dir .. '/bad.lua', 'local x = 1\nreturn x +\n')
     local output, ok = run(('render -f crds/examples --policies %s'):format(dir))
     assert.is_false(ok)

@@ -12,12 +12,7 @@ local function run(arguments, ...)
   return text, tonumber(code)
 end
 
-local function folder(files)
-  local path = cluster.temp 'policies'
-  cluster.sh('mkdir -p %s', path)
-  for name, text in pairs(files) do cluster.write(path .. '/' .. name, text) end
-  return path
-end
+local function folder(files) return cluster.folder('policies', files) end
 
 local STAMP = [[
 local policy = require 'policy'
@@ -158,8 +153,7 @@ describe('the tools', function()
   end)
 
   it('replay gives the recorded plan byte for byte, and makes a case of a failure', function()
-    local records = cluster.temp 'records'
-    cluster.sh('mkdir -p %s', records)
+    local records = cluster.folder 'records'
     local broken = STAMP:gsub('log.info', "if actor.metadata.name == 'bad' then error('no luck') end\n  log.info")
     local own = cluster.namespace 'operator' -- where nothing was live before, so that these policies serve from the start
     local arguments = '--metrics-bind-address 127.0.0.1:18485 --namespace %s --record %s --policies %s'

@@ -16,13 +16,7 @@ local function send(requests)
   assert(good == #requests, ('%d of %d requests for a crowd are well, others were answered %s'):format(good, #requests, tostring(other)))
 end
 
-local function bundle(manifest, policy)
-  local folder = cluster.temp 'bundle'
-  cluster.sh('mkdir -p %s', folder)
-  cluster.write(folder .. '/manifest.lua', manifest)
-  cluster.write(folder .. '/policy.lua', policy)
-  return folder
-end
+local function bundle(manifest, policy) return cluster.folder('bundle', { ['manifest.lua'] = manifest, ['policy.lua'] = policy }) end
 
 --- The release binary with a bundle, once it has begun. `own`: its namespace; nil: a new one.
 local function start(folder, own)

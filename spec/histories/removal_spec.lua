@@ -159,8 +159,7 @@ end
 
 --- kubectl VERB of all of them, several at a time; the API server refuses what is no actor.
 local function send(verb, items)
-  local folder = cluster.temp 'removal'
-  cluster.sh('mkdir -p %s', folder)
+  local folder = cluster.folder 'removal'
   for first = 1, #items, 20 do
     local documents = {}
     for i = first, math.min(first + 19, #items) do documents[#documents + 1] = json.encode(items[i]) end

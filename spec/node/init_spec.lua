@@ -36,8 +36,7 @@ describe("a team's own operator", function()
   --- Where people are: a folder in which nothing of ours is, but the program is found. It is that of the image, with the libraries there.
   setup(function()
     node.load_images()
-    folder, programs = node.unpack_image(), cluster.temp 'programs'
-    cluster.sh('mkdir -p %s', programs)
+    folder, programs = node.unpack_image(), cluster.folder 'programs'
     cluster.write(programs .. '/asya-operator', ('#!/bin/sh\nexec chroot %s /manager "$@"\n'):format(folder))
     cluster.sh('chmod +x %s/asya-operator', programs)
     mark = cluster.audit_mark()
