@@ -54,7 +54,7 @@ struct ao_access_call {
 	ao_access *access;
 	ao_broker_verb verb;
 	cJSON *queue;
-	char *to, *origin;
+	char *to, *origin, *account;
 	uint64_t most;
 	ao_broker_fn fn;
 	void *arg;
@@ -312,6 +312,7 @@ static void free_call(ao_access_call *c)
 	cJSON_Delete(c->queue);
 	free(c->to);
 	free(c->origin);
+	free(c->account);
 	free(c);
 }
 
@@ -378,6 +379,7 @@ static void send_call(ao_access_call *c)
 									 .queue = c->queue,
 									 .to = c->to,
 									 .origin = c->origin,
+									 .account = c->account,
 									 .most = c->most,
 									 .timeout_ms = CALL_MS,
 									 .until_ms = takes ? ao_mono_ms() + HOLD_MS : 0,
@@ -444,6 +446,7 @@ ao_access_call *ao_access_ask(ao_access *a, const ao_broker_request *request)
 	c->queue = cJSON_Duplicate(request->queue, 1);
 	c->to = ao_xstrdup(request->to);
 	c->origin = ao_xstrdup(request->origin);
+	c->account = ao_xstrdup(request->account);
 	if (c->next)
 		c->next->prev = c;
 	a->calls = c;

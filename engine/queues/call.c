@@ -210,7 +210,11 @@ void ao_queues_ask(ao_kept_queue *q)
 	q->asked = q->verb;
 	q->asked_digest = q->digest;
 	q->only_looked = q->verb == AO_BROKER_DELETE && !ao_whose_may_delete(&q->whose);
-	q->call = ao_access_send(q->access, q->only_looked ? AO_BROKER_INSPECT : q->verb, q->want, on_asked, q);
+	q->call = ao_access_ask(q->access, &(ao_broker_request){.verb = q->only_looked ? AO_BROKER_INSPECT : q->verb,
+								.queue = q->want,
+								.account = ao_queues_account(q),
+								.fn = on_asked,
+								.arg = q});
 }
 
 /* ---- looking ---- */
@@ -228,6 +232,8 @@ static void on_looked(void *arg, const ao_broker_answer *answer)
 	} else if (!answer->exists || (answer->dead_missing && !cJSON_IsFalse(ao_json_at(q->want, "create")))) {
 		const char *name = answer->exists ? ao_json_str(q->want, "deadLetter", "name") : q->name;
 		ao_warn(AO_CORE, q->owner->key, "queue %s is not there any more", name);
+		ao_queues_ask(q);
+	} else if (ao_queues_is_in_another_account(q, answer)) {
 		ao_queues_ask(q);
 	} else if (take_counts(q, answer)) {
 		tell(q, true, false);

@@ -272,6 +272,7 @@ static void ask(ao_kept_queue *q, ao_drain_action action)
 	q->call = ao_access_ask(q->access, &(ao_broker_request){.verb = q->asked,
 								.queue = want,
 								.to = q->drain->into,
+								.account = ao_queues_account(q),
 								.most = ao_drain_most(&q->drain->machine),
 								.fn = on_answer,
 								.arg = q});

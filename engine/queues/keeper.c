@@ -112,6 +112,7 @@ static void free_queue(ao_kept_queue *q)
 	free(q->name);
 	free(q->reason);
 	free(q->message);
+	free(q->account);
 	free(q->kept);
 	free(q);
 }
@@ -202,6 +203,8 @@ static void take_another_way(ao_kept_queue *q, ao_access *access)
 	ao_access_put(q->access);
 	q->access = access;
 	q->existed = false;
+	free(q->account);
+	q->account = NULL;
 	if (moves) {
 		ao_queues_recall_one(q);
 		q->whose.heir = false;

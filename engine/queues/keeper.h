@@ -82,9 +82,8 @@ void ao_queues_keep(ao_queues *queues, const char *parent_uid, const cJSON *plan
 void ao_queues_forget(ao_queues *queues, const char *parent_uid);
 
 /**
- * For the parent's status: [{name, transport, owner, place}], owner and place as in whose.h; with `into`, `drain` (drain.h) and maybe `reason` while messages
- * of it go elsewhere.  A queue is left out while nothing is known of it.  The caller
- * frees.
+ * For the parent's status: [{name, transport, owner, place, account}], the last three as in whose.h; with `into`, `drain` (drain.h) and maybe
+ * `reason` while messages of it go elsewhere.  A queue is left out while nothing is known of it.  The caller frees.
  * @return NULL: nothing may be written yet, because an operator without records may have left queues to this parent
  */
 cJSON *ao_queues_records(ao_queues *queues, const ao_object *parent);

@@ -40,6 +40,7 @@ struct ao_kept_queue {
 	cJSON *want;
 	ao_broker_verb verb; /* ENSURE, or DELETE when it is to go */
 	ao_access *access;
+	char *account;   /* whose queues it showed last; NULL: it has not said */
 	uint64_t digest; /* of verb, want and access */
 	uint64_t good;   /* `digest` when the queue was last found to be right; 0: never */
 	bool existed;
@@ -120,6 +121,10 @@ void ao_queues_recall(const ao_queues *queues, ao_queue_owner *owner, const ao_o
 bool ao_queues_is_record(const ao_kept_queue *q, const cJSON *record);
 /** Another parent of which nothing is known but its records, and they have the queue; or NULL. */
 const ao_queue_owner *ao_queues_claimant(const ao_kept_queue *q);
+/** The account that the record of this queue is about, or NULL; borrowed. */
+const char *ao_queues_account(const ao_kept_queue *q);
+/** Do the credentials show other queues now than when it was last seen? */
+bool ao_queues_is_in_another_account(const ao_kept_queue *q, const ao_broker_answer *answer);
 /** Takes what the records say of a queue that is new to us, or at another place than before. Its access must be set. */
 void ao_queues_recall_one(ao_kept_queue *q);
 /** Takes a broker's answer to ENSURE. @return whether the parent's status has to say something new */

@@ -50,7 +50,8 @@ static bool is_namesake(const ao_kept_queue *q, const cJSON *record) { return is
 
 bool ao_queues_is_record(const ao_kept_queue *q, const cJSON *record)
 {
-	return is_namesake(q, record) && ao_whose_is_here(ao_json_str(record, "place"), ao_access_place_digest(q->access));
+	return is_namesake(q, record) && ao_whose_is_here(ao_json_str(record, "place"), ao_access_place_digest(q->access)) &&
+	       ao_whose_is_here(ao_json_str(record, "account"), q->account);
 }
 
 bool ao_queues_is_recorded(const cJSON *record, const cJSON *queue)
@@ -70,6 +71,8 @@ static cJSON *record_of(const ao_kept_queue *q)
 			return record;
 	return NULL;
 }
+
+const char *ao_queues_account(const ao_kept_queue *q) { return ao_json_str(record_of(q), "account"); }
 
 static ao_whose_owner owner_in(const cJSON *record) { return ao_whose_of_word(ao_json_str(record, "owner")); }
 
@@ -148,7 +151,9 @@ static void put_first(ao_kept_queue *q, cJSON *record)
 		return; /* a configuration that makes no sense leads nowhere */
 	for (cJSON *each = records->child; each; each = next) {
 		next = each->next;
-		bool stays = owner_in(each) == AO_WHOSE_PARENT && !ao_queues_is_record(q, each) && elsewhere < MAX_ELSEWHERE;
+		bool other =
+		    !ao_queues_is_record(q, each) || !ao_whose_is_here(ao_json_str(each, "account"), ao_json_str(record, "account"));
+		bool stays = other && owner_in(each) == AO_WHOSE_PARENT && elsewhere < MAX_ELSEWHERE;
 		if (each == record || !is_namesake(q, each))
 			continue;
 		elsewhere++;
@@ -161,6 +166,8 @@ static void put_first(ao_kept_queue *q, cJSON *record)
 		cJSON_InsertItemInArray(records, 0, cJSON_DetachItemViaPointer(records, record));
 	}
 	ao_json_set_str(record, "place", ao_access_place_digest(q->access));
+	if (q->account)
+		ao_json_set_str(record, "account", q->account);
 }
 
 void ao_queues_recall_one(ao_kept_queue *q)
@@ -203,9 +210,32 @@ static bool sight_of(const ao_broker_answer *answer, ao_whose_sight *ret)
 	return true;
 }
 
+bool ao_queues_is_in_another_account(const ao_kept_queue *q, const ao_broker_answer *answer)
+{
+	return !ao_whose_is_here(q->account, answer->account);
+}
+
+/**
+ * Whose queues credentials show is known when the broker has answered: with others in their Secret, or in the environment of another life, the
+ * same configuration leads into another account.  A record without one is of an older operator; it gets it with the next change of the status.
+ */
+static void take_account(ao_kept_queue *q, const char *account)
+{
+	if (!account || (q->account && strcmp(q->account, account) == 0))
+		return;
+	free(q->account);
+	q->account = ao_xstrdup(account);
+	cJSON *record = record_of(q);
+	if (record)
+		ao_json_set_str(record, "account", account);
+	if (record_elsewhere(q, false))
+		ao_queues_recall_one(q);
+}
+
 bool ao_queues_saw(ao_kept_queue *q, const ao_broker_answer *answer)
 {
 	ao_whose_sight sight;
+	take_account(q, answer->account);
 	if (!sight_of(answer, &sight))
 		return false;
 	bool news = ao_whose_saw(&q->whose, sight) || (q->whose.owner != AO_WHOSE_UNKNOWN && !record_of(q));

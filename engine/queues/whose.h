@@ -14,8 +14,9 @@
  *            another's     --it was gone, and we made it--> parent's
  *
  * What is known is known of one place: of the broker that the parent's transport led to.  Where it leads to another one now, a queue of the
- * same name is another's until it is gone and we made it; what we made remains ours where it is, and nobody looks there.  Records of older
- * operators say no place: the first who reads one takes it for the place where it looks.
+ * same name is another's until it is gone and we made it; what we made remains ours where it is, and nobody looks there.  A place is where the
+ * configuration leads, and the account that the broker shows, which other credentials change.  Records of older operators say no place, or no
+ * account: the first who reads one takes it for the place where it looks.
  *
  * A queue that is the parent's remains the parent's.  While its settings do not fit it is not deleted (transport.h); they may fit again.
  * Threads: any.

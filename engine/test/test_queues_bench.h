@@ -35,7 +35,7 @@ typedef struct fake_call {
 	ao_broker_call base;
 	ao_broker_request with;
 	cJSON *queue;
-	char *to;
+	char *to, *account;
 	struct fake_call *next;
 } fake_call;
 
@@ -52,6 +52,7 @@ static int held_verb;           /* calls with it are not carried out; -1: all ar
 static const char *text;        /* of all parents */
 static unsigned turned, behind; /* ENSURE calls that take bindings from another queue, or leave them to it */
 static int refused_verb;        /* calls with it fail; -1: none does */
+static const char *shown;       /* all brokers show the queues of that account; NULL: of their own */
 static bool dead_gone;          /* what INSPECT says of dead letter queues */
 static unsigned asked[AO_BROKER_PEEK + 1];
 
@@ -93,7 +94,7 @@ static inline int fake_make(ao_loop *loop, const cJSON *config, const cJSON *sec
 static inline const char *fake_account(const ao_broker *broker)
 {
 	const fake_broker *b = (const fake_broker *)(const void *)broker;
-	return b->tells ? b->host : NULL;
+	return shown ? shown : b->tells ? b->host : NULL;
 }
 
 static inline void fake_free(ao_broker *broker) { free(broker); }
@@ -102,6 +103,7 @@ static inline ao_broker_call *fake_send(ao_broker *broker, const ao_broker_reque
 {
 	fake_call *c = ao_xcalloc(1, sizeof(*c)), **last = &calls;
 	*c = (fake_call){.base = {broker}, .with = *request, .queue = cJSON_Duplicate(request->queue, 1), .to = ao_xstrdup(request->to)};
+	c->account = ao_xstrdup(request->account);
 	ao_broker_allow(&c->base, request->until_ms);
 	asked[request->verb]++;
 	while (*last)
@@ -119,6 +121,7 @@ static inline void free_call(fake_call *c)
 		}
 	cJSON_Delete(c->queue);
 	free(c->to);
+	free(c->account);
 	free(c);
 }
 
@@ -142,8 +145,9 @@ const ao_broker_type ao_sqs_type = {"sqs", fake_make, fake_free, fake_send, fake
 
 static inline ao_broker_answer carry_out(const fake_call *c)
 {
-	const char *host = ((const fake_broker *)(const void *)c->base.broker)->host, *name = ao_json_str(c->queue, "name");
-	ao_broker_answer answer = {.reason = "", .message = "", .messages = -1, .in_flight = -1};
+	const char *account = fake_account(c->base.broker), *name = ao_json_str(c->queue, "name");
+	const char *host = account ? account : ((const fake_broker *)(const void *)c->base.broker)->host;
+	ao_broker_answer answer = {.reason = "", .message = "", .messages = -1, .in_flight = -1, .account = account};
 	queue *q = find(host, name), *to = c->to ? find(host, c->to) : NULL;
 	answer.exists = q != NULL;
 	answer.dead_missing = q && dead_gone && c->with.verb == AO_BROKER_INSPECT;
@@ -166,6 +170,8 @@ static inline ao_broker_answer carry_out(const fake_call *c)
 	} else if (c->with.verb == AO_BROKER_DELETE && q && q->messages && cJSON_IsTrue(ao_json_at(c->queue, "ifEmpty"))) {
 		answer.error = -EBUSY;
 		answer.reason = "QueueNotEmpty";
+	} else if (c->with.verb == AO_BROKER_DELETE && c->account && account && strcmp(c->account, account) != 0) {
+		answer.kept = "another's account";
 	} else if (c->with.verb == AO_BROKER_DELETE && q) {
 		lost += q->messages;
 		*q = (queue){0};
@@ -220,6 +226,7 @@ static inline int begin(void **state)
 	memset(asked, 0, sizeof(asked));
 	lost = turned = behind = 0;
 	dead_gone = false;
+	shown = NULL;
 	held_verb = refused_verb = -1;
 	text = "{}";
 	b->loop = ao_loop_new();
@@ -231,6 +238,7 @@ static inline int begin(void **state)
 						       .parent_kind = &kind,
 						       .records_path = records,
 						       .digest_path = digest,
+						       .health_ms = 600000,
 						       .on_change = on_change});
 	*state = b;
 	return 0;

@@ -1,6 +1,8 @@
 /* Whose a queue is when the transport of its parent leads to another broker than before. */
 #include "test_queues_bench.h"
 
+#include "queues/keeper_private.h"
+
 #include <unistd.h>
 
 /** What the status of a parent says from now on. The caller frees. */
@@ -287,6 +289,46 @@ static void a_queue_that_is_to_stay_is_not_deleted_by_another_name_of_its_place(
 	assert_non_null(find("h", "q"));
 }
 
+/**
+ * The configuration is the same, and the credentials are those of another account now, where somebody else has a queue of that name; then they are
+ * those of before again.  The records know whose queue was made: in this life and in others, and where the parent goes before it is asked for.
+ */
+static void a_queue_in_the_account_of_other_credentials_is_not_the_one_that_we_made(void **state)
+{
+	enum { SAME_LIFE, OTHER_LIFE, OTHER_LIFE_AND_GONE_AT_ONCE, WAYS };
+	bench **b = (bench **)state;
+	for (int way = 0; way < WAYS; way++) {
+		shown = "mine";
+		read_it(*b, "a", "h", "q");
+		pass_time(*b, 20);
+		put("theirs", "q", 7);
+		put("mine", "q", 3);
+		if (way != SAME_LIFE)
+			live_on(b, status_of(*b, "a"));
+		shown = "theirs";
+		if (way != OTHER_LIFE_AND_GONE_AT_ONCE)
+			read_it(*b, "a", "h", "q");
+		ao_queues_on_health((*b)->queues);
+		pass_time(*b, 20);
+		ao_auto_str char *status = status_of(*b, "a");
+		delete_it(*b, "a", "h", "q");
+		pass_time(*b, 20);
+		assert_int_equal(lost, 0);
+		assert_int_equal(find("theirs", "q")->messages, 7);
+		live_on(b, ao_xstrdup(status));
+		shown = "mine";
+		read_it(*b, "a", "h", "q");
+		pass_time(*b, 20);
+		delete_it(*b, "a", "h", "q");
+		pass_time(*b, 20);
+		assert_null(find("mine", "q"));
+		assert_int_equal(lost, 3);
+		lost = 0;
+		live_on(b, ao_xstrdup("{}"));
+		memset(queues_there, 0, sizeof(queues_there));
+	}
+}
+
 /** Two namespaces have an account each, by Secrets of their own; the transport names none. Somebody else has made the queue in one of them. */
 static void a_queue_of_other_credentials_is_not_inherited(void **state)
 {
@@ -448,6 +490,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_queue_stays_for_one_who_has_it_by_another_transport, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_of_other_credentials_is_not_inherited, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_that_falls_out_of_the_plan_is_told_of, begin, end),
+	    cmocka_unit_test_setup_teardown(a_queue_in_the_account_of_other_credentials_is_not_the_one_that_we_made, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_is_emptied_beside_its_namesake_in_another_account, begin, end),
 	    cmocka_unit_test_setup_teardown(a_dead_letter_queue_goes_beside_its_namesake_in_another_account, begin, end),
 	    cmocka_unit_test_setup_teardown(each_place_that_is_left_is_told_of, begin, end),

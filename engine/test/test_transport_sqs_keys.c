@@ -361,6 +361,38 @@ static void who_comes_while_keys_are_asked_for_shares_them(void **state)
 	unlink(token_file);
 }
 
+/** With the keys of another account the same configuration shows other queues: one that was made in the first is not looked for there. */
+static void a_queue_in_another_account_is_not_deleted(void **state)
+{
+	bench *b = need_server(state, __func__);
+	auto_outcome o = {0};
+	assert_int_equal(call(b, AO_BROKER_ENSURE, QUEUE, &o), 0);
+	assert_string_equal(ao_broker_account(b->broker), "123456789012");
+	use_web_identity(b);
+	setenv("AWS_ROLE_ARN", "arn:aws:iam::210987654321:role/unit", 1);
+	with_keys(b, "", NULL, NULL);
+	assert_int_equal(call(b, AO_BROKER_ENSURE, QUEUE, &o), 0);
+	assert_true(o.answer.created);
+	assert_string_equal(ao_broker_account(b->broker), "210987654321");
+	for (int theirs = 1; theirs >= 0; theirs--) {
+		ao_auto_json cJSON *queue = json(QUEUE);
+		o.done = false;
+		o.call = ao_broker_send(b->broker, &(ao_broker_request){.verb = AO_BROKER_DELETE,
+									.queue = queue,
+									.account = theirs ? "123456789012" : "210987654321",
+									.fn = on_answer,
+									.arg = &o});
+		await(b->loop, &o);
+		assert_int_equal(o.answer.error, 0);
+		assert_int_equal(o.answer.deleted, !theirs);
+		if (theirs)
+			assert_string_equal(o.kept, "queue unit-k stays in account 210987654321 with 0 messages: "
+						    "the one that was made is in account 123456789012");
+	}
+	assert_true(exists(b, "unit-k"));
+	unlink(token_file);
+}
+
 /* ---- other places ---- */
 
 static void one_place(bench *b, const char *more, const char *key)
@@ -451,6 +483,7 @@ int main(void)
 	    TEST(a_token_file_that_is_missing_or_empty_is_named),
 	    TEST(keys_that_end_are_replaced_before),
 	    TEST(who_comes_while_keys_are_asked_for_shares_them),
+	    TEST(a_queue_in_another_account_is_not_deleted),
 	    TEST(containers_and_instances_have_keys),
 	    TEST(sts_that_is_closed_or_silent_is_told_apart),
 	};

@@ -224,6 +224,7 @@ log = {}
 ---@field since string? When that operator began. Absent while another one asks whether it is still there.
 
 ---@class AsyncActorStatusQueues
+---@field account string? AWS account that the credentials led into then; absent at RabbitMQ and in what older operators wrote.
 ---@field drain string? How far that is, waiting, moving, watching, going, gone or released.
 ---@field into string? Name of the queue that its messages are moved into, because the actor does not read this one.
 ---@field name string Name of the queue at its broker.

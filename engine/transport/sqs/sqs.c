@@ -46,6 +46,7 @@ struct call {
 	ao_sqs_task *task;
 	ao_sqs_move *move;
 	char *to, *origin; /* of MOVE */
+	char *account;     /* of DELETE */
 	uint64_t most;
 	ao_sqs_dead_waiter dead;
 	bool started;
@@ -77,6 +78,7 @@ static void dispose(call *c)
 	free(c->wrong);
 	free(c->to);
 	free(c->origin);
+	free(c->account);
 	free(c);
 	if (b->first && !b->frame.freed)
 		ao_timer_start(b->pump, 0);
@@ -101,7 +103,9 @@ static void answer(call *c, const ao_broker_answer *what)
 	if (what->error != -EIO && what->error != -ETIME)
 		b->answered_ms = ao_mono_ms();
 	c->ending = true;
-	c->fn(c->arg, what);
+	ao_broker_answer told = *what;
+	told.account = b->account.id;
+	c->fn(c->arg, &told);
 	dispose(c);
 }
 
@@ -171,6 +175,7 @@ static void run_task(call *c, const char *dead_arn)
 										   .wanted = c->wanted,
 										   .call = &c->base,
 										   .dead_arn = dead_arn,
+										   .account = c->account,
 										   .deadline_ms = c->deadline_ms,
 										   .fn = on_task,
 										   .arg = c});
@@ -274,6 +279,7 @@ static ao_broker_call *broker_send(ao_broker *base, const ao_broker_request *req
 	b->last = c;
 	c->to = ao_xstrdup(request->to);
 	c->origin = ao_xstrdup(request->origin);
+	c->account = ao_xstrdup(request->account);
 	c->most = request->most;
 	b->stats.calls++;
 	if (ao_sqs_wanted_read(request->queue, &c->wanted, &err) < 0)

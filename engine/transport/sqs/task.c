@@ -20,6 +20,7 @@
 
 #define DELAYED "ApproximateNumberOfMessagesDelayed"
 #define UNSETTLED_MS 2000 /* SQS' own servers may disagree for a moment */
+#define ACCOUNT_DIGITS 12
 
 struct ao_sqs_task {
 	ao_sqs_account *account;
@@ -35,7 +36,32 @@ struct ao_sqs_task {
 
 static const char *name_of(const ao_sqs_task *task) { return task->with.wanted->name; }
 
-/* ---- URLs ---- */
+/* ---- URLs and the account ---- */
+
+static void keep_id(ao_sqs_account *account, const char *id, size_t len)
+{
+	if (len != ACCOUNT_DIGITS || strspn(id, "0123456789") != len)
+		return;
+	free(account->id);
+	account->id = ao_xstrndup(id, len);
+}
+
+/** Of "arn:aws:sqs:REGION:ACCOUNT:NAME". */
+static void keep_id_of_arn(ao_sqs_account *account, const char *arn)
+{
+	for (int i = 0; arn && i < 4; i++)
+		arn = (arn = strchr(arn, ':')) ? arn + 1 : NULL;
+	if (arn)
+		keep_id(account, arn, strcspn(arn, ":"));
+}
+
+/** Of "https://HOST/ACCOUNT/NAME". */
+static void keep_id_of_url(ao_sqs_account *account, const char *url)
+{
+	const char *name = strrchr(url, '/');
+	if (name && name - url > ACCOUNT_DIGITS && name[-ACCOUNT_DIGITS - 1] == '/')
+		keep_id(account, name - ACCOUNT_DIGITS, ACCOUNT_DIGITS);
+}
 
 void ao_sqs_account_forget_url(ao_sqs_account *account, const char *name) { free(ao_map_remove(account->urls, name)); }
 
@@ -45,6 +71,7 @@ const char *ao_sqs_account_keep_url(ao_sqs_account *account, const char *name, c
 	if (!url || !*url)
 		return NULL;
 	free(ao_map_put(account->urls, name, ao_xstrdup(url)));
+	keep_id_of_url(account, url);
 	return url;
 }
 
@@ -73,18 +100,6 @@ void ao_sqs_account_clear(ao_sqs_account *account)
 	ao_sqs_api_free(account->api);
 	free(account->id);
 	*account = (ao_sqs_account){0};
-}
-
-/** Of "arn:aws:sqs:REGION:ACCOUNT:NAME". */
-static void keep_id(ao_sqs_account *account, const char *arn)
-{
-	for (int i = 0; arn && i < 4; i++)
-		arn = (arn = strchr(arn, ':')) ? arn + 1 : NULL;
-	size_t len = arn ? strcspn(arn, ":") : 0;
-	if (!len)
-		return;
-	free(account->id);
-	account->id = ao_xstrndup(arn, len);
 }
 
 /* ---- the end ---- */
@@ -344,6 +359,14 @@ static void find_changes(ao_sqs_task *task)
 /** What is not as we would make it may be somebody else's, and its messages are not ours to delete. */
 static void delete_if_as_wanted(ao_sqs_task *task)
 {
+	const char *account = task->with.account, *here = task->account->id;
+	if (account && here && strcmp(account, here) != 0) {
+		ao_auto_str char *messages = ao_broker_count_text(held_by(task));
+		task->kept = ao_xasprintf("queue %s stays in account %s with %s: the one that was made is in account %s", name_of(task),
+					  here, messages, account);
+		finish(task);
+		return;
+	}
 	find_changes(task);
 	if (!task->changes) {
 		delete_unless_full(task);
@@ -392,7 +415,7 @@ static void on_attributes(void *arg, const ao_sqs_reply *reply)
 	const char *arn = task->attributes ? ao_json_str(task->attributes, "QueueArn") : NULL;
 	free(task->arn);
 	task->arn = ao_xstrdup(arn);
-	keep_id(task->account, arn);
+	keep_id_of_arn(task->account, arn);
 	task->answer.exists = true;
 	task->answer.messages = ao_sqs_count(task->attributes, AO_SQS_WAITING);
 	task->answer.in_flight = ao_sqs_count(task->attributes, AO_SQS_IN_FLIGHT);

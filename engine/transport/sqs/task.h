@@ -26,6 +26,7 @@ typedef void (*ao_sqs_task_fn)(void *arg, const ao_broker_answer *answer, const 
 typedef struct ao_sqs_task_request {
 	ao_broker_verb verb;
 	ao_sqs_wanted *wanted;      /* borrowed until the end; the attribute RedrivePolicy is put in */
+	const char *account;        /* of DELETE: whose it has to be; NULL: whosever; borrowed until the end */
 	const char *dead_arn;       /* of wanted->dead when known, else NULL: taken to be beside the queue; copied */
 	bool with_arn;              /* a queue just created is looked at, too */
 	const ao_broker_call *call; /* of DELETE: ao_broker_is_allowed() */
