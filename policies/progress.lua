@@ -59,12 +59,13 @@ local function stuck(workload)
   end
 end
 
---- What somebody has told the workload itself, which no actor can, and what keeps it as it is until that ends: { reason, message }, or nil.
+--- What somebody has told the workload itself, which no actor can, and what keeps it as it is until that ends: { reason, message, keeps }, or nil.
+-- `keeps` is how many old pods stay.
 local function held(workload)
   local kind, strategy = workload.kind, k8s.get(workload, 'spec.updateStrategy') or {}
   local from = k8s.get(strategy, 'rollingUpdate.partition', 0)
-  local function because(reason, what, spec)
-    return { reason = reason, message = ("%s %s %s; kubectl patch %s %s -n %s -p '{\"spec\":{%s}}' ends that")
+  local function because(reason, what, spec, keeps)
+    return { reason = reason, keeps = keeps or math.huge, message = ("%s %s %s; kubectl patch %s %s -n %s -p '{\"spec\":{%s}}' ends that")
       :format(kind, workload.metadata.name, what, kind:lower(), workload.metadata.name, workload.metadata.namespace, spec) }
   end
   if kind == 'Deployment' and k8s.get(workload, 'spec.paused') == true then
@@ -73,16 +74,17 @@ local function held(workload)
     return because('UpdateOnDelete', 'leaves it to you to delete its old pods (spec.updateStrategy)', '"updateStrategy":{"type":"RollingUpdate"}')
   elseif kind == 'StatefulSet' and from > 0 then
     return because('UpdatePartitioned', ('replaces only its pods from number %d up (spec.updateStrategy)'):format(from),
-      '"updateStrategy":{"rollingUpdate":{"partition":0}}')
+      '"updateStrategy":{"rollingUpdate":{"partition":0}}', from)
   elseif kind == 'Job' and k8s.get(workload, 'spec.suspend') == true then
     return because('JobSuspended', 'is suspended, so it has no pods', '"suspend":false')
   end
 end
 
---- Does every pod run from the newest template, and is it ready? What `kubectl rollout status` waits for.
-local function is_rolled_out(workload, desired, total, ready, updated)
+--- Does every pod run from the newest template, and is it ready? What `kubectl rollout status` waits for. Old pods that the workload was told to
+-- keep are not being replaced: who waited for them would find an edit of policies guilty of what somebody has told it.
+local function is_rolled_out(workload, desired, total, ready, updated, keeps)
   if workload.kind:sub(-3) == 'Job' then return true end
-  return updated ~= nil and updated >= desired and total <= updated and ready >= desired
+  return updated ~= nil and updated + keeps >= desired and total <= updated + keeps and ready >= desired
 end
 
 --- The counts of a workload (which may be nil): { desired, total, ready, updated, rolled_out, complete, stuck, held }.
@@ -90,13 +92,14 @@ end
 function M.count(workload, pods, wanted)
   if not workload then return { desired = 0, total = 0, ready = 0, updated = 0 } end
   local desired, total, ready, updated = COUNT[workload.kind](workload, pods)
-  local rolled_out = is_rolled_out(workload, desired, total, ready, updated)
-  if wanted and wanted > 0 and desired > 0 then desired = wanted end
   local complete = workload.kind == 'Job' and k8s.get(workload, 'status.completionTime') ~= nil
   local waits = updated and total > updated or workload.kind == 'Job' and not complete -- else what it was told keeps nothing
+  local holds = waits and held(workload) or nil
+  local rolled_out = is_rolled_out(workload, desired, total, ready, updated, holds and holds.keeps or 0)
+  if wanted and wanted > 0 and desired > 0 then desired = wanted end
   return {
     desired = desired, total = total, ready = ready, updated = updated, rolled_out = rolled_out, complete = complete,
-    stuck = stuck(workload), held = waits and held(workload) or nil,
+    stuck = stuck(workload), held = holds,
   }
 end
 

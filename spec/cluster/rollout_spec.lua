@@ -104,6 +104,20 @@ end }]] })
     assert.is_truthy(op.log():find('does not say any more whether it is ready', 1, true), op.log())
   end)
 
+  it('is not to blame for pods that somebody told their Deployment to keep', function()
+    local op = operator '{"maxRestarting":1,"maxFailed":0,"readySeconds":4}'
+    for _, name in ipairs(MINERS) do cluster.apply(cluster.actor(name, ns)) end
+    await_running(ns, 'miner-1', 'miner-2', 'miner-3')
+    cluster.kubectl('rollout pause deployment/miner-1 deployment/miner-2 -n %s', ns)
+    put(own, 'team', { ['stamp.lua'] = stamp('v1', true) })
+    await_state(own, 'team', 'live: bundle')
+    for _, name in ipairs(MINERS) do await_stamp(name, ns, 'v1', true) end
+    assert.is_nil(op.log():find('not ready in time', 1, true), op.log())
+    for _, name in ipairs { 'miner-1', 'miner-2' } do
+      assert.equal(0, cluster.get('deployment', name, ns).status.updatedReplicas or 0, name .. ' still keeps its pods')
+    end
+  end)
+
   local function uid_of(name)
     local deployment = cluster.get('deployment', name, ns)
     return deployment and deployment.metadata.uid

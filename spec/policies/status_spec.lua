@@ -639,4 +639,27 @@ describe('status', function()
       assert.equal(each[1], (select(4, judge { actor = who, children = each[2] })), json.encode(each[2]))
     end
   end)
+
+  it('does not say that pods are being replaced which somebody told their workload to keep', function()
+    local function counts(total, ready, updated) return { replicas = total, readyReplicas = ready, updatedReplicas = updated } end
+    local paused, on_delete = { paused = true }, { updateStrategy = { type = 'OnDelete' } }
+    local partitioned = { updateStrategy = { type = 'RollingUpdate', rollingUpdate = { partition = 2 } } }
+    for _, each in ipairs {
+      { nil, 'Deployment', paused, counts(3, 3, 0) },
+      { nil, 'Deployment', paused, counts(4, 4, 2) }, -- in the midst of a rollout
+      { true, 'Deployment', paused, counts(3, 2, 0) },
+      { true, 'Deployment', paused, counts(3, 3, 0), 2 }, -- its controller has not looked
+      { nil, 'StatefulSet', on_delete, counts(3, 3, 0) },
+      { true, 'StatefulSet', on_delete, counts(3, 2, 1) }, -- somebody has deleted one
+      { true, 'StatefulSet', partitioned, counts(3, 3, 0) }, -- the third one is replaced
+      { true, 'StatefulSet', partitioned, counts(3, 2, 1) },
+      { nil, 'StatefulSet', partitioned, counts(3, 3, 1) },
+      { true, 'StatefulSet', { updateStrategy = { type = 'RollingUpdate' } }, counts(3, 3, 1) },
+    } do
+      local it, workload = actor(), deployment(3, each[4], each[5])
+      it.spec.workload.kind, workload.kind = each[2], each[2]
+      for field, value in pairs(each[3]) do workload.spec[field] = value end
+      assert.equal(each[1], (select(4, judge { actor = it, children = { workload } })), json.encode(workload))
+    end
+  end)
 end)
