@@ -5,7 +5,7 @@
 #include "transport/transport.h"
 
 #define FUZZ_CALL_MS 300
-#define FUZZ_PATIENCE_MS 10000 /* beyond the call's own time: threads must be scheduled */
+#define FUZZ_PATIENCE_MS 50000 /* beyond the call's own time: threads must be scheduled; libFuzzer ends what takes 60 s */
 
 static inline void fuzz_broker_answer(void *arg, const ao_broker_answer *answer)
 {

@@ -50,13 +50,23 @@ end
 
 -- ---- SQS ----
 
---- One request to SQS. @param region  the bed's when absent
-function M.sqs(action, body, region)
+local function signed(service, region, key)
+  return cluster.quote(('authorization: AWS4-HMAC-SHA256 Credential=%s/20260101/%s/%s/aws4_request, SignedHeaders=host, Signature=0')
+    :format(key or 'AKID', region or 'us-east-1', service))
+end
+
+--- One request to SQS. @param region  the bed's when absent; @param key  whose id says the account; the bed's when absent
+function M.sqs(action, body, region, key)
   local out = sh('curl -s -H %s -H content-type:application/x-amz-json-1.0 -H %s -d %s %s', cluster.quote('x-amz-target: AmazonSQS.' .. action),
-    cluster.quote(('authorization: AWS4-HMAC-SHA256 Credential=AKID/20260101/%s/sqs/aws4_request, SignedHeaders=host, Signature=0')
-      :format(region or 'us-east-1')),
-    cluster.quote(json.encode(body)), env 'BED_SQS_URL')
+    signed('sqs', region, key), cluster.quote(json.encode(body)), env 'BED_SQS_URL')
   return json.decode(out)
+end
+
+--- The id of keys of another account.
+function M.key_of(account)
+  local form = ('Action=AssumeRole&Version=2011-06-15&RoleSessionName=spec&RoleArn=arn:aws:iam::%s:role/spec'):format(account)
+  local out = sh('curl -s -H %s -d %s %s', signed 'sts', cluster.quote(form), env 'BED_SQS_URL')
+  return assert(out:match '<AccessKeyId>(.-)<', out)
 end
 
 --- The URL of an actor's queue, or nil.

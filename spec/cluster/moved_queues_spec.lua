@@ -206,6 +206,37 @@ describe('a transport that leads to another broker than before', function()
     assert.is_truthy(brokers.sqs_url(name))
   end)
 
+  it('does the same where the keys of a Secret are those of another account', function()
+    local ns, goes, stays, account = namespace(), fresh 'goes', fresh 'stays', '210987654321'
+    local key = brokers.key_of(account)
+    local function theirs(name) return brokers.sqs('GetQueueUrl', { QueueName = 'asya-' .. name }, nil, key).QueueUrl end
+    local function use(id) cluster.kubectl([[patch secret aws -n %s -p '{"stringData":{"id":"%s"}}']], ns, id) end
+    local op = at(home)
+    for _, name in ipairs { goes, stays } do
+      cluster.apply((cluster.actor(name, ns):gsub('transport: rabbitmq', 'transport: sqs')))
+      await_records(ns, name, 'sqs Actor')
+      brokers.sqs('CreateQueue', { QueueName = 'asya-' .. name }, nil, key)
+      assert.is_truthy(theirs(name):find(account, 1, true))
+    end
+    op.stop()
+    use(key)
+    op = at(home)
+    delete(ns, goes) -- before anybody has asked for its queue
+    assert.is_truthy(theirs(goes))
+    cluster.kubectl('annotate asyncactor %s -n %s looked=at', stays, ns)
+    await_records(ns, stays, 'sqs Actor, sqs Other')
+    left(ns, stays)
+    op.stop()
+    use 'AKID'
+    at(home)
+    cluster.kubectl('annotate asyncactor %s -n %s looked-', stays, ns)
+    await_records(ns, stays, 'sqs Actor')
+    delete(ns, stays)
+    assert.is_nil(brokers.sqs_url(stays))
+    assert.is_truthy(theirs(stays))
+    assert.is_truthy(brokers.sqs_url(goes)) -- nobody looks there
+  end)
+
   it('is taken for the one of a record that says no place, which is completed', function()
     local ns, name = namespace(), fresh 'older'
     local op = at(home)
