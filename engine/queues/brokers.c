@@ -73,7 +73,7 @@ struct ao_brokers {
 	ao_access *first; /* those with calls to send */
 	ao_timer *tick;
 	ao_timer *hold;
-	bool holding; /* a call that may take a queue away is under way: `hold` runs */
+	bool holding; /* a call that changes something is under way: `hold` runs */
 };
 
 /* ---- servers ---- */
@@ -341,8 +341,7 @@ static void on_answer(void *arg, const ao_broker_answer *answer)
 	server_put(s);
 }
 
-/** An ENSURE may have to replace a queue. */
-static bool may_take_away(const ao_access_call *c) { return c->verb == AO_BROKER_DELETE || c->verb == AO_BROKER_ENSURE; }
+static bool changes_something(const ao_access_call *c) { return c->verb != AO_BROKER_INSPECT && c->verb != AO_BROKER_PEEK; }
 
 static void hold_on(ao_brokers *b)
 {
@@ -352,7 +351,7 @@ static void hold_on(ao_brokers *b)
 }
 
 /**
- * What takes a queue away has several steps, and a process that stands still between two of them does not ask the gate before the next one.  So it
+ * What changes something has several steps, and a process that stands still between two of them does not ask the gate before the next one.  So it
  * is allowed for a moment at a time, which is shorter than what a lease that may write is sure to last.
  */
 static void on_hold(void *arg)
@@ -364,7 +363,7 @@ static void on_hold(void *arg)
 		return;
 	for (ao_access *a; (a = ao_map_next(b->accesses, &cursor, NULL));)
 		for (const ao_access_call *c = a->calls; c; c = c->next)
-			if (c->sent && may_take_away(c)) {
+			if (c->sent && changes_something(c)) {
 				ao_broker_allow(c->sent, ao_mono_ms() + HOLD_MS);
 				hold_on(b);
 			}
@@ -372,7 +371,7 @@ static void on_hold(void *arg)
 
 static void send_call(ao_access_call *c)
 {
-	bool takes = may_take_away(c);
+	bool changes = changes_something(c);
 	c->server = c->access->server;
 	c->server->refs++;
 	c->sent = ao_broker_send(c->server->broker, &(ao_broker_request){.verb = c->verb,
@@ -382,18 +381,15 @@ static void send_call(ao_access_call *c)
 									 .account = c->account,
 									 .most = c->most,
 									 .timeout_ms = CALL_MS,
-									 .until_ms = takes ? ao_mono_ms() + HOLD_MS : 0,
+									 .until_ms = changes ? ao_mono_ms() + HOLD_MS : 0,
 									 .fn = on_answer,
 									 .arg = c});
-	if (takes)
+	if (changes)
 		hold_on(c->access->brokers);
 }
 
 /** A process that stood still goes on where it was: what it was about to change may be another's to change by now. */
-static bool may_leave(const ao_access_call *c)
-{
-	return c->verb == AO_BROKER_INSPECT || c->verb == AO_BROKER_PEEK || ao_kube_may_write(c->access->brokers->kube);
-}
+static bool may_leave(const ao_access_call *c) { return !changes_something(c) || ao_kube_may_write(c->access->brokers->kube); }
 
 /** Sends or answers what waits at an access, once it is clear with which server. */
 static void take_turn(ao_access *a)

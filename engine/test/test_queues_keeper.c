@@ -311,6 +311,23 @@ static void a_queue_may_be_replaced_for_as_long_as_we_lead(void **state)
 	assert_goes_on_while_we_lead(b, AO_BROKER_ENSURE);
 }
 
+/** ... and so may messages be moved. */
+static void a_move_may_go_on_for_as_long_as_we_lead(void **state)
+{
+	bench *b = *state;
+	is_leading = true;
+	ao_kube_set_gate(b->kube, leads, NULL);
+	read_it(b, "a", "h", "old");
+	pass_time(b, 20);
+	find("h", "old")->messages = 5;
+	read_it(b, "a", "h", "new");
+	leave_it(b, "a", "h", "old", "new");
+	pass_time(b, 20);
+	ao_queues_moved(b->queues, "a");
+	wait_for_call(b, AO_BROKER_MOVE);
+	assert_goes_on_while_we_lead(b, AO_BROKER_MOVE);
+}
+
 /** An operator without records has made the queue that it knew, and none by the other name. */
 static void an_heir_has_no_queue_by_another_name(void **state)
 {
@@ -404,6 +421,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(nothing_is_changed_without_leading, begin, end),
 	    cmocka_unit_test_setup_teardown(a_deletion_under_way_may_go_on_for_as_long_as_we_lead, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_may_be_replaced_for_as_long_as_we_lead, begin, end),
+	    cmocka_unit_test_setup_teardown(a_move_may_go_on_for_as_long_as_we_lead, begin, end),
 	    cmocka_unit_test_setup_teardown(records_that_say_nothing_do_no_harm, begin, end),
 	    cmocka_unit_test_setup_teardown(what_a_parent_without_a_plan_reads_is_left_alone, begin, end),
 	    cmocka_unit_test_setup_teardown(the_queue_that_is_read_comes_first, begin, end),

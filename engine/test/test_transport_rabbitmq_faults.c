@@ -345,26 +345,99 @@ static void a_replacement_that_is_not_allowed_any_more_deletes_nothing(void **st
 	teardown(&r);
 }
 
+/** A broker object behind a relay, which holds what the broker says. */
+static rig setup_behind(relay *line)
+{
+	relay_start(line, atoi(getenv("BED_RABBITMQ_PORT")), -1);
+	ao_auto_str char *config =
+	    ao_xasprintf("{\"host\":\"127.0.0.1\",\"port\":%d,\"username\":\"%s\"}", line->port, getenv("BED_RABBITMQ_USER"));
+	return setup_with(config, getenv("BED_RABBITMQ_PASSWORD"));
+}
+
+/** Waits for the answer to a call that is not allowed any more when the broker's first one comes. */
+static void finish_forbidden(rig *r, relay *line, ao_broker_call *call, outcome *o)
+{
+	run_for(r->loop, 500); /* the broker has answered, and nobody has heard it */
+	ao_broker_allow(call, 1);
+	atomic_store(&line->holds, false);
+	finish_call(r, o);
+	expect(o->answer, -EAGAIN, "BrokerError");
+}
+
 /** To ask the broker whether a queue is as wanted is to declare it: where another leader has deleted it meanwhile, that makes it anew. */
 static void a_deletion_that_is_not_allowed_any_more_makes_nothing(void **state)
 {
 	NEED_RABBIT();
 	relay line;
 	outcome o;
-	relay_start(&line, atoi(getenv("BED_RABBITMQ_PORT")), -1);
-	ao_auto_str char *config =
-	    ao_xasprintf("{\"host\":\"127.0.0.1\",\"port\":%d,\"username\":\"%s\"}", line.port, getenv("BED_RABBITMQ_USER"));
-	rig r = setup_with(config, getenv("BED_RABBITMQ_PASSWORD"));
+	rig r = setup_behind(&line);
 	expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
 	atomic_store(&line.holds, true);
 	ao_broker_call *deletion = start_call(&r, AO_BROKER_DELETE, QUEUE, CALL_MS, &o);
 	run_for(r.loop, 500); /* it is there, the broker says */
 	plain_drop("unit-fault");
-	ao_broker_allow(deletion, 1);
-	atomic_store(&line.holds, false);
-	finish_call(&r, &o);
-	expect(o.answer, -EAGAIN, "BrokerError");
+	finish_forbidden(&r, &line, deletion, &o);
 	assert_int_equal(plain_count("unit-fault"), -1);
+	teardown(&r);
+	relay_stop(&line);
+}
+
+/** Whose queue it is may be gone when who wanted it wakes: nobody would delete it any more. Nor may it say that it has tried. */
+static void a_queue_is_not_made_when_that_is_not_allowed_any_more(void **state)
+{
+	NEED_RABBIT();
+	relay line;
+	outcome o;
+	rig r = setup_behind(&line);
+	plain_drop("unit-fault");
+	expect(call(&r, AO_BROKER_INSPECT, QUEUE), 0, "");
+	atomic_store(&line.holds, true);
+	ao_broker_call *ensuring = start_call(&r, AO_BROKER_ENSURE, QUEUE, CALL_MS, &o);
+	finish_forbidden(&r, &line, ensuring, &o);
+	assert_false(o.answer.tried);
+	assert_int_equal(plain_count("unit-fault"), -1);
+	teardown(&r);
+	relay_stop(&line);
+}
+
+/** ... nor bound: its bindings may have been taken from it meanwhile, because another queue has its senders now. */
+static void a_queue_is_not_bound_when_that_is_not_allowed_any_more(void **state)
+{
+	NEED_RABBIT();
+	relay line;
+	outcome o;
+	rig r = setup_behind(&line);
+	expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
+	atomic_store(&line.holds, true);
+	ao_broker_call *ensuring =
+	    start_call(&r, AO_BROKER_ENSURE,
+		       "{\"name\":\"unit-fault\",\"exchange\":{\"name\":\"amq.topic\"},\"bindings\":[\"unit-fault-key\"]}", CALL_MS, &o);
+	finish_forbidden(&r, &line, ensuring, &o);
+	plain_publish("amq.topic", "unit-fault-key", 1);
+	assert_int_equal(plain_count("unit-fault"), 0);
+	expect(call(&r, AO_BROKER_DELETE, QUEUE), 0, "");
+	teardown(&r);
+	relay_stop(&line);
+}
+
+/** Where its messages are to go may be another queue by now. */
+static void nothing_is_moved_when_that_is_not_allowed_any_more(void **state)
+{
+	NEED_RABBIT();
+	relay line;
+	outcome o = {0};
+	rig r = setup_behind(&line);
+	expect(call(&r, AO_BROKER_ENSURE, QUEUE), 0, "");
+	expect(call(&r, AO_BROKER_ENSURE, "{\"name\":\"unit-fault-to\"}"), 0, "");
+	plain_publish("", "unit-fault", 3);
+	atomic_store(&line.holds, true);
+	begin_move(r.broker, QUEUE, "unit-fault-to", 10, CALL_MS, &o);
+	finish_forbidden(&r, &line, o.call, &o);
+	assert_int_equal(o.answer.moved, 0);
+	assert_int_equal(plain_count("unit-fault"), 3);
+	assert_int_equal(plain_count("unit-fault-to"), 0);
+	plain_drop("unit-fault");
+	plain_drop("unit-fault-to");
 	teardown(&r);
 	relay_stop(&line);
 }
@@ -503,6 +576,9 @@ int main(void)
 	    cmocka_unit_test(a_deletion_that_is_not_allowed_any_more_deletes_nothing),
 	    cmocka_unit_test(a_replacement_that_is_not_allowed_any_more_deletes_nothing),
 	    cmocka_unit_test(a_deletion_that_is_not_allowed_any_more_makes_nothing),
+	    cmocka_unit_test(a_queue_is_not_made_when_that_is_not_allowed_any_more),
+	    cmocka_unit_test(a_queue_is_not_bound_when_that_is_not_allowed_any_more),
+	    cmocka_unit_test(nothing_is_moved_when_that_is_not_allowed_any_more),
 	    cmocka_unit_test(calls_heal_after_a_restart),
 	    cmocka_unit_test(a_lost_connection_is_made_up_for),
 	    cmocka_unit_test(freeing_never_waits),

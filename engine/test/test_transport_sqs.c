@@ -263,6 +263,35 @@ static void a_deletion_deletes_nothing_when_its_time_is_over(void **state)
 	assert_int_equal(call(b, AO_BROKER_DELETE, "{\"name\":\"unit-t\"}", &o), 0);
 }
 
+/** The same of what is made, put right and moved. */
+static void nothing_is_changed_when_its_time_is_over(void **state)
+{
+	bench *b = need_server(state, __func__);
+	auto_outcome o = {0};
+	static const char *const queues[] = {WITH_DEAD, "{\"name\":\"unit-t\",\"create\":true}",
+					     "{\"name\":\"unit-t\",\"create\":true,\"attributes\":{\"VisibilityTimeout\":\"31\"}}",
+					     "{\"name\":\"unit-t\",\"create\":true,\"tags\":{\"a\":\"b\"}}"};
+	for (size_t i = 0; i < AO_LEN(queues); i++) {
+		if (i == 2)
+			cJSON_Delete(aws(b, "CreateQueue", "{\"QueueName\":\"unit-t\"}"));
+		begin(b->broker, AO_BROKER_ENSURE, queues[i], 0, &o);
+		ao_broker_allow(o.call, 1);
+		await(b->loop, &o);
+		assert_int_equal(o.answer.error, -EAGAIN);
+		assert_false(o.answer.tried);
+		assert_true(!exists(b, "unit-a") && !exists(b, "unit-dlq") && exists(b, "unit-t") == (i >= 2));
+	}
+	assert_attribute(b, "unit-t", "VisibilityTimeout", "30");
+	cJSON_Delete(aws(b, "CreateQueue", "{\"QueueName\":\"unit-to\"}"));
+	send_messages(b, "unit-t", 3);
+	begin_move(b->broker, "{\"name\":\"unit-t\"}", "unit-to", 10, 0, &o);
+	ao_broker_allow(o.call, 1);
+	await(b->loop, &o);
+	assert_int_equal(o.answer.error, -EAGAIN);
+	assert_attribute(b, "unit-t", "ApproximateNumberOfMessages", "3");
+	assert_attribute(b, "unit-to", "ApproximateNumberOfMessages", "0");
+}
+
 static void a_dead_letter_queue_stays_when_one_of_its_queues_goes(void **state)
 {
 	bench *b = need_server(state, __func__);
@@ -331,6 +360,22 @@ static void a_server_error_is_tried_again_and_then_given_up(void **state)
 	assert_non_null(strstr(o.message, "HTTP 500"));
 	assert_in_range(o.answer.retry_ms, 5000, 6000);
 	assert_in_range(o.took_ms, 300, patient_ms(3000));
+}
+
+/** ... unless it may not go on meanwhile: between two tries another replica may have come to lead. */
+static void what_is_not_allowed_any_more_is_not_tried_again(void **state)
+{
+	bench *b = need_server(state, __func__);
+	auto_outcome o = {0};
+	begin(b->broker, AO_BROKER_ENSURE, "{\"name\":\"unit-e\",\"create\":true,\"attributes\":{\"VisibilityTimeout\":\"x\"}}", 30000, &o);
+	while (!o.done && ao_mono_ms() - o.started_ms < 2000)
+		ao_loop_run_until(b->loop, &o.done, 100);
+	assert_false(o.done);
+	ao_broker_allow(o.call, 1);
+	await(b->loop, &o);
+	assert_int_equal(o.answer.error, -EAGAIN);
+	assert_non_null(strstr(o.message, "another replica"));
+	assert_true(o.answer.tried);
 }
 
 /* ---- many ---- */
@@ -503,10 +548,12 @@ int main(void)
 	    TEST(without_create_nothing_is_changed),
 	    TEST(messages_that_are_delayed_or_in_flight_count),
 	    TEST(a_deletion_deletes_nothing_when_its_time_is_over),
+	    TEST(nothing_is_changed_when_its_time_is_over),
 	    TEST(a_dead_letter_queue_stays_when_one_of_its_queues_goes),
 	    TEST(a_queue_whose_dead_letters_go_elsewhere_is_not_deleted),
 	    TEST(wrong_queues_are_refused),
 	    TEST(a_server_error_is_tried_again_and_then_given_up),
+	    TEST(what_is_not_allowed_any_more_is_not_tried_again),
 	    TEST(many_queues_share_a_dead_letter_queue),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,8 +28,8 @@ struct ao_broker_call {
 	atomic_uint_least64_t until_ms; /* as ao_broker_request.until_ms; set before any thread but the loop's sees the call */
 };
 
-#define AO_BROKER_NOT_ALLOWED "not deleted, because another replica may lead now"
-/** May it take a queue away? Any thread. */
+#define AO_BROKER_NOT_ALLOWED "left as it is, because another replica may lead now"
+/** May it change anything? Any thread. */
 bool ao_broker_is_allowed(const ao_broker_call *call);
 
 #define AO_BROKER_SHOWN (16 * 1024) /* bytes of a body that a PEEK shows */

@@ -122,8 +122,9 @@ ao_broker_call *ao_broker_send(ao_broker *broker, const ao_broker_request *reque
 /** Its fn is not called. What was already sent to the broker may still happen. */
 void ao_broker_cancel(ao_broker_call *call);
 /**
- * A DELETE, or an ENSURE that has to replace it, may take the queue away until then, on the clock of ao_mono_ms().  After that it ends with -EAGAIN: a
- * process that stood still between two of its steps goes on where it was, and by then the queue may be another's, with messages.
+ * A call may change something at the broker until then, on the clock of ao_mono_ms().  After that it ends with -EAGAIN before its next step that would:
+ * a process that stood still between two of them goes on where it was, and by then the queue may be another's, with messages, or be gone with its
+ * parent, and nobody would delete it again.  What a MOVE has sent to the other queue it still takes away from the first one.
  */
 void ao_broker_allow(ao_broker_call *call, uint64_t until_ms);
 /** "10 messages", "1 message"; "messages that nobody has counted" for -1. The caller frees. */

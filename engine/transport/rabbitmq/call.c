@@ -102,13 +102,17 @@ static int send_delete(const ao_rabbit_queue_spec *spec, bool careful, ao_amqp *
 	return ao_amqp_send(amqp, channel, AMQP_QUEUE_DELETE_METHOD, &drop);
 }
 
+/** Does it change something? To prove a queue that has gone meanwhile would make it anew, and nobody's. A move asks before each message. */
+static bool acts(ao_rabbit_step step)
+{
+	return step != AO_RABBIT_LOOK && step != AO_RABBIT_SEE_EXCHANGE && step != AO_RABBIT_WEIGH && step < AO_RABBIT_TARGET;
+}
+
 bool ao_rabbit_call_send(ao_rabbit_call *call, ao_amqp *amqp, unsigned channel)
 {
 	const ao_rabbit_queue *q = call->queue;
-	/* to prove one that has gone meanwhile would make it anew, and nobody's */
-	bool acts = call->step == AO_RABBIT_PROVE || call->step == AO_RABBIT_DELETE || call->step == AO_RABBIT_REMOVE;
 	int r = 0;
-	if (acts && !ao_broker_is_allowed(&call->base)) {
+	if (acts(call->step) && !ao_broker_is_allowed(&call->base)) {
 		ao_rabbit_call_fail(call, -EAGAIN, "BrokerError", "queue %s: " AO_BROKER_NOT_ALLOWED, ao_rabbit_call_name(call));
 		return false;
 	}
@@ -128,6 +132,7 @@ bool ao_rabbit_call_send(ao_rabbit_call *call, ao_amqp *amqp, unsigned channel)
 		r = send_declare(&q->dead, false, amqp, channel);
 		break;
 	case AO_RABBIT_MAIN:
+		call->tried = true;
 		r = send_declare(&q->main, false, amqp, channel);
 		break;
 	case AO_RABBIT_BIND:

@@ -53,6 +53,7 @@ struct ao_rabbit_call {
 	unsigned held;                       /* messages in `subject` when we last looked */
 	size_t binding;
 	bool missing; /* the queue was not there at first */
+	bool tried;   /* it was declared at least once */
 	bool recreated_main, recreated_dead;
 	bool unconditional;   /* what is there as `subject` is deleted only whatever it holds (quorum queues, streams) */
 	char *difference;     /* of `subject` from what is wanted; NULL: not known */

@@ -40,6 +40,7 @@ struct ao_rabbit_move {
 	uint64_t unsure, unsure_asked; /* acknowledged, but maybe not heard; so many when we last asked something */
 	int64_t ready;                 /* messages in the queue after the last one was got; -1: none was */
 	bool stopped;                  /* nothing more is got */
+	bool forbidden;                /* ... because that is not allowed any more */
 	int error;                     /* why: an error, or 0 */
 	const char *reason;
 	char *trouble;
@@ -124,7 +125,7 @@ static bool may_get(const ao_rabbit_call *call)
 {
 	const ao_rabbit_move *m = call->move;
 	bool early = ao_mono_ms() + call->timeout_ms / 2 < call->deadline;
-	return early && !m->stopped && !atomic_load(&call->cancelled) && m->moved + m->on_way + m->held < m->most;
+	return early && !m->stopped && !m->forbidden && !atomic_load(&call->cancelled) && m->moved + m->on_way + m->held < m->most;
 }
 
 /** Everything is acknowledged, or goes back now. */
@@ -144,6 +145,7 @@ static void carry_on(ao_rabbit_call *call)
 	ao_rabbit_move *m = call->move;
 	if (m->asked || m->coming)
 		return;
+	m->forbidden |= !ao_broker_is_allowed(&call->base);
 	bool get = may_get(call), room = m->on_way < WINDOW && m->on_way_bytes < WINDOW_BYTES;
 	if (get && room) {
 		m->asked = true;
@@ -361,6 +363,8 @@ bool ao_rabbit_move_done(ao_rabbit_call *call, const amqp_method_t *method)
 		call->messages = m->ready + (int64_t)m->held;
 	if (m->error)
 		ao_rabbit_call_fail(call, m->error, m->reason, "%s", m->trouble);
+	else if (m->forbidden)
+		ao_rabbit_call_fail(call, -EAGAIN, "BrokerError", "queue %s: " AO_BROKER_NOT_ALLOWED, ao_rabbit_call_name(call));
 	return true;
 }
 

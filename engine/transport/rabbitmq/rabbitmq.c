@@ -39,7 +39,7 @@ static void deliver(rabbit *r, ao_rabbit_call *call)
 				   .created = call->created,
 				   .repaired = call->repaired,
 				   .deleted = call->deleted,
-				   .tried = call->error && call->missing && call->step == AO_RABBIT_MAIN,
+				   .tried = call->error && call->missing && call->tried && call->step == AO_RABBIT_MAIN,
 				   .kept = call->kept,
 				   .messages = call->messages,
 				   .in_flight = call->in_flight,

@@ -10,6 +10,7 @@
 #include "base/secret.h"
 #include "loop/backoff.h"
 #include "net/http.h"
+#include "transport/broker.h"
 #include "transport/sqs/aws_text.h"
 #include "transport/sqs/error.h"
 #include "json/json.h"
@@ -45,7 +46,8 @@ struct ao_sqs_api_call {
 	char *key_id; /* signed with */
 	ao_aws_waiter waiter;
 	ao_http_call *http;
-	ao_timer *timer; /* the next attempt */
+	ao_timer *timer;        /* the next attempt */
+	bool (*may)(void *arg); /* NULL: always */
 	ao_sqs_reply_fn fn;
 	void *arg;
 };
@@ -196,6 +198,10 @@ static void send_signed(ao_sqs_api_call *call, const ao_aws_keys *keys)
 static void attempt(void *arg)
 {
 	ao_sqs_api_call *call = arg;
+	if (call->may && !call->may(call->arg)) {
+		fail(call, -EAGAIN, "BrokerError", 0, AO_BROKER_NOT_ALLOWED);
+		return;
+	}
 	const ao_aws_keys *keys = ao_aws_credentials_get(call->api->credentials, &call->waiter);
 	if (keys)
 		send_signed(call, keys);
@@ -229,6 +235,8 @@ ao_sqs_api_call *ao_sqs_api_send(ao_sqs_api *api, const char *action, cJSON *bod
 	attempt(call);
 	return call;
 }
+
+void ao_sqs_api_only_while(ao_sqs_api_call *call, bool (*may)(void *arg)) { call->may = may; }
 
 /* ---- life ---- */
 

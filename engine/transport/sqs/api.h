@@ -34,6 +34,8 @@ void ao_sqs_api_free(ao_sqs_api *api);
  */
 ao_sqs_api_call *ao_sqs_api_send(ao_sqs_api *api, const char *action, cJSON *body, uint64_t deadline_ms, ao_sqs_reply_fn fn, void *arg);
 void ao_sqs_api_cancel(ao_sqs_api_call *call);
+/** It is sent again, or late, only while `may` says so; `may` gets the call's `arg`. Else it ends with -EAGAIN. */
+void ao_sqs_api_only_while(ao_sqs_api_call *call, bool (*may)(void *arg));
 
 const char *ao_sqs_api_host(const ao_sqs_api *api); /* for messages */
 /** Whether the server answered last time, and how often it did after it had not. */

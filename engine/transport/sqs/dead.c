@@ -91,12 +91,22 @@ static void on_looked(void *arg, const ao_broker_answer *answer, const char *arn
 	tell_everybody(e, &(ao_broker_answer){.error = -EPROTO, .reason = "BrokerError", .message = text}, NULL);
 }
 
+static bool may_change(void *arg)
+{
+	const entry *e = arg;
+	for (const ao_sqs_dead_waiter *w = e->waiters; w; w = w->next)
+		if (w->may(w->arg))
+			return true;
+	return false;
+}
+
 static void start(entry *e)
 {
 	e->task = ao_sqs_task_start(e->dead->account, &(ao_sqs_task_request){.verb = AO_BROKER_ENSURE,
 									     .with_arn = true,
 									     .wanted = e->wanted,
 									     .deadline_ms = ao_mono_ms() + TASK_MS,
+									     .may = may_change,
 									     .fn = on_looked,
 									     .arg = e});
 }

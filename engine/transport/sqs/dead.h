@@ -12,7 +12,8 @@ typedef struct ao_sqs_dead ao_sqs_dead;
 
 /** A call that waits; the caller's own memory, zeroed but for fn and arg. */
 typedef struct ao_sqs_dead_waiter {
-	ao_sqs_task_fn fn; /* called once, on the loop */
+	ao_sqs_task_fn fn;      /* called once, on the loop */
+	bool (*may)(void *arg); /* as ao_sqs_task_request's: what one of them may is done for all */
 	void *arg;
 	struct ao_sqs_dead_waiter *next;
 	struct ao_sqs_dead_entry *in; /* where it waits, or NULL */

@@ -96,6 +96,21 @@ static void trouble_of(ao_sqs_move *m, const ao_sqs_reply *reply)
 	trouble(m, reply->error, reply->reason, reply->retry_ms, reply->message);
 }
 
+static bool may_still(void *arg)
+{
+	const ao_sqs_move *m = arg;
+	return m->with.may(m->with.arg);
+}
+
+/** Another replica may lead now, and messages are to go elsewhere. */
+static bool is_forbidden(ao_sqs_move *m)
+{
+	bool forbidden = !may_still(m);
+	if (forbidden)
+		trouble(m, -EAGAIN, "BrokerError", 0, AO_BROKER_NOT_ALLOWED);
+	return forbidden;
+}
+
 /* ---- requests ---- */
 
 static void ask(ao_sqs_move *m, const char *action, cJSON *body, ao_sqs_reply_fn fn)
@@ -195,12 +210,9 @@ static void give_back(ao_sqs_move *m, const cJSON *message)
 }
 
 /** What is left of the batch stays. */
-static void give_up(ao_sqs_move *m, const ao_sqs_reply *reply)
+static void keep_rest(ao_sqs_move *m)
 {
 	const cJSON *message;
-	bool unknown = reply->error == -EIO || reply->error == -ETIME || reply->error == -EAGAIN;
-	trouble_of(m, reply);
-	m->again += unknown ? (uint64_t)cJSON_GetArraySize(m->on_way) : 0;
 	cJSON_ArrayForEach (message, m->on_way)
 		give_back(m, message);
 	cJSON_ArrayForEach (message, m->batch)
@@ -208,6 +220,14 @@ static void give_up(ao_sqs_move *m, const ao_sqs_reply *reply)
 	cJSON_Delete(AO_TAKE(m->on_way));
 	cJSON_Delete(AO_TAKE(m->batch));
 	end(m);
+}
+
+static void give_up(ao_sqs_move *m, const ao_sqs_reply *reply)
+{
+	bool unknown = reply->error == -EIO || reply->error == -ETIME || reply->error == -EAGAIN;
+	trouble_of(m, reply);
+	m->again += unknown ? (uint64_t)cJSON_GetArraySize(m->on_way) : 0;
+	keep_rest(m);
 }
 
 /* ---- send and delete ---- */
@@ -308,6 +328,10 @@ static void receive(ao_sqs_move *m);
 /** Sends as much of the batch as one request may hold; receives the next one when there is nothing left. */
 static void send_part(ao_sqs_move *m)
 {
+	if (m->batch && m->batch->child && is_forbidden(m)) {
+		keep_rest(m);
+		return;
+	}
 	cJSON *entries = cJSON_CreateArray();
 	size_t sum = 0;
 	m->on_way = cJSON_CreateArray();
@@ -326,6 +350,7 @@ static void send_part(ao_sqs_move *m)
 	}
 	if (entries->child) {
 		ask_about(m, m->to_url, "SendMessageBatch", "Entries", entries, on_sent);
+		ao_sqs_api_only_while(m->call, may_still);
 		return;
 	}
 	cJSON_Delete(entries);
@@ -411,7 +436,7 @@ static void receive(ao_sqs_move *m)
 	bool early = ao_mono_ms() + m->with.timeout_ms / 2 < m->with.deadline_ms;
 	uint64_t more = m->with.most > m->received ? m->with.most - m->received : 0;
 	cJSON_Delete(AO_TAKE(m->batch));
-	if (!early || !more || cJSON_GetArraySize(m->back) >= AO_BROKER_PEEK_MOST) {
+	if (is_forbidden(m) || !early || !more || cJSON_GetArraySize(m->back) >= AO_BROKER_PEEK_MOST) {
 		end(m);
 		return;
 	}

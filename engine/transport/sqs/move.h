@@ -15,6 +15,7 @@ typedef struct ao_sqs_move_request {
 	const char *origin;    /* as ao_broker_request's; copied */
 	uint64_t most;
 	uint64_t timeout_ms, deadline_ms; /* the latter by ao_mono_ms() */
+	bool (*may)(void *arg);           /* asked before messages are received, and before they are sent */
 	ao_sqs_task_fn fn;                /* called once, on the loop; not after ao_sqs_move_cancel(). Without an ARN */
 	void *arg;
 } ao_sqs_move_request;

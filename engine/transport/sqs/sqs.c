@@ -148,6 +148,8 @@ static void too_late(void *arg)
 
 static void need_dead(call *c, bool fresh);
 
+static bool may_change(void *arg) { return ao_broker_is_allowed(&((const call *)arg)->base); }
+
 /** AWS may refuse a queue's attributes because its dead letter queue has gone since we looked. */
 static bool may_miss_dead(const call *c, const ao_broker_answer *what)
 {
@@ -173,7 +175,7 @@ static void run_task(call *c, const char *dead_arn)
 {
 	c->task = ao_sqs_task_start(&broker_of(c)->account, &(ao_sqs_task_request){.verb = c->verb,
 										   .wanted = c->wanted,
-										   .call = &c->base,
+										   .may = may_change,
 										   .dead_arn = dead_arn,
 										   .account = c->account,
 										   .deadline_ms = c->deadline_ms,
@@ -232,6 +234,7 @@ static void run_move(call *c)
 										   .most = c->most,
 										   .timeout_ms = c->timeout_ms,
 										   .deadline_ms = c->deadline_ms,
+										   .may = may_change,
 										   .fn = on_move,
 										   .arg = c});
 }
@@ -284,7 +287,7 @@ static ao_broker_call *broker_send(ao_broker *base, const ao_broker_request *req
 	b->stats.calls++;
 	if (ao_sqs_wanted_read(request->queue, &c->wanted, &err) < 0)
 		c->wrong = ao_xasprintf("queue: %s", ao_err_text(err));
-	c->dead = (ao_sqs_dead_waiter){.fn = on_dead, .arg = c};
+	c->dead = (ao_sqs_dead_waiter){.may = may_change, .fn = on_dead, .arg = c};
 	c->timeout_ms = request->timeout_ms ? request->timeout_ms : TIMEOUT_MS;
 	c->timer = ao_timer_new(b->loop, too_late, c);
 	ao_timer_start(c->timer, c->timeout_ms + GRACE_MS);

@@ -169,6 +169,32 @@ static void ask_about(ao_sqs_task *task, const char *action, const char *key, cJ
 	ask(task, action, body, fn);
 }
 
+static bool may_still(void *arg)
+{
+	const ao_sqs_task *task = arg;
+	return task->with.may(task->with.arg);
+}
+
+/** Another replica may lead now. @return true: the task is at its end */
+static bool is_forbidden(ao_sqs_task *task)
+{
+	bool forbidden = !may_still(task);
+	if (forbidden)
+		fail(task, -EAGAIN, "BrokerError", 0, AO_BROKER_NOT_ALLOWED);
+	return forbidden;
+}
+
+/** As ask_about(), of what changes something. Takes `value`. */
+static void change(ao_sqs_task *task, const char *action, const char *key, cJSON *value, ao_sqs_reply_fn fn)
+{
+	if (is_forbidden(task)) {
+		cJSON_Delete(value);
+		return;
+	}
+	ask_about(task, action, key, value, fn);
+	ao_sqs_api_only_while(task->call, may_still);
+}
+
 /* ---- tags, the last step of ensure ---- */
 
 /** Older installations have no right to look at tags: without it everything but the tags works. */
@@ -206,7 +232,7 @@ static void on_tags(void *arg, const ao_sqs_reply *reply)
 	}
 	cJSON *missing = reply->error ? NULL : ao_sqs_tag_changes(task->with.wanted, ao_json_at(reply->body, "Tags"));
 	if (missing)
-		ask_about(task, "TagQueue", "Tags", missing, on_tagged);
+		change(task, "TagQueue", "Tags", missing, on_tagged);
 	else
 		finish(task);
 }
@@ -253,6 +279,8 @@ static void on_created(void *arg, const ao_sqs_reply *reply)
 static void create(ao_sqs_task *task)
 {
 	const ao_sqs_wanted *wanted = task->with.wanted;
+	if (is_forbidden(task))
+		return;
 	cJSON *body = cJSON_CreateObject();
 	if (task->dead_arn)
 		ao_sqs_wanted_set_dead(task->with.wanted, task->dead_arn);
@@ -263,6 +291,7 @@ static void create(ao_sqs_task *task)
 		ao_json_set(body, "tags", cJSON_Duplicate(wanted->tags, true)); /* in small letters, here alone */
 	task->answer.tried = true;
 	ask(task, "CreateQueue", body, on_created);
+	ao_sqs_api_only_while(task->call, may_still);
 }
 
 /** The queue is not there. */
@@ -310,12 +339,8 @@ static void on_deleted(void *arg, const ao_sqs_reply *reply)
 static void delete_unless_full(ao_sqs_task *task)
 {
 	int64_t held = held_by(task);
-	if (!ao_broker_is_allowed(task->with.call)) {
-		fail(task, -EAGAIN, "BrokerError", 0, AO_BROKER_NOT_ALLOWED);
-		return;
-	}
 	if (held == 0 || !task->with.wanted->if_empty) {
-		ask_about(task, "DeleteQueue", NULL, NULL, on_deleted);
+		change(task, "DeleteQueue", NULL, NULL, on_deleted);
 		return;
 	}
 	if (held < 0) {
@@ -385,7 +410,7 @@ static void compare(ao_sqs_task *task)
 	if (!task->changes) {
 		look_at_tags(task);
 	} else if (task->with.wanted->create) {
-		ask_about(task, "SetQueueAttributes", "Attributes", cJSON_Duplicate(task->changes, true), on_set);
+		change(task, "SetQueueAttributes", "Attributes", cJSON_Duplicate(task->changes, true), on_set);
 	} else {
 		ao_auto_str char *differences = ao_sqs_changes_text(task->changes, task->attributes);
 		ao_auto_str char *text = ao_xasprintf(

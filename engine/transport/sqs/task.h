@@ -25,13 +25,13 @@ typedef void (*ao_sqs_task_fn)(void *arg, const ao_broker_answer *answer, const 
 
 typedef struct ao_sqs_task_request {
 	ao_broker_verb verb;
-	ao_sqs_wanted *wanted;      /* borrowed until the end; the attribute RedrivePolicy is put in */
-	const char *account;        /* of DELETE: whose it has to be; NULL: whosever; borrowed until the end */
-	const char *dead_arn;       /* of wanted->dead when known, else NULL: taken to be beside the queue; copied */
-	bool with_arn;              /* a queue just created is looked at, too */
-	const ao_broker_call *call; /* of DELETE: ao_broker_is_allowed() */
-	uint64_t deadline_ms;       /* ao_mono_ms() */
-	ao_sqs_task_fn fn;          /* called once, on the loop; not after ao_sqs_task_cancel() */
+	ao_sqs_wanted *wanted;  /* borrowed until the end; the attribute RedrivePolicy is put in */
+	const char *account;    /* of DELETE: whose it has to be; NULL: whosever; borrowed until the end */
+	const char *dead_arn;   /* of wanted->dead when known, else NULL: taken to be beside the queue; copied */
+	bool with_arn;          /* a queue just created is looked at, too */
+	uint64_t deadline_ms;   /* ao_mono_ms() */
+	bool (*may)(void *arg); /* asked before anything is changed */
+	ao_sqs_task_fn fn;      /* called once, on the loop; not after ao_sqs_task_cancel() */
 	void *arg;
 } ao_sqs_task_request;
 
