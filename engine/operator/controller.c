@@ -488,10 +488,16 @@ void ao_controller_end(ao_controller *c)
 		ao_reconciler_end(c->reconciler);
 }
 
-bool ao_controller_ended(const ao_controller *c) { return !c->reconciler || ao_reconciler_ended(c->reconciler); }
+/** What is on its way to a broker may arrive when the next one leads already. */
+bool ao_controller_ended(const ao_controller *c)
+{
+	return !c->reconciler || (ao_reconciler_ended(c->reconciler) && !(c->queues && ao_queues_are_changing(c->queues)));
+}
 
 void ao_controller_release(ao_controller *c, void (*done)(void *arg), void *arg)
 {
+	if (c->queues)
+		ao_queues_halt(c->queues);
 	if (c->lease)
 		ao_lease_release(c->lease, done, arg);
 	else

@@ -1,7 +1,7 @@
 /*
  * operator.c -- start, work, stop: the loop, the ports, the signals, and a controller for each bundle.
  *
- * Stop: begin no new passes, give those in flight half a second, and give the leases back.
+ * Stop: begin no new passes, give those in flight and what is on its way to brokers half a second, and give the leases back.
  * A controller is begun and freed outside of the loop only, because to begin turns the loop.
  */
 #include "operator/operator.h"

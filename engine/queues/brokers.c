@@ -73,6 +73,7 @@ struct ao_brokers {
 	ao_access *first; /* those with calls to send */
 	ao_timer *tick;
 	ao_timer *hold;
+	bool halted;
 	bool holding; /* a call that changes something is under way: `hold` runs */
 };
 
@@ -343,6 +344,8 @@ static void on_answer(void *arg, const ao_broker_answer *answer)
 
 static bool changes_something(const ao_access_call *c) { return c->verb != AO_BROKER_INSPECT && c->verb != AO_BROKER_PEEK; }
 
+static bool may_change(const ao_brokers *b) { return !b->halted && ao_kube_may_write(b->kube); }
+
 static void hold_on(ao_brokers *b)
 {
 	if (!b->holding)
@@ -359,7 +362,7 @@ static void on_hold(void *arg)
 	ao_brokers *b = arg;
 	size_t cursor = 0;
 	b->holding = false;
-	if (!ao_kube_may_write(b->kube))
+	if (!may_change(b))
 		return;
 	for (ao_access *a; (a = ao_map_next(b->accesses, &cursor, NULL));)
 		for (const ao_access_call *c = a->calls; c; c = c->next)
@@ -389,7 +392,7 @@ static void send_call(ao_access_call *c)
 }
 
 /** A process that stood still goes on where it was: what it was about to change may be another's to change by now. */
-static bool may_leave(const ao_access_call *c) { return !changes_something(c) || ao_kube_may_write(c->access->brokers->kube); }
+static bool may_leave(const ao_access_call *c) { return !changes_something(c) || may_change(c->access->brokers); }
 
 /** Sends or answers what waits at an access, once it is clear with which server. */
 static void take_turn(ao_access *a)
@@ -486,6 +489,26 @@ void ao_brokers_free(ao_brokers *b)
 	ao_timer_free(b->tick);
 	ao_timer_free(b->hold);
 	free(b);
+}
+
+bool ao_brokers_are_changing(const ao_brokers *b)
+{
+	size_t cursor = 0;
+	for (const ao_access *a; (a = ao_map_next(b->accesses, &cursor, NULL));)
+		for (const ao_access_call *c = a->calls; c; c = c->next)
+			if (c->sent && changes_something(c))
+				return true;
+	return false;
+}
+
+void ao_brokers_halt(ao_brokers *b)
+{
+	size_t cursor = 0;
+	b->halted = true;
+	for (ao_access *a; (a = ao_map_next(b->accesses, &cursor, NULL));)
+		for (const ao_access_call *c = a->calls; c; c = c->next)
+			if (c->sent && changes_something(c))
+				ao_broker_allow(c->sent, 1);
 }
 
 void ao_brokers_doubt(ao_brokers *b)

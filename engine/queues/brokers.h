@@ -26,6 +26,10 @@ ao_brokers *ao_brokers_new(ao_loop *loop, ao_kube *kube, ao_brokers_back_fn on_b
 void ao_brokers_free(ao_brokers *brokers);
 /** Secrets may have changed: the next call of each access reads them again. */
 void ao_brokers_doubt(ao_brokers *brokers);
+/** Is a call that may change something under way at a broker? */
+bool ao_brokers_are_changing(const ao_brokers *brokers);
+/** Another may change things from now on: nothing more is sent that does, and what is under way begins no further step. */
+void ao_brokers_halt(ao_brokers *brokers);
 /** Sets transport_up{transport}. */
 void ao_brokers_collect(ao_brokers *brokers, ao_metrics *metrics);
 

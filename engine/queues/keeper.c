@@ -481,6 +481,9 @@ cJSON *ao_queues_facts(const ao_queues *queues, const char *uid)
 	return facts;
 }
 
+bool ao_queues_are_changing(const ao_queues *queues) { return ao_brokers_are_changing(queues->brokers); }
+void ao_queues_halt(ao_queues *queues) { ao_brokers_halt(queues->brokers); }
+
 void ao_queues_collect(ao_queues *queues, ao_metrics *metrics)
 {
 	ao_metric_clear(metrics, "queue_messages");

@@ -96,4 +96,7 @@ bool ao_queues_is_recorded(const cJSON *record, const cJSON *queue);
  * The caller frees.
  */
 cJSON *ao_queues_facts(const ao_queues *queues, const char *parent_uid);
+/** As ao_brokers_are_changing() and ao_brokers_halt(). */
+bool ao_queues_are_changing(const ao_queues *queues);
+void ao_queues_halt(ao_queues *queues);
 void ao_queues_collect(ao_queues *queues, ao_metrics *metrics);

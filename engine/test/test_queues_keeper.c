@@ -328,6 +328,27 @@ static void a_move_may_go_on_for_as_long_as_we_lead(void **state)
 	assert_goes_on_while_we_lead(b, AO_BROKER_MOVE);
 }
 
+/** Who gives its lease back begins nothing more, though it leads until then; what is under way is waited for, and takes no further step. */
+static void nothing_goes_on_when_another_is_let_lead(void **state)
+{
+	bench *b = *state;
+	is_leading = true;
+	ao_kube_set_gate(b->kube, leads, NULL);
+	read_it(b, "a", "h", "q");
+	wait_for_call(b, AO_BROKER_ENSURE);
+	assert_true(ao_queues_are_changing(b->queues));
+	ao_queues_halt(b->queues);
+	assert_false(ao_broker_is_allowed(&calls->base));
+	pass_time(b, 1000);
+	assert_false(ao_broker_is_allowed(&calls->base));
+	assert_true(ao_queues_are_changing(b->queues));
+	held_verb = -1;
+	read_it(b, "b", "h", "other");
+	pass_time(b, 50);
+	assert_false(ao_queues_are_changing(b->queues));
+	assert_int_equal(asked[AO_BROKER_ENSURE], 1);
+}
+
 /** An operator without records has made the queue that it knew, and none by the other name. */
 static void an_heir_has_no_queue_by_another_name(void **state)
 {
@@ -422,6 +443,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_deletion_under_way_may_go_on_for_as_long_as_we_lead, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_may_be_replaced_for_as_long_as_we_lead, begin, end),
 	    cmocka_unit_test_setup_teardown(a_move_may_go_on_for_as_long_as_we_lead, begin, end),
+	    cmocka_unit_test_setup_teardown(nothing_goes_on_when_another_is_let_lead, begin, end),
 	    cmocka_unit_test_setup_teardown(records_that_say_nothing_do_no_harm, begin, end),
 	    cmocka_unit_test_setup_teardown(what_a_parent_without_a_plan_reads_is_left_alone, begin, end),
 	    cmocka_unit_test_setup_teardown(the_queue_that_is_read_comes_first, begin, end),
