@@ -361,6 +361,23 @@ static void who_comes_while_keys_are_asked_for_shares_them(void **state)
 	unlink(token_file);
 }
 
+/** Nor are the messages of one that has its name taken out of it. */
+static void assert_not_emptied(bench *b, const char *made_in)
+{
+	auto_outcome o = {0};
+	ao_auto_json cJSON *queue = json(QUEUE);
+	assert_int_equal(call(b, AO_BROKER_ENSURE, "{\"name\":\"unit-to\",\"create\":true}", &o), 0);
+	o.done = false;
+	o.call = ao_broker_send(
+	    b->broker,
+	    &(ao_broker_request){
+		.verb = AO_BROKER_MOVE, .queue = queue, .to = "unit-to", .most = 10, .account = made_in, .fn = on_answer, .arg = &o});
+	await(b->loop, &o);
+	assert_int_equal(o.answer.error, -EINVAL);
+	assert_string_equal(o.reason, "QueueMismatch");
+	assert_non_null(strstr(o.message, "the one that was made is in account 123456789012"));
+}
+
 /** With the keys of another account the same configuration shows other queues: one that was made in the first is not looked for there. */
 static void a_queue_in_another_account_is_not_deleted(void **state)
 {
@@ -374,6 +391,7 @@ static void a_queue_in_another_account_is_not_deleted(void **state)
 	assert_int_equal(call(b, AO_BROKER_ENSURE, QUEUE, &o), 0);
 	assert_true(o.answer.created);
 	assert_string_equal(ao_broker_account(b->broker), "210987654321");
+	assert_not_emptied(b, "123456789012");
 	for (int theirs = 1; theirs >= 0; theirs--) {
 		ao_auto_json cJSON *queue = json(QUEUE);
 		o.done = false;

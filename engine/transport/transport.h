@@ -77,7 +77,7 @@ typedef struct ao_broker_request {
 	ao_broker_verb verb;
 	const cJSON *queue;  /* what is wanted, in the broker's own terms; has "name"; copied. MOVE and PEEK look at nothing but the name */
 	const char *to;      /* MOVE: the name of the other queue; copied */
-	const char *account; /* DELETE: one that is another's is kept; NULL: whosever it is; copied */
+	const char *account; /* DELETE, MOVE: one that is another's is left alone; NULL: whosever it is; copied */
 	const char *origin;  /* MOVE: others than those that came from this queue as dead letters stay; NULL: all go; copied */
 	uint64_t most;       /* MOVE, PEEK */
 	uint64_t timeout_ms; /* of the call once it is its turn; before that, of a broker that answers nobody. 0 means 30000 */

@@ -517,6 +517,13 @@ static void on_attributes(void *arg, const ao_sqs_reply *reply)
 	m->answer.exists = true;
 	m->answer.messages = ao_sqs_count(attributes, AO_SQS_WAITING);
 	m->answer.in_flight = ao_sqs_count(attributes, AO_SQS_IN_FLIGHT);
+	if (ao_sqs_account_is_other(m->account, m->with.account)) {
+		ao_auto_str char *text = ao_xasprintf("its messages stay in account %s: the one that was made is in account %s",
+						      m->account->id, m->with.account);
+		trouble(m, -EINVAL, "QueueMismatch", 0, text);
+		finish(m);
+		return;
+	}
 	if (m->with.verb == AO_BROKER_MOVE) {
 		ask_url(m, m->to, on_target);
 		return;

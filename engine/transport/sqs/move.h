@@ -13,6 +13,7 @@ typedef struct ao_sqs_move_request {
 	ao_broker_verb verb;   /* MOVE or PEEK */
 	const char *from, *to; /* copied; to: NULL for PEEK */
 	const char *origin;    /* as ao_broker_request's; copied */
+	const char *account;   /* as ao_broker_request's; borrowed until the end */
 	uint64_t most;
 	uint64_t timeout_ms, deadline_ms; /* the latter by ao_mono_ms() */
 	bool (*may)(void *arg);           /* asked before messages are received, and before they are sent */

@@ -46,7 +46,7 @@ struct call {
 	ao_sqs_task *task;
 	ao_sqs_move *move;
 	char *to, *origin; /* of MOVE */
-	char *account;     /* of DELETE */
+	char *account;     /* of DELETE and MOVE */
 	uint64_t most;
 	ao_sqs_dead_waiter dead;
 	bool started;
@@ -231,6 +231,7 @@ static void run_move(call *c)
 										   .from = c->wanted->name,
 										   .to = peeks ? NULL : c->to,
 										   .origin = c->origin,
+										   .account = c->account,
 										   .most = c->most,
 										   .timeout_ms = c->timeout_ms,
 										   .deadline_ms = c->deadline_ms,

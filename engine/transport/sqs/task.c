@@ -63,6 +63,11 @@ static void keep_id_of_url(ao_sqs_account *account, const char *url)
 		keep_id(account, name - ACCOUNT_DIGITS, ACCOUNT_DIGITS);
 }
 
+bool ao_sqs_account_is_other(const ao_sqs_account *account, const char *than)
+{
+	return account->id && than && strcmp(account->id, than) != 0;
+}
+
 void ao_sqs_account_forget_url(ao_sqs_account *account, const char *name) { free(ao_map_remove(account->urls, name)); }
 
 const char *ao_sqs_account_keep_url(ao_sqs_account *account, const char *name, const cJSON *body)
@@ -384,11 +389,10 @@ static void find_changes(ao_sqs_task *task)
 /** What is not as we would make it may be somebody else's, and its messages are not ours to delete. */
 static void delete_if_as_wanted(ao_sqs_task *task)
 {
-	const char *account = task->with.account, *here = task->account->id;
-	if (account && here && strcmp(account, here) != 0) {
+	if (ao_sqs_account_is_other(task->account, task->with.account)) {
 		ao_auto_str char *messages = ao_broker_count_text(held_by(task));
 		task->kept = ao_xasprintf("queue %s stays in account %s with %s: the one that was made is in account %s", name_of(task),
-					  here, messages, account);
+					  task->account->id, messages, task->with.account);
 		finish(task);
 		return;
 	}

@@ -47,5 +47,7 @@ bool ao_sqs_task_tried(const ao_sqs_task *task);
 
 /** @param body  the answer of GetQueueUrl or CreateQueue. @return the URL, borrowed from `body`; NULL: it holds none */
 const char *ao_sqs_account_keep_url(ao_sqs_account *account, const char *name, const cJSON *body);
+/** Does it show the queues of another account than that one? Not as far as is known when it has shown none, or when NULL is asked for. */
+bool ao_sqs_account_is_other(const ao_sqs_account *account, const char *than);
 void ao_sqs_account_forget_url(ao_sqs_account *account, const char *name);
 void ao_sqs_account_clear(ao_sqs_account *account); /* the API, too; no task may be left */
