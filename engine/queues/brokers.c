@@ -61,6 +61,7 @@ struct ao_access_call {
 	server *server; /* sent to, or NULL */
 	ao_broker_call *sent;
 	uint64_t since_ms;
+	uint64_t until_ms; /* as far as `sent` is allowed; 0: for ever */
 	ao_access_call *prev, *next;
 };
 
@@ -74,7 +75,8 @@ struct ao_brokers {
 	ao_timer *tick;
 	ao_timer *hold;
 	bool halted;
-	bool holding; /* a call that changes something is under way: `hold` runs */
+	uint64_t woke_ms; /* when we last found that we had stood still for too long */
+	bool holding;     /* a call that changes something is under way: `hold` runs */
 };
 
 /* ---- servers ---- */
@@ -317,12 +319,32 @@ static void free_call(ao_access_call *c)
 	free(c);
 }
 
+static bool changes_something(const ao_access_call *c) { return c->verb != AO_BROKER_INSPECT && c->verb != AO_BROKER_PEEK; }
+
+static bool may_change(const ao_brokers *b) { return !b->halted && ao_kube_may_write(b->kube); }
+
+/** The call ended because we stood still, and we lead all the same: nothing has happened. What a MOVE has moved must be told. */
+static bool may_begin_anew(const ao_access_call *c, const ao_broker_answer *answer)
+{
+	uint64_t now = ao_mono_ms();
+	bool late = c->until_ms && (now >= c->until_ms || now - c->access->brokers->woke_ms < HOLD_MS);
+	return late && answer->error == -EAGAIN && !answer->created && !answer->tried && c->verb != AO_BROKER_MOVE &&
+	       may_change(c->access->brokers);
+}
+
 static void on_answer(void *arg, const ao_broker_answer *answer)
 {
 	ao_access_call *c = arg;
 	ao_access *a = c->access;
 	server *s = c->server;
 	ao_brokers *b = a->brokers;
+	if (may_begin_anew(c, answer)) {
+		c->sent = NULL;
+		c->server = NULL;
+		server_put(s);
+		needs_turn(a);
+		return;
+	}
 	bool unreachable = answer->error == -EIO || answer->error == -ETIME;
 	bool back = s && s->unreachable && !unreachable;
 	if (s) {
@@ -342,9 +364,11 @@ static void on_answer(void *arg, const ao_broker_answer *answer)
 	server_put(s);
 }
 
-static bool changes_something(const ao_access_call *c) { return c->verb != AO_BROKER_INSPECT && c->verb != AO_BROKER_PEEK; }
-
-static bool may_change(const ao_brokers *b) { return !b->halted && ao_kube_may_write(b->kube); }
+static void allow(ao_access_call *c)
+{
+	c->until_ms = ao_mono_ms() + HOLD_MS;
+	ao_broker_allow(c->sent, c->until_ms);
+}
 
 static void hold_on(ao_brokers *b)
 {
@@ -365,9 +389,11 @@ static void on_hold(void *arg)
 	if (!may_change(b))
 		return;
 	for (ao_access *a; (a = ao_map_next(b->accesses, &cursor, NULL));)
-		for (const ao_access_call *c = a->calls; c; c = c->next)
+		for (ao_access_call *c = a->calls; c; c = c->next)
 			if (c->sent && changes_something(c)) {
-				ao_broker_allow(c->sent, ao_mono_ms() + HOLD_MS);
+				if (ao_mono_ms() >= c->until_ms)
+					b->woke_ms = ao_mono_ms();
+				allow(c);
 				hold_on(b);
 			}
 }
@@ -377,6 +403,7 @@ static void send_call(ao_access_call *c)
 	bool changes = changes_something(c);
 	c->server = c->access->server;
 	c->server->refs++;
+	c->until_ms = changes ? ao_mono_ms() + HOLD_MS : 0;
 	c->sent = ao_broker_send(c->server->broker, &(ao_broker_request){.verb = c->verb,
 									 .queue = c->queue,
 									 .to = c->to,
@@ -384,7 +411,7 @@ static void send_call(ao_access_call *c)
 									 .account = c->account,
 									 .most = c->most,
 									 .timeout_ms = CALL_MS,
-									 .until_ms = changes ? ao_mono_ms() + HOLD_MS : 0,
+									 .until_ms = c->until_ms,
 									 .fn = on_answer,
 									 .arg = c});
 	if (changes)

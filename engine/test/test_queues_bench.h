@@ -154,7 +154,11 @@ static inline ao_broker_answer carry_out(const fake_call *c)
 	const cJSON *instead = c->with.verb == AO_BROKER_ENSURE ? ao_json_at(c->queue, "instead") : NULL;
 	turned += cJSON_IsTrue(ao_json_at(instead, "turned"));
 	behind = instead && !cJSON_IsTrue(ao_json_at(instead, "turned"));
-	if ((int)c->with.verb == refused_verb) {
+	if (!ao_broker_is_allowed(&c->base)) {
+		answer.error = -EAGAIN;
+		answer.reason = "BrokerError";
+		answer.message = AO_BROKER_NOT_ALLOWED;
+	} else if ((int)c->with.verb == refused_verb) {
 		answer.error = -EIO;
 		answer.reason = "BrokerUnreachable";
 	} else if (c->with.verb == AO_BROKER_ENSURE && !q) {

@@ -328,6 +328,26 @@ static void a_move_may_go_on_for_as_long_as_we_lead(void **state)
 	assert_goes_on_while_we_lead(b, AO_BROKER_MOVE);
 }
 
+/** Who stood still, and leads all the same, is told by no broker's call that another may lead: the parent would say so. */
+static void who_stood_still_and_leads_asks_again(void **state)
+{
+	bench *b = *state;
+	ao_object object = parent("a");
+	ao_auto_json cJSON *q = planned("h", "q", NULL);
+	ao_queues_fact fact = {0};
+	is_leading = true;
+	ao_kube_set_gate(b->kube, leads, NULL);
+	read_it(b, "a", "h", "q");
+	wait_for_call(b, AO_BROKER_ENSURE);
+	usleep(1700000);
+	held_verb = -1;
+	serve();
+	ao_queues_want(b->queues, &object, q, AO_BROKER_ENSURE, NULL, NULL, &fact);
+	assert_string_equal(fact.reason, "");
+	await_asked(b, AO_BROKER_ENSURE, 2);
+	assert_non_null(find("h", "q"));
+}
+
 /** Who gives its lease back begins nothing more, though it leads until then; what is under way is waited for, and takes no further step. */
 static void nothing_goes_on_when_another_is_let_lead(void **state)
 {
@@ -443,6 +463,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_deletion_under_way_may_go_on_for_as_long_as_we_lead, begin, end),
 	    cmocka_unit_test_setup_teardown(a_queue_may_be_replaced_for_as_long_as_we_lead, begin, end),
 	    cmocka_unit_test_setup_teardown(a_move_may_go_on_for_as_long_as_we_lead, begin, end),
+	    cmocka_unit_test_setup_teardown(who_stood_still_and_leads_asks_again, begin, end),
 	    cmocka_unit_test_setup_teardown(nothing_goes_on_when_another_is_let_lead, begin, end),
 	    cmocka_unit_test_setup_teardown(records_that_say_nothing_do_no_harm, begin, end),
 	    cmocka_unit_test_setup_teardown(what_a_parent_without_a_plan_reads_is_left_alone, begin, end),

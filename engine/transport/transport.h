@@ -58,17 +58,17 @@ typedef struct ao_broker_answer {
 	int64_t in_flight;   /* delivered and not acknowledged; -1: not known */
 	bool dead_known;     /* ENSURE, INSPECT: `dead` messages wait in a dead letter queue that the broker counts at no price */
 	int64_t dead;
-	bool dead_missing;   /* INSPECT: the queue is there, and its dead letter queue is not. Not every type looks */
-	uint64_t retry_ms;   /* when it makes sense to ask again; 0: after the caller's own back-off */
-	const char *kept;    /* DELETE: which queue stays because it differs from what is wanted, in what, with how much; NULL: none does */
-	uint64_t moved;      /* MOVE: are in `to` now; known of a call that failed, too */
-	uint64_t left;       /* MOVE: were looked at and stay */
-	bool worn;           /* MOVE: the broker may drop those that are left when they are looked at too often */
-	uint64_t again;      /* MOVE: at most so many are in both queues, or twice in `to` */
-	const char *why;     /* MOVE: why some are left; NULL: none is */
-	const char *account; /* as ao_broker_account() now */
+	bool dead_missing; /* INSPECT: the queue is there, and its dead letter queue is not. Not every type looks */
+	uint64_t retry_ms; /* when it makes sense to ask again; 0: after the caller's own back-off */
+	const char *kept;  /* DELETE: which queue stays because it differs from what is wanted, in what, with how much; NULL: none does */
+	uint64_t moved;    /* MOVE: are in `to` now; known of a call that failed, too */
+	uint64_t left;     /* MOVE: were looked at and stay */
+	bool worn;         /* MOVE: the broker may drop those that are left when they are looked at too often */
+	uint64_t again;    /* MOVE: at most so many are in both queues, or twice in `to` */
+	const char *why;   /* MOVE: why some are left; NULL: none is */
 	const cJSON *seen; /* PEEK: [{id, size, body, receives, redelivered, headers, properties}]; no body: it is no text, or see `cut` */
 	const char *cost;  /* PEEK: what it does to messages; NULL: nothing */
+	const char *account; /* as ao_broker_account() now */
 } ao_broker_answer;
 
 typedef void (*ao_broker_fn)(void *arg, const ao_broker_answer *answer);
